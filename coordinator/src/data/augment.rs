@@ -1,0 +1,137 @@
+//! Random crops and flips: the same for a sample in an epoch, wherever it stands in its batch.
+
+use proto::seed;
+
+use super::DataKind;
+use super::draw::below;
+
+/// How training images are varied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Augment {
+    /// Pixels of zeros on every side, out of which a crop of the image's own size is taken; 0 for none.
+    ///
+    /// They are zero *after* normalisation: the colour of the mean, not black.
+    pub pad: u32,
+    /// Whether half of the images are mirrored, left to right.
+    pub flip: bool,
+}
+
+/// Where one image's crop lies, and whether it is then mirrored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placement {
+    /// The crop's top edge, in rows below the image's own: −pad to pad.
+    pub down: i64,
+    /// The crop's left edge, in columns right of the image's own: −pad to pad.
+    pub right: i64,
+    /// Whether the crop is mirrored.
+    pub flip: bool,
+}
+
+impl Augment {
+    /// Images as they are: evaluation, and the default of the MNIST kinds.
+    pub const NONE: Augment = Augment { pad: 0, flip: false };
+
+    /// What is usual for a kind: a crop out of 4 pixels of padding and a flip for CIFAR (He et al., "Deep
+    /// Residual Learning", arXiv 1512.03385, 4.2), nothing for the MNIST kinds.
+    pub fn usual(kind: DataKind) -> Self {
+        match kind {
+            DataKind::FashionMnist | DataKind::Idx => Augment::NONE,
+            DataKind::Cifar10 | DataKind::Cifar100 => Augment { pad: 4, flip: true },
+        }
+    }
+
+    /// Where sample `sample` (its place in the data set, from 0) lies in epoch `epoch`, each offset and
+    /// side equally often. A function of its arguments alone: the stream is named "augment", epoch, sample.
+    pub fn place(&self, seed: u64, epoch: u64, sample: usize) -> Placement {
+        if *self == Augment::NONE {
+            return Placement::STRAIGHT;
+        }
+        let mut rng = seed::rng(seed, &["augment", &epoch.to_string(), &sample.to_string()]);
+        let pad = i64::from(self.pad);
+        let mut offset = || below(&mut rng, 2 * u64::from(self.pad) + 1) as i64 - pad;
+        let (down, right) = (offset(), offset());
+        Placement { down, right, flip: self.flip && below(&mut rng, 2) == 1 }
+    }
+}
+
+impl Placement {
+    /// The image as it is.
+    pub const STRAIGHT: Placement = Placement { down: 0, right: 0, flip: false };
+
+    /// Writes one channel of an image, `width` columns wide, as `table` translates it, to `out`, which
+    /// must come zeroed: what lies in the padding is not written.
+    pub(super) fn write(self, plane: &[u8], width: usize, table: &[[u8; 4]; 256], out: &mut [[u8; 4]]) {
+        let (from_rows, to_rows) = overlap(plane.len() / width, self.down);
+        let (from, to) = overlap(width, self.right);
+        let rows = plane.chunks_exact(width).skip(from_rows).zip(out.chunks_exact_mut(width).skip(to_rows));
+        // What reaches beyond the image has no partner, and so stays as it is.
+        for (row, out) in rows {
+            let pixels = row[from..].iter().map(|&pixel| table[usize::from(pixel)]);
+            if self.flip {
+                out.iter_mut().rev().skip(to).zip(pixels).for_each(|(cell, value)| *cell = value);
+            } else {
+                out[to..].iter_mut().zip(pixels).for_each(|(cell, value)| *cell = value);
+            }
+        }
+    }
+}
+
+/// Where a crop of `extent` cells, shifted by `by`, and its image start to overlap: a place in the image,
+/// and one in the crop. One of the two is `extent`, the end, where they don't overlap at all.
+fn overlap(extent: usize, by: i64) -> (usize, usize) {
+    let distance = usize::try_from(by.unsigned_abs()).unwrap_or(extent).min(extent);
+    if by >= 0 { (distance, 0) } else { (0, distance) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USUAL: Augment = Augment { pad: 4, flip: true };
+
+    #[test]
+    fn a_placement_depends_on_seed_epoch_and_sample() {
+        let places =
+            |seed, epoch| (0..100).map(|sample| USUAL.place(seed, epoch, sample)).collect::<Vec<_>>();
+        assert_eq!(places(1, 2), places(1, 2));
+        assert_ne!(places(1, 2), places(2, 2));
+        assert_ne!(places(1, 2), places(1, 3));
+        assert!((0..100).all(|sample| Augment::NONE.place(1, 2, sample) == Placement::STRAIGHT));
+    }
+
+    #[test]
+    fn every_offset_and_side_is_reached() {
+        let places: Vec<_> = (0..2000).map(|sample| USUAL.place(0, 0, sample)).collect();
+        for offset in -4..=4 {
+            assert!(
+                places.iter().any(|place| place.down == offset)
+                    && places.iter().any(|place| place.right == offset)
+            );
+        }
+        assert!(places.iter().all(|place| place.down.abs() <= 4 && place.right.abs() <= 4));
+        assert!((900..1100).contains(&places.iter().filter(|place| place.flip).count()));
+    }
+
+    /// A crop of the 2×3 image 1 2 3 / 4 5 6, as text.
+    fn crop(down: i64, right: i64, flip: bool) -> String {
+        let table = std::array::from_fn(|v| [v as u8; 4]);
+        let mut out = [[0; 4]; 6];
+        Placement { down, right, flip }.write(&[1, 2, 3, 4, 5, 6], 3, &table, &mut out);
+        let row = |row: &[[u8; 4]]| row.iter().map(|cell| cell[0].to_string()).collect::<String>();
+        format!("{} {}", row(&out[..3]), row(&out[3..]))
+    }
+
+    #[test]
+    fn crops_and_flips_as_drawn() {
+        assert_eq!(crop(0, 0, false), "123 456");
+        assert_eq!(crop(0, 0, true), "321 654");
+        assert_eq!(crop(1, 0, false), "456 000");
+        assert_eq!(crop(-1, 1, false), "000 230");
+        assert_eq!(crop(0, -1, false), "012 045");
+        assert_eq!(crop(0, -1, true), "210 540");
+        assert_eq!(crop(-1, 2, true), "000 003");
+        for (down, right) in [(2, 0), (0, 3), (-9, 0), (0, i64::MIN)] {
+            assert_eq!(crop(down, right, true), "000 000");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Reads CIFAR-10 and CIFAR-100 in their binary versions: records of labels and 3×32×32 pixels.
+//!
+//! ```text
+//! CIFAR-10    data_batch_1.bin … data_batch_5.bin, test_batch.bin   label, 1024 red, 1024 green, 1024 blue
+//! CIFAR-100   train.bin, test.bin    coarse label, fine label, 1024 red, 1024 green, 1024 blue
+//! ```
+//!
+//! The format is the authors' (<https://www.cs.toronto.edu/~kriz/cifar.html>). Files have no header, so one
+//! that is torn between two records can't be told from a small one: it is logged as a warning.
+
+use std::path::Path;
+
+use super::dataset::check_labels;
+use super::source::Source;
+use super::{DataError, Dataset, Split};
+
+const SHAPE: [usize; 3] = [3, 32, 32];
+const PIXELS: usize = 3 * 32 * 32;
+
+/// One of the two formats.
+pub(super) struct Format {
+    train: &'static [&'static str],
+    test: &'static [&'static str],
+    /// How many values each label byte may have; the last label is the one that is learned.
+    labels: &'static [usize],
+    /// The size of each published training file, in records; test files have 10,000.
+    train_records: usize,
+    remedy: &'static str,
+}
+
+/// CIFAR-10.
+pub(super) const TEN: Format = Format {
+    train: &[
+        "data_batch_1.bin",
+        "data_batch_2.bin",
+        "data_batch_3.bin",
+        "data_batch_4.bin",
+        "data_batch_5.bin",
+    ],
+    test: &["test_batch.bin"],
+    labels: &[10],
+    train_records: 10_000,
+    remedy: "unpack CIFAR-10's binary version (cifar-10-binary.tar.gz), and set data.path to the folder \
+             cifar-10-batches-bin or NEUROPIL_DATA to the folder that holds it",
+};
+
+/// CIFAR-100.
+pub(super) const HUNDRED: Format = Format {
+    train: &["train.bin"],
+    test: &["test.bin"],
+    labels: &[20, 100],
+    train_records: 50_000,
+    remedy: "unpack CIFAR-100's binary version (cifar-100-binary.tar.gz), and set data.path to the folder \
+             cifar-100-binary or NEUROPIL_DATA to the folder that holds it",
+};
+
+/// Opens one split of the files in `folder`.
+pub(super) fn open(
+    format: &Format,
+    folder: &Path,
+    split: Split,
+    classes: usize,
+) -> Result<Dataset, DataError> {
+    let (files, records) = match split {
+        Split::Train => (format.train, format.train_records),
+        Split::Test => (format.test, 10_000),
+    };
+    let mut images = Vec::new();
+    let mut labels = Vec::new();
+    for name in files {
+        let source = Source::find(folder, &[name], format.remedy)?;
+        let path = source.path().to_owned();
+        let before = labels.len();
+        append(format, source, &mut images, &mut labels)?;
+        check_labels(&path, labels[before..].iter().copied(), classes)?;
+        let found = labels.len() - before;
+        if found != records {
+            tracing::warn!(file = %path.display(), found, published = records, "not the published size");
+        }
+    }
+    Dataset::new(folder, SHAPE, classes, images, labels)
+}
+
+/// Appends one file's records.
+fn append(
+    format: &Format,
+    source: Source,
+    images: &mut Vec<u8>,
+    labels: &mut Vec<u32>,
+) -> Result<(), DataError> {
+    let record = format.labels.len() + PIXELS;
+    // No record starts as a gzip file does: 0x1f is above every first label.
+    let Some(length) = source.plain_length() else {
+        return Err(source.wrong("is compressed, but CIFAR's files are read unpacked"));
+    };
+    if length == 0 || length % record as u64 != 0 {
+        return Err(
+            source.wrong(format!("holds {length} bytes, which are not whole records of {record} bytes"))
+        );
+    }
+    let path = source.path().to_owned();
+    let bytes = source.body(length)?;
+    images.reserve(bytes.len() / record * PIXELS);
+    for (sample, record) in bytes.chunks_exact(record).enumerate() {
+        let (marks, pixels) = record.split_at(format.labels.len());
+        check_format(format, &path, sample, marks)?;
+        labels.extend(marks.last().map(|&label| u32::from(label)));
+        images.extend_from_slice(pixels);
+    }
+    Ok(())
+}
+
+/// A label that the format can't have: the file is of another format, or torn and joined.
+fn check_format(format: &Format, path: &Path, sample: usize, marks: &[u8]) -> Result<(), DataError> {
+    let wrong = marks.iter().zip(format.labels).find(|&(&label, &values)| usize::from(label) >= values);
+    let Some((label, values)) = wrong else { return Ok(()) };
+    let wrong =
+        format!("gives sample {sample} the label {label}, but this format has {values} labels, from 0");
+    Err(DataError::malformed(path, wrong, format.remedy))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{DataKind, open};
+    use super::*;
+    use std::fs;
+
+    /// A record whose red, green and blue planes are constant.
+    fn record(labels: &[u8], planes: [u8; 3]) -> Vec<u8> {
+        let mut record = labels.to_vec();
+        planes.iter().for_each(|&value| record.extend([value; 1024]));
+        record
+    }
+
+    fn opened(kind: DataKind, split: Split, files: &[(&str, Vec<u8>)]) -> Result<Dataset, String> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes) in files {
+            fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        let classes = kind.classes().unwrap();
+        open(kind, folder.path(), split, classes, None).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn ten_joins_its_five_batches_in_order() {
+        let files: Vec<_> =
+            TEN.train.iter().zip(0..).map(|(&name, n)| (name, record(&[n], [n, 10 + n, 20 + n]))).collect();
+        let data = opened(DataKind::Cifar10, Split::Train, &files).unwrap();
+        assert_eq!((data.shape(), data.labels()), (SHAPE, &[0, 1, 2, 3, 4][..]));
+        let (pixels, label) = data.sample(3).unwrap();
+        assert_eq!((pixels[0], pixels[1024], pixels[3071], label), (3, 13, 23, 3));
+
+        let error = opened(DataKind::Cifar10, Split::Train, &files[..4]).unwrap_err();
+        assert!(
+            error.starts_with("data_batch_5.bin is missing") && error.contains("cifar-10-binary"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn hundred_learns_the_fine_label() {
+        let file = [record(&[19, 99], [1, 2, 3]), record(&[0, 7], [4, 5, 6])].concat();
+        let data = opened(DataKind::Cifar100, Split::Test, &[("test.bin", file)]).unwrap();
+        assert_eq!(data.labels(), [99, 7]);
+        assert_eq!(data.sample(1).unwrap().0[3071], 6);
+    }
+
+    #[test]
+    fn every_fault_is_a_sentence_that_names_the_file() {
+        let ten = record(&[3], [0; 3]);
+        let faults: &[(Vec<u8>, &str)] = &[
+            (Vec::new(), "holds 0 bytes"),
+            (ten[1..].to_vec(), "holds 3072 bytes, which are not whole records of 3073"),
+            ([&ten[..], &[0]].concat(), "holds 3074 bytes"),
+            (record(&[10], [0; 3]), "gives sample 0 the label 10"),
+            ([&[0x1f, 0x8b], &ten[2..]].concat(), "is compressed"),
+        ];
+        for (bytes, text) in faults {
+            let error =
+                opened(DataKind::Cifar10, Split::Test, &[("test_batch.bin", bytes.clone())]).unwrap_err();
+            assert!(error.contains("test_batch.bin") && error.contains(text), "{error} should say: {text}");
+        }
+        // CIFAR-10's bytes under CIFAR-100's name: the size may fit, the coarse label can't.
+        let file = record(&[20, 0], [0; 3]);
+        let error = opened(DataKind::Cifar100, Split::Test, &[("test.bin", file)]).unwrap_err();
+        assert!(error.contains("test.bin") && error.contains("label 20"), "{error}");
+    }
+}

@@ -1,0 +1,157 @@
+//! A data set in memory: images as bytes, labels as numbers; one cannot exist with a wrong length.
+
+use std::path::{Path, PathBuf};
+
+use super::DataError;
+
+/// The samples of one split: at least one, all of one shape, every label below the number of classes.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    origin: PathBuf,
+    shape: [usize; 3],
+    classes: usize,
+    images: Vec<u8>,
+    labels: Vec<u32>,
+}
+
+impl Dataset {
+    /// A data set of `images`, sample after sample, each `shape` = channels × height × width bytes in
+    /// that order (channels are planes, rows run from the top), and one label per image.
+    ///
+    /// `origin` is the file or folder that an error should name.
+    ///
+    /// # Errors
+    /// When a dimension or the number of samples is 0, a length differs from what the shape says, or a
+    /// label is not below `classes`.
+    pub fn new(
+        origin: &Path,
+        shape: [usize; 3],
+        classes: usize,
+        images: Vec<u8>,
+        labels: Vec<u32>,
+    ) -> Result<Self, DataError> {
+        let expected = shape.iter().try_fold(labels.len(), |product, &extent| product.checked_mul(extent));
+        if expected == Some(0) || expected != Some(images.len()) {
+            let [channels, height, width] = shape;
+            let wrong = format!(
+                "holds {} labels and {} bytes of images of {channels}×{height}×{width}",
+                labels.len(),
+                images.len()
+            );
+            return Err(DataError::malformed(origin, wrong, "give one whole image per label, at least one"));
+        }
+        check_labels(origin, labels.iter().copied(), classes)?;
+        Ok(Dataset { origin: origin.to_owned(), shape, classes, images, labels })
+    }
+
+    /// The number of samples, at least 1.
+    #[expect(clippy::len_without_is_empty, reason = "a data set is never empty")]
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// One sample's shape: channels, height and width.
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// The number of classes, which every label is below.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// The folder or file that the samples were read from.
+    pub fn origin(&self) -> &Path {
+        &self.origin
+    }
+
+    /// All pixels, sample after sample, channel after channel, row after row.
+    pub fn images(&self) -> &[u8] {
+        &self.images
+    }
+
+    /// All labels, in the order of the images.
+    pub fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
+    /// The pixels (channels × height × width bytes) and the label of sample `index`, counted from 0.
+    ///
+    /// # Errors
+    /// When there is no such sample.
+    pub fn sample(&self, index: usize) -> Result<(&[u8], u32), DataError> {
+        let Some(&label) = self.labels.get(index) else {
+            return Err(DataError::NoSuchSample { path: self.origin.clone(), index, samples: self.len() });
+        };
+        let size: usize = self.shape.iter().product();
+        Ok((&self.images[index * size..][..size], label))
+    }
+
+    /// Checks that `test` holds samples of the same shape, as a network that is trained on `self` needs.
+    ///
+    /// # Errors
+    /// When the shapes differ; the sentence names `test`'s files.
+    pub fn check_same_shape(&self, test: &Dataset) -> Result<(), DataError> {
+        if self.shape == test.shape {
+            return Ok(());
+        }
+        let text = |[channels, height, width]: [usize; 3]| format!("{channels}×{height}×{width}");
+        let wrong = format!(
+            "holds test images of {}, but those to train on are {}",
+            text(test.shape),
+            text(self.shape)
+        );
+        Err(DataError::malformed(&test.origin, wrong, "put both halves of one data set into the folder"))
+    }
+
+    /// The first `samples` samples, or all of them where there are fewer.
+    pub(super) fn first(mut self, samples: usize) -> Self {
+        let size: usize = self.shape.iter().product();
+        self.labels.truncate(samples);
+        self.images.truncate(self.labels.len() * size);
+        self.images.shrink_to_fit();
+        self
+    }
+}
+
+/// Checks that every label is below `classes`; `path` is the file that holds them.
+pub(super) fn check_labels(
+    path: &Path,
+    mut labels: impl Iterator<Item = u32>,
+    classes: usize,
+) -> Result<(), DataError> {
+    let wrong = labels.by_ref().enumerate().find(|&(_, label)| label as usize >= classes);
+    let Some((sample, label)) = wrong else { return Ok(()) };
+    let largest = labels.fold(label, u32::max);
+    Err(DataError::malformed(
+        path,
+        format!("gives sample {sample} the label {label}, but the network has {classes} classes, from 0"),
+        format!("set model.classes to at least {}, or use another file", u64::from(largest) + 1),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_with_a_wrong_length_cannot_exist() {
+        let dataset = |shape, images: usize, labels: Vec<u32>| {
+            Dataset::new("here".as_ref(), shape, 10, vec![0; images], labels).map(|data| data.len())
+        };
+        assert_eq!(dataset([1, 2, 3], 12, vec![0, 9]).ok(), Some(2));
+        for (shape, images, labels) in [
+            ([1, 2, 3], 11, vec![0, 9]),
+            ([1, 2, 3], 0, vec![]),
+            ([1, 0, 3], 0, vec![1]),
+            ([usize::MAX; 3], 1, vec![1]),
+        ] {
+            assert!(dataset(shape, images, labels).unwrap_err().to_string().starts_with("here holds"));
+        }
+        let error = dataset([1, 1, 1], 3, vec![0, 10, 12]).unwrap_err().to_string();
+        assert!(
+            error.contains("sample 1 the label 10") && error.contains("model.classes to at least 13"),
+            "{error}"
+        );
+    }
+}

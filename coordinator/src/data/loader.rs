@@ -1,0 +1,120 @@
+//! Turns samples into what stage 0 takes: normalised f32 values as the bytes of one message.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Augment, DataError, Dataset, Normalization};
+
+/// What the first stage takes, and the labels that stay in the coordinator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Microbatch {
+    /// Samples, channels, height, width.
+    pub shape: [usize; 4],
+    /// The images: f32, little-endian, contiguous in the order of the shape.
+    pub images: Bytes,
+    /// One label per sample, below the data set's number of classes.
+    pub labels: Vec<u32>,
+}
+
+/// Makes microbatches of one data set: a table look-up per pixel, the bytes written once, in place.
+///
+/// Give evaluation a loader of its own with [`Augment::NONE`].
+#[derive(Debug, Clone)]
+pub struct Loader {
+    data: Arc<Dataset>,
+    tables: Vec<[[u8; 4]; 256]>,
+    augment: Augment,
+    seed: u64,
+}
+
+impl Loader {
+    /// A loader of `data`, normalised and varied as given; `seed` is the run's.
+    ///
+    /// # Errors
+    /// When the normalisation is for another number of channels.
+    pub fn new(
+        data: Arc<Dataset>,
+        normalization: &Normalization,
+        augment: Augment,
+        seed: u64,
+    ) -> Result<Self, DataError> {
+        normalization.check(data.shape()[0])?;
+        Ok(Loader { tables: normalization.tables(), data, augment, seed })
+    }
+
+    /// The microbatch of the samples `indices`, in that order, as epoch `epoch` varies them.
+    ///
+    /// # Errors
+    /// When there is no such sample.
+    pub fn load(&self, epoch: u64, indices: &[usize]) -> Result<Microbatch, DataError> {
+        let [channels, height, width] = self.data.shape();
+        let plane = height * width;
+        // Zeroed pages come from the system for free, and the padding of a crop is then already there.
+        let mut values = vec![[0; 4]; indices.len() * channels * plane];
+        let mut labels = Vec::with_capacity(indices.len());
+        for (&index, out) in indices.iter().zip(values.chunks_exact_mut(channels * plane)) {
+            let (pixels, label) = self.data.sample(index)?;
+            let place = self.augment.place(self.seed, epoch, index);
+            let planes = pixels.chunks_exact(plane).zip(out.chunks_exact_mut(plane));
+            for ((pixels, out), table) in planes.zip(&self.tables) {
+                place.write(pixels, width, table, out);
+            }
+            labels.push(label);
+        }
+        let images = Bytes::from(values.into_flattened());
+        Ok(Microbatch { shape: [indices.len(), channels, height, width], images, labels })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::DataKind;
+    use super::*;
+
+    /// Six samples of 2×5×5, every pixel of another value.
+    fn loader(augment: Augment) -> Loader {
+        let images = (0..6 * 50).map(|v| (v % 251) as u8).collect();
+        let data = Dataset::new("here".as_ref(), [2, 5, 5], 6, images, (0..6).collect()).unwrap();
+        let figures = Normalization::of(DataKind::Idx, &data, Some(&[0.5, 0.0]), Some(&[0.5, 1.0])).unwrap();
+        Loader::new(Arc::new(data), &figures, augment, 3).unwrap()
+    }
+
+    fn floats(bytes: &[u8]) -> Vec<f32> {
+        bytes.chunks_exact(4).map(|value| f32::from_le_bytes(value.try_into().unwrap())).collect()
+    }
+
+    #[test]
+    fn values_are_normalised_by_channel_in_nchw_order() {
+        let microbatch = loader(Augment::NONE).load(0, &[4, 0]).unwrap();
+        assert_eq!((microbatch.shape, &microbatch.labels[..]), ([2, 2, 5, 5], &[4, 0][..]));
+        let values = floats(&microbatch.images);
+        assert_eq!(values.len(), 100);
+        assert_eq!([values[0], values[25]], [(200.0 / 255.0 - 0.5) / 0.5, 225.0 / 255.0]);
+        assert_eq!([values[50], values[99]], [-1.0, 49.0 / 255.0]);
+    }
+
+    #[test]
+    fn a_sample_is_the_same_wherever_it_stands_in_its_batch() {
+        let loader = loader(Augment { pad: 2, flip: true });
+        let together = loader.load(5, &[0, 1, 2, 3, 4, 5]).unwrap();
+        for sample in 0..6 {
+            let alone = loader.load(5, &[sample]).unwrap();
+            assert_eq!(alone.images, together.images[sample * 200..][..200]);
+        }
+        assert_ne!(loader.load(6, &[0, 1, 2, 3, 4, 5]).unwrap().images, together.images);
+    }
+
+    #[test]
+    fn padding_is_zero_after_normalisation() {
+        // Crops this far off show nothing but padding (of these three samples).
+        let microbatch = loader(Augment { pad: 1000, flip: false }).load(0, &[0, 1, 2]).unwrap();
+        assert!(floats(&microbatch.images).iter().all(|&value| value == 0.0));
+    }
+
+    #[test]
+    fn a_sample_that_is_not_there_is_an_error() {
+        let error = loader(Augment::NONE).load(0, &[6]).unwrap_err().to_string();
+        assert!(error.starts_with("sample 6 was asked of here, which has 6"), "{error}");
+    }
+}

@@ -1,0 +1,26 @@
+//! Networks: a description as a graph of layers, whoever wrote it.
+
+use proto::error::DoorError;
+use proto::graph::{self, LayerSpec};
+use proto::message::Value;
+
+/// A network: its input, its layers in the order of their computation, and where its blocks begin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    /// The shape of one sample.
+    pub input: Value,
+    /// The graph; the last layer's value is the output.
+    pub layers: Vec<LayerSpec>,
+    /// Indices into `layers` at which a block begins, ascending, the first being 0.
+    pub blocks: Vec<usize>,
+}
+
+impl Network {
+    /// The values of all layers, with the shape of one sample.
+    ///
+    /// # Errors
+    /// What [`graph::infer_shapes`] says, by the layer's name.
+    pub fn values(&self) -> Result<Vec<Value>, DoorError> {
+        graph::infer_shapes(std::slice::from_ref(&self.input), &self.layers)
+    }
+}

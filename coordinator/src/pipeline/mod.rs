@@ -1,0 +1,81 @@
+//! Which stage does what, and in which order: schedules become lanes, lanes become drawings and predictions.
+//!
+//! A lane is the list of actions that one stage executes for one minibatch, in order and never by
+//! arrival: F(m) forward, E(m) error, G(m) the stage's own gradients, U update. One forward, one
+//! error, for 3 stages, 6 microbatches and the coordinator counted as a stage (`ahead` 1):
+//!
+//! ```text
+//! s0  F0 F1 F2 F3 E0 G0 F4 E1 G1 F5 E2 G2 E3 G3 E4 G4 E5 G5 U
+//! s1  F0 F1 F2 E0 G0 F3 E1 G1 F4 E2 G2 F5 E3 G3 E4 G4 E5 G5 U
+//! s2  F0 F1 E0 G0 F2 E1 G1 F3 E2 G2 F4 E3 G3 F5 E4 G4 E5 G5 U
+//! ```
+//!
+//! gpipe gives the same lane to every stage, here for 2 stages and 3 microbatches:
+//!
+//! ```text
+//! s0  F0 F1 F2 E0 G0 E1 G1 E2 G2 U
+//! s1  F0 F1 F2 E0 G0 E1 G1 E2 G2 U
+//! ```
+//!
+//! Absent here: async, clocks, randomness, tensors, I/O. Everything is a pure function of its
+//! arguments, so a run's order is a function of its config alone.
+
+pub mod draw;
+mod gpipe;
+mod one_f_one_b;
+mod shape;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+pub mod timing;
+
+use std::fmt;
+
+use proto::lane::{Lane, Phase};
+use serde::{Deserialize, Serialize};
+
+pub use shape::{Shape, ShapeError};
+
+/// How the microbatches of a minibatch take turns at a stage; `gpipe` and `one_f_one_b` in a config.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// All forwards, then all backwards: every stage holds all M activations.
+    Gpipe,
+    /// A warm-up of forwards, then one error and one forward in turn: stage s of n holds at most
+    /// min(n − s + ahead, M) activations.
+    OneFOneB,
+}
+
+impl Schedule {
+    /// Every schedule, in the order in which help texts list them.
+    pub const ALL: [Schedule; 2] = [Schedule::Gpipe, Schedule::OneFOneB];
+}
+
+/// Prints as a config spells it.
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Schedule::Gpipe => "gpipe",
+            Schedule::OneFOneB => "one_f_one_b",
+        })
+    }
+}
+
+/// The training lane of every stage, stage 0 (the nearest to the input) first.
+pub fn lanes(schedule: Schedule, shape: Shape) -> Vec<Lane> {
+    (0..shape.stages()).map(|stage| lane(schedule, stage, shape)).collect()
+}
+
+/// The training lane of one stage.
+///
+/// # Panics
+/// If `stage` is not below `shape.stages()`: a slip of the caller, which no config can cause.
+pub fn lane(schedule: Schedule, stage: u32, shape: Shape) -> Lane {
+    let actions = match schedule {
+        Schedule::Gpipe => gpipe::actions(shape.microbatches()),
+        Schedule::OneFOneB => one_f_one_b::actions(shape.warm_up(stage), shape.microbatches()),
+    };
+    Lane::new(Phase::Train, actions).expect("schedules write whole lanes, as the tests show for every shape")
+}

@@ -1,0 +1,163 @@
+//! Tasks that follow scripts, queues that have bounds, and a clock that jumps to the next event.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+use proto::lane::Action;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::Rng;
+
+/// A queue's place among all queues.
+pub(super) type QueueId = usize;
+
+/// What travels: one microbatch's activations or its error signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Message {
+    pub(super) error: bool,
+    pub(super) step: u32,
+    pub(super) microbatch: u32,
+}
+
+/// One line of a task's script.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Op {
+    /// Let a random time pass.
+    Work,
+    /// Wait until this message can be taken, and take it.
+    Take(QueueId, Message),
+    /// Wait for a free place, and put this message in.
+    Put(QueueId, Message),
+    /// Wait until this message can be taken, and leave it.
+    Await(QueueId, Message),
+    /// Wait for a free place in the second queue, and move this message there from the first.
+    Move(QueueId, QueueId, Message),
+    /// Write an action into the task's log.
+    Done(Action),
+}
+
+/// Up to `capacity` messages, handed out in the order of their arrival or, `unordered`, as asked for.
+pub(super) struct Queue {
+    capacity: usize,
+    unordered: bool,
+    messages: VecDeque<Message>,
+    waiting: Vec<usize>,
+}
+
+impl Queue {
+    pub(super) fn new(capacity: usize, unordered: bool) -> Self {
+        Self { capacity, unordered, messages: VecDeque::new(), waiting: Vec::new() }
+    }
+
+    fn is_full(&self) -> bool {
+        self.messages.len() >= self.capacity
+    }
+
+    fn find(&self, wanted: Message) -> Option<usize> {
+        let reach = if self.unordered { self.messages.len() } else { self.messages.len().min(1) };
+        self.messages.iter().take(reach).position(|&message| message == wanted)
+    }
+}
+
+struct Task {
+    name: String,
+    script: Vec<Op>,
+    at: usize,
+    slowness: u64,
+    log: Vec<Action>,
+}
+
+/// How an attempt at one line of a script went.
+enum Outcome {
+    Went,
+    Waits(QueueId),
+    Sleeps(u64),
+}
+
+/// All tasks and queues, and who is to be looked at when.
+pub(super) struct Engine {
+    rng: ChaCha8Rng,
+    queues: Vec<Queue>,
+    tasks: Vec<Task>,
+    agenda: BinaryHeap<Reverse<(u64, u32, usize)>>,
+}
+
+impl Engine {
+    pub(super) fn new(rng: ChaCha8Rng) -> Self {
+        Self { rng, queues: Vec::new(), tasks: Vec::new(), agenda: BinaryHeap::new() }
+    }
+
+    pub(super) fn queue(&mut self, queue: Queue) -> QueueId {
+        self.queues.push(queue);
+        self.queues.len() - 1
+    }
+
+    /// Adds a task, as slow as chance makes it: its work takes less than 10, 100 or 1000.
+    pub(super) fn task(&mut self, name: String, script: Vec<Op>) {
+        let slowness = 10 * [1, 10, 100][self.rng.next_u32() as usize % 3];
+        self.schedule(0, self.tasks.len());
+        self.tasks.push(Task { name, script, at: 0, slowness, log: Vec::new() });
+    }
+
+    /// Runs until nothing moves: the log of every task, or who waits for what.
+    pub(super) fn run(mut self) -> Result<Vec<Vec<Action>>, String> {
+        while let Some(Reverse((now, _, task))) = self.agenda.pop() {
+            self.proceed(now, task);
+        }
+        let waits = |task: &Task| Some(format!("{} waits at {:?}", task.name, task.script.get(task.at)?));
+        let stuck: Vec<_> = self.tasks.iter().filter_map(waits).collect();
+        if stuck.is_empty() {
+            Ok(self.tasks.into_iter().map(|task| task.log).collect())
+        } else {
+            Err(stuck.join("; "))
+        }
+    }
+
+    /// Among tasks that are due at the same time, chance decides who goes first.
+    fn schedule(&mut self, at: u64, task: usize) {
+        let tie = self.rng.next_u32();
+        self.agenda.push(Reverse((at, tie, task)));
+    }
+
+    fn proceed(&mut self, now: u64, task: usize) {
+        while let Some(&op) = self.tasks[task].script.get(self.tasks[task].at) {
+            match self.attempt(now, task, op) {
+                Outcome::Went => self.tasks[task].at += 1,
+                Outcome::Waits(queue) => return self.queues[queue].waiting.push(task),
+                Outcome::Sleeps(delay) => {
+                    self.tasks[task].at += 1;
+                    return self.schedule(now + delay, task);
+                }
+            }
+        }
+    }
+
+    fn attempt(&mut self, now: u64, task: usize, op: Op) -> Outcome {
+        match op {
+            Op::Work => return Outcome::Sleeps(self.rng.next_u64() % self.tasks[task].slowness),
+            Op::Done(action) => self.tasks[task].log.push(action),
+            Op::Take(queue, wanted) | Op::Await(queue, wanted) => {
+                let Some(at) = self.queues[queue].find(wanted) else { return Outcome::Waits(queue) };
+                if matches!(op, Op::Take(..)) {
+                    self.change(now, queue, |messages| messages.remove(at));
+                }
+            }
+            Op::Put(queue, _) | Op::Move(_, queue, _) if self.queues[queue].is_full() => {
+                return Outcome::Waits(queue);
+            }
+            Op::Put(queue, message) => self.change(now, queue, |messages| messages.push_back(message)),
+            Op::Move(from, to, message) => {
+                self.change(now, from, |messages| messages.pop_front());
+                self.change(now, to, |messages| messages.push_back(message));
+            }
+        }
+        Outcome::Went
+    }
+
+    /// Changes a queue and wakes everyone who waits for it.
+    fn change<R>(&mut self, now: u64, queue: QueueId, change: impl FnOnce(&mut VecDeque<Message>) -> R) {
+        change(&mut self.queues[queue].messages);
+        for task in std::mem::take(&mut self.queues[queue].waiting) {
+            self.schedule(now, task);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Lanes are what their drawings say, and what a lane owes holds for every small shape.
+
+use proto::lane::Action::{self, Error, Forward, Gradient, Update};
+
+use super::*;
+
+fn drawn(schedule: Schedule, stages: u32, microbatches: u32, ahead: u32) -> String {
+    draw::lanes(&lanes(schedule, Shape::new(stages, microbatches, ahead).unwrap()))
+}
+
+/// Every schedule, stages ≤ 8, microbatches ≤ 16, ahead ≤ 3.
+pub(super) fn small_shapes() -> impl Iterator<Item = (Schedule, Shape)> {
+    let sizes = (1..=8).flat_map(|n| (1..=16).flat_map(move |m| (0..=3).map(move |ahead| (n, m, ahead))));
+    let shapes = sizes.map(|(n, m, ahead)| Shape::new(n, m, ahead).unwrap());
+    shapes.flat_map(|shape| Schedule::ALL.map(|schedule| (schedule, shape)))
+}
+
+#[test]
+fn one_f_one_b_is_its_drawing() {
+    let drawing = "\
+s0  F0 F1 F2 F3 E0 G0 F4 E1 G1 F5 E2 G2 E3 G3 E4 G4 E5 G5 U
+s1  F0 F1 F2 E0 G0 F3 E1 G1 F4 E2 G2 F5 E3 G3 E4 G4 E5 G5 U
+s2  F0 F1 E0 G0 F2 E1 G1 F3 E2 G2 F4 E3 G3 F5 E4 G4 E5 G5 U
+";
+    assert_eq!(drawn(Schedule::OneFOneB, 3, 6, 1), drawing);
+}
+
+#[test]
+fn with_nothing_ahead_the_last_stage_waits_for_every_loss() {
+    let drawing = "\
+s0  F0 F1 E0 G0 F2 E1 G1 F3 E2 G2 E3 G3 U
+s1  F0 E0 G0 F1 E1 G1 F2 E2 G2 F3 E3 G3 U
+";
+    assert_eq!(drawn(Schedule::OneFOneB, 2, 4, 0), drawing);
+}
+
+#[test]
+fn a_minibatch_smaller_than_the_warm_up_is_all_warm_up() {
+    let drawing = "\
+s0  F0 F1 E0 G0 E1 G1 U
+s1  F0 F1 E0 G0 E1 G1 U
+s2  F0 F1 E0 G0 E1 G1 U
+";
+    assert_eq!(drawn(Schedule::OneFOneB, 3, 2, 1), drawing);
+    assert_eq!(drawn(Schedule::OneFOneB, 1, 1, 0), "s0  F0 E0 G0 U\n");
+}
+
+#[test]
+fn gpipe_is_its_drawing() {
+    let drawing = "\
+s0  F0 F1 F2 E0 G0 E1 G1 E2 G2 U
+s1  F0 F1 F2 E0 G0 E1 G1 E2 G2 U
+";
+    assert_eq!(drawn(Schedule::Gpipe, 2, 3, 1), drawing);
+}
+
+#[test]
+fn schedules_are_spelled_alike_in_configs_and_in_print() {
+    for (schedule, name) in [(Schedule::Gpipe, "gpipe"), (Schedule::OneFOneB, "one_f_one_b")] {
+        assert_eq!(schedule.to_string(), name);
+        assert_eq!(serde_json::to_value(schedule).unwrap(), name);
+        assert_eq!(serde_json::from_value::<Schedule>(name.into()).unwrap(), schedule);
+    }
+    assert!(serde_json::from_value::<Schedule>("1f1b".into()).is_err());
+}
+
+/// Said of the actions themselves, and not left to `Lane::new`, which `lane` has passed already.
+#[test]
+fn every_action_runs_once_in_order_and_after_what_it_needs() {
+    for (schedule, shape) in small_shapes() {
+        for lane in lanes(schedule, shape) {
+            let at = |action: Action| lane.actions().iter().position(|&a| a == action).unwrap();
+            let m = shape.microbatches();
+            assert_eq!(lane.actions().len(), 3 * m as usize + 1, "{schedule} {shape:?}");
+            assert_eq!(at(Update), 3 * m as usize);
+            for kind in [Forward, Error, Gradient] {
+                assert!((1..m).all(|m| at(kind(m - 1)) < at(kind(m))), "{schedule} {shape:?}");
+            }
+            assert!((0..m).all(|m| at(Forward(m)) < at(Error(m)) && at(Error(m)) < at(Gradient(m))));
+            assert_eq!(Lane::new(Phase::Train, lane.actions().to_vec()), Ok(lane.clone()));
+        }
+    }
+}
+
+#[test]
+fn no_stage_holds_more_activations_than_its_schedule_allows() {
+    for (schedule, shape) in small_shapes() {
+        for stage in 0..shape.stages() {
+            let most = match schedule {
+                Schedule::Gpipe => shape.microbatches(),
+                Schedule::OneFOneB => (shape.stages() - stage + shape.ahead()).min(shape.microbatches()),
+            };
+            assert_eq!(lane(schedule, stage, shape).held(), most, "{schedule} {shape:?} stage {stage}");
+        }
+    }
+}
+
+#[test]
+fn the_largest_minibatch_has_lanes_too() {
+    let shape = Shape::new(2, proto::lane::MAX_MICROBATCHES, u32::MAX).unwrap();
+    for schedule in Schedule::ALL {
+        assert_eq!(lanes(schedule, shape)[1].microbatches(), proto::lane::MAX_MICROBATCHES);
+    }
+}

@@ -1,0 +1,149 @@
+//! When every action would start and end, given what each costs: an exact simulation of unbounded queues.
+//!
+//! A stage follows its lane in order. F(m) waits for the activation from below, E(m) for the error
+//! from above; at the top the coordinator makes the loss, one microbatch at a time:
+//!
+//! ```text
+//! F(m)@n-1 ──link──▶ loss(m) ──link──▶ E(m)@n-1
+//! ```
+//!
+//! All times are in seconds from the moment at which the coordinator begins to send the inputs.
+
+mod clock;
+
+use proto::lane::{Action, Lane};
+
+/// What one stage needs, in seconds: per microbatch, and `update` per step.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StageCost {
+    /// F of one microbatch.
+    pub forward: f64,
+    /// E of one microbatch.
+    pub error: f64,
+    /// G of one microbatch.
+    pub gradient: f64,
+    /// U, once per step.
+    pub update: f64,
+}
+
+/// What one link needs, in seconds. Messages of one direction follow one another; the directions
+/// don't disturb each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LinkCost {
+    /// For how long one microbatch's activations occupy the way up: bytes over bandwidth.
+    pub forward: f64,
+    /// For how long one microbatch's error signal occupies the way down.
+    pub error: f64,
+    /// How much later a message arrives than its last byte was sent; occupies nothing.
+    pub latency: f64,
+}
+
+/// What everything in a pipeline of n stages costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Costs {
+    /// One per stage, stage 0 first.
+    pub stages: Vec<StageCost>,
+    /// n + 1: the link below each stage, stage 0 first, then the one from the last stage to the coordinator.
+    pub links: Vec<LinkCost>,
+    /// Seconds in which the coordinator turns one microbatch's logits into its error.
+    pub loss: f64,
+}
+
+impl Costs {
+    /// The same costs at each of `stages` stages and all of their links.
+    pub fn uniform(stages: usize, stage: StageCost, link: LinkCost, loss: f64) -> Self {
+        Self { stages: vec![stage; stages], links: vec![link; stages + 1], loss }
+    }
+}
+
+/// One action with its place in time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timed {
+    /// What the stage does.
+    pub action: Action,
+    /// When it starts, in seconds.
+    pub start: f64,
+    /// When it ends, in seconds.
+    pub end: f64,
+}
+
+/// One step of a whole pipeline, from a standing start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timeline {
+    stages: Vec<Vec<Timed>>,
+}
+
+impl Timeline {
+    /// Every action of every stage, in the order of its lane; stage 0 first.
+    pub fn stages(&self) -> &[Vec<Timed>] {
+        &self.stages
+    }
+
+    /// When the last stage ends its last action, in seconds: the predicted time of one step.
+    pub fn makespan(&self) -> f64 {
+        self.stages.iter().flatten().map(|timed| timed.end).fold(0.0, f64::max)
+    }
+
+    /// For how many seconds each stage computes.
+    pub fn busy(&self) -> Vec<f64> {
+        self.stages.iter().map(|stage| stage.iter().map(|timed| timed.end - timed.start).sum()).collect()
+    }
+
+    /// For how many seconds each stage waits: the makespan less what it computes.
+    pub fn idle(&self) -> Vec<f64> {
+        let makespan = self.makespan();
+        self.busy().into_iter().map(|busy| (makespan - busy).max(0.0)).collect()
+    }
+
+    /// The share of all stages' time that is idle, 1 − busy / (n · makespan); 0 where nothing takes time.
+    pub fn bubble(&self) -> f64 {
+        let available = self.stages.len() as f64 * self.makespan();
+        if available > 0.0 { (1.0 - self.busy().iter().sum::<f64>() / available).max(0.0) } else { 0.0 }
+    }
+}
+
+/// Why nothing could be predicted, in one sentence.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TimingError {
+    /// Lanes and costs are not of one pipeline.
+    #[error("{lanes} lanes need costs of as many stages and of one link more, not of {stages} and {links}")]
+    Sizes {
+        /// How many lanes were given.
+        lanes: usize,
+        /// How many stages' costs were given.
+        stages: usize,
+        /// How many links' costs were given.
+        links: usize,
+    },
+    /// A cost is negative, infinite or not a number.
+    #[error("every cost is a finite number of seconds, at least 0")]
+    Cost,
+    /// The stages that never end their lanes, each with the action at which it waits for ever.
+    #[error("these lanes deadlock: {}", stuck(.0))]
+    Deadlock(Vec<(usize, Action)>),
+}
+
+/// Predicts one step of the pipeline whose stages follow `lanes`.
+///
+/// # Errors
+/// Sizes that don't fit, a cost that is no time, or lanes that wait for each other for ever.
+pub fn predict(lanes: &[Lane], costs: &Costs) -> Result<Timeline, TimingError> {
+    let (stages, links) = (costs.stages.len(), costs.links.len());
+    if stages != lanes.len() || links != lanes.len() + 1 {
+        return Err(TimingError::Sizes { lanes: lanes.len(), stages, links });
+    }
+    let of_stages = costs.stages.iter().flat_map(|c| [c.forward, c.error, c.gradient, c.update]);
+    let of_links = costs.links.iter().flat_map(|c| [c.forward, c.error, c.latency]);
+    if !of_stages.chain(of_links).chain([costs.loss]).all(|cost| cost.is_finite() && cost >= 0.0) {
+        return Err(TimingError::Cost);
+    }
+    clock::run(lanes, costs).map(|stages| Timeline { stages }).map_err(TimingError::Deadlock)
+}
+
+fn stuck(stages: &[(usize, Action)]) -> String {
+    let waits: Vec<_> = stages.iter().map(|(s, action)| format!("stage {s} waits at {action}")).collect();
+    waits.join(", ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,63 @@
+// What tch's generated bindings leave out: backward calls with masks, scaled addition, allocator and
+// CUDA switches. Every function returns null, or a message that the caller frees.
+#include <ATen/ATen.h>
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <dlfcn.h>
+#include <malloc.h>
+
+using at::Tensor;
+
+namespace {
+template <typename F>
+char* guarded(F&& body) {
+  try {
+    body();
+    return nullptr;
+  } catch (const std::exception& error) {
+    return strdup(error.what());
+  }
+}
+}  // namespace
+
+extern "C" {
+
+// The adjoint of a square conv2d at `w` (mask 1) or its filter gradient (mask 2).
+char* neuropil_conv2d_backward(const Tensor* error, const Tensor* x, const Tensor* w, int64_t stride,
+                               int64_t padding, int mask, Tensor** out) {
+  return guarded([&] {
+    std::array<bool, 3> wanted{mask == 1, mask == 2, false};
+    auto [at_x, at_w, at_bias] = at::convolution_backward(*error, *x, *w, at::OptionalIntArrayRef(), {stride, stride},
+                                                          {padding, padding}, {1, 1}, false, {0, 0}, 1, wanted);
+    *out = new Tensor(mask == 1 ? at_x : at_w);
+  });
+}
+
+// Errors at x, gamma and beta of a training batch norm.
+char* neuropil_batch_norm_backward(const Tensor* error, const Tensor* x, const Tensor* gamma, const Tensor* mean,
+                                   const Tensor* inverse_deviation, double eps, Tensor** out) {
+  return guarded([&] {
+    auto [at_x, at_gamma, at_beta] = at::native_batch_norm_backward(*error, *x, *gamma, {}, {}, *mean,
+                                                                    *inverse_deviation, true, eps, {true, true, true});
+    out[0] = new Tensor(at_x);
+    out[1] = new Tensor(at_gamma);
+    out[2] = new Tensor(at_beta);
+  });
+}
+
+// into += factor * from
+char* neuropil_add_scaled(Tensor* into, const Tensor* from, double factor) {
+  return guarded([&] { into->add_(*from, factor); });
+}
+
+// Large blocks stay with the process instead of going back to the kernel and being zeroed again
+// at every microbatch.
+void neuropil_keep_large_blocks() {
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, 512 << 20);
+}
+
+// Registers CUDA where libtorch_cuda is on the library path.
+bool neuropil_load_cuda() { return dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) != nullptr; }
+}

@@ -1,0 +1,275 @@
+//! Snapshots of a stage: complete on disk, or not there.
+//!
+//! ```text
+//! STATE_DIR/step-00000042/stage.safetensors     metadata: run, updates, format
+//! STATE_DIR/previous/RUN/step-…                 what another run left here
+//! ```
+
+use crate::state::State;
+use safetensors::tensor::{Dtype, TensorView};
+use safetensors::{SafeTensors, serialize};
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use tch::{Kind, TchError, Tensor};
+
+/// The version of the files' layout.
+const FORMAT: &str = "1";
+const FILE: &str = "stage.safetensors";
+
+/// Why a snapshot cannot be written or read; one sentence with the path.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The disk said no.
+    #[error("{} {}: {source}", .doing, .path.display())]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("{} {why}", .path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        why: String,
+    },
+    /// What torch says.
+    #[error("{0}")]
+    Torch(#[from] TchError),
+}
+
+fn io_error<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> CheckpointError + 'a {
+    move |source| CheckpointError::Io { doing, path: path.to_owned(), source }
+}
+
+fn unusable(path: &Path, why: impl Into<String>) -> CheckpointError {
+    CheckpointError::Unusable { path: path.to_owned(), why: why.into() }
+}
+
+/// The file of the snapshot after `updates`.
+pub fn file(state_dir: &Path, updates: u64) -> PathBuf {
+    state_dir.join(format!("step-{updates:08}")).join(FILE)
+}
+
+/// The complete snapshots in `state_dir`, ascending.
+///
+/// # Errors
+/// When the folder cannot be read; one that is not there has none.
+pub fn list(state_dir: &Path) -> Result<Vec<u64>, CheckpointError> {
+    let entries = match fs::read_dir(state_dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(io_error("cannot read the folder", state_dir)(error)),
+    };
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let steps = names.filter_map(|name| name.strip_prefix("step-")?.parse::<u64>().ok());
+    let mut steps: Vec<u64> = steps.filter(|&step| file(state_dir, step).is_file()).collect();
+    steps.sort_unstable();
+    Ok(steps)
+}
+
+/// Writes the snapshot after `updates` of `run`, and removes all but the newest `keep`. Returns the
+/// size of the file in bytes.
+///
+/// It is written beside its place, synced, and renamed: a reader finds it whole or not at all.
+///
+/// # Errors
+/// When the disk is full or read-only; what was there before is still there then.
+pub fn save(state_dir: &Path, run: &str, updates: u64, state: &State, keep: usize) -> Result<u64, CheckpointError> {
+    let bytes = encode(run, updates, state)?;
+    let path = file(state_dir, updates);
+    let folder = state_dir.join(format!("step-{updates:08}"));
+    let temporary = state_dir.join(format!(".writing-{updates:08}"));
+    let written = (|| {
+        fs::create_dir_all(&temporary)?;
+        let mut out = File::create(temporary.join(FILE))?;
+        out.write_all(&bytes)?;
+        out.sync_all()?;
+        File::open(&temporary)?.sync_all()?;
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::rename(&temporary, &folder)?;
+        File::open(state_dir)?.sync_all()
+    })();
+    if let Err(error) = written {
+        let _ = fs::remove_dir_all(&temporary);
+        return Err(io_error("cannot write the state to", &path)(error));
+    }
+    let old = list(state_dir)?;
+    for step in &old[..old.len().saturating_sub(keep)] {
+        let folder = state_dir.join(format!("step-{step:08}"));
+        fs::remove_dir_all(&folder).map_err(io_error("cannot remove the old state", &folder))?;
+    }
+    Ok(bytes.len() as u64)
+}
+
+fn encode(run: &str, updates: u64, state: &State) -> Result<Vec<u8>, CheckpointError> {
+    let mut tensors = Vec::with_capacity(state.0.len());
+    for (name, tensor) in &state.0 {
+        let shape: Vec<usize> = tensor.size().iter().map(|&size| size as usize).collect();
+        tensors.push((name, dtype(tensor.kind())?, shape, crate::torch::bytes_of(tensor, tensor.kind())?));
+    }
+    let failed = |error: safetensors::SafeTensorError| TchError::Torch(format!("cannot encode the state: {error}"));
+    let views = tensors
+        .iter()
+        .map(|(name, dtype, shape, bytes)| Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?)))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(failed)?;
+    let updates = updates.to_string();
+    let metadata = [("run", run), ("updates", &updates), ("format", FORMAT)];
+    let metadata: HashMap<String, String> = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    Ok(serialize(views, Some(metadata)).map_err(failed)?)
+}
+
+fn dtype(kind: Kind) -> Result<Dtype, TchError> {
+    match kind {
+        Kind::Float => Ok(Dtype::F32),
+        Kind::Double => Ok(Dtype::F64),
+        kind => Err(TchError::Torch(format!("state is not kept as {kind:?}"))),
+    }
+}
+
+/// A snapshot's bytes, and what they say of themselves.
+pub struct Snapshot {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    /// The run that wrote it.
+    pub run: String,
+    /// Updates that it has seen.
+    pub updates: u64,
+}
+
+impl Snapshot {
+    /// Reads and checks the snapshot after `updates`.
+    ///
+    /// # Errors
+    /// When it is not there, torn, or of another format.
+    pub fn open(state_dir: &Path, updates: u64) -> Result<Self, CheckpointError> {
+        let path = file(state_dir, updates);
+        let bytes = fs::read(&path).map_err(io_error("cannot read the state in", &path))?;
+        let (_, header) = SafeTensors::read_metadata(&bytes)
+            .map_err(|error| unusable(&path, format!("is torn or no state file ({error}): use another snapshot")))?;
+        SafeTensors::deserialize(&bytes)
+            .map_err(|error| unusable(&path, format!("is torn ({error}): use another snapshot")))?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        let read = |key: &str| metadata.get(key).cloned().unwrap_or_default();
+        if read("format") != FORMAT || read("updates") != updates.to_string() {
+            return Err(unusable(&path, "was not written as a snapshot of this format: use another one"));
+        }
+        Ok(Self { run: read("run"), updates, path, bytes })
+    }
+
+    /// Fills `state` from the snapshot: the same names and shapes, no more and no fewer.
+    ///
+    /// # Errors
+    /// When a tensor is missing, left over, or of another shape.
+    pub fn restore(&self, state: &mut State) -> Result<(), CheckpointError> {
+        let tensors = self.tensors()?;
+        if let Some((name, _)) = tensors.iter().find(|(name, _)| !state.0.contains_key(name)) {
+            return Err(unusable(&self.path, format!("holds '{name}', which this stage does not have")));
+        }
+        let stored: HashMap<String, TensorView> = tensors.into_iter().collect();
+        for (name, tensor) in &mut state.0 {
+            let Some(view) = stored.get(name) else {
+                return Err(unusable(&self.path, format!("lacks '{name}': it belongs to another network or cut")));
+            };
+            let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
+            if shape != tensor.size() || view.dtype() != dtype(tensor.kind())? {
+                let want = tensor.size();
+                return Err(unusable(&self.path, format!("holds '{name}' as {shape:?} where {want:?} is needed")));
+            }
+            tensor.f_copy_(&Tensor::f_from_data_size(view.data(), &shape, tensor.kind())?)?;
+        }
+        Ok(())
+    }
+
+    /// The tensors by name, sorted.
+    ///
+    /// # Errors
+    /// When the file is torn.
+    pub fn tensors(&self) -> Result<Vec<(String, TensorView<'_>)>, CheckpointError> {
+        let tensors = SafeTensors::deserialize(&self.bytes);
+        let mut tensors = tensors.map_err(|error| unusable(&self.path, format!("is torn ({error})")))?.tensors();
+        tensors.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(tensors)
+    }
+}
+
+/// Puts the snapshots that another run left in `state_dir` out of the way, so that they are neither
+/// reused nor lost. Returns the folder that they were moved to.
+///
+/// # Errors
+/// When the disk says no.
+pub fn set_aside(state_dir: &Path, run: &str) -> Result<Option<PathBuf>, CheckpointError> {
+    let mut moved = None;
+    for step in list(state_dir)? {
+        let from = state_dir.join(format!("step-{step:08}"));
+        let owner = Snapshot::open(state_dir, step).map_or_else(|_| "unreadable".to_owned(), |snapshot| snapshot.run);
+        if owner == run {
+            continue;
+        }
+        let name: String = owner.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(64).collect();
+        let to = state_dir.join("previous").join(name);
+        let target = to.join(format!("step-{step:08}"));
+        fs::create_dir_all(&to).map_err(io_error("cannot make the folder", &to))?;
+        if target.exists() {
+            fs::remove_dir_all(&target).map_err(io_error("cannot replace", &target))?;
+        }
+        fs::rename(&from, &target).map_err(io_error("cannot move away", &from))?;
+        moved = Some(to);
+    }
+    Ok(moved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    fn save_one(dir: &Path, run: &str, updates: u64, value: f64) -> Result<u64, CheckpointError> {
+        let mut tensor = Tensor::full([3], value, (Kind::Float, Device::Cpu));
+        let mut state = State::default();
+        state.tensor("conv.weight".into(), &mut tensor);
+        save(dir, run, updates, &state, 2)
+    }
+
+    fn restored(dir: &Path, updates: u64, size: i64) -> Result<f64, CheckpointError> {
+        let mut tensor = Tensor::zeros([size], (Kind::Float, Device::Cpu));
+        let mut state = State::default();
+        state.tensor("conv.weight".into(), &mut tensor);
+        Snapshot::open(dir, updates)?.restore(&mut state)?;
+        Ok(tensor.double_value(&[0]))
+    }
+
+    #[test]
+    fn snapshots_are_whole_or_not_there_and_the_newest_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        for updates in [1, 2, 10] {
+            save_one(dir.path(), "run", updates, updates as f64).unwrap();
+        }
+        assert_eq!(list(dir.path()).unwrap(), [2, 10]);
+        assert_eq!(restored(dir.path(), 10, 3).unwrap(), 10.0);
+        assert!(restored(dir.path(), 10, 4).unwrap_err().to_string().contains("'conv.weight'"));
+        let path = file(dir.path(), 10);
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+        assert!(restored(dir.path(), 10, 3).unwrap_err().to_string().contains("torn"));
+    }
+
+    #[test]
+    fn another_runs_state_is_set_aside_not_reused_and_not_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        save_one(dir.path(), "old", 5, 1.0).unwrap();
+        save_one(dir.path(), "new", 6, 1.0).unwrap();
+        let to = set_aside(dir.path(), "new").unwrap().unwrap();
+        assert_eq!(list(dir.path()).unwrap(), [6]);
+        assert_eq!(list(&to).unwrap(), [5]);
+    }
+}

@@ -1,0 +1,33 @@
+//! The sum of several values: where a skip joins its branch.
+
+use super::Layer;
+use super::held::Held;
+use proto::lane::Phase;
+use tch::{TchError, Tensor};
+
+/// Adds in the order of its inputs; the error goes to each of them as it is.
+#[derive(Default)]
+pub struct Add {
+    held: Held<usize>,
+}
+
+impl Layer for Add {
+    fn forward(&mut self, m: u32, inputs: &[&Tensor], phase: Phase) -> Result<Tensor, TchError> {
+        if phase == Phase::Train {
+            self.held.put(m, inputs.len());
+        }
+        let mut sum = inputs[0].shallow_clone();
+        for input in &inputs[1..] {
+            sum = sum.f_add(input)?;
+        }
+        Ok(sum)
+    }
+
+    fn error(&mut self, m: u32, error: &Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
+        Ok((0..self.held.take(m)?).map(|_| error.shallow_clone()).collect())
+    }
+
+    fn abandon(&mut self) {
+        self.held.clear();
+    }
+}

@@ -1,0 +1,112 @@
+//! Batch norm: each channel normalised over the microbatch and its positions (Ioffe & Szegedy 2015).
+
+use super::held::{Held, Sum};
+use super::{Layer, Settings};
+use crate::optim::Parameter;
+use crate::state::State;
+use crate::torch;
+use proto::lane::Phase;
+use proto::optimizer::Method;
+use tch::{TchError, Tensor};
+
+/// Scale γ, shift β, and running statistics, which move once per microbatch.
+pub struct BatchNorm {
+    name: String,
+    eps: f64,
+    momentum: f64,
+    gamma: Parameter,
+    beta: Parameter,
+    running_mean: Tensor,
+    running_var: Tensor,
+    method: Method,
+    held: Held<Saved>,
+    /// Errors at γ and β, which come with the error at x and wait for their G.
+    errors: Held<[Tensor; 2]>,
+    sums: [Sum; 2],
+}
+
+/// What E needs of F. γ is copied: under lanes without a flush it steps between the two.
+struct Saved {
+    x: Tensor,
+    gamma: Tensor,
+    mean: Tensor,
+    inverse_deviation: Tensor,
+}
+
+impl BatchNorm {
+    /// A norm over `channels` with `[eps, momentum, γ at the start]`.
+    pub fn new(name: String, channels: u64, numbers: [f64; 3], settings: &Settings) -> Result<Self, TchError> {
+        let [eps, momentum, gamma] = numbers;
+        let full = |value: f64| Tensor::f_full([channels as i64], value, (settings.kind, settings.device));
+        let method = settings.optimizer.method;
+        Ok(Self {
+            name,
+            eps,
+            momentum,
+            gamma: Parameter::new(full(gamma)?, &method, false)?,
+            beta: Parameter::new(full(0.0)?, &method, false)?,
+            running_mean: full(0.0)?,
+            running_var: full(1.0)?,
+            method,
+            held: Held::default(),
+            errors: Held::default(),
+            sums: Default::default(),
+        })
+    }
+}
+
+impl Layer for BatchNorm {
+    fn forward(&mut self, m: u32, inputs: &[&Tensor], phase: Phase) -> Result<Tensor, TchError> {
+        let training = phase == Phase::Train;
+        let (y, mean, inverse_deviation) = inputs[0].f_native_batch_norm(
+            Some(&self.gamma.value),
+            Some(&self.beta.value),
+            Some(&self.running_mean),
+            Some(&self.running_var),
+            training,
+            self.momentum,
+            self.eps,
+        )?;
+        if training {
+            let (x, gamma) = (inputs[0].shallow_clone(), torch::copy(&self.gamma.value)?);
+            self.held.put(m, Saved { x, gamma, mean, inverse_deviation });
+        }
+        Ok(y)
+    }
+
+    fn error(&mut self, m: u32, error: &Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
+        let Saved { x, gamma, mean, inverse_deviation } = self.held.take(m)?;
+        let error = error.f_contiguous()?;
+        let [at_x, at_gamma, at_beta] =
+            torch::batch_norm_backward(&error, &x, &gamma, &mean, &inverse_deviation, self.eps)?;
+        self.errors.put(m, [at_gamma, at_beta]);
+        Ok(vec![at_x])
+    }
+
+    fn gradient(&mut self, m: u32, _minibatch: u32) -> Result<(), TchError> {
+        let parts = self.errors.take(m)?;
+        self.sums.iter_mut().zip(parts).try_for_each(|(sum, part)| sum.add(part))
+    }
+
+    fn update(&mut self, settings: &Settings, updates: u64) -> Result<(), TchError> {
+        for (sum, parameter) in self.sums.iter_mut().zip([&mut self.gamma, &mut self.beta]) {
+            if let Some(gradient) = sum.take() {
+                parameter.step(&settings.optimizer, updates, &gradient)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn abandon(&mut self) {
+        self.held.clear();
+        self.errors.clear();
+        self.sums = Default::default();
+    }
+
+    fn state<'a>(&'a mut self, state: &mut State<'a>) {
+        state.parameter(&format!("{}.weight", self.name), &mut self.gamma, &self.method);
+        state.parameter(&format!("{}.bias", self.name), &mut self.beta, &self.method);
+        state.tensor(format!("{}.running_mean", self.name), &mut self.running_mean);
+        state.tensor(format!("{}.running_var", self.name), &mut self.running_var);
+    }
+}

@@ -1,0 +1,100 @@
+//! A bias per channel: the one implementation, alone or at the end of a weight layer.
+
+use super::held::{Held, Sum};
+use super::{Layer, Settings};
+use crate::optim::Parameter;
+use crate::state::State;
+use proto::lane::Phase;
+use proto::optimizer::Method;
+use tch::{TchError, Tensor};
+
+/// One number per channel, added to `(N, C)` or `(N, C, H, W)`.
+pub struct Bias {
+    parameter: Parameter,
+    method: Method,
+    sum: Sum,
+}
+
+impl Bias {
+    /// A bias of zeros.
+    pub fn new(channels: u64, settings: &Settings) -> Result<Self, TchError> {
+        let value = Tensor::f_zeros([channels as i64], (settings.kind, settings.device))?;
+        let method = settings.optimizer.method;
+        Ok(Self { parameter: Parameter::new(value, &method, false)?, method, sum: Sum::default() })
+    }
+
+    /// y + b
+    pub fn forward(&self, y: &Tensor) -> Result<Tensor, TchError> {
+        let mut shape = vec![1; y.dim()];
+        shape[1] = -1;
+        y.f_add(&self.parameter.value.f_view(shape.as_slice())?)
+    }
+
+    /// Adds the error's sum over samples and positions. The error is made contiguous first: the order
+    /// of a sum, and so its bits, follow the layout.
+    pub fn gradient(&mut self, error: &Tensor) -> Result<(), TchError> {
+        let dims: Vec<i64> = (0..error.dim() as i64).filter(|dim| *dim != 1).collect();
+        self.sum.add(error.f_contiguous()?.f_sum_dim_intlist(dims.as_slice(), false, error.kind())?)
+    }
+
+    /// Steps with what has been gathered.
+    pub fn update(&mut self, settings: &Settings, updates: u64) -> Result<(), TchError> {
+        match self.sum.take() {
+            Some(gradient) => self.parameter.step(&settings.optimizer, updates, &gradient),
+            None => Ok(()),
+        }
+    }
+
+    /// Drops what has been gathered.
+    pub fn abandon(&mut self) {
+        self.sum.take();
+    }
+
+    /// Shows the bias under `name`.
+    pub fn state<'a>(&'a mut self, name: &str, state: &mut State<'a>) {
+        state.parameter(name, &mut self.parameter, &self.method);
+    }
+}
+
+/// A bias as a layer of its own.
+pub struct BiasLayer {
+    name: String,
+    bias: Bias,
+    held: Held<Tensor>,
+}
+
+impl BiasLayer {
+    /// A layer of zeros.
+    pub fn new(name: String, channels: u64, settings: &Settings) -> Result<Self, TchError> {
+        Ok(Self { name, bias: Bias::new(channels, settings)?, held: Held::default() })
+    }
+}
+
+impl Layer for BiasLayer {
+    fn forward(&mut self, _m: u32, inputs: &[&Tensor], _phase: Phase) -> Result<Tensor, TchError> {
+        self.bias.forward(inputs[0])
+    }
+
+    fn error(&mut self, m: u32, error: &Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
+        self.held.put(m, error.shallow_clone());
+        Ok(vec![error.shallow_clone()])
+    }
+
+    fn gradient(&mut self, m: u32, _minibatch: u32) -> Result<(), TchError> {
+        let error = self.held.take(m)?;
+        self.bias.gradient(&error)
+    }
+
+    fn update(&mut self, settings: &Settings, updates: u64) -> Result<(), TchError> {
+        self.bias.update(settings, updates)
+    }
+
+    fn abandon(&mut self) {
+        self.held.clear();
+        self.bias.abandon();
+    }
+
+    fn state<'a>(&'a mut self, state: &mut State<'a>) {
+        self.bias.state(&format!("{}.bias", self.name), state);
+    }
+}

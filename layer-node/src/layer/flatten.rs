@@ -1,0 +1,30 @@
+//! One vector per sample.
+
+use super::Layer;
+use super::held::Held;
+use proto::lane::Phase;
+use tch::{TchError, Tensor};
+
+/// Keeps the shape that the error must have again.
+#[derive(Default)]
+pub struct Flatten {
+    held: Held<Vec<i64>>,
+}
+
+impl Layer for Flatten {
+    fn forward(&mut self, m: u32, inputs: &[&Tensor], phase: Phase) -> Result<Tensor, TchError> {
+        if phase == Phase::Train {
+            self.held.put(m, inputs[0].size());
+        }
+        inputs[0].f_flatten(1, -1)
+    }
+
+    fn error(&mut self, m: u32, error: &Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
+        let shape = self.held.take(m)?;
+        Ok(vec![error.f_reshape(shape)?])
+    }
+
+    fn abandon(&mut self) {
+        self.held.clear();
+    }
+}

@@ -1,0 +1,75 @@
+//! What a layer keeps of a microbatch between its actions, and gradients as they add up.
+
+use std::collections::BTreeMap;
+use tch::{TchError, Tensor};
+
+/// Kept things by microbatch; what is taken before it was put is a bug of the lane's check.
+#[derive(Debug)]
+pub struct Held<T>(BTreeMap<u32, T>);
+
+impl<T> Default for Held<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<T> Held<T> {
+    /// Keeps `value` for microbatch `m`.
+    pub fn put(&mut self, m: u32, value: T) {
+        self.0.insert(m, value);
+    }
+
+    /// What is kept for microbatch `m`.
+    ///
+    /// # Errors
+    /// When nothing is.
+    pub fn get(&mut self, m: u32) -> Result<&mut T, TchError> {
+        self.0.get_mut(&m).ok_or_else(|| missing(m))
+    }
+
+    /// Takes what is kept for microbatch `m`.
+    ///
+    /// # Errors
+    /// When nothing is.
+    pub fn take(&mut self, m: u32) -> Result<T, TchError> {
+        self.0.remove(&m).ok_or_else(|| missing(m))
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+fn missing(m: u32) -> TchError {
+    TchError::Torch(format!("nothing is held of microbatch {m}: its forward pass has not run"))
+}
+
+/// A gradient that adds up over microbatches, in their order. The first is assigned, never added to
+/// zeros, so that one microbatch keeps its bits.
+#[derive(Debug, Default)]
+pub struct Sum(Option<Tensor>);
+
+impl Sum {
+    /// Adds one microbatch's part.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn add(&mut self, part: Tensor) -> Result<(), TchError> {
+        match &mut self.0 {
+            None => self.0 = Some(part),
+            Some(sum) => crate::torch::add_scaled(sum, &part, 1.0)?,
+        }
+        Ok(())
+    }
+
+    /// What has been added so far.
+    pub fn get(&self) -> Option<&Tensor> {
+        self.0.as_ref()
+    }
+
+    /// Takes the sum and starts anew.
+    pub fn take(&mut self) -> Option<Tensor> {
+        self.0.take()
+    }
+}

@@ -1,0 +1,31 @@
+//! max(0, x).
+
+use super::Layer;
+use super::held::Held;
+use proto::lane::Phase;
+use tch::{TchError, Tensor};
+
+/// Keeps its output, which the next layer keeps as its input anyway.
+#[derive(Default)]
+pub struct Relu {
+    held: Held<Tensor>,
+}
+
+impl Layer for Relu {
+    fn forward(&mut self, m: u32, inputs: &[&Tensor], phase: Phase) -> Result<Tensor, TchError> {
+        let y = inputs[0].f_relu()?;
+        if phase == Phase::Train {
+            self.held.put(m, y.shallow_clone());
+        }
+        Ok(y)
+    }
+
+    fn error(&mut self, m: u32, error: &Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
+        let y = self.held.take(m)?;
+        Ok(vec![y.f_threshold_backward(error, 0.0)?])
+    }
+
+    fn abandon(&mut self) {
+        self.held.clear();
+    }
+}

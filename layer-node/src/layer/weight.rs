@@ -1,0 +1,196 @@
+//! A weight layer, dense or convolutional: forward through W, error back through B.
+
+use super::bias::Bias;
+use super::held::{Held, Sum};
+use super::{Layer, LinearMap, Settings};
+use crate::init;
+use crate::optim::Parameter;
+use crate::rule::{Feedback, Seen};
+use crate::state::State;
+use proto::control::LayerMeasure;
+use proto::graph::{Init, LayerSpec, Op};
+use proto::lane::Phase;
+use proto::optimizer::Method;
+use tch::{Kind, TchError, Tensor};
+
+/// Forward weights W, backward weights B of the same shape, and the rule that trains B.
+pub struct WeightLayer {
+    name: String,
+    map: LinearMap,
+    forward: Parameter,
+    /// `None` under backprop, where B is W itself and is neither drawn nor stored.
+    backward: Option<Parameter>,
+    bias: Option<Bias>,
+    feedback: Feedback,
+    methods: [Method; 2],
+    held: Held<Saved>,
+    task: Sum,
+    alignment: Sum,
+}
+
+/// What is kept of a microbatch from F to G.
+struct Saved {
+    x: Tensor,
+    y: Option<Tensor>,
+    /// From E on.
+    error: Option<Tensor>,
+}
+
+impl WeightLayer {
+    /// A layer for inputs of shape `x` (one sample), its weights drawn from the seed.
+    ///
+    /// # Errors
+    /// When memory or device fail.
+    pub fn new(spec: &LayerSpec, x: &[u64], settings: &Settings) -> Result<Self, TchError> {
+        let (map, with_bias, init) = match spec.op {
+            Op::Conv2d { stride, padding, bias, init, .. } => {
+                (LinearMap::Conv { stride: stride.into(), padding: padding.into() }, bias, init)
+            }
+            Op::Linear { bias, init, .. } => (LinearMap::Dense, bias, init),
+            _ => (LinearMap::Dense, false, Init::FanIn),
+        };
+        let shape = spec.op.weight_shape(x).ok_or_else(|| TchError::Shape(format!("{} takes no {x:?}", spec.name)))?;
+        let methods = [settings.optimizer.method, settings.optimizer_backward.method];
+        let draw = |which: &str, method: &Method| {
+            Parameter::new(init::draw(settings, &spec.name, which, &shape, init)?, method, true)
+        };
+        let feedback = Feedback::new(&spec.rule);
+        Ok(Self {
+            name: spec.name.clone(),
+            map,
+            forward: draw("weight", &methods[0])?,
+            backward: match feedback {
+                Feedback::Transport => None,
+                _ => Some(draw("weight_backward", &methods[1])?),
+            },
+            bias: if with_bias { Some(Bias::new(shape[0], settings)?) } else { None },
+            feedback,
+            methods,
+            held: Held::default(),
+            task: Sum::default(),
+            alignment: Sum::default(),
+        })
+    }
+
+    /// The matrix that the error goes back through: B, which under backprop is W.
+    fn backward(&self) -> &Tensor {
+        &self.backward.as_ref().unwrap_or(&self.forward).value
+    }
+
+    /// How the layer applies a matrix.
+    pub fn map(&self) -> LinearMap {
+        self.map
+    }
+
+    /// The gathered task gradient of W, `None` before the first G.
+    pub fn task_gradient(&self) -> Option<&Tensor> {
+        self.task.get()
+    }
+
+    /// B's whole gradient as of now: what was gathered, and the part that is added once. `None` where
+    /// the rule leaves B alone.
+    ///
+    /// # Errors
+    /// What torch says.
+    pub fn backward_gradient(&self) -> Result<Option<Tensor>, TchError> {
+        let (Some(backward), Some(task)) = (&self.backward, self.task.get()) else { return Ok(None) };
+        let once = self.feedback.at_update(&backward.value, task, &self.forward.value)?;
+        match (self.alignment.get(), once) {
+            (Some(gathered), Some(once)) => gathered.f_add(&once).map(Some),
+            (Some(gathered), None) => Ok(Some(gathered.shallow_clone())),
+            (None, once) => Ok(once),
+        }
+    }
+}
+
+impl Layer for WeightLayer {
+    fn forward(&mut self, m: u32, inputs: &[&Tensor], phase: Phase) -> Result<Tensor, TchError> {
+        let x = inputs[0];
+        let y = self.map.forward(x, &self.forward.value)?;
+        if phase == Phase::Train {
+            let kept = self.feedback.uses_output().then(|| y.shallow_clone());
+            self.held.put(m, Saved { x: x.shallow_clone(), y: kept, error: None });
+        }
+        match &self.bias {
+            Some(bias) => bias.forward(&y),
+            None => Ok(y),
+        }
+    }
+
+    fn error(&mut self, m: u32, error: &Tensor, needed: bool) -> Result<Vec<Tensor>, TchError> {
+        let saved = self.held.get(m)?;
+        saved.error = Some(error.shallow_clone());
+        if !needed {
+            return Ok(Vec::new());
+        }
+        let x = saved.x.shallow_clone();
+        Ok(vec![self.map.adjoint(error, self.backward(), &x)?])
+    }
+
+    fn gradient(&mut self, m: u32, minibatch: u32) -> Result<(), TchError> {
+        let Saved { x, y, error } = self.held.take(m)?;
+        let error = error.ok_or_else(|| TchError::Torch(format!("G{m} before E{m}")))?;
+        let backward = self.backward();
+        let seen = Seen { map: self.map, x: &x, y: y.as_ref(), error: &error, backward, minibatch };
+        let alignment = self.feedback.microbatch(&seen)?;
+        self.task.add(self.map.filter_gradient(&x, &error, &self.forward.value)?)?;
+        if let Some(part) = alignment {
+            self.alignment.add(part)?;
+        }
+        match &mut self.bias {
+            Some(bias) => bias.gradient(&error),
+            None => Ok(()),
+        }
+    }
+
+    fn update(&mut self, settings: &Settings, updates: u64) -> Result<(), TchError> {
+        // B's gradient first: what it reads of W is W before this step.
+        let backward_gradient = self.backward_gradient()?;
+        self.alignment.take();
+        if let Some(gradient) = self.task.take() {
+            self.forward.step(&settings.optimizer, updates, &gradient)?;
+        }
+        if let (Some(backward), Some(gradient)) = (&mut self.backward, backward_gradient) {
+            backward.step(&settings.optimizer_backward, updates, &gradient)?;
+        }
+        match &mut self.bias {
+            Some(bias) => bias.update(settings, updates),
+            None => Ok(()),
+        }
+    }
+
+    fn abandon(&mut self) {
+        self.held.clear();
+        self.task.take();
+        self.alignment.take();
+        if let Some(bias) = &mut self.bias {
+            bias.abandon();
+        }
+    }
+
+    fn state<'a>(&'a mut self, state: &mut State<'a>) {
+        state.parameter(&format!("{}.weight", self.name), &mut self.forward, &self.methods[0]);
+        if let Some(backward) = &mut self.backward {
+            state.parameter(&format!("{}.weight_backward", self.name), backward, &self.methods[1]);
+        }
+        if let Some(bias) = &mut self.bias {
+            bias.state(&format!("{}.bias", self.name), state);
+        }
+    }
+
+    fn measure(&self) -> Result<Option<LayerMeasure>, TchError> {
+        let [w, b] = [&self.forward.value, self.backward()].map(|matrix| matrix.f_to_kind(Kind::Double));
+        let (w, b) = (w?, b?);
+        let norm = |t: &Tensor| t.f_square()?.f_sum(Kind::Double)?.f_double_value(&[]).map(f64::sqrt);
+        let dot = w.f_mul(&b)?.f_sum(Kind::Double)?.f_double_value(&[])?;
+        let (norm_w, norm_b) = (norm(&w)?, norm(&b)?);
+        let cosine = (dot / (norm_w * norm_b)).clamp(-1.0, 1.0);
+        Ok(Some(LayerMeasure {
+            name: self.name.clone(),
+            angle_deg: if self.backward.is_some() { cosine.acos().to_degrees() } else { 0.0 },
+            norm_ratio: norm_b / norm_w,
+            norm: norm_w,
+            difference: norm(&w.f_sub(&b)?)?,
+        }))
+    }
+}

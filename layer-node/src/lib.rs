@@ -1,0 +1,27 @@
+//! The matter of Neuropil: a process that owns the weights of one stage.
+//!
+//! ```text
+//!                    service (tokio)                 worker (one thread)
+//! neighbours ─▶ decode, check ─▶ bounded queues ─▶ lane: F E G U ─▶ bounded queues ─▶ encode ─▶ neighbours
+//! coordinator ─▶ commands ─────▶ mailbox ─────────▶ stage, state, snapshots ─▶ reports ─▶ coordinator
+//! ```
+//!
+//! Torch runs on the worker's thread alone; everything else is plumbing.
+
+pub mod checkpoint;
+mod clock;
+pub mod digest;
+pub mod fault;
+mod init;
+mod lane_runner;
+pub mod layer;
+mod memory;
+pub mod optim;
+pub mod rule;
+pub mod serve;
+pub mod service;
+pub mod session;
+pub mod stage;
+pub mod state;
+pub mod torch;
+pub mod worker;

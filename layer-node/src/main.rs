@@ -1,0 +1,84 @@
+//! The command line of a layer node.
+
+use clap::{Parser, Subcommand, ValueEnum};
+use layer_node::digest::{self, DigestFlags};
+use layer_node::serve::{self, Serve};
+use std::process::ExitCode;
+
+/// A process that owns the weights of one stage of a network
+#[derive(Parser)]
+#[command(name = "layer-node", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// How log lines on stderr look
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    log_format: LogFormat,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve a stage: whichever the coordinator configures
+    Serve(Serve),
+    /// Print the SHA-256 of every tensor in a state folder
+    Digest(DigestFlags),
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    start_log(cli.log_format);
+    let code = match cli.command {
+        Command::Serve(flags) => run(flags),
+        Command::Digest(flags) => digest::digest(&flags).map(|lines| {
+            print!("{lines}");
+            0
+        }),
+    };
+    match code {
+        Ok(code) => ExitCode::from(code),
+        Err(sentence) => {
+            eprintln!("error: {sentence}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn run(flags: Serve) -> Result<u8, String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
+    let stop = runtime.block_on(serve::serve(flags));
+    // A read of standard input cannot be taken back, and must not hold the process.
+    runtime.shutdown_background();
+    stop.map(|stop| stop as u8)
+}
+
+/// Help and version are no failures; anything else ends in one sentence.
+fn usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render().to_string();
+    let first = text.lines().next().unwrap_or_default();
+    eprintln!("{}: see layer-node --help", first.trim_end_matches('.'));
+    ExitCode::from(2)
+}
+
+fn start_log(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}

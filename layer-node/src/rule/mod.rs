@@ -1,0 +1,123 @@
+//! Learning rules: what trains a layer's backward weights B.
+//!
+//! A rule sees one layer. Everything comes in by argument and goes out by return; it cannot reach
+//! the network, the wire or another layer, and it gets W only if it declares so ([`access`]).
+
+pub mod access;
+mod composed;
+mod primitives;
+
+pub use access::{Access, Local, ReadsWeight};
+pub use composed::Composed;
+
+use crate::layer::LinearMap;
+use proto::rule::RuleSpec;
+use tch::{TchError, Tensor};
+
+/// What a rule sees of its layer in one microbatch.
+pub struct Seen<'a> {
+    /// How the layer applies a matrix: y = map(x, W).
+    pub map: LinearMap,
+    /// The layer's input, `(n, in)` or `(n, in, H, W)`.
+    pub x: &'a Tensor,
+    /// The layer's output before bias, norm and activation, `(n, out)` or `(n, out, H', W')`;
+    /// there only for rules that use it.
+    pub y: Option<&'a Tensor>,
+    /// The loss's gradient at y, of y's shape, already divided by N.
+    pub error: &'a Tensor,
+    /// B, of W's shape.
+    pub backward: &'a Tensor,
+    /// N, the samples of the whole minibatch: a mean over the batch is a sum divided by it.
+    pub minibatch: u32,
+}
+
+/// What a rule sees of its layer when B is about to step.
+pub struct AtUpdate<'a, A: Access> {
+    /// B, of W's shape.
+    pub backward: &'a Tensor,
+    /// The layer's task gradient cW(x, error), summed over the minibatch: computed from x and error.
+    pub task: &'a Tensor,
+    /// W, where the rule declares that it reads it.
+    pub weight: A::Weight<'a>,
+}
+
+/// A learning rule for B.
+pub trait Rule: Send {
+    /// Whether the rule reads W.
+    type Reads: Access;
+
+    /// Whether [`Seen::y`] must be kept for it.
+    fn uses_output(&self) -> bool {
+        false
+    }
+
+    /// This microbatch's part of B's gradient, `None` for nothing.
+    ///
+    /// # Errors
+    /// What torch says.
+    fn microbatch(&self, seen: &Seen) -> Result<Option<Tensor>, TchError>;
+
+    /// The part of B's gradient that depends on no sample: added once, at the update.
+    ///
+    /// # Errors
+    /// What torch says.
+    fn at_update(&self, seen: &AtUpdate<Self::Reads>) -> Result<Option<Tensor>, TchError>;
+}
+
+/// How a layer comes by its backward weights.
+pub enum Feedback {
+    /// B is W: backprop. Lillicrap et al. 2016 call it weight transport.
+    Transport,
+    /// B is trained without W.
+    Local(Box<dyn Rule<Reads = Local>>),
+    /// B is trained by a rule that reads W.
+    ReadsWeight(Box<dyn Rule<Reads = ReadsWeight>>),
+}
+
+impl Feedback {
+    /// The rule that `spec` describes. Only a rule that uses the self primitive is given W.
+    pub fn new(spec: &RuleSpec) -> Self {
+        match spec {
+            RuleSpec::Backprop => Feedback::Transport,
+            RuleSpec::Learned { task, coefficients, .. } if spec.reads_weight() => {
+                Feedback::ReadsWeight(Box::new(Composed::<ReadsWeight>::new(*coefficients, *task)))
+            }
+            RuleSpec::Learned { task, coefficients, .. } => {
+                Feedback::Local(Box::new(Composed::<Local>::new(*coefficients, *task)))
+            }
+        }
+    }
+
+    /// Whether the layer's y must be kept until G.
+    pub fn uses_output(&self) -> bool {
+        match self {
+            Feedback::Transport => false,
+            Feedback::Local(rule) => rule.uses_output(),
+            Feedback::ReadsWeight(rule) => rule.uses_output(),
+        }
+    }
+
+    /// This microbatch's part of B's gradient.
+    ///
+    /// # Errors
+    /// What torch says.
+    pub fn microbatch(&self, seen: &Seen) -> Result<Option<Tensor>, TchError> {
+        match self {
+            Feedback::Transport => Ok(None),
+            Feedback::Local(rule) => rule.microbatch(seen),
+            Feedback::ReadsWeight(rule) => rule.microbatch(seen),
+        }
+    }
+
+    /// The part that is added once; `weight` reaches only rules that declared it.
+    ///
+    /// # Errors
+    /// What torch says.
+    pub fn at_update(&self, backward: &Tensor, task: &Tensor, weight: &Tensor) -> Result<Option<Tensor>, TchError> {
+        match self {
+            Feedback::Transport => Ok(None),
+            Feedback::Local(rule) => rule.at_update(&AtUpdate { backward, task, weight: () }),
+            Feedback::ReadsWeight(rule) => rule.at_update(&AtUpdate { backward, task, weight }),
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The control plane: what the coordinator asks of this node.
+
+use super::hub::{Hub, Slot};
+use super::pump;
+use crate::fault::Fault;
+use crate::session::{Port, Session};
+use crate::worker::Job;
+use futures::Stream;
+use proto::client;
+use proto::control::{Command, Description, PROTOCOL, Report, Start};
+use proto::stage::StageSpec;
+use proto::transport::QUEUE;
+use proto::wire;
+use proto::wire::node_server::Node;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+/// Commands and reports that may wait between the control stream and the worker.
+const COMMANDS: usize = 16;
+/// How long an opened Run call may stay without its Start.
+const START_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What the node is, fixed at start.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// `cpu` or `cuda:N`.
+    pub device: String,
+    /// Compute threads.
+    pub threads: u32,
+    /// Where neighbours reach it.
+    pub data_port: u16,
+}
+
+/// Answers the coordinator; one run at a time.
+#[derive(Clone)]
+pub struct ControlService {
+    identity: Identity,
+    worker: mpsc::Sender<Job>,
+    hub: Hub,
+    /// Ends the run that is under way when the node is stopped.
+    current: Arc<Mutex<Current>>,
+}
+
+#[derive(Default)]
+struct Current {
+    spec: Option<StageSpec>,
+    run: Option<Fault>,
+    configuring: bool,
+}
+
+impl ControlService {
+    /// A service that gives its work to `worker`.
+    pub fn new(identity: Identity, worker: mpsc::Sender<Job>, hub: Hub) -> Self {
+        Self { identity, worker, hub, current: Arc::default() }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Ends the run that is under way, if there is one, because of `why`.
+    pub fn end_run(&self, why: &str) {
+        if let Some(fault) = &self.current().run {
+            fault.fail(why);
+        }
+    }
+
+    async fn submit(&self, job: Job) -> Result<(), Status> {
+        self.worker.send(job).await.map_err(|_| Status::internal("the worker is gone: restart the node"))
+    }
+
+    /// Claims the node for a run of its configured stage.
+    fn claim(&self) -> Result<(StageSpec, Fault), Status> {
+        let mut current = self.current();
+        if current.run.is_some() {
+            return Err(busy(&current));
+        }
+        let spec = current.spec.clone().ok_or_else(|| Status::failed_precondition("the node is not configured"))?;
+        let fault = Fault::default();
+        current.run = Some(fault.clone());
+        Ok((spec, fault))
+    }
+}
+
+fn busy(current: &Current) -> Status {
+    let run = current.spec.as_ref().map_or("another run", |spec| &spec.run);
+    Status::failed_precondition(format!("the node is busy with run {run}: wait for its end, or restart the node"))
+}
+
+/// Puts the node back to idle, however the run ends.
+struct Claim(ControlService);
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.0.hub.clear();
+        self.0.current().run = None;
+    }
+}
+
+type Reports = Pin<Box<dyn Stream<Item = Result<wire::Report, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Node for ControlService {
+    async fn describe(&self, _: Request<wire::DescribeRequest>) -> Result<Response<wire::Description>, Status> {
+        let (memory_total, memory_available) = crate::memory::read();
+        let current = self.current();
+        let run = current.run.as_ref().and(current.spec.as_ref()).map(|spec| spec.run.clone());
+        let description = Description {
+            version: env!("CARGO_PKG_VERSION").into(),
+            protocol: PROTOCOL,
+            device: self.identity.device.clone(),
+            threads: self.identity.threads,
+            memory_total,
+            memory_available,
+            data_port: self.identity.data_port,
+            run,
+        };
+        Ok(Response::new(description.into()))
+    }
+
+    async fn configure(&self, request: Request<wire::Stage>) -> Result<Response<wire::Configured>, Status> {
+        let spec = StageSpec::try_from(request.into_inner())?;
+        {
+            let mut current = self.current();
+            if current.run.is_some() || current.configuring {
+                return Err(busy(&current));
+            }
+            current.configuring = true;
+            current.spec = None;
+        }
+        let (reply, answer) = oneshot::channel();
+        let submitted = self.submit(Job::Configure { spec: Box::new(spec.clone()), reply }).await;
+        let answer = answer.await;
+        let mut current = self.current();
+        current.configuring = false;
+        submitted?;
+        let configured = answer.map_err(|_| Status::internal("the worker is gone: restart the node"))?;
+        let configured = configured.map_err(Status::failed_precondition)?;
+        current.spec = Some(spec);
+        Ok(Response::new(configured.into()))
+    }
+
+    type RunStream = Reports;
+
+    async fn run(&self, request: Request<Streaming<wire::Command>>) -> Result<Response<Reports>, Status> {
+        let (spec, fault) = self.claim()?;
+        let claim = Claim(self.clone());
+        let (reports, answers) = mpsc::channel(COMMANDS);
+        let run = Run { service: self.clone(), spec, fault, reports, commands: request.into_inner() };
+        // The answer's headers go out at once; the run goes on beside them.
+        tokio::spawn(async move {
+            run.run().await;
+            drop(claim);
+        });
+        let answers = futures::StreamExt::map(ReceiverStream::new(answers), |report| report.map(wire::Report::from));
+        Ok(Response::new(Box::pin(answers)))
+    }
+}
+
+/// One Run call, from its Start to its end.
+struct Run {
+    service: ControlService,
+    spec: StageSpec,
+    fault: Fault,
+    reports: mpsc::Sender<Result<Report, Status>>,
+    commands: Streaming<wire::Command>,
+}
+
+impl Run {
+    async fn run(mut self) {
+        if let Err(status) = self.try_run().await {
+            self.fault.fail(status.message());
+            let reports = self.reports.clone();
+            let _ = reports.send(Err(status)).await;
+        }
+        self.fault.end();
+    }
+
+    async fn try_run(&mut self) -> Result<(), Status> {
+        let start = self.start().await?;
+        let (to_worker, commands) = mpsc::channel(COMMANDS);
+        let (below, above) = self.links(&start).await?;
+        if self.reports.send(Ok(Report::Started)).await.is_err() {
+            return Err(Status::cancelled("the coordinator went away"));
+        }
+        let session = Session {
+            start,
+            below,
+            above,
+            commands,
+            reports: self.reports.clone(),
+            fault: self.fault.clone(),
+        };
+        let (done, idle) = oneshot::channel();
+        self.service.submit(Job::Run { session: Box::new(session), done }).await?;
+        self.forward(to_worker).await;
+        let _ = idle.await;
+        Ok(())
+    }
+
+    async fn start(&mut self) -> Result<Start, Status> {
+        let first = tokio::time::timeout(START_DEADLINE, self.commands.message()).await;
+        let first = first.map_err(|_| Status::deadline_exceeded("the run was opened but never started"))??;
+        match first.map(Command::try_from).transpose()? {
+            Some(Command::Start(start)) if start.run == self.spec.run && start.incarnation == self.spec.incarnation => Ok(start),
+            Some(Command::Start(_)) => Err(Status::permission_denied("the node was configured for another run since")),
+            _ => Err(Status::invalid_argument("a run begins with Start")),
+        }
+    }
+
+    /// Announces the links that others open, and opens the one above.
+    async fn links(&mut self, start: &Start) -> Result<(Port, Port), Status> {
+        let index = self.spec.index;
+        let (below, slot_below) = self.slot(below_name(index), self.spec.activations_below());
+        let errors = self.spec.errors_above()?;
+        let (run, incarnation) = (self.spec.run.clone(), self.spec.incarnation);
+        let Some(address) = &start.above else {
+            let (above, slot_above) = self.slot("the coordinator".into(), errors);
+            self.service.hub.announce(run, incarnation, slot_below, Some(slot_above));
+            return Ok((below, above));
+        };
+        self.service.hub.announce(run, incarnation, slot_below, None);
+        let peer = format!("stage {} at {address}", index + 1);
+        let link = client::exchange(address, &errors, start.connect_deadline);
+        let link = tokio::select! {
+            link = link => link.map_err(|error| Status::aborted(format!("stage {index}: {error}")))?,
+            () = self.fault.ended() => return Err(Status::aborted(self.fault.why().unwrap_or("the run was ended"))),
+        };
+        let (to_worker, incoming) = mpsc::channel(QUEUE);
+        tokio::spawn(pump(link.incoming, to_worker, self.fault.clone(), peer.clone()));
+        Ok((below, Port { peer, incoming, outgoing: link.sender }))
+    }
+
+    /// The worker's end of a link that the neighbour opens, and the slot that waits for it.
+    fn slot(&self, peer: String, contract: proto::message::Contract) -> (Port, Slot) {
+        let (to_worker, incoming) = mpsc::channel(QUEUE);
+        let (outgoing, from_worker) = mpsc::channel(QUEUE);
+        let fault = self.fault.clone();
+        (Port { peer, incoming, outgoing }, Slot { contract, to_worker, from_worker, fault })
+    }
+
+    /// Passes commands on until the coordinator is done, gone, or the run has ended.
+    async fn forward(&mut self, to_worker: mpsc::Sender<Command>) {
+        loop {
+            let command = tokio::select! {
+                () = self.fault.ended() => return,
+                () = to_worker.closed() => return,
+                command = self.commands.message() => command,
+            };
+            match command.map(|command| command.map(Command::try_from).transpose()) {
+                Ok(Ok(Some(command))) => {
+                    if to_worker.send(command).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(Ok(None)) => return,
+                Ok(Err(invalid)) => return self.fault.fail(format!("the coordinator sent what it may not: {invalid}")),
+                Err(status) => return self.fault.fail(format!("the coordinator went away ({})", status.message())),
+            }
+        }
+    }
+}
+
+fn below_name(index: u32) -> String {
+    index.checked_sub(1).map_or_else(|| "the coordinator".into(), |below| format!("stage {below}"))
+}

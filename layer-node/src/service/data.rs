@@ -1,0 +1,60 @@
+//! The data plane: links from neighbours.
+
+use super::hub::{Hub, Side, Slot};
+use super::pump;
+use crate::fault::Fault;
+use futures::{Stream, StreamExt, stream};
+use proto::framing::Direction;
+use proto::link::{Incoming, named_run, outgoing};
+use proto::wire;
+use proto::wire::layer_server::Layer;
+use std::pin::Pin;
+use tonic::{Request, Response, Status, Streaming};
+
+type Parts<D> = Pin<Box<dyn Stream<Item = Result<D, Status>> + Send>>;
+
+/// Receives the links of the run that is under way.
+#[derive(Clone)]
+pub struct DataService {
+    hub: Hub,
+}
+
+impl DataService {
+    /// A service that finds runs in `hub`.
+    pub fn new(hub: Hub) -> Self {
+        Self { hub }
+    }
+
+    fn link<In: Direction, Out: Direction>(&self, side: Side, request: Request<Streaming<In>>) -> Result<Response<Parts<Out>>, Status> {
+        let slot = self.hub.take(side, named_run(request.metadata()))?;
+        let peer = request.remote_addr().map_or_else(|| "a neighbour".to_owned(), |address| address.to_string());
+        tracing::debug!(?side, %peer, "link opened");
+        let Slot { contract, to_worker, from_worker, fault } = slot;
+        tokio::spawn(pump(Incoming::new(request.into_inner(), contract), to_worker, fault.clone(), peer));
+        let parts = outgoing::<Out>(from_worker).map(Ok).take_until(ended(fault.clone()));
+        Ok(Response::new(Box::pin(parts.chain(stream::once(reason(fault)).filter_map(std::future::ready)))))
+    }
+}
+
+async fn ended(fault: Fault) {
+    fault.ended().await;
+}
+
+/// The status that tells the neighbour why the run failed, if it did.
+async fn reason<D>(fault: Fault) -> Option<Result<D, Status>> {
+    fault.why().map(|why| Err(Status::aborted(why)))
+}
+
+#[tonic::async_trait]
+impl Layer for DataService {
+    type ExchangeStream = Parts<wire::ErrorSignal>;
+    type CollectStream = Parts<wire::Activation>;
+
+    async fn exchange(&self, request: Request<Streaming<wire::Activation>>) -> Result<Response<Self::ExchangeStream>, Status> {
+        self.link(Side::Below, request)
+    }
+
+    async fn collect(&self, request: Request<Streaming<wire::ErrorSignal>>) -> Result<Response<Self::CollectStream>, Status> {
+        self.link(Side::Above, request)
+    }
+}

@@ -1,0 +1,75 @@
+//! Where an arriving link finds the run that it belongs to.
+
+use crate::fault::Fault;
+use proto::message::{Contract, Message};
+use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::sync::mpsc;
+use tonic::Status;
+
+/// One end of a link that a neighbour has yet to open.
+pub struct Slot {
+    /// What the neighbour may send.
+    pub contract: Contract,
+    /// Takes its messages to the worker.
+    pub to_worker: mpsc::Sender<Message>,
+    /// The worker's messages for it.
+    pub from_worker: mpsc::Receiver<Message>,
+    /// Of the run.
+    pub fault: Fault,
+}
+
+/// The links that the current run expects.
+#[derive(Default)]
+struct Expected {
+    run: String,
+    incarnation: u32,
+    below: Option<Slot>,
+    above: Option<Slot>,
+}
+
+/// Which of the two links that others open.
+#[derive(Clone, Copy, Debug)]
+pub enum Side {
+    /// Exchange, from the neighbour below.
+    Below,
+    /// Collect, from the coordinator to the last stage.
+    Above,
+}
+
+/// Shared by the control plane, which announces runs, and the data plane, which receives their links.
+#[derive(Clone, Default)]
+pub struct Hub(Arc<Mutex<Option<Expected>>>);
+
+impl Hub {
+    fn lock(&self) -> MutexGuard<'_, Option<Expected>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Announces a run; at the top stage with a slot above as well.
+    pub fn announce(&self, run: String, incarnation: u32, below: Slot, above: Option<Slot>) {
+        *self.lock() = Some(Expected { run, incarnation, below: Some(below), above });
+    }
+
+    /// Forgets the run.
+    pub fn clear(&self) {
+        *self.lock() = None;
+    }
+
+    /// Gives the slot of `side` to a neighbour that names the run.
+    ///
+    /// # Errors
+    /// A status that says why not; `Unavailable` where trying again makes sense.
+    pub fn take(&self, side: Side, named: Option<(&str, u32)>) -> Result<Slot, Status> {
+        let (run, incarnation) = named.ok_or_else(|| Status::unauthenticated("the call names no run"))?;
+        let mut expected = self.lock();
+        let expected = expected.as_mut().ok_or_else(|| Status::unavailable("no run is under way here yet"))?;
+        if expected.run != run || expected.incarnation != incarnation {
+            return Err(Status::permission_denied("the call names another run, or an earlier start of this one"));
+        }
+        let slot = match side {
+            Side::Below => &mut expected.below,
+            Side::Above => &mut expected.above,
+        };
+        slot.take().ok_or_else(|| Status::already_exists("this link is open already, or is not for this stage"))
+    }
+}

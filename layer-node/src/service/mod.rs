@@ -1,0 +1,36 @@
+//! The two gRPC services of a node: decode → mailbox → encode. No tensor is computed here.
+
+mod control;
+mod data;
+mod hub;
+
+pub use control::{ControlService, Identity as NodeIdentity};
+pub use data::DataService;
+pub use hub::Hub;
+
+use crate::fault::Fault;
+use proto::framing::Direction;
+use proto::link::Incoming;
+use proto::message::Message;
+use tokio::sync::mpsc;
+
+/// Reads one direction of a link into its queue until either end is done. The queue is bounded: a
+/// slow worker slows the stream down. A neighbour that breaks the protocol or the connection fails
+/// the run.
+async fn pump<D: Direction>(mut incoming: Incoming<D>, queue: mpsc::Sender<Message>, fault: Fault, peer: String) {
+    loop {
+        let message = tokio::select! {
+            () = fault.ended() => return,
+            message = incoming.next() => message,
+        };
+        match message {
+            Ok(Some(message)) => {
+                if queue.send(message).await.is_err() {
+                    return;
+                }
+            }
+            Ok(None) => return,
+            Err(status) => return fault.fail(format!("the link from {peer} broke: {}", status.message())),
+        }
+    }
+}

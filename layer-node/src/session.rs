@@ -1,0 +1,76 @@
+//! A run as the worker sees it: its two links, its commands, and waits that always end.
+
+use crate::fault::Fault;
+use proto::control::{Command, Report, Start};
+use proto::message::Message;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tonic::Status;
+
+/// One neighbour: messages from it and to it, each direction with a bounded queue of its own.
+pub struct Port {
+    /// Who it is, for sentences.
+    pub peer: String,
+    /// Filled by the link's reader.
+    pub incoming: mpsc::Receiver<Message>,
+    /// Emptied by the link's writer.
+    pub outgoing: mpsc::Sender<Message>,
+}
+
+/// Everything that one run needs of the outside.
+pub struct Session {
+    /// How the run began.
+    pub start: Start,
+    /// The neighbour below: activations come in, error signals go out.
+    pub below: Port,
+    /// The neighbour above: error signals come in, activations go out.
+    pub above: Port,
+    /// What to do, in order; closed when the coordinator is done.
+    pub commands: mpsc::Receiver<Command>,
+    /// Answers, and at last the reason if the run failed.
+    pub reports: mpsc::Sender<Result<Report, Status>>,
+    /// Ends every wait.
+    pub fault: Fault,
+}
+
+/// Waits for `future` until `fault` or the deadline end it, whichever is first.
+///
+/// # Errors
+/// The run's reason for ending, or a sentence made of `what` and `who`.
+async fn bounded<T>(
+    fault: &Fault,
+    deadline: Duration,
+    what: impl Fn() -> String,
+    who: &str,
+    future: impl Future<Output = Option<T>>,
+) -> Result<T, String> {
+    let gone = || fault.why().map_or_else(|| format!("{who} went away while {} was due", what()), str::to_owned);
+    tokio::select! {
+        biased;
+        value = future => value.ok_or_else(gone),
+        () = fault.ended() => Err(gone()),
+        () = tokio::time::sleep(deadline) => {
+            Err(format!("waited {} s for {who}, while {} was due", deadline.as_secs(), what()))
+        }
+    }
+}
+
+impl Port {
+    /// The next message from this neighbour; `what` says which one is due.
+    ///
+    /// # Errors
+    /// When the neighbour is gone or silent for the run's message deadline.
+    pub async fn receive(&mut self, fault: &Fault, deadline: Duration, what: impl Fn() -> String) -> Result<Message, String> {
+        bounded(fault, deadline, what, &self.peer, self.incoming.recv()).await
+    }
+
+    /// Hands `message` to the link, waiting while its queue is full.
+    ///
+    /// # Errors
+    /// When the neighbour is gone or takes nothing for the run's message deadline.
+    pub async fn send(&self, fault: &Fault, deadline: Duration, message: Message) -> Result<(), String> {
+        let identity = message.identity.clone();
+        let sent = async { self.outgoing.send(message).await.ok() };
+        bounded(fault, deadline, || format!("room for {identity}"), &self.peer, sent).await
+    }
+}

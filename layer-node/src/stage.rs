@@ -1,0 +1,185 @@
+//! A stage: a contiguous slice of the network's graph, executed action by action.
+//!
+//! A value may have several consumers, here and beyond the cut. Its error is folded in descending
+//! consumer order, the partial sum received from above first: the same order whatever the cut, so the
+//! same bits.
+
+use crate::layer::{self, Layer, Settings};
+use crate::state::State;
+use proto::control::LayerMeasure;
+use proto::error::DoorError;
+use proto::graph::{self, INPUT};
+use proto::lane::Phase;
+use proto::stage::StageSpec;
+use std::collections::HashMap;
+use tch::{TchError, Tensor};
+
+/// Named values of one microbatch.
+pub type Values = Vec<(String, Tensor)>;
+
+/// Why a stage cannot be built or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// What torch says.
+    #[error("{}", first_line(.0))]
+    Torch(#[from] TchError),
+    /// The specification does not describe a stage.
+    #[error("{0}")]
+    Spec(#[from] DoorError),
+}
+
+/// torch's messages carry a C++ stack trace after their first line.
+fn first_line(error: &TchError) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+/// One layer in its place in the graph.
+struct Placed {
+    name: String,
+    inputs: Vec<String>,
+    layer: Box<dyn Layer>,
+    /// Whether anything but the network's input lies below.
+    error_needed: bool,
+}
+
+/// The layers of one node, and how many updates they have seen.
+pub struct Stage {
+    settings: Settings,
+    layers: Vec<Placed>,
+    inputs: Vec<String>,
+    outputs: Vec<String>,
+    parameters: u64,
+    updates: u64,
+}
+
+impl Stage {
+    /// Builds the layers of `spec` and draws their weights.
+    ///
+    /// # Errors
+    /// When the specification does not fit together, or memory or device fail.
+    pub fn new(spec: &StageSpec, settings: Settings) -> Result<Self, StageError> {
+        let computed = graph::infer_shapes(&spec.inputs, &spec.layers)?;
+        let shapes: HashMap<&str, &[u64]> =
+            spec.inputs.iter().chain(&computed).map(|value| (value.name.as_str(), value.shape.as_slice())).collect();
+        let mut parameters = 0;
+        let mut layers = Vec::with_capacity(spec.layers.len());
+        for layer in &spec.layers {
+            let x = shapes[layer.inputs[0].as_str()];
+            parameters += layer.op.parameters(x);
+            layers.push(Placed {
+                name: layer.name.clone(),
+                inputs: layer.inputs.clone(),
+                layer: layer::build(layer, x, &settings)?,
+                error_needed: layer.inputs.iter().any(|input| input != INPUT),
+            });
+        }
+        let inputs = spec.inputs.iter().map(|value| value.name.clone()).collect();
+        Ok(Self { settings, layers, inputs, outputs: spec.outputs.clone(), parameters, updates: 0 })
+    }
+
+    /// Trained numbers, B not counted.
+    pub fn parameters(&self) -> u64 {
+        self.parameters
+    }
+
+    /// Finished updates.
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    /// Says that the state has seen `updates`, after restoring it.
+    pub fn set_updates(&mut self, updates: u64) {
+        self.updates = updates;
+    }
+
+    /// F(m): the stage's outputs from its inputs, in the order of the cut's values.
+    ///
+    /// # Errors
+    /// What torch says.
+    pub fn forward(&mut self, m: u32, inputs: Values, phase: Phase) -> Result<Values, StageError> {
+        let mut values: HashMap<String, Tensor> = inputs.into_iter().collect();
+        for placed in &mut self.layers {
+            let inputs: Vec<&Tensor> = placed.inputs.iter().map(|name| &values[name]).collect();
+            let output = placed.layer.forward(m, &inputs, phase)?;
+            values.insert(placed.name.clone(), output);
+        }
+        Ok(self.outputs.iter().map(|name| (name.clone(), values[name].shallow_clone())).collect())
+    }
+
+    /// E(m): the error at the stage's inputs from the error at its outputs. Empty where only the
+    /// network's input lies below.
+    ///
+    /// # Errors
+    /// What torch says.
+    pub fn error(&mut self, m: u32, outputs: Values) -> Result<Values, StageError> {
+        let mut errors: HashMap<String, Tensor> = outputs.into_iter().collect();
+        for placed in self.layers.iter_mut().rev() {
+            let Some(error) = errors.remove(&placed.name) else {
+                return Err(TchError::Torch(format!("nothing consumes the output of '{}'", placed.name)).into());
+            };
+            let parts = placed.layer.error(m, &error, placed.error_needed)?;
+            for (input, part) in placed.inputs.iter().zip(parts).rev() {
+                let folded = match errors.remove(input) {
+                    Some(sum) => sum.f_add(&part)?,
+                    None => part,
+                };
+                errors.insert(input.clone(), folded);
+            }
+        }
+        let below = self.inputs.iter().filter(|name| *name != INPUT);
+        Ok(below.filter_map(|name| errors.remove_entry(name)).collect())
+    }
+
+    /// G(m): adds the microbatch to every layer's gradients.
+    ///
+    /// # Errors
+    /// What torch says.
+    pub fn gradient(&mut self, m: u32, minibatch: u32) -> Result<(), StageError> {
+        for placed in &mut self.layers {
+            placed.layer.gradient(m, minibatch)?;
+        }
+        Ok(())
+    }
+
+    /// U: steps every layer.
+    ///
+    /// # Errors
+    /// What torch says.
+    pub fn update(&mut self) -> Result<(), StageError> {
+        for placed in &mut self.layers {
+            placed.layer.update(&self.settings, self.updates)?;
+        }
+        self.updates += 1;
+        Ok(())
+    }
+
+    /// Drops an unfinished minibatch; the state stays as of the last update.
+    pub fn abandon(&mut self) {
+        for placed in &mut self.layers {
+            placed.layer.abandon();
+        }
+    }
+
+    /// Everything that survives a step, by name.
+    pub fn state(&mut self) -> State<'_> {
+        let mut state = State::default();
+        for placed in &mut self.layers {
+            placed.layer.state(&mut state);
+        }
+        state
+    }
+
+    /// How W and B lie to each other in every weight layer.
+    ///
+    /// # Errors
+    /// What torch says.
+    pub fn measure(&self) -> Result<Vec<LayerMeasure>, StageError> {
+        let measures = self.layers.iter().map(|placed| placed.layer.measure());
+        Ok(measures.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    }
+
+    /// Number format and device of the computation.
+    pub fn options(&self) -> (tch::Kind, tch::Device) {
+        (self.settings.kind, self.settings.device)
+    }
+}

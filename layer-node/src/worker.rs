@@ -1,0 +1,205 @@
+//! The worker: the one thread that owns every tensor. It takes jobs one at a time from its mailbox.
+
+use crate::checkpoint::{self, Snapshot};
+use crate::clock::Clock;
+use crate::fault::Fault;
+use crate::lane_runner::LaneRunner;
+use crate::layer::Settings;
+use crate::session::Session;
+use crate::stage::Stage;
+use proto::control::{Command, Configured, Report, SnapshotDone};
+use proto::stage::StageSpec;
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::time::Instant;
+use tch::{Device, Kind};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tonic::Status;
+
+/// What the worker can be asked to do.
+pub enum Job {
+    /// Become a stage.
+    Configure {
+        /// Which one.
+        spec: Box<StageSpec>,
+        /// Answered when the layers are built, with one sentence if they cannot be.
+        reply: oneshot::Sender<Result<Configured, String>>,
+    },
+    /// Run the stage until the session ends.
+    Run {
+        /// The run's links and commands.
+        session: Box<Session>,
+        /// Answered when the worker is idle again.
+        done: oneshot::Sender<()>,
+    },
+    /// Write the state as of the last update, if it is not on disk yet, and stop.
+    Stop {
+        /// Answered before the thread ends.
+        reply: oneshot::Sender<Result<(), String>>,
+    },
+}
+
+/// The owner of the tensors.
+pub struct Worker {
+    device: Device,
+    state_dir: PathBuf,
+    runtime: Handle,
+    clock: Clock,
+    stage: Option<Configuration>,
+}
+
+/// A configured stage.
+struct Configuration {
+    spec: StageSpec,
+    stage: Stage,
+    /// Updates that the newest snapshot has seen.
+    saved: Option<u64>,
+}
+
+/// Starts the worker on a thread of its own. Its mailbox is closed when the thread ends.
+pub fn spawn(device: Device, threads: u32, state_dir: PathBuf, runtime: Handle) -> std::io::Result<mpsc::Sender<Job>> {
+    // One run and one call of the control plane at a time; everything else waits in its connection.
+    let (mailbox, jobs) = mpsc::channel(2);
+    std::thread::Builder::new().name("worker".into()).spawn(move || {
+        crate::torch::prepare(threads);
+        let worker = Worker { device, state_dir, runtime, clock: Clock::start(), stage: None };
+        worker.work(jobs);
+    })?;
+    Ok(mailbox)
+}
+
+impl Worker {
+    fn work(mut self, mut jobs: mpsc::Receiver<Job>) {
+        while let Some(job) = jobs.blocking_recv() {
+            match job {
+                Job::Configure { spec, reply } => {
+                    let _ = reply.send(self.guarded(|worker| worker.configure(*spec)));
+                }
+                Job::Run { mut session, done } => {
+                    if let Err(why) = self.guarded(|worker| worker.run(&mut session)) {
+                        session.fault.fail(why.clone());
+                        let _ = self.runtime.block_on(session.reports.send(Err(Status::aborted(why))));
+                    }
+                    drop(session);
+                    let _ = done.send(());
+                }
+                Job::Stop { reply } => {
+                    let _ = reply.send(self.guarded(Self::save_unsaved));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Turns a panic into a sentence that says that it is a bug; the stage is then given up.
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, String>) -> Result<T, String> {
+        let result = std::panic::catch_unwind(AssertUnwindSafe(|| work(self)));
+        let index = self.stage.as_ref().map(|configured| configured.spec.index);
+        let named = |why: String| match index {
+            Some(index) if !why.starts_with("stage ") => format!("stage {index}: {why}"),
+            _ => why,
+        };
+        match result {
+            Ok(result) => result.map_err(named),
+            Err(panic) => {
+                self.stage = None;
+                let text = panic.downcast_ref::<String>().map(String::as_str);
+                let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+                Err(named(format!("the worker panicked ({text}): this is a bug, please report it")))
+            }
+        }
+    }
+
+    fn configure(&mut self, spec: StageSpec) -> Result<Configured, String> {
+        self.save_unsaved()?;
+        self.stage = None;
+        if let Some(to) = checkpoint::set_aside(&self.state_dir, &spec.run).map_err(|error| error.to_string())? {
+            tracing::warn!(moved_to = %to.display(), "the state of another run was moved out of the way");
+        }
+        let settings = Settings {
+            device: self.device,
+            kind: Kind::Float,
+            seed: spec.seed,
+            optimizer: spec.optimizer.clone(),
+            optimizer_backward: spec.optimizer_backward.clone(),
+        };
+        let mut stage = Stage::new(&spec, settings).map_err(|error| error.to_string())?;
+        if let Some(updates) = spec.restore {
+            let snapshot = Snapshot::open(&self.state_dir, updates).map_err(|error| error.to_string())?;
+            if snapshot.run != spec.run {
+                return Err(format!("the state after {updates} updates belongs to run {}, not to this one", snapshot.run));
+            }
+            snapshot.restore(&mut stage.state()).map_err(|error| error.to_string())?;
+            stage.set_updates(updates);
+        }
+        let configured = Configured { parameters: stage.parameters(), updates: stage.updates() };
+        tracing::info!(
+            stage = spec.index,
+            layers = spec.layers.len(),
+            parameters = configured.parameters,
+            updates = configured.updates,
+            "configured"
+        );
+        self.stage = Some(Configuration { saved: spec.restore.or(Some(0)), spec, stage });
+        Ok(configured)
+    }
+
+    fn run(&mut self, session: &mut Session) -> Result<(), String> {
+        let Some(Configuration { spec, stage, saved }) = &mut self.stage else {
+            return Err("the node is not configured".into());
+        };
+        let result = loop {
+            let command = self.runtime.block_on(next_command(&mut session.commands, &session.fault));
+            let report = match command {
+                Err(why) => break Err(why),
+                Ok(None) => break Ok(()),
+                Ok(Some(Command::Start(_))) => break Err("a run starts once".into()),
+                Ok(Some(Command::Step(step))) => {
+                    let runner = LaneRunner::new(stage, session, spec.wire, &self.runtime, &self.clock, &step);
+                    runner.run().map(Report::Step)
+                }
+                Ok(Some(Command::Snapshot)) => {
+                    let done = snapshot(&self.state_dir, spec, stage);
+                    *saved = done.as_ref().ok().map(|done| done.updates).or(*saved);
+                    done.map(Report::Snapshot)
+                }
+            };
+            let sent = report.map(|report| self.runtime.block_on(session.reports.send(Ok(report))));
+            match sent {
+                Err(why) => break Err(why),
+                Ok(Err(_)) => break Err("the coordinator went away".into()),
+                Ok(Ok(())) => {}
+            }
+        };
+        stage.abandon();
+        result
+    }
+
+    /// A node that is stopped leaves its state as of the last update.
+    fn save_unsaved(&mut self) -> Result<(), String> {
+        let Some(Configuration { spec, stage, saved }) = &mut self.stage else { return Ok(()) };
+        if *saved != Some(stage.updates()) {
+            let done = snapshot(&self.state_dir, spec, stage)?;
+            tracing::info!(stage = spec.index, updates = done.updates, "wrote the state as of the last update");
+            *saved = Some(done.updates);
+        }
+        Ok(())
+    }
+}
+
+async fn next_command(commands: &mut mpsc::Receiver<Command>, fault: &Fault) -> Result<Option<Command>, String> {
+    tokio::select! {
+        biased;
+        () = fault.ended() => Err(fault.why().unwrap_or("the run was ended").to_owned()),
+        command = commands.recv() => Ok(command),
+    }
+}
+
+fn snapshot(state_dir: &std::path::Path, spec: &StageSpec, stage: &mut Stage) -> Result<SnapshotDone, String> {
+    let begun = Instant::now();
+    let updates = stage.updates();
+    let bytes = checkpoint::save(state_dir, &spec.run, updates, &stage.state(), spec.keep_snapshots as usize)
+        .map_err(|error| error.to_string())?;
+    Ok(SnapshotDone { updates, bytes, seconds: begun.elapsed().as_secs_f64() })
+}

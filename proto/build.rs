@@ -1,0 +1,14 @@
+//! Compiles the schema with protox, so that no protoc is needed.
+
+use prost::Message;
+use std::path::PathBuf;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo:rerun-if-changed=schema");
+    let files = ["neuropil/v1/layer.proto", "neuropil/v1/node.proto"];
+    let descriptors = protox::compile(files, ["schema"])?;
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! What the coordinator commands a configured node, and what the node reports.
+
+use crate::error::DoorError;
+use crate::lane::{Action, Lane, Phase};
+use std::time::Duration;
+
+/// The version of the protocol; both sides must speak the same one.
+pub const PROTOCOL: u32 = 1;
+
+/// What a node says of itself.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// The release of Neuropil.
+    pub version: String,
+    /// [`PROTOCOL`] of the node.
+    pub protocol: u32,
+    /// `cpu` or `cuda:N`.
+    pub device: String,
+    /// Compute threads.
+    pub threads: u32,
+    /// Bytes of main memory on the host.
+    pub memory_total: u64,
+    /// Bytes of it that are free for use.
+    pub memory_available: u64,
+    /// Where the node listens for its neighbours.
+    pub data_port: u16,
+    /// The run that is under way.
+    pub run: Option<String>,
+}
+
+/// What a node says once it is a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Configured {
+    /// Trained numbers, B not counted.
+    pub parameters: u64,
+    /// Updates that the state has seen.
+    pub updates: u64,
+}
+
+/// One command of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Opens the run: connect to the neighbour above.
+    Start(Start),
+    /// Execute a lane.
+    Step(Step),
+    /// Write the state as of the last update.
+    Snapshot,
+}
+
+/// How a run begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Start {
+    /// The run's name on the wire.
+    pub run: String,
+    /// Counts the starts of the same run.
+    pub incarnation: u32,
+    /// The data address of the neighbour above; `None` for the last stage.
+    pub above: Option<String>,
+    /// How long to try to reach it.
+    pub connect_deadline: Duration,
+    /// How long to wait for a neighbour's message.
+    pub message_deadline: Duration,
+}
+
+/// One minibatch for one stage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The minibatch's number within the phase.
+    pub step: u64,
+    /// N, the samples of the minibatch.
+    pub minibatch: u32,
+    /// What to do, in order.
+    pub lane: Lane,
+    /// Whether to measure the layers after the update.
+    pub measure: bool,
+}
+
+/// The answer to a command, in the same order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Report {
+    /// The link above is open.
+    Started,
+    /// The lane is done.
+    Step(StepDone),
+    /// The state is on disk.
+    Snapshot(SnapshotDone),
+}
+
+/// What a stage did in one step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepDone {
+    /// The minibatch's number within the phase.
+    pub step: u64,
+    /// Train or evaluate.
+    pub phase: Phase,
+    /// When each action computed.
+    pub spans: Vec<Span>,
+    /// Time spent computing.
+    pub compute: Duration,
+    /// Time spent waiting for neighbours.
+    pub wait: Duration,
+    /// Payload bytes sent above.
+    pub bytes_forward: u64,
+    /// Payload bytes sent below.
+    pub bytes_backward: u64,
+    /// Whether every output was finite.
+    pub finite: bool,
+    /// The weight layers, where they were measured.
+    pub layers: Vec<LayerMeasure>,
+}
+
+/// When one action computed, in nanoseconds since the Unix epoch by the node's own clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// What was done.
+    pub action: Action,
+    /// When it had all that it needed.
+    pub start_ns: u64,
+    /// When its result was there.
+    pub end_ns: u64,
+}
+
+/// How W and B of one layer lie to each other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerMeasure {
+    /// The layer.
+    pub name: String,
+    /// The angle between W and B, in degrees.
+    pub angle_deg: f64,
+    /// ‖B‖ / ‖W‖.
+    pub norm_ratio: f64,
+    /// ‖W‖.
+    pub norm: f64,
+    /// ‖W − B‖.
+    pub difference: f64,
+}
+
+/// A snapshot that is complete on disk.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SnapshotDone {
+    /// Updates that the state has seen.
+    pub updates: u64,
+    /// Size of the file.
+    pub bytes: u64,
+    /// Time that writing took.
+    pub seconds: f64,
+}
+
+impl Step {
+    /// Checks that the minibatch can be cut as the lane says.
+    pub(crate) fn check(self) -> Result<Self, DoorError> {
+        if self.minibatch >= self.lane.microbatches() {
+            return Ok(self);
+        }
+        let (samples, microbatches) = (self.minibatch, self.lane.microbatches());
+        Err(DoorError::invalid(format!("{samples} samples cannot make {microbatches} microbatches")))
+    }
+}

@@ -1,0 +1,32 @@
+//! The door of Neuropil: what processes say to each other, and nothing that isn't checked gets in.
+//!
+//! ```text
+//! bytes ─▶ wire (generated) ─▶ framing, convert ─▶ domain types ─▶ coordinator, layer-node
+//! ```
+//!
+//! This crate knows neither torch nor a learning rule's mathematics. It has no message in which a
+//! weight, or a weight's gradient, could travel.
+
+pub mod client;
+pub mod control;
+mod convert;
+pub mod error;
+pub mod framing;
+pub mod graph;
+pub mod lane;
+pub mod link;
+pub mod message;
+pub mod optimizer;
+pub mod rule;
+pub mod seed;
+pub mod stage;
+pub mod tensor;
+pub mod transport;
+
+/// Generated from the schema. Only the files that serve or call a service use these.
+#[allow(missing_docs, clippy::all)]
+pub mod wire {
+    tonic::include_proto!("neuropil.v1");
+    /// The schema's descriptors, for reflection.
+    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+}

@@ -1,0 +1,105 @@
+//! What the coordinator tells a node to become: a slice of the graph, and how it learns.
+
+use crate::error::DoorError;
+use crate::graph::{self, LayerSpec};
+use crate::lane::MAX_MICROBATCHES;
+use crate::message::{Contract, Value};
+use crate::optimizer::OptimizerSpec;
+use crate::tensor::Kind;
+
+/// The most samples that a microbatch may have.
+pub const MAX_MICROBATCH: u32 = 65_536;
+
+/// A stage: everything a node must know to build its layers. It says how weights are drawn, and
+/// never what they are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StageSpec {
+    /// The run's name on the wire.
+    pub run: String,
+    /// Counts the starts of the same run.
+    pub incarnation: u32,
+    /// This stage's place, 0 being nearest the input.
+    pub index: u32,
+    /// How many stages there are.
+    pub stages: u32,
+    /// The slice of the graph, in order.
+    pub layers: Vec<LayerSpec>,
+    /// The values that arrive from below.
+    pub inputs: Vec<Value>,
+    /// The names of the values that go above.
+    pub outputs: Vec<String>,
+    /// For W, biases and norms.
+    pub optimizer: OptimizerSpec,
+    /// For B.
+    pub optimizer_backward: OptimizerSpec,
+    /// Of the run.
+    pub seed: u64,
+    /// The most samples in a microbatch.
+    pub max_microbatch: u32,
+    /// The most microbatches in a minibatch.
+    pub max_microbatches: u32,
+    /// The number format between neighbours.
+    pub wire: Kind,
+    /// The update whose snapshot is restored; `None` draws the weights from the seed.
+    pub restore: Option<u64>,
+    /// How many snapshots the node keeps.
+    pub keep_snapshots: u32,
+}
+
+impl StageSpec {
+    /// The values that go above, with the shapes that follow from the stage's layers.
+    ///
+    /// # Errors
+    /// What [`graph::infer_shapes`] says, or an output that the stage does not know.
+    pub fn output_values(&self) -> Result<Vec<Value>, DoorError> {
+        let computed = graph::infer_shapes(&self.inputs, &self.layers)?;
+        let find = |name: &String| {
+            let value = computed.iter().chain(&self.inputs).find(|value| value.name == *name);
+            value.cloned().ok_or_else(|| {
+                DoorError::invalid(format!("stage {} cannot send '{}': it does not know it", self.index, crate::framing::short(name)))
+            })
+        };
+        self.outputs.iter().map(find).collect()
+    }
+
+    /// What the link below carries upwards, into this stage.
+    pub fn activations_below(&self) -> Contract {
+        self.contract(self.inputs.clone())
+    }
+
+    /// What the link above carries downwards, into this stage.
+    ///
+    /// # Errors
+    /// As [`StageSpec::output_values`].
+    pub fn errors_above(&self) -> Result<Contract, DoorError> {
+        Ok(self.contract(self.output_values()?))
+    }
+
+    fn contract(&self, values: Vec<Value>) -> Contract {
+        Contract {
+            run: self.run.clone(),
+            incarnation: self.incarnation,
+            values,
+            kind: self.wire,
+            max_microbatch: self.max_microbatch,
+            max_microbatches: self.max_microbatches,
+        }
+    }
+
+    pub(crate) fn check(self) -> Result<Self, DoorError> {
+        let bounded = (1..=MAX_MICROBATCH).contains(&self.max_microbatch)
+            && (1..=MAX_MICROBATCHES).contains(&self.max_microbatches);
+        if self.index >= self.stages || !bounded || self.layers.is_empty() || self.keep_snapshots == 0 {
+            return Err(DoorError::invalid(format!(
+                "no stage is number {} of {} with {} layers, microbatches of {} and {} of them",
+                self.index, self.stages, self.layers.len(), self.max_microbatch, self.max_microbatches
+            )));
+        }
+        if self.inputs.is_empty() || self.outputs.is_empty() || self.run.is_empty() || self.run.len() > graph::MAX_NAME {
+            return Err(DoorError::invalid("a stage needs a run, inputs and outputs"));
+        }
+        self.output_values()?;
+        Ok(self)
+    }
+}
+

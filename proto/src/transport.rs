@@ -1,0 +1,56 @@
+//! HTTP/2 settings of both ends, each with its reason. Large tensors make most defaults wrong.
+
+use crate::framing::CHUNK;
+use std::time::Duration;
+use tonic::transport::{Endpoint, Server};
+
+/// What may be in flight on one stream. A window over the round-trip time caps speed: 16 MiB carry
+/// 1 GB/s over 16 ms, where hyper's 1 MiB (server) would do so over 1 ms.
+const STREAM_WINDOW: u32 = 16 << 20;
+/// What may be in flight on one connection: both directions of a link share none, and control is
+/// on a connection of its own, so twice the stream's window is never the bound.
+const CONNECTION_WINDOW: u32 = 32 << 20;
+/// Frames of 16 KiB (the default) cost a lock and a wake-up each; 256 KiB make them rare.
+const FRAME: u32 = 256 << 10;
+/// A silent peer (stopped, or its host gone) is noticed after interval + timeout, below the 15 s
+/// within which it is to be named.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// See [`KEEPALIVE_INTERVAL`].
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(7);
+/// Streams that one connection may open: a peer needs one per call of this protocol.
+const STREAMS: u32 = 16;
+
+/// The largest part on the data plane: one chunk and room for a header's names and shapes.
+pub const DATA_MESSAGE_LIMIT: usize = CHUNK + (256 << 10);
+/// The largest message on the control plane: a stage of some thousand layers, or a lane's report.
+pub const CONTROL_MESSAGE_LIMIT: usize = 8 << 20;
+/// Whole messages that may wait at either end of each direction of a link. Each direction has its
+/// own queue: sharing one between activations and error signals deadlocks.
+pub const QUEUE: usize = 2;
+
+/// A server with this protocol's settings.
+pub fn server() -> Server {
+    Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(FRAME)
+        .max_concurrent_streams(STREAMS)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .tcp_nodelay(true)
+}
+
+/// An endpoint for `address` (`host:port`) with this protocol's settings.
+///
+/// # Errors
+/// When the address is none.
+pub fn endpoint(address: &str) -> Result<Endpoint, tonic::transport::Error> {
+    Ok(Endpoint::from_shared(format!("http://{address}"))?
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .tcp_nodelay(true)
+        .connect_timeout(Duration::from_secs(5)))
+}

@@ -1,0 +1,38 @@
+//! The project's own commands, `cargo xtask NAME`: what a newcomer, CI or a release needs beyond cargo itself.
+//!
+//! Each command stands in a file of its own; the set-up that they share is `prerequisites`, `libtorch` and
+//! `dataset`. What has to be fetched is fetched by the Python scripts in `scripts/`, because a script can clean
+//! up after an interrupt; everything here only decides what to run.
+//!
+//! Absent on purpose: dependencies (a fresh clone compiles this first), knowledge of networks or tensors, and
+//! any file written outside the repository.
+
+mod dataset;
+mod demo;
+mod libtorch;
+mod prerequisites;
+mod run;
+mod test;
+mod usage;
+mod verify;
+
+use run::Root;
+use std::process::ExitCode;
+use usage::Command;
+
+fn main() -> ExitCode {
+    let root = Root::find();
+    let outcome = usage::parse(std::env::args_os().skip(1)).and_then(|command| match command {
+        Command::Demo(extra) => demo::demo(&root, &extra),
+        Command::Test(extra) => test::test(&root, &extra),
+        Command::Verify => verify::verify(&root),
+        Command::Help => usage::help(),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {}", failure.sentence);
+            ExitCode::from(failure.code)
+        }
+    }
+}

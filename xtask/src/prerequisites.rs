@@ -1,0 +1,69 @@
+//! What has to be on the machine before anything can be set up, and the command that installs it.
+
+use crate::run::{CONFIGURATION, Failure, succeeds};
+use std::env;
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
+
+/// A program that something needs: its name, the words that show it is there, and Debian's package of it.
+#[derive(Clone, Copy, PartialEq)]
+pub struct Program {
+    name: &'static str,
+    probe: &'static [&'static str],
+    package: &'static str,
+}
+
+/// Compiles libtorch's C++ interface; a caller's own CXX stands for it.
+pub const COMPILER: Program = Program { name: "g++", probe: &["g++", "--version"], package: "g++" };
+/// Runs the scripts that fetch things.
+pub const PYTHON: Program = Program { name: "python3", probe: &["python3", "--version"], package: "python3" };
+/// Downloads libtorch.
+pub const PIP: Program =
+    Program { name: "pip", probe: &["python3", "-m", "pip", "--version"], package: "python3-pip" };
+
+/// Checks that these programs are there, by running each.
+///
+/// # Errors
+/// All that are missing, in one sentence with one command.
+pub fn check(programs: &[Program]) -> Result<(), Failure> {
+    let mut missing: Vec<&Program> = Vec::new();
+    for program in programs {
+        if !missing.contains(&program) && !is_there(program) {
+            missing.push(program);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = missing.iter().map(|program| program.name).collect();
+    let packages: Vec<&str> = missing.iter().map(|program| program.package).collect();
+    let sudo = if is_root() { "" } else { "sudo " };
+    let install = format!("{sudo}apt-get install -y {}", packages.join(" "));
+    Err(Failure::new(CONFIGURATION, format!("missing here: {}; install with `{install}`", names.join(", "))))
+}
+
+/// Checks that a component of the Rust toolchain is there.
+///
+/// # Errors
+/// The component and the command that installs it.
+pub fn check_component(name: &str, probe: &mut Command) -> Result<(), Failure> {
+    match succeeds(probe) {
+        true => Ok(()),
+        false => {
+            let sentence = format!("missing here: {name}; install with `rustup component add {name}`");
+            Err(Failure::new(CONFIGURATION, sentence))
+        }
+    }
+}
+
+fn is_there(program: &Program) -> bool {
+    if program.name == COMPILER.name && env::var_os("CXX").is_some() {
+        return true;
+    }
+    succeeds(Command::new(program.probe[0]).args(&program.probe[1..]))
+}
+
+/// Whether this process is root's: then there may be no sudo, and it isn't needed.
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}

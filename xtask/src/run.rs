@@ -1,0 +1,123 @@
+//! Running a program, with a sentence when it fails.
+
+use std::env;
+use std::ffi::OsStr;
+use std::io::{Write, stdout};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf, absolute};
+use std::process::{Command, ExitStatus, Stdio};
+
+/// Exit code of a failure that has no code of its own: a step failed.
+pub const INTERNAL: u8 = 1;
+/// Exit code of what the caller can put right: a missing prerequisite, a variable that points nowhere.
+pub const CONFIGURATION: u8 = 2;
+/// Exit code of a data set that cannot be had.
+pub const DATA: u8 = 3;
+
+/// Why a command stopped.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub code: u8,
+    /// The last line on stderr, without its `error: `.
+    pub sentence: String,
+}
+
+impl Failure {
+    /// A failure with this exit code and sentence.
+    pub fn new(code: u8, sentence: impl Into<String>) -> Self {
+        Self { code, sentence: sentence.into() }
+    }
+}
+
+/// The folder of this repository; every program is started in it, wherever `cargo xtask` was called.
+pub struct Root(PathBuf);
+
+impl Root {
+    /// The folder above this package: the one that cargo names now, or named when it built this program.
+    pub fn find() -> Self {
+        let package =
+            env::var_os("CARGO_MANIFEST_DIR").map_or(env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+        Self(package.parent().map_or(".".into(), Path::to_path_buf))
+    }
+
+    /// A path inside the repository.
+    pub fn join(&self, path: &str) -> PathBuf {
+        self.0.join(path)
+    }
+
+    /// A program that will run in the repository's folder.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.0);
+        command
+    }
+
+    /// Cargo with these words, in the environment of a cargo that was called by hand.
+    ///
+    /// `cargo run` describes the package that it runs in CARGO_MANIFEST_* and CARGO_PKG_*. Build scripts that
+    /// watch these would run again, and rebuild, each time the caller goes from `cargo xtask` to plain cargo.
+    pub fn cargo(&self, words: &[&str]) -> Command {
+        let mut cargo = self.command("cargo");
+        cargo.args(words);
+        for (name, _) in env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("CARGO_MANIFEST_") || text.starts_with("CARGO_PKG_") {
+                cargo.env_remove(&name);
+            }
+        }
+        if let Some(folder) = env::var_os("CARGO_TARGET_DIR").and_then(|folder| absolute(folder).ok()) {
+            cargo.env("CARGO_TARGET_DIR", folder);
+        }
+        cargo
+    }
+
+    /// A Python script of `scripts/`.
+    pub fn script(&self, name: &str) -> Command {
+        let mut python = self.command("python3");
+        python.arg(Path::new("scripts").join(name));
+        python
+    }
+}
+
+/// Prints a step's heading: what is about to happen. A reader who has left, as `head` does, is no error.
+pub fn say(text: &str) {
+    _ = writeln!(stdout(), "==> {text}");
+}
+
+/// Runs a program to its end, its output passed through.
+///
+/// # Errors
+/// The program and how it ended, when it did not succeed or could not be started.
+pub fn run(command: &mut Command) -> Result<(), Failure> {
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Failure::new(INTERNAL, format!("`{}` {}", line(command), ending(status)))),
+        Err(error) => Err(unstartable(command, &error)),
+    }
+}
+
+/// Whether a program can be started and succeeds; nothing is shown of it.
+pub fn succeeds(command: &mut Command) -> bool {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// The failure to start a program.
+pub fn unstartable(command: &Command, error: &std::io::Error) -> Failure {
+    Failure::new(INTERNAL, format!("`{}` could not be started: {error}", line(command)))
+}
+
+/// A command as one would type it.
+pub fn line(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
+}
+
+fn ending(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ended with exit code {code}"),
+        (None, Some(signal)) => format!("was ended by signal {signal}"),
+        (None, None) => "ended without an exit code".into(),
+    }
+}

@@ -1,0 +1,93 @@
+//! The words that `cargo xtask` understands.
+
+use crate::run::{CONFIGURATION, Failure};
+use std::ffi::OsString;
+use std::io::{Write, stdout};
+
+const HELP: &str = "\
+Usage: cargo xtask COMMAND
+
+  demo [-- ARGS]   set up what is missing, build, and train the example network in five local
+                   processes; ARGS go to `coordinator train`, as in `-- --set train.epochs=1`
+  test [-- ARGS]   set up what is missing and run all tests; ARGS go to `cargo test`
+  verify           formatting, clippy and documentation with warnings denied, and dependencies
+
+Set-up puts libtorch into .libtorch/ and Fashion-MNIST into data/, once. Your own LIBTORCH,
+LIBTORCH_USE_PYTORCH and NEUROPIL_DATA are honoured.";
+
+/// One command line, understood.
+#[derive(Debug, PartialEq)]
+pub enum Command {
+    /// `demo`, with arguments for the coordinator.
+    Demo(Vec<OsString>),
+    /// `test`, with arguments for `cargo test`.
+    Test(Vec<OsString>),
+    /// `verify`
+    Verify,
+    /// `help`, or nothing at all.
+    Help,
+}
+
+/// Understands the words after `cargo xtask`.
+///
+/// # Errors
+/// A sentence with the word that was not understood.
+pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failure> {
+    let mut words = words.into_iter();
+    let name = words.next().unwrap_or_else(|| "help".into());
+    let rest: Vec<OsString> = words.collect();
+    if rest.first().is_some_and(|word| word == "--help" || word == "-h") {
+        return Ok(Command::Help);
+    }
+    match (name.to_string_lossy().as_ref(), rest.split_first()) {
+        ("demo", None) => Ok(Command::Demo(rest)),
+        ("demo", Some((dashes, extra))) if dashes == "--" => Ok(Command::Demo(extra.to_vec())),
+        ("test", None) => Ok(Command::Test(rest)),
+        ("test", Some((dashes, extra))) if dashes == "--" => Ok(Command::Test(extra.to_vec())),
+        ("verify", None) => Ok(Command::Verify),
+        ("help" | "--help" | "-h", None) => Ok(Command::Help),
+        ("demo" | "test", Some((word, _))) => {
+            Err(refusal(&format!("`{}` stands before the `--` of `{}`", word.display(), name.display())))
+        }
+        ("verify" | "help", Some(_)) => Err(refusal(&format!("`{}` takes no arguments", name.display()))),
+        _ => Err(refusal(&format!("there is no command `{}`", name.display()))),
+    }
+}
+
+/// Prints the commands.
+///
+/// # Errors
+/// None; it answers as the other commands do.
+pub fn help() -> Result<(), Failure> {
+    _ = writeln!(stdout(), "{HELP}");
+    Ok(())
+}
+
+fn refusal(reason: &str) -> Failure {
+    Failure::new(CONFIGURATION, format!("{reason}: see `cargo xtask help`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &str, expected: Option<Command>) {
+        assert_eq!(parse(line.split_whitespace().map(OsString::from)).ok(), expected, "{line}");
+    }
+
+    #[test]
+    fn words_before_the_dashes_are_ours_and_words_after_them_are_passed_on() {
+        check("", Some(Command::Help));
+        check("verify", Some(Command::Verify));
+        check("demo", Some(Command::Demo(vec![])));
+        check("demo --help", Some(Command::Help));
+        check("demo -- --help", Some(Command::Demo(vec!["--help".into()])));
+        check(
+            "test -- x -- --nocapture",
+            Some(Command::Test(vec!["x".into(), "--".into(), "--nocapture".into()])),
+        );
+        check("test x", None);
+        check("verify --fast", None);
+        check("dome", None);
+    }
+}

@@ -1,0 +1,50 @@
+//! `cargo xtask verify`: everything that can be judged without running the product.
+
+use crate::libtorch;
+use crate::prerequisites::{self, check_component};
+use crate::run::{Failure, Root, line, run, say, succeeds};
+use std::process::Command;
+
+/// Formatting, lints and documentation, each with warnings denied, then the dependencies.
+///
+/// # Errors
+/// The first step that failed. Libtorch has to be there because clippy runs the build scripts.
+pub fn verify(root: &Root) -> Result<(), Failure> {
+    check_component("rustfmt", &mut root.cargo(&["fmt", "--version"]))?;
+    check_component("clippy", &mut root.cargo(&["clippy", "--version"]))?;
+    prerequisites::check(&libtorch::needs(root)?)?;
+    libtorch::set_up(root)?;
+    step(&mut root.cargo(&["fmt", "--all", "--check"]))?;
+    step(&mut root.cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))?;
+    let mut docs = root.cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
+    step(docs.env("RUSTDOCFLAGS", "-D warnings"))?;
+    dependencies(root)
+}
+
+/// Licences, bans and sources are judged from `deny.toml` alone; advisories need a database, which a machine
+/// without open internet cannot fetch. What was not judged is said, not failed.
+fn dependencies(root: &Root) -> Result<(), Failure> {
+    if !succeeds(&mut root.cargo(&["deny", "--version"])) {
+        say("dependencies were not checked: install with `cargo install --locked cargo-deny`");
+        return Ok(());
+    }
+    step(&mut root.cargo(&[
+        "deny",
+        "--offline",
+        "check",
+        "--hide-inclusion-graph",
+        "licenses",
+        "bans",
+        "sources",
+    ]))?;
+    if !succeeds(&mut root.cargo(&["deny", "fetch", "db"])) {
+        say("advisories were not checked: `cargo deny fetch db` failed");
+        return Ok(());
+    }
+    step(&mut root.cargo(&["deny", "check", "--disable-fetch", "advisories"]))
+}
+
+fn step(command: &mut Command) -> Result<(), Failure> {
+    say(&line(command));
+    run(command)
+}
