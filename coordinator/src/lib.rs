@@ -1,1 +1,25 @@
-//! coordinator
+//! The will of Neuropil: what a run is to do, and in which order; it owns data, labels and loss, and no
+//! weight.
+//!
+//! ```text
+//! config ─▶ model (graph) ─▶ partition (stages) ─▶ pipeline (lanes) ─▶ plan
+//!                                                      │
+//! data ─▶ run (course) ─▶ driver ◀──── sockets ────▶ layer nodes
+//!              └─▶ folder, summary            loss
+//! ```
+//!
+//! What is pure decides: `config`, `model`, `partition`, `pipeline`, `plan`, `loss` and the course of a
+//! run. What acts is thin: `driver`, `node`, and the files of `data` and `run`.
+
+pub mod cli;
+pub mod config;
+pub mod data;
+pub mod driver;
+pub mod failure;
+pub mod loss;
+pub mod model;
+pub mod node;
+pub mod partition;
+pub mod pipeline;
+pub mod plan;
+pub mod run;

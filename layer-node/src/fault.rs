@@ -2,18 +2,53 @@
 
 use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+/// A reason, in one sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// What happened.
+    pub why: String,
+    /// Whether a neighbour is to blame: it probably has a better reason to tell.
+    pub hearsay: bool,
+}
+
+impl Trouble {
+    /// This node's own reason.
+    pub fn own(why: impl std::fmt::Display) -> Self {
+        Self { why: why.to_string(), hearsay: false }
+    }
+
+    /// What a neighbour did, or failed to do.
+    pub fn neighbour(why: impl Into<String>) -> Self {
+        Self { why: why.into(), hearsay: true }
+    }
+
+    /// The same, told by stage `index`.
+    pub fn of_stage(self, index: u32) -> Self {
+        Self { why: format!("stage {index}: {}", self.why), ..self }
+    }
+
+    /// As the coordinator hears it: `DataLoss` marks what is hearsay.
+    pub fn status(&self) -> Status {
+        match self.hearsay {
+            true => Status::data_loss(&self.why),
+            false => Status::aborted(&self.why),
+        }
+    }
+}
 
 /// Shared by everything that works for one run.
 #[derive(Clone, Default)]
 pub struct Fault {
     token: CancellationToken,
-    why: Arc<OnceLock<String>>,
+    trouble: Arc<OnceLock<Trouble>>,
 }
 
 impl Fault {
-    /// Ends the run because of `why`, unless it has ended already.
-    pub fn fail(&self, why: impl Into<String>) {
-        let _ = self.why.set(why.into());
+    /// Ends the run because of `trouble`, unless it has ended already.
+    pub fn fail(&self, trouble: Trouble) {
+        let _ = self.trouble.set(trouble);
         self.token.cancel();
     }
 
@@ -28,7 +63,7 @@ impl Fault {
     }
 
     /// The reason, once there is one.
-    pub fn why(&self) -> Option<&str> {
-        self.why.get().map(String::as_str)
+    pub fn trouble(&self) -> Option<&Trouble> {
+        self.trouble.get()
     }
 }

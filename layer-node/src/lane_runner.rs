@@ -1,6 +1,7 @@
 //! One step: a lane's actions carried out in order, never by arrival.
 
 use crate::clock::Clock;
+use crate::fault::Trouble;
 use crate::session::Session;
 use crate::stage::{Stage, Values};
 use crate::torch;
@@ -27,11 +28,7 @@ pub struct LaneRunner<'a> {
 }
 
 /// A failed step: one sentence without the stage's name.
-type Result<T> = std::result::Result<T, String>;
-
-fn sentence(error: impl std::fmt::Display) -> String {
-    error.to_string()
-}
+type Result<T> = std::result::Result<T, Trouble>;
 
 impl<'a> LaneRunner<'a> {
     /// A runner for `step`.
@@ -67,16 +64,16 @@ impl<'a> LaneRunner<'a> {
                 Action::Forward(m) => self.forward(m)?,
                 Action::Error(m) => self.error(m)?,
                 Action::Gradient(m) => {
-                    self.timed(action, |runner| runner.stage.gradient(m, runner.step.minibatch).map_err(sentence))?;
+                    self.timed(action, |runner| runner.stage.gradient(m, runner.step.minibatch).map_err(Trouble::own))?;
                 }
-                Action::Update => self.timed(action, |runner| runner.stage.update().map_err(sentence))?,
+                Action::Update => self.timed(action, |runner| runner.stage.update().map_err(Trouble::own))?,
             }
         }
         if self.samples != self.step.minibatch {
-            return Err(format!("{} samples came for a minibatch of {}", self.samples, self.step.minibatch));
+            return Err(Trouble::neighbour(format!("{} samples came for a minibatch of {}", self.samples, self.step.minibatch)));
         }
         if self.step.measure {
-            self.done.layers = self.stage.measure().map_err(sentence)?;
+            self.done.layers = self.stage.measure().map_err(Trouble::own)?;
         }
         Ok(self.done)
     }
@@ -86,7 +83,7 @@ impl<'a> LaneRunner<'a> {
         self.expect(m, &message.identity)?;
         let identity = message.identity.clone();
         let message = self.timed(Action::Forward(m), |runner| {
-            let outputs = runner.stage.forward(m, runner.decode(&message)?, runner.step.lane.phase()).map_err(sentence)?;
+            let outputs = runner.stage.forward(m, runner.decode(&message)?, runner.step.lane.phase()).map_err(Trouble::own)?;
             runner.done.finite &= all_finite(&outputs)?;
             runner.encode(identity, outputs)
         })?;
@@ -98,11 +95,12 @@ impl<'a> LaneRunner<'a> {
         let message = self.receive(m, Direction::Down)?;
         let known = self.microbatches.get(&m);
         if known != Some(&message.identity) {
-            return Err(format!("{} sent an error signal for {}, which is not due", self.session.above.peer, message.identity));
+            let peer = &self.session.above.peer;
+            return Err(Trouble::neighbour(format!("{peer} sent an error signal for {}, which is not due", message.identity)));
         }
         let identity = message.identity.clone();
         let message = self.timed(Action::Error(m), |runner| {
-            let errors = runner.stage.error(m, runner.decode(&message)?).map_err(sentence)?;
+            let errors = runner.stage.error(m, runner.decode(&message)?).map_err(Trouble::own)?;
             runner.encode(identity, errors)
         })?;
         self.done.bytes_backward += message.payload();
@@ -121,7 +119,8 @@ impl<'a> LaneRunner<'a> {
             ..got.clone()
         };
         if *got != due {
-            return Err(format!("{} sent {got} while {due} was due", self.session.below.peer));
+            let peer = &self.session.below.peer;
+            return Err(Trouble::neighbour(format!("{peer} sent {got} while {due} was due")));
         }
         self.samples += got.size;
         if due.phase == Phase::Train {
@@ -168,16 +167,16 @@ impl<'a> LaneRunner<'a> {
     fn decode(&self, message: &Message) -> Result<Values> {
         let (kind, device) = self.stage.options();
         let decode = |(name, data): &(String, TensorData)| {
-            Ok((name.clone(), torch::tensor_from(data, kind, device).map_err(sentence)?))
+            Ok((name.clone(), torch::tensor_from(data, kind, device).map_err(Trouble::own)?))
         };
         message.tensors.iter().map(decode).collect()
     }
 
     fn encode(&self, identity: Identity, values: Values) -> Result<Message> {
         let encode = |(name, tensor): (String, tch::Tensor)| {
-            let bytes = torch::bytes_of(&tensor, torch::kind_of(self.wire)).map_err(sentence)?;
+            let bytes = torch::bytes_of(&tensor, torch::kind_of(self.wire)).map_err(Trouble::own)?;
             let shape = tensor.size().iter().map(|&size| size as u64).collect();
-            Ok((name, TensorData::new(self.wire, shape, vec![bytes]).map_err(sentence)?))
+            Ok((name, TensorData::new(self.wire, shape, vec![bytes]).map_err(Trouble::own)?))
         };
         Ok(Message { identity, tensors: values.into_iter().map(encode).collect::<Result<_>>()? })
     }
@@ -193,7 +192,7 @@ enum Direction {
 /// Whether no value holds a NaN or an infinity: either survives a sum.
 fn all_finite(values: &Values) -> Result<bool> {
     for (_, tensor) in values {
-        let sum = tensor.f_sum(tensor.kind()).and_then(|sum| sum.f_double_value(&[])).map_err(sentence)?;
+        let sum = tensor.f_sum(tensor.kind()).and_then(|sum| sum.f_double_value(&[])).map_err(Trouble::own)?;
         if !sum.is_finite() {
             return Ok(false);
         }

@@ -1,6 +1,6 @@
 //! A run as the worker sees it: its two links, its commands, and waits that always end.
 
-use crate::fault::Fault;
+use crate::fault::{Fault, Trouble};
 use proto::control::{Command, Report, Start};
 use proto::message::Message;
 use std::time::Duration;
@@ -43,14 +43,18 @@ async fn bounded<T>(
     what: impl Fn() -> String,
     who: &str,
     future: impl Future<Output = Option<T>>,
-) -> Result<T, String> {
-    let gone = || fault.why().map_or_else(|| format!("{who} went away while {} was due", what()), str::to_owned);
+) -> Result<T, Trouble> {
+    let gone = || {
+        let gone = || Trouble::neighbour(format!("{who} went away while {} was due", what()));
+        fault.trouble().cloned().unwrap_or_else(gone)
+    };
     tokio::select! {
         biased;
         value = future => value.ok_or_else(gone),
         () = fault.ended() => Err(gone()),
         () = tokio::time::sleep(deadline) => {
-            Err(format!("waited {} s for {who}, while {} was due", deadline.as_secs(), what()))
+            let waited = deadline.as_secs();
+            Err(Trouble::neighbour(format!("waited {waited} s for {who}, while {} was due", what())))
         }
     }
 }
@@ -60,7 +64,7 @@ impl Port {
     ///
     /// # Errors
     /// When the neighbour is gone or silent for the run's message deadline.
-    pub async fn receive(&mut self, fault: &Fault, deadline: Duration, what: impl Fn() -> String) -> Result<Message, String> {
+    pub async fn receive(&mut self, fault: &Fault, deadline: Duration, what: impl Fn() -> String) -> Result<Message, Trouble> {
         bounded(fault, deadline, what, &self.peer, self.incoming.recv()).await
     }
 
@@ -68,7 +72,7 @@ impl Port {
     ///
     /// # Errors
     /// When the neighbour is gone or takes nothing for the run's message deadline.
-    pub async fn send(&self, fault: &Fault, deadline: Duration, message: Message) -> Result<(), String> {
+    pub async fn send(&self, fault: &Fault, deadline: Duration, message: Message) -> Result<(), Trouble> {
         let identity = message.identity.clone();
         let sent = async { self.outgoing.send(message).await.ok() };
         bounded(fault, deadline, || format!("room for {identity}"), &self.peer, sent).await

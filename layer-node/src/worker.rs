@@ -2,7 +2,7 @@
 
 use crate::checkpoint::{self, Snapshot};
 use crate::clock::Clock;
-use crate::fault::Fault;
+use crate::fault::{Fault, Trouble};
 use crate::lane_runner::LaneRunner;
 use crate::layer::Settings;
 use crate::session::Session;
@@ -15,7 +15,6 @@ use std::time::Instant;
 use tch::{Device, Kind};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
-use tonic::Status;
 
 /// What the worker can be asked to do.
 pub enum Job {
@@ -74,18 +73,20 @@ impl Worker {
         while let Some(job) = jobs.blocking_recv() {
             match job {
                 Job::Configure { spec, reply } => {
-                    let _ = reply.send(self.guarded(|worker| worker.configure(*spec)));
+                    let configured = self.guarded(|worker| worker.configure(*spec).map_err(Trouble::own));
+                    let _ = reply.send(configured.map_err(|trouble| trouble.why));
                 }
                 Job::Run { mut session, done } => {
-                    if let Err(why) = self.guarded(|worker| worker.run(&mut session)) {
-                        session.fault.fail(why.clone());
-                        let _ = self.runtime.block_on(session.reports.send(Err(Status::aborted(why))));
+                    if let Err(trouble) = self.guarded(|worker| worker.run(&mut session)) {
+                        session.fault.fail(trouble.clone());
+                        let _ = self.runtime.block_on(session.reports.send(Err(trouble.status())));
                     }
                     drop(session);
                     let _ = done.send(());
                 }
                 Job::Stop { reply } => {
-                    let _ = reply.send(self.guarded(Self::save_unsaved));
+                    let saved = self.guarded(|worker| worker.save_unsaved().map_err(Trouble::own));
+                    let _ = reply.send(saved.map_err(|trouble| trouble.why));
                     return;
                 }
             }
@@ -93,12 +94,12 @@ impl Worker {
     }
 
     /// Turns a panic into a sentence that says that it is a bug; the stage is then given up.
-    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, String>) -> Result<T, String> {
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Trouble>) -> Result<T, Trouble> {
         let result = std::panic::catch_unwind(AssertUnwindSafe(|| work(self)));
         let index = self.stage.as_ref().map(|configured| configured.spec.index);
-        let named = |why: String| match index {
-            Some(index) if !why.starts_with("stage ") => format!("stage {index}: {why}"),
-            _ => why,
+        let named = |trouble: Trouble| match index {
+            Some(index) => trouble.of_stage(index),
+            None => trouble,
         };
         match result {
             Ok(result) => result.map_err(named),
@@ -106,7 +107,7 @@ impl Worker {
                 self.stage = None;
                 let text = panic.downcast_ref::<String>().map(String::as_str);
                 let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-                Err(named(format!("the worker panicked ({text}): this is a bug, please report it")))
+                Err(named(Trouble::own(format!("the worker panicked ({text}): this is a bug, please report it"))))
             }
         }
     }
@@ -145,16 +146,16 @@ impl Worker {
         Ok(configured)
     }
 
-    fn run(&mut self, session: &mut Session) -> Result<(), String> {
+    fn run(&mut self, session: &mut Session) -> Result<(), Trouble> {
         let Some(Configuration { spec, stage, saved }) = &mut self.stage else {
-            return Err("the node is not configured".into());
+            return Err(Trouble::own("the node is not configured"));
         };
         let result = loop {
             let command = self.runtime.block_on(next_command(&mut session.commands, &session.fault));
             let report = match command {
-                Err(why) => break Err(why),
+                Err(trouble) => break Err(trouble),
                 Ok(None) => break Ok(()),
-                Ok(Some(Command::Start(_))) => break Err("a run starts once".into()),
+                Ok(Some(Command::Start(_))) => break Err(Trouble::own("a run starts once")),
                 Ok(Some(Command::Step(step))) => {
                     let runner = LaneRunner::new(stage, session, spec.wire, &self.runtime, &self.clock, &step);
                     runner.run().map(Report::Step)
@@ -162,13 +163,13 @@ impl Worker {
                 Ok(Some(Command::Snapshot)) => {
                     let done = snapshot(&self.state_dir, spec, stage);
                     *saved = done.as_ref().ok().map(|done| done.updates).or(*saved);
-                    done.map(Report::Snapshot)
+                    done.map(Report::Snapshot).map_err(Trouble::own)
                 }
             };
             let sent = report.map(|report| self.runtime.block_on(session.reports.send(Ok(report))));
             match sent {
-                Err(why) => break Err(why),
-                Ok(Err(_)) => break Err("the coordinator went away".into()),
+                Err(trouble) => break Err(trouble),
+                Ok(Err(_)) => break Err(Trouble::own("the coordinator went away")),
                 Ok(Ok(())) => {}
             }
         };
@@ -188,10 +189,10 @@ impl Worker {
     }
 }
 
-async fn next_command(commands: &mut mpsc::Receiver<Command>, fault: &Fault) -> Result<Option<Command>, String> {
+async fn next_command(commands: &mut mpsc::Receiver<Command>, fault: &Fault) -> Result<Option<Command>, Trouble> {
     tokio::select! {
         biased;
-        () = fault.ended() => Err(fault.why().unwrap_or("the run was ended").to_owned()),
+        () = fault.ended() => Err(fault.trouble().cloned().unwrap_or_else(|| Trouble::own("the run was ended"))),
         command = commands.recv() => Ok(command),
     }
 }

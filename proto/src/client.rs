@@ -47,6 +47,14 @@ pub enum CallError {
         /// What the peer said.
         why: String,
     },
+    /// The peer ends the run because of what a third party did, or failed to do.
+    #[error("{address}: {why}")]
+    Hearsay {
+        /// Who was called.
+        address: String,
+        /// What the peer said.
+        why: String,
+    },
     /// The peer went away in the middle of a call.
     #[error("the connection to {address} was lost ({why})")]
     Lost {
@@ -64,6 +72,7 @@ impl CallError {
         let why = status.message().to_owned();
         match status.code() {
             Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded => Self::Lost { address, why },
+            Code::DataLoss => Self::Hearsay { address, why },
             Code::Unimplemented => {
                 Self::Refused { address, why: "no such service there: give the node's control address".into() }
             }

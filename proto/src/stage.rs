@@ -67,12 +67,22 @@ impl StageSpec {
         self.contract(self.inputs.clone())
     }
 
-    /// What the link above carries downwards, into this stage.
+    /// What the link above carries upwards, out of this stage.
+    ///
+    /// # Errors
+    /// As [`StageSpec::output_values`].
+    pub fn activations_above(&self) -> Result<Contract, DoorError> {
+        Ok(self.contract(self.output_values()?))
+    }
+
+    /// What the link above carries downwards, into this stage: nobody needs the error of the network's
+    /// input.
     ///
     /// # Errors
     /// As [`StageSpec::output_values`].
     pub fn errors_above(&self) -> Result<Contract, DoorError> {
-        Ok(self.contract(self.output_values()?))
+        let values = self.output_values()?.into_iter().filter(|value| value.name != graph::INPUT);
+        Ok(self.contract(values.collect()))
     }
 
     fn contract(&self, values: Vec<Value>) -> Contract {

@@ -138,6 +138,17 @@ impl TensorData {
         }
     }
 
+    /// The same elements in number format `kind`; nothing is copied where they are so already.
+    ///
+    /// # Errors
+    /// None in practice: the length is right by construction.
+    pub fn to_kind(self, kind: Kind) -> Result<Self, DoorError> {
+        if self.kind == kind {
+            return Ok(self);
+        }
+        Self::round_from_f32(kind, self.shape.clone(), &self.to_f32())
+    }
+
     /// XXH3-64 of the bytes.
     pub fn checksum(&self) -> u64 {
         let mut hash = Xxh3::new();

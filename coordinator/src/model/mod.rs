@@ -1,5 +1,9 @@
 //! Networks: a description as a graph of layers, whoever wrote it.
 
+pub mod custom;
+pub mod profile;
+pub mod zoo;
+
 use proto::error::DoorError;
 use proto::graph::{self, LayerSpec};
 use proto::message::Value;

@@ -2,7 +2,7 @@
 
 use super::hub::{Hub, Slot};
 use super::pump;
-use crate::fault::Fault;
+use crate::fault::{Fault, Trouble};
 use crate::session::{Port, Session};
 use crate::worker::Job;
 use futures::Stream;
@@ -65,7 +65,7 @@ impl ControlService {
     /// Ends the run that is under way, if there is one, because of `why`.
     pub fn end_run(&self, why: &str) {
         if let Some(fault) = &self.current().run {
-            fault.fail(why);
+            fault.fail(Trouble::own(why));
         }
     }
 
@@ -173,7 +173,7 @@ struct Run {
 impl Run {
     async fn run(mut self) {
         if let Err(status) = self.try_run().await {
-            self.fault.fail(status.message());
+            self.fault.fail(Trouble::own(status.message()));
             let reports = self.reports.clone();
             let _ = reports.send(Err(status)).await;
         }
@@ -227,8 +227,11 @@ impl Run {
         let peer = format!("stage {} at {address}", index + 1);
         let link = client::exchange(address, &errors, start.connect_deadline);
         let link = tokio::select! {
-            link = link => link.map_err(|error| Status::aborted(format!("stage {index}: {error}")))?,
-            () = self.fault.ended() => return Err(Status::aborted(self.fault.why().unwrap_or("the run was ended"))),
+            link = link => link.map_err(|error| Trouble::neighbour(error.to_string()).of_stage(index).status())?,
+            () = self.fault.ended() => {
+                let trouble = self.fault.trouble().cloned();
+                return Err(trouble.unwrap_or_else(|| Trouble::own("the run was ended")).status());
+            }
         };
         let (to_worker, incoming) = mpsc::channel(QUEUE);
         tokio::spawn(pump(link.incoming, to_worker, self.fault.clone(), peer.clone()));
@@ -258,8 +261,12 @@ impl Run {
                     }
                 }
                 Ok(Ok(None)) => return,
-                Ok(Err(invalid)) => return self.fault.fail(format!("the coordinator sent what it may not: {invalid}")),
-                Err(status) => return self.fault.fail(format!("the coordinator went away ({})", status.message())),
+                Ok(Err(invalid)) => {
+                    return self.fault.fail(Trouble::own(format!("the coordinator sent what it may not: {invalid}")));
+                }
+                Err(status) => {
+                    return self.fault.fail(Trouble::own(format!("the coordinator went away ({})", status.message())));
+                }
             }
         }
     }

@@ -42,7 +42,7 @@ async fn ended(fault: Fault) {
 
 /// The status that tells the neighbour why the run failed, if it did.
 async fn reason<D>(fault: Fault) -> Option<Result<D, Status>> {
-    fault.why().map(|why| Err(Status::aborted(why)))
+    fault.trouble().map(|trouble| Err(trouble.status()))
 }
 
 #[tonic::async_trait]

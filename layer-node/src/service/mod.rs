@@ -8,7 +8,7 @@ pub use control::{ControlService, Identity as NodeIdentity};
 pub use data::DataService;
 pub use hub::Hub;
 
-use crate::fault::Fault;
+use crate::fault::{Fault, Trouble};
 use proto::framing::Direction;
 use proto::link::Incoming;
 use proto::message::Message;
@@ -30,7 +30,9 @@ async fn pump<D: Direction>(mut incoming: Incoming<D>, queue: mpsc::Sender<Messa
                 }
             }
             Ok(None) => return,
-            Err(status) => return fault.fail(format!("the link from {peer} broke: {}", status.message())),
+            Err(status) => {
+                return fault.fail(Trouble::neighbour(format!("the link from {peer} broke: {}", status.message())));
+            }
         }
     }
 }

@@ -1,0 +1,237 @@
+//! The command line: flags in, exit code out.
+
+use crate::config::{self, Config, Environment};
+use crate::failure::Failure;
+use crate::node;
+use crate::partition::LinkRate;
+use crate::plan;
+use crate::run::{self, Naming, Prepared, Where};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Train a deep network whose layers live in different processes, on different hosts
+#[derive(Parser, Debug)]
+#[command(name = "coordinator", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// How log lines on stderr look
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Train, and leave a run folder behind
+    Train(TrainFlags),
+    /// Send the test set through a run's final state
+    Evaluate(EvaluateFlags),
+    /// Show what a run would be: stages, traffic, memory, lanes
+    Plan(PlanFlags),
+    /// Dial nodes and show what they are
+    Check(CheckFlags),
+}
+
+#[derive(Args, Debug)]
+struct ConfigFlags {
+    /// The configuration, in TOML
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Set one key, as in --set optimizer.lr=0.05; may be given again
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+struct PlaceFlags {
+    /// Start one layer-node per stage on this host, and end them with the run
+    #[arg(long)]
+    local: bool,
+    /// Control addresses of the layer nodes, one per stage, nearest the input first
+    #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',')]
+    nodes: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+struct TrainFlags {
+    #[command(flatten)]
+    config: ConfigFlags,
+    #[command(flatten)]
+    place: PlaceFlags,
+    /// The run's folder becomes runs/NAME
+    #[arg(long)]
+    name: Option<String>,
+    /// The run's folder itself
+    #[arg(long, value_name = "DIR", conflicts_with = "name")]
+    run_dir: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+struct EvaluateFlags {
+    /// The folder of a run
+    #[arg(long, value_name = "DIR")]
+    run: PathBuf,
+    /// The nodes that keep the run's state; without it, local ones are started
+    #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',')]
+    nodes: Vec<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct PlanFlags {
+    #[command(flatten)]
+    config: ConfigFlags,
+    /// Speed of the links, as in 10Gbit/s
+    #[arg(long, value_name = "RATE")]
+    link: Option<LinkRate>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct CheckFlags {
+    /// Control addresses of the layer nodes
+    #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',', required = true)]
+    nodes: Vec<String>,
+    /// Seconds within which each must answer
+    #[arg(long, default_value_t = 10)]
+    deadline: u64,
+}
+
+/// Reads the command line.
+///
+/// # Errors
+/// One sentence for what is wrong with it; `Ok(None)` where help or the version was asked for, and shown.
+pub fn parse() -> Result<Option<Cli>, Failure> {
+    match Cli::try_parse() {
+        Ok(cli) => Ok(Some(cli)),
+        Err(error) if !error.use_stderr() => {
+            let _ = error.print();
+            Ok(None)
+        }
+        Err(error) => {
+            let text = error.render().to_string();
+            let said: Vec<&str> = text.lines().take_while(|line| !line.starts_with("Usage")).map(str::trim).collect();
+            let said = said.join(" ");
+            let said = said.trim().trim_start_matches("error: ").to_owned();
+            Err(Failure::configuration(format!("{said} (see coordinator --help)")))
+        }
+    }
+}
+
+/// Carries out a command.
+///
+/// # Errors
+/// One sentence, with the contract's exit code.
+pub fn execute(cli: Cli) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(Failure::internal)?;
+    let result = match cli.command {
+        Command::Train(flags) => runtime.block_on(train(flags)),
+        Command::Evaluate(flags) => runtime.block_on(evaluate(flags)),
+        Command::Plan(flags) => show_plan(&flags),
+        Command::Check(flags) => runtime.block_on(check(flags)),
+    };
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    result
+}
+
+async fn train(flags: TrainFlags) -> Result<(), Failure> {
+    let prepared = Prepared::new(load(&flags.config)?)?;
+    let place = if flags.place.local { Where::Local } else { Where::Remote(flags.place.nodes) };
+    let stem = flags.config.config.file_stem().and_then(|stem| stem.to_str()).unwrap_or("run");
+    let naming = Naming { name: flags.name.as_deref(), run_dir: flags.run_dir.as_deref(), stem };
+    run::train(prepared, place, naming).await
+}
+
+async fn evaluate(flags: EvaluateFlags) -> Result<(), Failure> {
+    let place = if flags.nodes.is_empty() { Where::Local } else { Where::Remote(flags.nodes) };
+    let data = data_folder();
+    let found = run::evaluate(&flags.run, place, &Environment::new(data.as_deref())).await?;
+    if flags.json {
+        println!("{}", serde_json::to_string(&found).map_err(Failure::internal)?);
+    } else {
+        let percent = |fraction: f64| format!("{:.2} %", 100.0 * fraction);
+        println!(
+            "after {} updates: test accuracy {} (top 5: {}), loss {:.4}, {} images",
+            found.step,
+            percent(found.test_top1),
+            percent(found.test_top5),
+            found.test_loss,
+            found.samples
+        );
+    }
+    Ok(())
+}
+
+fn show_plan(flags: &PlanFlags) -> Result<(), Failure> {
+    let config = load(&flags.config)?;
+    let network = match config.input_shape() {
+        Some(shape) => config.network(shape).map_err(Failure::configuration)?,
+        None => Prepared::new(config.clone())?.network,
+    };
+    let ranges = run::cut(&config, &network)?;
+    let estimator = run::estimator(&config, &network, flags.link)?;
+    let plan = plan::plan(&network, &ranges, &estimator).map_err(Failure::configuration)?;
+    if flags.json {
+        println!("{}", serde_json::to_string(&plan).map_err(Failure::internal)?);
+    } else {
+        print!("{}", plan::table(&plan));
+    }
+    Ok(())
+}
+
+async fn check(flags: CheckFlags) -> Result<(), Failure> {
+    let deadline = Duration::from_secs(flags.deadline);
+    let (mut failed, mut first) = (0, None);
+    println!("{:<28} {:<10} {:<8} {:>7} {:>21}   run", "control address", "release", "device", "threads", "memory free of all");
+    for (address, found) in flags.nodes.iter().zip(node::check(&flags.nodes, deadline).await) {
+        match found {
+            Ok(node) => {
+                let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+                let memory = format!("{:.1} of {:.1} GiB", gib(node.memory_available), gib(node.memory_total));
+                let run = node.run.as_deref().unwrap_or("idle");
+                println!("{address:<28} {:<10} {:<8} {:>7} {memory:>21}   {run}", node.version, node.device, node.threads);
+            }
+            Err(error) => {
+                println!("{address:<28} {error}");
+                failed += 1;
+                first.get_or_insert(error);
+            }
+        }
+    }
+    match first {
+        None => Ok(()),
+        Some(error) if failed == 1 => Err(Failure::node(error)),
+        Some(error) => Err(Failure::node(format!("{error}; and {} more", failed - 1))),
+    }
+}
+
+fn load(flags: &ConfigFlags) -> Result<Config, Failure> {
+    let data = data_folder();
+    config::load(&flags.config, &flags.overrides, &Environment::new(data.as_deref())).map_err(Failure::configuration)
+}
+
+fn data_folder() -> Option<PathBuf> {
+    std::env::var_os("NEUROPIL_DATA").map(PathBuf::from).filter(|path| path != Path::new(""))
+}
+
+/// Shows a failure as the last line on stderr; returns its exit code.
+pub fn report(failure: &Failure) -> u8 {
+    eprintln!("error: {failure}");
+    failure.cause as u8
+}

@@ -1,0 +1,196 @@
+//! What a run is to do: a TOML file, with `--set key=value` above it, becomes a checked [`Config`].
+//!
+//! ```text
+//! file ─┐
+//! --set ┴▶ Tree ──check──▶ Tree ──defaults──▶ Config ──network([c, h, w])──▶ Network
+//!          (keys, values,  (keys.rs: names,   (plain fields,                 (layers with
+//!           who set them)   types, ranges)     nothing left open)             their rules)
+//! ```
+//!
+//! Everything is a function of the text, the flags and the [`Environment`]: no clock, no randomness, and no
+//! file but the one that [`load`] reads. Every refusal is one sentence that names the key, what was found
+//! and what is allowed. `docs/configuration.md` is the reference; its tables are [`reference()`].
+
+mod allowed;
+mod check;
+mod error;
+mod keys;
+mod layer_keys;
+mod layers;
+mod nearest;
+mod optimizer;
+mod place;
+mod print;
+mod reference;
+mod rule;
+mod sections;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod zoo;
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use toml::Value;
+
+use crate::data::Augment;
+use crate::model::Network;
+use keys::KEYS;
+use tree::{Origin, Tree};
+
+pub use error::ConfigError;
+pub use optimizer::{Course, Method, Optimizer};
+pub use place::Environment;
+pub use reference::reference;
+pub use rule::Rule;
+pub use sections::{Data, Links, Metrics, Model, Node, Pipeline, Snapshot, Stages, Train};
+
+/// What a run is to do, resolved and checked: nothing is left to a default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The file that it was read from, for sentences.
+    #[serde(skip)]
+    pub file: String,
+    /// Decides initial weights, shuffling and augmentation.
+    pub seed: u64,
+    /// Which network.
+    pub model: Model,
+    /// How B learns.
+    #[serde(skip)]
+    pub rule: Rule,
+    /// How the network is cut, and how microbatches take turns.
+    pub pipeline: Pipeline,
+    /// How long, and in what portions.
+    pub train: Train,
+    /// The optimizer of W, biases and norms.
+    pub optimizer: Optimizer,
+    /// The optimizer of B.
+    pub optimizer_b: Optimizer,
+    /// What is learned.
+    pub data: Data,
+    /// How often the nodes write their state.
+    pub snapshot: Snapshot,
+    /// What is measured on the way.
+    pub metrics: Metrics,
+    /// How local nodes are started.
+    pub node: Node,
+    /// How processes talk.
+    pub network: Links,
+}
+
+/// Reads the file at `path`, with `overrides` (each `key=value`, the value in TOML or a bare word) above it.
+///
+/// # Errors
+/// The file cannot be read, or what [`parse`] says.
+pub fn load(path: &Path, overrides: &[String], environment: &Environment) -> Result<Config, ConfigError> {
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| ConfigError::new(format!("the configuration {file} cannot be read: {error}")))?;
+    parse(&text, &file, overrides, environment)
+}
+
+/// Makes a configuration of `text`, which sentences call `file`, as [`load`] does.
+///
+/// # Errors
+/// The first fault: text that isn't TOML, an unknown key (with the nearest valid one), a value of another
+/// type or out of range, or settings that don't go together.
+///
+/// # Examples
+/// ```
+/// use coordinator::config::{Environment, parse};
+/// let text = "[optimizer]\nmomentun = 0.5";
+/// let error = parse(text, "fashion.toml", &[], &Environment::empty()).unwrap_err();
+/// let sentence = "unknown key 'optimizer.momentun' in fashion.toml: did you mean 'optimizer.momentum'?";
+/// assert_eq!(error.to_string(), sentence);
+/// ```
+pub fn parse(
+    text: &str,
+    file: &str,
+    overrides: &[String],
+    environment: &Environment,
+) -> Result<Config, ConfigError> {
+    let mut tree = Tree::read(text, file, overrides)?;
+    let layers = layers::parse(&tree.take("layer"))?;
+    tree.check()?;
+    let rules = tree.take("rule");
+    resolve(&mut tree, environment)?;
+    let mut config: Config = Value::Table(tree.clone().into_table())
+        .try_into()
+        .map_err(|error: toml::de::Error| ConfigError::new(format!("{file}: {}", error.message())))?;
+    config.file = file.to_owned();
+    config.model.layers = layers;
+    config.rule = Rule::resolve(&rules, &config.optimizer, &config.optimizer_b)?;
+    check::whole(&config, &tree)?;
+    Ok(config)
+}
+
+/// Sets what nobody has set: first what the table says, then what follows other keys.
+fn resolve(tree: &mut Tree, environment: &Environment) -> Result<(), ConfigError> {
+    tree.fill()?;
+    for key in KEYS.iter().filter_map(|key| key.path.strip_prefix("optimizer_b.")) {
+        if let Some(value) = tree.get(&format!("optimizer.{key}")).cloned() {
+            tree.default(&format!("optimizer_b.{key}"), value);
+        }
+    }
+    let kind = check::data_kind(tree)?;
+    match (kind.classes(), tree.get("model.classes")) {
+        (Some(classes), None) => tree.default("model.classes", Value::Integer(classes as i64)),
+        (None, None) => {
+            let place = tree.place("model.classes");
+            let why = "is missing: 'data.kind' \"idx\" does not say how many there are";
+            return Err(ConfigError::new(format!("'model.classes' {place} {why}")));
+        }
+        _ => {}
+    }
+    tree.default("data.augment", Value::Boolean(Augment::usual(kind) != Augment::NONE));
+    let path = tree.text("data.path").map(Path::new);
+    if tree.origin("data.path") != Some(Origin::Flag) {
+        let folder = environment.folder(kind, path);
+        let text = folder.to_str().ok_or_else(|| {
+            ConfigError::new(format!("the folder {} in NEUROPIL_DATA is not UTF-8", folder.display()))
+        })?;
+        tree.set("data.path", Value::from(text));
+    }
+    Ok(())
+}
+
+impl Config {
+    /// The network for samples of the shape `input` (channels, height, width), each weight layer with its rule.
+    ///
+    /// # Errors
+    /// Images that aren't what the model is for, layers that don't fit each other, an output that isn't one
+    /// value per class, and rules or cuts for layers that aren't there.
+    pub fn network(&self, input: [u64; 3]) -> Result<Network, ConfigError> {
+        check::image(self, input)?;
+        let refuse = |why: String| ConfigError::new(format!("the network in {} cannot be: {why}", self.file));
+        let mut network = zoo::network(&self.model, input).map_err(refuse)?;
+        let values = network.values().map_err(|error| refuse(error.to_string()))?;
+        check::output(self, values.last())?;
+        check::rules(self, &network.layers)?;
+        check::cuts(self, &network.layers)?;
+        for layer in network.layers.iter_mut().filter(|layer| layer.op.is_weight()) {
+            layer.rule = self.rule.of(&layer.name).clone();
+        }
+        Ok(network)
+    }
+
+    /// The shape of a sample (channels, height, width) as far as it is known without opening the data: from
+    /// `model.image` and `model.channels`, or else from the kind. `None` for `idx` that doesn't say.
+    pub fn input_shape(&self) -> Option<[u64; 3]> {
+        let kind = check::shape_of(self.data.kind);
+        let side = self.model.image.map(u64::from).or(kind.map(|[_, side, _]| side))?;
+        let channels = self.model.channels.map(u64::from).or(kind.map(|[channels, _, _]| channels))?;
+        Some([channels, side, side])
+    }
+
+    /// Refuses batch norms that would see one value per channel in a microbatch of `smallest` samples: its
+    /// deviation would be 0.
+    ///
+    /// # Errors
+    /// The first such norm, and what to do.
+    pub fn check_norms(&self, network: &Network, smallest: u64) -> Result<(), ConfigError> {
+        check::norms(self, network, smallest)
+    }
+}

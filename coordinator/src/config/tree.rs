@@ -1,0 +1,201 @@
+//! The keys that were set, each with its value and where it was set: the file, and `--set` above it.
+
+use std::collections::BTreeMap;
+
+use toml::{Table, Value};
+
+use super::ConfigError;
+use super::allowed::number;
+use super::keys::{self, KEYS, Unset};
+use super::nearest::hint;
+
+/// Values by their dotted keys.
+#[derive(Clone, Debug)]
+pub(super) struct Tree {
+    values: BTreeMap<String, (Value, Origin)>,
+    file: String,
+}
+
+/// Who set a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The file, or nobody.
+    File,
+    /// `--set`.
+    Flag,
+}
+
+impl Tree {
+    /// What `text`, called `file`, sets, with `overrides` (`key=value`) above it.
+    pub(super) fn read(text: &str, file: &str, overrides: &[String]) -> Result<Self, ConfigError> {
+        let mut tree = Tree { values: BTreeMap::new(), file: file.to_owned() };
+        let table: Table = toml::from_str(text).map_err(|error| syntax(&error, text, file))?;
+        tree.flatten("", table, Origin::File);
+        let mut flags = Tree { values: BTreeMap::new(), file: file.to_owned() };
+        for assignment in overrides {
+            flags.flatten("", assigned(assignment)?, Origin::Flag);
+        }
+        tree.overlay(flags);
+        Ok(tree)
+    }
+
+    /// Puts `flags` above what is here. Coefficients belong to the rule that they stand with: another rule's
+    /// name in a flag also puts aside the file's coefficients, and another model's name its layers.
+    fn overlay(&mut self, flags: Tree) {
+        for (path, (value, origin)) in flags.values {
+            let renamed = self.get(&path).is_some_and(|old| *old != value);
+            match path.strip_suffix(".name") {
+                Some(rule) if renamed && rule.starts_with("rule") => {
+                    self.values.retain(|key, (_, origin)| {
+                        let own = key.rsplit_once('.').is_some_and(|(table, _)| table == rule);
+                        *origin == Origin::Flag || !own || keys::find(key).is_none()
+                    })
+                }
+                Some("model") if value.as_str() != Some("custom") => {
+                    self.values.remove("layer");
+                }
+                _ => {}
+            }
+            self.values.insert(path, (value, origin));
+        }
+    }
+
+    fn flatten(&mut self, prefix: &str, table: Table, origin: Origin) {
+        for (name, value) in table {
+            let path = format!("{prefix}{name}");
+            match value {
+                Value::Table(inner) if !inner.is_empty() => self.flatten(&format!("{path}."), inner, origin),
+                Value::Table(_) if is_table(&path) || path.starts_with("rule.layers.") => {}
+                value => {
+                    self.values.insert(path, (value, origin));
+                }
+            }
+        }
+    }
+
+    /// Checks every key's name, and its value's type and range.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        self.values.iter().try_for_each(|(path, (value, _))| match keys::find(path) {
+            Some(key) => key.allowed.check(&format!("'{path}'"), &self.place(path), value),
+            None => Err(self.unknown(path, value)),
+        })
+    }
+
+    fn unknown(&self, path: &str, value: &Value) -> ConfigError {
+        let place = self.place(path);
+        if is_table(path) {
+            return ConfigError::new(format!("'{path}' {place} is {value}: it must be a table"));
+        }
+        let layer = keys::own_rule(path).map_or(keys::ANY_LAYER, |(layer, _)| layer);
+        let known: Vec<String> = KEYS.iter().map(|key| key.path.replace(keys::ANY_LAYER, layer)).collect();
+        let hint = hint(path, known.iter().map(String::as_str).chain(["layer"]));
+        ConfigError::new(format!("unknown key '{path}' {place}{hint}"))
+    }
+
+    /// `in FILE` or `in --set`, as the key was set.
+    pub(super) fn place(&self, path: &str) -> String {
+        match self.origin(path) {
+            Some(Origin::Flag) => "in --set".into(),
+            _ => format!("in {}", self.file),
+        }
+    }
+
+    /// Who set the key; `None` where nobody did.
+    pub(super) fn origin(&self, path: &str) -> Option<Origin> {
+        self.values.get(path).map(|(_, origin)| *origin)
+    }
+
+    /// The value of a key that is set.
+    pub(super) fn get(&self, path: &str) -> Option<&Value> {
+        self.values.get(path).map(|(value, _)| value)
+    }
+
+    /// The number at a key that is set.
+    pub(super) fn number(&self, path: &str) -> Option<f64> {
+        self.get(path).and_then(number)
+    }
+
+    /// The text at a key that is set.
+    pub(super) fn text(&self, path: &str) -> Option<&str> {
+        self.get(path).and_then(Value::as_str)
+    }
+
+    /// Sets a key that nobody has set.
+    pub(super) fn default(&mut self, path: &str, value: Value) {
+        self.values.entry(path.to_owned()).or_insert((value, Origin::File));
+    }
+
+    /// Sets a key, whoever has set it.
+    pub(super) fn set(&mut self, path: &str, value: Value) {
+        self.values.insert(path.to_owned(), (value, Origin::File));
+    }
+
+    /// Takes out a key, or a table with all that is in it.
+    pub(super) fn take(&mut self, path: &str) -> Tree {
+        let belongs =
+            |key: &String| key == path || key.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+        let (taken, left) = std::mem::take(&mut self.values).into_iter().partition(|(key, _)| belongs(key));
+        self.values = left;
+        Tree { values: taken, file: self.file.clone() }
+    }
+
+    /// Sets what nobody has set to the table's defaults.
+    pub(super) fn fill(&mut self) -> Result<(), ConfigError> {
+        for key in KEYS.iter().filter(|key| !key.path.starts_with("rule.")) {
+            if let Unset::Is(text) = key.unset {
+                let value = toml::from_str::<Table>(&format!("value = {text}"))
+                    .ok()
+                    .and_then(|mut table| table.remove("value"))
+                    .ok_or_else(|| ConfigError::new(format!("the default of '{}' is not TOML", key.path)))?;
+                self.default(&key.path, value);
+            }
+        }
+        Ok(())
+    }
+
+    /// The dotted keys, in order.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
+    }
+
+    /// The keys, nested as TOML has them. All are known, and so of one or two parts.
+    pub(super) fn into_table(self) -> Table {
+        let mut root = Table::new();
+        for (path, (value, _)) in self.values {
+            match path.split_once('.') {
+                Some((table, key)) => {
+                    let inner = root.entry(table).or_insert_with(|| Value::Table(Table::new()));
+                    if let Value::Table(inner) = inner {
+                        inner.insert(key.to_owned(), value);
+                    }
+                }
+                None => {
+                    root.insert(path, value);
+                }
+            }
+        }
+        root
+    }
+}
+
+/// Whether keys stand below `path`.
+fn is_table(path: &str) -> bool {
+    let below = |key: &str| key.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+    let layer = path.starts_with("rule.layers.") && keys::own_rule(path).is_none();
+    layer || KEYS.iter().any(|key| below(&key.path))
+}
+
+/// One `key=value` as a table: the value in TOML, and as text where it isn't TOML.
+fn assigned(assignment: &str) -> Result<Table, ConfigError> {
+    let refuse = || ConfigError::new(format!("'{assignment}' in --set is not of the form key=value"));
+    let (key, value) = assignment.split_once('=').ok_or_else(refuse)?;
+    let parse = |value: &str| toml::from_str::<Table>(&format!("{key} = {value}"));
+    parse(value).or_else(|_| parse(&Value::from(value.trim()).to_string())).map_err(|_| refuse())
+}
+
+fn syntax(error: &toml::de::Error, text: &str, file: &str) -> ConfigError {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or("");
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or(before).chars().count() + 1;
+    ConfigError::new(format!("{file} is not TOML at line {line}, column {column}: {}", error.message()))
+}

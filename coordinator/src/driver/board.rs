@@ -1,0 +1,76 @@
+//! Where everything that goes wrong in a run is reported, and the most telling reason is chosen.
+//!
+//! When a node dies its neighbours lose their links as well, and complain too. The first complaint
+//! ends the run; others may follow for a moment, and the closest to the cause is shown.
+
+use crate::failure::Failure;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How long complaints are collected after the first one.
+const GRACE: Duration = Duration::from_millis(700);
+
+/// How close a complaint is to the cause; the smaller, the closer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Closeness {
+    /// The process ended, or the data could not be read.
+    Cause,
+    /// A node gave a reason of its own.
+    Reason,
+    /// The connection to a node was lost.
+    Lost,
+    /// A node complains of its neighbour.
+    Hearsay,
+}
+
+/// Shared by all tasks of a run.
+#[derive(Clone, Default)]
+pub struct Board {
+    complaints: Arc<Mutex<Vec<(Closeness, Failure)>>>,
+    ended: CancellationToken,
+}
+
+impl Board {
+    fn lock(&self) -> MutexGuard<'_, Vec<(Closeness, Failure)>> {
+        self.complaints.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Ends the run because of `failure`.
+    pub fn fail(&self, closeness: Closeness, failure: Failure) {
+        self.lock().push((closeness, failure));
+        self.ended.cancel();
+    }
+
+    /// Ends the run in peace.
+    pub fn end(&self) {
+        self.ended.cancel();
+    }
+
+    /// Completes when the run has ended.
+    pub async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+
+    /// The most telling complaint, once they have had a moment to arrive.
+    pub async fn verdict(&self) -> Failure {
+        tokio::time::sleep(GRACE).await;
+        let complaints = self.lock();
+        let closest = complaints.iter().min_by_key(|(closeness, _)| *closeness);
+        closest.map_or_else(|| Failure::internal("the run ended without a reason"), |(_, failure)| failure.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_closest_complaint_is_shown_whichever_came_first() {
+        let board = Board::default();
+        board.fail(Closeness::Hearsay, Failure::node("stage 1: stage 2 went away"));
+        board.fail(Closeness::Cause, Failure::node("stage 2 was killed"));
+        board.fail(Closeness::Lost, Failure::node("stage 2 was lost"));
+        assert_eq!(board.verdict().await.sentence, "stage 2 was killed");
+    }
+}

@@ -1,0 +1,53 @@
+//! A network out of the user's own list of layers: no code, only `[[layer]]`s.
+
+use proto::error::DoorError;
+use proto::graph::{self, INPUT, LayerSpec};
+use proto::message::Value;
+
+use super::Network;
+
+/// The network of `layers` for samples of the shape `input` (channels, height, width).
+///
+/// A block begins at every weight layer but the first before which a single value crosses, so a block
+/// never cuts a residual connection.
+///
+/// # Errors
+/// What [`graph::infer_shapes`] says, by the layer's name.
+pub fn network(layers: &[LayerSpec], input: [u64; 3]) -> Result<Network, DoorError> {
+    let input = Value { name: INPUT.into(), shape: input.to_vec() };
+    let network = Network { input, layers: layers.to_vec(), blocks: blocks(layers) };
+    network.values()?;
+    Ok(network)
+}
+
+fn blocks(layers: &[LayerSpec]) -> Vec<usize> {
+    let weights = layers.iter().enumerate().filter(|(_, layer)| layer.op.is_weight()).map(|(at, _)| at);
+    let alone = weights.skip(1).filter(|&at| graph::crossing(layers, at).len() == 1);
+    std::iter::once(0).chain(alone).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proto::graph::{Init, Op};
+    use proto::rule::RuleSpec;
+
+    fn layer(name: &str, inputs: &[&str], op: Op) -> LayerSpec {
+        let inputs = inputs.iter().map(|input| input.to_string()).collect();
+        LayerSpec { name: name.into(), inputs, op, rule: RuleSpec::default() }
+    }
+
+    #[test]
+    fn blocks_keep_residual_connections_whole() {
+        let conv = Op::Conv2d { out: 4, kernel: 3, stride: 1, padding: 1, bias: false, init: Init::FanIn };
+        let layers = [
+            layer("stem", &["input"], conv),
+            layer("a", &["stem"], conv),
+            layer("b", &["a"], conv),
+            layer("sum", &["b", "stem"], Op::Add),
+            layer("c", &["sum"], conv),
+        ];
+        let network = network(&layers, [1, 8, 8]).unwrap();
+        assert_eq!(network.blocks, [0, 1, 4]);
+    }
+}

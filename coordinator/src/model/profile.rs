@@ -1,0 +1,151 @@
+//! What each layer of a network is made of and works on, counted from shapes alone.
+
+mod kept;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use proto::error::DoorError;
+use proto::graph::{INPUT, LayerSpec, Op};
+use proto::rule::RuleSpec;
+
+use super::Network;
+pub use kept::Kept;
+
+/// Bytes of a number in a node's memory: layers compute in f32, whatever the wire carries.
+pub const FLOAT: u64 = 4;
+
+/// A network's layers by what they need, and what crosses every cut between them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profile {
+    layers: Vec<LayerProfile>,
+    activations: Vec<u64>,
+    errors: Vec<u64>,
+}
+
+/// One layer. What depends on the batch is counted for one sample.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LayerProfile {
+    /// Trained numbers; B is not counted.
+    pub parameters: u64,
+    /// Numbers of B where it is a tensor of its own; 0 under backprop and for layers without weights.
+    pub backward: u64,
+    /// Whether B follows a gradient: all rules but backprop and feedback alignment.
+    pub backward_learns: bool,
+    /// Numbers of W.
+    pub weights: u64,
+    /// Multiply-adds of F through W.
+    pub macs: u64,
+    /// Passes of `macs` in E: 1, or 0 where nothing but the network's input lies below.
+    pub error_passes: u64,
+    /// Passes of `macs` in G: 1 for W, and what the rule's primitives need for B.
+    pub gradient_passes: u64,
+    /// Numbers that F reads and writes, for layers whose time is that of the memory; 0 for weight layers.
+    pub touched: u64,
+    /// Numbers of the inputs and of the output.
+    pub inputs: u64,
+    /// Numbers of the output.
+    pub output: u64,
+    /// Bytes of the output where no layer keeps it: they are free again when F ends.
+    pub passing: u64,
+    /// What F keeps for E or G.
+    pub kept: Vec<Kept>,
+    /// Bytes that wait between E and G: x, and the error at y.
+    pub waiting: u64,
+}
+
+impl Profile {
+    /// Counts what the layers of `network` need.
+    ///
+    /// # Errors
+    /// What [`Network::values`] says.
+    pub fn new(network: &Network) -> Result<Self, DoorError> {
+        let computed = network.values()?;
+        let shapes: Vec<&[u64]> =
+            std::iter::once(&network.input).chain(&computed).map(|v| v.shape.as_slice()).collect();
+        let index: HashMap<&str, usize> = (1..)
+            .zip(&network.layers)
+            .map(|(i, layer)| (layer.name.as_str(), i))
+            .chain([(INPUT, 0)])
+            .collect();
+        let inputs_of =
+            |layer: &LayerSpec| layer.inputs.iter().map(|name| index[name.as_str()]).collect::<Vec<_>>();
+        let inputs: Vec<Vec<usize>> = network.layers.iter().map(inputs_of).collect();
+
+        let elements: Vec<u64> = shapes.iter().map(|shape| shape.iter().product()).collect();
+        let mut layers: Vec<LayerProfile> = Vec::with_capacity(network.layers.len());
+        for (layer, inputs) in network.layers.iter().zip(&inputs) {
+            let output = elements[layers.len() + 1];
+            let taken = inputs.iter().map(|&input| elements[input]).sum();
+            layers.push(count(layer, shapes[inputs[0]], taken, output));
+        }
+        kept::keep(&mut layers, network, &inputs, &elements);
+        let (activations, errors) = crossings(&inputs, &elements);
+        Ok(Self { layers, activations, errors })
+    }
+
+    /// One per layer of the network.
+    pub fn layers(&self) -> &[LayerProfile] {
+        &self.layers
+    }
+
+    /// Numbers that F sends over the cut before layer `at`, for one sample; the network's output where
+    /// `at` is the number of layers.
+    pub fn activations(&self, at: usize) -> u64 {
+        self.activations[at]
+    }
+
+    /// Numbers that E sends back over the cut before layer `at`, for one sample: those of
+    /// [`Profile::activations`], but for the network's input, which has no error.
+    pub fn errors(&self, at: usize) -> u64 {
+        self.errors[at]
+    }
+}
+
+/// All but what the layer keeps.
+fn count(layer: &LayerSpec, x: &[u64], inputs: u64, output: u64) -> LayerProfile {
+    let op = &layer.op;
+    let weights = op.weight_shape(x).map_or(0, |shape| shape.iter().product());
+    let (backward, learns, extra) = match &layer.rule {
+        RuleSpec::Learned { task, coefficients: c, .. } if op.is_weight() => {
+            // One filter gradient serves amp and sparse; sparse also needs z, and null both r and a gradient.
+            let [amp, sparse, null] = [c.amp, c.sparse, c.null].map(|c| u64::from(c != 0.0));
+            let extra = amp.max(2 * sparse) + 2 * null;
+            (weights, *task || extra > 0 || c.self_ != 0.0 || c.decay != 0.0, extra)
+        }
+        _ => (0, false, 0),
+    };
+    LayerProfile {
+        parameters: op.parameters(x),
+        backward,
+        backward_learns: learns,
+        weights,
+        macs: op.macs(x),
+        error_passes: u64::from(layer.inputs.iter().any(|input| input != INPUT)),
+        gradient_passes: 1 + extra,
+        touched: if op.is_weight() || matches!(op, Op::Flatten) { 0 } else { inputs + output },
+        inputs,
+        output,
+        waiting: if op.is_weight() { (inputs + output) * FLOAT } else { 0 },
+        ..LayerProfile::default()
+    }
+}
+
+/// Numbers over the cut before each layer and after the last, upwards and downwards.
+fn crossings(inputs: &[Vec<usize>], elements: &[u64]) -> (Vec<u64>, Vec<u64>) {
+    let layers = inputs.len();
+    // A value crosses from the cut after its layer to the cut before its last consumer.
+    let mut last: Vec<Option<usize>> = vec![None; elements.len()];
+    inputs.iter().enumerate().for_each(|(i, inputs)| inputs.iter().for_each(|&input| last[input] = Some(i)));
+    last[layers] = Some(layers);
+    let mut activations = vec![0; layers + 1];
+    let mut errors = vec![0; layers + 1];
+    for (value, last) in last.into_iter().enumerate() {
+        for at in last.map_or(0..0, |last| value..last + 1) {
+            activations[at] += elements[value];
+            errors[at] += if value == 0 { 0 } else { elements[value] };
+        }
+    }
+    (activations, errors)
+}

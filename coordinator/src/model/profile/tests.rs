@@ -1,0 +1,70 @@
+//! Counts agree with the graph's own functions, and what is shared is kept once.
+
+use proto::graph::crossing;
+use proto::rule::Coefficients;
+
+use super::*;
+use crate::model::zoo::{NAMES, Options, by_name};
+
+fn small(name: &str, rule: RuleSpec) -> Network {
+    by_name(name, &Options { classes: 10, width: 4, image: 32, rule, ..Options::default() }).unwrap()
+}
+
+#[test]
+fn what_crosses_every_cut_is_what_the_graph_says() {
+    for name in NAMES {
+        let network = small(name, RuleSpec::Backprop);
+        let profile = Profile::new(&network).unwrap();
+        let mut values = network.values().unwrap();
+        values.push(network.input.clone());
+        let size = |name: &str| values.iter().find(|v| v.name == name).unwrap().shape.iter().product::<u64>();
+        for at in (0..=network.layers.len()).step_by(7).chain([network.layers.len()]) {
+            let names = crossing(&network.layers, at);
+            assert_eq!(
+                profile.activations(at),
+                names.iter().map(|name| size(name)).sum::<u64>(),
+                "{name} at {at}"
+            );
+            let errors: u64 = names.iter().filter(|name| **name != INPUT).map(|name| size(name)).sum();
+            assert_eq!(profile.errors(at), errors, "{name} at {at}");
+        }
+    }
+}
+
+/// conv1 and downsample.0 of a block keep one x, the y of the relu below them: three keep it, one holds it.
+#[test]
+fn a_tensor_that_several_layers_keep_is_counted_once() {
+    let network = small("resnet18", RuleSpec::Backprop);
+    let profile = Profile::new(&network).unwrap();
+    let at = |name: &str| network.layers.iter().position(|layer| layer.name == name).unwrap();
+    let [relu, conv, downsample] = ["layer1.1.relu2", "layer2.0.conv1", "layer2.0.downsample.0"].map(at);
+    let kept = |layer: usize| profile.layers()[layer].kept[0];
+    assert_eq!(kept(relu), Kept { bytes: 4 * 32 * 32 * FLOAT, again: Some(conv) });
+    assert_eq!(kept(conv), Kept { again: Some(downsample), ..kept(relu) });
+    assert_eq!(kept(downsample), Kept { again: None, ..kept(relu) });
+    assert_eq!(profile.layers()[relu].passing, 0);
+    assert_eq!(profile.layers()[relu - 1].passing, 4 * 32 * 32 * FLOAT, "nobody keeps a sum");
+    let fc = profile.layers().last().unwrap();
+    assert_eq!(fc.kept, [Kept { bytes: 32 * FLOAT, again: None }]);
+    assert_eq!(profile.layers()[at("avgpool")].kept[0].bytes, 32 * 4 * 4 * FLOAT);
+}
+
+/// Extra passes as measured by what the primitives compute; the first layer sends no error.
+#[test]
+fn a_rule_costs_what_its_primitives_compute() {
+    let passes = |coefficients: Coefficients, task: bool| {
+        let rule = RuleSpec::Learned { name: "custom".into(), task, coefficients };
+        let profile = Profile::new(&small("mlp", rule)).unwrap();
+        let layer = &profile.layers()[3];
+        assert_eq!(layer.backward, layer.weights);
+        (layer.error_passes, layer.gradient_passes, layer.backward_learns, layer.kept.len())
+    };
+    let none = Coefficients::default();
+    assert_eq!(passes(none, false), (1, 1, false, 1));
+    assert_eq!(passes(none, true), (1, 1, true, 1));
+    assert_eq!(passes(Coefficients { self_: 1.0, decay: 1.0, ..none }, false), (1, 1, true, 1));
+    assert_eq!(passes(Coefficients { amp: 1.0, sparse: 1.0, ..none }, false), (1, 3, true, 2));
+    assert_eq!(passes(Coefficients { amp: 1.0, null: 1.0, decay: 1.0, ..none }, false), (1, 4, true, 2));
+    let first = &Profile::new(&small("resnet18", RuleSpec::Backprop)).unwrap().layers()[0].clone();
+    assert_eq!((first.error_passes, first.backward), (0, 0));
+}

@@ -1,0 +1,73 @@
+//! The model zoo: well-known networks by name, as graphs of layers.
+//!
+//! | name | network | source |
+//! |---|---|---|
+//! | `resnet18` `resnet34` `resnet50` | residual | He et al. 2015, arXiv 1512.03385 |
+//! | `resnet50_v2` `resnet101_v2` `resnet152_v2` | preactivated | He et al. 2016, arXiv 1603.05027 |
+//! | `vgg11` | plain convolutions, no norm | Simonyan & Zisserman 2014, arXiv 1409.1556 |
+//! | `mlp` | dense, two hidden layers | – |
+//!
+//! Layers that torchvision has too bear its names and compute what it computes, so that weights can
+//! be exchanged as files. Inside a block the projection of a skip comes right before the addition.
+
+mod draft;
+pub mod mlp;
+pub mod resnet;
+pub mod resnet_v2;
+mod stem;
+#[cfg(test)]
+mod tests;
+pub mod vgg;
+
+use proto::rule::RuleSpec;
+
+use super::Network;
+pub use stem::Stem;
+
+/// Every name that [`by_name`] knows, in the order in which help texts list them.
+pub const NAMES: [&str; 8] =
+    ["resnet18", "resnet34", "resnet50", "resnet50_v2", "resnet101_v2", "resnet152_v2", "vgg11", "mlp"];
+
+/// What all networks of the zoo can be asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Classes that the network tells apart: features of its output.
+    pub classes: u32,
+    /// Channels of the first stage of a convolutional network, from which all others follow; features
+    /// of a hidden layer of `mlp`. The networks of the papers have 64.
+    pub width: u32,
+    /// Side of the square images, in pixels.
+    pub image: u32,
+    /// Channels of the images.
+    pub channels: u32,
+    /// How residual networks begin.
+    pub stem: Stem,
+    /// How B learns, in every weight layer.
+    pub rule: RuleSpec,
+}
+
+/// The papers' networks for ImageNet.
+impl Default for Options {
+    fn default() -> Self {
+        Self { classes: 1000, width: 64, image: 224, channels: 3, stem: Stem::Auto, rule: RuleSpec::Backprop }
+    }
+}
+
+/// The network called `name`; `None` for a name that isn't among [`NAMES`].
+///
+/// Options that no network can have (no classes, an image smaller than a window) show themselves as a
+/// sentence in [`Network::values`].
+pub fn by_name(name: &str, options: &Options) -> Option<Network> {
+    use resnet::Block::{Basic, Bottleneck};
+    Some(match name {
+        "resnet18" => resnet::network(Basic, [2, 2, 2, 2], options),
+        "resnet34" => resnet::network(Basic, [3, 4, 6, 3], options),
+        "resnet50" => resnet::network(Bottleneck, [3, 4, 6, 3], options),
+        "resnet50_v2" => resnet_v2::network([3, 4, 6, 3], options),
+        "resnet101_v2" => resnet_v2::network([3, 4, 23, 3], options),
+        "resnet152_v2" => resnet_v2::network([3, 8, 36, 3], options),
+        "vgg11" => vgg::eleven(options),
+        "mlp" => mlp::network(&[options.width; 2], options),
+        _ => return None,
+    })
+}

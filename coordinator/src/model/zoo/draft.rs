@@ -1,0 +1,105 @@
+//! A network while it is being written down: layers are added on top of named values.
+
+use proto::graph::{INPUT, Init, LayerSpec, Op, Window};
+use proto::message::Value;
+use proto::rule::RuleSpec;
+
+use super::Options;
+use crate::model::Network;
+
+/// The network so far. Every method that adds a layer returns the layer's name.
+pub(super) struct Draft<'a> {
+    options: &'a Options,
+    layers: Vec<LayerSpec>,
+    blocks: Vec<usize>,
+}
+
+impl<'a> Draft<'a> {
+    /// Nothing yet.
+    pub(super) fn new(options: &'a Options) -> Self {
+        Self { options, layers: Vec::new(), blocks: Vec::new() }
+    }
+
+    /// The next layer begins a block.
+    pub(super) fn block(&mut self) {
+        self.blocks.push(self.layers.len());
+    }
+
+    /// Any layer.
+    pub(super) fn add(&mut self, name: impl Into<String>, inputs: &[&str], op: Op) -> String {
+        let name = name.into();
+        let rule = if op.is_weight() { self.options.rule.clone() } else { RuleSpec::default() };
+        let inputs = inputs.iter().map(|input| input.to_string()).collect();
+        self.layers.push(LayerSpec { name: name.clone(), inputs, op, rule });
+        name
+    }
+
+    /// A convolution of odd `kernel` that keeps the plane but for its stride.
+    pub(super) fn conv(&mut self, name: String, x: &str, window: Convolution) -> String {
+        let Convolution { out, kernel, stride, bias } = window;
+        let op = Op::Conv2d { out, kernel, stride, padding: kernel / 2, bias, init: Init::FanIn };
+        self.add(name, &[x], op)
+    }
+
+    /// A batch norm that starts with this γ.
+    pub(super) fn norm(&mut self, name: String, x: &str, gamma: f64) -> String {
+        self.add(name, &[x], Op::BatchNorm { eps: 1e-5, momentum: 0.1, gamma })
+    }
+
+    /// max(0, x).
+    pub(super) fn relu(&mut self, name: impl Into<String>, x: &str) -> String {
+        self.add(name, &[x], Op::Relu)
+    }
+
+    /// The largest of each window.
+    pub(super) fn max_pool(&mut self, name: impl Into<String>, x: &str, window: Window) -> String {
+        self.add(name, &[x], Op::MaxPool(window))
+    }
+
+    /// One vector per sample.
+    pub(super) fn flatten(&mut self, x: &str) -> String {
+        self.add("flatten", &[x], Op::Flatten)
+    }
+
+    /// A dense layer with a bias.
+    pub(super) fn linear(&mut self, name: impl Into<String>, x: &str, out: u32) -> String {
+        self.add(name, &[x], Op::Linear { out, bias: true, init: Init::FanIn })
+    }
+
+    /// The last dense layer, whose features are the classes: drawn from N(0, 0.01).
+    pub(super) fn classes(&mut self, name: impl Into<String>, x: &str) -> String {
+        self.add(name, &[x], Op::Linear { out: self.options.classes, bias: true, init: Init::Normal(0.01) })
+    }
+
+    /// The end of a residual network: the mean of each plane belongs to the last block, so that a cut
+    /// before `fc`, the last of the blocks, carries one number per channel.
+    pub(super) fn mean_and_classes(&mut self, x: &str) {
+        let mean = self.add("avgpool", &[x], Op::AvgPool(Window { kernel: 0, stride: 1, padding: 0 }));
+        let flat = self.flatten(&mean);
+        self.block();
+        self.classes("fc", &flat);
+    }
+
+    /// The network as drafted.
+    pub(super) fn finish(self) -> Network {
+        let Options { channels, image, .. } = *self.options;
+        let shape = vec![channels.into(), image.into(), image.into()];
+        Network { input: Value { name: INPUT.into(), shape }, layers: self.layers, blocks: self.blocks }
+    }
+}
+
+/// A convolution's window and channels.
+#[derive(Clone, Copy)]
+pub(super) struct Convolution {
+    pub(super) out: u32,
+    pub(super) kernel: u32,
+    pub(super) stride: u32,
+    pub(super) bias: bool,
+}
+
+impl Convolution {
+    /// Without a bias: a norm follows.
+    pub(super) fn plain(out: u32, kernel: u32, stride: u32) -> Self {
+        Self { out, kernel, stride, bias: false }
+    }
+}

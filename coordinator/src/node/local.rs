@@ -1,0 +1,118 @@
+//! `--local`: one layer-node per stage on loopback, which end when the coordinator does, however it ends.
+
+use crate::driver::{Board, Closeness, NodeAddress};
+use crate::failure::Failure;
+use futures::future::try_join_all;
+use serde::Deserialize;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::task::JoinHandle;
+
+const BINARY: &str = "layer-node";
+/// How long a node may take to open its device and ports.
+const READY_DEADLINE: Duration = Duration::from_secs(60);
+/// How long a node may take to write its state and end.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The first line of a node on stdout.
+#[derive(Deserialize)]
+struct Ready {
+    control: String,
+}
+
+/// One started node.
+struct Local {
+    /// A node ends when this closes, so it ends with the coordinator, however that ends.
+    stdin: ChildStdin,
+    ended: JoinHandle<()>,
+}
+
+/// Nodes that belong to this process.
+pub struct LocalNodes {
+    nodes: Vec<Local>,
+    /// Where they are reached.
+    pub addresses: Vec<NodeAddress>,
+}
+
+/// The node's binary: `NEUROPIL_LAYER_NODE`, beside this one, or on PATH.
+///
+/// # Errors
+/// Where it is in none of these places.
+pub fn find_binary() -> Result<PathBuf, Failure> {
+    if let Some(given) = std::env::var_os("NEUROPIL_LAYER_NODE") {
+        let given = PathBuf::from(given);
+        let missing = || Failure::configuration(format!("NEUROPIL_LAYER_NODE names {}, which is no file", given.display()));
+        return if given.is_file() { Ok(given) } else { Err(missing()) };
+    }
+    let beside = std::env::current_exe().ok().and_then(|exe| exe.parent().map(|folder| folder.join(BINARY)));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path).map(|folder| folder.join(BINARY));
+    beside.into_iter().chain(on_path).find(|candidate| candidate.is_file()).ok_or_else(|| {
+        Failure::configuration(
+            "no layer-node binary beside the coordinator or on PATH: build it with `cargo build -p layer-node`, or name it in NEUROPIL_LAYER_NODE",
+        )
+    })
+}
+
+impl LocalNodes {
+    /// Starts `count` nodes whose states and logs lie under `run_dir`. A node that ends by itself is
+    /// reported to `board`.
+    ///
+    /// # Errors
+    /// The first stage whose process could not be started or did not become ready.
+    pub async fn start(count: usize, run_dir: &Path, threads: u32, board: &Board) -> Result<Self, Failure> {
+        let binary = find_binary()?;
+        let starting = (0..count).map(|stage| start(stage, &binary, run_dir, threads, board.clone()));
+        let (nodes, addresses) = try_join_all(starting).await?.into_iter().unzip();
+        Ok(Self { nodes, addresses })
+    }
+
+    /// Ends the nodes, which write what is not on disk yet.
+    pub async fn stop(self) {
+        let (pipes, ended): (Vec<_>, Vec<_>) = self.nodes.into_iter().map(|node| (node.stdin, node.ended)).unzip();
+        drop(pipes);
+        // Dropping the process handles kills whatever is still there after that.
+        let _ = tokio::time::timeout(STOP_DEADLINE, futures::future::join_all(ended)).await;
+    }
+}
+
+async fn start(stage: usize, binary: &Path, run_dir: &Path, threads: u32, board: Board) -> Result<(Local, NodeAddress), Failure> {
+    let state = run_dir.join("state").join(format!("stage-{stage}"));
+    let log = run_dir.join("logs").join(format!("stage-{stage}.log"));
+    let failed = |what: &str, error: std::io::Error| Failure::node(format!("stage {stage}: cannot {what} ({error})"));
+    let folders = [state.as_path(), log.parent().unwrap_or(run_dir)];
+    folders.iter().try_for_each(std::fs::create_dir_all).map_err(|error| failed("make its folders", error))?;
+    let stderr = File::options().create(true).append(true).open(&log).map_err(|error| failed("open its log", error))?;
+    let mut command = Command::new(binary);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--health", "127.0.0.1:0"]);
+    command.args(["--exit-with-stdin", "--threads", &threads.to_string(), "--state-dir"]).arg(&state);
+    // A process group of its own: an interrupt from the terminal is the coordinator's to handle.
+    command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr).kill_on_drop(true);
+    let mut child = command.spawn().map_err(|error| failed(&format!("start {}", binary.display()), error))?;
+    let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+        return Err(Failure::internal(format!("stage {stage} was started without pipes")));
+    };
+    let mut lines = BufReader::new(stdout).lines();
+    let ready = tokio::time::timeout(READY_DEADLINE, lines.next_line()).await;
+    let ready = ready.ok().and_then(Result::ok).flatten();
+    let Some(ready) = ready.and_then(|line| serde_json::from_str::<Ready>(&line).ok()) else {
+        let last = std::fs::read_to_string(&log).unwrap_or_default();
+        let last = last.lines().last().unwrap_or("it said nothing").to_owned();
+        return Err(Failure::node(format!("stage {stage} did not become ready ({last}): see {}", log.display())));
+    };
+    let address = NodeAddress { control: ready.control };
+    let ended = tokio::spawn(watch(stage, child, address.control.clone(), log, board));
+    Ok((Local { stdin, ended }, address))
+}
+
+/// Reports a node's end to the board; after the run's own end nobody reads it any more.
+async fn watch(stage: usize, mut child: Child, address: String, log: PathBuf, board: Board) {
+    let status = child.wait().await;
+    let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+    let why = format!("stage {stage} at {address}: its process ended ({status}): see {}", log.display());
+    board.fail(Closeness::Cause, Failure::node(why));
+}

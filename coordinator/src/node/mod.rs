@@ -1,0 +1,15 @@
+//! The nodes of a run: processes started here, or addresses given by hand.
+
+mod local;
+
+pub use local::{LocalNodes, find_binary};
+
+use futures::future::join_all;
+use proto::client::{CallError, Node};
+use proto::control::Description;
+use std::time::Duration;
+
+/// Dials every node at once; each answers with what it is, or fails on its own.
+pub async fn check(addresses: &[String], deadline: Duration) -> Vec<Result<Description, CallError>> {
+    join_all(addresses.iter().map(async |address| Node::connect(address, deadline).await?.describe().await)).await
+}

@@ -1,0 +1,146 @@
+//! What a stage costs: seconds by measured or assumed times of its layers, bytes over its cuts, memory.
+
+use std::ops::Range;
+
+use serde::Serialize;
+
+use super::memory::{Memory, Stock, state_bytes};
+use super::{PartitionError, Rates, Workload};
+use crate::model::Network;
+use crate::model::profile::{FLOAT, LayerProfile, Profile};
+use crate::pipeline::timing::{LinkCost, StageCost};
+
+/// What one layer takes, in seconds: per sample, and `update` per step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct LayerTime {
+    /// F of one sample.
+    pub forward: f64,
+    /// E of one sample.
+    pub error: f64,
+    /// G of one sample.
+    pub gradient: f64,
+    /// U, once per step.
+    pub update: f64,
+}
+
+/// What one stage takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StageEstimate {
+    /// Seconds per sample: F, E, G, its share of U, and what the stage sends, at the link's rate. It is
+    /// what a balance makes as equal as can be.
+    pub seconds: f64,
+    /// The node's predicted peak.
+    pub memory: Memory,
+}
+
+/// Estimates the stages of one network under one workload.
+#[derive(Clone, Debug)]
+pub struct Estimator {
+    profile: Profile,
+    times: Vec<LayerTime>,
+    workload: Workload,
+}
+
+impl Estimator {
+    /// By the workload's assumed rates.
+    ///
+    /// # Errors
+    /// A network whose layers don't fit together, or a minibatch that cannot be cut so.
+    pub fn new(network: &Network, workload: Workload) -> Result<Self, PartitionError> {
+        workload.check()?;
+        let profile = Profile::new(network)?;
+        let times = profile.layers().iter().map(|layer| assumed(layer, &workload)).collect();
+        Ok(Self { profile, times, workload })
+    }
+
+    /// The same by measured times, one per layer of the network.
+    ///
+    /// # Errors
+    /// Times of another number of layers.
+    pub fn measured(self, times: Vec<LayerTime>) -> Result<Self, PartitionError> {
+        let layers = self.profile.layers().len();
+        if times.len() != layers {
+            return Err(PartitionError::Times { times: times.len(), layers });
+        }
+        Ok(Self { times, ..self })
+    }
+
+    /// What the network's layers need.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// What is estimated for.
+    pub fn workload(&self) -> &Workload {
+        &self.workload
+    }
+
+    /// Bytes of one sample over the cut before layer `at`: activations upwards, errors downwards.
+    pub fn bytes(&self, at: usize) -> [u64; 2] {
+        let size = self.workload.wire.size() as u64;
+        [self.profile.activations(at) * size, self.profile.errors(at) * size]
+    }
+
+    /// The stage of layers `range`, holding at most `held` microbatches.
+    pub fn stage(&self, range: Range<usize>, held: u32) -> StageEstimate {
+        self.ending_at(range.end, held)[range.start]
+    }
+
+    /// The stages `0..end`, `1..end`, … that end before layer `end`, holding at most `held` microbatches.
+    pub fn ending_at(&self, end: usize, held: u32) -> Vec<StageEstimate> {
+        let mut stock = Stock::default();
+        let mut seconds = 0.0;
+        let link = self.workload.rates.link;
+        let down_from = |start: usize| {
+            stock.add_below(&self.profile.layers()[start], end, &self.workload);
+            seconds += self.per_sample(start);
+            let sent = link.seconds(self.bytes(end)[0] + self.bytes(start)[1]);
+            let memory = stock.memory(start, end, held, &self.profile, &self.workload);
+            StageEstimate { seconds: seconds + sent, memory }
+        };
+        let mut row: Vec<_> = (0..end).rev().map(down_from).collect();
+        row.reverse();
+        row
+    }
+
+    fn per_sample(&self, layer: usize) -> f64 {
+        let LayerTime { forward, error, gradient, update } = self.times[layer];
+        let again = if self.workload.recompute { forward } else { 0.0 };
+        forward + again + error + gradient + update / f64::from(self.workload.batch)
+    }
+
+    /// What the stage's actions take, as `pipeline::timing` wants it.
+    pub fn actions(&self, range: Range<usize>) -> StageCost {
+        let size = self.workload.microbatch() as f64;
+        let sum = |part: fn(&LayerTime) -> f64| self.times[range.clone()].iter().map(part).sum::<f64>();
+        let forward = size * sum(|t| t.forward);
+        let again = if self.workload.recompute { forward } else { 0.0 };
+        StageCost {
+            forward,
+            error: again + size * sum(|t| t.error),
+            gradient: size * sum(|t| t.gradient),
+            update: sum(|t| t.update),
+        }
+    }
+
+    /// What the link at the cut before layer `at` takes, as `pipeline::timing` wants it.
+    pub fn link(&self, at: usize) -> LinkCost {
+        let rates = &self.workload.rates;
+        let [forward, error] =
+            self.bytes(at).map(|bytes| rates.link.seconds(bytes * self.workload.microbatch()));
+        LinkCost { forward, error, latency: rates.latency }
+    }
+}
+
+/// A layer's times by rates: weight layers by multiply-adds, all others by the bytes that they touch.
+fn assumed(layer: &LayerProfile, workload: &Workload) -> LayerTime {
+    let Rates { macs_per_second, bytes_per_second, .. } = workload.rates;
+    let pass = layer.macs as f64 / macs_per_second;
+    let touch = (layer.touched * FLOAT) as f64 / bytes_per_second;
+    LayerTime {
+        forward: pass + touch,
+        error: layer.error_passes as f64 * (pass + touch),
+        gradient: layer.gradient_passes as f64 * pass,
+        update: state_bytes(layer, workload) as f64 / bytes_per_second,
+    }
+}

@@ -1,0 +1,97 @@
+//! How much memory a node takes: what a stage keeps, summed over its layers.
+//!
+//! ```text
+//! process     code, libtorch's libraries, threads
+//! weights     W, biases and norms: values, optimizer state, gradients; B the same where it is its own
+//! activations held × what F keeps of a microbatch, or × what waits between E and G if that is more
+//! workspace   values that end with their F, the largest layer's scratch, one more gradient
+//! queues      2 microbatches in each direction on each side
+//! ```
+
+use serde::Serialize;
+
+use super::Workload;
+use super::workload::slots;
+use crate::model::profile::{FLOAT, LayerProfile, Profile};
+
+/// Bytes of a node that hosts nothing yet: its code, libtorch's, its threads and their buffers.
+pub const PROCESS_BYTES: u64 = 180 << 20;
+/// Whole messages in each bounded queue.
+const QUEUE: u64 = 2;
+
+/// The predicted peak of one node, in bytes, by what takes them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Memory {
+    /// [`PROCESS_BYTES`].
+    pub process: u64,
+    /// Values, optimizer state and gradients of W, B, biases and norms.
+    pub weights: u64,
+    /// What is held of microbatches under way.
+    pub activations: u64,
+    /// What is needed only while something is computed.
+    pub workspace: u64,
+    /// Messages received and not yet taken, computed and not yet sent.
+    pub queues: u64,
+}
+
+impl Memory {
+    /// Bytes of the whole process.
+    pub fn total(&self) -> u64 {
+        self.process + self.weights + self.activations + self.workspace + self.queues
+    }
+}
+
+/// The layers of a stage, summed while it grows downwards from `end`. Per sample but for the weights.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Stock {
+    weights: u64,
+    kept: u64,
+    waiting: u64,
+    passing: u64,
+    scratch: u64,
+    gradient: u64,
+}
+
+impl Stock {
+    /// Adds the layer below all others of a stage that ends before layer `end`.
+    pub(super) fn add_below(&mut self, layer: &LayerProfile, end: usize, workload: &Workload) {
+        self.weights += state_bytes(layer, workload);
+        let new = layer.kept.iter().filter(|kept| kept.again.is_none_or(|layer| layer >= end));
+        self.kept += new.map(|kept| kept.bytes).sum::<u64>();
+        self.waiting += layer.waiting;
+        self.passing += layer.passing;
+        self.scratch = self.scratch.max((layer.inputs + layer.output) * FLOAT);
+        self.gradient = self.gradient.max(layer.weights * FLOAT);
+    }
+
+    /// What the stage `start..end` takes while it holds `held` microbatches.
+    pub(super) fn memory(
+        &self,
+        start: usize,
+        end: usize,
+        held: u32,
+        at: &Profile,
+        workload: &Workload,
+    ) -> Memory {
+        let (size, held) = (workload.microbatch(), u64::from(held));
+        let whole = self.kept.max(self.waiting);
+        let activations =
+            if workload.recompute { held * at.activations(start) * FLOAT + whole } else { held * whole };
+        let crossing = |cut| at.activations(cut) + at.errors(cut);
+        Memory {
+            process: PROCESS_BYTES,
+            weights: self.weights,
+            activations: size * activations,
+            workspace: size * (self.passing + self.scratch) + self.gradient,
+            queues: size * QUEUE * (crossing(start) + crossing(end)) * workload.wire.size() as u64,
+        }
+    }
+}
+
+/// Bytes of a layer's parameters with optimizer state and gradients. Running statistics are too few to count.
+pub(super) fn state_bytes(layer: &LayerProfile, workload: &Workload) -> u64 {
+    let forward = layer.parameters * (2 + slots(&workload.optimizer));
+    let gradient = u64::from(layer.backward_learns);
+    let backward = layer.backward * (1 + gradient + slots(&workload.optimizer_backward));
+    (forward + backward) * FLOAT
+}

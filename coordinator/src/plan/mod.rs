@@ -1,0 +1,184 @@
+//! What a run would be, before it is one: a table a person can decide by, and the same as JSON.
+//!
+//! Everything follows from the network, where it is cut, and the workload: parameters, multiply-adds,
+//! traffic, memory, and, by rates or measured times, the time of a step and its bubble.
+
+mod table;
+#[cfg(test)]
+mod tests;
+mod warnings;
+
+use std::ops::Range;
+
+use proto::graph::{LayerSpec, Op};
+use proto::message::Value;
+use serde::Serialize;
+
+use crate::model::Network;
+use crate::model::profile::FLOAT;
+use crate::partition::{Estimator, Memory, PartitionError, Rates, Workload};
+use crate::pipeline::draw;
+use crate::pipeline::timing::{Costs, TimingError, predict};
+pub use table::table;
+
+/// The prediction of one run. Serialised, it is what `plan --json` prints.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Plan {
+    /// Trained numbers of the network; B is not counted.
+    pub parameters: u64,
+    /// One per stage, stage 0 (the nearest to the input) first.
+    pub stages: Vec<PlannedStage>,
+    /// The training lane of every stage: `F0`, `E0`, `G0`, …, `U`.
+    pub lanes: Vec<Vec<String>>,
+    /// The share of all stages' time in which they wait, 0 to 1.
+    pub bubble: f64,
+    /// Seconds of one step of N samples.
+    pub step_seconds: f64,
+    /// N over those seconds.
+    pub images_per_s: f64,
+    /// N, samples of a minibatch.
+    pub batch: u32,
+    /// M, its microbatches.
+    pub microbatches: u32,
+    /// The schedule, as a config spells it.
+    pub schedule: String,
+    /// What was assumed; times that were measured replace the first two rates.
+    pub rates: Rates,
+    /// What may be regretted, one sentence each.
+    pub warnings: Vec<String>,
+    /// The lanes as [`draw::lanes`] draws them.
+    #[serde(skip)]
+    drawing: String,
+}
+
+/// The prediction of one stage.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PlannedStage {
+    /// Its place, from 0.
+    pub stage: u32,
+    /// The names of its layers.
+    pub layers: Vec<String>,
+    /// Trained numbers; B is not counted.
+    pub parameters: u64,
+    /// Multiply-adds of one sample's forward pass.
+    pub macs: u64,
+    /// Bytes of activations that it sends above, for one sample.
+    pub bytes_forward: u64,
+    /// Bytes of errors that it sends below, for one sample; none from stage 0.
+    pub bytes_backward: u64,
+    /// The most microbatches whose activations it holds at once.
+    pub held: u32,
+    /// The predicted peak of its process, in bytes.
+    pub memory_bytes: u64,
+    /// The same by what takes it.
+    pub memory: Memory,
+    /// Seconds of one step in which it computes.
+    pub compute_s: f64,
+    /// Seconds of one step for which what it sends above occupies that link.
+    pub link_forward_s: f64,
+    /// Seconds of one step for which what it sends below occupies that link.
+    pub link_backward_s: f64,
+}
+
+/// Why there is no plan, in one sentence.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum PlanError {
+    /// A batch norm would see a single value per channel, of which it makes 0 whatever it is.
+    #[error(
+        "layer '{layer}' would normalise one value per channel, a microbatch of one sample on one pixel: set \
+         pipeline.microbatches, {microbatches}, to at most half of train.batch"
+    )]
+    Norm {
+        /// The norm.
+        layer: String,
+        /// M.
+        microbatches: u32,
+    },
+    /// The pipeline has no such size.
+    #[error(transparent)]
+    Partition(#[from] PartitionError),
+    /// Its time cannot be predicted.
+    #[error(transparent)]
+    Timing(#[from] TimingError),
+}
+
+/// Predicts the run of `network` cut at `ranges`, by the estimator's workload.
+///
+/// # Errors
+/// A batch norm over one value per channel, or a size that no pipeline has.
+pub fn plan(network: &Network, ranges: &[Range<usize>], estimator: &Estimator) -> Result<Plan, PlanError> {
+    let workload = estimator.workload();
+    check_norms(network, estimator)?;
+    let lanes = workload.lanes(ranges.len() as u32)?;
+    let costs = Costs {
+        stages: ranges.iter().map(|range| estimator.actions(range.clone())).collect(),
+        links: ranges
+            .iter()
+            .map(|r| r.start)
+            .chain([network.layers.len()])
+            .map(|at| estimator.link(at))
+            .collect(),
+        loss: loss_seconds(network, estimator),
+    };
+    let timeline = predict(&lanes, &costs)?;
+    let busy = timeline.busy();
+    let stage = |(index, range): (usize, &Range<usize>)| {
+        let held = lanes[index].held();
+        let memory = estimator.stage(range.clone(), held).memory;
+        let layers = &estimator.profile().layers()[range.clone()];
+        let times = f64::from(workload.microbatches);
+        PlannedStage {
+            stage: index as u32,
+            layers: network.layers[range.clone()].iter().map(|layer| layer.name.clone()).collect(),
+            parameters: layers.iter().map(|layer| layer.parameters).sum(),
+            macs: layers.iter().map(|layer| layer.macs).sum(),
+            bytes_forward: estimator.bytes(range.end)[0],
+            bytes_backward: estimator.bytes(range.start)[1],
+            held,
+            memory_bytes: memory.total(),
+            memory,
+            compute_s: busy[index],
+            link_forward_s: times * costs.links[index + 1].forward,
+            link_backward_s: times * costs.links[index].error,
+        }
+    };
+    let stages: Vec<PlannedStage> = ranges.iter().enumerate().map(stage).collect();
+    let step_seconds = timeline.makespan();
+    let Workload { batch, microbatches, schedule, rates, .. } = *workload;
+    let plan = Plan {
+        parameters: stages.iter().map(|stage| stage.parameters).sum(),
+        stages,
+        lanes: lanes.iter().map(|lane| lane.actions().iter().map(ToString::to_string).collect()).collect(),
+        bubble: timeline.bubble(),
+        step_seconds,
+        images_per_s: f64::from(batch) / step_seconds,
+        batch,
+        microbatches,
+        schedule: schedule.to_string(),
+        rates,
+        warnings: Vec::new(),
+        drawing: draw::lanes(&lanes),
+    };
+    Ok(Plan { warnings: warnings::of(&plan), ..plan })
+}
+
+/// The coordinator reads and writes the logits a few times.
+fn loss_seconds(network: &Network, estimator: &Estimator) -> f64 {
+    let logits = estimator.profile().activations(network.layers.len()) * estimator.workload().microbatch();
+    (4 * logits * FLOAT) as f64 / estimator.workload().rates.bytes_per_second
+}
+
+/// The smallest microbatch decides.
+fn check_norms(network: &Network, estimator: &Estimator) -> Result<(), PlanError> {
+    let Workload { batch, microbatches, .. } = *estimator.workload();
+    let single = |(layer, value): &(&LayerSpec, &Value)| {
+        matches!(layer.op, Op::BatchNorm { .. }) && value.shape.iter().skip(1).product::<u64>() == 1
+    };
+    let values = network.values().map_err(PartitionError::from)?;
+    match network.layers.iter().zip(&values).find(single) {
+        Some((layer, _)) if batch / microbatches == 1 => {
+            Err(PlanError::Norm { layer: layer.name.clone(), microbatches })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,130 @@
+//! Plans count what is there, and say what the contracts name.
+
+use proto::lane::MAX_MICROBATCHES;
+use proto::optimizer::Method;
+use proto::rule::{Coefficients, RuleSpec};
+use proto::tensor::Kind;
+use serde_json::{Value as Json, json};
+
+use super::*;
+use crate::model::zoo::{Options, by_name};
+use crate::partition::{Cuts, PROCESS_BYTES, cut};
+use crate::pipeline::Schedule;
+
+fn planned(options: Options, name: &str, cuts: &Cuts, workload: Workload) -> Result<Plan, PlanError> {
+    let network = by_name(name, &options).unwrap();
+    let estimator = Estimator::new(&network, workload)?;
+    plan(&network, &cut(&network, cuts, &estimator, None)?, &estimator)
+}
+
+fn small() -> Options {
+    Options { classes: 10, image: 32, ..Options::default() }
+}
+
+/// By hand: 3×32×32 → flatten → fc1 (32) → relu1 │ fc2 (32) → relu2 │ fc3 (10), 8 samples in 4 microbatches.
+#[test]
+fn a_small_plan_is_what_one_counts_by_hand() {
+    let rule = RuleSpec::Learned { name: "custom".into(), task: true, coefficients: Coefficients::default() };
+    let optimizer_backward = Method::Sgd { momentum: 0.0, nesterov: false };
+    let workload = Workload { batch: 8, wire: Kind::Bf16, optimizer_backward, ..Workload::default() };
+    let plan = planned(Options { width: 32, rule, ..small() }, "mlp", &Cuts::PerLayer, workload).unwrap();
+    assert_eq!(plan.parameters, 3072 * 32 + 32 + 32 * 32 + 32 + 32 * 10 + 10);
+    let counts = |s: &PlannedStage| (s.parameters, s.macs, s.bytes_forward, s.bytes_backward, s.held);
+    assert_eq!(
+        plan.stages.iter().map(counts).collect::<Vec<_>>(),
+        [
+            (3072 * 32 + 32, 3072 * 32, 64, 0, 4),
+            (32 * 32 + 32, 32 * 32, 64, 64, 3),
+            (32 * 10 + 10, 32 * 10, 20, 64, 2),
+        ]
+    );
+    assert_eq!(plan.stages[1].layers, ["fc2", "relu2"]);
+    // Value, gradient and momentum of W and its bias; value and gradient of B.
+    let weights = 4 * (3 * (32 * 32 + 32) + 2 * 32 * 32);
+    // 3 held microbatches of 2 samples: x and relu's y; x and the error take as much.
+    let activations = 3 * 2 * 4 * (32 + 32);
+    // fc2's y is nobody's, a layer's x and y, one more gradient of W.
+    let workspace = 2 * 4 * (32 + 32 + 32) + 4 * 32 * 32;
+    // 2 messages of 2 samples: up and down, below and above, in bf16.
+    let queues = 2 * 2 * 2 * (32 + 32 + 32 + 32);
+    let memory = Memory { process: PROCESS_BYTES, weights, activations, workspace, queues };
+    assert_eq!((plan.stages[1].memory, plan.stages[1].memory_bytes), (memory, memory.total()));
+}
+
+#[test]
+fn json_has_the_contracts_fields() {
+    let plan = planned(small(), "resnet18", &Cuts::Count(2), Workload::default()).unwrap();
+    let json = serde_json::to_value(&plan).unwrap();
+    assert_eq!(json["parameters"], json!(11_173_962));
+    let lane = json!("F0 F1 F2 E0 G0 F3 E1 G1 E2 G2 E3 G3 U".split(' ').collect::<Vec<_>>());
+    assert_eq!(json["lanes"][0], lane);
+    assert!(json["bubble"].as_f64().is_some_and(|bubble| bubble > 0.0 && bubble < 1.0));
+    let stage = json["stages"][1].as_object().unwrap();
+    for field in ["stage", "parameters", "macs", "bytes_forward", "bytes_backward", "held", "memory_bytes"] {
+        assert!(stage[field].is_u64(), "{field}");
+    }
+    assert!(stage["layers"].as_array().is_some_and(|layers| layers.iter().all(Json::is_string)));
+    assert_eq!((&stage["stage"], &stage["bytes_forward"]), (&json!(1), &json!(40)));
+    assert_eq!(json["rates"]["link"], "10 Gbit/s");
+}
+
+/// gpipe holds all M; recomputation trades the held activations for a second forward.
+#[test]
+fn schedule_and_recomputation_move_memory_and_time() {
+    let with = |schedule, recompute| {
+        let workload = Workload { microbatches: 16, schedule, recompute, ..Workload::default() };
+        planned(small(), "resnet18", &Cuts::PerBlock, workload).unwrap().stages.swap_remove(8)
+    };
+    let [gpipe, one] = [Schedule::Gpipe, Schedule::OneFOneB].map(|schedule| with(schedule, false));
+    assert_eq!((gpipe.held, one.held), (16, 3));
+    assert_eq!(gpipe.memory.activations * 3, one.memory.activations * 16);
+    let again = with(Schedule::Gpipe, true);
+    assert!(again.memory.activations < gpipe.memory.activations / 2);
+    assert!(again.compute_s > 1.2 * gpipe.compute_s && again.compute_s < 1.5 * gpipe.compute_s);
+}
+
+#[test]
+fn what_a_person_should_know_is_said() {
+    let link = |link: &str| Rates { link: link.parse().unwrap(), ..Rates::default() };
+    let cuts = Cuts::At(vec!["layer1.0.conv2".into()]);
+    let slow = Workload { rates: link("10Mbit/s"), ..Workload::default() };
+    let warnings = planned(small(), "resnet18", &cuts, slow).unwrap().warnings;
+    // 128 samples of two values of 64×32×32, in f32.
+    let first = "the link from stage 0 to stage 1 is the bottleneck: 64.0 MiB of activations per step take \
+                 53.687 s at 10 Mbit/s";
+    assert!(warnings[0].starts_with(first), "{warnings:?}");
+    assert!(
+        warnings[1].starts_with("the link from stage 1 to stage 0 is the bottleneck: 64.0 MiB of errors")
+    );
+    assert!(warnings.iter().any(|warning| warning.starts_with("stage 1 computes")), "{warnings:?}");
+    let fast = Workload { microbatches: 16, rates: link("10Gbit/s"), ..Workload::default() };
+    assert_eq!(planned(small(), "resnet18", &Cuts::Count(3), fast).unwrap().warnings, [""; 0]);
+}
+
+/// 32 pixels under ImageNet's stem leave single pixels to layer4's norms.
+#[test]
+fn a_norm_over_one_value_is_refused() {
+    let tiny = Options { stem: crate::model::zoo::Stem::ImageNet, ..small() };
+    let workload = |batch, microbatches| Workload { batch, microbatches, ..Workload::default() };
+    let refusal = planned(tiny.clone(), "resnet18", &Cuts::Count(1), workload(7, 4)).unwrap_err().to_string();
+    assert!(refusal.starts_with("layer 'layer4.0.bn1' would normalise one value per channel"), "{refusal}");
+    assert!(planned(tiny, "resnet18", &Cuts::Count(1), workload(8, 4)).is_ok());
+    let refusal = planned(small(), "resnet18", &Cuts::Count(1), workload(3, 4)).unwrap_err().to_string();
+    assert_eq!(refusal, "a minibatch of 3 samples cannot be cut into 4 microbatches");
+}
+
+#[test]
+fn the_table_is_aligned_and_clipped() {
+    let workload =
+        Workload { batch: MAX_MICROBATCHES * 2, microbatches: MAX_MICROBATCHES, ..Workload::default() };
+    let text = table(&planned(small(), "resnet18", &Cuts::PerLayer, workload).unwrap());
+    let rows: Vec<&str> = text.lines().take(22).collect();
+    assert!(rows.iter().all(|row| row.chars().count() == rows[0].chars().count()), "{text}");
+    assert!(rows[0].starts_with("stage  layers"), "{text}");
+    assert!(rows[1].contains("conv1 … relu (3)"), "{text}");
+    assert!(text.contains("11.2 M parameters, 555.4 MMACs per sample forward"), "{text}");
+    let lanes: Vec<&str> =
+        text.lines().filter(|line| line.starts_with('s') && line.ends_with("… U")).collect();
+    assert_eq!(lanes.len(), 11, "{text}");
+    assert!(lanes.iter().all(|lane| lane.chars().count() <= 110), "{text}");
+}

@@ -1,0 +1,60 @@
+//! What a person may come to regret about a plan: links that hold stages up, stages that wait or stand out.
+
+use super::{Plan, PlannedStage};
+
+/// Beyond this share of waiting, more microbatches would help.
+const BUBBLE: f64 = 0.5;
+/// How much busier than the mean the busiest stage may be.
+const UNEVEN: f64 = 1.5;
+
+/// One sentence for each.
+pub(super) fn of(plan: &Plan) -> Vec<String> {
+    let busiest = plan.stages.iter().map(|stage| stage.compute_s).fold(0.0, f64::max);
+    let links = plan.stages.iter().flat_map(|stage| slow_links(plan, stage, busiest));
+    links.chain(bubble(plan)).chain(uneven(plan, busiest)).collect()
+}
+
+/// A link that is occupied for longer than any stage computes decides the time of a step.
+fn slow_links(plan: &Plan, stage: &PlannedStage, busiest: f64) -> Vec<String> {
+    let s = stage.stage as usize;
+    let above = if s + 1 < plan.stages.len() { format!("stage {}", s + 1) } else { "the coordinator".into() };
+    let below = s.checked_sub(1).map(|below| format!("stage {below}")).unwrap_or_default();
+    let sent = [
+        (stage.link_forward_s, stage.bytes_forward, "activations", above),
+        (stage.link_backward_s, stage.bytes_backward, "errors", below),
+    ];
+    let slow = sent.into_iter().filter(|&(seconds, ..)| seconds > busiest);
+    let sentence = |(seconds, bytes, what, to): (f64, u64, &str, String)| {
+        let mib = bytes as f64 * f64::from(plan.batch) / f64::from(1 << 20);
+        format!(
+            "the link from stage {s} to {to} is the bottleneck: {mib:.1} MiB of {what} per step take \
+             {seconds:.3} s at {}, and no stage computes for more than {busiest:.3} s; cut elsewhere, send \
+             bf16, or use a faster link",
+            plan.rates.link
+        )
+    };
+    slow.map(sentence).collect()
+}
+
+fn bubble(plan: &Plan) -> Option<String> {
+    let percent = plan.bubble * 100.0;
+    let microbatches = plan.microbatches;
+    (plan.bubble > BUBBLE && plan.stages.len() > 1).then(|| {
+        format!(
+            "stages wait for {percent:.0} % of the time: more than {microbatches} microbatches or fewer \
+             stages would keep them busy"
+        )
+    })
+}
+
+fn uneven(plan: &Plan, busiest: f64) -> Option<String> {
+    let mean = plan.stages.iter().map(|stage| stage.compute_s).sum::<f64>() / plan.stages.len() as f64;
+    let stage = plan.stages.iter().find(|stage| stage.compute_s == busiest)?;
+    (busiest > UNEVEN * mean).then(|| {
+        format!(
+            "stage {} computes {:.1} times as long as the mean stage: all others wait for it",
+            stage.stage,
+            busiest / mean
+        )
+    })
+}

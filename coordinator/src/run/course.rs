@@ -1,0 +1,80 @@
+//! What a run does, in order: training minibatches, evaluations and snapshots. A pure function of the
+//! configuration, the data's size and the step to begin at.
+
+use super::prepare::Prepared;
+use crate::data::{Epoch, evaluation};
+use crate::driver::Minibatch;
+use proto::lane::Phase;
+use std::collections::VecDeque;
+
+/// One thing to put into the pipeline.
+#[derive(Debug)]
+pub enum Item {
+    /// A minibatch to train on, or to evaluate.
+    Minibatch(Minibatch),
+    /// All stages write their state.
+    Snapshot,
+}
+
+/// The items of a run, one after the other.
+pub struct Course<'a> {
+    prepared: &'a Prepared,
+    /// The number of the next training step, counted from 1.
+    next: u64,
+    epoch: Option<(u64, Epoch)>,
+    queue: VecDeque<Item>,
+}
+
+impl<'a> Course<'a> {
+    /// The course of a run whose state has seen `done` updates.
+    pub fn new(prepared: &'a Prepared, done: u64) -> Self {
+        Self { prepared, next: done + 1, epoch: None, queue: VecDeque::new() }
+    }
+
+    /// The evaluation of the whole test set, exactly once.
+    pub fn evaluation(prepared: &Prepared, epoch: u64) -> Vec<Minibatch> {
+        let ranges = evaluation(prepared.test_samples, prepared.config.train.batch as usize);
+        let minibatch = |(index, range): (usize, std::ops::Range<usize>)| Minibatch {
+            step: index as u64 + 1,
+            phase: Phase::Evaluate,
+            epoch,
+            microbatches: prepared.microbatches(range.len()),
+            indices: range.collect(),
+            measure: false,
+        };
+        ranges.into_iter().enumerate().map(minibatch).collect()
+    }
+
+    fn train(&mut self) -> Option<Item> {
+        let (total, step) = (self.prepared.total_steps(), self.next);
+        if step > total {
+            return None;
+        }
+        let (epoch, index) = self.prepared.sampler.locate(step - 1);
+        if self.epoch.as_ref().is_none_or(|(known, _)| *known != epoch) {
+            self.epoch = Some((epoch, self.prepared.sampler.epoch(epoch)));
+        }
+        let indices = self.epoch.as_ref()?.1.minibatch(index)?.to_vec();
+        self.next += 1;
+        let config = &self.prepared.config;
+        let every = config.snapshot.every_steps;
+        if step == total || (every > 0 && step % every == 0) {
+            self.queue.push_back(Item::Snapshot);
+        }
+        if step == total || self.prepared.sampler.locate(step).0 != epoch {
+            self.queue.extend(Self::evaluation(self.prepared, epoch).into_iter().map(Item::Minibatch));
+        }
+        let layers_every = config.metrics.layers_every;
+        let measure = step == 1 || step == total || (layers_every > 0 && step % layers_every == 0);
+        let microbatches = self.prepared.microbatches(indices.len());
+        Some(Item::Minibatch(Minibatch { step, phase: Phase::Train, epoch, indices, microbatches, measure }))
+    }
+}
+
+impl Iterator for Course<'_> {
+    type Item = Item;
+
+    fn next(&mut self) -> Option<Item> {
+        self.queue.pop_front().or_else(|| self.train())
+    }
+}

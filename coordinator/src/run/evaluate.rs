@@ -1,0 +1,81 @@
+//! `coordinator evaluate`: the test set through a run's final state, exactly once.
+
+use super::course::{Course, Item};
+use super::folder::{self, RunIdentity};
+use super::interrupt;
+use super::prepare::{Lanes, Prepared};
+use super::summary::Summary;
+use super::train::{Nodes, Where, put, setup};
+use crate::config::{self, Environment};
+use crate::driver::{self, Board, Event};
+use crate::failure::{Cause, Failure};
+use serde::Serialize;
+use std::path::Path;
+
+/// What an evaluation finds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Evaluate {
+    /// Updates that the state has seen.
+    pub step: u64,
+    /// Images of the test set.
+    pub samples: usize,
+    /// Mean loss, without label smoothing.
+    pub test_loss: f64,
+    /// Fraction whose class came first.
+    pub test_top1: f64,
+    /// Fraction whose class was among the first five.
+    pub test_top5: f64,
+}
+
+/// Evaluates the run in `run_dir` on nodes at `place`, which keep its state.
+///
+/// # Errors
+/// A folder that holds no run, a state that is not there, or a node that fails.
+pub async fn evaluate(run_dir: &Path, place: Where, environment: &Environment<'_>) -> Result<Evaluate, Failure> {
+    let stop = interrupt::listen();
+    let summary: Summary = folder::read(run_dir, "summary.json")?;
+    let identity: RunIdentity = folder::read(run_dir, "run.json")?;
+    let config = config::load(&run_dir.join("config.toml"), &[], environment).map_err(Failure::configuration)?;
+    let prepared = Prepared::new(config)?;
+    let board = Board::default();
+    let nodes = Nodes::find(&place, &prepared, run_dir, &board).await?;
+    let addresses = nodes.addresses().to_vec();
+    let stages = prepared.stages(&identity.id, identity.incarnation + 1, Some(summary.steps))?;
+    let result = tokio::select! {
+        result = run(&prepared, setup(&prepared, stages, &addresses), &board) => result,
+        () = stop.cancelled() => Err(Failure::new(Cause::Interrupted, "the evaluation was interrupted: nothing was changed")),
+    };
+    nodes.stop().await;
+    result.map(|evaluate| Evaluate { step: summary.steps, ..evaluate })
+}
+
+async fn run(prepared: &Prepared, setup: driver::Setup, board: &Board) -> Result<Evaluate, Failure> {
+    let mut lanes = Lanes::new(&prepared.config, prepared.ranges.len());
+    let (mut driver, _) = driver::open(setup, board.clone()).await?;
+    let mut total = Evaluate { step: 0, samples: 0, test_loss: 0.0, test_top1: 0.0, test_top5: 0.0 };
+    let mut minibatches = Course::evaluation(prepared, 0).into_iter();
+    loop {
+        let next = minibatches.next();
+        let ended = next.is_none();
+        if let Some(minibatch) = next {
+            put(&mut driver, &mut lanes, Item::Minibatch(minibatch)).await?;
+        }
+        if driver.pending() >= 3 || ended {
+            match driver.next().await? {
+                Some(Event::Done(outcome)) => {
+                    let n = outcome.samples as f64;
+                    total.samples += outcome.samples;
+                    total.test_loss += outcome.loss * n;
+                    total.test_top1 += outcome.top1 * n;
+                    total.test_top5 += outcome.top5 * n;
+                }
+                Some(Event::Saved(_)) => {}
+                None => break,
+            }
+        }
+    }
+    driver.close().await;
+    let n = total.samples.max(1) as f64;
+    let [test_loss, test_top1, test_top5] = [total.test_loss, total.test_top1, total.test_top5].map(|sum| sum / n);
+    Ok(Evaluate { test_loss, test_top1, test_top5, ..total })
+}

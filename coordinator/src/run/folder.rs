@@ -1,0 +1,146 @@
+//! A run's folder: what it leaves behind.
+
+use crate::failure::{Cause, Failure};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// `runs/NAME`, or the folder that the caller names.
+pub struct RunFolder {
+    path: PathBuf,
+    metrics: File,
+    evaluations: File,
+}
+
+/// Names a run to its nodes; kept in `run.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunIdentity {
+    /// Drawn at random: whoever knows it may open links of the run.
+    pub id: String,
+    /// Counts the starts of the run.
+    pub incarnation: u32,
+}
+
+impl RunIdentity {
+    fn draw() -> Result<Self, Failure> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).map_err(|error| Failure::internal(format!("the system has no randomness: {error}")))?;
+        Ok(Self { id: bytes.iter().map(|byte| format!("{byte:02x}")).collect(), incarnation: 1 })
+    }
+}
+
+/// Chooses a run's folder: as named, or the first free `runs/STEM-N`.
+pub fn choose(name: Option<&str>, run_dir: Option<&Path>, stem: &str) -> Result<PathBuf, Failure> {
+    let runs = Path::new("runs");
+    match (name, run_dir) {
+        (_, Some(path)) => Ok(path.to_owned()),
+        (Some(name), None) if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') => {
+            Err(Failure::configuration(format!("'{name}' cannot name a run: --run-dir takes a path")))
+        }
+        (Some(name), None) => Ok(runs.join(name)),
+        (None, None) => {
+            let free = (1u64..).map(|n| runs.join(format!("{stem}-{n}"))).find(|path| !path.exists());
+            free.ok_or_else(|| Failure::internal("there are no names left for a run"))
+        }
+    }
+}
+
+impl RunFolder {
+    /// Makes the folder of a new run, with its resolved configuration.
+    ///
+    /// # Errors
+    /// A folder that a run lies in already, or that cannot be written.
+    pub fn create(path: PathBuf, config: &str) -> Result<(Self, RunIdentity), Failure> {
+        if path.join("config.toml").exists() {
+            let why = format!("there is a run in {} already: choose another --name or --run-dir", path.display());
+            return Err(Failure::configuration(why));
+        }
+        fs::create_dir_all(&path).map_err(|error| unwritable(&path, &error))?;
+        let identity = RunIdentity::draw()?;
+        write(&path.join("run.json"), &json(&identity)?)?;
+        write(&path.join("config.toml"), config.as_bytes())?;
+        Ok((Self::open(path)?, identity))
+    }
+
+    fn open(path: PathBuf) -> Result<Self, Failure> {
+        let append = |name: &str| {
+            let path = path.join(name);
+            File::options().create(true).append(true).open(&path).map_err(|error| unwritable(&path, &error))
+        };
+        let (metrics, evaluations) = (append("metrics.jsonl")?, append("evaluations.jsonl")?);
+        Ok(Self { path, metrics, evaluations })
+    }
+
+    /// Where the run lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends one training step to `metrics.jsonl`.
+    ///
+    /// # Errors
+    /// When the disk says no.
+    pub fn step(&mut self, step: &impl Serialize) -> Result<(), Failure> {
+        append(&mut self.metrics, &self.path.join("metrics.jsonl"), step)
+    }
+
+    /// Appends one evaluation to `evaluations.jsonl`.
+    ///
+    /// # Errors
+    /// When the disk says no.
+    pub fn evaluation(&mut self, evaluation: &impl Serialize) -> Result<(), Failure> {
+        append(&mut self.evaluations, &self.path.join("evaluations.jsonl"), evaluation)
+    }
+
+    /// Writes `summary.json`.
+    ///
+    /// # Errors
+    /// When the disk says no.
+    pub fn summary(&self, summary: &impl Serialize) -> Result<(), Failure> {
+        write(&self.path.join("summary.json"), &json(summary)?)
+    }
+
+    /// Writes another file of the run.
+    ///
+    /// # Errors
+    /// When the disk says no.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        write(&self.path.join(name), bytes)
+    }
+}
+
+/// Reads a JSON file of the run in `path`.
+///
+/// # Errors
+/// When it is not there or no JSON.
+pub fn read<T: for<'de> Deserialize<'de>>(path: &Path, name: &str) -> Result<T, Failure> {
+    let file = path.join(name);
+    let bytes = fs::read(&file).map_err(|error| {
+        Failure::configuration(format!("cannot read {} ({error}): --run takes the folder of a run", file.display()))
+    })?;
+    serde_json::from_slice(&bytes).map_err(|error| Failure::configuration(format!("{} is damaged: {error}", file.display())))
+}
+
+fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(Failure::internal)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+fn append(file: &mut File, path: &Path, value: &impl Serialize) -> Result<(), Failure> {
+    let mut line = serde_json::to_vec(value).map_err(Failure::internal)?;
+    line.push(b'\n');
+    file.write_all(&line).map_err(|error| unwritable(path, &error))
+}
+
+/// Writes beside the place and renames, so that a reader finds the file whole.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let temporary = path.with_extension("writing");
+    let written = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    written.map_err(|error| unwritable(path, &error))
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(Cause::Internal, format!("cannot write {}: {error}", path.display()))
+}

@@ -1,0 +1,24 @@
+//! A run, from its configuration to its folder.
+//!
+//! ```text
+//! Config ─prepare─▶ Prepared (data, network, stages, lanes) ─course─▶ what to do, in order
+//!                                                              │
+//!                       runs/NAME ◀─recorder── events ◀── driver
+//! ```
+
+mod course;
+mod evaluate;
+mod folder;
+mod interrupt;
+mod prepare;
+mod progress;
+mod recorder;
+mod summary;
+mod train;
+
+pub use evaluate::{Evaluate, evaluate};
+pub use folder::RunFolder;
+pub use prepare::Prepared;
+pub use prepare::{cut, estimator};
+pub use summary::Summary;
+pub use train::{Naming, Where, train};

@@ -1,0 +1,58 @@
+//! The live progress line: rewritten in place on a terminal, a line every few seconds elsewhere.
+
+use std::io::{IsTerminal, Write, stderr};
+use std::time::{Duration, Instant};
+
+/// How often a terminal's line changes.
+const TERMINAL: Duration = Duration::from_millis(100);
+/// How often a log gets a line.
+const LOG: Duration = Duration::from_secs(10);
+
+/// Shows where a run is, on stderr.
+pub struct Progress {
+    terminal: bool,
+    shown: Option<Instant>,
+    dirty: bool,
+}
+
+impl Progress {
+    /// Nothing shown yet.
+    pub fn new() -> Self {
+        Self { terminal: stderr().is_terminal(), shown: None, dirty: false }
+    }
+
+    /// Shows `line` if it is time for it.
+    pub fn show(&mut self, line: impl FnOnce() -> String) {
+        let pause = if self.terminal { TERMINAL } else { LOG };
+        if self.shown.is_some_and(|shown| shown.elapsed() < pause) {
+            return;
+        }
+        self.shown = Some(Instant::now());
+        if self.terminal {
+            eprint!("\r\x1b[K{}", line());
+            let _ = stderr().flush();
+            self.dirty = true;
+        } else {
+            eprintln!("{}", line());
+        }
+    }
+
+    /// Shows a line that stays.
+    pub fn say(&mut self, line: &str) {
+        self.finish();
+        eprintln!("{line}");
+    }
+
+    /// Leaves the live line.
+    pub fn finish(&mut self) {
+        if std::mem::take(&mut self.dirty) {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}

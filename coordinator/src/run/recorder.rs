@@ -1,0 +1,234 @@
+//! What comes out of the pipeline, made into files, a progress line, and sums for the end.
+
+use super::folder::RunFolder;
+use super::prepare::Prepared;
+use super::progress::Progress;
+use crate::driver::{Event, Outcome};
+use crate::failure::Failure;
+use proto::control::LayerMeasure;
+use proto::lane::Phase;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// A line of `metrics.jsonl`.
+#[derive(Serialize)]
+struct StepLine<'a> {
+    step: u64,
+    epoch: u64,
+    loss: f64,
+    accuracy: f64,
+    images_per_s: f64,
+    stages: Vec<StageLine>,
+    layers: Vec<LayerLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct StageLine {
+    stage: usize,
+    compute_s: f64,
+    wait_s: f64,
+    bytes_forward: u64,
+    bytes_backward: u64,
+}
+
+#[derive(Serialize)]
+struct LayerLine<'a> {
+    name: &'a str,
+    angle_deg: f64,
+    norm_ratio: f64,
+    norm: f64,
+    difference: f64,
+}
+
+/// A line of `evaluations.jsonl`: the whole test set, once.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Evaluation {
+    /// Updates before it.
+    pub step: u64,
+    /// The epoch that it ends.
+    pub epoch: u64,
+    /// Mean loss, without label smoothing.
+    pub loss: f64,
+    /// Fraction of samples whose class came first.
+    pub top1: f64,
+    /// Fraction of samples whose class was among the first five.
+    pub top5: f64,
+    /// The whole test set.
+    pub samples: usize,
+}
+
+/// Sums of one stage over the run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StageTotal {
+    /// Payload bytes sent above.
+    pub bytes_forward: u64,
+    /// Payload bytes sent below.
+    pub bytes_backward: u64,
+    /// Time spent computing.
+    pub compute: Duration,
+}
+
+/// Takes every event of a run.
+pub struct Recorder {
+    folder: RunFolder,
+    progress: Progress,
+    total_steps: u64,
+    epochs: u64,
+    test_samples: usize,
+    /// When the last event came.
+    last: Instant,
+    /// Recent speed, images a second.
+    speed: f64,
+    open: Evaluation,
+    /// Training steps done in this run, and the time and samples that they took.
+    pub steps: u64,
+    /// Time of training steps; evaluations are not part of it.
+    pub training: Duration,
+    /// Samples trained on.
+    pub samples: u64,
+    /// The newest evaluation of the whole test set.
+    pub evaluation: Option<Evaluation>,
+    /// Per stage.
+    pub stages: Vec<StageTotal>,
+    /// The newest measurement of each layer.
+    pub layers: BTreeMap<String, LayerMeasure>,
+    /// Time that snapshots took at the slowest stage.
+    pub saving: f64,
+}
+
+impl Recorder {
+    /// A recorder for a run that has `done` updates behind it.
+    pub fn new(folder: RunFolder, prepared: &Prepared, done: u64) -> Self {
+        Self {
+            folder,
+            progress: Progress::new(),
+            total_steps: prepared.total_steps(),
+            epochs: prepared.config.train.epochs,
+            test_samples: prepared.test_samples,
+            last: Instant::now(),
+            speed: 0.0,
+            open: Evaluation { step: 0, epoch: 0, loss: 0.0, top1: 0.0, top5: 0.0, samples: 0 },
+            steps: done,
+            training: Duration::ZERO,
+            samples: 0,
+            evaluation: None,
+            stages: vec![StageTotal::default(); prepared.ranges.len()],
+            layers: BTreeMap::new(),
+            saving: 0.0,
+        }
+    }
+
+    /// The run's folder.
+    pub fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    /// Shows a line that stays.
+    pub fn say(&mut self, line: &str) {
+        self.progress.say(line);
+    }
+
+    /// Takes one event.
+    ///
+    /// # Errors
+    /// When the run's folder cannot be written.
+    pub fn record(&mut self, event: Event) -> Result<(), Failure> {
+        let took = self.last.elapsed();
+        self.last = Instant::now();
+        match event {
+            Event::Saved(saved) => {
+                self.saving += saved.iter().map(|done| done.seconds).fold(0.0, f64::max);
+                Ok(())
+            }
+            Event::Done(outcome) if outcome.phase == Phase::Train => self.trained(outcome, took),
+            Event::Done(outcome) => self.evaluated(&outcome),
+        }
+    }
+
+    fn trained(&mut self, outcome: Outcome, took: Duration) -> Result<(), Failure> {
+        self.steps = outcome.step;
+        self.training += took;
+        self.samples += outcome.samples as u64;
+        let now = outcome.samples as f64 / took.as_secs_f64().max(1e-9);
+        self.speed = if self.speed == 0.0 { now } else { 0.95 * self.speed + 0.05 * now };
+        for (total, done) in self.stages.iter_mut().zip(&outcome.stages) {
+            total.bytes_forward += done.bytes_forward;
+            total.bytes_backward += done.bytes_backward;
+            total.compute += done.compute;
+        }
+        let stages = outcome.stages.iter().enumerate().map(|(stage, done)| StageLine {
+            stage,
+            compute_s: done.compute.as_secs_f64(),
+            wait_s: done.wait.as_secs_f64(),
+            bytes_forward: done.bytes_forward,
+            bytes_backward: done.bytes_backward,
+        });
+        let measures = outcome.stages.iter().flat_map(|done| &done.layers);
+        let layers = measures.clone().map(|m| LayerLine {
+            name: &m.name,
+            angle_deg: m.angle_deg,
+            norm_ratio: m.norm_ratio,
+            norm: m.norm,
+            difference: m.difference,
+        });
+        self.folder.step(&StepLine {
+            step: outcome.step,
+            epoch: outcome.epoch,
+            loss: outcome.loss,
+            accuracy: outcome.top1,
+            images_per_s: now,
+            stages: stages.collect(),
+            layers: layers.collect(),
+        })?;
+        self.layers.extend(measures.map(|measure| (measure.name.clone(), measure.clone())));
+        let (steps, epochs, speed, angle) = (self.total_steps, self.epochs, self.speed, self.mean_angle());
+        self.progress.show(|| {
+            let Outcome { step, epoch, loss, top1, .. } = outcome;
+            let angle = angle.map_or_else(String::new, |angle| format!("   B,W {angle:.0}°"));
+            let accuracy = 100.0 * top1;
+            format!(
+                "epoch {}/{epochs}   step {step}/{steps}   {speed:.0} images/s   loss {loss:.3}   accuracy {accuracy:.1} %{angle}",
+                epoch + 1
+            )
+        });
+        Ok(())
+    }
+
+    fn mean_angle(&self) -> Option<f64> {
+        let count = self.layers.len() as f64;
+        (count > 0.0).then(|| self.layers.values().map(|layer| layer.angle_deg).sum::<f64>() / count)
+    }
+
+    /// Adds one minibatch of an evaluation; the last one completes it.
+    fn evaluated(&mut self, outcome: &Outcome) -> Result<(), Failure> {
+        let (n, open) = (outcome.samples as f64, &mut self.open);
+        open.loss += outcome.loss * n;
+        open.top1 += outcome.top1 * n;
+        open.top5 += outcome.top5 * n;
+        open.samples += outcome.samples;
+        if open.samples < self.test_samples {
+            return Ok(());
+        }
+        let all = open.samples as f64;
+        let evaluation = Evaluation {
+            step: self.steps,
+            epoch: outcome.epoch,
+            loss: open.loss / all,
+            top1: open.top1 / all,
+            top5: open.top5 / all,
+            samples: open.samples,
+        };
+        *open = Evaluation { step: 0, epoch: 0, loss: 0.0, top1: 0.0, top5: 0.0, samples: 0 };
+        self.evaluation = Some(evaluation);
+        self.folder.evaluation(&evaluation)?;
+        let Evaluation { step, epoch, loss, top1, samples, .. } = evaluation;
+        let speed = self.samples as f64 / self.training.as_secs_f64().max(1e-9);
+        self.progress.say(&format!(
+            "epoch {} done after step {step}: test accuracy {:.2} %, loss {loss:.3} ({samples} images); trained at {speed:.0} images/s",
+            epoch + 1,
+            100.0 * top1
+        ));
+        Ok(())
+    }
+}
