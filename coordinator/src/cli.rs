@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::node;
 use crate::partition::LinkRate;
 use crate::plan;
-use crate::run::{self, Naming, Prepared, Where};
+use crate::run::{self, Extras, Naming, Prepared, Where};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -75,6 +75,9 @@ struct TrainFlags {
     /// The run's folder itself
     #[arg(long, value_name = "DIR", conflicts_with = "name")]
     run_dir: Option<PathBuf>,
+    /// Leave trace.json in the run folder: when every action computed, for Perfetto or chrome://tracing
+    #[arg(long)]
+    trace: bool,
 }
 
 #[derive(Args, Debug)]
@@ -155,7 +158,7 @@ async fn train(flags: TrainFlags) -> Result<(), Failure> {
     let place = if flags.place.local { Where::Local } else { Where::Remote(flags.place.nodes) };
     let stem = flags.config.config.file_stem().and_then(|stem| stem.to_str()).unwrap_or("run");
     let naming = Naming { name: flags.name.as_deref(), run_dir: flags.run_dir.as_deref(), stem };
-    run::train(prepared, place, naming).await
+    run::train(prepared, place, naming, Extras { trace: flags.trace }).await
 }
 
 async fn evaluate(flags: EvaluateFlags) -> Result<(), Failure> {

@@ -1,1 +1,282 @@
-//! e2e
+//! A workbench for tests of the real binaries: a small data set, configurations, runs, and what they leave.
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use tempfile::TempDir;
+
+/// Side of the images.
+pub const SIDE: usize = 10;
+/// Classes of the data set.
+pub const CLASSES: usize = 5;
+const TRAIN: usize = 150;
+const TEST: usize = 53;
+
+/// The binary `name`, built by the same cargo call as this test.
+pub fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a path");
+    let path = test.parent().and_then(Path::parent).expect("tests lie in deps/").join(name);
+    assert!(path.is_file(), "{} is missing: `cargo build --workspace` builds it", path.display());
+    path
+}
+
+/// A folder with a data set, for as long as a test needs it.
+pub struct Bench {
+    folder: TempDir,
+}
+
+/// How a run ended.
+pub struct Ended {
+    /// The exit code; `None` by signal.
+    pub code: Option<i32>,
+    /// All of stdout.
+    pub stdout: String,
+    /// All of stderr.
+    pub stderr: String,
+}
+
+impl Ended {
+    /// The last line on stderr.
+    pub fn last_line(&self) -> &str {
+        self.stderr.lines().last().unwrap_or_default()
+    }
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+}
+
+impl Bench {
+    /// A fresh folder with a data set in idx files: a class is a bright bar in its place, under noise.
+    pub fn new() -> Self {
+        let bench = Self { folder: tempfile::tempdir().expect("a temporary folder") };
+        bench.write_split("train", TRAIN, 1);
+        bench.write_split("t10k", TEST, 2);
+        bench
+    }
+
+    fn write_split(&self, name: &str, count: usize, seed: u64) {
+        let mut noise = seed;
+        let mut next = move || {
+            // Knuth's linear congruential generator: noise that is the same everywhere.
+            noise = noise.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (noise >> 40) as usize
+        };
+        let header = |magic: u32, sizes: &[usize]| {
+            let sizes = sizes.iter().map(|&size| size as u32);
+            std::iter::once(magic).chain(sizes).flat_map(u32::to_be_bytes).collect::<Vec<u8>>()
+        };
+        let mut images = header(0x803, &[count, SIDE, SIDE]);
+        let mut labels = header(0x801, &[count]);
+        for _ in 0..count {
+            let class = next() % CLASSES;
+            labels.push(class as u8);
+            for pixel in 0..SIDE * SIDE {
+                let bar = (pixel / SIDE) / 2 == class;
+                images.push((next() % 120 + if bar { 120 } else { 0 }) as u8);
+            }
+        }
+        fs::write(self.path(&format!("{name}-images-idx3-ubyte")), images).expect("writable");
+        fs::write(self.path(&format!("{name}-labels-idx1-ubyte")), labels).expect("writable");
+    }
+
+    /// A path in the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes the configuration of a network with five weight layers, norms, pooling and a skip, and
+    /// returns its path. `keys` are TOML lines that come first.
+    pub fn config(&self, keys: &str) -> PathBuf {
+        let path = self.path("config.toml");
+        let text = format!("{keys}\n{NETWORK}");
+        fs::write(&path, text).expect("writable");
+        path
+    }
+
+    /// A coordinator with the data set of this bench and the given arguments.
+    pub fn coordinator(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary("coordinator"));
+        command.args(arguments).current_dir(self.folder.path());
+        command.env_remove("NEUROPIL_DATA").env_remove("NEUROPIL_LAYER_NODE").env_remove("RUST_LOG");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Trains over local nodes as the run `name`; `set` are `--set` arguments.
+    pub fn train(&self, config: &Path, name: &str, set: &[&str]) -> Ended {
+        let mut command = self.coordinator(&["train", "--local", "--name", name, "--trace", "--config"]);
+        command.arg(config);
+        set.iter().for_each(|pair| _ = command.args(["--set", pair]));
+        command.output().expect("the coordinator starts").into()
+    }
+
+    /// As [`Bench::train`], and the run must succeed.
+    pub fn trained(&self, config: &Path, name: &str, set: &[&str]) -> Run {
+        let ended = self.train(config, name, set);
+        assert_eq!(ended.code, Some(0), "{name} failed: {}", ended.stderr);
+        self.run(name)
+    }
+
+    /// What the run `name` left.
+    pub fn run(&self, name: &str) -> Run {
+        Run { folder: self.path("runs").join(name) }
+    }
+}
+
+impl Default for Bench {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A run's folder.
+pub struct Run {
+    /// Where it lies.
+    pub folder: PathBuf,
+}
+
+impl Run {
+    /// The lines of `metrics.jsonl`.
+    pub fn metrics(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.folder.join("metrics.jsonl")).expect("metrics.jsonl");
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+
+    /// `summary.json`.
+    pub fn summary(&self) -> Value {
+        self.json("summary.json")
+    }
+
+    /// A JSON file of the run.
+    pub fn json(&self, name: &str) -> Value {
+        let text = fs::read_to_string(self.folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// Losses and accuracies of every step and of every evaluation, as they were written.
+    pub fn history(&self) -> Vec<String> {
+        let steps = self.metrics().into_iter().map(|line| format!("{} {} {}", line["step"], line["loss"], line["accuracy"]));
+        let evaluations = fs::read_to_string(self.folder.join("evaluations.jsonl")).unwrap_or_default();
+        steps.chain(evaluations.lines().map(str::to_owned)).collect()
+    }
+
+    /// `layer-node digest` of every stage, together: SHA-256 by tensor.
+    pub fn digests(&self) -> BTreeMap<String, String> {
+        let stages = fs::read_dir(self.folder.join("state")).expect("state/").flatten();
+        stages.flat_map(|stage| digest(&stage.path())).collect()
+    }
+}
+
+/// `layer-node digest --state-dir DIR`: SHA-256 by tensor.
+pub fn digest(state_dir: &Path) -> BTreeMap<String, String> {
+    let output = Command::new(binary("layer-node")).args(["digest", "--state-dir"]).arg(state_dir).output();
+    let ended = Ended::from(output.expect("layer-node starts"));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let pairs = ended.stdout.lines().map(|line| line.split_once("  ").expect("HEX  NAME"));
+    pairs.map(|(hash, name)| (name.to_owned(), hash.to_owned())).collect()
+}
+
+/// A layer-node that is started by hand, and killed when the test ends.
+pub struct Node {
+    /// The process.
+    pub child: Child,
+    /// Its first line on stdout.
+    pub ready: Value,
+}
+
+impl Node {
+    /// Starts a node on free ports of loopback.
+    pub fn start(state_dir: &Path) -> Self {
+        let any = "127.0.0.1:0";
+        let mut command = Command::new(binary("layer-node"));
+        command.args(["serve", "--listen", any, "--control", any, "--health", any, "--state-dir"]).arg(state_dir);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("layer-node starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a first line");
+        Self { child, ready: serde_json::from_str(&line).expect("the first line is JSON") }
+    }
+
+    /// Its address on one of `data`, `control` and `health`.
+    pub fn address(&self, plane: &str) -> &str {
+        self.ready[plane].as_str().expect("an address")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Five weight layers; the sum's skip spans a cut, under every cut into more than two stages.
+const NETWORK: &str = r#"
+[model]
+classes = 5
+[data]
+kind = "idx"
+path = "."
+
+[[layer]]
+name = "stem"
+kind = "conv2d"
+out = 6
+kernel = 3
+padding = 1
+[[layer]]
+name = "stem_norm"
+kind = "batch_norm"
+[[layer]]
+name = "stem_relu"
+kind = "relu"
+[[layer]]
+name = "branch1"
+kind = "conv2d"
+out = 8
+kernel = 3
+padding = 1
+bias = true
+[[layer]]
+name = "branch1_relu"
+kind = "relu"
+[[layer]]
+name = "branch2"
+kind = "conv2d"
+out = 6
+kernel = 3
+padding = 1
+[[layer]]
+name = "sum"
+kind = "add"
+inputs = ["branch2", "stem_relu"]
+[[layer]]
+name = "pool"
+kind = "max_pool"
+kernel = 2
+[[layer]]
+name = "down"
+kind = "conv2d"
+out = 8
+kernel = 3
+stride = 2
+[[layer]]
+name = "down_norm"
+kind = "batch_norm"
+[[layer]]
+name = "down_relu"
+kind = "relu"
+[[layer]]
+name = "flat"
+kind = "flatten"
+[[layer]]
+name = "classes"
+kind = "linear"
+out = 5
+"#;

@@ -242,7 +242,7 @@ pub fn infer_shapes(inputs: &[Value], layers: &[LayerSpec]) -> Result<Vec<Value>
             })
         };
         let shapes = layer.inputs.iter().map(find).collect::<Result<Vec<_>, _>>()?;
-        let shape = layer.op.output_shape(&shapes).map_err(|why| refuse(why))?;
+        let shape = layer.op.output_shape(&shapes).map_err(&refuse)?;
         values.push(Value { name: layer.name.clone(), shape: shape.clone() });
         if known.insert(&layer.name, shape).is_some() {
             return Err(refuse("has the name of another value: names are unique".into()));
@@ -263,7 +263,7 @@ fn check_name(name: &str) -> Result<(), DoorError> {
 /// The values that cross the cut before layer `at`: all that is computed before it (or is the
 /// network's input) and needed at or after it, in the order of their computation. The last layer's
 /// value is the network's output and is needed beyond the end.
-pub fn crossing<'a>(layers: &'a [LayerSpec], at: usize) -> Vec<&'a str> {
+pub fn crossing(layers: &[LayerSpec], at: usize) -> Vec<&str> {
     let needed = |name: &str| layers[at..].iter().any(|layer| layer.inputs.iter().any(|input| input == name));
     let computed = layers[..at].iter().map(|layer| layer.name.as_str());
     let output = layers.last().map(|layer| layer.name.as_str()).filter(|_| at == layers.len());

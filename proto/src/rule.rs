@@ -22,9 +22,10 @@ pub struct Coefficients {
 }
 
 /// What trains a layer's backward weights.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum RuleSpec {
     /// B is W itself: weight transport, the rule that all others avoid.
+    #[default]
     Backprop,
     /// B is a tensor of its own and follows the gradient of its own loss.
     Learned {
@@ -35,12 +36,6 @@ pub enum RuleSpec {
         /// The primitives in B's loss; all zero leaves B as it was drawn (feedback alignment).
         coefficients: Coefficients,
     },
-}
-
-impl Default for RuleSpec {
-    fn default() -> Self {
-        Self::Backprop
-    }
 }
 
 impl RuleSpec {

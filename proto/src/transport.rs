@@ -37,7 +37,6 @@ pub fn server() -> Server {
         .max_concurrent_streams(STREAMS)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .tcp_nodelay(true)
 }
 
 /// An endpoint for `address` (`host:port`) with this protocol's settings.

@@ -14,6 +14,7 @@ mod prepare;
 mod progress;
 mod recorder;
 mod summary;
+mod trace;
 mod train;
 
 pub use evaluate::{Evaluate, evaluate};
@@ -21,4 +22,4 @@ pub use folder::RunFolder;
 pub use prepare::Prepared;
 pub use prepare::{cut, estimator};
 pub use summary::Summary;
-pub use train::{Naming, Where, train};
+pub use train::{Extras, Naming, Where, train};

@@ -3,6 +3,7 @@
 use super::folder::RunFolder;
 use super::prepare::Prepared;
 use super::progress::Progress;
+use super::trace::Trace;
 use crate::driver::{Event, Outcome};
 use crate::failure::Failure;
 use proto::control::LayerMeasure;
@@ -81,6 +82,7 @@ pub struct Recorder {
     /// Recent speed, images a second.
     speed: f64,
     open: Evaluation,
+    trace: Option<Trace>,
     /// Training steps done in this run, and the time and samples that they took.
     pub steps: u64,
     /// Time of training steps; evaluations are not part of it.
@@ -99,7 +101,7 @@ pub struct Recorder {
 
 impl Recorder {
     /// A recorder for a run that has `done` updates behind it.
-    pub fn new(folder: RunFolder, prepared: &Prepared, done: u64) -> Self {
+    pub fn new(folder: RunFolder, prepared: &Prepared, done: u64, trace: bool) -> Self {
         Self {
             folder,
             progress: Progress::new(),
@@ -109,6 +111,7 @@ impl Recorder {
             last: Instant::now(),
             speed: 0.0,
             open: Evaluation { step: 0, epoch: 0, loss: 0.0, top1: 0.0, top5: 0.0, samples: 0 },
+            trace: trace.then(Trace::default),
             steps: done,
             training: Duration::ZERO,
             samples: 0,
@@ -124,6 +127,17 @@ impl Recorder {
         &self.folder
     }
 
+    /// Writes `trace.json`, where it was asked for.
+    ///
+    /// # Errors
+    /// When the disk says no.
+    pub fn finish(&mut self) -> Result<(), Failure> {
+        match self.trace.take() {
+            Some(trace) => self.folder.write("trace.json", &serde_json::to_vec(&trace).map_err(Failure::internal)?),
+            None => Ok(()),
+        }
+    }
+
     /// Shows a line that stays.
     pub fn say(&mut self, line: &str) {
         self.progress.say(line);
@@ -136,6 +150,9 @@ impl Recorder {
     pub fn record(&mut self, event: Event) -> Result<(), Failure> {
         let took = self.last.elapsed();
         self.last = Instant::now();
+        if let (Some(trace), Event::Done(outcome)) = (&mut self.trace, &event) {
+            trace.add(outcome);
+        }
         match event {
             Event::Saved(saved) => {
                 self.saving += saved.iter().map(|done| done.seconds).fold(0.0, f64::max);

@@ -37,18 +37,25 @@ pub struct Naming<'a> {
     pub stem: &'a str,
 }
 
+/// What a run leaves beyond the usual.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extras {
+    /// `trace.json`.
+    pub trace: bool,
+}
+
 /// Trains, and leaves the run's folder behind. Prints the table on stdout.
 ///
 /// # Errors
 /// One sentence, with the contract's exit code; the folder then holds what there was.
-pub async fn train(prepared: Prepared, place: Where, naming: Naming<'_>) -> Result<(), Failure> {
+pub async fn train(prepared: Prepared, place: Where, naming: Naming<'_>, extras: Extras) -> Result<(), Failure> {
     let stop = interrupt::listen();
     let text = prepared.config.to_toml().map_err(Failure::configuration)?;
     let path = folder::choose(naming.name, naming.run_dir, naming.stem)?;
     let (folder, identity) = RunFolder::create(path, &text)?;
     let board = Board::default();
     let nodes = Nodes::find(&place, &prepared, folder.path(), &board).await?;
-    let mut recorder = Recorder::new(folder, &prepared, 0);
+    let mut recorder = Recorder::new(folder, &prepared, 0, extras.trace);
     let addresses = nodes.addresses().to_vec();
     let result = run(&prepared, &addresses, &identity, &board, &stop, &mut recorder).await;
     nodes.stop().await;
@@ -60,6 +67,7 @@ pub async fn train(prepared: Prepared, place: Where, naming: Naming<'_>) -> Resu
     };
     let summary = Summary::new(status, error, &prepared, &addresses, &recorder);
     recorder.folder().summary(&summary)?;
+    recorder.finish()?;
     result?;
     print!("{}", table(&summary));
     println!("\nrun folder: {}", recorder.folder().path().display());

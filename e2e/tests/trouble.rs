@@ -1,0 +1,124 @@
+//! When things go wrong: one sentence, the contract's exit code, and no process left behind.
+
+use e2e::{Bench, Ended};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const KEYS: &str = r#"
+[train]
+epochs = 100000
+batch = 32
+[pipeline]
+microbatches = 2
+stages = "per_layer"
+"#;
+
+/// The layer nodes that work in a bench's folder.
+fn nodes(bench: &Bench) -> Vec<u32> {
+    let output = Command::new("pgrep").args(["-f", &format!("layer-node serve.*{}", bench.path("").display())]).output();
+    let text = String::from_utf8(output.expect("pgrep").stdout).unwrap();
+    text.lines().map(|line| line.parse().unwrap()).collect()
+}
+
+fn signal(signal: &str, process: u32) {
+    assert!(Command::new("kill").args([signal, &process.to_string()]).status().unwrap().success());
+}
+
+fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{what} did not come");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Starts an endless run, waits until it trains, does `harm`, and returns how it ended, and how soon.
+fn harmed(bench: &Bench, harm: impl FnOnce(u32)) -> (Ended, Duration) {
+    let config = bench.config(KEYS);
+    let run_dir = bench.path("run");
+    let mut command = bench.coordinator(&["train", "--local", "--run-dir", run_dir.to_str().unwrap(), "--config"]);
+    let child = command.arg(config).stdout(Stdio::piped()).spawn().unwrap();
+    let metrics = run_dir.join("metrics.jsonl");
+    eventually("the first steps", || metrics.metadata().is_ok_and(|file| file.len() > 4000));
+    harm(child.id());
+    let begun = Instant::now();
+    let ended = child.wait_with_output().unwrap().into();
+    (ended, begun.elapsed())
+}
+
+#[test]
+fn a_killed_node_is_named_and_nothing_stays_behind() {
+    let bench = Bench::new();
+    let (ended, took) = harmed(&bench, |_| {
+        let stage = nodes(&bench).into_iter().find(|process| {
+            let line = std::fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap();
+            line.contains("stage-3")
+        });
+        signal("-KILL", stage.expect("stage 3 runs"));
+    });
+    assert_eq!(ended.code, Some(4), "{}", ended.stderr);
+    assert!(ended.last_line().starts_with("error: stage 3 at 127.0.0.1:"), "{}", ended.last_line());
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    eventually("the end of the nodes", || nodes(&bench).is_empty());
+    let summary: serde_json::Value = serde_json::from_slice(&std::fs::read(bench.path("run/summary.json")).unwrap()).unwrap();
+    assert_eq!(summary["status"], "failed");
+}
+
+#[test]
+fn a_stopped_node_is_named_within_fifteen_seconds() {
+    let bench = Bench::new();
+    let (ended, took) = harmed(&bench, |_| {
+        let stage = nodes(&bench).into_iter().find(|process| {
+            let line = std::fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap();
+            line.contains("stage-1")
+        });
+        signal("-STOP", stage.expect("stage 1 runs"));
+    });
+    assert_eq!(ended.code, Some(4), "{}", ended.stderr);
+    assert!(ended.last_line().starts_with("error: stage 1 at 127.0.0.1:"), "{}", ended.last_line());
+    assert!(took < Duration::from_secs(30), "{took:?}");
+    eventually("the end of the nodes", || nodes(&bench).is_empty());
+}
+
+#[test]
+fn an_interrupted_run_saves_and_a_killed_coordinator_leaves_no_node() {
+    let bench = Bench::new();
+    let (ended, _) = harmed(&bench, |coordinator| signal("-INT", coordinator));
+    assert_eq!(ended.code, Some(75), "{}", ended.stderr);
+    assert!(ended.last_line().starts_with("error: interrupted after step "), "{}", ended.last_line());
+    assert_eq!(std::fs::read_dir(bench.path("run/state/stage-4")).unwrap().count(), 1, "a snapshot was written");
+    assert!(nodes(&bench).is_empty());
+
+    let bench = Bench::new();
+    let (ended, _) = harmed(&bench, |coordinator| signal("-KILL", coordinator));
+    assert_eq!(ended.code, None);
+    eventually("the end of the nodes", || nodes(&bench).is_empty());
+}
+
+#[test]
+fn what_cannot_start_says_why_in_one_sentence() {
+    let bench = Bench::new();
+    let config = bench.config(KEYS);
+    let config = config.to_str().unwrap();
+    let cases: [(&[&str], i32, &str); 6] = [
+        (&["train", "--config", config], 2, "--local"),
+        (&["train", "--config", config, "--local", "--set", "optimizer.momentun=0.5"], 2, "did you mean 'optimizer.momentum'"),
+        (&["train", "--config", config, "--local", "--set", "data.path=/nowhere"], 3, "/nowhere"),
+        (&["train", "--config", config, "--nodes", "127.0.0.1:1"], 2, "5 stages"),
+        (&["train", "--config", config, "--nodes", "127.0.0.1:1", "--set", "pipeline.stages=1", "--set", "network.connect_deadline=1"], 4, "stage 0 at 127.0.0.1:1"),
+        (&["check", "--nodes", "127.0.0.1:1", "--deadline", "1"], 4, "127.0.0.1:1"),
+    ];
+    for (arguments, code, said) in cases {
+        let ended = Ended::from(bench.coordinator(arguments).output().unwrap());
+        assert_eq!(ended.code, Some(code), "{arguments:?}: {}", ended.stderr);
+        assert!(ended.last_line().starts_with("error: ") && ended.last_line().contains(said), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_ends_the_run_by_step_and_stage() {
+    let bench = Bench::new();
+    let ended = bench.train(&bench.config(KEYS), "diverged", &["optimizer.lr=1e20", "optimizer.weight_decay=0"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.last_line().contains("is not finite; stage "), "{}", ended.last_line());
+}
