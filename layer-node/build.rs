@@ -10,7 +10,13 @@ fn main() {
         Some(dir) => PathBuf::from(dir).join("include"),
         None => lib.join("../include"),
     };
-    cc::Build::new().cpp(true).std("c++17").warnings(false).include(&include).file("shim/shim.cpp").compile("neuropil_shim");
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .warnings(false)
+        .include(&include)
+        .file("shim/shim.cpp")
+        .compile("neuropil_shim");
     println!("cargo:rustc-link-lib=dylib=torch_cpu");
     println!("cargo:rustc-link-lib=dylib=c10");
     // A RUNPATH, so that LD_LIBRARY_PATH still wins; and bin/ beside lib/, as an installed copy has them.

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::node;
 use crate::partition::LinkRate;
 use crate::plan;
+use crate::report;
 use crate::run::{self, Extras, Naming, Prepared, Where};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -40,6 +41,8 @@ enum Command {
     Plan(PlanFlags),
     /// Dial nodes and show what they are
     Check(CheckFlags),
+    /// Overlay the reports of several runs on one page
+    Compare(CompareFlags),
 }
 
 #[derive(Args, Debug)]
@@ -106,6 +109,16 @@ struct PlanFlags {
 }
 
 #[derive(Args, Debug)]
+struct CompareFlags {
+    /// The folders of the runs
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// The page to write
+    #[arg(long, default_value = "compare.html")]
+    out: PathBuf,
+}
+
+#[derive(Args, Debug)]
 struct CheckFlags {
     /// Control addresses of the layer nodes
     #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',', required = true)]
@@ -128,7 +141,8 @@ pub fn parse() -> Result<Option<Cli>, Failure> {
         }
         Err(error) => {
             let text = error.render().to_string();
-            let said: Vec<&str> = text.lines().take_while(|line| !line.starts_with("Usage")).map(str::trim).collect();
+            let said: Vec<&str> =
+                text.lines().take_while(|line| !line.starts_with("Usage")).map(str::trim).collect();
             let said = said.join(" ");
             let said = said.trim().trim_start_matches("error: ").to_owned();
             Err(Failure::configuration(format!("{said} (see coordinator --help)")))
@@ -148,6 +162,7 @@ pub fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Evaluate(flags) => runtime.block_on(evaluate(flags)),
         Command::Plan(flags) => show_plan(&flags),
         Command::Check(flags) => runtime.block_on(check(flags)),
+        Command::Compare(flags) => compare(&flags),
     };
     runtime.shutdown_timeout(Duration::from_millis(200));
     result
@@ -198,17 +213,33 @@ fn show_plan(flags: &PlanFlags) -> Result<(), Failure> {
     Ok(())
 }
 
+fn compare(flags: &CompareFlags) -> Result<(), Failure> {
+    let runs = flags.runs.iter().map(|run| report::Run::read(run)).collect::<Result<Vec<_>, _>>();
+    let page = report::render(&runs.map_err(Failure::configuration)?);
+    let unwritable = |error| Failure::internal(format!("cannot write {}: {error}", flags.out.display()));
+    std::fs::write(&flags.out, page).map_err(unwritable)?;
+    println!("{}", flags.out.display());
+    Ok(())
+}
+
 async fn check(flags: CheckFlags) -> Result<(), Failure> {
     let deadline = Duration::from_secs(flags.deadline);
     let (mut failed, mut first) = (0, None);
-    println!("{:<28} {:<10} {:<8} {:>7} {:>21}   run", "control address", "release", "device", "threads", "memory free of all");
+    println!(
+        "{:<28} {:<10} {:<8} {:>7} {:>21}   run",
+        "control address", "release", "device", "threads", "memory free of all"
+    );
     for (address, found) in flags.nodes.iter().zip(node::check(&flags.nodes, deadline).await) {
         match found {
             Ok(node) => {
                 let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-                let memory = format!("{:.1} of {:.1} GiB", gib(node.memory_available), gib(node.memory_total));
+                let memory =
+                    format!("{:.1} of {:.1} GiB", gib(node.memory_available), gib(node.memory_total));
                 let run = node.run.as_deref().unwrap_or("idle");
-                println!("{address:<28} {:<10} {:<8} {:>7} {memory:>21}   {run}", node.version, node.device, node.threads);
+                println!(
+                    "{address:<28} {:<10} {:<8} {:>7} {memory:>21}   {run}",
+                    node.version, node.device, node.threads
+                );
             }
             Err(error) => {
                 println!("{address:<28} {error}");
@@ -226,7 +257,8 @@ async fn check(flags: CheckFlags) -> Result<(), Failure> {
 
 fn load(flags: &ConfigFlags) -> Result<Config, Failure> {
     let data = data_folder();
-    config::load(&flags.config, &flags.overrides, &Environment::new(data.as_deref())).map_err(Failure::configuration)
+    config::load(&flags.config, &flags.overrides, &Environment::new(data.as_deref()))
+        .map_err(Failure::configuration)
 }
 
 fn data_folder() -> Option<PathBuf> {

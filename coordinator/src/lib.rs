@@ -22,4 +22,5 @@ pub mod node;
 pub mod partition;
 pub mod pipeline;
 pub mod plan;
+pub mod report;
 pub mod run;

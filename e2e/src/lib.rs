@@ -156,13 +156,17 @@ impl Run {
 
     /// A JSON file of the run.
     pub fn json(&self, name: &str) -> Value {
-        let text = fs::read_to_string(self.folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let text =
+            fs::read_to_string(self.folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         serde_json::from_str(&text).expect("JSON")
     }
 
     /// Losses and accuracies of every step and of every evaluation, as they were written.
     pub fn history(&self) -> Vec<String> {
-        let steps = self.metrics().into_iter().map(|line| format!("{} {} {}", line["step"], line["loss"], line["accuracy"]));
+        let steps = self
+            .metrics()
+            .into_iter()
+            .map(|line| format!("{} {} {}", line["step"], line["loss"], line["accuracy"]));
         let evaluations = fs::read_to_string(self.folder.join("evaluations.jsonl")).unwrap_or_default();
         steps.chain(evaluations.lines().map(str::to_owned)).collect()
     }
@@ -196,8 +200,11 @@ impl Node {
     pub fn start(state_dir: &Path) -> Self {
         let any = "127.0.0.1:0";
         let mut command = Command::new(binary("layer-node"));
-        command.args(["serve", "--listen", any, "--control", any, "--health", any, "--state-dir"]).arg(state_dir);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("layer-node starts");
+        command
+            .args(["serve", "--listen", any, "--control", any, "--health", any, "--state-dir"])
+            .arg(state_dir);
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("layer-node starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a first line");
         Self { child, ready: serde_json::from_str(&line).expect("the first line is JSON") }

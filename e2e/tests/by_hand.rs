@@ -31,7 +31,8 @@ fn three_nodes_by_hand_train_what_local_ones_train() {
 
     let trained = run(&["train", "--config", config, "--name", "hand"]);
     assert_eq!(trained.code, Some(0), "{}", trained.stderr);
-    let digests = || states.iter().flat_map(|state| digest(state)).collect::<std::collections::BTreeMap<_, _>>();
+    let digests =
+        || states.iter().flat_map(|state| digest(state)).collect::<std::collections::BTreeMap<_, _>>();
     assert_eq!(digests(), local.digests());
 
     let evaluated = run(&["evaluate", "--run", "runs/hand", "--json"]);
@@ -57,16 +58,29 @@ fn a_terminated_node_leaves_its_state_as_of_the_last_update() {
     let config = config.to_str().unwrap();
     let state = bench.path("state");
     let mut node = Node::start(&state);
-    let arguments = ["train", "--config", config, "--name", "cut-short", "--set", "train.epochs=100000", "--nodes", node.address("control")];
+    let arguments = [
+        "train",
+        "--config",
+        config,
+        "--name",
+        "cut-short",
+        "--set",
+        "train.epochs=100000",
+        "--nodes",
+        node.address("control"),
+    ];
     let coordinator = bench.coordinator(&arguments).spawn().unwrap();
     while bench.run("cut-short").folder.join("metrics.jsonl").metadata().map_or(0, |file| file.len()) < 2000 {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    let term = std::process::Command::new("kill").args(["-TERM", &node.child.id().to_string()]).status().unwrap();
+    let term =
+        std::process::Command::new("kill").args(["-TERM", &node.child.id().to_string()]).status().unwrap();
     assert!(term.success());
     assert_eq!(node.child.wait().unwrap().code(), Some(143));
     let ended = Ended::from(coordinator.wait_with_output().unwrap());
     assert_eq!(ended.code, Some(4), "{}", ended.stderr);
     assert!(ended.last_line().contains("stage 0"), "{}", ended.stderr);
-    assert!(digest(&state).contains_key("stem.weight_backward") || digest(&state).contains_key("stem.weight"));
+    assert!(
+        digest(&state).contains_key("stem.weight_backward") || digest(&state).contains_key("stem.weight")
+    );
 }

@@ -36,7 +36,11 @@ fn the_difference_of_w_and_b_decays_by_the_law() {
         for step in 1..200 {
             let law = (1.0f64 - 0.1 * 0.05).powi(step as i32);
             let measured = of(step, "difference") / of(0, "difference");
-            assert!((measured / law - 1.0).abs() < 1e-5, "{name}, step {}: {measured} is not {law}", step + 1);
+            assert!(
+                (measured / law - 1.0).abs() < 1e-5,
+                "{name}, step {}: {measured} is not {law}",
+                step + 1
+            );
             checked += usize::from(law > 0.01);
         }
         assert_eq!(checked, 199, "the law stays above 0.01 over these steps");

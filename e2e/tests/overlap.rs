@@ -19,7 +19,10 @@ fn in_every_step_actions_of_two_stages_overlap() {
     let bench = Bench::new();
     let config = bench.config(KEYS);
     // Layers wide enough that computing takes longer than passing on.
-    let wide = std::fs::read_to_string(&config).unwrap().replace("out = 6", "out = 48").replace("out = 8", "out = 64");
+    let wide = std::fs::read_to_string(&config)
+        .unwrap()
+        .replace("out = 6", "out = 48")
+        .replace("out = 8", "out = 64");
     std::fs::write(&config, wide).unwrap();
     for schedule in ["gpipe", "one_f_one_b"] {
         let run = bench.trained(&config, schedule, &[&format!("pipeline.schedule={schedule}")]);

@@ -22,16 +22,30 @@ every_steps = 4
 fn the_network_is_the_same_however_it_is_cut_and_whatever_the_schedule() {
     let bench = Bench::new();
     let config = bench.config(KEYS);
-    let rule = ["rule.name=custom", "rule.amp=0.0003", "rule.null=0.0001", "rule.sparse=0.0002", "rule.self=0.04", "rule.decay=0.02"];
+    let rule = [
+        "rule.name=custom",
+        "rule.amp=0.0003",
+        "rule.null=0.0001",
+        "rule.sparse=0.0002",
+        "rule.self=0.04",
+        "rule.decay=0.02",
+    ];
     let run = |name: &str, stages: &str, schedule: &str| {
-        let (stages, schedule) = (format!("pipeline.stages={stages}"), format!("pipeline.schedule={schedule}"));
+        let (stages, schedule) =
+            (format!("pipeline.stages={stages}"), format!("pipeline.schedule={schedule}"));
         bench.trained(&config, name, &[&rule[..], &[&stages, &schedule]].concat())
     };
     let whole = run("whole", "1", "gpipe");
     let (digests, history) = (whole.digests(), whole.history());
     assert_eq!(digests.len(), 5 * 4 + 2 * 6 + 2 * 2, "W, B and their momenta; norms; biases: {digests:?}");
     assert_eq!(whole.metrics().len(), 10);
-    let cuts = [("1", 1), ("2", 2), ("[\"branch2\", \"down\"]", 3), ("per_layer", 5), ("[\"branch1_relu\", \"sum\", \"pool\"]", 4)];
+    let cuts = [
+        ("1", 1),
+        ("2", 2),
+        ("[\"branch2\", \"down\"]", 3),
+        ("per_layer", 5),
+        ("[\"branch1_relu\", \"sum\", \"pool\"]", 4),
+    ];
     for (stages, count) in cuts {
         for schedule in ["gpipe", "one_f_one_b"] {
             let name = format!("cut-{count}-{schedule}");
@@ -48,11 +62,19 @@ fn every_rule_is_the_same_in_one_process_and_in_five() {
     let bench = Bench::new();
     let config = bench.config(KEYS);
     let rules = [
-        "backprop", "feedback_alignment", "symmetric_alignment", "kolen_pollack", "weight_mirror", "information_alignment", "activation_alignment",
+        "backprop",
+        "feedback_alignment",
+        "symmetric_alignment",
+        "kolen_pollack",
+        "weight_mirror",
+        "information_alignment",
+        "activation_alignment",
     ];
     for rule in rules {
         let named = format!("rule.name={rule}");
-        let run = |name: &str, stages: &str| bench.trained(&config, &format!("{rule}-{name}"), &[&named, stages, "train.max_steps=4"]);
+        let run = |name: &str, stages: &str| {
+            bench.trained(&config, &format!("{rule}-{name}"), &[&named, stages, "train.max_steps=4"])
+        };
         let (one, five) = (run("one", "pipeline.stages=1"), run("five", "pipeline.stages=per_layer"));
         assert_eq!(one.history(), five.history(), "{rule}: loss history");
         assert_eq!(one.digests(), five.digests(), "{rule}: digests");
@@ -64,7 +86,9 @@ fn every_rule_is_the_same_in_one_process_and_in_five() {
 #[test]
 fn adam_and_layers_with_rules_of_their_own_are_the_same_too() {
     let bench = Bench::new();
-    let keys = format!("{KEYS}\n[rule]\nname = \"symmetric_alignment\"\n[rule.layers.branch1]\nname = \"feedback_alignment\"\n[optimizer_b]\nname = \"sgd\"\n");
+    let keys = format!(
+        "{KEYS}\n[rule]\nname = \"symmetric_alignment\"\n[rule.layers.branch1]\nname = \"feedback_alignment\"\n[optimizer_b]\nname = \"sgd\"\n"
+    );
     let config = bench.config(&keys.replace("lr = 0.05", "name = \"adam\"\nlr = 0.005"));
     let run = |stages: &str| bench.trained(&config, stages, &[&format!("pipeline.stages={stages}")]);
     let (one, five) = (run("1"), run("per_layer"));

@@ -15,7 +15,9 @@ stages = "per_layer"
 
 /// The layer nodes that work in a bench's folder.
 fn nodes(bench: &Bench) -> Vec<u32> {
-    let output = Command::new("pgrep").args(["-f", &format!("layer-node serve.*{}", bench.path("").display())]).output();
+    let output = Command::new("pgrep")
+        .args(["-f", &format!("layer-node serve.*{}", bench.path("").display())])
+        .output();
     let text = String::from_utf8(output.expect("pgrep").stdout).unwrap();
     text.lines().map(|line| line.parse().unwrap()).collect()
 }
@@ -36,7 +38,8 @@ fn eventually(what: &str, condition: impl Fn() -> bool) {
 fn harmed(bench: &Bench, harm: impl FnOnce(u32)) -> (Ended, Duration) {
     let config = bench.config(KEYS);
     let run_dir = bench.path("run");
-    let mut command = bench.coordinator(&["train", "--local", "--run-dir", run_dir.to_str().unwrap(), "--config"]);
+    let mut command =
+        bench.coordinator(&["train", "--local", "--run-dir", run_dir.to_str().unwrap(), "--config"]);
     let child = command.arg(config).stdout(Stdio::piped()).spawn().unwrap();
     let metrics = run_dir.join("metrics.jsonl");
     eventually("the first steps", || metrics.metadata().is_ok_and(|file| file.len() > 4000));
@@ -60,7 +63,8 @@ fn a_killed_node_is_named_and_nothing_stays_behind() {
     assert!(ended.last_line().starts_with("error: stage 3 at 127.0.0.1:"), "{}", ended.last_line());
     assert!(took < Duration::from_secs(15), "{took:?}");
     eventually("the end of the nodes", || nodes(&bench).is_empty());
-    let summary: serde_json::Value = serde_json::from_slice(&std::fs::read(bench.path("run/summary.json")).unwrap()).unwrap();
+    let summary: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(bench.path("run/summary.json")).unwrap()).unwrap();
     assert_eq!(summary["status"], "failed");
 }
 
@@ -86,7 +90,11 @@ fn an_interrupted_run_saves_and_a_killed_coordinator_leaves_no_node() {
     let (ended, _) = harmed(&bench, |coordinator| signal("-INT", coordinator));
     assert_eq!(ended.code, Some(75), "{}", ended.stderr);
     assert!(ended.last_line().starts_with("error: interrupted after step "), "{}", ended.last_line());
-    assert_eq!(std::fs::read_dir(bench.path("run/state/stage-4")).unwrap().count(), 1, "a snapshot was written");
+    assert_eq!(
+        std::fs::read_dir(bench.path("run/state/stage-4")).unwrap().count(),
+        1,
+        "a snapshot was written"
+    );
     assert!(nodes(&bench).is_empty());
 
     let bench = Bench::new();
@@ -102,23 +110,46 @@ fn what_cannot_start_says_why_in_one_sentence() {
     let config = config.to_str().unwrap();
     let cases: [(&[&str], i32, &str); 6] = [
         (&["train", "--config", config], 2, "--local"),
-        (&["train", "--config", config, "--local", "--set", "optimizer.momentun=0.5"], 2, "did you mean 'optimizer.momentum'"),
+        (
+            &["train", "--config", config, "--local", "--set", "optimizer.momentun=0.5"],
+            2,
+            "did you mean 'optimizer.momentum'",
+        ),
         (&["train", "--config", config, "--local", "--set", "data.path=/nowhere"], 3, "/nowhere"),
         (&["train", "--config", config, "--nodes", "127.0.0.1:1"], 2, "5 stages"),
-        (&["train", "--config", config, "--nodes", "127.0.0.1:1", "--set", "pipeline.stages=1", "--set", "network.connect_deadline=1"], 4, "stage 0 at 127.0.0.1:1"),
+        (
+            &[
+                "train",
+                "--config",
+                config,
+                "--nodes",
+                "127.0.0.1:1",
+                "--set",
+                "pipeline.stages=1",
+                "--set",
+                "network.connect_deadline=1",
+            ],
+            4,
+            "stage 0 at 127.0.0.1:1",
+        ),
         (&["check", "--nodes", "127.0.0.1:1", "--deadline", "1"], 4, "127.0.0.1:1"),
     ];
     for (arguments, code, said) in cases {
         let ended = Ended::from(bench.coordinator(arguments).output().unwrap());
         assert_eq!(ended.code, Some(code), "{arguments:?}: {}", ended.stderr);
-        assert!(ended.last_line().starts_with("error: ") && ended.last_line().contains(said), "{}", ended.stderr);
+        assert!(
+            ended.last_line().starts_with("error: ") && ended.last_line().contains(said),
+            "{}",
+            ended.stderr
+        );
     }
 }
 
 #[test]
 fn a_loss_that_is_not_finite_ends_the_run_by_step_and_stage() {
     let bench = Bench::new();
-    let ended = bench.train(&bench.config(KEYS), "diverged", &["optimizer.lr=1e20", "optimizer.weight_decay=0"]);
+    let ended =
+        bench.train(&bench.config(KEYS), "diverged", &["optimizer.lr=1e20", "optimizer.weight_decay=0"]);
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(ended.last_line().contains("is not finite; stage "), "{}", ended.last_line());
 }

@@ -1,7 +1,7 @@
 //! Snapshots of a stage: complete on disk, or not there.
 //!
 //! ```text
-//! STATE_DIR/step-00000042/stage.safetensors     metadata: run, updates, format
+//! STATE_DIR/step-00000042/stage.safetensors     metadata: run, step, format
 //! STATE_DIR/previous/RUN/step-…                 what another run left here
 //! ```
 
@@ -81,7 +81,13 @@ pub fn list(state_dir: &Path) -> Result<Vec<u64>, CheckpointError> {
 ///
 /// # Errors
 /// When the disk is full or read-only; what was there before is still there then.
-pub fn save(state_dir: &Path, run: &str, updates: u64, state: &State, keep: usize) -> Result<u64, CheckpointError> {
+pub fn save(
+    state_dir: &Path,
+    run: &str,
+    updates: u64,
+    state: &State,
+    keep: usize,
+) -> Result<u64, CheckpointError> {
     let bytes = encode(run, updates, state)?;
     let path = file(state_dir, updates);
     let folder = state_dir.join(format!("step-{updates:08}"));
@@ -116,15 +122,17 @@ fn encode(run: &str, updates: u64, state: &State) -> Result<Vec<u8>, CheckpointE
         let shape: Vec<usize> = tensor.size().iter().map(|&size| size as usize).collect();
         tensors.push((name, dtype(tensor.kind())?, shape, crate::torch::bytes_of(tensor, tensor.kind())?));
     }
-    let failed = |error: safetensors::SafeTensorError| TchError::Torch(format!("cannot encode the state: {error}"));
+    let failed =
+        |error: safetensors::SafeTensorError| TchError::Torch(format!("cannot encode the state: {error}"));
     let views = tensors
         .iter()
         .map(|(name, dtype, shape, bytes)| Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?)))
         .collect::<Result<Vec<_>, _>>()
         .map_err(failed)?;
     let updates = updates.to_string();
-    let metadata = [("run", run), ("updates", &updates), ("format", FORMAT)];
-    let metadata: HashMap<String, String> = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    let metadata = [("run", run), ("step", &updates), ("format", FORMAT)];
+    let metadata: HashMap<String, String> =
+        metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
     Ok(serialize(views, Some(metadata)).map_err(failed)?)
 }
 
@@ -154,13 +162,14 @@ impl Snapshot {
     pub fn open(state_dir: &Path, updates: u64) -> Result<Self, CheckpointError> {
         let path = file(state_dir, updates);
         let bytes = fs::read(&path).map_err(io_error("cannot read the state in", &path))?;
-        let (_, header) = SafeTensors::read_metadata(&bytes)
-            .map_err(|error| unusable(&path, format!("is torn or no state file ({error}): use another snapshot")))?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| {
+            unusable(&path, format!("is torn or no state file ({error}): use another snapshot"))
+        })?;
         SafeTensors::deserialize(&bytes)
             .map_err(|error| unusable(&path, format!("is torn ({error}): use another snapshot")))?;
         let metadata = header.metadata().clone().unwrap_or_default();
         let read = |key: &str| metadata.get(key).cloned().unwrap_or_default();
-        if read("format") != FORMAT || read("updates") != updates.to_string() {
+        if read("format") != FORMAT || read("step") != updates.to_string() {
             return Err(unusable(&path, "was not written as a snapshot of this format: use another one"));
         }
         Ok(Self { run: read("run"), updates, path, bytes })
@@ -178,12 +187,18 @@ impl Snapshot {
         let stored: HashMap<String, TensorView> = tensors.into_iter().collect();
         for (name, tensor) in &mut state.0 {
             let Some(view) = stored.get(name) else {
-                return Err(unusable(&self.path, format!("lacks '{name}': it belongs to another network or cut")));
+                return Err(unusable(
+                    &self.path,
+                    format!("lacks '{name}': it belongs to another network or cut"),
+                ));
             };
             let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
             if shape != tensor.size() || view.dtype() != dtype(tensor.kind())? {
                 let want = tensor.size();
-                return Err(unusable(&self.path, format!("holds '{name}' as {shape:?} where {want:?} is needed")));
+                return Err(unusable(
+                    &self.path,
+                    format!("holds '{name}' as {shape:?} where {want:?} is needed"),
+                ));
             }
             tensor.f_copy_(&Tensor::f_from_data_size(view.data(), &shape, tensor.kind())?)?;
         }
@@ -196,7 +211,8 @@ impl Snapshot {
     /// When the file is torn.
     pub fn tensors(&self) -> Result<Vec<(String, TensorView<'_>)>, CheckpointError> {
         let tensors = SafeTensors::deserialize(&self.bytes);
-        let mut tensors = tensors.map_err(|error| unusable(&self.path, format!("is torn ({error})")))?.tensors();
+        let mut tensors =
+            tensors.map_err(|error| unusable(&self.path, format!("is torn ({error})")))?.tensors();
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(tensors)
     }
@@ -211,11 +227,13 @@ pub fn set_aside(state_dir: &Path, run: &str) -> Result<Option<PathBuf>, Checkpo
     let mut moved = None;
     for step in list(state_dir)? {
         let from = state_dir.join(format!("step-{step:08}"));
-        let owner = Snapshot::open(state_dir, step).map_or_else(|_| "unreadable".to_owned(), |snapshot| snapshot.run);
+        let owner =
+            Snapshot::open(state_dir, step).map_or_else(|_| "unreadable".to_owned(), |snapshot| snapshot.run);
         if owner == run {
             continue;
         }
-        let name: String = owner.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(64).collect();
+        let name: String =
+            owner.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(64).collect();
         let to = state_dir.join("previous").join(name);
         let target = to.join(format!("step-{step:08}"));
         fs::create_dir_all(&to).map_err(io_error("cannot make the folder", &to))?;

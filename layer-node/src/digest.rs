@@ -26,7 +26,12 @@ pub fn digest(flags: &DigestFlags) -> Result<String, String> {
         Some(step) => step,
         None => {
             let all = checkpoint::list(&flags.state_dir).map_err(|error| error.to_string())?;
-            let none = || format!("there is no snapshot in {}: --state-dir names a node's state, as in runs/NAME/state/stage-0", flags.state_dir.display());
+            let none = || {
+                format!(
+                    "there is no snapshot in {}: --state-dir names a node's state, as in runs/NAME/state/stage-0",
+                    flags.state_dir.display()
+                )
+            };
             *all.last().ok_or_else(none)?
         }
     };

@@ -15,7 +15,13 @@ const CUT_DEVIATION: f64 = 0.8796;
 ///
 /// # Errors
 /// When memory or device fail.
-pub fn draw(settings: &Settings, name: &str, which: &str, shape: &[u64], init: Init) -> Result<Tensor, TchError> {
+pub fn draw(
+    settings: &Settings,
+    name: &str,
+    which: &str,
+    shape: &[u64],
+    init: Init,
+) -> Result<Tensor, TchError> {
     let mut rng = seed::rng(settings.seed, &[name, which]);
     let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
     let fan_in: u64 = shape[1..].iter().product();

@@ -64,13 +64,18 @@ impl<'a> LaneRunner<'a> {
                 Action::Forward(m) => self.forward(m)?,
                 Action::Error(m) => self.error(m)?,
                 Action::Gradient(m) => {
-                    self.timed(action, |runner| runner.stage.gradient(m, runner.step.minibatch).map_err(Trouble::own))?;
+                    self.timed(action, |runner| {
+                        runner.stage.gradient(m, runner.step.minibatch).map_err(Trouble::own)
+                    })?;
                 }
                 Action::Update => self.timed(action, |runner| runner.stage.update().map_err(Trouble::own))?,
             }
         }
         if self.samples != self.step.minibatch {
-            return Err(Trouble::neighbour(format!("{} samples came for a minibatch of {}", self.samples, self.step.minibatch)));
+            return Err(Trouble::neighbour(format!(
+                "{} samples came for a minibatch of {}",
+                self.samples, self.step.minibatch
+            )));
         }
         if self.step.measure {
             self.done.layers = self.stage.measure().map_err(Trouble::own)?;
@@ -83,7 +88,10 @@ impl<'a> LaneRunner<'a> {
         self.expect(m, &message.identity)?;
         let identity = message.identity.clone();
         let message = self.timed(Action::Forward(m), |runner| {
-            let outputs = runner.stage.forward(m, runner.decode(&message)?, runner.step.lane.phase()).map_err(Trouble::own)?;
+            let outputs = runner
+                .stage
+                .forward(m, runner.decode(&message)?, runner.step.lane.phase())
+                .map_err(Trouble::own)?;
             runner.done.finite &= all_finite(&outputs)?;
             runner.encode(identity, outputs)
         })?;
@@ -96,7 +104,10 @@ impl<'a> LaneRunner<'a> {
         let known = self.microbatches.get(&m);
         if known != Some(&message.identity) {
             let peer = &self.session.above.peer;
-            return Err(Trouble::neighbour(format!("{peer} sent an error signal for {}, which is not due", message.identity)));
+            return Err(Trouble::neighbour(format!(
+                "{peer} sent an error signal for {}, which is not due",
+                message.identity
+            )));
         }
         let identity = message.identity.clone();
         let message = self.timed(Action::Error(m), |runner| {
@@ -192,7 +203,8 @@ enum Direction {
 /// Whether no value holds a NaN or an infinity: either survives a sum.
 fn all_finite(values: &Values) -> Result<bool> {
     for (_, tensor) in values {
-        let sum = tensor.f_sum(tensor.kind()).and_then(|sum| sum.f_double_value(&[])).map_err(Trouble::own)?;
+        let sum =
+            tensor.f_sum(tensor.kind()).and_then(|sum| sum.f_double_value(&[])).map_err(Trouble::own)?;
         if !sum.is_finite() {
             return Ok(false);
         }

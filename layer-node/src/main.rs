@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 use layer_node::digest::{self, DigestFlags};
 use layer_node::serve::{self, Serve};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 /// A process that owns the weights of one stage of a network
@@ -76,7 +77,10 @@ fn usage(error: &clap::Error) -> ExitCode {
 fn start_log(format: LogFormat) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    let log = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(filter);
     match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),

@@ -68,7 +68,14 @@ impl Parameter {
     }
 
     /// Kingma & Ba 2015, algorithm 1: `t` counts this step.
-    fn adam(&mut self, lr: f64, betas: [f64; 2], eps: f64, t: u64, gradient: &Tensor) -> Result<(), TchError> {
+    fn adam(
+        &mut self,
+        lr: f64,
+        betas: [f64; 2],
+        eps: f64,
+        t: u64,
+        gradient: &Tensor,
+    ) -> Result<(), TchError> {
         let t = i32::try_from(t).unwrap_or(i32::MAX);
         let [correct1, correct2] = betas.map(|beta| 1.0 - beta.powi(t));
         let [mean, square] = self.slots.as_mut_slice() else {

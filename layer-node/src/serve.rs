@@ -61,7 +61,10 @@ impl FromStr for DeviceName {
         match name.split_once(':') {
             None if name == "cpu" => Ok(Self(Device::Cpu)),
             None if name == "cuda" => Ok(Self(Device::Cuda(0))),
-            Some(("cuda", index)) => index.parse().map(|index| Self(Device::Cuda(index))).map_err(|_| format!("'{index}' is no number of a GPU")),
+            Some(("cuda", index)) => index
+                .parse()
+                .map(|index| Self(Device::Cuda(index)))
+                .map_err(|_| format!("'{index}' is no number of a GPU")),
             _ => Err(format!("'{name}' is no device: cpu and cuda:N are")),
         }
     }
@@ -72,7 +75,10 @@ impl DeviceName {
     fn open(self) -> Result<Device, String> {
         let Device::Cuda(index) = self.0 else { return Ok(self.0) };
         if !torch::load_cuda() || !tch::Cuda::is_available() {
-            return Err("CUDA is not available: put a libtorch with CUDA on LD_LIBRARY_PATH, and check nvidia-smi".into());
+            return Err(
+                "CUDA is not available: put a libtorch with CUDA on LD_LIBRARY_PATH, and check nvidia-smi"
+                    .into(),
+            );
         }
         let count = tch::Cuda::device_count();
         if index as i64 >= count {
@@ -106,7 +112,11 @@ pub enum Stop {
 /// One sentence: a port that is taken, a device that is not there, a state that cannot be written.
 pub async fn serve(flags: Serve) -> Result<Stop, String> {
     let device = flags.device.open()?;
-    let [data, control, health] = [bind("--listen", flags.listen).await?, bind("--control", flags.control).await?, bind("--health", flags.health).await?];
+    let [data, control, health] = [
+        bind("--listen", flags.listen).await?,
+        bind("--control", flags.control).await?,
+        bind("--health", flags.health).await?,
+    ];
     let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
     let ready = serde_json::json!({
         "event": "ready",
@@ -115,8 +125,13 @@ pub async fn serve(flags: Serve) -> Result<Stop, String> {
         "health": address(&health)?.to_string(),
     });
 
-    let identity = NodeIdentity { device: flags.device.name(), threads: flags.threads, data_port: address(&data)?.port() };
-    let mailbox = worker::spawn(device, flags.threads, flags.state_dir, tokio::runtime::Handle::current()).map_err(|error| format!("cannot start the worker: {error}"))?;
+    let identity = NodeIdentity {
+        device: flags.device.name(),
+        threads: flags.threads,
+        data_port: address(&data)?.port(),
+    };
+    let mailbox = worker::spawn(device, flags.threads, flags.state_dir, tokio::runtime::Handle::current())
+        .map_err(|error| format!("cannot start the worker: {error}"))?;
     let hub = Hub::default();
     let control_service = ControlService::new(identity, mailbox.clone(), hub.clone());
     let (reporter, health_service) = tonic_health::server::health_reporter();
@@ -126,8 +141,18 @@ pub async fn serve(flags: Serve) -> Result<Stop, String> {
 
     let stopping = CancellationToken::new();
     let servers = [
-        spawn_server(data, transport::server().add_service(data_plane(hub)).add_service(reflection()?), &stopping),
-        spawn_server(control, transport::server().add_service(control_plane(control_service.clone())).add_service(reflection()?), &stopping),
+        spawn_server(
+            data,
+            transport::server().add_service(data_plane(hub)).add_service(reflection()?),
+            &stopping,
+        ),
+        spawn_server(
+            control,
+            transport::server()
+                .add_service(control_plane(control_service.clone()))
+                .add_service(reflection()?),
+            &stopping,
+        ),
         spawn_server(health, transport::server().add_service(health_service), &stopping),
     ];
     println!("{ready}");
@@ -151,7 +176,9 @@ pub async fn serve(flags: Serve) -> Result<Stop, String> {
 
 async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, String> {
     let bound = TcpListener::bind(address).await;
-    bound.map_err(|error| format!("cannot listen on {address} ({error}): give {flag} another address, or port 0 for a free one"))
+    bound.map_err(|error| {
+        format!("cannot listen on {address} ({error}): give {flag} another address, or port 0 for a free one")
+    })
 }
 
 fn data_plane(hub: Hub) -> LayerServer<DataService> {
@@ -166,7 +193,10 @@ fn control_plane(service: ControlService) -> NodeServer<ControlService> {
         .max_encoding_message_size(CONTROL_MESSAGE_LIMIT)
 }
 
-fn reflection() -> Result<tonic_reflection::server::v1::ServerReflectionServer<impl tonic_reflection::server::v1::ServerReflection>, String> {
+fn reflection() -> Result<
+    tonic_reflection::server::v1::ServerReflectionServer<impl tonic_reflection::server::v1::ServerReflection>,
+    String,
+> {
     tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(wire::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -174,7 +204,11 @@ fn reflection() -> Result<tonic_reflection::server::v1::ServerReflectionServer<i
         .map_err(|error| format!("the schema cannot be shown by reflection: {error}"))
 }
 
-fn spawn_server(listener: TcpListener, router: tonic::transport::server::Router, stopping: &CancellationToken) -> tokio::task::JoinHandle<()> {
+fn spawn_server(
+    listener: TcpListener,
+    router: tonic::transport::server::Router,
+    stopping: &CancellationToken,
+) -> tokio::task::JoinHandle<()> {
     let stopping = stopping.clone();
     tokio::spawn(async move {
         // The builder's own setting reaches only listeners that tonic binds itself. Without it, every

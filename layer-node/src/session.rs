@@ -64,7 +64,12 @@ impl Port {
     ///
     /// # Errors
     /// When the neighbour is gone or silent for the run's message deadline.
-    pub async fn receive(&mut self, fault: &Fault, deadline: Duration, what: impl Fn() -> String) -> Result<Message, Trouble> {
+    pub async fn receive(
+        &mut self,
+        fault: &Fault,
+        deadline: Duration,
+        what: impl Fn() -> String,
+    ) -> Result<Message, Trouble> {
         bounded(fault, deadline, what, &self.peer, self.incoming.recv()).await
     }
 

@@ -59,8 +59,12 @@ impl Stage {
     /// When the specification does not fit together, or memory or device fail.
     pub fn new(spec: &StageSpec, settings: Settings) -> Result<Self, StageError> {
         let computed = graph::infer_shapes(&spec.inputs, &spec.layers)?;
-        let shapes: HashMap<&str, &[u64]> =
-            spec.inputs.iter().chain(&computed).map(|value| (value.name.as_str(), value.shape.as_slice())).collect();
+        let shapes: HashMap<&str, &[u64]> = spec
+            .inputs
+            .iter()
+            .chain(&computed)
+            .map(|value| (value.name.as_str(), value.shape.as_slice()))
+            .collect();
         let mut parameters = 0;
         let mut layers = Vec::with_capacity(spec.layers.len());
         for layer in &spec.layers {
@@ -115,7 +119,9 @@ impl Stage {
         let mut errors: HashMap<String, Tensor> = outputs.into_iter().collect();
         for placed in self.layers.iter_mut().rev() {
             let Some(error) = errors.remove(&placed.name) else {
-                return Err(TchError::Torch(format!("nothing consumes the output of '{}'", placed.name)).into());
+                return Err(
+                    TchError::Torch(format!("nothing consumes the output of '{}'", placed.name)).into()
+                );
             };
             let parts = placed.layer.error(m, &error, placed.error_needed)?;
             for (input, part) in placed.inputs.iter().zip(parts).rev() {

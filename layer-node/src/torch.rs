@@ -82,7 +82,13 @@ fn conv2d_backward(
 ///
 /// # Errors
 /// When the shapes do not fit.
-pub fn conv2d_adjoint(error: &Tensor, x: &Tensor, w: &Tensor, stride: i64, padding: i64) -> Result<Tensor, TchError> {
+pub fn conv2d_adjoint(
+    error: &Tensor,
+    x: &Tensor,
+    w: &Tensor,
+    stride: i64,
+    padding: i64,
+) -> Result<Tensor, TchError> {
     conv2d_backward(Half::Input, error, x, w, stride, padding)
 }
 
@@ -147,7 +153,7 @@ pub fn copy(tensor: &Tensor) -> Result<Tensor, TchError> {
     Ok(copy)
 }
 
-/// Prepares the process: no autograd, `threads` compute threads, large blocks kept by the allocator.
+/// Prepares the process: `threads` compute threads, large blocks kept by the allocator.
 pub fn prepare(threads: u32) {
     // SAFETY: takes no arguments and only sets options of malloc.
     unsafe { neuropil_keep_large_blocks() };
@@ -230,7 +236,10 @@ mod tests {
     #[test]
     fn torch_errors_are_values() {
         let tensor = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
-        assert!(conv2d_adjoint(&tensor(&[1, 2, 3, 3]), &tensor(&[1, 9, 5, 5]), &tensor(&[2, 3, 3, 3]), 1, 0).is_err());
+        assert!(
+            conv2d_adjoint(&tensor(&[1, 2, 3, 3]), &tensor(&[1, 9, 5, 5]), &tensor(&[2, 3, 3, 3]), 1, 0)
+                .is_err()
+        );
         assert!(add_scaled(&mut tensor(&[2]), &tensor(&[3]), 1.0).is_err());
     }
 }

@@ -57,7 +57,12 @@ struct Configuration {
 }
 
 /// Starts the worker on a thread of its own. Its mailbox is closed when the thread ends.
-pub fn spawn(device: Device, threads: u32, state_dir: PathBuf, runtime: Handle) -> std::io::Result<mpsc::Sender<Job>> {
+pub fn spawn(
+    device: Device,
+    threads: u32,
+    state_dir: PathBuf,
+    runtime: Handle,
+) -> std::io::Result<mpsc::Sender<Job>> {
     // One run and one call of the control plane at a time; everything else waits in its connection.
     let (mailbox, jobs) = mpsc::channel(2);
     std::thread::Builder::new().name("worker".into()).spawn(move || {
@@ -107,7 +112,9 @@ impl Worker {
                 self.stage = None;
                 let text = panic.downcast_ref::<String>().map(String::as_str);
                 let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-                Err(named(Trouble::own(format!("the worker panicked ({text}): this is a bug, please report it"))))
+                Err(named(Trouble::own(format!(
+                    "the worker panicked ({text}): this is a bug, please report it"
+                ))))
             }
         }
     }
@@ -115,7 +122,10 @@ impl Worker {
     fn configure(&mut self, spec: StageSpec) -> Result<Configured, String> {
         self.save_unsaved()?;
         self.stage = None;
-        if let Some(to) = checkpoint::set_aside(&self.state_dir, &spec.run).map_err(|error| error.to_string())? {
+        let restored = spec.restore.map(|updates| self.snapshot_of(&spec.run, updates)).transpose()?;
+        if let Some(to) =
+            checkpoint::set_aside(&self.state_dir, &spec.run).map_err(|error| error.to_string())?
+        {
             tracing::warn!(moved_to = %to.display(), "the state of another run was moved out of the way");
         }
         let settings = Settings {
@@ -126,13 +136,9 @@ impl Worker {
             optimizer_backward: spec.optimizer_backward.clone(),
         };
         let mut stage = Stage::new(&spec, settings).map_err(|error| error.to_string())?;
-        if let Some(updates) = spec.restore {
-            let snapshot = Snapshot::open(&self.state_dir, updates).map_err(|error| error.to_string())?;
-            if snapshot.run != spec.run {
-                return Err(format!("the state after {updates} updates belongs to run {}, not to this one", snapshot.run));
-            }
+        if let Some(snapshot) = restored {
             snapshot.restore(&mut stage.state()).map_err(|error| error.to_string())?;
-            stage.set_updates(updates);
+            stage.set_updates(snapshot.updates);
         }
         let configured = Configured { parameters: stage.parameters(), updates: stage.updates() };
         tracing::info!(
@@ -146,6 +152,15 @@ impl Worker {
         Ok(configured)
     }
 
+    /// The snapshot after `updates`, which must be of `run`. It is looked at before anything is moved.
+    fn snapshot_of(&self, run: &str, updates: u64) -> Result<Snapshot, String> {
+        let snapshot = Snapshot::open(&self.state_dir, updates).map_err(|error| error.to_string())?;
+        if snapshot.run == run {
+            return Ok(snapshot);
+        }
+        Err(format!("the state after {updates} updates belongs to run {}, not to run {run}", snapshot.run))
+    }
+
     fn run(&mut self, session: &mut Session) -> Result<(), Trouble> {
         let Some(Configuration { spec, stage, saved }) = &mut self.stage else {
             return Err(Trouble::own("the node is not configured"));
@@ -157,7 +172,8 @@ impl Worker {
                 Ok(None) => break Ok(()),
                 Ok(Some(Command::Start(_))) => break Err(Trouble::own("a run starts once")),
                 Ok(Some(Command::Step(step))) => {
-                    let runner = LaneRunner::new(stage, session, spec.wire, &self.runtime, &self.clock, &step);
+                    let runner =
+                        LaneRunner::new(stage, session, spec.wire, &self.runtime, &self.clock, &step);
                     runner.run().map(Report::Step)
                 }
                 Ok(Some(Command::Snapshot)) => {
@@ -182,14 +198,21 @@ impl Worker {
         let Some(Configuration { spec, stage, saved }) = &mut self.stage else { return Ok(()) };
         if *saved != Some(stage.updates()) {
             let done = snapshot(&self.state_dir, spec, stage)?;
-            tracing::info!(stage = spec.index, updates = done.updates, "wrote the state as of the last update");
+            tracing::info!(
+                stage = spec.index,
+                updates = done.updates,
+                "wrote the state as of the last update"
+            );
             *saved = Some(done.updates);
         }
         Ok(())
     }
 }
 
-async fn next_command(commands: &mut mpsc::Receiver<Command>, fault: &Fault) -> Result<Option<Command>, Trouble> {
+async fn next_command(
+    commands: &mut mpsc::Receiver<Command>,
+    fault: &Fault,
+) -> Result<Option<Command>, Trouble> {
     tokio::select! {
         biased;
         () = fault.ended() => Err(fault.trouble().cloned().unwrap_or_else(|| Trouble::own("the run was ended"))),
@@ -197,7 +220,11 @@ async fn next_command(commands: &mut mpsc::Receiver<Command>, fault: &Fault) -> 
     }
 }
 
-fn snapshot(state_dir: &std::path::Path, spec: &StageSpec, stage: &mut Stage) -> Result<SnapshotDone, String> {
+fn snapshot(
+    state_dir: &std::path::Path,
+    spec: &StageSpec,
+    stage: &mut Stage,
+) -> Result<SnapshotDone, String> {
     let begun = Instant::now();
     let updates = stage.updates();
     let bytes = checkpoint::save(state_dir, &spec.run, updates, &stage.state(), spec.keep_snapshots as usize)

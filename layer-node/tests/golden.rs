@@ -10,6 +10,7 @@ use proto::lane::Phase;
 use proto::optimizer::{Method, OptimizerSpec, Schedule};
 use proto::rule::{Coefficients, RuleSpec};
 use serde_json::Value;
+use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 /// A nested array as a tensor.
@@ -50,9 +51,14 @@ impl Case<'_> {
         let out = w.size()[0] as u32;
         let number = |name: &str| self.0[name].as_u64().map(|n| n as u32);
         let op = match (number("stride"), number("padding")) {
-            (Some(stride), Some(padding)) => {
-                Op::Conv2d { out, kernel: w.size()[2] as u32, stride, padding, bias: false, init: Init::FanIn }
-            }
+            (Some(stride), Some(padding)) => Op::Conv2d {
+                out,
+                kernel: w.size()[2] as u32,
+                stride,
+                padding,
+                bias: false,
+                init: Init::FanIn,
+            },
             _ => Op::Linear { out, bias: false, init: Init::FanIn },
         };
         let shape: Vec<u64> = x.size()[1..].iter().map(|&size| size as u64).collect();
@@ -169,6 +175,11 @@ const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/golden.jso
 #[test]
 fn golden() {
     let given = std::env::var("GOLDEN").ok();
+    // Tests run in the package's folder; a relative path is meant from where cargo was called, the root.
+    let given = given.map(|path| match Path::new(&path).exists() {
+        true => path,
+        false => Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(&path).display().to_string(),
+    });
     for path in [Some(FILE.to_owned()), given].into_iter().flatten() {
         let (wrong, compared) = compare(&read(&path));
         assert!(wrong.is_empty(), "{path}:\n{}", wrong.join("\n"));
@@ -186,8 +197,14 @@ fn a_flipped_sign_is_seen() {
         }
     }
     let good = read(FILE);
-    let places = ["/cases/0/y", "/cases/2/error_below", "/cases/3/grad_w", "/cases/3/primitives/null/grad_b",
-        "/cases/4/rules/activation_alignment/grad_b", "/cases/5/rules/kolen_pollack/b_after_3_nesterov_steps"];
+    let places = [
+        "/cases/0/y",
+        "/cases/2/error_below",
+        "/cases/3/grad_w",
+        "/cases/3/primitives/null/grad_b",
+        "/cases/4/rules/activation_alignment/grad_b",
+        "/cases/5/rules/kolen_pollack/b_after_3_nesterov_steps",
+    ];
     for place in places {
         let mut flipped = good.clone();
         flip(flipped.pointer_mut(place).unwrap());

@@ -30,7 +30,9 @@ pub enum CallError {
     #[error("{0}")]
     Address(String),
     /// Nobody answered.
-    #[error("{address} could not be reached within {seconds:.0} s ({why}): check the address and that a layer-node serves there")]
+    #[error(
+        "{address} could not be reached within {seconds:.0} s ({why}): check the address and that a layer-node serves there"
+    )]
     Unreachable {
         /// Who was called.
         address: String,
@@ -71,11 +73,14 @@ impl CallError {
         let address = address.to_owned();
         let why = status.message().to_owned();
         match status.code() {
-            Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded => Self::Lost { address, why },
-            Code::DataLoss => Self::Hearsay { address, why },
-            Code::Unimplemented => {
-                Self::Refused { address, why: "no such service there: give the node's control address".into() }
+            Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded => {
+                Self::Lost { address, why }
             }
+            Code::DataLoss => Self::Hearsay { address, why },
+            Code::Unimplemented => Self::Refused {
+                address,
+                why: "no such service there: give the node's control address".into(),
+            },
             _ => Self::Refused { address, why },
         }
     }
@@ -96,7 +101,10 @@ impl<'a> Attempts<'a> {
 
     /// Makes one attempt; `None` means that another one is worth making, after the pause that has
     /// already passed.
-    async fn attempt<T>(&mut self, attempt: impl Future<Output = Result<T, CallError>>) -> Option<Result<T, CallError>> {
+    async fn attempt<T>(
+        &mut self,
+        attempt: impl Future<Output = Result<T, CallError>>,
+    ) -> Option<Result<T, CallError>> {
         let why = match tokio::time::timeout_at(self.end, attempt).await {
             Ok(Err(CallError::Lost { why, .. })) => why,
             Ok(settled) => return Some(settled),
@@ -186,7 +194,10 @@ impl Node {
         Ok((sender, Reports { address: self.address.clone(), stream }))
     }
 
-    async fn answer<T>(&self, call: impl Future<Output = Result<tonic::Response<T>, Status>>) -> Result<T, CallError> {
+    async fn answer<T>(
+        &self,
+        call: impl Future<Output = Result<tonic::Response<T>, Status>>,
+    ) -> Result<T, CallError> {
         match tokio::time::timeout(CALL_DEADLINE, call).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
             Ok(Err(status)) => Err(CallError::from_status(&self.address, &status)),
@@ -214,8 +225,12 @@ impl Reports {
     /// # Errors
     /// [`CallError`] with the node's reason for giving the run up, or the connection's.
     pub async fn next(&mut self) -> Result<Option<Report>, CallError> {
-        let report = self.stream.message().await.map_err(|status| CallError::from_status(&self.address, &status))?;
-        let refused = |why: crate::error::DoorError| CallError::Refused { address: self.address.clone(), why: why.to_string() };
+        let report =
+            self.stream.message().await.map_err(|status| CallError::from_status(&self.address, &status))?;
+        let refused = |why: crate::error::DoorError| CallError::Refused {
+            address: self.address.clone(),
+            why: why.to_string(),
+        };
         report.map(Report::try_from).transpose().map_err(refused)
     }
 }
@@ -225,7 +240,11 @@ impl Reports {
 ///
 /// # Errors
 /// [`CallError`] when the deadline passes or the node refuses.
-pub async fn exchange(address: &str, errors: &Contract, deadline: Duration) -> Result<Link<wire::ErrorSignal>, CallError> {
+pub async fn exchange(
+    address: &str,
+    errors: &Contract,
+    deadline: Duration,
+) -> Result<Link<wire::ErrorSignal>, CallError> {
     let mut attempts = Attempts::new(address, deadline);
     loop {
         if let Some(settled) = attempts.attempt(try_exchange(address, errors)).await {
@@ -245,7 +264,11 @@ async fn try_exchange(address: &str, errors: &Contract) -> Result<Link<wire::Err
 ///
 /// # Errors
 /// [`CallError`] when the deadline passes or the node refuses.
-pub async fn collect(address: &str, activations: &Contract, deadline: Duration) -> Result<Link<wire::Activation>, CallError> {
+pub async fn collect(
+    address: &str,
+    activations: &Contract,
+    deadline: Duration,
+) -> Result<Link<wire::Activation>, CallError> {
     let mut attempts = Attempts::new(address, deadline);
     loop {
         if let Some(settled) = attempts.attempt(try_collect(address, activations)).await {

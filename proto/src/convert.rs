@@ -227,7 +227,9 @@ fn init(init: Option<wire::Init>) -> Result<Init> {
     match need(init, "init in a weight layer")?.normal {
         None => Ok(Init::FanIn),
         Some(deviation) if deviation >= 0.0 && deviation.is_finite() => Ok(Init::Normal(deviation)),
-        Some(deviation) => Err(DoorError::invalid(format!("weights cannot be drawn with a deviation of {deviation}"))),
+        Some(deviation) => {
+            Err(DoorError::invalid(format!("weights cannot be drawn with a deviation of {deviation}")))
+        }
     }
 }
 
@@ -242,7 +244,8 @@ fn batch_norm(norm: wire::BatchNorm) -> Result<Op> {
 impl From<Op> for wire::layer_spec::Op {
     fn from(op: Op) -> Self {
         use wire::layer_spec::Op as W;
-        let to_wire = |init| Some(wire::Init { normal: if let Init::Normal(d) = init { Some(d) } else { None } });
+        let to_wire =
+            |init| Some(wire::Init { normal: if let Init::Normal(d) = init { Some(d) } else { None } });
         let simple = |simple: wire::Simple| W::Simple(simple.into());
         match op {
             Op::Conv2d { out, kernel, stride, padding, bias, init } => {
@@ -444,7 +447,8 @@ impl TryFrom<wire::Step> for Step {
     type Error = DoorError;
     fn try_from(step: wire::Step) -> Result<Self> {
         let phase = Phase::try_from(step.phase())?;
-        let lane = Lane::new(phase, all(step.lane)?).map_err(|error| DoorError::invalid(error.to_string()))?;
+        let lane =
+            Lane::new(phase, all(step.lane)?).map_err(|error| DoorError::invalid(error.to_string()))?;
         Step { step: step.step, minibatch: step.minibatch, lane, measure: step.measure }.check()
     }
 }

@@ -64,7 +64,8 @@ pub fn parts<D: Direction>(message: Message) -> impl Iterator<Item = D> + Send {
         checksum: tensor.checksum(),
     });
     let header = message.identity.to_wire(tensors.collect());
-    let chunks = message.tensors.into_iter().enumerate().flat_map(|(index, (_, tensor))| chunks(index as u32, tensor));
+    let chunks =
+        message.tensors.into_iter().enumerate().flat_map(|(index, (_, tensor))| chunks(index as u32, tensor));
     std::iter::once(D::from_header(header)).chain(chunks.map(D::from_chunk))
 }
 
@@ -111,7 +112,10 @@ impl Assembler {
                 open
             }
             (Some(Part::Header(_)), Some(open)) => {
-                return Err(DoorError::invalid(format!("a new header while {} is incomplete", open.identity)));
+                return Err(DoorError::invalid(format!(
+                    "a new header while {} is incomplete",
+                    open.identity
+                )));
             }
             (Some(Part::Chunk(_)), None) => return Err(DoorError::invalid("a chunk without a header")),
         };
@@ -131,7 +135,9 @@ impl Assembler {
         let tensors = header.tensors.len();
         if tensors != self.contract.values.len() {
             let want = self.contract.values.len();
-            return Err(DoorError::invalid(format!("a message of {tensors} tensors where {want} cross this cut")));
+            return Err(DoorError::invalid(format!(
+                "a message of {tensors} tensors where {want} cross this cut"
+            )));
         }
         let headers = header.tensors.iter().zip(&self.contract.values).map(|(tensor, value)| {
             let kind = Kind::try_from(tensor.kind())?;
@@ -144,7 +150,9 @@ impl Assembler {
             let got: Vec<_> = tensor.shape.iter().take(MAX_DIMENSIONS).collect();
             Err(DoorError::invalid(format!(
                 "'{}' as {kind} {got:?} where '{}' as {} {shape:?} crosses this cut",
-                short(&tensor.name), value.name, self.contract.kind
+                short(&tensor.name),
+                value.name,
+                self.contract.kind
             )))
         });
         let headers = headers.collect::<Result<Vec<_>, _>>()?;

@@ -169,7 +169,10 @@ impl Op {
             Op::MaxPool(window) | Op::AvgPool(window) => {
                 let [channels, height, width] = plane(only)?;
                 if u64::from(window.padding) * 2 > u64::from(window.kernel) {
-                    return Err(format!("has padding {} beyond half its kernel {}", window.padding, window.kernel));
+                    return Err(format!(
+                        "has padding {} beyond half its kernel {}",
+                        window.padding, window.kernel
+                    ));
                 }
                 if window.kernel == 0 {
                     vec![channels, 1, 1]
@@ -183,7 +186,8 @@ impl Op {
             }
             Op::Bias | Op::BatchNorm { .. } | Op::Relu | Op::Add => only.to_vec(),
         };
-        let elements = |shape: &[u64]| shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size));
+        let elements =
+            |shape: &[u64]| shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size));
         let bounded = |shape: &[u64]| elements(shape).is_some_and(|n| n > 0 && n <= MAX_ELEMENTS);
         if bounded(&shape) && self.weight_shape(only).is_none_or(|weights| bounded(&weights)) {
             return Ok(shape);
@@ -257,7 +261,9 @@ fn check_name(name: &str) -> Result<(), DoorError> {
         return Ok(());
     }
     let name = crate::framing::short(name);
-    Err(DoorError::invalid(format!("'{name}' cannot name a layer: letters, digits, '.', '_' and '-' can, up to {MAX_NAME}")))
+    Err(DoorError::invalid(format!(
+        "'{name}' cannot name a layer: letters, digits, '.', '_' and '-' can, up to {MAX_NAME}"
+    )))
 }
 
 /// The values that cross the cut before layer `at`: all that is computed before it (or is the
@@ -307,7 +313,10 @@ mod tests {
         assert_eq!(shapes[3].shape, [8, 9, 9]);
         assert_eq!(conv(8, 2).output_shape(&[&[3, 9, 9]]).unwrap(), [8, 5, 5]);
         assert_eq!(conv(8, 2).macs(&[3, 9, 9]), 8 * 3 * 9 * 25);
-        assert_eq!(Op::AvgPool(Window { kernel: 0, stride: 1, padding: 0 }).output_shape(&[&[3, 9, 9]]).unwrap(), [3, 1, 1]);
+        assert_eq!(
+            Op::AvgPool(Window { kernel: 0, stride: 1, padding: 0 }).output_shape(&[&[3, 9, 9]]).unwrap(),
+            [3, 1, 1]
+        );
     }
 
     #[test]
@@ -318,7 +327,14 @@ mod tests {
         let mut unknown = block();
         unknown[1].inputs = vec!["b".into()];
         let mut huge = block();
-        huge[0].op = Op::Conv2d { out: u32::MAX, kernel: 3, stride: 1, padding: u32::MAX, bias: false, init: Init::FanIn };
+        huge[0].op = Op::Conv2d {
+            out: u32::MAX,
+            kernel: 3,
+            stride: 1,
+            padding: u32::MAX,
+            bias: false,
+            init: Init::FanIn,
+        };
         let mut still = block();
         still[1].op = conv(8, 0);
         for (layers, name) in [(doubled, "'a'"), (unknown, "'a'"), (huge, "'stem'"), (still, "'a'")] {

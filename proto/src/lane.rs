@@ -189,7 +189,21 @@ mod tests {
 
     #[test]
     fn what_is_no_lane_is_refused() {
-        for bad in ["", "U", "F0", "F0 E0 G0", "E0 F0 G0 U", "F0 G0 E0 U", "F0 F0 E0 G0 U", "F1 E1 G1 U", "F0 E0 U G0", "X0", "F-1", "F", "U0"] {
+        for bad in [
+            "",
+            "U",
+            "F0",
+            "F0 E0 G0",
+            "E0 F0 G0 U",
+            "F0 G0 E0 U",
+            "F0 F0 E0 G0 U",
+            "F1 E1 G1 U",
+            "F0 E0 U G0",
+            "X0",
+            "F-1",
+            "F",
+            "U0",
+        ] {
             assert!(lane(Phase::Train, bad).is_err(), "{bad}");
         }
         for bad in ["", "F0 E0", "F0 U", "F1"] {

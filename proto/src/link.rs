@@ -66,10 +66,15 @@ pub fn named_run(metadata: &MetadataMap) -> Option<(&str, u32)> {
 
 /// A call that opens a link in the run of `contract`, and the queue that feeds it. The metadata names
 /// the run, so that a stranger is refused before its first message.
-pub(crate) fn request<Out: Direction>(contract: &Contract) -> Result<(mpsc::Sender<Message>, Request<impl Stream<Item = Out> + Send + use<Out>>), CallError> {
+pub(crate) fn request<Out: Direction>(
+    contract: &Contract,
+) -> Result<(mpsc::Sender<Message>, Request<impl Stream<Item = Out> + Send + use<Out>>), CallError> {
     let (sender, queue) = mpsc::channel(QUEUE);
     let mut request = Request::new(outgoing::<Out>(queue));
-    let run = contract.run.parse().map_err(|_| CallError::Address(format!("'{}' cannot name a run", contract.run)))?;
+    let run = contract
+        .run
+        .parse()
+        .map_err(|_| CallError::Address(format!("'{}' cannot name a run", contract.run)))?;
     request.metadata_mut().insert(RUN, run);
     request.metadata_mut().insert(INCARNATION, contract.incarnation.into());
     Ok((sender, request))

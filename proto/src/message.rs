@@ -96,7 +96,9 @@ impl Contract {
     /// Checks an identity against the run and the bounds.
     pub(crate) fn check(&self, identity: &Identity) -> Result<(), DoorError> {
         if identity.run != self.run || identity.incarnation != self.incarnation {
-            return Err(DoorError::invalid(format!("{identity} belongs to another run or an earlier start of it")));
+            return Err(DoorError::invalid(format!(
+                "{identity} belongs to another run or an earlier start of it"
+            )));
         }
         if identity.size > self.max_microbatch || identity.microbatches > self.max_microbatches {
             return Err(DoorError::invalid(format!(

@@ -105,7 +105,9 @@ mod tests {
 
     #[test]
     fn the_factor_follows_its_drawing() {
-        let at = |schedule: &Schedule, updates: [u64; 4]| updates.map(|u| (schedule.factor(u) * 1e3).round() / 1e3);
+        let at = |schedule: &Schedule, updates: [u64; 4]| {
+            updates.map(|u| (schedule.factor(u) * 1e3).round() / 1e3)
+        };
         let cosine = Schedule { warmup: 0, shape: Shape::Cosine { total: 4 } };
         assert_eq!(at(&cosine, [0, 1, 2, 9]), [1.0, 0.854, 0.5, 0.0]);
         let step = Schedule { warmup: 2, shape: Shape::Step { boundaries: vec![3, 5], factor: 0.1 } };

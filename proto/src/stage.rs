@@ -56,7 +56,11 @@ impl StageSpec {
         let find = |name: &String| {
             let value = computed.iter().chain(&self.inputs).find(|value| value.name == *name);
             value.cloned().ok_or_else(|| {
-                DoorError::invalid(format!("stage {} cannot send '{}': it does not know it", self.index, crate::framing::short(name)))
+                DoorError::invalid(format!(
+                    "stage {} cannot send '{}': it does not know it",
+                    self.index,
+                    crate::framing::short(name)
+                ))
             })
         };
         self.outputs.iter().map(find).collect()
@@ -102,14 +106,21 @@ impl StageSpec {
         if self.index >= self.stages || !bounded || self.layers.is_empty() || self.keep_snapshots == 0 {
             return Err(DoorError::invalid(format!(
                 "no stage is number {} of {} with {} layers, microbatches of {} and {} of them",
-                self.index, self.stages, self.layers.len(), self.max_microbatch, self.max_microbatches
+                self.index,
+                self.stages,
+                self.layers.len(),
+                self.max_microbatch,
+                self.max_microbatches
             )));
         }
-        if self.inputs.is_empty() || self.outputs.is_empty() || self.run.is_empty() || self.run.len() > graph::MAX_NAME {
+        if self.inputs.is_empty()
+            || self.outputs.is_empty()
+            || self.run.is_empty()
+            || self.run.len() > graph::MAX_NAME
+        {
             return Err(DoorError::invalid("a stage needs a run, inputs and outputs"));
         }
         self.output_values()?;
         Ok(self)
     }
 }
-

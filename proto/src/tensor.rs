@@ -68,7 +68,9 @@ impl TensorData {
         let have: usize = pieces.iter().map(Bytes::len).sum();
         match byte_len(kind, &shape) {
             Some(want) if want == have && shape.len() <= MAX_DIMENSIONS => Ok(Self { kind, shape, pieces }),
-            _ => Err(DoorError::invalid(format!("{have} bytes do not make a {kind} tensor of shape {shape:?}"))),
+            _ => Err(DoorError::invalid(format!(
+                "{have} bytes do not make a {kind} tensor of shape {shape:?}"
+            ))),
         }
     }
 
@@ -119,7 +121,9 @@ impl TensorData {
         let bytes: Vec<u8> = self.pieces.concat();
         let halves = || bytes.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
         match self.kind {
-            Kind::F32 => bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+            Kind::F32 => {
+                bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+            }
             Kind::Bf16 => halves().map(|h| f32::from_bits(u32::from(h) << 16)).collect(),
             Kind::F16 => halves().map(f16_to_f32).collect(),
         }
@@ -130,7 +134,8 @@ impl TensorData {
     /// # Errors
     /// [`DoorError::Invalid`] when the number of elements is not the shape's.
     pub fn round_from_f32(kind: Kind, shape: Vec<u64>, values: &[f32]) -> Result<Self, DoorError> {
-        let halves = |round: fn(f32) -> u16| values.iter().flat_map(|v| round(*v).to_le_bytes()).collect::<Vec<u8>>();
+        let halves =
+            |round: fn(f32) -> u16| values.iter().flat_map(|v| round(*v).to_le_bytes()).collect::<Vec<u8>>();
         match kind {
             Kind::F32 => Self::from_f32(shape, values),
             Kind::Bf16 => Self::new(kind, shape, vec![halves(f32_to_bf16).into()]),

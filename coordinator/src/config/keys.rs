@@ -73,7 +73,12 @@ const TOP: &[Row] = &[
         Follows("those of `data.kind`; `idx` must say"),
         "values of the network's output",
     ),
-    ("model.width", SMALL, Follows("64"), "channels of a model's first stage, or features of `mlp`'s; not for `custom`"),
+    (
+        "model.width",
+        SMALL,
+        Follows("64"),
+        "channels of a model's first stage, or features of `mlp`'s; not for `custom`",
+    ),
     ("model.image", SMALL, Follows("the data's"), "side of the (square) images"),
     ("model.channels", SMALL, Follows("the data's"), "channels of the images"),
 ];

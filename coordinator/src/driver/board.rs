@@ -57,7 +57,10 @@ impl Board {
         tokio::time::sleep(GRACE).await;
         let complaints = self.lock();
         let closest = complaints.iter().min_by_key(|(closeness, _)| *closeness);
-        closest.map_or_else(|| Failure::internal("the run ended without a reason"), |(_, failure)| failure.clone())
+        closest.map_or_else(
+            || Failure::internal("the run ended without a reason"),
+            |(_, failure)| failure.clone(),
+        )
     }
 }
 

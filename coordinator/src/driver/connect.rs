@@ -97,20 +97,34 @@ async fn open_all(setup: Setup, board: Board) -> Result<(Driver, Vec<Configured>
         tasks.spawn(listen(index, reports, sender, board.clone()));
         stages.push(Stage { address, commands, reports: receiver });
     }
-    tasks.spawn(drain(inputs.incoming, board.clone()));
+    tasks.spawn(drain(inputs.incoming, bottom.clone(), board.clone()));
 
     let (to_judge, expected) = mpsc::channel(EXPECTED);
     let (to_feeder, queue) = mpsc::channel(QUEUE);
     let run = (first.run.clone(), first.incarnation);
-    let feeder = Feeder { sets, run, wire: first.wire, to_first: inputs.sender, to_judge, board: board.clone() };
-    std::thread::Builder::new().name("feeder".into()).spawn(move || feeder.run(queue)).map_err(Failure::internal)?;
+    let feeder =
+        Feeder { sets, run, wire: first.wire, to_first: inputs.sender, to_judge, board: board.clone() };
+    std::thread::Builder::new()
+        .name("feeder".into())
+        .spawn(move || feeder.run(queue))
+        .map_err(Failure::internal)?;
 
     let (outbox, errors) = mpsc::channel(first.max_microbatches as usize);
     let (results, judged) = mpsc::channel(REPORTS);
     let Link { sender, incoming } = outputs;
     tasks.spawn(post(errors, sender));
     let peer = format!("stage {} at {top}", last.index);
-    let judge = Judge { classes, smoothing, wire: last.wire, peer, output, logits: incoming, outbox, results, board: board.clone() };
+    let judge = Judge {
+        classes,
+        smoothing,
+        wire: last.wire,
+        peer,
+        output,
+        logits: incoming,
+        outbox,
+        results,
+        board: board.clone(),
+    };
     tasks.spawn(judge.run(expected));
 
     let configured = ready.iter().map(|ready| ready.configured).collect();
@@ -178,24 +192,26 @@ fn describe(index: usize, error: &CallError) -> (Closeness, Failure) {
     let cause = if matches!(error, CallError::Address(_)) { Cause::Configuration } else { Cause::Node };
     let sentence = match error {
         // The node names its stage itself.
-        CallError::Refused { address, why } | CallError::Hearsay { address, why } if why.starts_with("stage ") => format!("{why} (reported by {address})"),
+        CallError::Refused { address, why } | CallError::Hearsay { address, why }
+            if why.starts_with("stage ") =>
+        {
+            format!("{why} (reported by {address})")
+        }
         CallError::Lost { address, why } => {
-            format!("stage {index} at {address} was lost ({why}): check that its process and host are alive, then start the run again")
+            format!(
+                "stage {index} at {address} was lost ({why}): check that its process and host are alive, then start the run again"
+            )
         }
         other => format!("stage {index} at {other}"),
     };
     (closeness, Failure::new(cause, sentence))
 }
 
-/// Passes a node's reports on until its run ends.
+/// Passes a node's reports on until its run ends. It listens on when the run has failed: this node's own
+/// reason may be the most telling one.
 async fn listen(index: usize, mut reports: Reports, to: mpsc::Sender<Report>, board: Board) {
     loop {
-        let report = tokio::select! {
-            biased;
-            report = reports.next() => report,
-            () = board.ended() => return,
-        };
-        match report {
+        match reports.next().await {
             Ok(Some(report)) => {
                 if to.send(report).await.is_err() {
                     return;
@@ -211,17 +227,13 @@ async fn listen(index: usize, mut reports: Reports, to: mpsc::Sender<Report>, bo
 }
 
 /// Takes the first stage's answers; each says that a microbatch has been all the way down again.
-async fn drain(mut done: Incoming<wire::ErrorSignal>, board: Board) {
+async fn drain(mut done: Incoming<wire::ErrorSignal>, address: String, board: Board) {
     loop {
-        let message = tokio::select! {
-            message = done.next() => message,
-            () = board.ended() => return,
-        };
-        match message {
+        match done.next().await {
             Ok(Some(_)) => {}
             Ok(None) => return,
             Err(status) => {
-                let why = format!("the link from stage 0 broke: {}", status.message());
+                let why = format!("the link from stage 0 at {address} broke: {}", status.message());
                 return board.fail(Closeness::Hearsay, Failure::node(why));
             }
         }

@@ -53,7 +53,8 @@ impl Feeder {
         };
         let cuts = microbatches(minibatch.indices.len(), minibatch.microbatches as usize);
         for (index, range) in cuts.iter().enumerate() {
-            let Microbatch { shape, images, labels } = loader.load(minibatch.epoch, &minibatch.indices[range.clone()])?;
+            let Microbatch { shape, images, labels } =
+                loader.load(minibatch.epoch, &minibatch.indices[range.clone()])?;
             let identity = Identity {
                 run: self.run.0.clone(),
                 incarnation: self.run.1,
@@ -68,9 +69,11 @@ impl Feeder {
             let shape = shape.iter().map(|&size| size as u64).collect();
             let images = TensorData::new(Kind::F32, shape, vec![images]).map_err(Failure::internal)?;
             let images = images.to_kind(self.wire).map_err(Failure::internal)?;
-            let message = Message { identity: identity.clone(), tensors: vec![(proto::graph::INPUT.into(), images)] };
+            let message =
+                Message { identity: identity.clone(), tensors: vec![(proto::graph::INPUT.into(), images)] };
             let expected = Expected { identity, labels };
-            if self.to_judge.blocking_send(expected).is_err() || self.to_first.blocking_send(message).is_err() {
+            if self.to_judge.blocking_send(expected).is_err() || self.to_first.blocking_send(message).is_err()
+            {
                 return Ok(false);
             }
         }

@@ -64,20 +64,35 @@ impl Judge {
         }
     }
 
-    async fn judge(&mut self, due: Expected, minibatch: &mut (Totals, bool)) -> Result<bool, (Closeness, Failure)> {
+    async fn judge(
+        &mut self,
+        due: Expected,
+        minibatch: &mut (Totals, bool),
+    ) -> Result<bool, (Closeness, Failure)> {
         let Expected { identity, labels } = due;
         let logits = self.next_logits(&identity).await?;
         let training = identity.phase == Phase::Train;
         let smoothing = if training { self.smoothing } else { 0.0 };
-        let outcome = softmax_cross_entropy(&logits.to_f32(), self.classes, &labels, smoothing, identity.minibatch as usize)
-            .map_err(|error| (Closeness::Cause, Failure::new(Cause::Data, error.to_string())))?;
+        let outcome = softmax_cross_entropy(
+            &logits.to_f32(),
+            self.classes,
+            &labels,
+            smoothing,
+            identity.minibatch as usize,
+        )
+        .map_err(|error| (Closeness::Cause, Failure::new(Cause::Data, error.to_string())))?;
         minibatch.0.add(&outcome);
         minibatch.1 &= outcome.finite;
         let last = identity.index + 1 == identity.microbatches;
         if training {
             let error = TensorData::round_from_f32(self.wire, logits.shape().to_vec(), &outcome.error)
                 .map_err(|error| (Closeness::Cause, Failure::internal(error)))?;
-            if self.outbox.send(Message { identity, tensors: vec![(self.output.clone(), error)] }).await.is_err() {
+            if self
+                .outbox
+                .send(Message { identity, tensors: vec![(self.output.clone(), error)] })
+                .await
+                .is_err()
+            {
                 return Ok(false);
             }
         }
@@ -89,8 +104,13 @@ impl Judge {
         Ok(true)
     }
 
-    async fn next_logits(&mut self, due: &proto::message::Identity) -> Result<TensorData, (Closeness, Failure)> {
-        let broke = |why: String| (Closeness::Hearsay, Failure::node(format!("the link from {} broke: {why}", self.peer)));
+    async fn next_logits(
+        &mut self,
+        due: &proto::message::Identity,
+    ) -> Result<TensorData, (Closeness, Failure)> {
+        let broke = |why: String| {
+            (Closeness::Hearsay, Failure::node(format!("the link from {} broke: {why}", self.peer)))
+        };
         let message = match self.logits.next().await {
             Ok(Some(message)) => message,
             Ok(None) => return Err(broke(format!("it ended while {due} was due"))),
@@ -99,6 +119,11 @@ impl Judge {
         if message.identity != *due {
             return Err(broke(format!("it sent {} while {due} was due", message.identity)));
         }
-        message.tensors.into_iter().next().map(|(_, logits)| logits).ok_or_else(|| broke("it sent no output".into()))
+        message
+            .tensors
+            .into_iter()
+            .next()
+            .map(|(_, logits)| logits)
+            .ok_or_else(|| broke("it sent no output".into()))
     }
 }

@@ -192,7 +192,11 @@ impl Driver {
                 let mut stages = Vec::with_capacity(self.stages.len());
                 for (index, stage) in self.stages.iter_mut().enumerate() {
                     match stage.reports.recv().await.ok_or(None)? {
-                        Report::Step(done) if done.step == minibatch.step && done.phase == minibatch.phase => stages.push(done),
+                        Report::Step(done)
+                            if done.step == minibatch.step && done.phase == minibatch.phase =>
+                        {
+                            stages.push(done)
+                        }
                         other => return Err(Some(out_of_turn(index, stage, &other))),
                     }
                 }
@@ -231,7 +235,16 @@ fn outcome(minibatch: Minibatch, judged: Judged, stages: Vec<StepDone>) -> Resul
     let Minibatch { step, phase, epoch, indices, .. } = minibatch;
     if judged.finite && judged.loss.is_finite() {
         let (top1, top5) = judged.accuracy;
-        return Ok(Outcome { step, phase, epoch, samples: indices.len(), loss: judged.loss, top1, top5, stages });
+        return Ok(Outcome {
+            step,
+            phase,
+            epoch,
+            samples: indices.len(),
+            loss: judged.loss,
+            top1,
+            top5,
+            stages,
+        });
     }
     let first = stages.iter().position(|done| !done.finite);
     let culprit = first.map_or_else(
@@ -239,5 +252,8 @@ fn outcome(minibatch: Minibatch, judged: Judged, stages: Vec<StepDone>) -> Resul
         |stage| format!("stage {stage} was the first whose output was not finite"),
     );
     let advice = "lower optimizer.lr or the rule's coefficients";
-    Err(Failure::new(Cause::Internal, format!("the loss of {phase} step {step} is not finite; {culprit}: {advice}")))
+    Err(Failure::new(
+        Cause::Internal,
+        format!("the loss of {phase} step {step} is not finite; {culprit}: {advice}"),
+    ))
 }

@@ -45,7 +45,9 @@ pub struct LocalNodes {
 pub fn find_binary() -> Result<PathBuf, Failure> {
     if let Some(given) = std::env::var_os("NEUROPIL_LAYER_NODE") {
         let given = PathBuf::from(given);
-        let missing = || Failure::configuration(format!("NEUROPIL_LAYER_NODE names {}, which is no file", given.display()));
+        let missing = || {
+            Failure::configuration(format!("NEUROPIL_LAYER_NODE names {}, which is no file", given.display()))
+        };
         return if given.is_file() { Ok(given) } else { Err(missing()) };
     }
     let beside = std::env::current_exe().ok().and_then(|exe| exe.parent().map(|folder| folder.join(BINARY)));
@@ -73,20 +75,35 @@ impl LocalNodes {
 
     /// Ends the nodes, which write what is not on disk yet.
     pub async fn stop(self) {
-        let (pipes, ended): (Vec<_>, Vec<_>) = self.nodes.into_iter().map(|node| (node.stdin, node.ended)).unzip();
+        let (pipes, ended): (Vec<_>, Vec<_>) =
+            self.nodes.into_iter().map(|node| (node.stdin, node.ended)).unzip();
         drop(pipes);
         // Dropping the process handles kills whatever is still there after that.
         let _ = tokio::time::timeout(STOP_DEADLINE, futures::future::join_all(ended)).await;
     }
 }
 
-async fn start(stage: usize, binary: &Path, run_dir: &Path, threads: u32, board: Board) -> Result<(Local, NodeAddress), Failure> {
+async fn start(
+    stage: usize,
+    binary: &Path,
+    run_dir: &Path,
+    threads: u32,
+    board: Board,
+) -> Result<(Local, NodeAddress), Failure> {
     let state = run_dir.join("state").join(format!("stage-{stage}"));
     let log = run_dir.join("logs").join(format!("stage-{stage}.log"));
-    let failed = |what: &str, error: std::io::Error| Failure::node(format!("stage {stage}: cannot {what} ({error})"));
+    let failed =
+        |what: &str, error: std::io::Error| Failure::node(format!("stage {stage}: cannot {what} ({error})"));
     let folders = [state.as_path(), log.parent().unwrap_or(run_dir)];
-    folders.iter().try_for_each(std::fs::create_dir_all).map_err(|error| failed("make its folders", error))?;
-    let stderr = File::options().create(true).append(true).open(&log).map_err(|error| failed("open its log", error))?;
+    folders
+        .iter()
+        .try_for_each(std::fs::create_dir_all)
+        .map_err(|error| failed("make its folders", error))?;
+    let stderr = File::options()
+        .create(true)
+        .append(true)
+        .open(&log)
+        .map_err(|error| failed("open its log", error))?;
     let mut command = Command::new(binary);
     command.args(["serve", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--health", "127.0.0.1:0"]);
     command.args(["--exit-with-stdin", "--threads", &threads.to_string(), "--state-dir"]).arg(&state);
@@ -102,7 +119,10 @@ async fn start(stage: usize, binary: &Path, run_dir: &Path, threads: u32, board:
     let Some(ready) = ready.and_then(|line| serde_json::from_str::<Ready>(&line).ok()) else {
         let last = std::fs::read_to_string(&log).unwrap_or_default();
         let last = last.lines().last().unwrap_or("it said nothing").to_owned();
-        return Err(Failure::node(format!("stage {stage} did not become ready ({last}): see {}", log.display())));
+        return Err(Failure::node(format!(
+            "stage {stage} did not become ready ({last}): see {}",
+            log.display()
+        )));
     };
     let address = NodeAddress { control: ready.control };
     let ended = tokio::spawn(watch(stage, child, address.control.clone(), log, board));

@@ -31,11 +31,16 @@ pub struct Evaluate {
 ///
 /// # Errors
 /// A folder that holds no run, a state that is not there, or a node that fails.
-pub async fn evaluate(run_dir: &Path, place: Where, environment: &Environment<'_>) -> Result<Evaluate, Failure> {
+pub async fn evaluate(
+    run_dir: &Path,
+    place: Where,
+    environment: &Environment<'_>,
+) -> Result<Evaluate, Failure> {
     let stop = interrupt::listen();
     let summary: Summary = folder::read(run_dir, "summary.json")?;
     let identity: RunIdentity = folder::read(run_dir, "run.json")?;
-    let config = config::load(&run_dir.join("config.toml"), &[], environment).map_err(Failure::configuration)?;
+    let config =
+        config::load(&run_dir.join("config.toml"), &[], environment).map_err(Failure::configuration)?;
     let prepared = Prepared::new(config)?;
     let board = Board::default();
     let nodes = Nodes::find(&place, &prepared, run_dir, &board).await?;
@@ -76,6 +81,7 @@ async fn run(prepared: &Prepared, setup: driver::Setup, board: &Board) -> Result
     }
     driver.close().await;
     let n = total.samples.max(1) as f64;
-    let [test_loss, test_top1, test_top5] = [total.test_loss, total.test_top1, total.test_top5].map(|sum| sum / n);
+    let [test_loss, test_top1, test_top5] =
+        [total.test_loss, total.test_top1, total.test_top5].map(|sum| sum / n);
     Ok(Evaluate { test_loss, test_top1, test_top5, ..total })
 }

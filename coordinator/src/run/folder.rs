@@ -25,7 +25,8 @@ pub struct RunIdentity {
 impl RunIdentity {
     fn draw() -> Result<Self, Failure> {
         let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).map_err(|error| Failure::internal(format!("the system has no randomness: {error}")))?;
+        getrandom::fill(&mut bytes)
+            .map_err(|error| Failure::internal(format!("the system has no randomness: {error}")))?;
         Ok(Self { id: bytes.iter().map(|byte| format!("{byte:02x}")).collect(), incarnation: 1 })
     }
 }
@@ -53,7 +54,8 @@ impl RunFolder {
     /// A folder that a run lies in already, or that cannot be written.
     pub fn create(path: PathBuf, config: &str) -> Result<(Self, RunIdentity), Failure> {
         if path.join("config.toml").exists() {
-            let why = format!("there is a run in {} already: choose another --name or --run-dir", path.display());
+            let why =
+                format!("there is a run in {} already: choose another --name or --run-dir", path.display());
             return Err(Failure::configuration(why));
         }
         fs::create_dir_all(&path).map_err(|error| unwritable(&path, &error))?;
@@ -117,9 +119,13 @@ impl RunFolder {
 pub fn read<T: for<'de> Deserialize<'de>>(path: &Path, name: &str) -> Result<T, Failure> {
     let file = path.join(name);
     let bytes = fs::read(&file).map_err(|error| {
-        Failure::configuration(format!("cannot read {} ({error}): --run takes the folder of a run", file.display()))
+        Failure::configuration(format!(
+            "cannot read {} ({error}): --run takes the folder of a run",
+            file.display()
+        ))
     })?;
-    serde_json::from_slice(&bytes).map_err(|error| Failure::configuration(format!("{} is damaged: {error}", file.display())))
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Failure::configuration(format!("{} is damaged: {error}", file.display())))
 }
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {

@@ -6,7 +6,9 @@ use tokio_util::sync::CancellationToken;
 /// Cancelled at the first signal; the process exits with the contract's code at the second.
 pub fn listen() -> CancellationToken {
     let stop = CancellationToken::new();
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         return stop;
     };
     let first = stop.clone();
@@ -17,7 +19,9 @@ pub fn listen() -> CancellationToken {
                 _ = terminate.recv() => 143,
             };
             if first.is_cancelled() {
-                eprintln!("\nerror: stopped at once by a second signal; what the nodes had saved is still there");
+                eprintln!(
+                    "\nerror: stopped at once by a second signal; what the nodes had saved is still there"
+                );
                 std::process::exit(code);
             }
             eprintln!("\nstopping after the steps under way, and saving; a second signal stops at once");

@@ -42,7 +42,8 @@ impl Prepared {
         train.check_same_shape(&test)?;
         let shape = train.shape().map(|size| size as u64);
         let normalization = Normalization::of(data.kind, &train, data.mean.as_deref(), data.std.as_deref())?;
-        let sampler = Sampler::new(config.seed, train.len(), config.train.batch as usize, config.train.remainder)?;
+        let sampler =
+            Sampler::new(config.seed, train.len(), config.train.batch as usize, config.train.remainder)?;
         let test_samples = test.len();
         let sets = Sets {
             train: Loader::new(Arc::new(train), &normalization, data.augmentation(), config.seed)?,
@@ -65,7 +66,12 @@ impl Prepared {
     ///
     /// # Errors
     /// Shapes that do not fit, by the layer's name.
-    pub fn stages(&self, run: &str, incarnation: u32, restore: Option<u64>) -> Result<Vec<StageSpec>, Failure> {
+    pub fn stages(
+        &self,
+        run: &str,
+        incarnation: u32,
+        restore: Option<u64>,
+    ) -> Result<Vec<StageSpec>, Failure> {
         let config = &self.config;
         let slices = slices(&self.network, &self.ranges).map_err(Failure::configuration)?;
         let (per_epoch, total) = (self.sampler.minibatches() as u64, self.total_steps());
@@ -156,7 +162,8 @@ impl Lanes {
         let lanes: Arc<[Lane]> = match phase {
             Phase::Evaluate => vec![Lane::evaluate(microbatches); self.stages as usize].into(),
             Phase::Train => {
-                let shape = Shape::new(self.stages, microbatches, self.ahead).map_err(Failure::configuration)?;
+                let shape =
+                    Shape::new(self.stages, microbatches, self.ahead).map_err(Failure::configuration)?;
                 pipeline::lanes(self.schedule, shape).into()
             }
         };

@@ -133,7 +133,9 @@ impl Recorder {
     /// When the disk says no.
     pub fn finish(&mut self) -> Result<(), Failure> {
         match self.trace.take() {
-            Some(trace) => self.folder.write("trace.json", &serde_json::to_vec(&trace).map_err(Failure::internal)?),
+            Some(trace) => {
+                self.folder.write("trace.json", &serde_json::to_vec(&trace).map_err(Failure::internal)?)
+            }
             None => Ok(()),
         }
     }

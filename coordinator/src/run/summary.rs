@@ -70,7 +70,13 @@ pub struct LayerSummary {
 
 impl Summary {
     /// What `recorder` saw of the run.
-    pub fn new(status: &str, error: Option<String>, prepared: &Prepared, nodes: &[NodeAddress], recorder: &Recorder) -> Self {
+    pub fn new(
+        status: &str,
+        error: Option<String>,
+        prepared: &Prepared,
+        nodes: &[NodeAddress],
+        recorder: &Recorder,
+    ) -> Self {
         let seconds = recorder.training.as_secs_f64();
         let config = &prepared.config;
         Self {
@@ -94,7 +100,8 @@ impl Summary {
 
 fn node(stage: usize, prepared: &Prepared, nodes: &[NodeAddress], recorder: &Recorder) -> NodeSummary {
     let totals = &recorder.stages;
-    let input: u64 = prepared.network.input.shape.iter().product::<u64>() * prepared.config.network.wire.size() as u64;
+    let input: u64 =
+        prepared.network.input.shape.iter().product::<u64>() * prepared.config.network.wire.size() as u64;
     // What arrives is what the neighbours sent; the coordinator sends inputs, and errors of the outputs' size.
     let from_below = if stage == 0 { input * recorder.samples } else { totals[stage - 1].bytes_forward };
     let from_above = totals.get(stage + 1).map_or(totals[stage].bytes_forward, |above| above.bytes_backward);
@@ -134,7 +141,8 @@ fn layers(stage: usize, prepared: &Prepared, recorder: &Recorder) -> Vec<LayerSu
 /// The table at the end of a run, for people.
 pub fn table(summary: &Summary) -> String {
     let mut text = String::new();
-    let percent = |fraction: Option<f64>| fraction.map_or_else(|| "–".to_owned(), |f| format!("{:.2} %", 100.0 * f));
+    let percent =
+        |fraction: Option<f64>| fraction.map_or_else(|| "–".to_owned(), |f| format!("{:.2} %", 100.0 * f));
     let _ = writeln!(
         text,
         "\n{}, {} over {} nodes: test accuracy {} (top 5: {}), {:.0} images/s, {:.0} s of training\n",
@@ -154,7 +162,11 @@ pub fn table(summary: &Summary) -> String {
     for node in &summary.nodes {
         let (mut place, mut traffic) = (
             (node.stage.to_string(), node.address.clone()),
-            (megabytes(node.bytes_sent), megabytes(node.bytes_received), format!("{:.0} %", 100.0 * node.compute_share)),
+            (
+                megabytes(node.bytes_sent),
+                megabytes(node.bytes_received),
+                format!("{:.0} %", 100.0 * node.compute_share),
+            ),
         );
         for layer in &node.layers {
             let angle = layer.angle_deg.map_or_else(|| "–".to_owned(), |angle| format!("{angle:.1}°"));

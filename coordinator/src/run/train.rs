@@ -2,13 +2,14 @@
 
 use super::course::{Course, Item};
 use super::folder::{self, RunFolder, RunIdentity};
+use super::interrupt;
 use super::prepare::{Lanes, Prepared};
 use super::recorder::Recorder;
 use super::summary::{Summary, table};
-use super::interrupt;
 use crate::driver::{self, Board, Driver, NodeAddress, Setup};
 use crate::failure::{Cause, Failure};
 use crate::node::LocalNodes;
+use crate::report;
 use std::path::Path;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,19 @@ pub enum Where {
     Local,
     /// Control addresses, one per stage.
     Remote(Vec<String>),
+}
+
+impl Where {
+    /// Checks that there is a node for each of `stages`.
+    fn check(&self, stages: usize) -> Result<(), Failure> {
+        match self {
+            Where::Remote(given) if given.len() != stages => Err(Failure::configuration(format!(
+                "--nodes names {} nodes, but pipeline.stages cuts the network into {stages} stages",
+                given.len()
+            ))),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Which folder the run gets.
@@ -48,9 +62,15 @@ pub struct Extras {
 ///
 /// # Errors
 /// One sentence, with the contract's exit code; the folder then holds what there was.
-pub async fn train(prepared: Prepared, place: Where, naming: Naming<'_>, extras: Extras) -> Result<(), Failure> {
+pub async fn train(
+    prepared: Prepared,
+    place: Where,
+    naming: Naming<'_>,
+    extras: Extras,
+) -> Result<(), Failure> {
     let stop = interrupt::listen();
     let text = prepared.config.to_toml().map_err(Failure::configuration)?;
+    place.check(prepared.ranges.len())?;
     let path = folder::choose(naming.name, naming.run_dir, naming.stem)?;
     let (folder, identity) = RunFolder::create(path, &text)?;
     let board = Board::default();
@@ -62,16 +82,25 @@ pub async fn train(prepared: Prepared, place: Where, naming: Naming<'_>, extras:
 
     let (status, error) = match &result {
         Ok(()) => ("done", None),
-        Err(failure) if failure.cause == Cause::Interrupted => ("interrupted", Some(failure.sentence.clone())),
+        Err(failure) if failure.cause == Cause::Interrupted => {
+            ("interrupted", Some(failure.sentence.clone()))
+        }
         Err(failure) => ("failed", Some(failure.sentence.clone())),
     };
     let summary = Summary::new(status, error, &prepared, &addresses, &recorder);
     recorder.folder().summary(&summary)?;
     recorder.finish()?;
+    write_report(recorder.folder())?;
     result?;
     print!("{}", table(&summary));
     println!("\nrun folder: {}", recorder.folder().path().display());
     Ok(())
+}
+
+/// Draws `report.html` from the files of the run.
+fn write_report(folder: &RunFolder) -> Result<(), Failure> {
+    let run = report::Run::read(folder.path()).map_err(Failure::internal)?;
+    folder.write("report.html", report::render(&[run]).as_bytes())
 }
 
 async fn run(
@@ -108,8 +137,11 @@ async fn run(
     }
     driver.close().await;
     if interrupted {
-        let (step, total, folder) = (recorder.steps, prepared.total_steps(), recorder.folder().path().display());
-        let why = format!("interrupted after step {step} of {total}; the nodes have saved their state (run folder {folder})");
+        let (step, total, folder) =
+            (recorder.steps, prepared.total_steps(), recorder.folder().path().display());
+        let why = format!(
+            "interrupted after step {step} of {total}; the nodes have saved their state (run folder {folder})"
+        );
         return Err(Failure::new(Cause::Interrupted, why));
     }
     Ok(())
@@ -160,19 +192,23 @@ impl Nodes {
     ///
     /// # Errors
     /// Another number of addresses than stages, or a node that could not be started.
-    pub async fn find(place: &Where, prepared: &Prepared, run_dir: &Path, board: &Board) -> Result<Self, Failure> {
+    pub async fn find(
+        place: &Where,
+        prepared: &Prepared,
+        run_dir: &Path,
+        board: &Board,
+    ) -> Result<Self, Failure> {
         let stages = prepared.ranges.len();
         match place {
             Where::Local => {
                 let threads = prepared.config.node.threads;
                 LocalNodes::start(stages, run_dir, threads, board).await.map(Nodes::Local)
             }
-            Where::Remote(given) if given.len() == stages => {
-                Ok(Nodes::Remote(given.iter().map(|control| NodeAddress { control: control.clone() }).collect()))
-            }
             Where::Remote(given) => {
-                let why = format!("--nodes names {} nodes, but pipeline.stages cuts the network into {stages} stages", given.len());
-                Err(Failure::configuration(why))
+                place.check(stages)?;
+                Ok(Nodes::Remote(
+                    given.iter().map(|control| NodeAddress { control: control.clone() }).collect(),
+                ))
             }
         }
     }

@@ -35,7 +35,12 @@ struct Saved {
 
 impl BatchNorm {
     /// A norm over `channels` with `[eps, momentum, γ at the start]`.
-    pub fn new(name: String, channels: u64, numbers: [f64; 3], settings: &Settings) -> Result<Self, TchError> {
+    pub fn new(
+        name: String,
+        channels: u64,
+        numbers: [f64; 3],
+        settings: &Settings,
+    ) -> Result<Self, TchError> {
         let [eps, momentum, gamma] = numbers;
         let full = |value: f64| Tensor::f_full([channels as i64], value, (settings.kind, settings.device));
         let method = settings.optimizer.method;

@@ -58,7 +58,9 @@ impl LinearMap {
     pub fn filter_gradient(self, x: &Tensor, error: &Tensor, matrix: &Tensor) -> Result<Tensor, TchError> {
         match self {
             LinearMap::Dense => error.f_tr()?.f_matmul(x),
-            LinearMap::Conv { stride, padding } => torch::conv2d_filter_gradient(error, x, matrix, stride, padding),
+            LinearMap::Conv { stride, padding } => {
+                torch::conv2d_filter_gradient(error, x, matrix, stride, padding)
+            }
         }
     }
 }

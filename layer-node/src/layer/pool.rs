@@ -44,7 +44,8 @@ impl Layer for MaxPool {
     fn error(&mut self, m: u32, error: &Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
         let [kernel, stride, padding] = self.sides;
         let (x, indices) = self.held.take(m)?;
-        let at_x = x.f_max_pool2d_with_indices_backward(error, kernel, stride, padding, [1, 1], false, &indices)?;
+        let at_x =
+            x.f_max_pool2d_with_indices_backward(error, kernel, stride, padding, [1, 1], false, &indices)?;
         Ok(vec![at_x])
     }
 

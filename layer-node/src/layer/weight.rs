@@ -49,7 +49,10 @@ impl WeightLayer {
             Op::Linear { bias, init, .. } => (LinearMap::Dense, bias, init),
             _ => (LinearMap::Dense, false, Init::FanIn),
         };
-        let shape = spec.op.weight_shape(x).ok_or_else(|| TchError::Shape(format!("{} takes no {x:?}", spec.name)))?;
+        let shape = spec
+            .op
+            .weight_shape(x)
+            .ok_or_else(|| TchError::Shape(format!("{} takes no {x:?}", spec.name)))?;
         let methods = [settings.optimizer.method, settings.optimizer_backward.method];
         let draw = |which: &str, method: &Method| {
             Parameter::new(init::draw(settings, &spec.name, which, &shape, init)?, method, true)

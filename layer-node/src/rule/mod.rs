@@ -113,7 +113,12 @@ impl Feedback {
     ///
     /// # Errors
     /// What torch says.
-    pub fn at_update(&self, backward: &Tensor, task: &Tensor, weight: &Tensor) -> Result<Option<Tensor>, TchError> {
+    pub fn at_update(
+        &self,
+        backward: &Tensor,
+        task: &Tensor,
+        weight: &Tensor,
+    ) -> Result<Option<Tensor>, TchError> {
         match self {
             Feedback::Transport => Ok(None),
             Feedback::Local(rule) => rule.at_update(&AtUpdate { backward, task, weight: () }),

@@ -79,7 +79,8 @@ impl ControlService {
         if current.run.is_some() {
             return Err(busy(&current));
         }
-        let spec = current.spec.clone().ok_or_else(|| Status::failed_precondition("the node is not configured"))?;
+        let spec =
+            current.spec.clone().ok_or_else(|| Status::failed_precondition("the node is not configured"))?;
         let fault = Fault::default();
         current.run = Some(fault.clone());
         Ok((spec, fault))
@@ -88,7 +89,9 @@ impl ControlService {
 
 fn busy(current: &Current) -> Status {
     let run = current.spec.as_ref().map_or("another run", |spec| &spec.run);
-    Status::failed_precondition(format!("the node is busy with run {run}: wait for its end, or restart the node"))
+    Status::failed_precondition(format!(
+        "the node is busy with run {run}: wait for its end, or restart the node"
+    ))
 }
 
 /// Puts the node back to idle, however the run ends.
@@ -101,11 +104,35 @@ impl Drop for Claim {
     }
 }
 
+/// Holds the node while it is being configured, also when the caller gives up in the middle.
+struct Configuring(ControlService);
+
+impl Configuring {
+    fn claim(service: &ControlService) -> Result<Self, Status> {
+        let mut current = service.current();
+        if current.run.is_some() || current.configuring {
+            return Err(busy(&current));
+        }
+        current.configuring = true;
+        current.spec = None;
+        Ok(Self(service.clone()))
+    }
+}
+
+impl Drop for Configuring {
+    fn drop(&mut self) {
+        self.0.current().configuring = false;
+    }
+}
+
 type Reports = Pin<Box<dyn Stream<Item = Result<wire::Report, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl Node for ControlService {
-    async fn describe(&self, _: Request<wire::DescribeRequest>) -> Result<Response<wire::Description>, Status> {
+    async fn describe(
+        &self,
+        _: Request<wire::DescribeRequest>,
+    ) -> Result<Response<wire::Description>, Status> {
         let (memory_total, memory_available) = crate::memory::read();
         let current = self.current();
         let run = current.run.as_ref().and(current.spec.as_ref()).map(|spec| spec.run.clone());
@@ -124,23 +151,14 @@ impl Node for ControlService {
 
     async fn configure(&self, request: Request<wire::Stage>) -> Result<Response<wire::Configured>, Status> {
         let spec = StageSpec::try_from(request.into_inner())?;
-        {
-            let mut current = self.current();
-            if current.run.is_some() || current.configuring {
-                return Err(busy(&current));
-            }
-            current.configuring = true;
-            current.spec = None;
-        }
+        let configuring = Configuring::claim(self)?;
         let (reply, answer) = oneshot::channel();
-        let submitted = self.submit(Job::Configure { spec: Box::new(spec.clone()), reply }).await;
-        let answer = answer.await;
-        let mut current = self.current();
-        current.configuring = false;
-        submitted?;
-        let configured = answer.map_err(|_| Status::internal("the worker is gone: restart the node"))?;
+        self.submit(Job::Configure { spec: Box::new(spec.clone()), reply }).await?;
+        let configured =
+            answer.await.map_err(|_| Status::internal("the worker is gone: restart the node"))?;
         let configured = configured.map_err(Status::failed_precondition)?;
-        current.spec = Some(spec);
+        self.current().spec = Some(spec);
+        drop(configuring);
         Ok(Response::new(configured.into()))
     }
 
@@ -156,7 +174,8 @@ impl Node for ControlService {
             run.run().await;
             drop(claim);
         });
-        let answers = futures::StreamExt::map(ReceiverStream::new(answers), |report| report.map(wire::Report::from));
+        let answers =
+            futures::StreamExt::map(ReceiverStream::new(answers), |report| report.map(wire::Report::from));
         Ok(Response::new(Box::pin(answers)))
     }
 }
@@ -204,10 +223,17 @@ impl Run {
 
     async fn start(&mut self) -> Result<Start, Status> {
         let first = tokio::time::timeout(START_DEADLINE, self.commands.message()).await;
-        let first = first.map_err(|_| Status::deadline_exceeded("the run was opened but never started"))??;
+        let first =
+            first.map_err(|_| Status::deadline_exceeded("the run was opened but never started"))??;
         match first.map(Command::try_from).transpose()? {
-            Some(Command::Start(start)) if start.run == self.spec.run && start.incarnation == self.spec.incarnation => Ok(start),
-            Some(Command::Start(_)) => Err(Status::permission_denied("the node was configured for another run since")),
+            Some(Command::Start(start))
+                if start.run == self.spec.run && start.incarnation == self.spec.incarnation =>
+            {
+                Ok(start)
+            }
+            Some(Command::Start(_)) => {
+                Err(Status::permission_denied("the node was configured for another run since"))
+            }
             _ => Err(Status::invalid_argument("a run begins with Start")),
         }
     }
@@ -262,10 +288,14 @@ impl Run {
                 }
                 Ok(Ok(None)) => return,
                 Ok(Err(invalid)) => {
-                    return self.fault.fail(Trouble::own(format!("the coordinator sent what it may not: {invalid}")));
+                    return self
+                        .fault
+                        .fail(Trouble::own(format!("the coordinator sent what it may not: {invalid}")));
                 }
                 Err(status) => {
-                    return self.fault.fail(Trouble::own(format!("the coordinator went away ({})", status.message())));
+                    return self
+                        .fault
+                        .fail(Trouble::own(format!("the coordinator went away ({})", status.message())));
                 }
             }
         }

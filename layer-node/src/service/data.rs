@@ -25,9 +25,14 @@ impl DataService {
         Self { hub }
     }
 
-    fn link<In: Direction, Out: Direction>(&self, side: Side, request: Request<Streaming<In>>) -> Result<Response<Parts<Out>>, Status> {
+    fn link<In: Direction, Out: Direction>(
+        &self,
+        side: Side,
+        request: Request<Streaming<In>>,
+    ) -> Result<Response<Parts<Out>>, Status> {
         let slot = self.hub.take(side, named_run(request.metadata()))?;
-        let peer = request.remote_addr().map_or_else(|| "a neighbour".to_owned(), |address| address.to_string());
+        let peer =
+            request.remote_addr().map_or_else(|| "a neighbour".to_owned(), |address| address.to_string());
         tracing::debug!(?side, %peer, "link opened");
         let Slot { contract, to_worker, from_worker, fault } = slot;
         tokio::spawn(pump(Incoming::new(request.into_inner(), contract), to_worker, fault.clone(), peer));
@@ -50,11 +55,17 @@ impl Layer for DataService {
     type ExchangeStream = Parts<wire::ErrorSignal>;
     type CollectStream = Parts<wire::Activation>;
 
-    async fn exchange(&self, request: Request<Streaming<wire::Activation>>) -> Result<Response<Self::ExchangeStream>, Status> {
+    async fn exchange(
+        &self,
+        request: Request<Streaming<wire::Activation>>,
+    ) -> Result<Response<Self::ExchangeStream>, Status> {
         self.link(Side::Below, request)
     }
 
-    async fn collect(&self, request: Request<Streaming<wire::ErrorSignal>>) -> Result<Response<Self::CollectStream>, Status> {
+    async fn collect(
+        &self,
+        request: Request<Streaming<wire::ErrorSignal>>,
+    ) -> Result<Response<Self::CollectStream>, Status> {
         self.link(Side::Above, request)
     }
 }

@@ -62,14 +62,18 @@ impl Hub {
     pub fn take(&self, side: Side, named: Option<(&str, u32)>) -> Result<Slot, Status> {
         let (run, incarnation) = named.ok_or_else(|| Status::unauthenticated("the call names no run"))?;
         let mut expected = self.lock();
-        let expected = expected.as_mut().ok_or_else(|| Status::unavailable("no run is under way here yet"))?;
+        let expected =
+            expected.as_mut().ok_or_else(|| Status::unavailable("no run is under way here yet"))?;
         if expected.run != run || expected.incarnation != incarnation {
-            return Err(Status::permission_denied("the call names another run, or an earlier start of this one"));
+            return Err(Status::permission_denied(
+                "the call names another run, or an earlier start of this one",
+            ));
         }
         let slot = match side {
             Side::Below => &mut expected.below,
             Side::Above => &mut expected.above,
         };
-        slot.take().ok_or_else(|| Status::already_exists("this link is open already, or is not for this stage"))
+        slot.take()
+            .ok_or_else(|| Status::already_exists("this link is open already, or is not for this stage"))
     }
 }

@@ -17,7 +17,12 @@ use tokio::sync::mpsc;
 /// Reads one direction of a link into its queue until either end is done. The queue is bounded: a
 /// slow worker slows the stream down. A neighbour that breaks the protocol or the connection fails
 /// the run.
-async fn pump<D: Direction>(mut incoming: Incoming<D>, queue: mpsc::Sender<Message>, fault: Fault, peer: String) {
+async fn pump<D: Direction>(
+    mut incoming: Incoming<D>,
+    queue: mpsc::Sender<Message>,
+    fault: Fault,
+    peer: String,
+) {
     loop {
         let message = tokio::select! {
             () = fault.ended() => return,
@@ -31,7 +36,8 @@ async fn pump<D: Direction>(mut incoming: Incoming<D>, queue: mpsc::Sender<Messa
             }
             Ok(None) => return,
             Err(status) => {
-                return fault.fail(Trouble::neighbour(format!("the link from {peer} broke: {}", status.message())));
+                return fault
+                    .fail(Trouble::neighbour(format!("the link from {peer} broke: {}", status.message())));
             }
         }
     }

@@ -1,0 +1,114 @@
+//! A curve: its points, made smooth, and made few without losing what the eye looks for.
+
+use serde::Serialize;
+
+/// A step and a finite value.
+pub(super) type Point = (u64, f64);
+
+/// One curve of a chart, as `report.js` draws it.
+#[derive(Debug, Serialize)]
+pub(super) struct Curve {
+    /// What it belongs to: curves of one name and colour are shown and hidden together.
+    pub(super) name: String,
+    /// What tells it from others of its name; empty where nothing has to.
+    pub(super) part: &'static str,
+    /// How its colour is found.
+    pub(super) hue: Hue,
+    /// How it is drawn.
+    pub(super) style: Style,
+    x: Vec<u64>,
+    y: Vec<f64>,
+}
+
+/// Colours are the page's own, by theme: a curve only says whose it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Hue {
+    /// The colour of the run with this index.
+    Run(usize),
+    /// A place on the scale from the first layer (0) to the last (1).
+    Depth(f64),
+}
+
+/// How a curve is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Style {
+    /// A firm line.
+    Line,
+    /// A thin, pale line behind the others.
+    Faint,
+    /// A marker at every point, joined by a thin line.
+    Marked,
+}
+
+impl Curve {
+    /// The curve through `points`, thinned to at most `limit` of them.
+    pub(super) fn new(name: &str, hue: Hue, style: Style, points: &[Point], limit: usize) -> Self {
+        let (x, y) = thin(points, limit).into_iter().map(|(x, y)| (x, short(y))).unzip();
+        Self { name: name.to_owned(), part: "", hue, style, x, y }
+    }
+
+    /// The same curve, told from others of its name.
+    pub(super) fn part(self, part: &'static str) -> Self {
+        Self { part, ..self }
+    }
+
+    /// Its values in order.
+    pub(super) fn values(&self) -> &[f64] {
+        &self.y
+    }
+}
+
+/// The points that are there and finite.
+pub(super) fn finite(points: impl Iterator<Item = (u64, Option<f64>)>) -> Vec<Point> {
+    points.filter_map(|(x, y)| y.filter(|y| y.is_finite()).map(|y| (x, y))).collect()
+}
+
+/// Steps that the exponential average looks back, by the length of the curve.
+pub(super) fn window(points: usize) -> usize {
+    (points / 50).clamp(1, 500)
+}
+
+/// The exponential average with weight 2/(window + 1) on the newest value. It is not drawn to zero at
+/// the start: the weights are divided by their sum.
+pub(super) fn smooth(points: &[Point], window: usize) -> Vec<Point> {
+    let keep = 1.0 - 2.0 / (window as f64 + 1.0);
+    let (mut sum, mut weight) = (0.0, 0.0);
+    let average = |&(x, y): &Point| {
+        (sum, weight) = (keep * sum + (1.0 - keep) * y, keep * weight + (1.0 - keep));
+        (x, sum / weight)
+    };
+    points.iter().map(average).collect()
+}
+
+/// At most `limit` points (4 or more), of which the first, the last and both extremes are never lost.
+///
+/// Between the first and the last, equal runs of points keep their lowest and their highest: a spike
+/// of one step in a hundred thousand is still seen.
+pub(super) fn thin(points: &[Point], limit: usize) -> Vec<Point> {
+    let [first, middle @ .., last] = points else { return points.to_vec() };
+    if points.len() <= limit {
+        return points.to_vec();
+    }
+    let size = middle.len().div_ceil((limit.max(4) - 2) / 2);
+    let mut kept = vec![*first];
+    for bucket in middle.chunks(size) {
+        let (mut low, mut high) = (0, 0);
+        for (i, point) in bucket.iter().enumerate() {
+            low = if point.1 < bucket[low].1 { i } else { low };
+            high = if point.1 > bucket[high].1 { i } else { high };
+        }
+        kept.push(bucket[low.min(high)]);
+        if low != high {
+            kept.push(bucket[low.max(high)]);
+        }
+    }
+    kept.push(*last);
+    kept
+}
+
+/// Five significant digits: more than a screen shows, and a third of the bytes.
+fn short(value: f64) -> f64 {
+    format!("{value:.4e}").parse().unwrap_or(value)
+}

@@ -1,0 +1,151 @@
+//! What the page promises: safe, self-contained, the same every time, and honest about runs that failed.
+
+use std::fs;
+use std::path::Path;
+
+use super::curve::{smooth, thin};
+use super::settings::Settings;
+use super::{PLOT_SCRIPT, Run, render};
+
+/// A run of three steps in which every string is `text`.
+fn run(text: &str) -> Run {
+    let json = serde_json::to_string(text).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "config.toml", &format!("[rule]\nname = {json}\n"));
+    let step = |i: u64| {
+        format!(
+            r#"{{"step":{i},"epoch":0,"loss":2.3,"accuracy":0.1,"images_per_s":9.0,"later":[1],"stages":
+            [{{"stage":0,"compute_s":0.1,"wait_s":null,"bytes_forward":5,"bytes_backward":0}}],"layers":
+            [{{"name":{json},"angle_deg":71.2,"norm_ratio":1.01,"norm":5.1,"difference":7.0}}]}}"#
+        )
+    };
+    let lines: String = (1..=3).map(|i| step(i).replace('\n', "") + "\n").collect();
+    write(dir.path(), "metrics.jsonl", &lines);
+    let evaluation = r#"{"step":3,"epoch":0,"loss":0.4,"top1":0.861,"top5":0.99,"samples":10000}"#;
+    write(dir.path(), "evaluations.jsonl", evaluation);
+    let summary = format!(
+        r#"{{"status":{json},"error":{json},"rule":{json},"schedule":{json},"stages":1,"test_top1":0.861,"nodes":
+        [{{"stage":0,"address":{json},"layers":[{{"name":{json},"parameters":1288}}],"bytes_sent":15}}]}}"#
+    );
+    write(dir.path(), "summary.json", &summary);
+    Run { name: text.to_owned(), ..Run::read(dir.path()).unwrap() }
+}
+
+fn write(dir: &Path, name: &str, content: &str) {
+    fs::write(dir.join(name), content).unwrap();
+}
+
+/// Why the folder cannot be read, without the part of the path that is by chance.
+fn sentence(dir: &Path) -> String {
+    Run::read(dir).unwrap_err().to_string().replace(&dir.display().to_string(), "RUN")
+}
+
+#[test]
+fn no_string_of_a_run_gets_out_of_its_place() {
+    let run = run("</script><img src=x onerror='alert(1)' \"&amp;\"> --><!--<script>");
+    for page in [render(std::slice::from_ref(&run)), render(&[run.clone(), run])] {
+        assert!(!page.contains("<img") && !page.contains("<!--"));
+        assert_eq!((page.matches("<script").count(), page.matches("</script").count()), (3, 3));
+        assert!(
+            page.contains(
+                "&lt;/script&gt;&lt;img src=x onerror=&#39;alert(1)&#39; &quot;&amp;amp;&quot;&gt;"
+            )
+        );
+        let data = page.split("id=\"data\">").nth(1).unwrap().split("</script>").next().unwrap();
+        let data: serde_json::Value = serde_json::from_str(data).unwrap();
+        assert!(data["charts"].as_array().unwrap().len() >= 5);
+    }
+}
+
+#[test]
+fn the_page_fetches_nothing_and_is_the_same_every_time() {
+    let runs = [run("first"), run("second")];
+    let page = render(&runs);
+    assert_eq!(page, render(&runs));
+    let (comment, plot) = PLOT_SCRIPT.split_once('\n').unwrap();
+    assert!(comment.starts_with("/*!") && page.contains("Permission is hereby granted"));
+    assert!(!plot.contains("</script"));
+    let page = page.replace(comment, "");
+    for fetch in ["http://", "https://", "src=", "url(", "@import", "<link", "import(", "fetch("] {
+        assert!(!page.contains(fetch), "{fetch} in the page");
+    }
+    assert!(page.contains("86.1%") && page.contains("71.2°") && page.contains("1,288"));
+}
+
+#[test]
+fn a_killed_run_is_read_as_far_as_it_got() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "config.toml", "seed = 1\n");
+    write(dir.path(), "summary.json", r#"{"status":"failed"}"#);
+    // Killed while it wrote step 4, resumed from step 1, killed again while it wrote step 4.
+    let lines = [
+        r#"{"step":1,"loss":3}"#,
+        r#"{"step":2,"loss":9}"#,
+        r#"{"step":3}"#,
+        r#"{"step":4,"layers":[{"step":2,"loss":8}"#,
+        r#"{"step":2,"loss":null}"#,
+        r#"{"step":3,"loss":7}"#,
+        r#"{"step":4,"lo"#,
+    ];
+    write(dir.path(), "metrics.jsonl", &lines.join("\n"));
+    let run = Run::read(dir.path()).unwrap();
+    let read: Vec<_> = run.metrics.iter().map(|step| (step.step, step.loss)).collect();
+    assert_eq!((read, run.evaluations.len()), (vec![(1, Some(3.0)), (2, None), (3, Some(7.0))], 0));
+    let page = render(&[run]);
+    assert!(page.contains("Failed") && page.contains("not evaluated") && page.contains("3 steps"));
+    write(dir.path(), "metrics.jsonl", "");
+    assert!(render(&[Run::read(dir.path()).unwrap()]).contains("Not measured."));
+}
+
+#[test]
+fn a_folder_that_is_no_run_is_refused_with_the_file_and_the_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["config.toml", "metrics.jsonl", "summary.json"] {
+        let missing = format!("RUN/{file} is missing: give the folder of a run that has ended");
+        assert_eq!(sentence(dir.path()), missing);
+        write(dir.path(), file, "");
+    }
+    assert!(sentence(dir.path()).starts_with("RUN/summary.json, record 1, is not understood (EOF"));
+    write(dir.path(), "metrics.jsonl", "{\"step\":1}\n{}\n{\"step\":3}\n");
+    assert!(
+        sentence(dir.path()).starts_with("RUN/metrics.jsonl, record 2, is not understood (missing field")
+    );
+    fs::remove_file(dir.path().join("config.toml")).unwrap();
+    fs::create_dir(dir.path().join("config.toml")).unwrap();
+    assert!(sentence(dir.path()).starts_with("RUN/config.toml cannot be read ("));
+}
+
+#[test]
+fn thinning_keeps_the_ends_and_the_extremes() {
+    let wave = |i: u64| ((i * 7919) % 1000) as f64 / 1000.0;
+    for n in [0, 1, 5, 100, 101, 102, 997, 100_000] {
+        let mut points: Vec<_> = (0..n).map(|i| (i, wave(i))).collect();
+        if n > 900 {
+            (points[617].1, points[618].1) = (-50.0, 50.0);
+        }
+        let kept = thin(&points, 100);
+        assert!(kept.len() <= 100 && kept.is_sorted_by(|a, b| a.0 < b.0), "{n}: {}", kept.len());
+        assert_eq!((kept.first(), kept.last()), (points.first(), points.last()));
+        assert!(n <= 900 || (kept.contains(&(617, -50.0)) && kept.contains(&(618, 50.0))));
+        assert!(n > 100 || kept == points);
+    }
+}
+
+#[test]
+fn smoothing_starts_at_the_first_value_and_leaves_a_constant_alone() {
+    let smoothed = smooth(&[(1, 4.0), (2, 4.0), (3, 4.0), (4, 12.0)], 3);
+    let values: Vec<_> = smoothed.iter().map(|p| p.1).collect();
+    assert_eq!(values[..3], [4.0; 3]);
+    assert!(values[3] > 4.0 && values[3] < 12.0);
+}
+
+#[test]
+fn settings_are_found_under_their_dotted_names() {
+    let settings = Settings::of(
+        "seed = 3\n# no = 1\n[rule]\nname = \"a=b\"\n\n[pipeline]\nstages = [\n  1,\n  2,\n]\nk = 1\n\
+         [[layer]]\nout = 4\n\n[[layer]]\nout = 8\n",
+    );
+    let keys = ["seed", "rule.name", "pipeline.stages", "pipeline.k", "layer[1].out", "no"];
+    let found = [Some("3"), Some("a=b"), Some("[1,2,]"), Some("1"), Some("8"), None];
+    assert_eq!(keys.map(|key| settings.name(key)), found);
+}
