@@ -1,0 +1,145 @@
+//! A node's ports, as strangers see them: health, reflection, and refusals that say why.
+
+use proto::client::{self, CallError, Node};
+use proto::message::{Contract, Value};
+use proto::tensor::Kind;
+use proto::wire;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+
+struct Served {
+    child: Child,
+    ready: serde_json::Value,
+    _state: tempfile::TempDir,
+}
+
+impl Served {
+    fn start() -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let any = "127.0.0.1:0";
+        let mut command = Command::new(env!("CARGO_BIN_EXE_layer-node"));
+        command
+            .args(["serve", "--listen", any, "--control", any, "--health", any, "--state-dir"])
+            .arg(state.path());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { child, ready: serde_json::from_str(&line).unwrap(), _state: state }
+    }
+
+    fn address(&self, plane: &str) -> String {
+        self.ready[plane].as_str().unwrap().to_owned()
+    }
+
+    async fn channel(&self, plane: &str) -> tonic::transport::Channel {
+        tonic::transport::Endpoint::from_shared(self.url(plane)).unwrap().connect().await.unwrap()
+    }
+
+    fn url(&self, plane: &str) -> String {
+        format!("http://{}", self.address(plane))
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_node_is_healthy_before_it_is_configured_and_shows_its_schema() {
+    let node = Served::start();
+    assert_eq!(node.ready["event"], "ready");
+    let mut health = HealthClient::new(node.channel("health").await);
+    let answer = health.check(HealthCheckRequest { service: String::new() }).await.unwrap().into_inner();
+    assert_eq!(answer.status(), ServingStatus::Serving);
+
+    let mut reflection = ServerReflectionClient::new(node.channel("control").await);
+    let ask = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut answers = reflection.server_reflection_info(tokio_stream::once(ask)).await.unwrap().into_inner();
+    let Some(MessageResponse::ListServicesResponse(list)) =
+        answers.message().await.unwrap().unwrap().message_response
+    else {
+        panic!("no list of services");
+    };
+    let names: Vec<_> = list.service.iter().map(|service| service.name.as_str()).collect();
+    assert!(names.contains(&"neuropil.v1.Node") && names.contains(&"neuropil.v1.Layer"), "{names:?}");
+
+    let described = Node::connect(&node.address("control"), Duration::from_secs(5))
+        .await
+        .unwrap()
+        .describe()
+        .await
+        .unwrap();
+    assert_eq!((described.device.as_str(), described.threads, described.run), ("cpu", 1, None));
+    assert!(node.address("data").ends_with(&format!(":{}", described.data_port)));
+}
+
+#[tokio::test]
+async fn strangers_are_refused_with_a_reason_and_a_call_that_comes_early_may_try_again() {
+    let node = Served::start();
+    let mut data = wire::layer_client::LayerClient::connect(node.url("data")).await.unwrap();
+    let nameless = data.exchange(tokio_stream::pending::<wire::Activation>()).await.unwrap_err();
+    assert_eq!(nameless.code(), Code::Unauthenticated);
+
+    let contract = Contract {
+        run: "early".into(),
+        incarnation: 1,
+        values: vec![Value { name: "input".into(), shape: vec![1] }],
+        kind: Kind::F32,
+        max_microbatch: 1,
+        max_microbatches: 1,
+    };
+    let early =
+        client::exchange(&node.address("data"), &contract, Duration::from_millis(200)).await.err().unwrap();
+    assert!(
+        matches!(&early, CallError::Unreachable { why, .. } if why.contains("no run is under way")),
+        "{early}"
+    );
+
+    let control = Node::connect(&node.address("control"), Duration::from_secs(5)).await.unwrap();
+    let unconfigured = control.run().await.err().unwrap();
+    assert!(unconfigured.to_string().contains("not configured"), "{unconfigured}");
+    let wrong_port = Node::connect(&node.address("data"), Duration::from_secs(5)).await.unwrap();
+    assert!(wrong_port.describe().await.unwrap_err().to_string().contains("control address"));
+
+    let mut raw = wire::node_client::NodeClient::connect(node.url("control")).await.unwrap();
+    let junk = wire::Stage { run: "x".repeat(1 << 20), stages: 1, ..Default::default() };
+    let refused = raw.configure(junk).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let huge = wire::Stage { run: "x".repeat(9 << 20), ..Default::default() };
+    assert_eq!(raw.configure(huge).await.unwrap_err().code(), Code::OutOfRange);
+    assert!(control.describe().await.is_ok(), "the node goes on");
+}
+
+#[tokio::test]
+async fn garbage_on_a_port_does_not_disturb_the_node() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let node = Served::start();
+    for plane in ["data", "control", "health"] {
+        for junk in [
+            &b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..],
+            &[0xff; 4096],
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff\xff",
+        ] {
+            let mut socket = tokio::net::TcpStream::connect(node.address(plane)).await.unwrap();
+            socket.write_all(junk).await.unwrap();
+            let _ = tokio::time::timeout(Duration::from_millis(300), socket.read(&mut [0; 64])).await;
+        }
+    }
+    let control = Node::connect(&node.address("control"), Duration::from_secs(5)).await.unwrap();
+    assert!(control.describe().await.is_ok());
+}
