@@ -29,8 +29,13 @@ fn the_difference_of_w_and_b_decays_by_the_law() {
     let run = bench.trained(&bench.config(KEYS), "law", &[]);
     let metrics = run.metrics();
     assert_eq!(metrics.len(), 200);
-    for layer in 0..5 {
-        let of = |step: usize, key: &str| metrics[step]["layers"][layer][key].as_f64().unwrap();
+    let layers = metrics[0]["layers"].as_array().unwrap().len();
+    assert_eq!(layers, 5);
+    for layer in 0..layers {
+        let of = |step: usize, key: &str| {
+            let line: &serde_json::Value = &metrics[step];
+            line["layers"][layer][key].as_f64().unwrap()
+        };
         let name = &metrics[0]["layers"][layer]["name"];
         let mut checked = 0;
         for step in 1..200 {

@@ -9,6 +9,9 @@ use proto::message::{Contract, Identity, Message, Value};
 use proto::tensor::{Kind, TensorData};
 use proto::wire::{Activation, Chunk, Header, activation::Part};
 
+/// What is wrong, and how it is made so.
+type Harm<T> = (&'static str, fn(&mut T));
+
 fn contract(shapes: &[Vec<u64>]) -> Contract {
     let value =
         |(index, shape): (usize, &Vec<u64>)| Value { name: format!("value{index}"), shape: shape.clone() };
@@ -109,7 +112,7 @@ proptest! {
 #[test]
 fn what_the_contract_forbids_is_refused_by_the_header() {
     let contract = contract(&[vec![2, 3]]);
-    let harms: [(&str, fn(&mut Header)); 14] = [
+    let harms: [Harm<Header>; 14] = [
         ("another run", |h| h.run = "other".into()),
         ("an earlier start", |h| h.incarnation = 2),
         ("no phase", |h| h.phase = 0),
@@ -140,7 +143,7 @@ fn what_the_contract_forbids_is_refused_by_the_header() {
 #[test]
 fn what_does_not_continue_the_message_is_refused() {
     let contract = contract(&[vec![CHUNK as u64 / 16]]);
-    let harms: [(&str, fn(&mut Vec<Activation>)); 7] = [
+    let harms: [Harm<Vec<Activation>>; 7] = [
         ("a gap", |p| chunk(&mut p[1]).offset = 4),
         ("a chunk for another tensor", |p| chunk(&mut p[1]).tensor = 1),
         ("an empty chunk", |p| chunk(&mut p[1]).data = Bytes::new()),
