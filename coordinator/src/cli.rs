@@ -6,7 +6,7 @@ use crate::node;
 use crate::partition::LinkRate;
 use crate::plan;
 use crate::report;
-use crate::run::{self, Extras, Naming, Prepared, Where};
+use crate::run::{self, Conduct, Naming, Prepared, Resume, Where};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -78,6 +78,12 @@ struct TrainFlags {
     /// The run's folder itself
     #[arg(long, value_name = "DIR", conflicts_with = "name")]
     run_dir: Option<PathBuf>,
+    /// Take up the run in the folder again: after STEP updates, or at the newest snapshot that all nodes have
+    #[arg(long, value_name = "STEP|auto")]
+    resume: Option<Resume>,
+    /// How often to roll back to the newest common snapshot and go on when a node fails
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    restarts: u32,
     /// Leave trace.json in the run folder: when every action computed, for Perfetto or chrome://tracing
     #[arg(long)]
     trace: bool,
@@ -173,7 +179,8 @@ async fn train(flags: TrainFlags) -> Result<(), Failure> {
     let place = if flags.place.local { Where::Local } else { Where::Remote(flags.place.nodes) };
     let stem = flags.config.config.file_stem().and_then(|stem| stem.to_str()).unwrap_or("run");
     let naming = Naming { name: flags.name.as_deref(), run_dir: flags.run_dir.as_deref(), stem };
-    run::train(prepared, place, naming, Extras { trace: flags.trace }).await
+    let conduct = Conduct { resume: flags.resume, restarts: flags.restarts, trace: flags.trace };
+    run::train(prepared, place, naming, conduct).await
 }
 
 async fn evaluate(flags: EvaluateFlags) -> Result<(), Failure> {

@@ -6,17 +6,20 @@
 //! ```
 
 use crate::state::State;
+use proto::control::HeldSnapshot;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use tch::{Kind, TchError, Tensor};
 
 /// The version of the files' layout.
 const FORMAT: &str = "1";
 const FILE: &str = "stage.safetensors";
+/// The longest header that is read: names, shapes and metadata of a stage.
+const MAX_HEADER: u64 = 100 << 20;
 
 /// Why a snapshot cannot be written or read; one sentence with the path.
 #[derive(Debug, thiserror::Error)]
@@ -74,8 +77,35 @@ pub fn list(state_dir: &Path) -> Result<Vec<u64>, CheckpointError> {
     Ok(steps)
 }
 
-/// Writes the snapshot after `updates` of `run`, and removes all but the newest `keep`. Returns the
-/// size of the file in bytes.
+/// The complete snapshots in `state_dir` with the runs that they belong to, ascending. Only their headers
+/// are read; a file that is shorter or longer than its header says is torn and left out.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn held(state_dir: &Path) -> Result<Vec<HeldSnapshot>, CheckpointError> {
+    let steps = list(state_dir)?.into_iter();
+    let named =
+        steps.filter_map(|updates| Some(HeldSnapshot { run: owner(&file(state_dir, updates))?, updates }));
+    Ok(named.collect())
+}
+
+/// The run that a state file names in its header, where the file is as long as the header says.
+fn owner(path: &Path) -> Option<String> {
+    let mut file = File::open(path).ok()?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length).ok()?;
+    let length = u64::from_le_bytes(length);
+    let mut header = Vec::new();
+    Read::by_ref(&mut file).take(length.min(MAX_HEADER)).read_to_end(&mut header).ok()?;
+    let header: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&header).ok()?;
+    let end = |entry: &serde_json::Value| entry["data_offsets"][1].as_u64();
+    let data = header.values().filter_map(end).max().unwrap_or(0);
+    let whole = file.metadata().ok()?.len() == 8 + length + data;
+    header["__metadata__"]["run"].as_str().filter(|_| whole).map(str::to_owned)
+}
+
+/// Writes the snapshot after `updates` of `run`, and removes all but the newest `keep` up to it. Returns
+/// the size of the file in bytes. Later ones belong to a future that a rollback gave up: they go as well.
 ///
 /// It is written beside its place, synced, and renamed: a reader finds it whole or not at all.
 ///
@@ -108,8 +138,9 @@ pub fn save(
         let _ = fs::remove_dir_all(&temporary);
         return Err(io_error("cannot write the state to", &path)(error));
     }
-    let old = list(state_dir)?;
-    for step in &old[..old.len().saturating_sub(keep)] {
+    let (kept, given_up): (Vec<u64>, Vec<u64>) =
+        list(state_dir)?.into_iter().partition(|step| *step <= updates);
+    for step in kept.iter().rev().skip(keep).chain(&given_up) {
         let folder = state_dir.join(format!("step-{step:08}"));
         fs::remove_dir_all(&folder).map_err(io_error("cannot remove the old state", &folder))?;
     }
@@ -227,8 +258,7 @@ pub fn set_aside(state_dir: &Path, run: &str) -> Result<Option<PathBuf>, Checkpo
     let mut moved = None;
     for step in list(state_dir)? {
         let from = state_dir.join(format!("step-{step:08}"));
-        let owner =
-            Snapshot::open(state_dir, step).map_or_else(|_| "unreadable".to_owned(), |snapshot| snapshot.run);
+        let owner = owner(&file(state_dir, step)).unwrap_or_else(|| "unreadable".to_owned());
         if owner == run {
             continue;
         }
@@ -275,10 +305,22 @@ mod tests {
         assert_eq!(list(dir.path()).unwrap(), [2, 10]);
         assert_eq!(restored(dir.path(), 10, 3).unwrap(), 10.0);
         assert!(restored(dir.path(), 10, 4).unwrap_err().to_string().contains("'conv.weight'"));
+        let held = |updates| HeldSnapshot { run: "run".into(), updates };
+        assert_eq!(super::held(dir.path()).unwrap(), [held(2), held(10)]);
         let path = file(dir.path(), 10);
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+        assert_eq!(super::held(dir.path()).unwrap(), [held(2)], "a torn one is left out");
         assert!(restored(dir.path(), 10, 3).unwrap_err().to_string().contains("torn"));
+    }
+
+    #[test]
+    fn a_rollback_gives_the_later_snapshots_up_once_it_has_one_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        for updates in [50, 57, 51] {
+            save_one(dir.path(), "run", updates, 0.0).unwrap();
+        }
+        assert_eq!(list(dir.path()).unwrap(), [50, 51]);
     }
 
     #[test]

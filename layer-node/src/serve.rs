@@ -129,6 +129,7 @@ pub async fn serve(flags: Serve) -> Result<Stop, String> {
         device: flags.device.name(),
         threads: flags.threads,
         data_port: address(&data)?.port(),
+        state_dir: flags.state_dir.clone(),
     };
     let mailbox = worker::spawn(device, flags.threads, flags.state_dir, tokio::runtime::Handle::current())
         .map_err(|error| format!("cannot start the worker: {error}"))?;

@@ -26,6 +26,17 @@ pub struct Description {
     pub data_port: u16,
     /// The run that is under way.
     pub run: Option<String>,
+    /// What the node could be restored to.
+    pub snapshots: Vec<HeldSnapshot>,
+}
+
+/// A complete snapshot on a node's disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldSnapshot {
+    /// The run that it belongs to.
+    pub run: String,
+    /// Updates that it has seen.
+    pub updates: u64,
 }
 
 /// What a node says once it is a stage.

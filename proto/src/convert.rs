@@ -361,6 +361,7 @@ impl From<Description> for wire::Description {
             memory_available: d.memory_available,
             data_port: d.data_port.into(),
             run: d.run.unwrap_or_default(),
+            snapshots: into_all(d.snapshots),
         }
     }
 }
@@ -378,7 +379,20 @@ impl TryFrom<wire::Description> for Description {
             memory_available: d.memory_available,
             data_port: need(port, "data port")?,
             run: Some(d.run).filter(|run| !run.is_empty()),
+            snapshots: d.snapshots.into_iter().map(Into::into).collect(),
         })
+    }
+}
+
+impl From<HeldSnapshot> for wire::HeldSnapshot {
+    fn from(held: HeldSnapshot) -> Self {
+        Self { run: held.run, updates: held.updates }
+    }
+}
+
+impl From<wire::HeldSnapshot> for HeldSnapshot {
+    fn from(held: wire::HeldSnapshot) -> Self {
+        Self { run: held.run, updates: held.updates }
     }
 }
 

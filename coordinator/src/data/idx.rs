@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! {train,t10k}-images-idx3-ubyte   0x00000803, count, rows, columns (u32, big-endian), then the pixels
+//! {train,t10k}-images-idx4-ubyte   0x00000804, count, channels, rows, columns,         then the pixels
 //! {train,t10k}-labels-idx1-ubyte   0x00000801, count,                                  then the labels
 //! ```
 //!
 //! The format is described with MNIST (LeCun, Cortes, Burges); Fashion-MNIST keeps it. Each file may end
-//! in `.gz`; where both are there, the plain one is read. Images are grey and of any one size.
+//! in `.gz`; where both are there, the plain one is read. Images are of any one size; grey with three
+//! dimensions, and with a dimension for channels (planes one after the other) where there are four.
 
 use std::path::Path;
 
@@ -15,6 +17,7 @@ use super::source::Source;
 use super::{DataError, Dataset, Split};
 
 const IMAGES: u32 = 0x0000_0803;
+const COLOUR_IMAGES: u32 = 0x0000_0804;
 const LABELS: u32 = 0x0000_0801;
 
 /// The way out when a file is missing.
@@ -27,17 +30,21 @@ pub(super) fn open(folder: &Path, split: Split, classes: usize) -> Result<Datase
         Split::Train => "train",
         Split::Test => "t10k",
     };
-    let labels = read_labels(find(folder, &format!("{prefix}-labels-idx1-ubyte"))?, classes)?;
-    let (shape, images) = read_images(find(folder, &format!("{prefix}-images-idx3-ubyte"))?, labels.len())?;
+    let name = format!("{prefix}-labels-idx1-ubyte");
+    let labels = read_labels(Source::find(folder, &[&name, &format!("{name}.gz")], REMEDY)?, classes)?;
+    let (grey, colour) = (format!("{prefix}-images-idx3-ubyte"), format!("{prefix}-images-idx4-ubyte"));
+    let names = [grey.as_str(), &format!("{grey}.gz"), &colour, &format!("{colour}.gz")];
+    let names = if folder.join(names[2]).exists() || folder.join(names[3]).exists() {
+        &names[..]
+    } else {
+        &names[..2]
+    };
+    let (shape, images) = read_images(Source::find(folder, names, REMEDY)?, labels.len())?;
     Dataset::new(folder, shape, classes, images, labels)
 }
 
-fn find(folder: &Path, name: &str) -> Result<Source, DataError> {
-    Source::find(folder, &[name, &format!("{name}.gz")], REMEDY)
-}
-
 fn read_labels(mut source: Source, classes: usize) -> Result<Vec<u32>, DataError> {
-    expect_magic(&mut source, LABELS, "labels")?;
+    expect_magic(&mut source, &[LABELS], "labels")?;
     let [count] = read_sizes(&mut source)?;
     if count == 0 {
         return Err(source.wrong("declares 0 labels"));
@@ -48,30 +55,34 @@ fn read_labels(mut source: Source, classes: usize) -> Result<Vec<u32>, DataError
     Ok(labels)
 }
 
-/// The shape of one image (1 × rows × columns) and all pixels, of exactly `labels` images.
+/// The shape of one image (channels × rows × columns) and all pixels, of exactly `labels` images.
 fn read_images(mut source: Source, labels: usize) -> Result<([usize; 3], Vec<u8>), DataError> {
-    expect_magic(&mut source, IMAGES, "images")?;
-    let [count, rows, columns] = read_sizes(&mut source)?;
+    let magic = expect_magic(&mut source, &[IMAGES, COLOUR_IMAGES], "images")?;
+    let [count] = read_sizes(&mut source)?;
+    let [channels] = if magic == COLOUR_IMAGES { read_sizes(&mut source)? } else { [1] };
+    let [rows, columns] = read_sizes(&mut source)?;
     if count as usize != labels {
         return Err(source.wrong(format!("declares {count} images, but the file of labels {labels}")));
     }
-    if rows == 0 || columns == 0 {
-        return Err(source.wrong(format!("declares images of {rows}×{columns} pixels")));
+    if rows == 0 || columns == 0 || channels == 0 {
+        return Err(
+            source.wrong(format!("declares images of {rows}×{columns} pixels in {channels} channel(s)"))
+        );
     }
-    // Three numbers of 32 bits may exceed 64; two may not.
-    let size = (u64::from(rows) * u64::from(columns)).checked_mul(count.into());
-    let Some(size) = size else {
+    let sizes = [rows, columns, channels, count];
+    let Some(size) = sizes.iter().try_fold(1u64, |product, &size| product.checked_mul(size.into())) else {
         return Err(source.wrong(format!("declares {count} images of {rows}×{columns}, an impossible size")));
     };
-    Ok(([1, rows as usize, columns as usize], source.body(size)?))
+    Ok(([channels as usize, rows as usize, columns as usize], source.body(size)?))
 }
 
-fn expect_magic(source: &mut Source, expected: u32, what: &str) -> Result<(), DataError> {
+fn expect_magic(source: &mut Source, expected: &[u32], what: &str) -> Result<u32, DataError> {
     let found = u32::from_be_bytes(source.header()?);
-    if found == expected {
-        return Ok(());
+    if expected.contains(&found) {
+        return Ok(found);
     }
-    Err(source.wrong(format!("starts with {found:#010x}, but an idx file of {what} with {expected:#010x}")))
+    let usual = expected[0];
+    Err(source.wrong(format!("starts with {found:#010x}, but an idx file of {what} with {usual:#010x}")))
 }
 
 fn read_sizes<const N: usize>(source: &mut Source) -> Result<[u32; N], DataError> {
@@ -124,6 +135,15 @@ mod tests {
             assert_eq!(data.sample(1).unwrap(), (&[7, 8, 9, 10, 11, 12][..], 0));
             assert!(data.sample(2).is_err());
         }
+    }
+
+    #[test]
+    fn colour_images_have_a_dimension_more() {
+        let sizes = [COLOUR_IMAGES, 2, 2, 1, 3].map(u32::to_be_bytes).concat();
+        let pixels: Vec<u8> = (1..=12).collect();
+        let images = [sizes, pixels].concat();
+        let data = opened(&[("t10k-images-idx4-ubyte", &images), (LABEL_FILE, &labels())]).unwrap();
+        assert_eq!((data.shape(), data.sample(1).unwrap().0), ([2, 1, 3], &[7, 8, 9, 10, 11, 12][..]));
     }
 
     #[test]

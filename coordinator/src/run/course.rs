@@ -27,8 +27,23 @@ pub struct Course<'a> {
 
 impl<'a> Course<'a> {
     /// The course of a run whose state has seen `done` updates.
+    ///
+    /// Where these updates end an epoch, its evaluation comes first: a run that goes on may have missed it.
     pub fn new(prepared: &'a Prepared, done: u64) -> Self {
-        Self { prepared, next: done + 1, epoch: None, queue: VecDeque::new() }
+        let mut course = Self { prepared, next: done + 1, epoch: None, queue: VecDeque::new() };
+        if done > 0 {
+            course.evaluate_after(done);
+        }
+        course
+    }
+
+    /// Queues the evaluation that follows `step`, if one does.
+    fn evaluate_after(&mut self, step: u64) {
+        let epoch_of = |step: u64| self.prepared.sampler.locate(step - 1).0;
+        if step == self.prepared.total_steps() || epoch_of(step) != epoch_of(step + 1) {
+            let evaluation = Self::evaluation(self.prepared, epoch_of(step));
+            self.queue.extend(evaluation.into_iter().map(Item::Minibatch));
+        }
     }
 
     /// The evaluation of the whole test set, exactly once.
@@ -61,9 +76,7 @@ impl<'a> Course<'a> {
         if step == total || (every > 0 && step % every == 0) {
             self.queue.push_back(Item::Snapshot);
         }
-        if step == total || self.prepared.sampler.locate(step).0 != epoch {
-            self.queue.extend(Self::evaluation(self.prepared, epoch).into_iter().map(Item::Minibatch));
-        }
+        self.evaluate_after(step);
         let layers_every = config.metrics.layers_every;
         let measure = step == 1 || step == total || (layers_every > 0 && step % layers_every == 0);
         let microbatches = self.prepared.microbatches(indices.len());

@@ -1,11 +1,12 @@
 //! `coordinator evaluate`: the test set through a run's final state, exactly once.
 
 use super::course::{Course, Item};
+use super::drive::{put, setup};
 use super::folder::{self, RunIdentity};
 use super::interrupt;
+use super::place::{Nodes, Where};
 use super::prepare::{Lanes, Prepared};
 use super::summary::Summary;
-use super::train::{Nodes, Where, put, setup};
 use crate::config::{self, Environment};
 use crate::driver::{self, Board, Event};
 use crate::failure::{Cause, Failure};

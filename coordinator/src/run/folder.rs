@@ -1,5 +1,6 @@
 //! A run's folder: what it leaves behind.
 
+use crate::config::{self, Config, Environment};
 use crate::failure::{Cause, Failure};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -52,17 +53,70 @@ impl RunFolder {
     ///
     /// # Errors
     /// A folder that a run lies in already, or that cannot be written.
-    pub fn create(path: PathBuf, config: &str) -> Result<(Self, RunIdentity), Failure> {
+    pub fn create(path: PathBuf, config: &Config) -> Result<(Self, RunIdentity), Failure> {
+        let text = config.to_toml().map_err(Failure::configuration)?;
         if path.join("config.toml").exists() {
-            let why =
-                format!("there is a run in {} already: choose another --name or --run-dir", path.display());
+            let why = format!(
+                "there is a run in {} already: choose another --name or --run-dir, or go on with --resume auto",
+                path.display()
+            );
             return Err(Failure::configuration(why));
         }
         fs::create_dir_all(&path).map_err(|error| unwritable(&path, &error))?;
         let identity = RunIdentity::draw()?;
         write(&path.join("run.json"), &json(&identity)?)?;
-        write(&path.join("config.toml"), config.as_bytes())?;
+        write(&path.join("config.toml"), text.as_bytes())?;
         Ok((Self::open(path)?, identity))
+    }
+
+    /// Opens the folder of a run that is to go on, under a new incarnation.
+    ///
+    /// # Errors
+    /// A folder without a run, or a configuration that would make it another run.
+    pub fn reopen(path: PathBuf, config: &Config) -> Result<(Self, RunIdentity), Failure> {
+        let identity: RunIdentity = read(&path, "run.json")?;
+        let file = path.join("config.toml");
+        let began = config::load(&file, &[], &Environment::empty()).map_err(Failure::configuration)?;
+        if let Some(section) = differs(&began, config) {
+            let why = format!(
+                "'{section}' is not as in {}: resume a run with its own configuration",
+                file.display()
+            );
+            return Err(Failure::configuration(why));
+        }
+        let folder = Self::open(path)?;
+        let identity = folder.next_incarnation(&identity)?;
+        Ok((folder, identity))
+    }
+
+    /// Counts another start of the run, so that what is left of the one before is refused.
+    ///
+    /// # Errors
+    /// When the disk says no.
+    pub fn next_incarnation(&self, identity: &RunIdentity) -> Result<RunIdentity, Failure> {
+        let next = RunIdentity { id: identity.id.clone(), incarnation: identity.incarnation + 1 };
+        write(&self.path.join("run.json"), &json(&next)?)?;
+        Ok(next)
+    }
+
+    /// Drops the lines of what comes after `step`: it is about to be run again, and with it the evaluation
+    /// that follows `step` itself.
+    ///
+    /// # Errors
+    /// When the disk says no.
+    pub fn rewind(&mut self, step: u64) -> Result<(), Failure> {
+        for (name, limit) in [("metrics.jsonl", step + 1), ("evaluations.jsonl", step)] {
+            let path = self.path.join(name);
+            let text = fs::read_to_string(&path).map_err(|error| unwritable(&path, &error))?;
+            let before = |line: &&str| {
+                let line: Option<serde_json::Value> = serde_json::from_str(line).ok();
+                line.and_then(|line| line["step"].as_u64()).is_some_and(|step| step < limit)
+            };
+            let kept: String = text.lines().filter(before).map(|line| format!("{line}\n")).collect();
+            write(&path, kept.as_bytes())?;
+        }
+        *self = Self::open(self.path.clone())?;
+        Ok(())
     }
 
     fn open(path: PathBuf) -> Result<Self, Failure> {
@@ -110,6 +164,23 @@ impl RunFolder {
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
         write(&self.path.join(name), bytes)
     }
+}
+
+/// The first table in which a run that goes on would be another run. How nodes are reached, what is measured
+/// and in which order the lanes go does not decide a bit.
+fn differs(began: &Config, now: &Config) -> Option<&'static str> {
+    let (was, is) = (&began.pipeline, &now.pipeline);
+    let same = [
+        ("seed", began.seed == now.seed),
+        ("model", began.model == now.model),
+        ("rule", began.rule == now.rule),
+        ("pipeline", was.stages == is.stages && was.microbatches == is.microbatches),
+        ("train", began.train == now.train),
+        ("optimizer", began.optimizer == now.optimizer),
+        ("optimizer_b", began.optimizer_b == now.optimizer_b),
+        ("data", (began.data.kind, began.data.limit) == (now.data.kind, now.data.limit)),
+    ];
+    same.iter().find(|(_, same)| !same).map(|(section, _)| *section)
 }
 
 /// Reads a JSON file of the run in `path`.

@@ -7,19 +7,24 @@
 //! ```
 
 mod course;
+mod drive;
 mod evaluate;
 mod folder;
 mod interrupt;
+mod place;
 mod prepare;
 mod progress;
 mod recorder;
+mod resume;
 mod summary;
 mod trace;
 mod train;
 
 pub use evaluate::{Evaluate, evaluate};
 pub use folder::RunFolder;
+pub use place::Where;
 pub use prepare::Prepared;
 pub use prepare::{cut, estimator};
+pub use resume::Resume;
 pub use summary::Summary;
-pub use train::{Extras, Naming, Where, train};
+pub use train::{Conduct, Naming, train};

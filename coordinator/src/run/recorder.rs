@@ -59,6 +59,9 @@ pub struct Evaluation {
     pub samples: usize,
 }
 
+/// An evaluation of which nothing has come yet.
+const NOTHING: Evaluation = Evaluation { step: 0, epoch: 0, loss: 0.0, top1: 0.0, top5: 0.0, samples: 0 };
+
 /// Sums of one stage over the run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StageTotal {
@@ -100,8 +103,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A recorder for a run that has `done` updates behind it.
-    pub fn new(folder: RunFolder, prepared: &Prepared, done: u64, trace: bool) -> Self {
+    /// A recorder for a run that leaves `trace.json` where `trace` is set.
+    pub fn new(folder: RunFolder, prepared: &Prepared, trace: bool) -> Self {
         Self {
             folder,
             progress: Progress::new(),
@@ -110,9 +113,9 @@ impl Recorder {
             test_samples: prepared.test_samples,
             last: Instant::now(),
             speed: 0.0,
-            open: Evaluation { step: 0, epoch: 0, loss: 0.0, top1: 0.0, top5: 0.0, samples: 0 },
+            open: NOTHING,
             trace: trace.then(Trace::default),
-            steps: done,
+            steps: 0,
             training: Duration::ZERO,
             samples: 0,
             evaluation: None,
@@ -120,6 +123,20 @@ impl Recorder {
             layers: BTreeMap::new(),
             saving: 0.0,
         }
+    }
+
+    /// Goes back to the state after `step`, from which the run goes on.
+    ///
+    /// # Errors
+    /// When the run's folder cannot be written.
+    pub fn rewind(&mut self, step: u64) -> Result<(), Failure> {
+        if self.steps > step {
+            self.say(&format!("{} steps are run again", self.steps - step));
+        }
+        self.steps = step;
+        self.open = NOTHING;
+        self.last = Instant::now();
+        self.folder.rewind(step)
     }
 
     /// The run's folder.
@@ -238,7 +255,7 @@ impl Recorder {
             top5: open.top5 / all,
             samples: open.samples,
         };
-        *open = Evaluation { step: 0, epoch: 0, loss: 0.0, top1: 0.0, top5: 0.0, samples: 0 };
+        *open = NOTHING;
         self.evaluation = Some(evaluation);
         self.folder.evaluation(&evaluation)?;
         let Evaluation { step, epoch, loss, top1, samples, .. } = evaluation;

@@ -2,6 +2,7 @@
 
 use super::hub::{Hub, Slot};
 use super::pump;
+use crate::checkpoint;
 use crate::fault::{Fault, Trouble};
 use crate::session::{Port, Session};
 use crate::worker::Job;
@@ -12,6 +13,7 @@ use proto::stage::StageSpec;
 use proto::transport::QUEUE;
 use proto::wire;
 use proto::wire::node_server::Node;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -33,6 +35,8 @@ pub struct Identity {
     pub threads: u32,
     /// Where neighbours reach it.
     pub data_port: u16,
+    /// Where it keeps its state.
+    pub state_dir: PathBuf,
 }
 
 /// Answers the coordinator; one run at a time.
@@ -133,6 +137,10 @@ impl Node for ControlService {
         &self,
         _: Request<wire::DescribeRequest>,
     ) -> Result<Response<wire::Description>, Status> {
+        let state_dir = self.identity.state_dir.clone();
+        let held = tokio::task::spawn_blocking(move || checkpoint::held(&state_dir)).await;
+        let snapshots = held.map_err(|_| Status::internal("the state folder could not be looked at"))?;
+        let snapshots = snapshots.map_err(|error| Status::failed_precondition(error.to_string()))?;
         let (memory_total, memory_available) = crate::memory::read();
         let current = self.current();
         let run = current.run.as_ref().and(current.spec.as_ref()).map(|spec| spec.run.clone());
@@ -145,6 +153,7 @@ impl Node for ControlService {
             memory_available,
             data_port: self.identity.data_port,
             run,
+            snapshots,
         };
         Ok(Response::new(description.into()))
     }

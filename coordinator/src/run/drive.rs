@@ -1,0 +1,96 @@
+//! Driving: puts the course of a run into the pipeline, and what comes out into the recorder.
+
+use super::course::{Course, Item};
+use super::folder::RunIdentity;
+use super::prepare::{Lanes, Prepared};
+use super::recorder::Recorder;
+use crate::driver::{self, Board, Driver, NodeAddress, Setup};
+use crate::failure::{Cause, Failure};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Minibatches, evaluations and snapshots that are in the pipeline at once: enough that the first stage
+/// always has its next inputs, few enough that an interrupt ends soon.
+const IN_FLIGHT: usize = 3;
+
+/// Trains from the snapshot after `done` updates (0: from the seed) to the end of the run.
+///
+/// # Errors
+/// A node's failure; or [`Cause::Interrupted`] where `stop` came first, after the nodes have saved.
+pub async fn drive(
+    prepared: &Prepared,
+    nodes: &[NodeAddress],
+    identity: &RunIdentity,
+    done: u64,
+    board: &Board,
+    stop: &CancellationToken,
+    recorder: &mut Recorder,
+) -> Result<(), Failure> {
+    let restore = Some(done).filter(|done| *done > 0);
+    let stages = prepared.stages(&identity.id, identity.incarnation, restore)?;
+    let (mut driver, _) = driver::open(setup(prepared, stages, nodes), board.clone()).await?;
+    recorder.say(&format!(
+        "{} stages connected; run folder {}",
+        nodes.len(),
+        recorder.folder().path().display()
+    ));
+    let mut lanes = Lanes::new(&prepared.config, nodes.len());
+    let mut course = Course::new(prepared, done);
+    while !stop.is_cancelled() {
+        let Some(item) = course.next() else { break };
+        if driver.pending() >= IN_FLIGHT {
+            take(&mut driver, recorder).await?;
+        }
+        put(&mut driver, &mut lanes, item).await?;
+    }
+    while driver.pending() > 0 {
+        take(&mut driver, recorder).await?;
+    }
+    let interrupted = stop.is_cancelled() && recorder.steps < prepared.total_steps();
+    if interrupted {
+        driver.snapshot().await?;
+        take(&mut driver, recorder).await?;
+    }
+    driver.close().await;
+    if interrupted {
+        let (step, total, folder) =
+            (recorder.steps, prepared.total_steps(), recorder.folder().path().display());
+        let why = format!(
+            "interrupted after step {step} of {total}; the nodes have saved their state (run folder {folder})"
+        );
+        return Err(Failure::new(Cause::Interrupted, why));
+    }
+    Ok(())
+}
+
+/// What the driver must know.
+pub fn setup(prepared: &Prepared, stages: Vec<proto::stage::StageSpec>, nodes: &[NodeAddress]) -> Setup {
+    let config = &prepared.config;
+    Setup {
+        stages,
+        nodes: nodes.to_vec(),
+        sets: prepared.sets.clone(),
+        classes: config.model.classes as usize,
+        smoothing: config.train.label_smoothing,
+        connect_deadline: Duration::from_secs_f64(config.network.connect_deadline),
+        message_deadline: Duration::from_secs_f64(config.network.message_deadline),
+    }
+}
+
+/// Puts one item into the pipeline.
+pub async fn put(driver: &mut Driver, lanes: &mut Lanes, item: Item) -> Result<(), Failure> {
+    match item {
+        Item::Snapshot => driver.snapshot().await,
+        Item::Minibatch(minibatch) => {
+            let lanes = lanes.of(minibatch.phase, minibatch.microbatches)?;
+            driver.submit(minibatch, &lanes).await
+        }
+    }
+}
+
+async fn take(driver: &mut Driver, recorder: &mut Recorder) -> Result<(), Failure> {
+    match driver.next().await? {
+        Some(event) => recorder.record(event),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,106 @@
+//! Where a run can be taken up again: at the newest snapshot that all of its nodes have.
+
+use super::recorder::Recorder;
+use crate::driver::NodeAddress;
+use crate::failure::{Cause, Failure};
+use crate::node;
+use proto::control::HeldSnapshot;
+use std::collections::BTreeSet;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Which snapshot to go back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resume {
+    /// The newest that all nodes have, or the beginning where there is none.
+    Auto,
+    /// The one after this many updates.
+    Step(u64),
+}
+
+impl FromStr for Resume {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Resume::Auto),
+            step => step
+                .parse()
+                .map(Resume::Step)
+                .map_err(|_| format!("'{step}' is no step: a number or auto is")),
+        }
+    }
+}
+
+/// Asks every node what it has, and chooses the updates to go back to.
+///
+/// # Errors
+/// A node that cannot be reached, or a step that one of them does not have.
+pub async fn starting_point(
+    nodes: &[NodeAddress],
+    deadline: Duration,
+    run: &str,
+    resume: Resume,
+    recorder: &mut Recorder,
+) -> Result<u64, Failure> {
+    let addresses: Vec<String> = nodes.iter().map(|node| node.control.clone()).collect();
+    let mut held = Vec::with_capacity(nodes.len());
+    for (stage, found) in node::check(&addresses, deadline).await.into_iter().enumerate() {
+        let found = found.map_err(|error| Failure::node(format!("stage {stage} at {error}")))?;
+        let steps = steps_of(run, &found.snapshots);
+        if steps.is_empty() {
+            recorder.say(&format!("stage {stage} at {} holds no snapshot of this run", addresses[stage]));
+        }
+        held.push(steps);
+    }
+    let chosen = choose(&held, resume)?;
+    recorder.say(&match chosen {
+        0 => "beginning from the seed: no later snapshot was asked for, or none is common to all nodes"
+            .to_owned(),
+        step => format!("going on after step {step}, from the snapshot that all nodes have"),
+    });
+    Ok(chosen)
+}
+
+fn steps_of(run: &str, snapshots: &[HeldSnapshot]) -> BTreeSet<u64> {
+    snapshots.iter().filter(|held| held.run == run).map(|held| held.updates).collect()
+}
+
+/// The updates to go back to, given what each stage holds; 0 is the beginning, which all have.
+fn choose(held: &[BTreeSet<u64>], resume: Resume) -> Result<u64, Failure> {
+    let step = match resume {
+        Resume::Auto => {
+            let common = |step: &&u64| held.iter().all(|steps| steps.contains(*step));
+            return Ok(held.first().and_then(|steps| steps.iter().rev().find(common)).copied().unwrap_or(0));
+        }
+        Resume::Step(0) => return Ok(0),
+        Resume::Step(step) => step,
+    };
+    let Some(stage) = held.iter().position(|steps| !steps.contains(&step)) else { return Ok(step) };
+    let has: Vec<String> = held[stage].iter().map(u64::to_string).collect();
+    let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
+    Err(Failure::new(
+        Cause::Configuration,
+        format!(
+            "stage {stage} has no snapshot after step {step} (it has: {has}): --resume auto takes the newest common one"
+        ),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_common_snapshot_is_chosen() {
+        let chosen = |held: &[&[u64]], resume| {
+            let held: Vec<BTreeSet<u64>> = held.iter().map(|steps| steps.iter().copied().collect()).collect();
+            choose(&held, resume).map_err(|failure| failure.sentence)
+        };
+        assert_eq!(chosen(&[&[10, 20], &[10, 20, 23], &[20, 30]], Resume::Auto), Ok(20));
+        assert_eq!(chosen(&[&[10, 20], &[], &[20]], Resume::Auto), Ok(0));
+        assert_eq!(chosen(&[&[10, 20], &[20, 30]], Resume::Step(20)), Ok(20));
+        assert_eq!(chosen(&[&[10], &[10]], Resume::Step(0)), Ok(0));
+        assert!(chosen(&[&[10, 20], &[20, 30]], Resume::Step(10)).unwrap_err().contains("stage 1"));
+    }
+}
