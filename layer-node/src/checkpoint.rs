@@ -206,6 +206,21 @@ impl Snapshot {
         Ok(Self { run: read("run"), updates, path, bytes })
     }
 
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the file says of itself, by key.
+    ///
+    /// # Errors
+    /// When the file is torn.
+    pub fn metadata(&self) -> Result<HashMap<String, String>, CheckpointError> {
+        let header = SafeTensors::read_metadata(&self.bytes);
+        let (_, header) = header.map_err(|error| unusable(&self.path, format!("is torn ({error})")))?;
+        Ok(header.metadata().clone().unwrap_or_default())
+    }
+
     /// Fills `state` from the snapshot: the same names and shapes, no more and no fewer.
     ///
     /// # Errors

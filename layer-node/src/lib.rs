@@ -24,4 +24,5 @@ pub mod session;
 pub mod stage;
 pub mod state;
 pub mod torch;
+pub mod weights;
 pub mod worker;

@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 use layer_node::digest::{self, DigestFlags};
 use layer_node::serve::{self, Serve};
+use layer_node::weights::{self, ExportFlags, ImportFlags};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
@@ -23,6 +24,10 @@ enum Command {
     Serve(Serve),
     /// Print the SHA-256 of every tensor in a state folder
     Digest(DigestFlags),
+    /// Merge the weights in state folders into one safetensors file, by torchvision's names
+    Export(ExportFlags),
+    /// Put the weights of a safetensors file into state folders
+    Import(ImportFlags),
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -39,10 +44,9 @@ fn main() -> ExitCode {
     start_log(cli.log_format);
     let code = match cli.command {
         Command::Serve(flags) => run(flags),
-        Command::Digest(flags) => digest::digest(&flags).map(|lines| {
-            print!("{lines}");
-            0
-        }),
+        Command::Digest(flags) => digest::digest(&flags).map(print),
+        Command::Export(flags) => weights::export(&flags).map(print),
+        Command::Import(flags) => weights::import(&flags).map(print),
     };
     match code {
         Ok(code) => ExitCode::from(code),
@@ -51,6 +55,11 @@ fn main() -> ExitCode {
             ExitCode::from(1)
         }
     }
+}
+
+fn print(lines: String) -> u8 {
+    print!("{lines}");
+    0
 }
 
 fn run(flags: Serve) -> Result<u8, String> {

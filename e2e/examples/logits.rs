@@ -1,0 +1,138 @@
+//! A ResNet-18 of the zoo in state folders, without a network: drawn, and run forward.
+//!
+//! ```text
+//! logits draw STATE CLASSES IMAGE SEED              STATE/stage-0 … stage-9, a node for each block
+//! logits run STATE CLASSES IMAGE INPUT OUTPUT       f32 images in, f32 logits out, in evaluation
+//! ```
+//!
+//! `layer-node/tests/torchvision/compare.py` holds its logits against torchvision's. Tensors are raw,
+//! little-endian and row-major.
+
+use coordinator::model::zoo::{self, Options};
+use coordinator::partition;
+use layer_node::checkpoint::{self, Snapshot};
+use layer_node::layer::Settings;
+use layer_node::stage::Stage;
+use proto::graph::INPUT;
+use proto::lane::Phase;
+use proto::optimizer::{Method, OptimizerSpec, Schedule};
+use proto::rule::{Coefficients, RuleSpec};
+use proto::stage::StageSpec;
+use proto::tensor::Kind as Wire;
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tch::{Device, Kind, Tensor};
+
+type Failure = Box<dyn Error>;
+
+fn main() -> Result<(), Failure> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["draw", state, classes, image, seed] => {
+            draw(state.as_ref(), &stages(classes.parse()?, image.parse()?, seed.parse()?)?)
+        }
+        ["run", state, classes, image, input, output] => {
+            let images = read(input.as_ref(), image.parse()?)?;
+            let logits = run(state.as_ref(), &stages(classes.parse()?, image.parse()?, 0)?, images)?;
+            write(output.as_ref(), &logits)
+        }
+        _ => {
+            Err("logits draw STATE CLASSES IMAGE SEED, or logits run STATE CLASSES IMAGE INPUT OUTPUT".into())
+        }
+    }
+}
+
+/// The network's stages, one for each block, as a coordinator would describe them; with B and
+/// optimizer state.
+fn stages(classes: u32, image: u32, seed: u64) -> Result<Vec<StageSpec>, Failure> {
+    let decay = Coefficients { decay: 1e-4, ..Coefficients::default() };
+    let rule = RuleSpec::Learned { name: "kolen_pollack".into(), task: true, coefficients: decay };
+    let options = Options { classes, image, rule, ..Options::default() };
+    let network = zoo::by_name("resnet18", &options).ok_or("the zoo has no resnet18")?;
+    let ends = network.blocks[1..].iter().copied().chain([network.layers.len()]);
+    let ranges: Vec<_> = network.blocks.iter().zip(ends).map(|(&start, end)| start..end).collect();
+    let slices = partition::slices(&network, &ranges)?;
+    let count = slices.len() as u32;
+    let method = Method::Sgd { momentum: 0.9, nesterov: false };
+    let optimizer = OptimizerSpec { method, lr: 0.1, weight_decay: 0.0, schedule: Schedule::default() };
+    let stage = |(index, slice): (usize, partition::Slice)| StageSpec {
+        run: "drawn".into(),
+        incarnation: 0,
+        index: index as u32,
+        stages: count,
+        layers: slice.layers,
+        inputs: slice.inputs,
+        outputs: slice.outputs,
+        optimizer: optimizer.clone(),
+        optimizer_backward: optimizer.clone(),
+        seed,
+        max_microbatch: 1,
+        max_microbatches: 1,
+        wire: Wire::F32,
+        restore: None,
+        keep_snapshots: 1,
+    };
+    Ok(slices.into_iter().enumerate().map(stage).collect())
+}
+
+fn build(spec: &StageSpec) -> Result<Stage, Failure> {
+    let settings = Settings {
+        device: Device::Cpu,
+        kind: Kind::Float,
+        seed: spec.seed,
+        optimizer: spec.optimizer.clone(),
+        optimizer_backward: spec.optimizer_backward.clone(),
+    };
+    Ok(Stage::new(spec, settings)?)
+}
+
+fn folder(state: &Path, spec: &StageSpec) -> PathBuf {
+    state.join(format!("stage-{}", spec.index))
+}
+
+/// Weights as a run begins with; biases and norms as one could end with, so that each of them counts:
+/// a fresh block is its skip, its last γ being 0.
+fn draw(state: &Path, stages: &[StageSpec]) -> Result<(), Failure> {
+    tch::manual_seed(stages.first().map_or(0, |spec| spec.seed as i64));
+    for spec in stages {
+        let mut stage = build(spec)?;
+        let mut tensors = stage.state();
+        for (name, tensor) in &mut tensors.0 {
+            let vector = tensor.dim() == 1;
+            let _ = match name.rsplit('.').next() {
+                Some("weight" | "running_var") if vector => tensor.f_uniform_(0.5, 1.5)?,
+                Some("bias" | "running_mean") => tensor.f_normal_(0.0, 0.1)?,
+                _ => continue,
+            };
+        }
+        checkpoint::save(&folder(state, spec), &spec.run, 0, &tensors, 1)?;
+    }
+    Ok(())
+}
+
+/// The logits for `images`, from stage to stage as the nodes would compute them.
+fn run(state: &Path, stages: &[StageSpec], images: Tensor) -> Result<Tensor, Failure> {
+    let mut values = vec![(INPUT.to_owned(), images)];
+    for spec in stages {
+        let folder = folder(state, spec);
+        let steps = checkpoint::list(&folder)?;
+        let step = steps.last().ok_or_else(|| format!("there is no snapshot in {}", folder.display()))?;
+        let mut stage = build(spec)?;
+        Snapshot::open(&folder, *step)?.restore(&mut stage.state())?;
+        values = stage.forward(0, values, Phase::Evaluate)?;
+    }
+    Ok(values.swap_remove(0).1)
+}
+
+fn read(path: &Path, image: i64) -> Result<Tensor, Failure> {
+    let bytes = fs::read(path)?;
+    let numbers: Vec<f32> =
+        bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect();
+    Ok(Tensor::f_from_slice(&numbers)?.f_reshape([-1, 3, image, image])?)
+}
+
+fn write(path: &Path, tensor: &Tensor) -> Result<(), Failure> {
+    let numbers = Vec::<f32>::try_from(tensor.f_contiguous()?.f_view([-1])?)?;
+    Ok(fs::write(path, numbers.into_iter().flat_map(f32::to_le_bytes).collect::<Vec<_>>())?)
+}

@@ -1,0 +1,130 @@
+//! Stop and go on: interrupted, killed, restarted, the run ends in the bits of one that was never disturbed.
+
+use e2e::{Bench, Ended, Run};
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+const KEYS: &str = r#"
+[rule]
+name = "symmetric_alignment"
+[train]
+epochs = 8
+batch = 16
+[optimizer]
+lr = 0.05
+[pipeline]
+microbatches = 2
+stages = ["branch2", "down"]
+[snapshot]
+every_steps = 7
+"#;
+
+fn start(bench: &Bench, config: &Path, name: &str, more: &[&str]) -> Child {
+    let mut command = bench.coordinator(&["train", "--local", "--name", name, "--config"]);
+    command.arg(config).args(more).spawn().unwrap()
+}
+
+fn finish(child: Child) -> Ended {
+    child.wait_with_output().unwrap().into()
+}
+
+/// Waits until the run has written `lines` steps.
+fn trained(run: &Run, lines: usize) {
+    let begun = Instant::now();
+    let written =
+        || std::fs::read_to_string(run.folder.join("metrics.jsonl")).map_or(0, |text| text.lines().count());
+    while written() < lines {
+        assert!(begun.elapsed() < Duration::from_secs(60), "step {lines} did not come");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn signal(signal: &str, process: u32) {
+    assert!(Command::new("kill").args([signal, &process.to_string()]).status().unwrap().success());
+}
+
+/// The process of one stage of a bench's run.
+fn node(bench: &Bench, stage: &str) -> Option<u32> {
+    let pattern = format!("layer-node serve.*{}.*{stage}", bench.path("").display());
+    let output = Command::new("pgrep").args(["-f", &pattern]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().lines().next().map(|line| line.parse().unwrap())
+}
+
+/// State, losses and evaluations are those of the undisturbed run.
+fn same(disturbed: &Run, undisturbed: &Run) {
+    assert_eq!(disturbed.history(), undisturbed.history());
+    assert_eq!(disturbed.digests(), undisturbed.digests());
+    assert_eq!(disturbed.summary()["status"], "done");
+}
+
+#[test]
+fn however_a_run_is_disturbed_it_ends_in_the_same_bits() {
+    let bench = Bench::new();
+    let config = bench.config(KEYS);
+    let undisturbed = bench.trained(&config, "undisturbed", &[]);
+
+    // Interrupted twice, in the middle of an epoch, and resumed.
+    for (at, more) in [(5, &[][..]), (30, &["--resume", "auto"])] {
+        let child = start(&bench, &config, "interrupted", more);
+        trained(&bench.run("interrupted"), at);
+        signal("-INT", child.id());
+        let ended = finish(child);
+        assert_eq!(ended.code, Some(75), "{}", ended.stderr);
+    }
+    let ended = finish(start(&bench, &config, "interrupted", &["--resume", "auto"]));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    same(&bench.run("interrupted"), &undisturbed);
+
+    // The coordinator is killed.
+    let mut child = start(&bench, &config, "killed", &[]);
+    trained(&bench.run("killed"), 25);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let gone = Instant::now();
+    while node(&bench, "runs/killed").is_some() {
+        assert!(gone.elapsed() < Duration::from_secs(15), "nodes outlive their coordinator");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let ended = finish(start(&bench, &config, "killed", &["--resume", "auto"]));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    same(&bench.run("killed"), &undisturbed);
+
+    // Nodes are killed, and the run goes on by itself.
+    let child = start(&bench, &config, "restarted", &["--restarts", "2"]);
+    for (stage, at) in [("stage-1", 10), ("stage-2", 50)] {
+        trained(&bench.run("restarted"), at);
+        signal("-KILL", node(&bench, &format!("runs/restarted/state/{stage}")).expect("a node"));
+        std::thread::sleep(Duration::from_millis(1500));
+    }
+    let ended = finish(child);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(ended.stderr.matches("rolling back and going on").count(), 2, "{}", ended.stderr);
+    same(&bench.run("restarted"), &undisturbed);
+}
+
+#[test]
+fn what_cannot_be_resumed_says_why() {
+    let bench = Bench::new();
+    let config = bench.config(KEYS);
+    let short = ["--set", "train.max_steps=8"];
+    let ended = finish(start(&bench, &config, "short", &short));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let cases: [(&str, &[&str], &str); 3] = [
+        ("nobody", &["--resume", "auto"], "runs/nobody"),
+        ("short", &["--resume", "3", "--set", "train.max_steps=8"], "stage 0 has no snapshot after step 3"),
+        (
+            "short",
+            &["--resume", "auto", "--set", "train.max_steps=8", "--set", "seed=1"],
+            "'seed' is not as in",
+        ),
+    ];
+    for (name, more, said) in cases {
+        let ended = finish(start(&bench, &config, name, more));
+        assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+        assert!(ended.last_line().contains(said), "{}", ended.stderr);
+    }
+    let ended = finish(start(&bench, &config, "short", &["--resume", "7", "--set", "train.max_steps=8"]));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(bench.run("short").metrics().len(), 8);
+}

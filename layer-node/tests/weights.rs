@@ -1,0 +1,302 @@
+//! `layer-node export` and `import` on state folders, by the real binary.
+
+use layer_node::checkpoint::{self, Snapshot};
+use layer_node::state::State;
+use safetensors::tensor::{Dtype, TensorView};
+use safetensors::{SafeTensors, serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tch::{Kind, Tensor};
+use tempfile::TempDir;
+
+/// Tensors by name, and their shapes.
+type Names = &'static [(&'static str, &'static [i64])];
+
+const LOWER: Names = &[
+    ("conv1.weight", &[4, 3, 3, 3]),
+    ("conv1.weight.momentum", &[4, 3, 3, 3]),
+    ("conv1.weight_backward", &[4, 3, 3, 3]),
+    ("conv1.weight_backward.momentum", &[4, 3, 3, 3]),
+    ("bn1.weight", &[4]),
+    ("bn1.bias", &[4]),
+    ("bn1.running_mean", &[4]),
+    ("bn1.running_var", &[4]),
+];
+const UPPER: Names = &[
+    ("fc.weight", &[5, 4]),
+    ("fc.weight.mean", &[5, 4]),
+    ("fc.weight.square", &[5, 4]),
+    ("fc.weight_backward", &[5, 4]),
+    ("fc.bias", &[5]),
+];
+/// What a forward pass takes.
+const FORWARD: [&str; 7] =
+    ["bn1.bias", "bn1.running_mean", "bn1.running_var", "bn1.weight", "conv1.weight", "fc.bias", "fc.weight"];
+
+/// A folder with the state folders of nodes.
+struct Bench(TempDir);
+
+/// Exit code, stdout, and stderr without the line's end.
+struct Ended(Option<i32>, String, String);
+
+/// Bytes by name.
+type Tensors = BTreeMap<String, Vec<u8>>;
+
+impl Bench {
+    /// Two nodes of one run after 7 updates, drawn from `seed`.
+    fn of_two(seed: i64) -> Self {
+        let bench = Self(tempfile::tempdir().unwrap());
+        bench.save("state/stage-0", "run", 7, LOWER, seed);
+        bench.save("state/stage-1", "run", 7, UPPER, seed + 1);
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn save(&self, folder: &str, run: &str, updates: u64, names: Names, seed: i64) {
+        let draw = |(number, (_, shape)): (usize, &(&str, &[i64]))| {
+            let count: i64 = shape.iter().product();
+            let values = (0..count).map(|i| ((seed * 31 + number as i64) * 1000 + i) as f32 / 7.0);
+            Tensor::from_slice(&values.collect::<Vec<_>>()).reshape(*shape).to_kind(Kind::Float)
+        };
+        let mut tensors: Vec<_> = names.iter().enumerate().map(draw).collect();
+        let mut state = State::default();
+        names.iter().zip(&mut tensors).for_each(|((name, _), tensor)| state.tensor((*name).into(), tensor));
+        checkpoint::save(&self.path(folder), run, updates, &state, 9).unwrap();
+    }
+
+    /// Runs the binary in the folder with the words of `line`.
+    fn run(&self, line: &str) -> Ended {
+        let output = Command::new(env!("CARGO_BIN_EXE_layer-node"))
+            .args(line.split_whitespace())
+            .current_dir(self.0.path())
+            .env_remove("RUST_LOG")
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Ended(output.status.code(), text(output.stdout), text(output.stderr).trim_end().to_owned())
+    }
+
+    /// As [`Bench::run`], and it must succeed.
+    fn done(&self, line: &str) -> String {
+        let Ended(code, stdout, stderr) = self.run(line);
+        assert_eq!(code, Some(0), "{line}: {stderr}");
+        stdout
+    }
+
+    /// As [`Bench::run`], and it must fail with `code` in one sentence that has all the `words`, and
+    /// leave every file as it was.
+    fn refused(&self, line: &str, code: i32, words: &[&str]) {
+        let before = files(self.0.path());
+        let ended = self.run(line);
+        assert_eq!(ended.0, Some(code), "{line}: {} {}", ended.1, ended.2);
+        assert!(ended.2.starts_with("error: ") && ended.2.lines().count() == 1, "{line}: {}", ended.2);
+        for word in words {
+            assert!(ended.2.contains(word), "{line}: no '{word}' in {}", ended.2);
+        }
+        assert!(files(self.0.path()) == before, "{line} changed a file");
+    }
+
+    fn digests(&self) -> String {
+        let digest = |stage: &str| self.done(&format!("digest --state-dir state/{stage}"));
+        digest("stage-0") + &digest("stage-1")
+    }
+
+    fn write(&self, name: &str, tensors: &[(&str, Dtype, &[usize])]) {
+        let data = |(_, dtype, shape): &(&str, Dtype, &[usize])| {
+            vec![1; shape.iter().product::<usize>() * dtype.bitsize() / 8]
+        };
+        let data: Vec<_> = tensors.iter().map(data).collect();
+        let mut views = Vec::new();
+        for ((name, dtype, shape), data) in tensors.iter().zip(&data) {
+            views.push((*name, TensorView::new(*dtype, shape.to_vec(), data).unwrap()));
+        }
+        fs::write(self.path(name), serialize(views, None).unwrap()).unwrap();
+    }
+}
+
+/// Every file below `folder`.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        match entry.file_type().unwrap().is_dir() {
+            true => found.extend(files(&entry.path())),
+            false => _ = found.insert(entry.path(), fs::read(entry.path()).unwrap()),
+        }
+    }
+    found
+}
+
+fn tensors(bytes: &[u8]) -> Tensors {
+    let file = SafeTensors::deserialize(bytes).unwrap();
+    file.iter().map(|(name, view)| (name.to_owned(), view.data().to_vec())).collect()
+}
+
+fn names(tensors: &Tensors) -> Vec<&str> {
+    tensors.keys().map(String::as_str).collect()
+}
+
+#[test]
+fn an_export_merges_the_nodes_and_an_import_elsewhere_gives_the_same_digests() {
+    let bench = Bench::of_two(1);
+    let said = bench
+        .done("export --state-dir state/stage-0 --state-dir state/stage-1 --with-optimizer all.safetensors");
+    assert!(said.contains("13 tensors") && said.contains("2 nodes of run run after 7 updates"), "{said}");
+    let bytes = fs::read(bench.path("all.safetensors")).unwrap();
+    let exported = tensors(&bytes);
+    let mut kept = Tensors::new();
+    for stage in ["state/stage-0", "state/stage-1"] {
+        let snapshot = Snapshot::open(&bench.path(stage), 7).unwrap();
+        kept.extend(snapshot.tensors().unwrap().into_iter().map(|(name, view)| (name, view.data().to_vec())));
+        let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+        assert_eq!(header.metadata().clone().unwrap(), snapshot.metadata().unwrap());
+    }
+    assert_eq!(exported, kept);
+
+    let other = Bench::of_two(2);
+    assert_ne!(other.digests(), bench.digests());
+    fs::copy(bench.path("all.safetensors"), other.path("all.safetensors")).unwrap();
+    // The folder of the stages stands for all of them.
+    let said = other.done("import --state-dir state all.safetensors");
+    assert!(said.contains("13 tensors into 2 nodes") && said.lines().count() == 1, "{said}");
+    assert_eq!(other.digests(), bench.digests());
+    assert_eq!(checkpoint::list(&other.path("state/stage-0")).unwrap(), [7]);
+    assert_eq!(Snapshot::open(&other.path("state/stage-0"), 7).unwrap().run, "run");
+}
+
+#[test]
+fn optimizer_state_is_left_out_unless_asked_for_and_stays_on_import() {
+    let bench = Bench::of_two(1);
+    bench.done("export --state-dir state weights.safetensors");
+    let exported = tensors(&fs::read(bench.path("weights.safetensors")).unwrap());
+    let backward = ["conv1.weight_backward", "fc.weight_backward"];
+    assert_eq!(
+        names(&exported).iter().filter(|name| !backward.contains(name)).copied().collect::<Vec<_>>(),
+        FORWARD
+    );
+    assert_eq!(exported.len(), FORWARD.len() + backward.len());
+
+    let other = Bench::of_two(2);
+    let before = other.digests();
+    fs::copy(bench.path("weights.safetensors"), other.path("weights.safetensors")).unwrap();
+    let said = other.done("import --state-dir state weights.safetensors");
+    assert!(said.contains("9 tensors into 2 nodes") && said.contains("kept: 4 tensors"), "{said}");
+    let (from, after) = (bench.digests(), other.digests());
+    for ((old, new), given) in before.lines().zip(after.lines()).zip(from.lines()) {
+        let optimizer = [".momentum", ".mean", ".square"].iter().any(|slot| new.ends_with(slot));
+        assert_eq!(new, if optimizer { old } else { given });
+    }
+}
+
+#[test]
+fn a_torchvision_state_dict_replaces_what_a_forward_pass_takes_and_leaves_b() {
+    let bench = Bench::of_two(1);
+    let f32 = Dtype::F32;
+    let dict: &[(&str, Dtype, &[usize])] = &[
+        ("conv1.weight", f32, &[4, 3, 3, 3]),
+        ("bn1.weight", f32, &[4]),
+        ("bn1.bias", f32, &[4]),
+        ("bn1.running_mean", f32, &[4]),
+        ("bn1.running_var", f32, &[4]),
+        ("bn1.num_batches_tracked", Dtype::I64, &[]),
+        ("fc.weight", f32, &[5, 4]),
+        ("fc.bias", f32, &[5]),
+    ];
+    bench.write("torch.safetensors", dict);
+    let before = bench.digests();
+    let said = bench.done("import --state-dir state torch.safetensors");
+    assert!(said.contains("7 tensors into 2 nodes") && said.contains("kept: 6 tensors"), "{said}");
+    for (old, new) in before.lines().zip(bench.digests().lines()) {
+        let (_, name) = new.split_once("  ").unwrap();
+        assert_eq!(old == new, !FORWARD.contains(&name), "{name}");
+    }
+
+    // One host's nodes take their own from the file of the whole network.
+    let said = bench.done("import --state-dir state/stage-1 torch.safetensors");
+    assert!(said.contains("2 tensors into 1 node ") && said.contains("not used: conv1.weight"), "{said}");
+
+    bench.write("less.safetensors", &dict[..7]);
+    bench.refused("import --state-dir state less.safetensors", 1, &["lacks 'fc.bias':", "--partial"]);
+    let said = bench.done("import --partial --state-dir state less.safetensors");
+    assert!(said.contains("kept: fc.bias, which the file does not have"), "{said}");
+    bench.write("fewer.safetensors", &dict[..5]);
+    bench.refused("import --state-dir state fewer.safetensors", 1, &["lacks 'fc.bias' and 1 more:"]);
+}
+
+#[test]
+fn the_newest_step_that_all_have_is_taken() {
+    let bench = Bench::of_two(1);
+    bench.save("state/stage-0", "run", 9, LOWER, 5);
+    let digest = bench.done("digest --state-dir state/stage-0 --step 9");
+    assert!(bench.done("export --state-dir state seven.safetensors").contains("after 7 updates"));
+    bench.done("import --state-dir state seven.safetensors");
+    assert_eq!(bench.done("digest --state-dir state/stage-0 --step 9"), digest);
+    assert!(
+        bench.done("export --step 9 --state-dir state/stage-0 nine.safetensors").contains("after 9 updates")
+    );
+    bench.refused("export --step 9 --state-dir state no.safetensors", 1, &["stage-1", "step-00000009"]);
+    bench.save("state/stage-2", "run", 8, &[], 5);
+    bench.refused(
+        "export --state-dir state no.safetensors",
+        1,
+        &["no step", "stage-0 has [7, 9]", "stage-2 has [8]"],
+    );
+}
+
+#[test]
+fn nodes_that_do_not_belong_together_are_refused() {
+    let bench = Bench::of_two(1);
+    bench.save("stranger", "other", 7, UPPER, 1);
+    bench.write("file", &[("conv1.weight", Dtype::F32, &[4, 3, 3, 3])]);
+    for verb in ["export", "import"] {
+        let line =
+            |folders: &str| format!("{verb} {folders} file{}", if verb == "export" { ".new" } else { "" });
+        bench.refused(&line("--state-dir state --state-dir stranger"), 1, &["run other", "run run"]);
+        bench.refused(&line("--state-dir state --state-dir state/stage-0"), 1, &["'bn1.bias'", "once"]);
+        bench.refused(&line("--state-dir nowhere"), 1, &["no snapshot in nowhere"]);
+        bench.refused(&line(""), 2, &["--help"]);
+    }
+}
+
+#[test]
+fn an_export_replaces_nothing_unless_forced() {
+    let bench = Bench::of_two(1);
+    fs::write(bench.path("mine"), "mine").unwrap();
+    bench.refused("export --state-dir state mine", 1, &["mine exists", "--force"]);
+    bench.refused("export --state-dir state state", 1, &["is a folder"]);
+    bench.refused("export --state-dir state no/such/folder", 1, &["cannot write no/such/folder"]);
+    bench.refused("export --state-dir state", 2, &["--help"]);
+    bench.done("export --force --state-dir state mine");
+    assert_eq!(tensors(&fs::read(bench.path("mine")).unwrap()).len(), 9);
+    let left: Vec<_> = files(bench.0.path()).into_keys().filter(|path| path.ends_with("mine")).collect();
+    assert_eq!((left.len(), files(bench.0.path()).len()), (1, 3), "nothing else is left behind");
+}
+
+#[test]
+fn a_file_that_does_not_fit_is_refused_before_anything_is_written() {
+    let bench = Bench::of_two(1);
+    bench.refused("import --state-dir state none", 1, &["cannot read none"]);
+    bench.refused("import --state-dir state", 2, &["--help"]);
+    fs::write(bench.path("garbage"), "no tensors at all").unwrap();
+    bench.refused("import --state-dir state garbage", 1, &["garbage is no safetensors file"]);
+    bench.done("export --state-dir state whole");
+    let whole = fs::read(bench.path("whole")).unwrap();
+    fs::write(bench.path("torn"), &whole[..whole.len() - 1]).unwrap();
+    bench.refused("import --state-dir state torn", 1, &["torn is no safetensors file, or torn"]);
+    bench.write("foreign", &[("features.0.weight", Dtype::F32, &[2])]);
+    bench.refused("import --partial --state-dir state foreign", 1, &["another network"]);
+    bench.write("shape", &[("conv1.weight", Dtype::F32, &[4, 3, 3, 3]), ("fc.weight", Dtype::F32, &[4, 5])]);
+    let words = ["'fc.weight'", "[4, 5]", "[5, 4]"];
+    bench.refused("import --partial --state-dir state shape", 1, &words);
+    bench.write("half", &[("fc.weight", Dtype::F16, &[5, 4])]);
+    bench.refused("import --partial --state-dir state half", 1, &["'fc.weight'", "F16", "F32"]);
+    let path = checkpoint::file(&bench.path("state/stage-1"), 7);
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+    bench.refused("import --state-dir state whole", 1, &["stage-1", "torn"]);
+    bench.refused("export --state-dir state out", 1, &["stage-1", "torn"]);
+}
