@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
 use tempfile::TempDir;
 
 /// Side of the images.
@@ -15,10 +16,22 @@ pub const CLASSES: usize = 5;
 const TRAIN: usize = 150;
 const TEST: usize = 53;
 
-/// The binary `name`, built by the same cargo call as this test.
+/// The binary `name`, of the same profile as this test and as new as the sources.
 pub fn binary(name: &str) -> PathBuf {
+    static BUILT: OnceLock<()> = OnceLock::new();
     let test = std::env::current_exe().expect("a test has a path");
-    let path = test.parent().and_then(Path::parent).expect("tests lie in deps/").join(name);
+    let folder = test.parent().and_then(Path::parent).expect("tests lie in deps/");
+    // `cargo test -p e2e` builds the libraries that it links, and not the binaries that it starts.
+    BUILT.get_or_init(|| {
+        let Some(cargo) = std::env::var_os("CARGO") else { return };
+        let mut build = Command::new(cargo);
+        build.args(["build", "--quiet", "--bins", "--package", "coordinator", "--package", "layer-node"]);
+        if folder.ends_with("release") {
+            build.arg("--release");
+        }
+        assert!(build.status().expect("cargo starts").success(), "the binaries do not build");
+    });
+    let path = folder.join(name);
     assert!(path.is_file(), "{} is missing: `cargo build --workspace` builds it", path.display());
     path
 }

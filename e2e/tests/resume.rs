@@ -21,8 +21,11 @@ every_steps = 7
 "#;
 
 fn start(bench: &Bench, config: &Path, name: &str, more: &[&str]) -> Child {
-    let mut command = bench.coordinator(&["train", "--local", "--name", name, "--config"]);
-    command.arg(config).args(more).spawn().unwrap()
+    // An absolute path, by which a node can be told from those of other tests.
+    let folder = bench.run(name).folder;
+    let mut command =
+        bench.coordinator(&["train", "--local", "--config", config.to_str().unwrap(), "--run-dir"]);
+    command.arg(folder).args(more).spawn().unwrap()
 }
 
 fn finish(child: Child) -> Ended {
@@ -44,9 +47,9 @@ fn signal(signal: &str, process: u32) {
     assert!(Command::new("kill").args([signal, &process.to_string()]).status().unwrap().success());
 }
 
-/// The process of one stage of a bench's run.
-fn node(bench: &Bench, stage: &str) -> Option<u32> {
-    let pattern = format!("layer-node serve.*{}.*{stage}", bench.path("").display());
+/// The first node that keeps its state in this folder, or below it.
+fn node(state: &Path) -> Option<u32> {
+    let pattern = format!("layer-node serve.*{}", state.display());
     let output = Command::new("pgrep").args(["-f", &pattern]).output().unwrap();
     String::from_utf8(output.stdout).unwrap().lines().next().map(|line| line.parse().unwrap())
 }
@@ -82,7 +85,7 @@ fn however_a_run_is_disturbed_it_ends_in_the_same_bits() {
     child.kill().unwrap();
     child.wait().unwrap();
     let gone = Instant::now();
-    while node(&bench, "runs/killed").is_some() {
+    while node(&bench.path("runs/killed")).is_some() {
         assert!(gone.elapsed() < Duration::from_secs(15), "nodes outlive their coordinator");
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -94,7 +97,7 @@ fn however_a_run_is_disturbed_it_ends_in_the_same_bits() {
     let child = start(&bench, &config, "restarted", &["--restarts", "2"]);
     for (stage, at) in [("stage-1", 10), ("stage-2", 50)] {
         trained(&bench.run("restarted"), at);
-        signal("-KILL", node(&bench, &format!("runs/restarted/state/{stage}")).expect("a node"));
+        signal("-KILL", node(&bench.path("runs/restarted/state").join(stage)).expect("a node"));
         std::thread::sleep(Duration::from_millis(1500));
     }
     let ended = finish(child);

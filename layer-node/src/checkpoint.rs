@@ -129,7 +129,10 @@ pub fn save(
         out.sync_all()?;
         File::open(&temporary)?.sync_all()?;
         if folder.exists() {
-            fs::remove_dir_all(&folder)?;
+            // Written again: the file takes the old one's place, so that there is no moment without it.
+            fs::rename(temporary.join(FILE), &path)?;
+            fs::remove_dir(&temporary)?;
+            return File::open(&folder)?.sync_all();
         }
         fs::rename(&temporary, &folder)?;
         File::open(state_dir)?.sync_all()

@@ -18,6 +18,9 @@ pub struct BatchNorm {
     beta: Parameter,
     running_mean: Tensor,
     running_var: Tensor,
+    /// Mean and variance as of the last update, once a forward pass has moved them since: an unfinished
+    /// minibatch must leave no trace.
+    before: Option<[Tensor; 2]>,
     method: Method,
     held: Held<Saved>,
     /// Errors at γ and β, which come with the error at x and wait for their G.
@@ -52,6 +55,7 @@ impl BatchNorm {
             beta: Parameter::new(full(0.0)?, &method, false)?,
             running_mean: full(0.0)?,
             running_var: full(1.0)?,
+            before: None,
             method,
             held: Held::default(),
             errors: Held::default(),
@@ -63,6 +67,9 @@ impl BatchNorm {
 impl Layer for BatchNorm {
     fn forward(&mut self, m: u32, inputs: &[&Tensor], phase: Phase) -> Result<Tensor, TchError> {
         let training = phase == Phase::Train;
+        if training && self.before.is_none() {
+            self.before = Some([torch::copy(&self.running_mean)?, torch::copy(&self.running_var)?]);
+        }
         let (y, mean, inverse_deviation) = inputs[0].f_native_batch_norm(
             Some(&self.gamma.value),
             Some(&self.beta.value),
@@ -94,6 +101,7 @@ impl Layer for BatchNorm {
     }
 
     fn update(&mut self, settings: &Settings, updates: u64) -> Result<(), TchError> {
+        self.before = None;
         for (sum, parameter) in self.sums.iter_mut().zip([&mut self.gamma, &mut self.beta]) {
             if let Some(gradient) = sum.take() {
                 parameter.step(&settings.optimizer, updates, &gradient)?;
@@ -106,6 +114,9 @@ impl Layer for BatchNorm {
         self.held.clear();
         self.errors.clear();
         self.sums = Default::default();
+        if let Some([mean, var]) = self.before.take() {
+            (self.running_mean, self.running_var) = (mean, var);
+        }
     }
 
     fn state<'a>(&'a mut self, state: &mut State<'a>) {
