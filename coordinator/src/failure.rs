@@ -14,6 +14,8 @@ pub enum Cause {
     Data = 3,
     /// A node failed, or could not be reached.
     Node = 4,
+    /// A law that must hold was broken.
+    Violation = 5,
     /// Stopped on request; the run can be resumed.
     Interrupted = 75,
 }

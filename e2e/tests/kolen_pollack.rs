@@ -53,3 +53,48 @@ fn the_difference_of_w_and_b_decays_by_the_law() {
         assert!(moved > 0.01, "{name}: W must move for the law to say anything, it changed by {moved}");
     }
 }
+
+/// A snapshot of one node is put in the place of a later one: its updates since then are lost.
+#[test]
+fn the_alarm_ends_a_run_in_which_updates_were_lost() {
+    let bench = Bench::new();
+    let keys = format!("{KEYS}\n[alarm]\nkolen_pollack = true\n[snapshot]\nevery_steps = 5\n");
+    let config = bench.config(&keys.replace("max_steps = 200", "max_steps = 12"));
+    let quiet = bench.trained(&config, "quiet", &[]);
+    assert_eq!(quiet.metrics().len(), 12);
+
+    // The run is cut short after its snapshots of steps 5 and 10; then one node loses what came between.
+    let run = bench.trained(&config, "lossy", &[]);
+    let state = run.folder.join("state/stage-2");
+    std::fs::remove_dir_all(state.join("step-00000012")).unwrap();
+    let later = state.join("step-00000010/stage.safetensors");
+    let other = bench.trained(&config, "other", &["snapshot.every_steps=6"]);
+    let earlier = std::fs::read(other.folder.join("state/stage-2/step-00000006/stage.safetensors")).unwrap();
+    let id = |run: &e2e::Run| run.json("run.json")["id"].as_str().unwrap().to_owned();
+    let forged = forge(earlier, &[(&id(&other), &id(&run)), ("\"step\":\"6\"", "\"step\":\"10\"")]);
+    std::fs::write(later, forged).unwrap();
+
+    let folder = run.folder.to_str().unwrap();
+    let config = config.to_str().unwrap();
+    let arguments = ["train", "--local", "--config", config, "--run-dir", folder, "--resume", "auto"];
+    let ended = e2e::Ended::from(bench.coordinator(&arguments).output().unwrap());
+    assert_eq!(ended.code, Some(5), "{}", ended.stderr);
+    assert!(
+        ended.last_line().contains("Kolen-Pollack's law is broken in layer 'branch2'"),
+        "{}",
+        ended.last_line()
+    );
+}
+
+/// A state file with other words in its header.
+fn forge(file: Vec<u8>, words: &[(&str, &str)]) -> Vec<u8> {
+    let length = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    let mut header = String::from_utf8(file[8..8 + length].to_vec()).unwrap();
+    for (old, new) in words {
+        assert!(header.contains(old), "{old} in {header}");
+        header = header.replace(old, new);
+    }
+    let header = header.trim_end().to_owned();
+    let padded = format!("{header:<width$}", width = header.len().next_multiple_of(8));
+    [&(padded.len() as u64).to_le_bytes()[..], padded.as_bytes(), &file[8 + length..]].concat()
+}

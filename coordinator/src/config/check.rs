@@ -45,6 +45,13 @@ pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
             "says nothing of a custom network: its [[layer]]s have widths of their own".into(),
         );
     }
+    let mut all_rules = std::iter::once(&config.rule.all).chain(config.rule.layers.values());
+    if config.alarm.kolen_pollack && !all_rules.any(|rule| rule.name() == "kolen_pollack") {
+        return refuse(
+            "alarm.kolen_pollack",
+            "watches layers under Kolen-Pollack, but no rule is that".into(),
+        );
+    }
     if microbatches > train.batch {
         let why = format!("is {microbatches}, more than the {} samples of 'train.batch'", train.batch);
         return refuse("pipeline.microbatches", why);

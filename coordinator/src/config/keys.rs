@@ -173,6 +173,12 @@ const REST: &[Row] = &[
     ),
     ("snapshot.keep_last", Whole(2, 1000), Is("2"), "snapshots that a node keeps"),
     ("metrics.layers_every", MANY, Is("50"), "minibatches between measurements of the layers' B against W"),
+    (
+        "alarm.kolen_pollack",
+        Switch,
+        Is("false"),
+        "ends the run (exit code 5) when ‖W − B‖ leaves Kolen-Pollack's law: an update was lost or doubled",
+    ),
     ("node.threads", Whole(1, 1024), Is("1"), "threads of each local node; part of the result"),
     ("network.connect_deadline", Seconds, Is("10.0"), "how long a node may take to be reached"),
     (

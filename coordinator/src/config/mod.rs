@@ -44,7 +44,7 @@ pub use optimizer::{Course, Method, Optimizer};
 pub use place::Environment;
 pub use reference::reference;
 pub use rule::Rule;
-pub use sections::{Data, Links, Metrics, Model, Node, Pipeline, Snapshot, Stages, Train};
+pub use sections::{Alarm, Data, Links, Metrics, Model, Node, Pipeline, Snapshot, Stages, Train};
 
 /// What a run is to do, resolved and checked: nothing is left to a default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,6 +74,8 @@ pub struct Config {
     pub snapshot: Snapshot,
     /// What is measured on the way.
     pub metrics: Metrics,
+    /// What ends a run that has gone wrong without failing.
+    pub alarm: Alarm,
     /// How local nodes are started.
     pub node: Node,
     /// How processes talk.

@@ -8,7 +8,7 @@ pub fn reference() -> String {
     let mut text = String::new();
     for table in ["", "model", "rule", "pipeline", "train", "optimizer", "optimizer_b", "data", "snapshot"]
         .into_iter()
-        .chain(["metrics", "node", "network"])
+        .chain(["metrics", "alarm", "node", "network"])
     {
         let of = |path: &str| path.split_once('.').map_or("", |(table, _)| table) == table;
         let title = if table.is_empty() { "At the top".to_owned() } else { format!("`[{table}]`") };

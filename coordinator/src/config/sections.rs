@@ -176,6 +176,14 @@ pub struct Metrics {
     pub layers_every: u64,
 }
 
+/// `[alarm]`: what ends a run that has gone wrong without failing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alarm {
+    /// Whether ‖W − B‖ of every layer under Kolen-Pollack must follow its law.
+    pub kolen_pollack: bool,
+}
+
 /// `[node]`: how local nodes are started.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -78,7 +78,10 @@ impl<'a> Course<'a> {
         }
         self.evaluate_after(step);
         let layers_every = config.metrics.layers_every;
-        let measure = step == 1 || step == total || (layers_every > 0 && step % layers_every == 0);
+        let measure = config.alarm.kolen_pollack
+            || step == 1
+            || step == total
+            || (layers_every > 0 && step % layers_every == 0);
         let microbatches = self.prepared.microbatches(indices.len());
         Some(Item::Minibatch(Minibatch { step, phase: Phase::Train, epoch, indices, microbatches, measure }))
     }

@@ -2,6 +2,7 @@
 
 use crate::config::{self, Config, Environment};
 use crate::failure::{Cause, Failure};
+use proto::control::LayerMeasure;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::Write;
@@ -30,6 +31,22 @@ impl RunIdentity {
             .map_err(|error| Failure::internal(format!("the system has no randomness: {error}")))?;
         Ok(Self { id: bytes.iter().map(|byte| format!("{byte:02x}")).collect(), incarnation: 1 })
     }
+}
+
+/// What [`RunFolder::first_measures`] reads of a line.
+#[derive(Deserialize)]
+struct MeasuredLine {
+    step: u64,
+    layers: Vec<MeasuredLayer>,
+}
+
+#[derive(Deserialize)]
+struct MeasuredLayer {
+    name: String,
+    angle_deg: f64,
+    norm_ratio: f64,
+    norm: f64,
+    difference: f64,
 }
 
 /// Chooses a run's folder: as named, or the first free `runs/STEM-N`.
@@ -126,6 +143,27 @@ impl RunFolder {
         };
         let (metrics, evaluations) = (append("metrics.jsonl")?, append("evaluations.jsonl")?);
         Ok(Self { path, metrics, evaluations })
+    }
+
+    /// The first measurement of the layers that `metrics.jsonl` holds, with its step.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn first_measures(&self) -> Result<Option<(u64, Vec<LayerMeasure>)>, Failure> {
+        let path = self.path.join("metrics.jsonl");
+        let text = fs::read_to_string(&path).map_err(|error| unwritable(&path, &error))?;
+        let measures = |line: &str| {
+            let line: MeasuredLine = serde_json::from_str(line).ok()?;
+            let layers = line.layers.into_iter().map(|layer| LayerMeasure {
+                name: layer.name,
+                angle_deg: layer.angle_deg,
+                norm_ratio: layer.norm_ratio,
+                norm: layer.norm,
+                difference: layer.difference,
+            });
+            Some((line.step, layers.collect::<Vec<_>>())).filter(|(_, layers)| !layers.is_empty())
+        };
+        Ok(text.lines().find_map(measures))
     }
 
     /// Where the run lies.

@@ -6,6 +6,7 @@
 //!                       runs/NAME ◀─recorder── events ◀── driver
 //! ```
 
+mod alarm;
 mod course;
 mod drive;
 mod evaluate;

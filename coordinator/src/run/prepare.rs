@@ -1,5 +1,6 @@
 //! Everything that follows from a configuration and its data, before anything is started.
 
+use super::alarm::Alarm;
 use crate::config::{Config, Stages};
 use crate::data::{Augment, Loader, Normalization, Sampler, Split, microbatches, open};
 use crate::driver::Sets;
@@ -7,6 +8,7 @@ use crate::failure::Failure;
 use crate::model::Network;
 use crate::partition::{self, Cuts, Estimator, LinkRate, Rates, Workload, slices};
 use crate::pipeline::{self, Shape};
+use proto::graph::LayerSpec;
 use proto::lane::{Lane, Phase};
 use proto::stage::StageSpec;
 use std::collections::HashMap;
@@ -94,6 +96,18 @@ impl Prepared {
             keep_snapshots: config.snapshot.keep_last,
         };
         Ok(slices.into_iter().enumerate().map(stage).collect())
+    }
+
+    /// The alarm on Kolen-Pollack's law, where it is asked for.
+    pub fn alarm(&self) -> Option<Alarm> {
+        let config = &self.config;
+        let (per_epoch, total) = (self.sampler.minibatches() as u64, self.total_steps());
+        let follows = |layer: &&LayerSpec| layer.op.is_weight() && layer.rule.name() == "kolen_pollack";
+        let layers = self.network.layers.iter().filter(follows).map(|layer| layer.name.clone());
+        config
+            .alarm
+            .kolen_pollack
+            .then(|| Alarm::new(config.optimizer.spec(per_epoch, total), layers.collect()))
     }
 
     /// M for a minibatch of `samples`: as configured, or one sample each where there are fewer.

@@ -1,5 +1,6 @@
 //! What comes out of the pipeline, made into files, a progress line, and sums for the end.
 
+use super::alarm::Alarm;
 use super::folder::RunFolder;
 use super::prepare::Prepared;
 use super::progress::Progress;
@@ -86,6 +87,8 @@ pub struct Recorder {
     speed: f64,
     open: Evaluation,
     trace: Option<Trace>,
+    new_alarm: Option<Alarm>,
+    alarm: Option<Alarm>,
     /// Training steps done in this run, and the time and samples that they took.
     pub steps: u64,
     /// Time of training steps; evaluations are not part of it.
@@ -115,6 +118,8 @@ impl Recorder {
             speed: 0.0,
             open: NOTHING,
             trace: trace.then(Trace::default),
+            new_alarm: prepared.alarm(),
+            alarm: None,
             steps: 0,
             training: Duration::ZERO,
             samples: 0,
@@ -136,7 +141,15 @@ impl Recorder {
         self.steps = step;
         self.open = NOTHING;
         self.last = Instant::now();
-        self.folder.rewind(step)
+        self.folder.rewind(step)?;
+        // The law is followed from the first measurement on, also over a restart.
+        self.alarm = self.new_alarm.clone();
+        match &mut self.alarm {
+            Some(alarm) => {
+                self.folder.first_measures()?.map_or(Ok(()), |(step, measures)| alarm.check(step, &measures))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The run's folder.
@@ -192,6 +205,11 @@ impl Recorder {
             total.bytes_forward += done.bytes_forward;
             total.bytes_backward += done.bytes_backward;
             total.compute += done.compute;
+        }
+        if let Some(alarm) = &mut self.alarm {
+            let measures: Vec<LayerMeasure> =
+                outcome.stages.iter().flat_map(|done| done.layers.clone()).collect();
+            alarm.check(outcome.step, &measures)?;
         }
         let stages = outcome.stages.iter().enumerate().map(|(stage, done)| StageLine {
             stage,
