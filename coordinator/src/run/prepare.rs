@@ -92,6 +92,7 @@ impl Prepared {
             wire: config.network.wire,
             restore,
             keep_snapshots: config.snapshot.keep_last,
+            recompute: config.pipeline.recompute,
         };
         Ok(slices.into_iter().enumerate().map(stage).collect())
     }
@@ -116,7 +117,7 @@ pub fn estimator(config: &Config, network: &Network, link: Option<LinkRate>) -> 
         wire: config.network.wire,
         optimizer: config.optimizer.spec(1, 1).method,
         optimizer_backward: config.optimizer_b.spec(1, 1).method,
-        recompute: false,
+        recompute: config.pipeline.recompute,
         rates: Rates { link: link.unwrap_or(rates.link), ..rates },
     };
     Estimator::new(network, workload).map_err(Failure::configuration)
