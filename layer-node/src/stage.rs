@@ -112,7 +112,10 @@ impl Stage {
             (Phase::Evaluate, _) => Pass::Evaluate,
             (Phase::Train, None) => Pass::Train,
             (Phase::Train, Some(kept)) => {
-                kept.put(m, inputs.iter().map(|(name, value)| (name.clone(), value.shallow_clone())).collect());
+                kept.put(
+                    m,
+                    inputs.iter().map(|(name, value)| (name.clone(), value.shallow_clone())).collect(),
+                );
                 Pass::First
             }
         };

@@ -73,7 +73,8 @@ fn stage(layers: &[LayerSpec], range: std::ops::Range<usize>, recompute: bool) -
         recompute,
     };
     let optimizer_backward = optimizer.clone();
-    let settings = Settings { device: Device::Cpu, kind: Kind::Float, seed: 3, optimizer, optimizer_backward };
+    let settings =
+        Settings { device: Device::Cpu, kind: Kind::Float, seed: 3, optimizer, optimizer_backward };
     Stage::new(&spec, settings).unwrap()
 }
 
@@ -86,7 +87,9 @@ fn bits(below: &mut Stage, above: &mut Stage) -> BTreeMap<String, Bytes> {
     let x = |step: i64, m: u32| {
         let shape = [SIZES[m as usize], 3, 8, 8];
         let count: i64 = shape.iter().product();
-        (Tensor::arange(count, (Kind::Float, Device::Cpu)) * (0.7 + step as f64) + f64::from(m)).sin().reshape(shape)
+        (Tensor::arange(count, (Kind::Float, Device::Cpu)) * (0.7 + step as f64) + f64::from(m))
+            .sin()
+            .reshape(shape)
     };
     for step in 0..3 {
         let mut outputs: BTreeMap<u32, Values> = BTreeMap::new();
@@ -100,7 +103,8 @@ fn bits(below: &mut Stage, above: &mut Stage) -> BTreeMap<String, Bytes> {
                 }
                 Action::Error(m) => {
                     let error = outputs.remove(&m).unwrap();
-                    let middle = above.error(m, error.iter().map(|(name, y)| (name.clone(), y / 9.0)).collect());
+                    let middle =
+                        above.error(m, error.iter().map(|(name, y)| (name.clone(), y / 9.0)).collect());
                     let middle = middle.unwrap();
                     assert!(!middle.is_empty());
                     middle.iter().for_each(|(name, error)| note(format!("{step} {action} {name}"), error));
@@ -127,7 +131,8 @@ fn a_stage_that_recomputes_has_the_same_bits() {
     let layers = network();
     for cut in [5, 8, 10] {
         let run = |recompute: [bool; 2]| {
-            let mut stages = (stage(&layers, 0..cut, recompute[0]), stage(&layers, cut..layers.len(), recompute[1]));
+            let mut stages =
+                (stage(&layers, 0..cut, recompute[0]), stage(&layers, cut..layers.len(), recompute[1]));
             bits(&mut stages.0, &mut stages.1)
         };
         let kept = run([false, false]);

@@ -1,7 +1,7 @@
 //! The sum of several values: where a skip joins its branch.
 
-use super::{Layer, Pass};
 use super::held::Held;
+use super::{Layer, Pass};
 use tch::{TchError, Tensor};
 
 /// Adds in the order of its inputs; the error goes to each of them as it is.

@@ -1,7 +1,7 @@
 //! One vector per sample.
 
-use super::{Layer, Pass};
 use super::held::Held;
+use super::{Layer, Pass};
 use tch::{TchError, Tensor};
 
 /// Keeps the shape that the error must have again.

@@ -1,7 +1,7 @@
 //! Pooling: the largest element, or the mean, of each square window.
 
-use super::{Layer, Pass};
 use super::held::Held;
+use super::{Layer, Pass};
 use proto::graph::Window;
 use tch::{TchError, Tensor};
 

@@ -1,7 +1,7 @@
 //! max(0, x).
 
-use super::{Layer, Pass};
 use super::held::Held;
+use super::{Layer, Pass};
 use tch::{TchError, Tensor};
 
 /// Keeps its output, which the next layer keeps as its input anyway.
