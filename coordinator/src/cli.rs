@@ -6,7 +6,7 @@ use crate::node;
 use crate::partition::LinkRate;
 use crate::plan;
 use crate::report;
-use crate::run::{self, Conduct, Naming, Prepared, Resume, Where};
+use crate::run::{self, Conduct, Measured, Naming, Prepared, Resume, Where};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -109,6 +109,12 @@ struct PlanFlags {
     /// Speed of the links, as in 10Gbit/s
     #[arg(long, value_name = "RATE")]
     link: Option<LinkRate>,
+    /// Measure layers and stages on this host, one at a time, and balance and predict by that
+    #[arg(long, requires = "local")]
+    measure: bool,
+    /// Where to measure: on nodes that are started here, and ended
+    #[arg(long, requires = "measure")]
+    local: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -166,7 +172,7 @@ pub fn execute(cli: Cli) -> Result<(), Failure> {
     let result = match cli.command {
         Command::Train(flags) => runtime.block_on(train(flags)),
         Command::Evaluate(flags) => runtime.block_on(evaluate(flags)),
-        Command::Plan(flags) => show_plan(&flags),
+        Command::Plan(flags) => runtime.block_on(show_plan(&flags)),
         Command::Check(flags) => runtime.block_on(check(flags)),
         Command::Compare(flags) => compare(&flags),
     };
@@ -203,15 +209,20 @@ async fn evaluate(flags: EvaluateFlags) -> Result<(), Failure> {
     Ok(())
 }
 
-fn show_plan(flags: &PlanFlags) -> Result<(), Failure> {
+async fn show_plan(flags: &PlanFlags) -> Result<(), Failure> {
     let config = load(&flags.config)?;
     let network = match config.input_shape() {
         Some(shape) => config.network(shape).map_err(Failure::configuration)?,
         None => Prepared::new(config.clone())?.network,
     };
-    let ranges = run::cut(&config, &network)?;
     let estimator = run::estimator(&config, &network, flags.link)?;
-    let plan = plan::plan(&network, &ranges, &estimator).map_err(Failure::configuration)?;
+    // What cannot be planned is not measured either.
+    let ranges = run::cut(&config, &network)?;
+    let mut plan = plan::plan(&network, &ranges, &estimator).map_err(Failure::configuration)?;
+    if flags.measure {
+        let Measured { estimator, ranges, peaks } = run::measure(&config, &network, estimator).await?;
+        plan = plan::plan(&network, &ranges, &estimator).map_err(Failure::configuration)?.with_peaks(&peaks);
+    }
     if flags.json {
         println!("{}", serde_json::to_string(&plan).map_err(Failure::internal)?);
     } else {

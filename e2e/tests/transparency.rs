@@ -55,6 +55,14 @@ fn the_network_is_the_same_however_it_is_cut_and_whatever_the_schedule() {
             assert_eq!(cut.digests(), digests, "{name}: digests");
         }
     }
+    for (stages, count) in [("1", 1), ("per_layer", 5)] {
+        let pair = [format!("pipeline.stages={stages}"), "pipeline.recompute=true".into()];
+        let name = format!("again-{count}");
+        let again =
+            bench.trained(&config, &name, &[&rule[..], &pair.each_ref().map(String::as_str)].concat());
+        assert_eq!(again.history(), history, "{name}: loss history");
+        assert_eq!(again.digests(), digests, "{name}: digests");
+    }
 }
 
 #[test]

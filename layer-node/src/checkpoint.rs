@@ -6,12 +6,13 @@
 //! ```
 
 use crate::state::State;
+use bytes::Bytes;
 use proto::control::HeldSnapshot;
 use safetensors::tensor::{Dtype, TensorView};
-use safetensors::{SafeTensors, serialize};
+use safetensors::{SafeTensorError, SafeTensors, serialize_to_file};
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use tch::{Kind, TchError, Tensor};
 
@@ -118,15 +119,13 @@ pub fn save(
     state: &State,
     keep: usize,
 ) -> Result<u64, CheckpointError> {
-    let bytes = encode(run, updates, state)?;
+    let (tensors, metadata) = lent(run, updates, state)?;
     let path = file(state_dir, updates);
     let folder = state_dir.join(format!("step-{updates:08}"));
     let temporary = state_dir.join(format!(".writing-{updates:08}"));
     let written = (|| {
         fs::create_dir_all(&temporary)?;
-        let mut out = File::create(temporary.join(FILE))?;
-        out.write_all(&bytes)?;
-        out.sync_all()?;
+        write(&temporary.join(FILE), &tensors, metadata)?;
         File::open(&temporary)?.sync_all()?;
         if folder.exists() {
             // Written again: the file takes the old one's place, so that there is no moment without it.
@@ -147,27 +146,49 @@ pub fn save(
         let folder = state_dir.join(format!("step-{step:08}"));
         fs::remove_dir_all(&folder).map_err(io_error("cannot remove the old state", &folder))?;
     }
-    Ok(bytes.len() as u64)
+    fs::metadata(&path)
+        .map(|file| file.len())
+        .map_err(io_error("cannot find the state that was written to", &path))
 }
 
-fn encode(run: &str, updates: u64, state: &State) -> Result<Vec<u8>, CheckpointError> {
+/// A tensor of the state, its bytes lent and not copied: a snapshot takes no memory of its own.
+type Lent = (String, Dtype, Vec<usize>, Bytes);
+
+/// The state's tensors, and what is said of them.
+fn lent(
+    run: &str,
+    updates: u64,
+    state: &State,
+) -> Result<(Vec<Lent>, HashMap<String, String>), CheckpointError> {
     let mut tensors = Vec::with_capacity(state.0.len());
     for (name, tensor) in &state.0 {
         let shape: Vec<usize> = tensor.size().iter().map(|&size| size as usize).collect();
-        tensors.push((name, dtype(tensor.kind())?, shape, crate::torch::bytes_of(tensor, tensor.kind())?));
+        tensors.push((
+            name.clone(),
+            dtype(tensor.kind())?,
+            shape,
+            crate::torch::bytes_of(tensor, tensor.kind())?,
+        ));
     }
-    let failed =
-        |error: safetensors::SafeTensorError| TchError::Torch(format!("cannot encode the state: {error}"));
-    let views = tensors
-        .iter()
-        .map(|(name, dtype, shape, bytes)| Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?)))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(failed)?;
     let updates = updates.to_string();
     let metadata = [("run", run), ("step", &updates), ("format", FORMAT)];
     let metadata: HashMap<String, String> =
         metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-    Ok(serialize(views, Some(metadata)).map_err(failed)?)
+    Ok((tensors, metadata))
+}
+
+/// Writes the file, piece by piece, and has it on disk.
+fn write(file: &Path, tensors: &[Lent], metadata: HashMap<String, String>) -> io::Result<()> {
+    let failed = |error| match error {
+        SafeTensorError::IoError(error) => error,
+        other => io::Error::other(other),
+    };
+    let view = tensors.iter().map(|(name, dtype, shape, bytes)| {
+        Ok((name.clone(), TensorView::new(*dtype, shape.clone(), bytes)?))
+    });
+    let views = view.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    serialize_to_file(views, Some(metadata), file).map_err(failed)?;
+    File::open(file)?.sync_all()
 }
 
 fn dtype(kind: Kind) -> Result<Dtype, TchError> {

@@ -4,7 +4,8 @@
 //! consumer order, the partial sum received from above first: the same order whatever the cut, so the
 //! same bits.
 
-use crate::layer::{self, Layer, Settings};
+use crate::layer::held::Held;
+use crate::layer::{self, Layer, Pass, Settings};
 use crate::state::State;
 use proto::control::LayerMeasure;
 use proto::error::DoorError;
@@ -40,6 +41,8 @@ struct Placed {
     layer: Box<dyn Layer>,
     /// Whether anything but the network's input lies below.
     error_needed: bool,
+    /// The values that no later layer takes and no cut sends: a pass drops them here.
+    last: Vec<String>,
 }
 
 /// The layers of one node, and how many updates they have seen.
@@ -48,6 +51,8 @@ pub struct Stage {
     layers: Vec<Placed>,
     inputs: Vec<String>,
     outputs: Vec<String>,
+    /// Under recomputation, the inputs of every microbatch between its F and its E; `None` without.
+    kept: Option<Held<Values>>,
     parameters: u64,
     updates: u64,
 }
@@ -67,7 +72,7 @@ impl Stage {
             .collect();
         let mut parameters = 0;
         let mut layers = Vec::with_capacity(spec.layers.len());
-        for layer in &spec.layers {
+        for (place, layer) in spec.layers.iter().enumerate() {
             let x = shapes[layer.inputs[0].as_str()];
             parameters += layer.op.parameters(x);
             layers.push(Placed {
@@ -75,10 +80,12 @@ impl Stage {
                 inputs: layer.inputs.clone(),
                 layer: layer::build(layer, x, &settings)?,
                 error_needed: layer.inputs.iter().any(|input| input != INPUT),
+                last: last_taken(spec, place),
             });
         }
         let inputs = spec.inputs.iter().map(|value| value.name.clone()).collect();
-        Ok(Self { settings, layers, inputs, outputs: spec.outputs.clone(), parameters, updates: 0 })
+        let (outputs, kept) = (spec.outputs.clone(), spec.recompute.then(Held::default));
+        Ok(Self { settings, layers, inputs, outputs, kept, parameters, updates: 0 })
     }
 
     /// Trained numbers, B not counted.
@@ -101,11 +108,27 @@ impl Stage {
     /// # Errors
     /// What torch says.
     pub fn forward(&mut self, m: u32, inputs: Values, phase: Phase) -> Result<Values, StageError> {
+        let pass = match (phase, &mut self.kept) {
+            (Phase::Evaluate, _) => Pass::Evaluate,
+            (Phase::Train, None) => Pass::Train,
+            (Phase::Train, Some(kept)) => {
+                kept.put(
+                    m,
+                    inputs.iter().map(|(name, value)| (name.clone(), value.shallow_clone())).collect(),
+                );
+                Pass::First
+            }
+        };
+        self.pass(m, inputs, pass)
+    }
+
+    fn pass(&mut self, m: u32, inputs: Values, pass: Pass) -> Result<Values, StageError> {
         let mut values: HashMap<String, Tensor> = inputs.into_iter().collect();
         for placed in &mut self.layers {
             let inputs: Vec<&Tensor> = placed.inputs.iter().map(|name| &values[name]).collect();
-            let output = placed.layer.forward(m, &inputs, phase)?;
+            let output = placed.layer.forward(m, &inputs, pass)?;
             values.insert(placed.name.clone(), output);
+            placed.last.iter().for_each(|name| _ = values.remove(name));
         }
         Ok(self.outputs.iter().map(|name| (name.clone(), values[name].shallow_clone())).collect())
     }
@@ -116,6 +139,12 @@ impl Stage {
     /// # Errors
     /// What torch says.
     pub fn error(&mut self, m: u32, outputs: Values) -> Result<Values, StageError> {
+        if let Some(kept) = &mut self.kept {
+            // The weights are those of F: no U stands between F and E of a microbatch, as long as every
+            // minibatch is flushed. Lanes without a flush would replay with newer ones.
+            let inputs = kept.take(m)?;
+            self.pass(m, inputs, Pass::Replay)?;
+        }
         let mut errors: HashMap<String, Tensor> = outputs.into_iter().collect();
         for placed in self.layers.iter_mut().rev() {
             let Some(error) = errors.remove(&placed.name) else {
@@ -164,6 +193,9 @@ impl Stage {
         for placed in &mut self.layers {
             placed.layer.abandon();
         }
+        if let Some(kept) = &mut self.kept {
+            kept.clear();
+        }
     }
 
     /// Everything that survives a step, by name.
@@ -188,4 +220,12 @@ impl Stage {
     pub fn options(&self) -> (tch::Kind, tch::Device) {
         (self.settings.kind, self.settings.device)
     }
+}
+
+/// The values of which layer `place` is the last consumer, or its own where it has none; outputs never.
+fn last_taken(spec: &StageSpec, place: usize) -> Vec<String> {
+    let layer = &spec.layers[place];
+    let later = |name: &String| spec.layers[place + 1..].iter().any(|above| above.inputs.contains(name));
+    let seen = layer.inputs.iter().chain([&layer.name]);
+    seen.filter(|name| !spec.outputs.contains(name) && !later(name)).cloned().collect()
 }

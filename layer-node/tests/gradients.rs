@@ -92,6 +92,7 @@ impl Net {
             wire: proto::tensor::Kind::F32,
             restore: None,
             keep_snapshots: 1,
+            recompute: false,
         };
         let optimizer_backward = optimizer.clone();
         let device = Device::Cpu;

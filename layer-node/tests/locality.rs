@@ -74,6 +74,7 @@ fn stage(rule_name: &str, weight_decay: f64) -> Stage {
         wire: proto::tensor::Kind::F32,
         restore: None,
         keep_snapshots: 1,
+        recompute: false,
     };
     let settings =
         Settings { device: Device::Cpu, kind: Kind::Float, seed: 1, optimizer, optimizer_backward };

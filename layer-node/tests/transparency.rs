@@ -202,6 +202,7 @@ fn stages(layers: &[LayerSpec], cuts: &[usize], kind: Kind) -> Vec<Stage> {
             wire: proto::tensor::Kind::F32,
             restore: None,
             keep_snapshots: 1,
+            recompute: false,
         };
         Stage::new(&spec, settings(kind)).unwrap()
     };

@@ -148,6 +148,7 @@ impl TryFrom<wire::Stage> for StageSpec {
             wire,
             restore: stage.restore,
             keep_snapshots: stage.keep_snapshots,
+            recompute: stage.recompute,
         };
         spec.check()
     }
@@ -171,6 +172,7 @@ impl From<StageSpec> for wire::Stage {
             wire: wire::Kind::from(spec.wire).into(),
             restore: spec.restore,
             keep_snapshots: spec.keep_snapshots,
+            recompute: spec.recompute,
         }
     }
 }

@@ -44,6 +44,8 @@ pub struct StageSpec {
     pub restore: Option<u64>,
     /// How many snapshots the node keeps.
     pub keep_snapshots: u32,
+    /// Whether the stage keeps only its inputs between F and E, and computes the rest again before E.
+    pub recompute: bool,
 }
 
 impl StageSpec {

@@ -138,6 +138,12 @@ const REST: &[Row] = &[
         Is("1"),
         "stages' worth of forwards beyond the network's own; 1 for the loss",
     ),
+    (
+        "pipeline.recompute",
+        Switch,
+        Is("false"),
+        "keep only a stage's inputs and compute the rest again: less memory, more time, the same bits",
+    ),
     ("train.epochs", MANY, Is("4"), "passes over the training data"),
     ("train.batch", BATCH, Is("128"), "samples in a minibatch, in training and evaluation"),
     ("train.max_steps", MANY, Follows("no limit"), "minibatches after which training ends early"),

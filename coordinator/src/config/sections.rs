@@ -43,6 +43,8 @@ pub struct Pipeline {
     pub schedule: Schedule,
     /// Stages' worth of forwards beyond the network's own; 1 counts the coordinator.
     pub ahead: u32,
+    /// Whether a stage keeps only its inputs of a microbatch, and computes the rest again before E.
+    pub recompute: bool,
 }
 
 /// `pipeline.stages`: where the network is cut into stages.

@@ -48,9 +48,9 @@ pub struct Setup {
 }
 
 /// A node that has become a stage.
-struct Ready {
-    node: Node,
-    data: String,
+pub(super) struct Ready {
+    pub(super) node: Node,
+    pub(super) data: String,
     configured: Configured,
 }
 
@@ -141,7 +141,11 @@ async fn open_all(setup: Setup, board: Board) -> Result<(Driver, Vec<Configured>
 }
 
 /// Connects to a node, checks that it speaks this protocol, and makes it a stage.
-async fn prepare(spec: &StageSpec, address: &NodeAddress, deadline: Duration) -> Result<Ready, Failure> {
+pub(super) async fn prepare(
+    spec: &StageSpec,
+    address: &NodeAddress,
+    deadline: Duration,
+) -> Result<Ready, Failure> {
     let (node, data) = named(spec.index, dial(&address.control, deadline)).await?;
     let configured = named(spec.index, node.configure(spec.clone())).await?;
     Ok(Ready { node, data, configured })
@@ -166,7 +170,11 @@ async fn dial(control: &str, deadline: Duration) -> Result<(Node, String), CallE
 }
 
 /// Opens a run and waits until the node has reached its neighbour above.
-async fn start(index: u32, ready: &Ready, start: Start) -> Result<(mpsc::Sender<Command>, Reports), Failure> {
+pub(super) async fn start(
+    index: u32,
+    ready: &Ready,
+    start: Start,
+) -> Result<(mpsc::Sender<Command>, Reports), Failure> {
     let (commands, mut reports) = named(index, ready.node.run()).await?;
     let address = ready.node.address();
     let gone = || Failure::node(format!("stage {index} at {address} ended its run before it began"));
@@ -178,7 +186,10 @@ async fn start(index: u32, ready: &Ready, start: Start) -> Result<(mpsc::Sender<
 }
 
 /// Says which stage a call was for.
-async fn named<T>(index: u32, call: impl Future<Output = Result<T, CallError>>) -> Result<T, Failure> {
+pub(super) async fn named<T>(
+    index: u32,
+    call: impl Future<Output = Result<T, CallError>>,
+) -> Result<T, Failure> {
     call.await.map_err(|error| describe(index as usize, &error).1)
 }
 
@@ -209,7 +220,7 @@ fn describe(index: usize, error: &CallError) -> (Closeness, Failure) {
 
 /// Passes a node's reports on until its run ends. It listens on when the run has failed: this node's own
 /// reason may be the most telling one.
-async fn listen(index: usize, mut reports: Reports, to: mpsc::Sender<Report>, board: Board) {
+pub(super) async fn listen(index: usize, mut reports: Reports, to: mpsc::Sender<Report>, board: Board) {
     loop {
         match reports.next().await {
             Ok(Some(report)) => {

@@ -9,11 +9,13 @@
 //!
 //! Feeding, judging and draining are independent tasks: where one of them waits, the others go on.
 
+mod alone;
 mod board;
 mod connect;
 mod feed;
 mod judge;
 
+pub use alone::{Alone, alone};
 pub use board::{Board, Closeness};
 pub use connect::{NodeAddress, Setup, open};
 

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use futures::future::try_join_all;
 use serde::Deserialize;
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -29,6 +30,7 @@ struct Local {
     /// A node ends when this closes, so it ends with the coordinator, however that ends.
     stdin: ChildStdin,
     ended: JoinHandle<()>,
+    process: Option<u32>,
 }
 
 /// Nodes that belong to this process.
@@ -67,10 +69,38 @@ impl LocalNodes {
     /// # Errors
     /// The first stage whose process could not be started or did not become ready.
     pub async fn start(count: usize, run_dir: &Path, threads: u32, board: &Board) -> Result<Self, Failure> {
+        Self::start_some(0..count, run_dir, threads, board).await
+    }
+
+    /// Starts the nodes of some stages, as [`LocalNodes::start`] does of all.
+    ///
+    /// # Errors
+    /// As [`LocalNodes::start`].
+    pub async fn start_some(
+        stages: Range<usize>,
+        run_dir: &Path,
+        threads: u32,
+        board: &Board,
+    ) -> Result<Self, Failure> {
         let binary = find_binary()?;
-        let starting = (0..count).map(|stage| start(stage, &binary, run_dir, threads, board.clone()));
+        let starting = stages.map(|stage| start(stage, &binary, run_dir, threads, board.clone()));
         let (nodes, addresses) = try_join_all(starting).await?.into_iter().unzip();
         Ok(Self { nodes, addresses })
+    }
+
+    /// The most memory that each node's process has had resident, in bytes; `None` where the system does
+    /// not say.
+    pub fn peaks(&self) -> Vec<Option<u64>> {
+        self.nodes.iter().map(|node| node.process.and_then(peak)).collect()
+    }
+
+    /// Ends the nodes at once; they write nothing any more.
+    pub async fn kill(self) {
+        for node in self.nodes {
+            // The watch holds the process, which is killed when it is dropped.
+            node.ended.abort();
+            let _ = node.ended.await;
+        }
     }
 
     /// Ends the nodes, which write what is not on disk yet.
@@ -125,8 +155,9 @@ async fn start(
         )));
     };
     let address = NodeAddress { control: ready.control };
+    let process = child.id();
     let ended = tokio::spawn(watch(stage, child, address.control.clone(), log, board));
-    Ok((Local { stdin, ended }, address))
+    Ok((Local { stdin, ended, process }, address))
 }
 
 /// Reports a node's end to the board; after the run's own end nobody reads it any more.
@@ -135,4 +166,11 @@ async fn watch(stage: usize, mut child: Child, address: String, log: PathBuf, bo
     let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
     let why = format!("stage {stage} at {address}: its process ended ({status}): see {}", log.display());
     board.fail(Closeness::Cause, Failure::node(why));
+}
+
+/// VmHWM, the high-water mark of what a process had resident, as Linux says it.
+fn peak(process: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
 }

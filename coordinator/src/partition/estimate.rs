@@ -38,6 +38,7 @@ pub struct StageEstimate {
 pub struct Estimator {
     profile: Profile,
     times: Vec<LayerTime>,
+    measured: bool,
     workload: Workload,
 }
 
@@ -50,7 +51,7 @@ impl Estimator {
         workload.check()?;
         let profile = Profile::new(network)?;
         let times = profile.layers().iter().map(|layer| assumed(layer, &workload)).collect();
-        Ok(Self { profile, times, workload })
+        Ok(Self { profile, times, measured: false, workload })
     }
 
     /// The same by measured times, one per layer of the network.
@@ -62,7 +63,37 @@ impl Estimator {
         if times.len() != layers {
             return Err(PartitionError::Times { times: times.len(), layers });
         }
-        Ok(Self { times, ..self })
+        Ok(Self { times, measured: true, ..self })
+    }
+
+    /// Times of every layer from those of groups of layers, which follow one another without gaps: a group's
+    /// time is shared out as the layers' times stand to each other by now.
+    pub fn share_out(&self, groups: &[(Range<usize>, LayerTime)]) -> Vec<LayerTime> {
+        let shares = |(range, whole): &(Range<usize>, LayerTime)| {
+            let parts = &self.times[range.clone()];
+            let share = |whole: f64, part: fn(&LayerTime) -> f64| {
+                let sum = parts.iter().map(part).sum::<f64>();
+                let even = 1.0 / parts.len() as f64;
+                move |layer: &LayerTime| whole * if sum > 0.0 { part(layer) / sum } else { even }
+            };
+            let forward = share(whole.forward, |t| t.forward);
+            let error = share(whole.error, |t| t.error);
+            let gradient = share(whole.gradient, |t| t.gradient);
+            let update = share(whole.update, |t| t.update);
+            let layer = |t: &LayerTime| LayerTime {
+                forward: forward(t),
+                error: error(t),
+                gradient: gradient(t),
+                update: update(t),
+            };
+            parts.iter().map(layer).collect::<Vec<_>>()
+        };
+        groups.iter().flat_map(shares).collect()
+    }
+
+    /// Whether the layers' times were measured.
+    pub fn is_measured(&self) -> bool {
+        self.measured
     }
 
     /// What the network's layers need.

@@ -42,7 +42,9 @@ pub struct Plan {
     pub microbatches: u32,
     /// The schedule, as a config spells it.
     pub schedule: String,
-    /// What was assumed; times that were measured replace the first two rates.
+    /// Whether the layers' times were measured; they then replace the first two of the rates.
+    pub measured: bool,
+    /// What is assumed.
     pub rates: Rates,
     /// What may be regretted, one sentence each.
     pub warnings: Vec<String>,
@@ -72,6 +74,9 @@ pub struct PlannedStage {
     pub memory_bytes: u64,
     /// The same by what takes it.
     pub memory: Memory,
+    /// The measured peak of its process, in bytes, where it was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured_memory_bytes: Option<u64>,
     /// Seconds of one step in which it computes.
     pub compute_s: f64,
     /// Seconds of one step for which what it sends above occupies that link.
@@ -137,6 +142,7 @@ pub fn plan(network: &Network, ranges: &[Range<usize>], estimator: &Estimator) -
             held,
             memory_bytes: memory.total(),
             memory,
+            measured_memory_bytes: None,
             compute_s: busy[index],
             link_forward_s: times * costs.links[index + 1].forward,
             link_backward_s: times * costs.links[index].error,
@@ -155,11 +161,22 @@ pub fn plan(network: &Network, ranges: &[Range<usize>], estimator: &Estimator) -
         batch,
         microbatches,
         schedule: schedule.to_string(),
+        measured: estimator.is_measured(),
         rates,
         warnings: Vec::new(),
         drawing: draw::lanes(&lanes),
     };
     Ok(Plan { warnings: warnings::of(&plan), ..plan })
+}
+
+impl Plan {
+    /// The plan with the measured peaks of its stages' processes, in bytes.
+    pub fn with_peaks(mut self, peaks: &[Option<u64>]) -> Self {
+        for (stage, peak) in self.stages.iter_mut().zip(peaks) {
+            stage.measured_memory_bytes = *peak;
+        }
+        self
+    }
 }
 
 /// The coordinator reads and writes the logits a few times.

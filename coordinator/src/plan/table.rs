@@ -2,14 +2,16 @@
 
 use std::fmt::Write;
 
-use super::{Plan, PlannedStage};
+use super::{Plan, PlannedStage, Rates};
 
 /// Longer lines of lanes are clipped here, in characters.
 const WIDTH: usize = 104;
 /// Lanes of so many stages are drawn; of more, the first and the last.
 const DRAWN: usize = 12;
 
-const HEAD: [&str; 9] = [
+/// The column of what was measured: it is left out where nothing was.
+const MEASURED: usize = 8;
+const HEAD: [&str; 10] = [
     "stage",
     "layers",
     "M parameters",
@@ -18,6 +20,7 @@ const HEAD: [&str; 9] = [
     "backward KiB",
     "held",
     "memory MiB",
+    "measured MiB",
     "compute s/step",
 ];
 
@@ -34,10 +37,9 @@ pub fn table(plan: &Plan) -> String {
         "\n{total} M parameters, {} MMACs per sample forward; MMACs and KiB are per sample\n\
          {schedule}, {batch} samples in {microbatches} microbatches: {step_seconds:.3} s per step, \
          {images_per_s:.1} images/s, bubble {percent:.0} %\n\
-         by {:.1} GMACs/s and {:.1} GB/s of memory per stage, links of {} and {:.1} ms\n\n{}",
+         by {}, links of {} and {:.1} ms\n\n{}",
         mega(macs),
-        rates.macs_per_second / 1e9,
-        rates.bytes_per_second / 1e9,
+        computing(plan),
         rates.link,
         rates.latency * 1e3,
         clipped(&plan.drawing),
@@ -48,20 +50,33 @@ pub fn table(plan: &Plan) -> String {
 
 /// Names to the left, numbers to the right.
 fn aligned(plan: &Plan) -> String {
-    let rows: Vec<[String; 9]> =
-        std::iter::once(HEAD.map(String::from)).chain(plan.stages.iter().map(row)).collect();
+    let mut rows: Vec<Vec<String>> =
+        std::iter::once(HEAD.map(String::from)).chain(plan.stages.iter().map(row)).map(Vec::from).collect();
+    if plan.stages.iter().all(|stage| stage.measured_memory_bytes.is_none()) {
+        rows.iter_mut().for_each(|row| _ = row.remove(MEASURED));
+    }
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 9] = std::array::from_fn(width);
+    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
     let cell = |(column, text): (usize, &String)| {
         let width = widths[column];
         if column == 1 { format!("{text:<width$}") } else { format!("{text:>width$}") }
     };
-    let line = |row: &[String; 9]| row.iter().enumerate().map(cell).collect::<Vec<_>>().join("  ") + "\n";
+    let line = |row: &Vec<String>| row.iter().enumerate().map(cell).collect::<Vec<_>>().join("  ") + "\n";
     rows.iter().map(line).collect()
 }
 
-fn row(stage: &PlannedStage) -> [String; 9] {
+/// What the times of computing rest on.
+fn computing(plan: &Plan) -> String {
+    let Rates { macs_per_second, bytes_per_second, .. } = plan.rates;
+    if plan.measured {
+        return "times measured on this host, one stage at a time".into();
+    }
+    format!("{:.1} GMACs/s and {:.1} GB/s of memory per stage", macs_per_second / 1e9, bytes_per_second / 1e9)
+}
+
+fn row(stage: &PlannedStage) -> [String; 10] {
     let kib = |bytes: u64| format!("{:.1}", bytes as f64 / 1024.0);
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20).to_string();
     let layers = match stage.layers.as_slice() {
         [only] => only.clone(),
         [first, .., last] => format!("{first} … {last} ({})", stage.layers.len()),
@@ -75,7 +90,8 @@ fn row(stage: &PlannedStage) -> [String; 9] {
         kib(stage.bytes_forward),
         kib(stage.bytes_backward),
         stage.held.to_string(),
-        stage.memory_bytes.div_ceil(1 << 20).to_string(),
+        mib(stage.memory_bytes),
+        stage.measured_memory_bytes.map(mib).unwrap_or_default(),
         format!("{:.3}", stage.compute_s),
     ]
 }

@@ -25,7 +25,11 @@ pub struct RunIdentity {
 }
 
 impl RunIdentity {
-    fn draw() -> Result<Self, Failure> {
+    /// A new one.
+    ///
+    /// # Errors
+    /// When the system has no randomness.
+    pub fn draw() -> Result<Self, Failure> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)
             .map_err(|error| Failure::internal(format!("the system has no randomness: {error}")))?;

@@ -12,6 +12,7 @@ mod drive;
 mod evaluate;
 mod folder;
 mod interrupt;
+mod measure;
 mod place;
 mod prepare;
 mod progress;
@@ -23,6 +24,7 @@ mod train;
 
 pub use evaluate::{Evaluate, evaluate};
 pub use folder::RunFolder;
+pub use measure::{Measured, measure};
 pub use place::Where;
 pub use prepare::Prepared;
 pub use prepare::{cut, estimator};

@@ -74,28 +74,9 @@ impl Prepared {
         incarnation: u32,
         restore: Option<u64>,
     ) -> Result<Vec<StageSpec>, Failure> {
-        let config = &self.config;
-        let slices = slices(&self.network, &self.ranges).map_err(Failure::configuration)?;
-        let (per_epoch, total) = (self.sampler.minibatches() as u64, self.total_steps());
-        let count = slices.len() as u32;
-        let stage = |(index, slice): (usize, partition::Slice)| StageSpec {
-            run: run.to_owned(),
-            incarnation,
-            index: index as u32,
-            stages: count,
-            layers: slice.layers,
-            inputs: slice.inputs,
-            outputs: slice.outputs,
-            optimizer: config.optimizer.spec(per_epoch, total),
-            optimizer_backward: config.optimizer_b.spec(per_epoch, total),
-            seed: config.seed,
-            max_microbatch: config.train.batch.div_ceil(config.pipeline.microbatches),
-            max_microbatches: config.pipeline.microbatches,
-            wire: config.network.wire,
-            restore,
-            keep_snapshots: config.snapshot.keep_last,
-        };
-        Ok(slices.into_iter().enumerate().map(stage).collect())
+        let minibatches = [self.sampler.minibatches() as u64, self.total_steps()];
+        let run = RunStart { run, incarnation, restore };
+        stages(&self.config, &self.network, &self.ranges, minibatches, run)
     }
 
     /// The alarm on Kolen-Pollack's law, where it is asked for.
@@ -116,6 +97,54 @@ impl Prepared {
     }
 }
 
+/// One start of a run, as its nodes see it.
+#[derive(Clone, Copy, Debug)]
+pub struct RunStart<'a> {
+    /// The run's name on the wire.
+    pub run: &'a str,
+    /// Counts the starts of the run.
+    pub incarnation: u32,
+    /// The update whose snapshot is restored; `None` draws the weights from the seed.
+    pub restore: Option<u64>,
+}
+
+/// What each node is to become where `network` is cut at `ranges`; `minibatches` are those of an epoch and
+/// of the whole run.
+///
+/// # Errors
+/// Shapes that do not fit, by the layer's name.
+pub fn stages(
+    config: &Config,
+    network: &Network,
+    ranges: &[Range<usize>],
+    minibatches: [u64; 2],
+    start: RunStart<'_>,
+) -> Result<Vec<StageSpec>, Failure> {
+    let slices = slices(network, ranges).map_err(Failure::configuration)?;
+    let [per_epoch, total] = minibatches;
+    let RunStart { run, incarnation, restore } = start;
+    let count = slices.len() as u32;
+    let stage = |(index, slice): (usize, partition::Slice)| StageSpec {
+        run: run.to_owned(),
+        incarnation,
+        index: index as u32,
+        stages: count,
+        layers: slice.layers,
+        inputs: slice.inputs,
+        outputs: slice.outputs,
+        optimizer: config.optimizer.spec(per_epoch, total),
+        optimizer_backward: config.optimizer_b.spec(per_epoch, total),
+        seed: config.seed,
+        max_microbatch: config.train.batch.div_ceil(config.pipeline.microbatches),
+        max_microbatches: config.pipeline.microbatches,
+        wire: config.network.wire,
+        restore,
+        keep_snapshots: config.snapshot.keep_last,
+        recompute: config.pipeline.recompute,
+    };
+    Ok(slices.into_iter().enumerate().map(stage).collect())
+}
+
 /// What `plan` and the automatic cut reckon with.
 ///
 /// # Errors
@@ -130,7 +159,7 @@ pub fn estimator(config: &Config, network: &Network, link: Option<LinkRate>) -> 
         wire: config.network.wire,
         optimizer: config.optimizer.spec(1, 1).method,
         optimizer_backward: config.optimizer_b.spec(1, 1).method,
-        recompute: false,
+        recompute: config.pipeline.recompute,
         rates: Rates { link: link.unwrap_or(rates.link), ..rates },
     };
     Estimator::new(network, workload).map_err(Failure::configuration)
@@ -141,13 +170,25 @@ pub fn estimator(config: &Config, network: &Network, link: Option<LinkRate>) -> 
 /// # Errors
 /// Cuts that cannot be had.
 pub fn cut(config: &Config, network: &Network) -> Result<Vec<Range<usize>>, Failure> {
+    cut_by(config, network, &estimator(config, network, None)?)
+}
+
+/// Cuts `network` as `config` says, balanced by `estimator` where it says only how often.
+///
+/// # Errors
+/// Cuts that cannot be had.
+pub fn cut_by(
+    config: &Config,
+    network: &Network,
+    estimator: &Estimator,
+) -> Result<Vec<Range<usize>>, Failure> {
     let cuts = match &config.pipeline.stages {
         Stages::Count(count) => Cuts::Count(*count),
         Stages::PerLayer => Cuts::PerLayer,
         Stages::PerBlock => Cuts::PerBlock,
         Stages::Cuts(names) => Cuts::At(names.clone()),
     };
-    partition::cut(network, &cuts, &estimator(config, network, None)?, None).map_err(Failure::configuration)
+    partition::cut(network, &cuts, estimator, None).map_err(Failure::configuration)
 }
 
 /// The lanes of all stages by phase and number of microbatches, each computed once.

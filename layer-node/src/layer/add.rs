@@ -1,8 +1,7 @@
 //! The sum of several values: where a skip joins its branch.
 
-use super::Layer;
 use super::held::Held;
-use proto::lane::Phase;
+use super::{Layer, Pass};
 use tch::{TchError, Tensor};
 
 /// Adds in the order of its inputs; the error goes to each of them as it is.
@@ -12,8 +11,8 @@ pub struct Add {
 }
 
 impl Layer for Add {
-    fn forward(&mut self, m: u32, inputs: &[&Tensor], phase: Phase) -> Result<Tensor, TchError> {
-        if phase == Phase::Train {
+    fn forward(&mut self, m: u32, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
+        if pass.keeps() {
             self.held.put(m, inputs.len());
         }
         let mut sum = inputs[0].shallow_clone();

@@ -1,11 +1,10 @@
 //! Batch norm: each channel normalised over the microbatch and its positions (Ioffe & Szegedy 2015).
 
 use super::held::{Held, Sum};
-use super::{Layer, Settings};
+use super::{Layer, Pass, Settings};
 use crate::optim::Parameter;
 use crate::state::State;
 use crate::torch;
-use proto::lane::Phase;
 use proto::optimizer::Method;
 use tch::{TchError, Tensor};
 
@@ -65,21 +64,22 @@ impl BatchNorm {
 }
 
 impl Layer for BatchNorm {
-    fn forward(&mut self, m: u32, inputs: &[&Tensor], phase: Phase) -> Result<Tensor, TchError> {
-        let training = phase == Phase::Train;
-        if training && self.before.is_none() {
+    fn forward(&mut self, m: u32, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
+        if pass.moves() && self.before.is_none() {
             self.before = Some([torch::copy(&self.running_mean)?, torch::copy(&self.running_var)?]);
         }
+        // A replay is given no running statistics, so that none move; nothing else depends on them.
+        let running = [&self.running_mean, &self.running_var].map(|it| (pass != Pass::Replay).then_some(it));
         let (y, mean, inverse_deviation) = inputs[0].f_native_batch_norm(
             Some(&self.gamma.value),
             Some(&self.beta.value),
-            Some(&self.running_mean),
-            Some(&self.running_var),
-            training,
+            running[0],
+            running[1],
+            pass.trains(),
             self.momentum,
             self.eps,
         )?;
-        if training {
+        if pass.keeps() {
             let (x, gamma) = (inputs[0].shallow_clone(), torch::copy(&self.gamma.value)?);
             self.held.put(m, Saved { x, gamma, mean, inverse_deviation });
         }

@@ -1,10 +1,9 @@
 //! A bias per channel: the one implementation, alone or at the end of a weight layer.
 
 use super::held::{Held, Sum};
-use super::{Layer, Settings};
+use super::{Layer, Pass, Settings};
 use crate::optim::Parameter;
 use crate::state::State;
-use proto::lane::Phase;
 use proto::optimizer::Method;
 use tch::{TchError, Tensor};
 
@@ -71,7 +70,7 @@ impl BiasLayer {
 }
 
 impl Layer for BiasLayer {
-    fn forward(&mut self, _m: u32, inputs: &[&Tensor], _phase: Phase) -> Result<Tensor, TchError> {
+    fn forward(&mut self, _m: u32, inputs: &[&Tensor], _pass: Pass) -> Result<Tensor, TchError> {
         self.bias.forward(inputs[0])
     }
 

@@ -1,8 +1,7 @@
 //! One vector per sample.
 
-use super::Layer;
 use super::held::Held;
-use proto::lane::Phase;
+use super::{Layer, Pass};
 use tch::{TchError, Tensor};
 
 /// Keeps the shape that the error must have again.
@@ -12,8 +11,8 @@ pub struct Flatten {
 }
 
 impl Layer for Flatten {
-    fn forward(&mut self, m: u32, inputs: &[&Tensor], phase: Phase) -> Result<Tensor, TchError> {
-        if phase == Phase::Train {
+    fn forward(&mut self, m: u32, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
+        if pass.keeps() {
             self.held.put(m, inputs[0].size());
         }
         inputs[0].f_flatten(1, -1)

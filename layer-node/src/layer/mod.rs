@@ -7,19 +7,20 @@ mod add;
 mod batch_norm;
 mod bias;
 mod flatten;
-mod held;
+pub(crate) mod held;
 mod map;
+mod pass;
 mod pool;
 mod relu;
 mod weight;
 
 pub use map::LinearMap;
+pub use pass::Pass;
 pub use weight::WeightLayer;
 
 use crate::state::State;
 use proto::control::LayerMeasure;
 use proto::graph::{LayerSpec, Op};
-use proto::lane::Phase;
 use proto::optimizer::OptimizerSpec;
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -43,11 +44,11 @@ pub struct Settings {
 /// For a microbatch `m`, `forward`, `error` and `gradient` run in this order; other microbatches may
 /// come in between. Tensors are row-major with the microbatch's samples first.
 pub trait Layer: Send {
-    /// The output for `inputs`; under [`Phase::Train`] keeps what the later calls need.
+    /// The output for `inputs`; keeps what the later calls need, where `pass` says so.
     ///
     /// # Errors
     /// What torch says; shapes were checked when the stage was configured.
-    fn forward(&mut self, m: u32, inputs: &[&Tensor], phase: Phase) -> Result<Tensor, TchError>;
+    fn forward(&mut self, m: u32, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError>;
 
     /// The error at every input, from the error at the output; empty where `needed` is false, which
     /// it is when nothing but the network's input lies below.

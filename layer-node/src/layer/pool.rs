@@ -1,9 +1,8 @@
 //! Pooling: the largest element, or the mean, of each square window.
 
-use super::Layer;
 use super::held::Held;
+use super::{Layer, Pass};
 use proto::graph::Window;
-use proto::lane::Phase;
 use tch::{TchError, Tensor};
 
 /// A window in torch's terms: `[kernel, stride, padding]`, each for height and width.
@@ -32,10 +31,10 @@ impl MaxPool {
 }
 
 impl Layer for MaxPool {
-    fn forward(&mut self, m: u32, inputs: &[&Tensor], phase: Phase) -> Result<Tensor, TchError> {
+    fn forward(&mut self, m: u32, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
         let [kernel, stride, padding] = self.sides;
         let (y, indices) = inputs[0].f_max_pool2d_with_indices(kernel, stride, padding, [1, 1], false)?;
-        if phase == Phase::Train {
+        if pass.keeps() {
             self.held.put(m, (inputs[0].shallow_clone(), indices));
         }
         Ok(y)
@@ -68,9 +67,9 @@ impl AvgPool {
 }
 
 impl Layer for AvgPool {
-    fn forward(&mut self, m: u32, inputs: &[&Tensor], phase: Phase) -> Result<Tensor, TchError> {
+    fn forward(&mut self, m: u32, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
         let [kernel, stride, padding] = self.sides;
-        if phase == Phase::Train {
+        if pass.keeps() {
             self.held.put(m, inputs[0].shallow_clone());
         }
         inputs[0].f_avg_pool2d(kernel, stride, padding, false, true, None)

@@ -1,8 +1,7 @@
 //! max(0, x).
 
-use super::Layer;
 use super::held::Held;
-use proto::lane::Phase;
+use super::{Layer, Pass};
 use tch::{TchError, Tensor};
 
 /// Keeps its output, which the next layer keeps as its input anyway.
@@ -12,9 +11,9 @@ pub struct Relu {
 }
 
 impl Layer for Relu {
-    fn forward(&mut self, m: u32, inputs: &[&Tensor], phase: Phase) -> Result<Tensor, TchError> {
+    fn forward(&mut self, m: u32, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
         let y = inputs[0].f_relu()?;
-        if phase == Phase::Train {
+        if pass.keeps() {
             self.held.put(m, y.shallow_clone());
         }
         Ok(y)

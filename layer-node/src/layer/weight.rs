@@ -2,14 +2,13 @@
 
 use super::bias::Bias;
 use super::held::{Held, Sum};
-use super::{Layer, LinearMap, Settings};
+use super::{Layer, LinearMap, Pass, Settings};
 use crate::init;
 use crate::optim::Parameter;
 use crate::rule::{Feedback, Seen};
 use crate::state::State;
 use proto::control::LayerMeasure;
 use proto::graph::{Init, LayerSpec, Op};
-use proto::lane::Phase;
 use proto::optimizer::Method;
 use tch::{Kind, TchError, Tensor};
 
@@ -107,10 +106,10 @@ impl WeightLayer {
 }
 
 impl Layer for WeightLayer {
-    fn forward(&mut self, m: u32, inputs: &[&Tensor], phase: Phase) -> Result<Tensor, TchError> {
+    fn forward(&mut self, m: u32, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
         let x = inputs[0];
         let y = self.map.forward(x, &self.forward.value)?;
-        if phase == Phase::Train {
+        if pass.keeps() {
             let kept = self.feedback.uses_output().then(|| y.shallow_clone());
             self.held.put(m, Saved { x: x.shallow_clone(), y: kept, error: None });
         }

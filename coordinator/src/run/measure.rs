@@ -1,0 +1,204 @@
+//! `plan --measure --local`: what layers and stages take on this host, each stage alone on a node of its own.
+//!
+//! ```text
+//! every weight layer alone ─spans─▶ times of the layers ─▶ cut ─▶ every stage alone ─▶ peaks of memory
+//! ```
+
+use super::folder::RunIdentity;
+use super::interrupt;
+use super::prepare::{RunStart, cut_by, stages};
+use crate::config::{Config, Pipeline, Stages};
+use crate::data;
+use crate::driver::{Alone, Board, alone};
+use crate::failure::{Cause, Failure};
+use crate::model::Network;
+use crate::node::LocalNodes;
+use crate::partition::{self, Cuts, Estimator, LayerTime};
+use crate::pipeline::{Shape, lane};
+use proto::control::{Span, StepDone};
+use proto::lane::Action;
+use proto::stage::StageSpec;
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Steps of which no time is taken: memory and caches are cold.
+const WARM_UP: u64 = 1;
+/// Steps whose times are taken.
+const STEPS: u64 = 3;
+/// Microbatches of a step that times are taken of: more cost time and say no more.
+const MICROBATCHES: u32 = 4;
+
+/// What was measured.
+pub struct Measured {
+    /// Reckons by the measured times.
+    pub estimator: Estimator,
+    /// The stages: as configured, balanced by the measured times where only their number is.
+    pub ranges: Vec<Range<usize>>,
+    /// The most memory of each stage's process, in bytes, where the system says it.
+    pub peaks: Vec<Option<u64>>,
+}
+
+/// Measures the layers of `network`, cuts it, and measures its stages.
+///
+/// Nodes keep their files in a temporary folder. It is removed, unless a node failed: its log is there.
+///
+/// # Errors
+/// The layers that were being measured, and why their node failed; or an interrupt.
+pub async fn measure(config: &Config, network: &Network, estimator: Estimator) -> Result<Measured, Failure> {
+    let folder = tempfile::Builder::new().prefix("neuropil-measure-").tempdir();
+    let folder =
+        folder.map_err(|error| Failure::internal(format!("cannot make a temporary folder: {error}")))?;
+    let bench = Bench { config, network, run: RunIdentity::draw()?.id, stop: interrupt::listen() };
+    let result = bench.measure(folder.path(), estimator).await;
+    if matches!(&result, Err(failure) if failure.cause == Cause::Node) {
+        let _ = folder.keep();
+    }
+    result
+}
+
+/// Where stages are measured.
+struct Bench<'a> {
+    config: &'a Config,
+    network: &'a Network,
+    run: String,
+    stop: CancellationToken,
+}
+
+/// What one stage showed.
+struct Found {
+    /// Per sample, and U per step.
+    time: LayerTime,
+    peak: Option<u64>,
+}
+
+impl Bench<'_> {
+    async fn measure(&self, folder: &Path, estimator: Estimator) -> Result<Measured, Failure> {
+        let pipeline = &self.config.pipeline;
+        let fine = partition::cut(self.network, &Cuts::PerLayer, &estimator, None)
+            .map_err(Failure::configuration)?;
+        let once = pipeline.stages == Stages::PerLayer && !pipeline.recompute;
+        let all = estimator.workload().microbatches;
+        let microbatches = if once { all } else { all.min(MICROBATCHES) };
+        let found = self.every(folder, &fine, microbatches, false).await?;
+        let times = fine.iter().cloned().zip(found.iter().map(|found| found.time)).collect::<Vec<_>>();
+        let times = estimator.share_out(&times);
+        let estimator = estimator.measured(times).map_err(Failure::configuration)?;
+        let ranges = cut_by(self.config, self.network, &estimator)?;
+        let found = if once { found } else { self.every(folder, &ranges, all, pipeline.recompute).await? };
+        Ok(Measured { estimator, ranges, peaks: found.into_iter().map(|found| found.peak).collect() })
+    }
+
+    /// Measures the stages at `ranges`, one after the other.
+    async fn every(
+        &self,
+        folder: &Path,
+        ranges: &[Range<usize>],
+        microbatches: u32,
+        recompute: bool,
+    ) -> Result<Vec<Found>, Failure> {
+        let start = RunStart { run: &self.run, incarnation: 1, restore: None };
+        let specs = stages(self.config, self.network, ranges, [1, 1], start)?;
+        let Pipeline { ahead, schedule, .. } = self.config.pipeline;
+        let shape = Shape::new(ranges.len() as u32, microbatches, ahead).map_err(Failure::configuration)?;
+        let size = self.config.train.batch.div_ceil(self.config.pipeline.microbatches);
+        let minibatch = self.config.train.batch.min(size * microbatches);
+        let mut found = Vec::with_capacity(ranges.len());
+        for (spec, range) in specs.into_iter().zip(ranges) {
+            let layers = &self.network.layers[range.clone()];
+            let names = format!("{} … {}", layers[0].name, layers[layers.len() - 1].name);
+            tracing::info!(stage = spec.index, of = ranges.len(), layers = %names, "measuring");
+            let trial = Alone {
+                lane: lane(schedule, spec.index, shape),
+                spec: StageSpec { recompute, ..spec },
+                minibatch,
+                steps: WARM_UP + STEPS,
+                connect_deadline: Duration::from_secs_f64(self.config.network.connect_deadline),
+                message_deadline: Duration::from_secs_f64(self.config.network.message_deadline),
+            };
+            let done = self.one(folder, &trial).await;
+            let (steps, peak) = done.map_err(|Failure { cause, sentence }| {
+                Failure::new(cause, format!("while {names} were measured: {sentence}"))
+            })?;
+            let sizes = data::microbatches(minibatch as usize, microbatches as usize);
+            let time = time(&steps[WARM_UP as usize..], &sizes.iter().map(Range::len).collect::<Vec<_>>());
+            found.push(Found { time, peak });
+        }
+        Ok(found)
+    }
+
+    /// Runs one stage on a node that is ended with it.
+    async fn one(&self, folder: &Path, trial: &Alone) -> Result<(Vec<StepDone>, Option<u64>), Failure> {
+        let board = Board::default();
+        let index = trial.spec.index as usize;
+        let nodes =
+            LocalNodes::start_some(index..index + 1, folder, self.config.node.threads, &board).await?;
+        let done = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(Failure::new(Cause::Interrupted, "the measurement was interrupted")),
+            done = alone(trial, &nodes.addresses[0], &board) => done,
+        };
+        let peak = nodes.peaks().into_iter().next().flatten();
+        nodes.kill().await;
+        done.map(|steps| (steps, peak))
+    }
+}
+
+/// The medians of a stage's actions over all `steps`: per sample, of which microbatch m has `sizes[m]`.
+fn time(steps: &[StepDone], sizes: &[usize]) -> LayerTime {
+    let median = |of: &dyn Fn(Action) -> Option<usize>| {
+        let seconds =
+            |span: &Span| Some((span.end_ns - span.start_ns) as f64 / 1e9 / of(span.action)? as f64);
+        let mut found: Vec<f64> =
+            steps.iter().flat_map(|step| step.spans.iter().filter_map(seconds)).collect();
+        found.sort_unstable_by(f64::total_cmp);
+        found.get(found.len() / 2).copied().unwrap_or(0.0)
+    };
+    let size = |m: u32| sizes.get(m as usize).copied();
+    LayerTime {
+        forward: median(&|action| if let Action::Forward(m) = action { size(m) } else { None }),
+        error: median(&|action| if let Action::Error(m) = action { size(m) } else { None }),
+        gradient: median(&|action| if let Action::Gradient(m) = action { size(m) } else { None }),
+        update: median(&|action| (action == Action::Update).then_some(1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proto::lane::Phase;
+
+    #[test]
+    fn times_are_medians_per_sample_and_of_u_per_step() {
+        let step = |seconds: f64, spans: &str| {
+            let mut end_ns = 0;
+            let span = |word: &str| {
+                let action: Action = word.parse().unwrap();
+                let samples = if let Action::Forward(1) = action { 2.0 } else { 3.0 };
+                let start_ns = end_ns;
+                end_ns += (seconds * samples * 1e9) as u64;
+                Span { action, start_ns, end_ns }
+            };
+            let spans = spans.split(' ').map(span).collect();
+            let (compute, wait) = Default::default();
+            let rest = (0, 0, true, Vec::new());
+            let (bytes_forward, bytes_backward, finite, layers) = rest;
+            StepDone {
+                step: 1,
+                phase: Phase::Train,
+                spans,
+                compute,
+                wait,
+                bytes_forward,
+                bytes_backward,
+                finite,
+                layers,
+            }
+        };
+        let lane = "F0 F1 E0 G0 U";
+        let steps = [step(2.0, lane), step(70.0, lane), step(5.0, lane)];
+        let found = time(&steps, &[3, 2]);
+        assert_eq!(found, LayerTime { forward: 5.0, error: 5.0, gradient: 5.0, update: 15.0 });
+    }
+}

@@ -1,0 +1,158 @@
+//! Recomputation changes what a stage keeps, and no bit of what it computes.
+
+use bytes::Bytes;
+use layer_node::layer::Settings;
+use layer_node::stage::{Stage, Values};
+use layer_node::torch;
+use proto::graph::{self, INPUT, Init, LayerSpec, Op, Window};
+use proto::lane::{Action, Phase};
+use proto::message::Value;
+use proto::optimizer::{Method, OptimizerSpec, Schedule};
+use proto::rule::{Coefficients, RuleSpec};
+use proto::stage::StageSpec;
+use std::collections::BTreeMap;
+use tch::{Device, Kind, Tensor};
+
+/// 1F1B with three microbatches, of which up to two are between F and G.
+const LANE: &str = "F0 F1 E0 G0 F2 E1 G1 E2 G2 U";
+const SIZES: [i64; 3] = [4, 2, 3];
+
+/// Two stages of a residual network with norms, each kind of pooling, and biases; the skip crosses the cut.
+fn network() -> Vec<LayerSpec> {
+    let conv = |out, stride, bias| Op::Conv2d { out, kernel: 3, stride, padding: 1, bias, init: Init::FanIn };
+    let norm = Op::BatchNorm { eps: 1e-5, momentum: 0.1, gamma: 1.0 };
+    let coefficients = Coefficients { amp: 1e-3, null: 1e-4, sparse: 1e-3, self_: 2e-2, decay: 1e-2 };
+    let rule = RuleSpec::Learned { name: "custom".into(), task: true, coefficients };
+    let layer = |(name, inputs, op): (&str, &str, Op)| {
+        let inputs = inputs.split(' ').map(str::to_owned).collect();
+        LayerSpec { name: name.into(), inputs, op, rule: rule.clone() }
+    };
+    [
+        ("stem", INPUT, conv(8, 1, true)),
+        ("norm0", "stem", norm),
+        ("relu0", "norm0", Op::Relu),
+        ("pool0", "relu0", Op::MaxPool(Window { kernel: 2, stride: 2, padding: 0 })),
+        ("conv1", "pool0", conv(8, 1, false)),
+        ("norm1", "conv1", norm),
+        ("relu1", "norm1", Op::Relu),
+        ("conv2", "relu1", conv(8, 1, false)),
+        ("norm2", "conv2", norm),
+        ("sum", "norm2 pool0", Op::Add),
+        ("relu2", "sum", Op::Relu),
+        ("pool", "relu2", Op::AvgPool(Window { kernel: 0, stride: 1, padding: 0 })),
+        ("flat", "pool", Op::Flatten),
+        ("head", "flat", Op::Linear { out: 5, bias: true, init: Init::FanIn }),
+    ]
+    .map(layer)
+    .into()
+}
+
+fn stage(layers: &[LayerSpec], range: std::ops::Range<usize>, recompute: bool) -> Stage {
+    let input = Value { name: INPUT.into(), shape: vec![3, 8, 8] };
+    let mut values = vec![input.clone()];
+    values.extend(graph::infer_shapes(&[input], layers).unwrap());
+    let shaped = |name: &str| values.iter().find(|value| value.name == name).unwrap().clone();
+    let method = Method::Sgd { momentum: 0.9, nesterov: true };
+    let optimizer = OptimizerSpec { method, lr: 0.05, weight_decay: 1e-2, schedule: Schedule::default() };
+    let spec = StageSpec {
+        run: "recompute".into(),
+        incarnation: 0,
+        index: 0,
+        stages: 1,
+        layers: layers[range.clone()].to_vec(),
+        inputs: graph::crossing(layers, range.start).into_iter().map(shaped).collect(),
+        outputs: graph::crossing(layers, range.end).into_iter().map(str::to_owned).collect(),
+        optimizer: optimizer.clone(),
+        optimizer_backward: optimizer.clone(),
+        seed: 3,
+        max_microbatch: 4,
+        max_microbatches: 3,
+        wire: proto::tensor::Kind::F32,
+        restore: None,
+        keep_snapshots: 1,
+        recompute,
+    };
+    let optimizer_backward = optimizer.clone();
+    let settings =
+        Settings { device: Device::Cpu, kind: Kind::Float, seed: 3, optimizer, optimizer_backward };
+    Stage::new(&spec, settings).unwrap()
+}
+
+/// Every output, every error below and every tensor of the state after three steps and an evaluation.
+fn bits(below: &mut Stage, above: &mut Stage) -> BTreeMap<String, Bytes> {
+    let mut found = BTreeMap::new();
+    let mut note = |name: String, value: &Tensor| {
+        found.insert(name, torch::bytes_of(&value.copy(), Kind::Float).unwrap());
+    };
+    let x = |step: i64, m: u32| {
+        let shape = [SIZES[m as usize], 3, 8, 8];
+        let count: i64 = shape.iter().product();
+        (Tensor::arange(count, (Kind::Float, Device::Cpu)) * (0.7 + step as f64) + f64::from(m))
+            .sin()
+            .reshape(shape)
+    };
+    for step in 0..3 {
+        let mut outputs: BTreeMap<u32, Values> = BTreeMap::new();
+        for action in LANE.split(' ') {
+            match action.parse::<Action>().unwrap() {
+                Action::Forward(m) => {
+                    let middle = below.forward(m, vec![(INPUT.into(), x(step, m))], Phase::Train).unwrap();
+                    let y = above.forward(m, middle, Phase::Train).unwrap();
+                    note(format!("{step} {action}"), &y[0].1);
+                    outputs.insert(m, y);
+                }
+                Action::Error(m) => {
+                    let error = outputs.remove(&m).unwrap();
+                    let middle =
+                        above.error(m, error.iter().map(|(name, y)| (name.clone(), y / 9.0)).collect());
+                    let middle = middle.unwrap();
+                    assert!(!middle.is_empty());
+                    middle.iter().for_each(|(name, error)| note(format!("{step} {action} {name}"), error));
+                    below.error(m, middle).unwrap();
+                }
+                Action::Gradient(m) => {
+                    above.gradient(m, 9).and(below.gradient(m, 9)).unwrap();
+                }
+                Action::Update => above.update().and(below.update()).unwrap(),
+            }
+        }
+    }
+    let middle = below.forward(0, vec![(INPUT.into(), x(9, 0))], Phase::Evaluate).unwrap();
+    note("evaluation".into(), &above.forward(0, middle, Phase::Evaluate).unwrap()[0].1);
+    for stage in [below, above] {
+        stage.state().0.iter().for_each(|(name, tensor)| note(name.clone(), tensor));
+    }
+    found
+}
+
+#[test]
+fn a_stage_that_recomputes_has_the_same_bits() {
+    tch::set_num_threads(1);
+    let layers = network();
+    for cut in [5, 8, 10] {
+        let run = |recompute: [bool; 2]| {
+            let mut stages =
+                (stage(&layers, 0..cut, recompute[0]), stage(&layers, cut..layers.len(), recompute[1]));
+            bits(&mut stages.0, &mut stages.1)
+        };
+        let kept = run([false, false]);
+        assert!(kept.keys().any(|name| name == "norm1.running_var") && kept.len() > 50, "{:?}", kept.keys());
+        for recompute in [[true, true], [true, false]] {
+            let again = run(recompute);
+            let differ: Vec<_> = kept.keys().filter(|name| kept[*name] != again[*name]).collect();
+            assert!(differ.is_empty(), "cut at {cut}, {recompute:?}: {differ:?}");
+        }
+    }
+}
+
+/// A microbatch that was given up leaves nothing behind, and E without F is an error and no panic.
+#[test]
+fn what_is_kept_is_dropped_with_an_unfinished_minibatch() {
+    let layers = network();
+    let mut stage = stage(&layers, 0..layers.len(), true);
+    let x = Tensor::ones([4, 3, 8, 8], (Kind::Float, Device::Cpu));
+    stage.forward(0, vec![(INPUT.into(), x)], Phase::Train).unwrap();
+    stage.abandon();
+    let error = Tensor::ones([4, 5], (Kind::Float, Device::Cpu));
+    assert!(stage.error(0, vec![("head".into(), error)]).is_err());
+}
