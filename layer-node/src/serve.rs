@@ -1,13 +1,16 @@
 //! `layer-node serve`: from birth to drain.
 
+use crate::door;
 use crate::service::{ControlService, DataService, Hub, NodeIdentity};
 use crate::torch;
 use crate::worker::{self, Job};
 use clap::Args;
+use futures::Stream;
 use proto::transport::{self, CONTROL_MESSAGE_LIMIT, DATA_MESSAGE_LIMIT};
 use proto::wire;
 use proto::wire::layer_server::LayerServer;
 use proto::wire::node_server::NodeServer;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -18,11 +21,15 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::TcpIncoming;
+use tonic::service::interceptor::InterceptedService;
+use tonic::{Request, Status};
 use tonic_health::ServingStatus;
+use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
 /// How long streams may take to end once the node is stopping.
 const DRAIN: Duration = Duration::from_secs(2);
+/// The longest question about the schema: the name of a symbol or file.
+const QUESTION_LIMIT: usize = 16 << 10;
 
 /// Flags of `layer-node serve`.
 #[derive(Args, Debug)]
@@ -143,18 +150,22 @@ pub async fn serve(flags: Serve) -> Result<Stop, String> {
     let stopping = CancellationToken::new();
     let servers = [
         spawn_server(
-            data,
-            transport::server().add_service(data_plane(hub)).add_service(reflection()?),
+            door::guests(data, door::GUESTS),
+            transport::data_server().add_service(data_plane(hub)).add_service(reflection()?),
             &stopping,
         ),
         spawn_server(
-            control,
-            transport::server()
+            door::guests(control, door::GUESTS),
+            transport::control_server()
                 .add_service(control_plane(control_service.clone()))
                 .add_service(reflection()?),
             &stopping,
         ),
-        spawn_server(health, transport::server().add_service(health_service), &stopping),
+        spawn_server(
+            door::guests(health, door::PROBES),
+            transport::control_server().add_service(InterceptedService::new(health_service, door::note)),
+            &stopping,
+        ),
     ];
     println!("{ready}");
     tracing::info!(%ready, "serving");
@@ -194,28 +205,26 @@ fn control_plane(service: ControlService) -> NodeServer<ControlService> {
         .max_encoding_message_size(CONTROL_MESSAGE_LIMIT)
 }
 
-fn reflection() -> Result<
-    tonic_reflection::server::v1::ServerReflectionServer<impl tonic_reflection::server::v1::ServerReflection>,
-    String,
-> {
-    tonic_reflection::server::Builder::configure()
+/// Passes calls to the service within, and notes them at the door.
+type Noted<S> = InterceptedService<S, fn(Request<()>) -> Result<Request<()>, Status>>;
+
+fn reflection() -> Result<Noted<ServerReflectionServer<impl ServerReflection>>, String> {
+    let service = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(wire::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
-        .map_err(|error| format!("the schema cannot be shown by reflection: {error}"))
+        .map_err(|error| format!("the schema cannot be shown by reflection: {error}"))?;
+    Ok(InterceptedService::new(service.max_decoding_message_size(QUESTION_LIMIT), door::note))
 }
 
 fn spawn_server(
-    listener: TcpListener,
+    guests: impl Stream<Item = io::Result<door::Guest>> + Send + 'static,
     router: tonic::transport::server::Router,
     stopping: &CancellationToken,
 ) -> tokio::task::JoinHandle<()> {
     let stopping = stopping.clone();
     tokio::spawn(async move {
-        // The builder's own setting reaches only listeners that tonic binds itself. Without it, every
-        // small message waits for the other side's delayed acknowledgement, up to 40 ms.
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        if let Err(error) = router.serve_with_incoming_shutdown(incoming, stopping.cancelled_owned()).await {
+        if let Err(error) = router.serve_with_incoming_shutdown(guests, stopping.cancelled_owned()).await {
             tracing::error!(%error, "a port stopped serving");
         }
     })

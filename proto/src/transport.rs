@@ -12,6 +12,8 @@ const STREAM_WINDOW: u32 = 16 << 20;
 const CONNECTION_WINDOW: u32 = 32 << 20;
 /// Frames of 16 KiB (the default) cost a lock and a wake-up each; 256 KiB make them rare.
 const FRAME: u32 = 256 << 10;
+/// What may be in flight on the control and health ports, on one stream: reports and lanes are small.
+const CONTROL_WINDOW: u32 = 1 << 20;
 /// A silent peer (stopped, or its host gone) is noticed after interval + timeout, below the 15 s
 /// within which it is to be named.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
@@ -19,6 +21,13 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(7);
 /// Streams that one connection may open: a peer needs one per call of this protocol.
 const STREAMS: u32 = 16;
+/// A call's headers, unpacked: its path, the run's name, and what a proxy adds.
+const HEADERS: u32 = 16 << 10;
+/// Streams that a peer may open and reset at once, before anybody looked at them, until its connection is
+/// closed: no more than it may have open.
+const RESETS: usize = STREAMS as usize;
+/// Streams that this end may have to reset for what the peer did wrong, until its connection is closed.
+const OFFENCES: usize = 64;
 
 /// The largest part on the data plane: one chunk and room for a header's names and shapes.
 pub const DATA_MESSAGE_LIMIT: usize = CHUNK + (256 << 10);
@@ -28,13 +37,23 @@ pub const CONTROL_MESSAGE_LIMIT: usize = 8 << 20;
 /// own queue: sharing one between activations and error signals deadlocks.
 pub const QUEUE: usize = 2;
 
-/// A server with this protocol's settings.
-pub fn server() -> Server {
+/// A server with this protocol's settings for the data plane.
+pub fn data_server() -> Server {
+    server().initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW)
+}
+
+/// A server with this protocol's settings for everything but tensors.
+pub fn control_server() -> Server {
+    server().initial_stream_window_size(CONTROL_WINDOW).initial_connection_window_size(2 * CONTROL_WINDOW)
+}
+
+fn server() -> Server {
     Server::builder()
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(FRAME)
         .max_concurrent_streams(STREAMS)
+        .http2_max_header_list_size(HEADERS)
+        .http2_max_pending_accept_reset_streams(Some(RESETS))
+        .http2_max_local_error_reset_streams(Some(OFFENCES))
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
 }

@@ -3,6 +3,7 @@
 use super::hub::{Hub, Slot};
 use super::pump;
 use crate::checkpoint;
+use crate::door;
 use crate::fault::{Fault, Trouble};
 use crate::session::{Port, Session};
 use crate::worker::Job;
@@ -47,6 +48,8 @@ pub struct ControlService {
     hub: Hub,
     /// Ends the run that is under way when the node is stopped.
     current: Arc<Mutex<Current>>,
+    /// Held by whoever looks at the state folder.
+    looking: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Default)]
@@ -59,7 +62,7 @@ struct Current {
 impl ControlService {
     /// A service that gives its work to `worker`.
     pub fn new(identity: Identity, worker: mpsc::Sender<Job>, hub: Hub) -> Self {
-        Self { identity, worker, hub, current: Arc::default() }
+        Self { identity, worker, hub, current: Arc::default(), looking: Arc::default() }
     }
 
     fn current(&self) -> MutexGuard<'_, Current> {
@@ -135,8 +138,11 @@ type Reports = Pin<Box<dyn Stream<Item = Result<wire::Report, Status>> + Send>>;
 impl Node for ControlService {
     async fn describe(
         &self,
-        _: Request<wire::DescribeRequest>,
+        request: Request<wire::DescribeRequest>,
     ) -> Result<Response<wire::Description>, Status> {
+        door::visit(&request).as_ref().inspect(|visit| visit.called());
+        // One look at the disk at a time, however many ask.
+        let _looking = self.looking.lock().await;
         let state_dir = self.identity.state_dir.clone();
         let held = tokio::task::spawn_blocking(move || checkpoint::held(&state_dir)).await;
         let snapshots = held.map_err(|_| Status::internal("the state folder could not be looked at"))?;
@@ -159,8 +165,10 @@ impl Node for ControlService {
     }
 
     async fn configure(&self, request: Request<wire::Stage>) -> Result<Response<wire::Configured>, Status> {
+        let visit = door::visit(&request);
         let spec = StageSpec::try_from(request.into_inner())?;
         let configuring = Configuring::claim(self)?;
+        visit.as_ref().inspect(|visit| visit.called());
         let (reply, answer) = oneshot::channel();
         self.submit(Job::Configure { spec: Box::new(spec.clone()), reply }).await?;
         let configured =
@@ -168,6 +176,7 @@ impl Node for ControlService {
         let configured = configured.map_err(Status::failed_precondition)?;
         self.current().spec = Some(spec);
         drop(configuring);
+        visit.as_ref().inspect(|visit| visit.keep());
         Ok(Response::new(configured.into()))
     }
 
@@ -176,6 +185,7 @@ impl Node for ControlService {
     async fn run(&self, request: Request<Streaming<wire::Command>>) -> Result<Response<Reports>, Status> {
         let (spec, fault) = self.claim()?;
         let claim = Claim(self.clone());
+        door::visit(&request).as_ref().inspect(|visit| visit.keep());
         let (reports, answers) = mpsc::channel(COMMANDS);
         let run = Run { service: self.clone(), spec, fault, reports, commands: request.into_inner() };
         // The answer's headers go out at once; the run goes on beside them.

@@ -2,6 +2,7 @@
 
 use super::hub::{Hub, Side, Slot};
 use super::pump;
+use crate::door::{self, Visit};
 use crate::fault::Fault;
 use futures::{Stream, StreamExt, stream};
 use proto::framing::Direction;
@@ -31,8 +32,10 @@ impl DataService {
         request: Request<Streaming<In>>,
     ) -> Result<Response<Parts<Out>>, Status> {
         let slot = self.hub.take(side, named_run(request.metadata()))?;
-        let peer =
-            request.remote_addr().map_or_else(|| "a neighbour".to_owned(), |address| address.to_string());
+        let visit = door::visit(&request);
+        let peer = visit.as_ref().and_then(Visit::peer);
+        let peer = peer.map_or_else(|| "a neighbour".to_owned(), |address| address.to_string());
+        visit.inspect(Visit::keep);
         tracing::debug!(?side, %peer, "link opened");
         let Slot { contract, to_worker, from_worker, fault } = slot;
         tokio::spawn(pump(Incoming::new(request.into_inner(), contract), to_worker, fault.clone(), peer));
