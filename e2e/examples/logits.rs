@@ -72,6 +72,7 @@ fn stages(classes: u32, image: u32, seed: u64) -> Result<Vec<StageSpec>, Failure
         wire: Wire::F32,
         restore: None,
         keep_snapshots: 1,
+        recompute: false,
     };
     Ok(slices.into_iter().enumerate().map(stage).collect())
 }

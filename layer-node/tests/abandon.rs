@@ -47,6 +47,7 @@ fn stage() -> Stage {
         wire: proto::tensor::Kind::F32,
         restore: None,
         keep_snapshots: 2,
+        recompute: false,
     };
     let settings = Settings {
         device: Device::Cpu,

@@ -2,11 +2,11 @@
 //!
 //! The numbers and their generator lie in `golden/`. `GOLDEN=FILE` checks another file as well.
 
-use layer_node::layer::{Layer, Settings, WeightLayer};
+use layer_node::layer::{Layer, Pass, Settings, WeightLayer};
 use layer_node::optim::Parameter;
 use layer_node::state::State;
 use proto::graph::{Init, LayerSpec, Op};
-use proto::lane::Phase;
+
 use proto::optimizer::{Method, OptimizerSpec, Schedule};
 use proto::rule::{Coefficients, RuleSpec};
 use serde_json::Value;
@@ -77,7 +77,7 @@ impl Case<'_> {
     fn run(&self, rule: RuleSpec) -> (Tensor, Tensor, WeightLayer) {
         let mut layer = self.layer(rule);
         let (x, error) = (self.array("x"), self.array("error_above"));
-        let y = layer.forward(0, &[&x], Phase::Train).unwrap();
+        let y = layer.forward(0, &[&x], Pass::Train).unwrap();
         let below = layer.error(0, &error, true).unwrap().remove(0);
         layer.gradient(0, x.size()[0] as u32).unwrap();
         (y, below, layer)

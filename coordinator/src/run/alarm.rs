@@ -73,8 +73,7 @@ impl Alarm {
         for measure in measures.iter().filter(|measure| self.layers.contains(&measure.name)) {
             let begun = *self.begun.entry(measure.name.clone()).or_insert(measure.difference / law);
             let off = (measure.difference / (begun * law) - 1.0).abs();
-            // Also true of a difference that is no number.
-            if law > SHARE && !(off <= TOLERANCE) {
+            if law > SHARE && (off.is_nan() || off > TOLERANCE) {
                 return Err(Failure::new(
                     Cause::Violation,
                     format!(
