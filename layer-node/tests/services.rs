@@ -1,11 +1,12 @@
 //! A node's ports, as strangers see them: health, reflection, and refusals that say why.
 
+mod served;
+
 use proto::client::{self, CallError, Node};
 use proto::message::{Contract, Value};
 use proto::tensor::Kind;
 use proto::wire;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use served::Served;
 use std::time::Duration;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
@@ -16,55 +17,19 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
-struct Served {
-    child: Child,
-    ready: serde_json::Value,
-    _state: tempfile::TempDir,
-}
-
-impl Served {
-    fn start() -> Self {
-        let state = tempfile::tempdir().unwrap();
-        let any = "127.0.0.1:0";
-        let mut command = Command::new(env!("CARGO_BIN_EXE_layer-node"));
-        command
-            .args(["serve", "--listen", any, "--control", any, "--health", any, "--state-dir"])
-            .arg(state.path());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Self { child, ready: serde_json::from_str(&line).unwrap(), _state: state }
-    }
-
-    fn address(&self, plane: &str) -> String {
-        self.ready[plane].as_str().unwrap().to_owned()
-    }
-
-    async fn channel(&self, plane: &str) -> tonic::transport::Channel {
-        tonic::transport::Endpoint::from_shared(self.url(plane)).unwrap().connect().await.unwrap()
-    }
-
-    fn url(&self, plane: &str) -> String {
-        format!("http://{}", self.address(plane))
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+async fn channel(node: &Served, plane: &str) -> tonic::transport::Channel {
+    tonic::transport::Endpoint::from_shared(node.url(plane)).unwrap().connect().await.unwrap()
 }
 
 #[tokio::test]
 async fn a_node_is_healthy_before_it_is_configured_and_shows_its_schema() {
     let node = Served::start();
     assert_eq!(node.ready["event"], "ready");
-    let mut health = HealthClient::new(node.channel("health").await);
+    let mut health = HealthClient::new(channel(&node, "health").await);
     let answer = health.check(HealthCheckRequest { service: String::new() }).await.unwrap().into_inner();
     assert_eq!(answer.status(), ServingStatus::Serving);
 
-    let mut reflection = ServerReflectionClient::new(node.channel("control").await);
+    let mut reflection = ServerReflectionClient::new(channel(&node, "control").await);
     let ask = ServerReflectionRequest {
         host: String::new(),
         message_request: Some(MessageRequest::ListServices(String::new())),
@@ -142,4 +107,39 @@ async fn garbage_on_a_port_does_not_disturb_the_node() {
     }
     let control = Node::connect(&node.address("control"), Duration::from_secs(5)).await.unwrap();
     assert!(control.describe().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_full_port_still_lets_a_newcomer_in_and_a_silent_connection_goes() {
+    use tokio::io::AsyncReadExt;
+    let node = &Served::start();
+    let planes = ["data", "control", "health"].map(async |plane| {
+        let mut silent = Vec::new();
+        for _ in 0..300 {
+            silent.push(tokio::net::TcpStream::connect(node.address(plane)).await.unwrap());
+        }
+        let channel = tokio::time::timeout(Duration::from_secs(5), channel(node, plane)).await.unwrap();
+        let status = match plane {
+            "health" => HealthClient::new(channel).check(HealthCheckRequest::default()).await.err(),
+            "control" => {
+                wire::node_client::NodeClient::new(channel).describe(wire::DescribeRequest {}).await.err()
+            }
+            _ => wire::layer_client::LayerClient::new(channel)
+                .exchange(tokio_stream::pending::<wire::Activation>())
+                .await
+                .err()
+                .filter(|status| status.code() != Code::Unauthenticated),
+        };
+        assert!(status.is_none(), "{plane}: {status:?}");
+        // The first were closed to make room; the last have ten seconds to say something.
+        let mut closed = 0;
+        let begun = std::time::Instant::now();
+        for mut socket in silent {
+            let left = Duration::from_secs(14).saturating_sub(begun.elapsed());
+            let ended = tokio::time::timeout(left, socket.read_to_end(&mut Vec::new())).await;
+            closed += usize::from(ended.is_ok());
+        }
+        assert_eq!(closed, 300, "{plane}");
+    });
+    futures::future::join_all(planes).await;
 }
