@@ -255,7 +255,7 @@ async fn second_coordinator(control: &str, count: &AtomicUsize) {
     let run = node.run().await.err().expect("the node is busy").to_string();
     assert!(run.contains("busy") || run.contains("lost"), "{run}");
     let stage = stage();
-    let configured = node.configure(stage).await.err().expect("the node is busy").to_string();
+    let configured = node.configure(stage).await.expect_err("the node is busy").to_string();
     assert!(configured.contains("busy") || configured.contains("lost"), "{configured}");
     count.fetch_add(1, Relaxed);
 }
@@ -287,6 +287,7 @@ fn stage() -> proto::stage::StageSpec {
         wire: Kind::F32,
         restore: None,
         keep_snapshots: 1,
+        recompute: false,
     }
 }
 

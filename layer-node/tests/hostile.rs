@@ -49,6 +49,7 @@ fn stage(run: &str) -> StageSpec {
         wire: Kind::F32,
         restore: None,
         keep_snapshots: 1,
+        recompute: false,
     }
 }
 
