@@ -68,7 +68,7 @@ impl Board {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn the_closest_complaint_is_shown_whichever_came_first() {
         let board = Board::default();
         board.fail(Closeness::Hearsay, Failure::node("stage 1: stage 2 went away"));
