@@ -9,7 +9,7 @@ const KEYS: &str = r#"
 [rule]
 name = "symmetric_alignment"
 [train]
-epochs = 8
+epochs = 40
 batch = 16
 [optimizer]
 lr = 0.05

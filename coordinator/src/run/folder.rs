@@ -149,6 +149,22 @@ impl RunFolder {
         Ok(Self { path, metrics, evaluations })
     }
 
+    /// The last step up to which `metrics.jsonl` is without a gap.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn last_step(&self) -> Result<u64, Failure> {
+        let path = self.path.join("metrics.jsonl");
+        let text = fs::read_to_string(&path).map_err(|error| unwritable(&path, &error))?;
+        let step = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?["step"].as_u64();
+        Ok((1..)
+            .zip(text.lines())
+            .take_while(|(due, line)| step(line) == Some(*due))
+            .map(|(due, _)| due)
+            .last()
+            .unwrap_or(0))
+    }
+
     /// The first measurement of the layers that `metrics.jsonl` holds, with its step.
     ///
     /// # Errors

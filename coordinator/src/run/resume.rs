@@ -32,7 +32,8 @@ impl FromStr for Resume {
     }
 }
 
-/// Asks every node what it has, and chooses the updates to go back to.
+/// Asks every node what it has, and chooses the updates to go back to: none later than the history in
+/// `metrics.jsonl`, so that no line of it is missing.
 ///
 /// # Errors
 /// A node that cannot be reached, or a step that one of them does not have.
@@ -44,10 +45,11 @@ pub async fn starting_point(
     recorder: &mut Recorder,
 ) -> Result<u64, Failure> {
     let addresses: Vec<String> = nodes.iter().map(|node| node.control.clone()).collect();
+    let written = recorder.folder().last_step()?;
     let mut held = Vec::with_capacity(nodes.len());
     for (stage, found) in node::check(&addresses, deadline).await.into_iter().enumerate() {
         let found = found.map_err(|error| Failure::node(format!("stage {stage} at {error}")))?;
-        let steps = steps_of(run, &found.snapshots);
+        let steps = steps_of(run, &found.snapshots, written);
         if steps.is_empty() {
             recorder.say(&format!("stage {stage} at {} holds no snapshot of this run", addresses[stage]));
         }
@@ -62,8 +64,12 @@ pub async fn starting_point(
     Ok(chosen)
 }
 
-fn steps_of(run: &str, snapshots: &[HeldSnapshot]) -> BTreeSet<u64> {
-    snapshots.iter().filter(|held| held.run == run).map(|held| held.updates).collect()
+fn steps_of(run: &str, snapshots: &[HeldSnapshot], written: u64) -> BTreeSet<u64> {
+    snapshots
+        .iter()
+        .filter(|held| held.run == run && held.updates <= written)
+        .map(|held| held.updates)
+        .collect()
 }
 
 /// The updates to go back to, given what each stage holds; 0 is the beginning, which all have.
