@@ -50,9 +50,9 @@ fn cuts_that_cannot_be_had_are_sentences() {
         refusal(Cuts::Count(999)),
         "68 layers are too few for 999 stages: every stage takes at least one"
     );
-    let lean = cut(&resnet, &Cuts::Count(3), &estimator(&resnet), Some(190 << 20)).unwrap_err().to_string();
+    let lean = cut(&resnet, &Cuts::Count(3), &estimator(&resnet), Some(130 << 20)).unwrap_err().to_string();
     assert!(
-        lean.starts_with("no cut into 3 stages fits into 190 MiB per node: the leanest needs "),
+        lean.starts_with("no cut into 3 stages fits into 130 MiB per node: the leanest needs "),
         "{lean}"
     );
 }
