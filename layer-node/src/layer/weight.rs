@@ -27,6 +27,9 @@ pub struct WeightLayer {
     alignment: Sum,
 }
 
+/// Elements of W and B that are measured at once.
+const MEASURED: i64 = 1 << 20;
+
 /// What is kept of a microbatch from F to G.
 struct Saved {
     x: Tensor,
@@ -181,18 +184,26 @@ impl Layer for WeightLayer {
     }
 
     fn measure(&self) -> Result<Option<LayerMeasure>, TchError> {
-        let [w, b] = [&self.forward.value, self.backward()].map(|matrix| matrix.f_to_kind(Kind::Double));
-        let (w, b) = (w?, b?);
-        let norm = |t: &Tensor| t.f_square()?.f_sum(Kind::Double)?.f_double_value(&[]).map(f64::sqrt);
-        let dot = w.f_mul(&b)?.f_sum(Kind::Double)?.f_double_value(&[])?;
-        let (norm_w, norm_b) = (norm(&w)?, norm(&b)?);
-        let cosine = (dot / (norm_w * norm_b)).clamp(-1.0, 1.0);
+        // Piece by piece: in float64, with its products, a large matrix would outgrow all else that is kept.
+        let pieces = |matrix: &Tensor| matrix.f_reshape([-1])?.f_split(MEASURED, 0);
+        let [mut ww, mut bb, mut wb, mut dd] = [0.0; 4];
+        for (w, b) in pieces(&self.forward.value)?.iter().zip(pieces(self.backward())?) {
+            let (w, b) = (w.f_to_kind(Kind::Double)?, b.f_to_kind(Kind::Double)?);
+            let difference = w.f_sub(&b)?;
+            for (sum, [left, right]) in
+                [(&mut ww, [&w, &w]), (&mut bb, [&b, &b]), (&mut wb, [&w, &b]), (&mut dd, [&difference; 2])]
+            {
+                *sum += left.f_dot(right)?.f_double_value(&[])?;
+            }
+        }
+        let (norm_w, norm_b) = (ww.sqrt(), bb.sqrt());
+        let cosine = (wb / (norm_w * norm_b)).clamp(-1.0, 1.0);
         Ok(Some(LayerMeasure {
             name: self.name.clone(),
             angle_deg: if self.backward.is_some() { cosine.acos().to_degrees() } else { 0.0 },
             norm_ratio: norm_b / norm_w,
             norm: norm_w,
-            difference: norm(&w.f_sub(&b)?)?,
+            difference: dd.sqrt(),
         }))
     }
 }
