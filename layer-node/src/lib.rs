@@ -11,6 +11,7 @@
 pub mod checkpoint;
 mod clock;
 pub mod digest;
+pub mod failure;
 pub mod fault;
 mod init;
 mod lane_runner;
