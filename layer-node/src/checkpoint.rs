@@ -223,7 +223,7 @@ impl Snapshot {
         let bytes = fs::read(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => unusable(
                 &path,
-                "is not there: --resume auto, or a run's own nodes in their order, find a snapshot",
+                "is not there: give --nodes that keep the run's state, in their order, or resume at a step that all have",
             ),
             _ => io_error("cannot read the state in", &path)(error),
         })?;

@@ -79,7 +79,11 @@ fn usage(error: &clap::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let text = error.render().to_string();
-    let said: Vec<&str> = text.lines().take_while(|line| !line.starts_with("Usage")).map(str::trim).collect();
+    let said: Vec<&str> = text
+        .lines()
+        .take_while(|line| !line.starts_with("Usage") && !line.starts_with("For more"))
+        .map(str::trim)
+        .collect();
     eprintln!("{} (see layer-node --help)", said.join(" ").trim());
     ExitCode::from(2)
 }
