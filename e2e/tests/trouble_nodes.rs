@@ -34,7 +34,7 @@ fn refused(address: &str, said: &[&str]) {
     let ended: Ended = bench.coordinator(&check).output().unwrap().into();
     failed(&ended, 4, &[&[address], said].concat());
     let ended: Ended = bench.coordinator(&[&train[..], &settings].concat()).output().unwrap().into();
-    failed(&ended, 4, &[&[&format!("stage 0 at {address}")], said].concat());
+    failed(&ended, 4, &[&[format!("stage 0 at {address}").as_str()], said].concat());
     assert!(begun.elapsed() < CONTRACT, "{:?}", begun.elapsed());
 }
 
