@@ -268,7 +268,7 @@ async fn check(flags: CheckFlags) -> Result<(), Failure> {
     }
     match first {
         None => Ok(()),
-        Some(error) if failed == 1 => Err(Failure::node(error)),
+        Some(error) if failed == 1 => Err(error.into()),
         Some(error) => Err(Failure::node(format!("{error}; and {} more", failed - 1))),
     }
 }

@@ -64,6 +64,10 @@ impl From<DataError> for Failure {
 
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
-        Self::node(error)
+        let cause = match error {
+            CallError::Address(_) => Cause::Configuration,
+            _ => Cause::Node,
+        };
+        Self::new(cause, error.to_string())
     }
 }

@@ -1,19 +1,20 @@
 //! The coordinator: reads the command line, does what it says, exits with the contract's code.
 
 use coordinator::cli::{self, Cli, LogFormat};
+use coordinator::failure::Failure;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let result = cli::parse().and_then(|cli| match cli {
-        Some(cli) => {
-            start_log(&cli);
-            cli::execute(cli)
-        }
-        None => Ok(()),
-    });
-    match result {
+    let work = || {
+        let Some(cli) = cli::parse()? else { return Ok(()) };
+        start_log(&cli);
+        cli::execute(cli)
+    };
+    // The panic itself has been shown by then; scripts still get their last line and exit code.
+    let panicked = |_| Err(Failure::internal("the coordinator panicked: this is a bug, please report it"));
+    match std::panic::catch_unwind(work).unwrap_or_else(panicked) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => ExitCode::from(cli::report(&failure)),
     }
@@ -24,6 +25,7 @@ fn start_log(cli: &Cli) {
     let log = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        .log_internal_errors(false)
         .with_env_filter(filter);
     match cli.log_format {
         LogFormat::Text => log.init(),

@@ -1,5 +1,7 @@
 //! A workbench for tests of the real binaries: a small data set, configurations, runs, and what they leave.
 
+pub mod harm;
+
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -211,13 +213,17 @@ pub struct Node {
 impl Node {
     /// Starts a node on free ports of loopback.
     pub fn start(state_dir: &Path) -> Self {
+        Self::launch(Command::new(binary("layer-node")), state_dir)
+    }
+
+    /// As [`Node::start`], by a command that stands for the program.
+    pub fn launch(mut command: Command, state_dir: &Path) -> Self {
         let any = "127.0.0.1:0";
-        let mut command = Command::new(binary("layer-node"));
         command
             .args(["serve", "--listen", any, "--control", any, "--health", any, "--state-dir"])
             .arg(state_dir);
         let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("layer-node starts");
+            command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("layer-node starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a first line");
         Self { child, ready: serde_json::from_str(&line).expect("the first line is JSON") }

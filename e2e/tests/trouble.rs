@@ -1,5 +1,6 @@
 //! When things go wrong: one sentence, the contract's exit code, and no process left behind.
 
+use e2e::harm::{eventually, failed, signal};
 use e2e::{Bench, Ended};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -20,18 +21,6 @@ fn nodes(bench: &Bench) -> Vec<u32> {
         .output();
     let text = String::from_utf8(output.expect("pgrep").stdout).unwrap();
     text.lines().map(|line| line.parse().unwrap()).collect()
-}
-
-fn signal(signal: &str, process: u32) {
-    assert!(Command::new("kill").args([signal, &process.to_string()]).status().unwrap().success());
-}
-
-fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "{what} did not come");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// Starts an endless run, waits until it trains, does `harm`, and returns how it ended, and how soon.
@@ -59,8 +48,7 @@ fn a_killed_node_is_named_and_nothing_stays_behind() {
         });
         signal("-KILL", stage.expect("stage 3 runs"));
     });
-    assert_eq!(ended.code, Some(4), "{}", ended.stderr);
-    assert!(ended.last_line().starts_with("error: stage 3 at 127.0.0.1:"), "{}", ended.last_line());
+    failed(&ended, 4, &["error: stage 3 at 127.0.0.1:"]);
     assert!(took < Duration::from_secs(15), "{took:?}");
     eventually("the end of the nodes", || nodes(&bench).is_empty());
     let summary: serde_json::Value =
@@ -78,9 +66,8 @@ fn a_stopped_node_is_named_within_fifteen_seconds() {
         });
         signal("-STOP", stage.expect("stage 1 runs"));
     });
-    assert_eq!(ended.code, Some(4), "{}", ended.stderr);
-    assert!(ended.last_line().starts_with("error: stage 1 at 127.0.0.1:"), "{}", ended.last_line());
-    assert!(took < Duration::from_secs(30), "{took:?}");
+    failed(&ended, 4, &["error: stage 1 at 127.0.0.1:"]);
+    assert!(took < Duration::from_secs(15), "{took:?}");
     eventually("the end of the nodes", || nodes(&bench).is_empty());
 }
 
@@ -88,8 +75,7 @@ fn a_stopped_node_is_named_within_fifteen_seconds() {
 fn an_interrupted_run_saves_and_a_killed_coordinator_leaves_no_node() {
     let bench = Bench::new();
     let (ended, _) = harmed(&bench, |coordinator| signal("-INT", coordinator));
-    assert_eq!(ended.code, Some(75), "{}", ended.stderr);
-    assert!(ended.last_line().starts_with("error: interrupted after step "), "{}", ended.last_line());
+    failed(&ended, 75, &["error: interrupted after step "]);
     assert_eq!(
         std::fs::read_dir(bench.path("run/state/stage-4")).unwrap().count(),
         1,
@@ -136,12 +122,7 @@ fn what_cannot_start_says_why_in_one_sentence() {
     ];
     for (arguments, code, said) in cases {
         let ended = Ended::from(bench.coordinator(arguments).output().unwrap());
-        assert_eq!(ended.code, Some(code), "{arguments:?}: {}", ended.stderr);
-        assert!(
-            ended.last_line().starts_with("error: ") && ended.last_line().contains(said),
-            "{}",
-            ended.stderr
-        );
+        failed(&ended, code, &[said]);
     }
 }
 
@@ -150,6 +131,5 @@ fn a_loss_that_is_not_finite_ends_the_run_by_step_and_stage() {
     let bench = Bench::new();
     let ended =
         bench.train(&bench.config(KEYS), "diverged", &["optimizer.lr=1e20", "optimizer.weight_decay=0"]);
-    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
-    assert!(ended.last_line().contains("is not finite; stage "), "{}", ended.last_line());
+    failed(&ended, 1, &["is not finite; stage "]);
 }

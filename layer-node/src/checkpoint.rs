@@ -21,12 +21,15 @@ const FORMAT: &str = "1";
 const FILE: &str = "stage.safetensors";
 /// The longest header that is read: names, shapes and metadata of a stage.
 const MAX_HEADER: u64 = 100 << 20;
+/// What to do with state that doesn't fit.
+const ELSEWHERE: &str =
+    "it belongs to another network or cut, so give the configuration that wrote it, and --nodes in its order";
 
 /// Why a snapshot cannot be written or read; one sentence with the path.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// The disk said no.
-    #[error("{} {}: {source}", .doing, .path.display())]
+    #[error("{doing} {} ({source}): {advice}", .path.display())]
     Io {
         /// What was tried.
         doing: &'static str,
@@ -34,6 +37,8 @@ pub enum CheckpointError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+        /// What to do.
+        advice: &'static str,
     },
     /// The file is not what it should be.
     #[error("{} {why}", .path.display())]
@@ -49,7 +54,8 @@ pub enum CheckpointError {
 }
 
 fn io_error<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> CheckpointError + 'a {
-    move |source| CheckpointError::Io { doing, path: path.to_owned(), source }
+    let advice = "check the state folder, its permissions and its disk";
+    move |source| CheckpointError::Io { doing, path: path.to_owned(), source, advice }
 }
 
 fn unusable(path: &Path, why: impl Into<String>) -> CheckpointError {
@@ -59,6 +65,20 @@ fn unusable(path: &Path, why: impl Into<String>) -> CheckpointError {
 /// The file of the snapshot after `updates`.
 pub fn file(state_dir: &Path, updates: u64) -> PathBuf {
     state_dir.join(format!("step-{updates:08}")).join(FILE)
+}
+
+/// Makes the folder, where it is not there, so that one that cannot be had is noticed at the start.
+///
+/// # Errors
+/// What the system says, and which flag to change.
+pub fn make_folder(state_dir: &Path) -> Result<(), CheckpointError> {
+    let failed = |source| CheckpointError::Io {
+        doing: "cannot make the state folder",
+        path: state_dir.to_owned(),
+        source,
+        advice: "give --state-dir a folder that can be written",
+    };
+    fs::create_dir_all(state_dir).map_err(failed)
 }
 
 /// The complete snapshots in `state_dir`, ascending.
@@ -138,7 +158,12 @@ pub fn save(
     })();
     if let Err(error) = written {
         let _ = fs::remove_dir_all(&temporary);
-        return Err(io_error("cannot write the state to", &path)(error));
+        return Err(CheckpointError::Io {
+            doing: "cannot write the state to",
+            path,
+            source: error,
+            advice: "make room there; earlier snapshots are whole, and --resume auto goes on from them",
+        });
     }
     let (kept, given_up): (Vec<u64>, Vec<u64>) =
         list(state_dir)?.into_iter().partition(|step| *step <= updates);
@@ -216,7 +241,13 @@ impl Snapshot {
     /// When it is not there, torn, or of another format.
     pub fn open(state_dir: &Path, updates: u64) -> Result<Self, CheckpointError> {
         let path = file(state_dir, updates);
-        let bytes = fs::read(&path).map_err(io_error("cannot read the state in", &path))?;
+        let bytes = fs::read(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => unusable(
+                &path,
+                "is not there: give --nodes that keep the run's state, in their order, or resume at a step that all have",
+            ),
+            _ => io_error("cannot read the state in", &path)(error),
+        })?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| {
             unusable(&path, format!("is torn or no state file ({error}): use another snapshot"))
         })?;
@@ -252,22 +283,22 @@ impl Snapshot {
     pub fn restore(&self, state: &mut State) -> Result<(), CheckpointError> {
         let tensors = self.tensors()?;
         if let Some((name, _)) = tensors.iter().find(|(name, _)| !state.0.contains_key(name)) {
-            return Err(unusable(&self.path, format!("holds '{name}', which this stage does not have")));
+            return Err(unusable(
+                &self.path,
+                format!("holds '{name}', which this stage does not have: {ELSEWHERE}"),
+            ));
         }
         let stored: HashMap<String, TensorView> = tensors.into_iter().collect();
         for (name, tensor) in &mut state.0 {
             let Some(view) = stored.get(name) else {
-                return Err(unusable(
-                    &self.path,
-                    format!("lacks '{name}': it belongs to another network or cut"),
-                ));
+                return Err(unusable(&self.path, format!("lacks '{name}': {ELSEWHERE}")));
             };
             let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
             if shape != tensor.size() || view.dtype() != dtype(tensor.kind())? {
                 let want = tensor.size();
                 return Err(unusable(
                     &self.path,
-                    format!("holds '{name}' as {shape:?} where {want:?} is needed"),
+                    format!("holds '{name}' as {shape:?} where {want:?} is needed: {ELSEWHERE}"),
                 ));
             }
             tensor.f_copy_(&Tensor::f_from_data_size(view.data(), &shape, tensor.kind())?)?;

@@ -12,6 +12,7 @@ pub mod checkpoint;
 mod clock;
 pub mod digest;
 mod door;
+pub mod failure;
 pub mod fault;
 mod init;
 mod lane_runner;

@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 use layer_node::digest::{self, DigestFlags};
+use layer_node::failure::Failure;
 use layer_node::serve::{self, Serve};
 use layer_node::weights::{self, ExportFlags, ImportFlags};
 use std::io::IsTerminal;
@@ -44,15 +45,15 @@ fn main() -> ExitCode {
     start_log(cli.log_format);
     let code = match cli.command {
         Command::Serve(flags) => run(flags),
-        Command::Digest(flags) => digest::digest(&flags).map(print),
-        Command::Export(flags) => weights::export(&flags).map(print),
-        Command::Import(flags) => weights::import(&flags).map(print),
+        Command::Digest(flags) => digest::digest(&flags).map(print).map_err(Failure::from),
+        Command::Export(flags) => weights::export(&flags).map(print).map_err(Failure::from),
+        Command::Import(flags) => weights::import(&flags).map(print).map_err(Failure::from),
     };
     match code {
         Ok(code) => ExitCode::from(code),
-        Err(sentence) => {
-            eprintln!("error: {sentence}");
-            ExitCode::from(1)
+        Err(failure) => {
+            eprintln!("error: {}", failure.sentence);
+            ExitCode::from(failure.code)
         }
     }
 }
@@ -62,7 +63,7 @@ fn print(lines: String) -> u8 {
     0
 }
 
-fn run(flags: Serve) -> Result<u8, String> {
+fn run(flags: Serve) -> Result<u8, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
     let stop = runtime.block_on(serve::serve(flags));
@@ -78,8 +79,12 @@ fn usage(error: &clap::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let text = error.render().to_string();
-    let first = text.lines().next().unwrap_or_default();
-    eprintln!("{}: see layer-node --help", first.trim_end_matches('.'));
+    let said: Vec<&str> = text
+        .lines()
+        .take_while(|line| !line.starts_with("Usage") && !line.starts_with("For more"))
+        .map(str::trim)
+        .collect();
+    eprintln!("{} (see layer-node --help)", said.join(" ").trim());
     ExitCode::from(2)
 }
 
@@ -89,6 +94,8 @@ fn start_log(format: LogFormat) {
     let log = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        // It says so on stderr, and panics where that is full: a full disk of logs must not stop training.
+        .log_internal_errors(false)
         .with_env_filter(filter);
     match format {
         LogFormat::Text => log.init(),

@@ -1,6 +1,8 @@
 //! `layer-node serve`: from birth to drain.
 
+use crate::checkpoint;
 use crate::door;
+use crate::failure::Failure;
 use crate::service::{ControlService, DataService, Hub, NodeIdentity};
 use crate::torch;
 use crate::worker::{self, Job};
@@ -117,8 +119,9 @@ pub enum Stop {
 ///
 /// # Errors
 /// One sentence: a port that is taken, a device that is not there, a state that cannot be written.
-pub async fn serve(flags: Serve) -> Result<Stop, String> {
-    let device = flags.device.open()?;
+pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
+    let device = flags.device.open().map_err(Failure::configuration)?;
+    checkpoint::make_folder(&flags.state_dir).map_err(Failure::configuration)?;
     let [data, control, health] = [
         bind("--listen", flags.listen).await?,
         bind("--control", flags.control).await?,
@@ -183,13 +186,15 @@ pub async fn serve(flags: Serve) -> Result<Stop, String> {
         // Graceful shutdown waits for open streams without end, so it gets a deadline.
         let _ = tokio::time::timeout(DRAIN, server).await;
     }
-    saved.map(|()| stop)
+    Ok(saved.map(|()| stop)?)
 }
 
-async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, String> {
+async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
     let bound = TcpListener::bind(address).await;
     bound.map_err(|error| {
-        format!("cannot listen on {address} ({error}): give {flag} another address, or port 0 for a free one")
+        Failure::configuration(format!(
+            "cannot listen on {address} ({error}): give {flag} another address, or port 0 for a free one"
+        ))
     })
 }
 

@@ -231,3 +231,21 @@ fn snapshot(
         .map_err(|error| error.to_string())?;
     Ok(SnapshotDone { updates, bytes, seconds: begun.elapsed().as_secs_f64() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_a_sentence_and_gives_the_stage_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (state_dir, runtime) = (dir.path().to_owned(), runtime.handle().clone());
+        let mut worker =
+            Worker { device: Device::Cpu, state_dir, runtime, clock: Clock::start(), stage: None };
+        let trouble = worker.guarded(|_| -> Result<(), Trouble> { panic!("index out of bounds") });
+        let why = "the worker panicked (index out of bounds): this is a bug, please report it";
+        assert_eq!(trouble, Err(Trouble::own(why)));
+        assert!(worker.guarded(|_| Ok(())).is_ok(), "the next job finds the worker alive");
+    }
+}

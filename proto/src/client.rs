@@ -1,6 +1,6 @@
 //! Calls to a layer node, in domain types. Every wait has a deadline and every error an address.
 
-use crate::control::{Command, Configured, Description, Report};
+use crate::control::{Command, Configured, Description, PROTOCOL, Report};
 use crate::framing::Direction;
 use crate::link::{self, Incoming, Link};
 use crate::message::{Contract, Message};
@@ -156,6 +156,31 @@ impl Node {
             .max_decoding_message_size(CONTROL_MESSAGE_LIMIT)
             .max_encoding_message_size(CONTROL_MESSAGE_LIMIT);
         Ok(Self { address: address.to_owned(), client })
+    }
+
+    /// Dials as [`Node::connect`] does and asks the node what it is; one deadline holds for both, because
+    /// whatever listens there may take the connection and then say nothing.
+    ///
+    /// # Errors
+    /// [`CallError::Unreachable`] after the deadline; [`CallError::Refused`] where another protocol is spoken.
+    pub async fn dial(address: &str, deadline: Duration) -> Result<(Self, Description), CallError> {
+        let end = Instant::now() + deadline;
+        let node = Self::connect(address, deadline).await?;
+        let silent = |_| CallError::Unreachable {
+            address: address.to_owned(),
+            seconds: deadline.as_secs_f64(),
+            why: "something takes the connection and says nothing".into(),
+        };
+        let description = tokio::time::timeout_at(end, node.describe()).await.map_err(silent)??;
+        if description.protocol != PROTOCOL {
+            return Err(node.refused(&format!(
+                "the node is release {} and speaks protocol {}, this coordinator is release {} and speaks {PROTOCOL}: run the same release on both",
+                description.version,
+                description.protocol,
+                env!("CARGO_PKG_VERSION")
+            )));
+        }
+        Ok((node, description))
     }
 
     /// The control address.

@@ -89,7 +89,7 @@ async fn run(trial: &Alone, node: &NodeAddress, board: &Board) -> Result<Vec<Ste
     // Dropped at the end, whereupon everything ends.
     let mut tasks = JoinSet::new();
     let (to_us, mut done) = mpsc::channel(UNDER_WAY);
-    tasks.spawn(listen(spec.index as usize, reports, to_us, board.clone()));
+    tasks.spawn(listen(spec.index as usize, ready.node.address().to_owned(), reports, to_us, board.clone()));
     tasks.spawn(feed(below.sender, messages(trial, &up.values, 1.0)?, trial.steps));
     tasks.spawn(feed(
         above.sender,

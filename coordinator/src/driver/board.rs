@@ -10,6 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 /// How long complaints are collected after the first one.
 const GRACE: Duration = Duration::from_millis(700);
+/// How long a better reason is waited for where there is only hearsay. Neighbours may notice a silent
+/// node earlier than the coordinator does: by as much as the time between two keepalives, which is 5 s.
+const PATIENCE: Duration = Duration::from_millis(5500);
+/// How often complaints are looked at meanwhile.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// How close a complaint is to the cause; the smaller, the closer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,13 +57,22 @@ impl Board {
         self.ended.cancelled().await;
     }
 
+    fn only_hearsay(&self) -> bool {
+        let complaints = self.lock();
+        !complaints.is_empty() && complaints.iter().all(|(closeness, _)| *closeness == Closeness::Hearsay)
+    }
+
     /// The most telling complaint, once they have had a moment to arrive.
     pub async fn verdict(&self) -> Failure {
+        let end = tokio::time::Instant::now() + PATIENCE;
         tokio::time::sleep(GRACE).await;
+        while self.only_hearsay() && tokio::time::Instant::now() < end {
+            tokio::time::sleep(LOOK).await;
+        }
         let complaints = self.lock();
         let closest = complaints.iter().min_by_key(|(closeness, _)| *closeness);
         closest.map_or_else(
-            || Failure::internal("the run ended without a reason"),
+            || Failure::internal("the run ended without a reason: this is a bug, please report it"),
             |(_, failure)| failure.clone(),
         )
     }
@@ -75,5 +89,20 @@ mod tests {
         board.fail(Closeness::Cause, Failure::node("stage 2 was killed"));
         board.fail(Closeness::Lost, Failure::node("stage 2 was lost"));
         assert_eq!(board.verdict().await.sentence, "stage 2 was killed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_node_is_named_although_its_neighbour_notices_first() {
+        let board = Board::default();
+        board.fail(Closeness::Hearsay, Failure::node("stage 1: stage 2 went away"));
+        let later = board.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            later.fail(Closeness::Lost, Failure::node("stage 2 was lost"));
+        });
+        assert_eq!(board.verdict().await.sentence, "stage 2 was lost");
+        let alone = Board::default();
+        alone.fail(Closeness::Hearsay, Failure::node("stage 1: stage 2 went away"));
+        assert_eq!(alone.verdict().await.sentence, "stage 1: stage 2 went away");
     }
 }

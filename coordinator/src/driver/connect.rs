@@ -7,7 +7,7 @@ use super::{Driver, Sets, Stage};
 use crate::failure::{Cause, Failure};
 use futures::future::try_join_all;
 use proto::client::{self, CallError, Node, Reports};
-use proto::control::{Command, Configured, PROTOCOL, Report, Start};
+use proto::control::{Command, Configured, Report, Start};
 use proto::link::{Incoming, Link};
 use proto::message::{Contract, Message};
 use proto::stage::StageSpec;
@@ -94,7 +94,7 @@ async fn open_all(setup: Setup, board: Board) -> Result<(Driver, Vec<Configured>
     for (index, ((commands, reports), ready)) in running.into_iter().zip(&ready).enumerate() {
         let (sender, receiver) = mpsc::channel(REPORTS);
         let address = ready.node.address().to_owned();
-        tasks.spawn(listen(index, reports, sender, board.clone()));
+        tasks.spawn(listen(index, address.clone(), reports, sender, board.clone()));
         stages.push(Stage { address, commands, reports: receiver });
     }
     tasks.spawn(drain(inputs.incoming, bottom.clone(), board.clone()));
@@ -156,15 +156,7 @@ pub(super) async fn prepare(
 /// # Errors
 /// When it cannot be reached in time or speaks another protocol.
 async fn dial(control: &str, deadline: Duration) -> Result<(Node, String), CallError> {
-    let node = Node::connect(control, deadline).await?;
-    let description = node.describe().await?;
-    if description.protocol != PROTOCOL {
-        let why = format!(
-            "the node is release {} and speaks protocol {}, this coordinator speaks {PROTOCOL}: run the same release on both",
-            description.version, description.protocol
-        );
-        return Err(CallError::Refused { address: control.to_owned(), why });
-    }
+    let (node, description) = Node::dial(control, deadline).await?;
     let host = control.rsplit_once(':').map_or(control, |(host, _)| host);
     Ok((node, format!("{host}:{}", description.data_port)))
 }
@@ -220,7 +212,13 @@ fn describe(index: usize, error: &CallError) -> (Closeness, Failure) {
 
 /// Passes a node's reports on until its run ends. It listens on when the run has failed: this node's own
 /// reason may be the most telling one.
-pub(super) async fn listen(index: usize, mut reports: Reports, to: mpsc::Sender<Report>, board: Board) {
+pub(super) async fn listen(
+    index: usize,
+    address: String,
+    mut reports: Reports,
+    to: mpsc::Sender<Report>,
+    board: Board,
+) {
     loop {
         match reports.next().await {
             Ok(Some(report)) => {
@@ -228,7 +226,11 @@ pub(super) async fn listen(index: usize, mut reports: Reports, to: mpsc::Sender<
                     return;
                 }
             }
-            Ok(None) => return,
+            Ok(None) if to.is_closed() => return,
+            Ok(None) => {
+                let why = format!("stage {index} at {address} ended its run before its time: see its log");
+                return board.fail(Closeness::Lost, Failure::node(why));
+            }
             Err(error) => {
                 let (closeness, failure) = describe(index, &error);
                 return board.fail(closeness, failure);

@@ -29,8 +29,16 @@ struct Ready {
 struct Local {
     /// A node ends when this closes, so it ends with the coordinator, however that ends.
     stdin: ChildStdin,
-    ended: JoinHandle<()>,
     process: Option<u32>,
+    ended: JoinHandle<()>,
+}
+
+impl Local {
+    /// Whether the process is stopped, as by SIGSTOP: it cannot end by itself then.
+    fn is_stopped(&self) -> bool {
+        let stat = self.process.and_then(|id| std::fs::read_to_string(format!("/proc/{id}/stat")).ok());
+        stat.is_some_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['T', 't'])))
+    }
 }
 
 /// Nodes that belong to this process.
@@ -105,6 +113,8 @@ impl LocalNodes {
 
     /// Ends the nodes, which write what is not on disk yet.
     pub async fn stop(self) {
+        // The task owns the process and kills it when it is dropped.
+        self.nodes.iter().filter(|node| node.is_stopped()).for_each(|node| node.ended.abort());
         let (pipes, ended): (Vec<_>, Vec<_>) =
             self.nodes.into_iter().map(|node| (node.stdin, node.ended)).unzip();
         drop(pipes);
@@ -157,7 +167,7 @@ async fn start(
     let address = NodeAddress { control: ready.control };
     let process = child.id();
     let ended = tokio::spawn(watch(stage, child, address.control.clone(), log, board));
-    Ok((Local { stdin, ended, process }, address))
+    Ok((Local { stdin, process, ended }, address))
 }
 
 /// Reports a node's end to the board; after the run's own end nobody reads it any more.

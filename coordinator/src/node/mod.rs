@@ -11,6 +11,5 @@ use std::time::Duration;
 
 /// Dials every node at once; each answers with what it is, or fails on its own.
 pub async fn check(addresses: &[String], deadline: Duration) -> Vec<Result<Description, CallError>> {
-    join_all(addresses.iter().map(async |address| Node::connect(address, deadline).await?.describe().await))
-        .await
+    join_all(addresses.iter().map(async |address| Ok(Node::dial(address, deadline).await?.1))).await
 }

@@ -56,7 +56,7 @@ pub async fn drive(
         let (step, total, folder) =
             (recorder.steps, prepared.total_steps(), recorder.folder().path().display());
         let why = format!(
-            "interrupted after step {step} of {total}; the nodes have saved their state (run folder {folder})"
+            "interrupted after step {step} of {total}; the nodes have saved their state (run folder {folder}): --resume auto goes on from there"
         );
         return Err(Failure::new(Cause::Interrupted, why));
     }

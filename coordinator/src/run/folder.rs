@@ -277,5 +277,8 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(Cause::Internal, format!("cannot write {}: {error}", path.display()))
+    Failure::new(
+        Cause::Internal,
+        format!("cannot write {} ({error}): make room there, or choose another --run-dir", path.display()),
+    )
 }

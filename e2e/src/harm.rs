@@ -1,0 +1,82 @@
+//! Doing harm to a run on purpose, and holding its end against the contract.
+
+use crate::{Bench, Ended, Node};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+/// Within this time a run that cannot go on ends.
+pub const CONTRACT: Duration = Duration::from_secs(15);
+
+/// Sends a signal, as in `-KILL`.
+pub fn signal(signal: &str, process: u32) {
+    assert!(Command::new("kill").args([signal, &process.to_string()]).status().unwrap().success());
+}
+
+/// Waits for `condition`, at most as long as the contract says.
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < CONTRACT, "{what} did not come");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Holds a failure against the contract: the exit code, and one sentence in the last line on stderr that
+/// says all of `said`. `cargo test -- --nocapture` shows the sentences, for `docs/failures.md`.
+pub fn failed(ended: &Ended, code: i32, said: &[&str]) {
+    let sentence = ended.last_line();
+    println!("{code}  {sentence}");
+    assert_eq!(ended.code, Some(code), "{}", ended.stderr);
+    assert!(sentence.starts_with("error: "), "{}", ended.stderr);
+    for part in said {
+        assert!(sentence.contains(part), "'{part}' is not said in: {sentence}");
+    }
+}
+
+/// Nodes started by hand, and a bench to train on.
+pub struct Hosts {
+    /// The data, and the nodes' state folders `host-N`.
+    pub bench: Bench,
+    /// Nearest the input first.
+    pub nodes: Vec<Node>,
+}
+
+impl Hosts {
+    /// Starts `count` nodes.
+    pub fn new(count: usize) -> Self {
+        let bench = Bench::new();
+        let nodes = (0..count).map(|stage| Node::start(&bench.path(&format!("host-{stage}")))).collect();
+        Self { bench, nodes }
+    }
+
+    /// The control addresses, as `--nodes` takes them.
+    pub fn addresses(&self) -> String {
+        let addresses: Vec<_> = self.nodes.iter().map(|node| node.address("control")).collect();
+        addresses.join(",")
+    }
+
+    /// A coordinator for these nodes.
+    pub fn coordinator(&self, arguments: &[&str]) -> Command {
+        self.bench.coordinator(&[arguments, &["--nodes", &self.addresses()]].concat())
+    }
+
+    /// Runs a coordinator for these nodes to its end.
+    pub fn ended(&self, arguments: &[&str]) -> Ended {
+        self.coordinator(arguments).output().expect("the coordinator starts").into()
+    }
+
+    /// Starts a run with the configuration `keys`, and waits until it trains.
+    pub fn training(&self, keys: &str, name: &str) -> Child {
+        let config = self.bench.config(keys);
+        let child = self.coordinator(&["train", "--config", config.to_str().unwrap(), "--name", name]);
+        let child = { child }.spawn().expect("the coordinator starts");
+        let metrics = self.bench.run(name).folder.join("metrics.jsonl");
+        eventually("the first steps", || metrics.metadata().is_ok_and(|file| file.len() > 1500));
+        child
+    }
+
+    /// How many of the nodes are idle.
+    pub fn idle(&self) -> usize {
+        self.ended(&["check"]).stdout.matches("idle").count()
+    }
+}
