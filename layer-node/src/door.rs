@@ -181,7 +181,6 @@ impl Visit {
 ///
 /// # Errors
 /// Never; it is an interceptor.
-#[expect(clippy::result_large_err, reason = "what an interceptor returns")]
 pub fn note(request: tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> {
     visit(&request).inspect(|visit| visit.called());
     Ok(request)
