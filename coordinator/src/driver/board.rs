@@ -91,13 +91,13 @@ mod tests {
         assert_eq!(board.verdict().await.sentence, "stage 2 was killed");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_silent_node_is_named_although_its_neighbour_notices_first() {
         let board = Board::default();
         board.fail(Closeness::Hearsay, Failure::node("stage 1: stage 2 went away"));
         let later = board.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_secs(5)).await;
+            tokio::time::sleep(Duration::from_secs(2)).await;
             later.fail(Closeness::Lost, Failure::node("stage 2 was lost"));
         });
         assert_eq!(board.verdict().await.sentence, "stage 2 was lost");

@@ -1,0 +1,47 @@
+use prost::Message as _;
+use proto::framing::Assembler;
+use proto::message::{Contract, Value};
+use proto::tensor::Kind;
+use proto::wire::Activation;
+
+/// What the link carries.
+pub fn contract() -> Contract {
+    let value = |name: &str, shape: &[u64]| Value { name: name.into(), shape: shape.into() };
+    Contract {
+        run: "run".into(),
+        incarnation: 3,
+        values: vec![value("a", &[2, 3]), value("b", &[5])],
+        kind: Kind::F32,
+        max_microbatch: 4,
+        max_microbatches: 8,
+    }
+}
+
+/// Length-delimited parts, one after the other, into an assembler.
+pub fn run(mut bytes: &[u8]) {
+    let contract = contract();
+    let mut assembler = Assembler::new(contract.clone());
+    while let Ok(part) = Activation::decode_length_delimited(&mut bytes) {
+        match assembler.push(part) {
+            Ok(None) => {}
+            Ok(Some(message)) => {
+                assert!(assembler.is_idle());
+                assert_eq!(message.identity.run, contract.run);
+                assert_eq!(message.tensors.len(), contract.values.len());
+                for ((name, tensor), value) in message.tensors.iter().zip(&contract.values) {
+                    assert_eq!(*name, value.name);
+                    assert_eq!(tensor.shape()[1..], value.shape);
+                    assert_eq!(tensor.shape()[0], u64::from(message.identity.size));
+                    assert!(message.identity.size <= contract.max_microbatch);
+                }
+            }
+            Err(error) => {
+                assert!(error.to_string().len() < 2000, "a refusal is a sentence");
+                return;
+            }
+        }
+        if bytes.is_empty() {
+            return;
+        }
+    }
+}
