@@ -23,4 +23,5 @@ pub mod partition;
 pub mod pipeline;
 pub mod plan;
 pub mod report;
+pub mod rule;
 pub mod run;

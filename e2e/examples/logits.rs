@@ -47,7 +47,12 @@ fn main() -> Result<(), Failure> {
 /// optimizer state.
 fn stages(classes: u32, image: u32, seed: u64) -> Result<Vec<StageSpec>, Failure> {
     let decay = Coefficients { decay: 1e-4, ..Coefficients::default() };
-    let rule = RuleSpec::Learned { name: "kolen_pollack".into(), task: true, coefficients: decay };
+    let rule = RuleSpec::Learned {
+        name: "kolen_pollack".into(),
+        task: true,
+        coefficients: decay,
+        alignment: Default::default(),
+    };
     let options = Options { classes, image, rule, ..Options::default() };
     let network = zoo::by_name("resnet18", &options).ok_or("the zoo has no resnet18")?;
     let ends = network.blocks[1..].iter().copied().chain([network.layers.len()]);

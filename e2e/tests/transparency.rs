@@ -65,29 +65,38 @@ fn the_network_is_the_same_however_it_is_cut_and_whatever_the_schedule() {
     }
 }
 
+/// Every rule, and every option of a rule, each with what else it needs.
+const RULES: &[(&str, &[&str])] = &[
+    ("backprop", &[]),
+    ("feedback_alignment", &[]),
+    ("symmetric_alignment", &["rule.schedule=cosine", "rule.warmup_epochs=0.5"]),
+    ("kolen_pollack", &["rule.update_noise=0.01"]),
+    ("weight_mirror", &["rule.mirror_delay=30", "rule.noise=uniform"]),
+    ("weight_mirror", &["rule.input=activation"]),
+    ("information_alignment", &["rule.centering=sample"]),
+    ("information_alignment", &["rule.input=noise", "rule.mirror_every=2", "rule.update_noise=0.01"]),
+    ("activation_alignment", &["rule.activation=relu", "optimizer_b.name=adam", "optimizer_b.lr=0.001"]),
+    ("activation_alignment", &["rule.centering=batch", "rule.activation=tanh", "rule.schedule=step"]),
+    ("sign_symmetry", &["rule.magnitude=uniform"]),
+    ("sign_symmetry", &["rule.magnitude=redrawn"]),
+    ("sign_symmetry", &["rule.magnitude=fixed"]),
+];
+
 #[test]
-fn every_rule_is_the_same_in_one_process_and_in_five() {
+fn every_rule_and_option_is_the_same_in_one_process_and_in_five() {
     let bench = Bench::new();
     let config = bench.config(KEYS);
-    let rules = [
-        "backprop",
-        "feedback_alignment",
-        "symmetric_alignment",
-        "kolen_pollack",
-        "weight_mirror",
-        "information_alignment",
-        "activation_alignment",
-    ];
-    for rule in rules {
+    for (number, (rule, options)) in RULES.iter().enumerate() {
         let named = format!("rule.name={rule}");
+        let keys = [&[named.as_str(), "train.max_steps=4"], *options].concat();
         let run = |name: &str, stages: &str| {
-            bench.trained(&config, &format!("{rule}-{name}"), &[&named, stages, "train.max_steps=4"])
+            bench.trained(&config, &format!("{number}-{name}"), &[&keys[..], &[stages]].concat())
         };
         let (one, five) = (run("one", "pipeline.stages=1"), run("five", "pipeline.stages=per_layer"));
-        assert_eq!(one.history(), five.history(), "{rule}: loss history");
-        assert_eq!(one.digests(), five.digests(), "{rule}: digests");
+        assert_eq!(one.history(), five.history(), "{keys:?}: loss history");
+        assert_eq!(one.digests(), five.digests(), "{keys:?}: digests");
         let stored = one.digests().keys().any(|name| name.contains("weight_backward"));
-        assert_eq!(stored, rule != "backprop", "{rule}: B is stored unless it is W itself");
+        assert_eq!(stored, *rule != "backprop", "{keys:?}: B is stored unless it is W itself");
     }
 }
 

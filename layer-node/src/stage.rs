@@ -188,6 +188,19 @@ impl Stage {
         Ok(())
     }
 
+    /// Mirror steps `done` + 1 to `done` + `steps`, before the first update.
+    ///
+    /// # Errors
+    /// What torch says.
+    pub fn align(&mut self, done: u64, steps: u64) -> Result<(), StageError> {
+        for step in done..done.saturating_add(steps) {
+            for placed in &mut self.layers {
+                placed.layer.align(&self.settings, step)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Drops an unfinished minibatch; the state stays as of the last update.
     pub fn abandon(&mut self) {
         for placed in &mut self.layers {

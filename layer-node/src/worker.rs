@@ -7,7 +7,7 @@ use crate::lane_runner::LaneRunner;
 use crate::layer::Settings;
 use crate::session::Session;
 use crate::stage::Stage;
-use proto::control::{Command, Configured, Report, SnapshotDone};
+use proto::control::{Align, Command, Configured, Report, SnapshotDone};
 use proto::stage::StageSpec;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -175,6 +175,13 @@ impl Worker {
                     let runner =
                         LaneRunner::new(stage, session, spec.wire, &self.runtime, &self.clock, &step);
                     runner.run().map(Report::Step)
+                }
+                Ok(Some(Command::Align(_))) if stage.updates() > 0 => {
+                    break Err(Trouble::own("mirror steps of a delay phase come before the first update"));
+                }
+                Ok(Some(Command::Align(Align { done, steps }))) => {
+                    let aligned = stage.align(done, steps);
+                    aligned.map(|()| Report::Aligned(done + steps)).map_err(Trouble::own)
                 }
                 Ok(Some(Command::Snapshot)) => {
                     let done = snapshot(&self.state_dir, spec, stage);

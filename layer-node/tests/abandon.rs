@@ -19,7 +19,8 @@ fn stage() -> Stage {
     let method = Method::Sgd { momentum: 0.9, nesterov: true };
     let optimizer = OptimizerSpec { method, lr: 0.1, weight_decay: 1e-4, schedule: Schedule::default() };
     let coefficients = Coefficients { amp: 0.1, self_: 0.1, decay: 0.1, ..Default::default() };
-    let rule = RuleSpec::Learned { name: "custom".into(), task: true, coefficients };
+    let rule =
+        RuleSpec::Learned { name: "custom".into(), task: true, coefficients, alignment: Default::default() };
     let layer = |name: &str, input: &str, op| LayerSpec {
         name: name.into(),
         inputs: vec![input.into()],

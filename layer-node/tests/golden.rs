@@ -103,7 +103,7 @@ fn rule(task: bool, terms: &[(&str, f64)]) -> RuleSpec {
             other => panic!("the file names an unknown primitive, {other}"),
         } = value;
     }
-    RuleSpec::Learned { name: "golden".into(), task, coefficients }
+    RuleSpec::Learned { name: "golden".into(), task, coefficients, alignment: Default::default() }
 }
 
 /// What a primitive is worth, out of the layer's own maps: F through W for y, through B for z, E for r.
@@ -146,7 +146,7 @@ fn compare(document: &Value) -> (Vec<String>, usize) {
 
         for (primitive, golden) in case.0["primitives"].as_object().expect("primitives") {
             let (_, _, layer) = case.run(rule(false, &[(primitive, 1.0)]));
-            check(primitive, &layer.backward_gradient().unwrap().unwrap(), &tensor(&golden["grad_b"]));
+            check(primitive, &layer.backward_gradient(0).unwrap().unwrap(), &tensor(&golden["grad_b"]));
             check(primitive, &Tensor::from(value(&case, primitive)), &tensor(&golden["value"]));
         }
         for (name, golden) in case.0["rules"].as_object().expect("rules") {
@@ -154,7 +154,7 @@ fn compare(document: &Value) -> (Vec<String>, usize) {
             let terms: Vec<_> = terms.map(|(term, value)| (term.as_str(), value.as_f64().unwrap())).collect();
             let (_, _, layer) = case.run(rule(name == "kolen_pollack", &terms));
             let b = case.array("b");
-            let gradient = layer.backward_gradient().unwrap().unwrap_or_else(|| b.zeros_like());
+            let gradient = layer.backward_gradient(0).unwrap().unwrap_or_else(|| b.zeros_like());
             check(name, &gradient, &tensor(&golden["grad_b"]));
             let spec = settings().optimizer_backward;
             let mut stepped = Parameter::new(b, &spec.method, true).unwrap();

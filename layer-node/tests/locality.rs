@@ -31,7 +31,7 @@ fn rule(name: &str) -> RuleSpec {
         "all" => (true, Coefficients { amp: 2e-3, null: 1e-3, sparse: 1e-3, self_: 2e-3, decay: 1e-3 }),
         other => panic!("no rule {other}"),
     };
-    RuleSpec::Learned { name: name.into(), task, coefficients }
+    RuleSpec::Learned { name: name.into(), task, coefficients, alignment: Default::default() }
 }
 
 const LOCAL: [&str; 5] =

@@ -22,7 +22,8 @@ fn network() -> Vec<LayerSpec> {
     let conv = |out, stride, bias| Op::Conv2d { out, kernel: 3, stride, padding: 1, bias, init: Init::FanIn };
     let norm = Op::BatchNorm { eps: 1e-5, momentum: 0.1, gamma: 1.0 };
     let coefficients = Coefficients { amp: 1e-3, null: 1e-4, sparse: 1e-3, self_: 2e-2, decay: 1e-2 };
-    let rule = RuleSpec::Learned { name: "custom".into(), task: true, coefficients };
+    let rule =
+        RuleSpec::Learned { name: "custom".into(), task: true, coefficients, alignment: Default::default() };
     let layer = |(name, inputs, op): (&str, &str, Op)| {
         let inputs = inputs.split(' ').map(str::to_owned).collect();
         LayerSpec { name: name.into(), inputs, op, rule: rule.clone() }

@@ -93,7 +93,7 @@ fn tangled() -> Vec<LayerSpec> {
 }
 
 fn rule(name: &str, task: bool, coefficients: Coefficients) -> RuleSpec {
-    RuleSpec::Learned { name: name.into(), task, coefficients }
+    RuleSpec::Learned { name: name.into(), task, coefficients, alignment: Default::default() }
 }
 
 fn rules() -> [RuleSpec; 5] {

@@ -57,6 +57,17 @@ pub enum Command {
     Step(Step),
     /// Write the state as of the last update.
     Snapshot,
+    /// Mirror steps before the first update.
+    Align(Align),
+}
+
+/// Some mirror steps: B learns from the layers' own noise, and nothing else moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Align {
+    /// How many are done.
+    pub done: u64,
+    /// How many are to follow.
+    pub steps: u64,
 }
 
 /// How a run begins.
@@ -96,6 +107,8 @@ pub enum Report {
     Step(StepDone),
     /// The state is on disk.
     Snapshot(SnapshotDone),
+    /// So many mirror steps are done.
+    Aligned(u64),
 }
 
 /// What a stage did in one step.
@@ -156,6 +169,18 @@ pub struct SnapshotDone {
     pub bytes: u64,
     /// Time that writing took.
     pub seconds: f64,
+}
+
+/// The most mirror steps in one command: a node that carries one out answers nothing else.
+pub const MAX_ALIGN: u64 = 10_000;
+
+impl Align {
+    pub(crate) fn check(self) -> Result<Self, DoorError> {
+        if self.steps <= MAX_ALIGN && self.done.checked_add(self.steps).is_some() {
+            return Ok(self);
+        }
+        Err(DoorError::invalid(format!("{} mirror steps are too many for one command", self.steps)))
+    }
 }
 
 impl Step {

@@ -23,7 +23,7 @@ fn folder(target: &str) -> PathBuf {
 
 #[test]
 fn the_corpus_is_decoded_or_refused() {
-    let targets: [(&str, fn(&[u8])); 3] =
+    let targets: [(&str, Target); 3] =
         [("framing", framing::run), ("control", control::run), ("lane", lane::run)];
     for (target, decode) in targets {
         if std::env::var_os("NEUROPIL_WRITE_CORPUS").is_some() {
@@ -70,6 +70,9 @@ fn seeds(target: &str) -> Vec<(&'static str, Vec<u8>)> {
     }
 }
 
+/// What the fuzzer does with its bytes.
+type Target = fn(&[u8]);
+
 fn framed() -> Vec<u8> {
     let contract = framing::contract();
     let identity = Identity {
@@ -106,7 +109,12 @@ fn stage() -> wire::Stage {
         name: name.into(),
         inputs: vec![input.into()],
         op,
-        rule: RuleSpec::Learned { name: "custom".into(), task: true, coefficients: Coefficients::default() },
+        rule: RuleSpec::Learned {
+            name: "custom".into(),
+            task: true,
+            coefficients: Coefficients::default(),
+            alignment: Default::default(),
+        },
     };
     let method = Method::Sgd { momentum: 0.9, nesterov: true };
     let optimizer = OptimizerSpec { method, lr: 0.1, weight_decay: 1e-4, schedule: Schedule::default() };

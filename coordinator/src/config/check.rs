@@ -2,13 +2,15 @@
 
 use proto::graph::{LayerSpec, Op};
 use proto::message::Value;
+use proto::rule::RuleSpec;
 use proto::stage::MAX_MICROBATCH;
 
 use super::nearest::hint;
 use super::tree::Tree;
-use super::{Config, ConfigError, Optimizer, Stages};
+use super::{Config, ConfigError, Stages};
 use crate::data::DataKind;
 use crate::model::Network;
+use crate::rule::KOLEN_POLLACK;
 
 /// The data's kind, whose name has been checked.
 pub(super) fn data_kind(tree: &Tree) -> Result<DataKind, ConfigError> {
@@ -45,12 +47,20 @@ pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
             "says nothing of a custom network: its [[layer]]s have widths of their own".into(),
         );
     }
-    let mut all_rules = std::iter::once(&config.rule.all).chain(config.rule.layers.values());
-    if config.alarm.kolen_pollack && !all_rules.any(|rule| rule.name() == "kolen_pollack") {
+    let rules = || std::iter::once(&config.rule.all).chain(config.rule.layers.values());
+    if config.alarm.kolen_pollack && !rules().any(|rule| rule.name() == KOLEN_POLLACK) {
         return refuse(
             "alarm.kolen_pollack",
             "watches layers under Kolen-Pollack, but no rule is that".into(),
         );
+    }
+    let noisy = |rule: &RuleSpec| match rule {
+        RuleSpec::Learned { alignment, .. } => alignment.update_noise != 0.0,
+        _ => false,
+    };
+    if config.alarm.kolen_pollack && rules().any(|rule| rule.name() == KOLEN_POLLACK && noisy(rule)) {
+        let why = "cannot watch layers whose updates of B are noisy: set 'rule.update_noise' to 0";
+        return refuse("alarm.kolen_pollack", why.into());
     }
     if microbatches > train.batch {
         let why = format!("is {microbatches}, more than the {} samples of 'train.batch'", train.batch);
@@ -61,14 +71,20 @@ pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
             format!("is {}, which makes microbatches of more than {MAX_MICROBATCH} samples", train.batch);
         return refuse("train.batch", why);
     }
-    for (table, Optimizer { boundaries, .. }) in
-        [("optimizer", &config.optimizer), ("optimizer_b", &config.optimizer_b)]
-    {
+    for (table, boundaries) in [
+        ("optimizer", &config.optimizer.boundaries),
+        ("optimizer_b", &config.optimizer_b.boundaries),
+        ("rule", &config.rule.course.boundaries),
+    ] {
         if !boundaries.is_sorted_by(|a, b| a < b) {
             return refuse(&format!("{table}.boundaries"), format!("is {boundaries:?}: it must ascend"));
         }
     }
-    if custom { rules(config, &model.layers).and_then(|()| cuts(config, &model.layers)) } else { Ok(()) }
+    if custom {
+        self::rules(config, &model.layers).and_then(|()| cuts(config, &model.layers))
+    } else {
+        Ok(())
+    }
 }
 
 /// Images that are of the size that the model is told of.

@@ -7,7 +7,7 @@ use proto::lane::MAX_MICROBATCHES;
 use proto::stage::MAX_MICROBATCH;
 
 use super::allowed::Allowed::{self, *};
-use super::{rule, zoo};
+use super::zoo;
 
 /// What a key is when nobody sets it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,7 +47,8 @@ pub(crate) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
         row
     };
     let head = TOP.iter().map(|&row| key(row));
-    let rules = within("rule", RULE).chain(within("rule.layers.LAYER", RULE).map(own));
+    let rules = within("rule", RULE).chain(within("rule", RULE_COURSE));
+    let rules = rules.chain(within("rule.layers.LAYER", RULE).map(own));
     let optimizers = within("optimizer", OPTIMIZER).chain(within("optimizer_b", OPTIMIZER).map(backward));
     head.chain(rules).chain(optimizers).chain(REST.iter().map(|&row| key(row))).collect()
 });
@@ -84,7 +85,7 @@ const TOP: &[Row] = &[
 ];
 
 const RULE: &[Row] = &[
-    ("name", Words(rule::NAMES), Is("\"backprop\""), "how B learns; it decides the defaults below"),
+    ("name", Words(crate::rule::NAMES), Is("\"backprop\""), "how B learns; it decides the defaults below"),
     ("amp", Finite, Follows("the rule's"), "coefficient of −Σ mean(z∘y): B's output should agree with W's"),
     (
         "null",
@@ -96,6 +97,69 @@ const RULE: &[Row] = &[
     ("self", Finite, Follows("the rule's"), "coefficient of −ΣW∘B: B should point where W does; reads W"),
     ("decay", Finite, Follows("the rule's"), "coefficient of ΣB²"),
     ("task", Switch, Follows("the rule's"), "whether W's own task gradient is added to B's"),
+    (
+        "magnitude",
+        Words(&["uniform", "redrawn", "fixed"]),
+        Follows("`uniform`"),
+        "`sign_symmetry`: the size of B's elements is one for all (uSF), drawn anew after every update (brSF), or kept (frSF)",
+    ),
+    (
+        "input",
+        Words(&["activation", "noise"]),
+        Follows("`noise` for `weight_mirror`"),
+        "what amp, null and sparse take for x: what comes in, or the layer's own noise in mirror steps",
+    ),
+    ("noise", Words(&["normal", "uniform"]), Follows("`normal`"), "the distribution of that noise"),
+    ("noise_sigma", Positive, Follows("1"), "its standard deviation"),
+    (
+        "noise_batch",
+        Whole(1, MAX_MICROBATCH as i64),
+        Follows("a microbatch's"),
+        "samples of noise in a mirror step",
+    ),
+    (
+        "mirror_every",
+        Whole(0, i64::MAX),
+        Follows("1"),
+        "updates between mirror steps; 0 for none once training has begun",
+    ),
+    ("mirror_delay", Whole(0, 1_000_000), Follows("0"), "mirror steps before the first update"),
+    (
+        "centering",
+        Words(&["none", "sample", "batch"]),
+        Follows("`none`"),
+        "takes each sample's mean, or each feature's over the microbatch, off the x of amp, null and sparse",
+    ),
+    (
+        "activation",
+        Words(&["none", "relu", "tanh"]),
+        Follows("`none`"),
+        "applied to y and z in amp, null and sparse",
+    ),
+    (
+        "update_noise",
+        NotNegative,
+        Follows("0"),
+        "after each step B also moves by learning rate times normal noise of this deviation",
+    ),
+];
+
+/// The course of the coefficients, one for all layers.
+const RULE_COURSE: &[Row] = &[
+    (
+        "schedule",
+        Words(&["constant", "cosine", "step"]),
+        Is("\"constant\""),
+        "the course of a factor on the five coefficients",
+    ),
+    ("warmup_epochs", NotNegative, Is("0.0"), "epochs over which that factor rises linearly"),
+    (
+        "boundaries",
+        List(&Positive),
+        Is("[30.0, 60.0, 80.0]"),
+        "epochs at which `step` multiplies it by `factor`",
+    ),
+    ("factor", Positive, Is("0.1"), "what each boundary multiplies it by (`step`)"),
 ];
 
 const OPTIMIZER: &[Row] = &[
@@ -206,6 +270,11 @@ pub(crate) fn find(path: &str) -> Option<&'static Key> {
         Some((_, key)) => row(&format!("rule.layers.{ANY_LAYER}.{key}")),
         None => row(path),
     }
+}
+
+/// The keys that a rule can have, in `[rule]` and in `[rule.layers.LAYER]`.
+pub(super) fn of_rule() -> impl Iterator<Item = &'static str> {
+    RULE.iter().map(|row| row.0)
 }
 
 /// A layer and a key of its own rule, where `path` is one. Layers' names may have dots.

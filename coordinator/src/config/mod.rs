@@ -123,7 +123,8 @@ pub fn parse(
         .map_err(|error: toml::de::Error| ConfigError::new(format!("{file}: {}", error.message())))?;
     config.file = file.to_owned();
     config.model.layers = layers;
-    config.rule = Rule::resolve(&rules, &config.optimizer, &config.optimizer_b)?;
+    let microbatch = config.train.batch.div_ceil(config.pipeline.microbatches);
+    config.rule = Rule::resolve(&rules, &config.optimizer, &config.optimizer_b, microbatch)?;
     check::whole(&config, &tree)?;
     Ok(config)
 }

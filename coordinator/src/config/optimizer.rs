@@ -61,7 +61,6 @@ impl Optimizer {
     ///
     /// Without momentum, `nesterov` says nothing and is left out.
     pub fn spec(&self, steps_per_epoch: u64, total_steps: u64) -> OptimizerSpec {
-        let updates = |epochs: f64| (epochs * steps_per_epoch as f64).round() as u64;
         let method = match self.name {
             Method::Sgd => optimizer::Method::Sgd {
                 momentum: self.momentum,
@@ -69,15 +68,9 @@ impl Optimizer {
             },
             Method::Adam => optimizer::Method::Adam { beta1: self.beta1, beta2: self.beta2, eps: self.eps },
         };
-        let shape = match self.schedule {
-            Course::Constant => Shape::Constant,
-            Course::Cosine => Shape::Cosine { total: total_steps },
-            Course::Step => Shape::Step {
-                boundaries: self.boundaries.iter().map(|&epochs| updates(epochs)).collect(),
-                factor: self.factor,
-            },
-        };
-        let schedule = optimizer::Schedule { warmup: updates(self.warmup_epochs), shape };
+        let epoch_and_run = [steps_per_epoch, total_steps];
+        let schedule =
+            schedule(self.schedule, self.warmup_epochs, &self.boundaries, self.factor, epoch_and_run);
         OptimizerSpec { method, lr: self.lr, weight_decay: self.weight_decay, schedule }
     }
 
@@ -95,6 +88,25 @@ impl Optimizer {
         ];
         same.iter().find(|(_, same)| !same).map(|(key, _)| *key)
     }
+}
+
+/// A course in epochs as a schedule in updates, of which there are so many in an epoch and in the run.
+pub(super) fn schedule(
+    course: Course,
+    warmup_epochs: f64,
+    boundaries: &[f64],
+    factor: f64,
+    [steps_per_epoch, total_steps]: [u64; 2],
+) -> optimizer::Schedule {
+    let updates = |epochs: f64| (epochs * steps_per_epoch as f64).round() as u64;
+    let shape = match course {
+        Course::Constant => Shape::Constant,
+        Course::Cosine => Shape::Cosine { total: total_steps },
+        Course::Step => {
+            Shape::Step { boundaries: boundaries.iter().map(|&epochs| updates(epochs)).collect(), factor }
+        }
+    };
+    optimizer::Schedule { warmup: updates(warmup_epochs), shape }
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! A configuration as TOML, with nothing left to a default: what a run leaves as `config.toml`.
 
 use proto::graph::{Init, LayerSpec, Op, Window};
-use proto::rule::{Coefficients, RuleSpec};
+use proto::rule::{Coefficients, Mirror, RuleSpec};
 use toml::{Table, Value};
 
+use super::optimizer::Course;
+use super::rule::{CENTERINGS, MAGNITUDES, NOISES, RuleCourse, TRANSFERS};
 use super::{Config, ConfigError};
 
 impl Config {
@@ -16,6 +18,7 @@ impl Config {
             |why: toml::ser::Error| ConfigError::new(format!("the configuration is not TOML: {why}"));
         let mut table = Table::try_from(self).map_err(refuse)?;
         let mut rule = rule(&self.rule.all);
+        rule.extend(course(&self.rule.course).into_iter().map(|(key, value)| (key.to_owned(), value)));
         let own = self.rule.layers.iter().map(|(name, own)| (name.clone(), rule_value(own)));
         let own: Table = own.collect();
         if !own.is_empty() {
@@ -36,13 +39,53 @@ fn rule_value(spec: &RuleSpec) -> Value {
 
 fn rule(spec: &RuleSpec) -> Table {
     let mut table = Table::from_iter([("name".to_owned(), Value::from(spec.name()))]);
-    if let RuleSpec::Learned { task, coefficients, .. } = spec {
-        let Coefficients { amp, null, sparse, self_, decay } = *coefficients;
-        let numbers = [("amp", amp), ("null", null), ("sparse", sparse), ("self", self_), ("decay", decay)];
-        table.extend(numbers.map(|(key, number)| (key.to_owned(), Value::Float(number))));
-        table.insert("task".into(), Value::Boolean(*task));
+    let mut put = |key: &str, value: Value| _ = table.insert(key.to_owned(), value);
+    match spec {
+        RuleSpec::Backprop => {}
+        RuleSpec::SignSymmetry(magnitude) => put("magnitude", word(*magnitude, &MAGNITUDES)),
+        RuleSpec::Learned { task, coefficients, alignment, .. } => {
+            let Coefficients { amp, null, sparse, self_, decay } = *coefficients;
+            let numbers =
+                [("amp", amp), ("null", null), ("sparse", sparse), ("self", self_), ("decay", decay)];
+            numbers.into_iter().for_each(|(key, number)| put(key, Value::Float(number)));
+            put("task", Value::Boolean(*task));
+            put("input", if alignment.mirror.is_some() { "noise" } else { "activation" }.into());
+            if let Some(Mirror { noise, sigma, batch, every, delay }) = alignment.mirror {
+                put("noise", word(noise, &NOISES));
+                put("noise_sigma", sigma.into());
+                put("noise_batch", batch.into());
+                put("mirror_every", Value::Integer(every as i64));
+                put("mirror_delay", Value::Integer(delay as i64));
+            }
+            put("centering", word(alignment.centering, &CENTERINGS));
+            put("activation", word(alignment.transfer, &TRANSFERS));
+            put("update_noise", alignment.update_noise.into());
+        }
     }
     table
+}
+
+/// The word that stands for `meaning`.
+fn word<T: PartialEq>(meaning: T, words: &[(&str, T)]) -> Value {
+    words.iter().find(|(_, other)| *other == meaning).map_or("", |(word, _)| *word).into()
+}
+
+/// The course of the coefficients; nothing where it is the default, which backprop would refuse.
+fn course(course: &RuleCourse) -> Vec<(&'static str, Value)> {
+    if *course == RuleCourse::default() {
+        return Vec::new();
+    }
+    let name = match course.schedule {
+        Course::Constant => "constant",
+        Course::Cosine => "cosine",
+        Course::Step => "step",
+    };
+    vec![
+        ("schedule", name.into()),
+        ("warmup_epochs", course.warmup_epochs.into()),
+        ("boundaries", course.boundaries.clone().into()),
+        ("factor", course.factor.into()),
+    ]
 }
 
 /// What the op says, in the keys of a `[[layer]]`.

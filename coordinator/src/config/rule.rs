@@ -2,27 +2,31 @@
 
 use std::collections::BTreeMap;
 
-use proto::rule::{Coefficients, RuleSpec};
+use proto::optimizer::Schedule;
+use proto::rule::{Alignment, Centering, Coefficients, Magnitude, Noise, RuleSpec, Transfer};
+use toml::Value;
 
-use super::optimizer::{Method, Optimizer};
+use super::allowed::number;
+use super::optimizer::{Course, Method, Optimizer, schedule};
 use super::tree::Tree;
 use super::{ConfigError, keys};
+use crate::rule::{self, CUSTOM, KOLEN_POLLACK, SIGN_SYMMETRY, Surroundings};
 
-/// Every name that `rule.name` can have.
-pub(super) const NAMES: &[&str] = &[
-    "backprop",
-    "feedback_alignment",
-    "symmetric_alignment",
-    KOLEN_POLLACK,
-    "weight_mirror",
-    "information_alignment",
-    "activation_alignment",
-    CUSTOM,
-];
-const KOLEN_POLLACK: &str = "kolen_pollack";
-const CUSTOM: &str = "custom";
 /// The keys of the primitives' coefficients.
 pub(super) const PRIMITIVES: [&str; 5] = ["amp", "null", "sparse", "self", "decay"];
+/// The words of `magnitude`.
+pub(super) const MAGNITUDES: [(&str, Magnitude); 3] =
+    [("uniform", Magnitude::Uniform), ("redrawn", Magnitude::Redrawn), ("fixed", Magnitude::Fixed)];
+/// The words of `centering`.
+pub(super) const CENTERINGS: [(&str, Centering); 3] =
+    [("none", Centering::None), ("sample", Centering::Sample), ("batch", Centering::Batch)];
+/// The words of `activation`.
+pub(super) const TRANSFERS: [(&str, Transfer); 3] =
+    [("none", Transfer::Identity), ("relu", Transfer::Relu), ("tanh", Transfer::Tanh)];
+/// The words of `noise`.
+pub(super) const NOISES: [(&str, Noise); 2] = [("normal", Noise::Normal), ("uniform", Noise::Uniform)];
+/// The keys of mirror steps.
+const MIRROR: [&str; 5] = ["noise", "noise_sigma", "noise_batch", "mirror_every", "mirror_delay"];
 
 /// How B learns.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,6 +35,52 @@ pub struct Rule {
     pub all: RuleSpec,
     /// In these layers.
     pub layers: BTreeMap<String, RuleSpec>,
+    /// The factor on the coefficients, in all layers.
+    pub course: RuleCourse,
+}
+
+/// The course of the coefficients' factor, in epochs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleCourse {
+    /// After warm-up.
+    pub schedule: Course,
+    /// Epochs over which the factor rises linearly.
+    pub warmup_epochs: f64,
+    /// [`Course::Step`]: where it is multiplied, in epochs, ascending.
+    pub boundaries: Vec<f64>,
+    /// [`Course::Step`]: by what.
+    pub factor: f64,
+}
+
+impl Default for RuleCourse {
+    fn default() -> Self {
+        Self {
+            schedule: Course::Constant,
+            warmup_epochs: 0.0,
+            boundaries: vec![30.0, 60.0, 80.0],
+            factor: 0.1,
+        }
+    }
+}
+
+impl RuleCourse {
+    /// What a node is told: epochs become updates, as for [`Optimizer::spec`].
+    pub fn spec(&self, steps_per_epoch: u64, total_steps: u64) -> Schedule {
+        let Self { schedule: course, warmup_epochs, boundaries, factor } = self;
+        schedule(*course, *warmup_epochs, boundaries, *factor, [steps_per_epoch, total_steps])
+    }
+
+    fn read(tree: &Tree) -> Self {
+        let unset = Self::default();
+        let words = [("constant", Course::Constant), ("cosine", Course::Cosine), ("step", Course::Step)];
+        let list = |value: &Value| Some(value.as_array()?.iter().filter_map(number).collect());
+        Self {
+            schedule: word(tree, "rule.schedule", &words).unwrap_or(unset.schedule),
+            warmup_epochs: tree.number("rule.warmup_epochs").unwrap_or(unset.warmup_epochs),
+            boundaries: tree.get("rule.boundaries").and_then(list).unwrap_or(unset.boundaries),
+            factor: tree.number("rule.factor").unwrap_or(unset.factor),
+        }
+    }
 }
 
 impl Rule {
@@ -39,32 +89,30 @@ impl Rule {
         self.layers.get(layer).unwrap_or(&self.all)
     }
 
-    /// The rules that `tree` (the keys below `rule`) names, for these optimizers of W and B.
-    pub(super) fn resolve(tree: &Tree, w: &Optimizer, b: &Optimizer) -> Result<Self, ConfigError> {
-        let reader = Reader { tree, w, b };
-        let all = reader.rule("rule", &defaults("backprop", w))?;
+    /// The rules that `tree` (the keys below `rule`) names, for these optimizers of W and B and microbatches
+    /// of this many samples.
+    pub(super) fn resolve(
+        tree: &Tree,
+        w: &Optimizer,
+        b: &Optimizer,
+        microbatch: u32,
+    ) -> Result<Self, ConfigError> {
+        let around = Surroundings { weight_decay: w.weight_decay, microbatch };
+        let course = RuleCourse::read(tree);
+        let reader = Reader { tree, w, b, around, course: &course };
+        let all = reader.rule("rule", &RuleSpec::Backprop)?;
         let names = tree.paths().filter_map(|path| keys::own_rule(path).map(|(layer, _)| layer.to_owned()));
         let own =
             |layer: String| reader.rule(&format!("rule.layers.{layer}"), &all).map(|rule| (layer, rule));
         let layers = names.map(own).collect::<Result<_, _>>()?;
-        Ok(Rule { all, layers })
+        Ok(Rule { all, layers, course })
     }
 }
 
-/// A named rule with its default coefficients: those of the paper's code, and, for Kolen-Pollack, the decay
-/// that matches W's weight decay λ: λB is the gradient of λ/2 ΣB².
-fn defaults(name: &str, w: &Optimizer) -> RuleSpec {
-    let none = Coefficients::default();
-    let (task, coefficients) = match name {
-        "backprop" => return RuleSpec::Backprop,
-        "symmetric_alignment" => (false, Coefficients { self_: 2e-3, decay: 1e-3, ..none }),
-        "weight_mirror" => (false, Coefficients { amp: 1e-3, decay: 1e-3, ..none }),
-        "information_alignment" => (false, Coefficients { amp: 2e-3, null: 1e-3, decay: 1e-3, ..none }),
-        "activation_alignment" => (false, Coefficients { amp: 2e-3, sparse: 1e-3, ..none }),
-        KOLEN_POLLACK => (true, Coefficients { decay: w.weight_decay / 2.0, ..none }),
-        _ => (false, none),
-    };
-    RuleSpec::Learned { name: name.to_owned(), task, coefficients }
+/// What the word at `path` stands for; `None` where nobody set it.
+fn word<T: Copy>(tree: &Tree, path: &str, words: &[(&str, T)]) -> Option<T> {
+    let set = tree.text(path)?;
+    words.iter().find(|(word, _)| *word == set).map(|(_, meaning)| *meaning)
 }
 
 /// Reads one rule out of the keys below it.
@@ -72,30 +120,83 @@ struct Reader<'a> {
     tree: &'a Tree,
     w: &'a Optimizer,
     b: &'a Optimizer,
+    around: Surroundings,
+    course: &'a RuleCourse,
 }
 
 impl Reader<'_> {
     fn rule(&self, prefix: &str, inherited: &RuleSpec) -> Result<RuleSpec, ConfigError> {
         let name = self.tree.text(&format!("{prefix}.name"));
-        let mut rule = name.map_or_else(|| inherited.clone(), |name| defaults(name, self.w));
-        for key in PRIMITIVES.iter().chain(&["task"]) {
-            let path = format!("{prefix}.{key}");
-            let Some(value) = self.tree.get(&path) else { continue };
-            match &mut rule {
-                RuleSpec::Backprop => {
+        let mut rule = name.map_or_else(|| inherited.clone(), |name| rule::named(name, self.around));
+        let set = |key: &str| self.tree.get(&format!("{prefix}.{key}")).is_some();
+        let of_loss = || keys::of_rule().filter(|key| !["name", "magnitude"].contains(key));
+        match &mut rule {
+            RuleSpec::Backprop => {
+                if let Some(key) = of_loss().chain(["magnitude"]).find(|key| set(key)) {
                     let why = format!(
                         "cannot go with the rule backprop, whose B is W itself: set '{prefix}.name' too"
                     );
-                    return Err(self.refuse(&path, &why));
+                    return Err(self.refuse(&format!("{prefix}.{key}"), &why));
                 }
-                RuleSpec::Learned { task, .. } if *key == "task" => *task = value.as_bool() == Some(true),
-                RuleSpec::Learned { coefficients, .. } => {
-                    *coefficient(coefficients, key) = self.tree.number(&path).unwrap_or(0.0);
+            }
+            RuleSpec::SignSymmetry(magnitude) => {
+                if let Some(key) = of_loss().find(|key| set(key)) {
+                    let why =
+                        format!("cannot go with the rule {SIGN_SYMMETRY}, whose B has no loss: leave it out");
+                    return Err(self.refuse(&format!("{prefix}.{key}"), &why));
                 }
+                let path = format!("{prefix}.magnitude");
+                *magnitude = word(self.tree, &path, &MAGNITUDES).unwrap_or(*magnitude);
+            }
+            RuleSpec::Learned { task, coefficients, alignment, .. } => {
+                if set("magnitude") {
+                    let why = format!("belongs to the rule {SIGN_SYMMETRY}: leave it out");
+                    return Err(self.refuse(&format!("{prefix}.magnitude"), &why));
+                }
+                if let Some(value) = self.tree.get(&format!("{prefix}.task")) {
+                    *task = value.as_bool() == Some(true);
+                }
+                for key in PRIMITIVES {
+                    if let Some(value) = self.tree.number(&format!("{prefix}.{key}")) {
+                        *coefficient(coefficients, key) = value;
+                    }
+                }
+                self.alignment(prefix, alignment)?;
             }
         }
         self.check(prefix, &rule)?;
         Ok(rule)
+    }
+
+    /// How the primitives are fed.
+    fn alignment(&self, prefix: &str, alignment: &mut Alignment) -> Result<(), ConfigError> {
+        let path = |key: &str| format!("{prefix}.{key}");
+        match self.tree.text(&path("input")) {
+            Some("noise") => alignment.mirror = alignment.mirror.or(Some(rule::mirror(self.around))),
+            Some(_) => alignment.mirror = None,
+            None => {}
+        }
+        match &mut alignment.mirror {
+            None => {
+                if let Some(key) = MIRROR.iter().find(|key| self.tree.get(&path(key)).is_some()) {
+                    let why = format!("says nothing unless '{prefix}.input' is \"noise\"");
+                    return Err(self.refuse(&path(key), &why));
+                }
+            }
+            Some(mirror) => {
+                let whole = |key: &str| self.tree.get(&path(key)).and_then(Value::as_integer);
+                mirror.noise = word(self.tree, &path("noise"), &NOISES).unwrap_or(mirror.noise);
+                mirror.sigma = self.tree.number(&path("noise_sigma")).unwrap_or(mirror.sigma);
+                mirror.batch = whole("noise_batch").map_or(mirror.batch, |n| n as u32);
+                mirror.every = whole("mirror_every").map_or(mirror.every, |n| n as u64);
+                mirror.delay = whole("mirror_delay").map_or(mirror.delay, |n| n as u64);
+            }
+        }
+        let centering = word(self.tree, &path("centering"), &CENTERINGS);
+        alignment.centering = centering.unwrap_or(alignment.centering);
+        alignment.transfer = word(self.tree, &path("activation"), &TRANSFERS).unwrap_or(alignment.transfer);
+        alignment.update_noise = self.tree.number(&path("update_noise")).unwrap_or(alignment.update_noise);
+        Ok(())
     }
 
     fn refuse(&self, path: &str, why: &str) -> ConfigError {
@@ -103,12 +204,13 @@ impl Reader<'_> {
     }
 
     fn check(&self, prefix: &str, rule: &RuleSpec) -> Result<(), ConfigError> {
-        let RuleSpec::Learned { name, task, coefficients } = rule else { return Ok(()) };
+        let RuleSpec::Learned { name, task, coefficients, alignment } = rule else { return Ok(()) };
         if name == CUSTOM && !task && *coefficients == Coefficients::default() {
             let why = "is \"custom\", which needs a coefficient other than 0 (amp, null, sparse, self or decay) or \
                        task = true";
             return Err(self.refuse(&format!("{prefix}.name"), why));
         }
+        self.check_mirror(prefix, coefficients, alignment)?;
         if name == KOLEN_POLLACK {
             self.check_kolen_pollack(prefix, *task, coefficients.decay)
         } else {
@@ -116,9 +218,28 @@ impl Reader<'_> {
         }
     }
 
+    /// Mirror steps that happen, and of which something is learned.
+    fn check_mirror(&self, prefix: &str, c: &Coefficients, alignment: &Alignment) -> Result<(), ConfigError> {
+        let Some(mirror) = &alignment.mirror else { return Ok(()) };
+        if c.amp == 0.0 && c.null == 0.0 && c.sparse == 0.0 {
+            let why =
+                "is \"noise\", which only amp, null and sparse learn from: give one of them a coefficient";
+            return Err(self.refuse(&format!("{prefix}.input"), why));
+        }
+        if mirror.every == 0 && mirror.delay == 0 {
+            let why = format!("is 0, and so is '{prefix}.mirror_delay': B would never learn");
+            return Err(self.refuse(&format!("{prefix}.mirror_every"), &why));
+        }
+        if mirror.delay > 0 && self.b.name == Method::Adam {
+            let why = "needs 'optimizer_b.name' to be \"sgd\": Adam counts its steps from the first update";
+            return Err(self.refuse(&format!("{prefix}.mirror_delay"), why));
+        }
+        Ok(())
+    }
+
     /// ‖W − B‖ shrinks only if W and B take the same steps, of the same gradient, with the same decay.
     fn check_kolen_pollack(&self, prefix: &str, task: bool, decay: f64) -> Result<(), ConfigError> {
-        let matched = self.w.weight_decay / 2.0;
+        let matched = rule::matched_decay(self.w.weight_decay);
         if !task {
             return Err(self
                 .refuse(&format!("{prefix}.task"), "is false, but kolen_pollack is the task gradient on B"));
@@ -138,6 +259,8 @@ impl Reader<'_> {
                 "'optimizer_b.weight_decay' must be 0, not {}: the rule itself decays B",
                 self.b.weight_decay
             )
+        } else if *self.course != RuleCourse::default() {
+            "'rule.schedule' and its keys must be left out, since W's decay has no such course".to_owned()
         } else {
             return Ok(());
         };

@@ -1,6 +1,7 @@
 use std::path::Path;
 
-use proto::rule::{Coefficients, RuleSpec};
+use proto::optimizer::{Schedule, Shape};
+use proto::rule::{Coefficients, Magnitude, Mirror, Noise, RuleSpec};
 use toml::{Table, Value};
 
 use super::allowed::Allowed;
@@ -89,9 +90,13 @@ fn the_table_of_keys_and_the_types_agree() {
         assert!(has(&key.path) || key.path.starts_with("rule."), "{} is not in the types", key.path);
         let Allowed::Words(words) = key.allowed else { continue };
         for word in words {
-            let rule =
-                ["rule.task=true"].into_iter().filter(|_| *word == "custom" && key.path == "rule.name");
-            let sets: Vec<&str> = rule.chain(["model.classes=10"]).collect();
+            let rule = match key.path.as_str() {
+                "rule.name" if *word == "custom" => "rule.task=true",
+                "rule.magnitude" => "rule.name=sign_symmetry",
+                path if path.starts_with("rule.") && path != "rule.name" => "rule.name=weight_mirror",
+                _ => "seed=0",
+            };
+            let sets = [rule, "model.classes=10"];
             let word = format!("{}={word}", key.path);
             assert!(set(&[&sets[..], &[&word]].concat()).is_ok(), "{word} is in the table only");
         }
@@ -240,8 +245,12 @@ fn another_rule_in_a_flag_puts_the_files_coefficients_aside() {
     let text =
         format!("[rule]\nname = 'symmetric_alignment'\nself = 0.04\n[rule.layers.middle]\nself = 0.5\n{NET}");
     let all = |sets: &[&str]| read(&text, sets).unwrap().rule.all;
-    let learned =
-        |name: &str, coefficients| RuleSpec::Learned { name: name.into(), task: false, coefficients };
+    let learned = |name: &str, coefficients| RuleSpec::Learned {
+        name: name.into(),
+        task: false,
+        coefficients,
+        alignment: Default::default(),
+    };
     let tuned = Coefficients { self_: 0.04, decay: 1e-3, ..Coefficients::default() };
     assert_eq!(all(&["rule.name=symmetric_alignment"]), learned("symmetric_alignment", tuned));
     let fixed = Coefficients::default();
@@ -288,10 +297,64 @@ fn rules_are_what_their_names_and_coefficients_say() {
     let network = config.network([1, 6, 6]).unwrap();
     let found = network.layers.iter().filter(|layer| layer.op.is_weight()).map(|layer| match &layer.rule {
         RuleSpec::Learned { name, coefficients: c, .. } => (&*layer.name, &**name, c.amp, c.sparse),
-        RuleSpec::Backprop => panic!("{} has backprop", layer.name),
+        other => panic!("{} has {other:?}", layer.name),
     });
     let aa = |layer, amp| (layer, "activation_alignment", amp, 1.0);
     assert_eq!(found.collect::<Vec<_>>(), [aa("conv1", 2e-3), aa("middle", 3.0), aa("linear1", 2e-3)]);
+}
+
+#[test]
+fn how_a_rule_is_fed_is_checked_and_printed() {
+    for (sets, part) in [
+        (&["rule.name=sign_symmetry", "rule.amp=1"][..], "cannot go with the rule sign_symmetry"),
+        (&["rule.name=custom", "rule.amp=1", "rule.magnitude=fixed"], "belongs to the rule sign_symmetry"),
+        (&["rule.name=custom", "rule.amp=1", "rule.noise_sigma=2"], "says nothing unless 'rule.input' is"),
+        (
+            &["rule.name=symmetric_alignment", "rule.input=noise"],
+            "which only amp, null and sparse learn from",
+        ),
+        (&["rule.name=weight_mirror", "rule.mirror_every=0"], "B would never learn"),
+        (
+            &["rule.name=weight_mirror", "rule.mirror_delay=9", "optimizer_b.name=adam"],
+            "needs 'optimizer_b.name'",
+        ),
+        (
+            &["rule.name=kolen_pollack", "rule.schedule=cosine"],
+            "'rule.schedule' and its keys must be left out",
+        ),
+        (
+            &["rule.name=kolen_pollack", "rule.update_noise=1", "alarm.kolen_pollack=true"],
+            "whose updates of B are noisy",
+        ),
+        (&["rule.name=weight_mirror", "rule.schedule=step", "rule.boundaries=[2, 1]"], "it must ascend"),
+    ] {
+        assert!(refusal(sets).contains(part), "{:?}", refusal(sets));
+    }
+    let mirror = set(&[
+        "rule.name=weight_mirror",
+        "rule.noise=uniform",
+        "rule.noise_sigma=0.5",
+        "rule.mirror_delay=7",
+        "rule.centering=batch",
+        "rule.activation=tanh",
+        "rule.update_noise=0.25",
+        "rule.schedule=step",
+        "rule.warmup_epochs=0.5",
+        "rule.boundaries=[1, 2]",
+        "rule.factor=0.5",
+        "rule.layers.middle.name=sign_symmetry",
+        "rule.layers.middle.magnitude=redrawn",
+        "train.batch=30",
+    ])
+    .unwrap();
+    let batch = mirror.train.batch.div_ceil(mirror.pipeline.microbatches);
+    let made = Mirror { noise: Noise::Uniform, sigma: 0.5, batch, every: 1, delay: 7 };
+    assert_eq!(mirror.rule.all.mirror(), Some(&made));
+    assert_eq!(mirror.rule.of("middle"), &RuleSpec::SignSymmetry(Magnitude::Redrawn));
+    let shape = Shape::Step { boundaries: vec![10, 20], factor: 0.5 };
+    assert_eq!(mirror.rule.course.spec(10, 40), Schedule { warmup: 5, shape });
+    let again = read(&mirror.to_toml().unwrap(), &[]).unwrap();
+    assert_eq!(again.rule, mirror.rule);
 }
 
 #[test]

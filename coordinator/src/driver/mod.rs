@@ -22,7 +22,7 @@ pub use connect::{NodeAddress, Setup, open};
 use crate::data::Loader;
 use crate::failure::{Cause, Failure};
 use judge::Judged;
-use proto::control::{Command, Report, SnapshotDone, Step, StepDone};
+use proto::control::{Align, Command, Report, SnapshotDone, Step, StepDone};
 use proto::lane::{Lane, Phase};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -83,12 +83,15 @@ pub enum Event {
     Done(Outcome),
     /// Every stage has written its state.
     Saved(Vec<SnapshotDone>),
+    /// So many mirror steps are done at every stage.
+    Aligned(u64),
 }
 
 /// What was put in and has not come out yet.
 enum Pending {
     Minibatch(Minibatch),
     Snapshot,
+    Align(Align),
 }
 
 /// An open pipeline.
@@ -154,6 +157,18 @@ impl Driver {
         Ok(())
     }
 
+    /// Has every stage take mirror steps, before the first minibatch that trains.
+    ///
+    /// # Errors
+    /// The run's failure, if it has failed.
+    pub async fn align(&mut self, steps: Align) -> Result<(), Failure> {
+        for stage in &self.stages {
+            self.send(stage, Command::Align(steps)).await?;
+        }
+        self.pending.push_back(Pending::Align(steps));
+        Ok(())
+    }
+
     async fn send(&self, stage: &Stage, command: Command) -> Result<(), Failure> {
         let sent = tokio::select! {
             biased;
@@ -213,6 +228,15 @@ impl Driver {
                     }
                 }
                 Ok(Event::Saved(saved))
+            }
+            Pending::Align(Align { done, steps }) => {
+                for (index, stage) in self.stages.iter_mut().enumerate() {
+                    match stage.reports.recv().await.ok_or(None)? {
+                        Report::Aligned(now) if now == done + steps => {}
+                        other => return Err(Some(out_of_turn(index, stage, &other))),
+                    }
+                }
+                Ok(Event::Aligned(done + steps))
             }
         }
     }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use proto::error::DoorError;
 use proto::graph::{INPUT, LayerSpec, Op};
-use proto::rule::RuleSpec;
+use proto::rule::{Centering, Coefficients, RuleSpec, Transfer};
 
 use super::Network;
 pub use kept::Kept;
@@ -108,11 +108,10 @@ fn count(layer: &LayerSpec, x: &[u64], inputs: u64, output: u64) -> LayerProfile
     let op = &layer.op;
     let weights = op.weight_shape(x).map_or(0, |shape| shape.iter().product());
     let (backward, learns, extra) = match &layer.rule {
+        RuleSpec::SignSymmetry(_) if op.is_weight() => (weights, false, 0),
         RuleSpec::Learned { task, coefficients: c, .. } if op.is_weight() => {
-            // One filter gradient serves amp and sparse; sparse also needs z, and null both r and a gradient.
-            let [amp, sparse, null] = [c.amp, c.sparse, c.null].map(|c| u64::from(c != 0.0));
-            let extra = amp.max(2 * sparse) + 2 * null;
-            (weights, *task || extra > 0 || c.self_ != 0.0 || c.decay != 0.0, extra)
+            let extra = alignment_passes(&layer.rule);
+            (weights, *task || extra > 0 || *c != Coefficients::default(), extra)
         }
         _ => (0, false, 0),
     };
@@ -130,6 +129,21 @@ fn count(layer: &LayerSpec, x: &[u64], inputs: u64, output: u64) -> LayerProfile
         waiting: if op.is_weight() { (inputs + output) * FLOAT } else { 0 },
         ..LayerProfile::default()
     }
+}
+
+/// Passes over a microbatch, each of a forward's work, that B's loss adds to G. Mirror steps are not counted:
+/// they are of the layer's own batch.
+fn alignment_passes(rule: &RuleSpec) -> u64 {
+    let RuleSpec::Learned { coefficients: c, alignment, .. } = rule else { return 0 };
+    if alignment.mirror.is_some() {
+        return 0;
+    }
+    let [amp, sparse, null] = [c.amp, c.sparse, c.null].map(|c| c != 0.0);
+    // One filter gradient serves amp and sparse; sparse also needs z, as amp does under an activation.
+    let with_z = sparse || (amp && alignment.transfer != Transfer::Identity);
+    // null needs r and a filter gradient; an x that was centred needs a y of its own.
+    let again = alignment.centering != Centering::None && (amp || null);
+    u64::from(amp || sparse) + u64::from(with_z) + 2 * u64::from(null) + u64::from(again)
 }
 
 /// Numbers over the cut before each layer and after the last, upwards and downwards.

@@ -4,6 +4,7 @@
 use super::prepare::Prepared;
 use crate::data::{Epoch, evaluation};
 use crate::driver::Minibatch;
+use proto::control::Align;
 use proto::lane::Phase;
 use std::collections::VecDeque;
 
@@ -14,7 +15,12 @@ pub enum Item {
     Minibatch(Minibatch),
     /// All stages write their state.
     Snapshot,
+    /// All stages take mirror steps.
+    Align(Align),
 }
+
+/// Mirror steps that a node takes at a time: few enough that it is never silent for long.
+const ALIGN: u64 = 20;
 
 /// The items of a run, one after the other.
 pub struct Course<'a> {
@@ -31,8 +37,9 @@ impl<'a> Course<'a> {
     /// Where these updates end an epoch, its evaluation comes first: a run that goes on may have missed it.
     pub fn new(prepared: &'a Prepared, done: u64) -> Self {
         let mut course = Self { prepared, next: done + 1, epoch: None, queue: VecDeque::new() };
-        if done > 0 {
-            course.evaluate_after(done);
+        match done {
+            0 => course.queue.extend(delay(prepared.mirror_delay())),
+            done => course.evaluate_after(done),
         }
         course
     }
@@ -85,6 +92,12 @@ impl<'a> Course<'a> {
         let microbatches = self.prepared.microbatches(indices.len());
         Some(Item::Minibatch(Minibatch { step, phase: Phase::Train, epoch, indices, microbatches, measure }))
     }
+}
+
+/// The delay phase of `steps` mirror steps, a few at a time.
+fn delay(steps: u64) -> impl Iterator<Item = Item> {
+    let starts = (0..steps).step_by(ALIGN as usize);
+    starts.map(move |done| Item::Align(Align { done, steps: ALIGN.min(steps - done) }))
 }
 
 impl Iterator for Course<'_> {

@@ -81,6 +81,7 @@ pub fn setup(prepared: &Prepared, stages: Vec<proto::stage::StageSpec>, nodes: &
 pub async fn put(driver: &mut Driver, lanes: &mut Lanes, item: Item) -> Result<(), Failure> {
     match item {
         Item::Snapshot => driver.snapshot().await,
+        Item::Align(steps) => driver.align(steps).await,
         Item::Minibatch(minibatch) => {
             let lanes = lanes.of(minibatch.phase, minibatch.microbatches)?;
             driver.submit(minibatch, &lanes).await

@@ -75,7 +75,7 @@ async fn run(prepared: &Prepared, setup: driver::Setup, board: &Board) -> Result
                     total.test_top1 += outcome.top1 * n;
                     total.test_top5 += outcome.top5 * n;
                 }
-                Some(Event::Saved(_)) => {}
+                Some(Event::Saved(_) | Event::Aligned(_)) => {}
                 None => break,
             }
         }

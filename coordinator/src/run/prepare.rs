@@ -8,8 +8,10 @@ use crate::failure::Failure;
 use crate::model::Network;
 use crate::partition::{self, Cuts, Estimator, LinkRate, Rates, Workload, slices};
 use crate::pipeline::{self, Shape};
+use crate::rule::KOLEN_POLLACK;
 use proto::graph::LayerSpec;
 use proto::lane::{Lane, Phase};
+use proto::rule::RuleSpec;
 use proto::stage::StageSpec;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -79,11 +81,17 @@ impl Prepared {
         stages(&self.config, &self.network, &self.ranges, minibatches, run)
     }
 
+    /// Mirror steps before the first update: the most that a layer's rule asks for.
+    pub fn mirror_delay(&self) -> u64 {
+        let rules = self.network.layers.iter().filter_map(|layer| layer.rule.mirror());
+        rules.map(|mirror| mirror.delay).max().unwrap_or(0)
+    }
+
     /// The alarm on Kolen-Pollack's law, where it is asked for.
     pub fn alarm(&self) -> Option<Alarm> {
         let config = &self.config;
         let (per_epoch, total) = (self.sampler.minibatches() as u64, self.total_steps());
-        let follows = |layer: &&LayerSpec| layer.op.is_weight() && layer.rule.name() == "kolen_pollack";
+        let follows = |layer: &&LayerSpec| layer.op.is_weight() && layer.rule.name() == KOLEN_POLLACK;
         let layers = self.network.layers.iter().filter(follows).map(|layer| layer.name.clone());
         config
             .alarm
@@ -124,12 +132,19 @@ pub fn stages(
     let [per_epoch, total] = minibatches;
     let RunStart { run, incarnation, restore } = start;
     let count = slices.len() as u32;
+    let course = config.rule.course.spec(per_epoch, total);
+    let scheduled = |mut layer: LayerSpec| {
+        if let RuleSpec::Learned { alignment, .. } = &mut layer.rule {
+            alignment.schedule = course.clone();
+        }
+        layer
+    };
     let stage = |(index, slice): (usize, partition::Slice)| StageSpec {
         run: run.to_owned(),
         incarnation,
         index: index as u32,
         stages: count,
-        layers: slice.layers,
+        layers: slice.layers.into_iter().map(scheduled).collect(),
         inputs: slice.inputs,
         outputs: slice.outputs,
         optimizer: config.optimizer.spec(per_epoch, total),

@@ -190,6 +190,10 @@ impl Recorder {
                 self.saving += saved.iter().map(|done| done.seconds).fold(0.0, f64::max);
                 Ok(())
             }
+            Event::Aligned(steps) => {
+                self.progress.say(&format!("{steps} mirror steps of the delay phase done"));
+                Ok(())
+            }
             Event::Done(outcome) if outcome.phase == Phase::Train => self.trained(outcome, took),
             Event::Done(outcome) => self.evaluated(&outcome),
         }

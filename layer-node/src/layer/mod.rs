@@ -4,6 +4,7 @@
 //! needs later of a microbatch it keeps itself, from `forward` until its last use.
 
 mod add;
+mod backward;
 mod batch_norm;
 mod bias;
 mod flatten;
@@ -71,6 +72,15 @@ pub trait Layer: Send {
     /// # Errors
     /// What torch says.
     fn update(&mut self, _settings: &Settings, _updates: u64) -> Result<(), TchError> {
+        Ok(())
+    }
+
+    /// The mirror step after `done` others, before the first update: B may learn from noise of the layer's
+    /// own; nothing else moves.
+    ///
+    /// # Errors
+    /// What torch says.
+    fn align(&mut self, _settings: &Settings, _done: u64) -> Result<(), TchError> {
         Ok(())
     }
 

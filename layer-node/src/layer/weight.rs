@@ -1,30 +1,27 @@
 //! A weight layer, dense or convolutional: forward through W, error back through B.
 
+use super::backward::Backward;
 use super::bias::Bias;
 use super::held::{Held, Sum};
 use super::{Layer, LinearMap, Pass, Settings};
 use crate::init;
 use crate::optim::Parameter;
-use crate::rule::{Feedback, Seen};
 use crate::state::State;
 use proto::control::LayerMeasure;
 use proto::graph::{Init, LayerSpec, Op};
 use proto::optimizer::Method;
 use tch::{Kind, TchError, Tensor};
 
-/// Forward weights W, backward weights B of the same shape, and the rule that trains B.
+/// Forward weights W, and backward weights B of the same shape.
 pub struct WeightLayer {
     name: String,
     map: LinearMap,
     forward: Parameter,
-    /// `None` under backprop, where B is W itself and is neither drawn nor stored.
-    backward: Option<Parameter>,
+    backward: Backward,
     bias: Option<Bias>,
-    feedback: Feedback,
-    methods: [Method; 2],
+    method: Method,
     held: Held<Saved>,
     task: Sum,
-    alignment: Sum,
 }
 
 /// Elements of W and B that are measured at once.
@@ -55,31 +52,24 @@ impl WeightLayer {
             .op
             .weight_shape(x)
             .ok_or_else(|| TchError::Shape(format!("{} takes no {x:?}", spec.name)))?;
-        let methods = [settings.optimizer.method, settings.optimizer_backward.method];
-        let draw = |which: &str, method: &Method| {
-            Parameter::new(init::draw(settings, &spec.name, which, &shape, init)?, method, true)
-        };
-        let feedback = Feedback::new(&spec.rule);
+        let method = settings.optimizer.method;
+        let drawn = init::draw(settings, &spec.name, "weight", &shape, init)?;
+        let forward = Parameter::new(drawn, &method, true)?;
         Ok(Self {
             name: spec.name.clone(),
             map,
-            forward: draw("weight", &methods[0])?,
-            backward: match feedback {
-                Feedback::Transport => None,
-                _ => Some(draw("weight_backward", &methods[1])?),
-            },
+            backward: Backward::new(spec, map, x, &forward.value, init, settings)?,
+            forward,
             bias: if with_bias { Some(Bias::new(shape[0], settings)?) } else { None },
-            feedback,
-            methods,
+            method,
             held: Held::default(),
             task: Sum::default(),
-            alignment: Sum::default(),
         })
     }
 
     /// The matrix that the error goes back through: B, which under backprop is W.
     fn backward(&self) -> &Tensor {
-        &self.backward.as_ref().unwrap_or(&self.forward).value
+        self.backward.matrix().unwrap_or(&self.forward.value)
     }
 
     /// How the layer applies a matrix.
@@ -92,18 +82,15 @@ impl WeightLayer {
         self.task.get()
     }
 
-    /// B's whole gradient as of now: what was gathered, and the part that is added once. `None` where
-    /// the rule leaves B alone.
+    /// B's whole gradient after `updates`: what was gathered, and the part that is added once. `None` where
+    /// the rule leaves B alone, or nothing was gathered of W's.
     ///
     /// # Errors
     /// What torch says.
-    pub fn backward_gradient(&self) -> Result<Option<Tensor>, TchError> {
-        let (Some(backward), Some(task)) = (&self.backward, self.task.get()) else { return Ok(None) };
-        let once = self.feedback.at_update(&backward.value, task, &self.forward.value)?;
-        match (self.alignment.get(), once) {
-            (Some(gathered), Some(once)) => gathered.f_add(&once).map(Some),
-            (Some(gathered), None) => Ok(Some(gathered.shallow_clone())),
-            (None, once) => Ok(once),
+    pub fn backward_gradient(&self, updates: u64) -> Result<Option<Tensor>, TchError> {
+        match self.task.get() {
+            Some(task) => self.backward.gradient(&self.forward.value, task, updates),
+            None => Ok(None),
         }
     }
 }
@@ -113,7 +100,7 @@ impl Layer for WeightLayer {
         let x = inputs[0];
         let y = self.map.forward(x, &self.forward.value)?;
         if pass.keeps() {
-            let kept = self.feedback.uses_output().then(|| y.shallow_clone());
+            let kept = self.backward.keeps_output().then(|| y.shallow_clone());
             self.held.put(m, Saved { x: x.shallow_clone(), y: kept, error: None });
         }
         match &self.bias {
@@ -135,13 +122,8 @@ impl Layer for WeightLayer {
     fn gradient(&mut self, m: u32, minibatch: u32) -> Result<(), TchError> {
         let Saved { x, y, error } = self.held.take(m)?;
         let error = error.ok_or_else(|| TchError::Torch(format!("G{m} before E{m}")))?;
-        let backward = self.backward();
-        let seen = Seen { map: self.map, x: &x, y: y.as_ref(), error: &error, backward, minibatch };
-        let alignment = self.feedback.microbatch(&seen)?;
+        self.backward.gather(&x, y.as_ref(), &error, &self.forward.value, minibatch)?;
         self.task.add(self.map.filter_gradient(&x, &error, &self.forward.value)?)?;
-        if let Some(part) = alignment {
-            self.alignment.add(part)?;
-        }
         match &mut self.bias {
             Some(bias) => bias.gradient(&error),
             None => Ok(()),
@@ -150,34 +132,33 @@ impl Layer for WeightLayer {
 
     fn update(&mut self, settings: &Settings, updates: u64) -> Result<(), TchError> {
         // B's gradient first: what it reads of W is W before this step.
-        let backward_gradient = self.backward_gradient()?;
-        self.alignment.take();
+        let backward_gradient = self.backward_gradient(updates)?;
         if let Some(gradient) = self.task.take() {
             self.forward.step(&settings.optimizer, updates, &gradient)?;
         }
-        if let (Some(backward), Some(gradient)) = (&mut self.backward, backward_gradient) {
-            backward.step(&settings.optimizer_backward, updates, &gradient)?;
-        }
+        self.backward.update(backward_gradient, &self.forward.value, settings, updates)?;
         match &mut self.bias {
             Some(bias) => bias.update(settings, updates),
             None => Ok(()),
         }
     }
 
+    fn align(&mut self, settings: &Settings, done: u64) -> Result<(), TchError> {
+        self.backward.align(&self.forward.value, settings, done)
+    }
+
     fn abandon(&mut self) {
         self.held.clear();
         self.task.take();
-        self.alignment.take();
+        self.backward.abandon();
         if let Some(bias) = &mut self.bias {
             bias.abandon();
         }
     }
 
     fn state<'a>(&'a mut self, state: &mut State<'a>) {
-        state.parameter(&format!("{}.weight", self.name), &mut self.forward, &self.methods[0]);
-        if let Some(backward) = &mut self.backward {
-            state.parameter(&format!("{}.weight_backward", self.name), backward, &self.methods[1]);
-        }
+        state.parameter(&format!("{}.weight", self.name), &mut self.forward, &self.method);
+        self.backward.state(state);
         if let Some(bias) = &mut self.bias {
             bias.state(&format!("{}.bias", self.name), state);
         }
@@ -200,7 +181,7 @@ impl Layer for WeightLayer {
         let cosine = (wb / (norm_w * norm_b)).clamp(-1.0, 1.0);
         Ok(Some(LayerMeasure {
             name: self.name.clone(),
-            angle_deg: if self.backward.is_some() { cosine.acos().to_degrees() } else { 0.0 },
+            angle_deg: if self.backward.matrix().is_some() { cosine.acos().to_degrees() } else { 0.0 },
             norm_ratio: norm_b / norm_w,
             norm: norm_w,
             difference: dd.sqrt(),

@@ -1,17 +1,8 @@
-//! Any combination of the primitives, with or without W's own task gradient.
-//!
-//! | rule | B's loss | source |
-//! |---|---|---|
-//! | feedback alignment | 0 | Lillicrap et al. 2016 |
-//! | symmetric alignment | self + decay | Kunin et al. 2020 |
-//! | Kolen-Pollack | W's task gradient + decay matched to W's | Kolen & Pollack 1994; Akrout et al. 2019 |
-//! | weight mirror | amp + decay | Akrout et al. 2019 |
-//! | information alignment | amp + null + decay | Kunin et al. 2020 |
-//! | activation alignment | amp + sparse | Kunin et al. 2020 |
-//! | custom | whatever the configuration says | |
+//! Any combination of the primitives, with or without W's own task gradient: every rule but backprop and
+//! sign symmetry. Which combination a rule of the literature is, the coordinator's `rule/` says.
 
 use super::{Access, AtUpdate, Local, ReadsWeight, Rule, Seen, primitives};
-use proto::rule::Coefficients;
+use proto::rule::{Coefficients, Transfer};
 use std::marker::PhantomData;
 use tch::{TchError, Tensor};
 
@@ -19,35 +10,47 @@ use tch::{TchError, Tensor};
 pub struct Composed<A> {
     coefficients: Coefficients,
     task: bool,
+    transfer: Transfer,
     access: PhantomData<fn() -> A>,
 }
 
 impl<A: Access> Composed<A> {
-    /// The primitives weighed by `coefficients`, and W's task gradient where `task` is set.
-    pub fn new(coefficients: Coefficients, task: bool) -> Self {
-        Self { coefficients, task, access: PhantomData }
+    /// The primitives weighed by `coefficients`, on y and z through `transfer`; and W's task gradient where
+    /// `task` is set.
+    pub fn new(coefficients: Coefficients, task: bool, transfer: Transfer) -> Self {
+        Self { coefficients, task, transfer, access: PhantomData }
     }
 
     fn uses_output(&self) -> bool {
         self.coefficients.amp != 0.0 || self.coefficients.null != 0.0
     }
 
-    fn microbatch(&self, seen: &Seen) -> Result<Option<Tensor>, TchError> {
-        let c = &self.coefficients;
-        sum([primitives::amp_and_sparse(seen, c.amp, c.sparse)?, primitives::null(seen, c.null)?])
+    fn uses_samples(&self) -> bool {
+        self.uses_output() || self.coefficients.sparse != 0.0
     }
 
-    fn without_weight(&self, seen: &AtUpdate<A>) -> Result<Option<Tensor>, TchError> {
-        let task = if self.task { Some(seen.task.shallow_clone()) } else { None };
-        sum([task, primitives::decay(seen.backward, self.coefficients.decay)?])
+    fn microbatch(&self, seen: &Seen) -> Result<Option<Tensor>, TchError> {
+        let c = &self.coefficients;
+        sum(
+            primitives::amp_and_sparse(seen, c.amp, c.sparse, self.transfer)?,
+            primitives::null(seen, c.null, self.transfer)?,
+        )
     }
 }
 
 impl Rule for Composed<Local> {
     type Reads = Local;
 
+    fn uses_samples(&self) -> bool {
+        Composed::uses_samples(self)
+    }
+
     fn uses_output(&self) -> bool {
         Composed::uses_output(self)
+    }
+
+    fn uses_task(&self) -> bool {
+        self.task
     }
 
     fn microbatch(&self, seen: &Seen) -> Result<Option<Tensor>, TchError> {
@@ -55,15 +58,23 @@ impl Rule for Composed<Local> {
     }
 
     fn at_update(&self, seen: &AtUpdate<Local>) -> Result<Option<Tensor>, TchError> {
-        self.without_weight(seen)
+        primitives::decay(seen.backward, self.coefficients.decay)
     }
 }
 
 impl Rule for Composed<ReadsWeight> {
     type Reads = ReadsWeight;
 
+    fn uses_samples(&self) -> bool {
+        Composed::uses_samples(self)
+    }
+
     fn uses_output(&self) -> bool {
         Composed::uses_output(self)
+    }
+
+    fn uses_task(&self) -> bool {
+        self.task
     }
 
     fn microbatch(&self, seen: &Seen) -> Result<Option<Tensor>, TchError> {
@@ -71,14 +82,17 @@ impl Rule for Composed<ReadsWeight> {
     }
 
     fn at_update(&self, seen: &AtUpdate<ReadsWeight>) -> Result<Option<Tensor>, TchError> {
-        sum([self.without_weight(seen)?, primitives::self_(seen.weight, self.coefficients.self_)?])
+        sum(
+            primitives::decay(seen.backward, self.coefficients.decay)?,
+            primitives::self_(seen.weight, self.coefficients.self_)?,
+        )
     }
 }
 
 /// The sum of what is there; never starts from zeros, so that one part alone keeps its bits.
-fn sum(parts: [Option<Tensor>; 2]) -> Result<Option<Tensor>, TchError> {
-    match parts {
-        [Some(a), Some(b)] => a.f_add(&b).map(Some),
-        [a, b] => Ok(a.or(b)),
+pub fn sum(a: Option<Tensor>, b: Option<Tensor>) -> Result<Option<Tensor>, TchError> {
+    match (a, b) {
+        (Some(a), Some(b)) => a.f_add(&b).map(Some),
+        (a, b) => Ok(a.or(b)),
     }
 }

@@ -4,27 +4,34 @@
 //! the network, the wire or another layer, and it gets W only if it declares so ([`access`]).
 
 pub mod access;
+mod centering;
 mod composed;
+mod noise;
 mod primitives;
+mod sign_symmetry;
+mod transfer;
 
 pub use access::{Access, Local, ReadsWeight};
-pub use composed::Composed;
+pub use centering::center;
+pub use composed::{Composed, sum};
+pub use noise::draw as draw_noise;
+pub use sign_symmetry::aligned as signs_of;
 
 use crate::layer::LinearMap;
-use proto::rule::RuleSpec;
+use proto::rule::{Magnitude, RuleSpec};
 use tch::{TchError, Tensor};
 
-/// What a rule sees of its layer in one microbatch.
+/// What a rule sees of its layer in one microbatch, or in one mirror step.
 pub struct Seen<'a> {
     /// How the layer applies a matrix: y = map(x, W).
     pub map: LinearMap,
-    /// The layer's input, `(n, in)` or `(n, in, H, W)`.
+    /// The layer's input `(n, in)` or `(n, in, H, W)`, centred where the rule says so; or noise of its shape.
     pub x: &'a Tensor,
-    /// The layer's output before bias, norm and activation, `(n, out)` or `(n, out, H', W')`;
+    /// The layer's output for x before bias, norm and activation, `(n, out)` or `(n, out, H', W')`;
     /// there only for rules that use it.
     pub y: Option<&'a Tensor>,
-    /// The loss's gradient at y, of y's shape, already divided by N.
-    pub error: &'a Tensor,
+    /// The loss's gradient at y, of y's shape, already divided by N; `None` in a mirror step.
+    pub error: Option<&'a Tensor>,
     /// B, of W's shape.
     pub backward: &'a Tensor,
     /// N, the samples of the whole minibatch: a mean over the batch is a sum divided by it.
@@ -35,8 +42,6 @@ pub struct Seen<'a> {
 pub struct AtUpdate<'a, A: Access> {
     /// B, of W's shape.
     pub backward: &'a Tensor,
-    /// The layer's task gradient cW(x, error), summed over the minibatch: computed from x and error.
-    pub task: &'a Tensor,
     /// W, where the rule declares that it reads it.
     pub weight: A::Weight<'a>,
 }
@@ -46,8 +51,18 @@ pub trait Rule: Send {
     /// Whether the rule reads W.
     type Reads: Access;
 
-    /// Whether [`Seen::y`] must be kept for it.
+    /// Whether [`Rule::microbatch`] has anything to say.
+    fn uses_samples(&self) -> bool {
+        true
+    }
+
+    /// Whether [`Seen::y`] must be there for it.
     fn uses_output(&self) -> bool {
+        false
+    }
+
+    /// Whether W's task gradient is part of B's.
+    fn uses_task(&self) -> bool {
         false
     }
 
@@ -68,6 +83,8 @@ pub trait Rule: Send {
 pub enum Feedback {
     /// B is W: backprop. Lillicrap et al. 2016 call it weight transport.
     Transport,
+    /// B follows the signs of W.
+    Signs(Magnitude),
     /// B is trained without W.
     Local(Box<dyn Rule<Reads = Local>>),
     /// B is trained by a rule that reads W.
@@ -79,21 +96,41 @@ impl Feedback {
     pub fn new(spec: &RuleSpec) -> Self {
         match spec {
             RuleSpec::Backprop => Feedback::Transport,
-            RuleSpec::Learned { task, coefficients, .. } if spec.reads_weight() => {
-                Feedback::ReadsWeight(Box::new(Composed::<ReadsWeight>::new(*coefficients, *task)))
+            RuleSpec::SignSymmetry(magnitude) => Feedback::Signs(*magnitude),
+            RuleSpec::Learned { task, coefficients, alignment, .. } if spec.reads_weight() => {
+                let rule = Composed::<ReadsWeight>::new(*coefficients, *task, alignment.transfer);
+                Feedback::ReadsWeight(Box::new(rule))
             }
-            RuleSpec::Learned { task, coefficients, .. } => {
-                Feedback::Local(Box::new(Composed::<Local>::new(*coefficients, *task)))
+            RuleSpec::Learned { task, coefficients, alignment, .. } => {
+                Feedback::Local(Box::new(Composed::<Local>::new(*coefficients, *task, alignment.transfer)))
             }
         }
     }
 
-    /// Whether the layer's y must be kept until G.
+    /// Whether samples have a part in B's gradient.
+    pub fn uses_samples(&self) -> bool {
+        match self {
+            Feedback::Transport | Feedback::Signs(_) => false,
+            Feedback::Local(rule) => rule.uses_samples(),
+            Feedback::ReadsWeight(rule) => rule.uses_samples(),
+        }
+    }
+
+    /// Whether the rule needs the layer's y.
     pub fn uses_output(&self) -> bool {
         match self {
-            Feedback::Transport => false,
+            Feedback::Transport | Feedback::Signs(_) => false,
             Feedback::Local(rule) => rule.uses_output(),
             Feedback::ReadsWeight(rule) => rule.uses_output(),
+        }
+    }
+
+    /// Whether W's task gradient is part of B's.
+    pub fn uses_task(&self) -> bool {
+        match self {
+            Feedback::Transport | Feedback::Signs(_) => false,
+            Feedback::Local(rule) => rule.uses_task(),
+            Feedback::ReadsWeight(rule) => rule.uses_task(),
         }
     }
 
@@ -103,7 +140,7 @@ impl Feedback {
     /// What torch says.
     pub fn microbatch(&self, seen: &Seen) -> Result<Option<Tensor>, TchError> {
         match self {
-            Feedback::Transport => Ok(None),
+            Feedback::Transport | Feedback::Signs(_) => Ok(None),
             Feedback::Local(rule) => rule.microbatch(seen),
             Feedback::ReadsWeight(rule) => rule.microbatch(seen),
         }
@@ -113,16 +150,11 @@ impl Feedback {
     ///
     /// # Errors
     /// What torch says.
-    pub fn at_update(
-        &self,
-        backward: &Tensor,
-        task: &Tensor,
-        weight: &Tensor,
-    ) -> Result<Option<Tensor>, TchError> {
+    pub fn at_update(&self, backward: &Tensor, weight: &Tensor) -> Result<Option<Tensor>, TchError> {
         match self {
-            Feedback::Transport => Ok(None),
-            Feedback::Local(rule) => rule.at_update(&AtUpdate { backward, task, weight: () }),
-            Feedback::ReadsWeight(rule) => rule.at_update(&AtUpdate { backward, task, weight }),
+            Feedback::Transport | Feedback::Signs(_) => Ok(None),
+            Feedback::Local(rule) => rule.at_update(&AtUpdate { backward, weight: () }),
+            Feedback::ReadsWeight(rule) => rule.at_update(&AtUpdate { backward, weight }),
         }
     }
 }

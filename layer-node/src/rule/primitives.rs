@@ -1,45 +1,62 @@
 //! The five primitives of B's loss, as gradients with respect to B.
 //!
 //! Kunin et al. 2020, in the convention of the authors' code: sums over features and positions, means
-//! over the batch, squared terms without ½. x, y and W count as constants.
+//! over the batch, squared terms without ½. x, y and W count as constants. φ is the identity, or the
+//! activation that the rule puts on y and z.
 //!
 //! ```text
-//! y = map(x, W)   z = map(x, B)   r = adjoint(y, B)
-//! amp     −Σ mean(z ∘ y)   →  −cW(x, y) / N
-//! sparse   Σ mean(z²)      →  2 cW(x, z) / N
+//! y = φ(map(x, W))   z = φ(map(x, B))   r = adjoint(y, B)
+//! amp     −Σ mean(z ∘ y)   →  −cW(x, φ′ ∘ y) / N
+//! sparse   Σ mean(z²)      →  2 cW(x, φ′ ∘ z) / N
 //! null     Σ mean(r²)      →  2 cW(r, y) / N
 //! self    −Σ W ∘ B         →  −W
 //! decay    Σ B²            →  2 B
 //! ```
 
-use super::Seen;
+use super::{Seen, transfer};
+use proto::rule::Transfer;
 use tch::{TchError, Tensor};
 
-/// amp and sparse meet x in the same filter gradient, so one is enough: cW(x, 2βz − αy) / N.
-pub fn amp_and_sparse(seen: &Seen, amp: f64, sparse: f64) -> Result<Option<Tensor>, TchError> {
+/// amp and sparse meet x in the same filter gradient, so one is enough: cW(x, φ′ ∘ (2βz − αy)) / N.
+pub fn amp_and_sparse(
+    seen: &Seen,
+    amp: f64,
+    sparse: f64,
+    transfer: Transfer,
+) -> Result<Option<Tensor>, TchError> {
     let n = f64::from(seen.minibatch);
     let pull = match seen.y {
-        Some(y) if amp != 0.0 => Some(y.f_mul_scalar(-amp / n)?),
+        Some(y) if amp != 0.0 => Some(transfer::apply(transfer, y)?.f_mul_scalar(-amp / n)?),
         _ => None,
     };
-    let push = match sparse {
-        0.0 => None,
-        _ => Some(seen.map.forward(seen.x, seen.backward)?.f_mul_scalar(2.0 * sparse / n)?),
+    let through_b = match transfer {
+        Transfer::Identity => sparse != 0.0,
+        _ => sparse != 0.0 || pull.is_some(),
+    };
+    let z = if through_b { Some(seen.map.forward(seen.x, seen.backward)?) } else { None };
+    let push = match &z {
+        Some(z) if sparse != 0.0 => Some(transfer::apply(transfer, z)?.f_mul_scalar(2.0 * sparse / n)?),
+        _ => None,
     };
     let against = match (push, pull) {
         (Some(push), Some(pull)) => push.f_add(&pull)?,
         (Some(one), None) | (None, Some(one)) => one,
         (None, None) => return Ok(None),
     };
+    let against = match z.map(|z| transfer::slope(transfer, &z)).transpose()?.flatten() {
+        Some(slope) => against.f_mul(&slope)?,
+        None => against,
+    };
     seen.map.filter_gradient(seen.x, &against, seen.backward).map(Some)
 }
 
 /// null: what B would send back of y should be small.
-pub fn null(seen: &Seen, null: f64) -> Result<Option<Tensor>, TchError> {
+pub fn null(seen: &Seen, null: f64, transfer: Transfer) -> Result<Option<Tensor>, TchError> {
     let Some(y) = seen.y.filter(|_| null != 0.0) else { return Ok(None) };
-    let r = seen.map.adjoint(y, seen.backward, seen.x)?;
+    let y = transfer::apply(transfer, y)?;
+    let r = seen.map.adjoint(&y, seen.backward, seen.x)?;
     let scaled = r.f_mul_scalar(2.0 * null / f64::from(seen.minibatch))?;
-    seen.map.filter_gradient(&scaled, y, seen.backward).map(Some)
+    seen.map.filter_gradient(&scaled, &y, seen.backward).map(Some)
 }
 
 /// decay: B should be small.

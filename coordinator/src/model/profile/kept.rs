@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use proto::graph::Op;
-use proto::rule::RuleSpec;
+use proto::rule::{Centering, RuleSpec};
 
 use super::{FLOAT, LayerProfile};
 use crate::model::Network;
@@ -59,7 +59,9 @@ pub(super) fn keep(layers: &mut [LayerProfile], network: &Network, inputs: &[Vec
     }
 }
 
-/// Whether the rule's primitives need y in G.
+/// Whether the rule's primitives need y in G: those that are fed something else than x make their own.
 fn reads_output(rule: &RuleSpec) -> bool {
-    matches!(rule, RuleSpec::Learned { coefficients: c, .. } if c.amp != 0.0 || c.null != 0.0)
+    let RuleSpec::Learned { coefficients: c, alignment, .. } = rule else { return false };
+    let plain = alignment.mirror.is_none() && alignment.centering == Centering::None;
+    plain && (c.amp != 0.0 || c.null != 0.0)
 }

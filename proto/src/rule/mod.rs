@@ -4,6 +4,10 @@
 //! "Two Routes to Scalable Credit Assignment without Weight Symmetry", ICML 2020, in the convention
 //! of its code: squared terms carry no ½.
 
+mod alignment;
+
+pub use alignment::{Alignment, Centering, Mirror, Noise, Transfer};
+
 use crate::error::DoorError;
 
 /// The coefficients of the primitives in B's loss.
@@ -27,6 +31,8 @@ pub enum RuleSpec {
     /// B is W itself: weight transport, the rule that all others avoid.
     #[default]
     Backprop,
+    /// B has the signs of W, and magnitudes that are not W's.
+    SignSymmetry(Magnitude),
     /// B is a tensor of its own and follows the gradient of its own loss.
     Learned {
         /// The rule's name in the paper, or `custom`.
@@ -35,7 +41,21 @@ pub enum RuleSpec {
         task: bool,
         /// The primitives in B's loss; all zero leaves B as it was drawn (feedback alignment).
         coefficients: Coefficients,
+        /// How the primitives are fed and weighed.
+        alignment: Alignment,
     },
+}
+
+/// The magnitudes of B under sign symmetry (Liao, Leibo and Poggio 2016).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Magnitude {
+    /// One magnitude for all, √(1/fan_in): uSF.
+    #[default]
+    Uniform,
+    /// Drawn anew after every update: brSF.
+    Redrawn,
+    /// Drawn once: frSF.
+    Fixed,
 }
 
 impl RuleSpec {
@@ -43,20 +63,30 @@ impl RuleSpec {
     pub fn name(&self) -> &str {
         match self {
             RuleSpec::Backprop => "backprop",
+            RuleSpec::SignSymmetry(_) => "sign_symmetry",
             RuleSpec::Learned { name, .. } => name,
         }
     }
 
-    /// Whether the rule must be given W: backprop, and whatever uses the self primitive.
+    /// The mirror steps of the rule, where it has some.
+    pub fn mirror(&self) -> Option<&Mirror> {
+        match self {
+            RuleSpec::Learned { alignment, .. } => alignment.mirror.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether the rule must be given W: backprop, sign symmetry, and whatever uses the self primitive.
     pub fn reads_weight(&self) -> bool {
         match self {
-            RuleSpec::Backprop => true,
+            RuleSpec::Backprop | RuleSpec::SignSymmetry(_) => true,
             RuleSpec::Learned { coefficients, .. } => coefficients.self_ != 0.0,
         }
     }
 
     pub(crate) fn check(self) -> Result<Self, DoorError> {
-        if let RuleSpec::Learned { name, coefficients: c, .. } = &self {
+        if let RuleSpec::Learned { name, coefficients: c, alignment, .. } = &self {
+            alignment.check()?;
             let finite = [c.amp, c.null, c.sparse, c.self_, c.decay].iter().all(|value| value.is_finite());
             if !finite || name.len() > crate::graph::MAX_NAME {
                 return Err(DoorError::invalid("a rule's coefficients must be finite and its name short"));

@@ -1,0 +1,14 @@
+//! Activation alignment: B driven forward should do what W does.
+//!
+//! ```text
+//! loss of B = −2·10⁻³ Σ mean(z∘y) + 10⁻³ Σ mean(z²)     (amp, sparse)
+//! ```
+//!
+//! B settles at amp / (2 sparse) · W for inputs of any covariance: the loss is that of fitting z to y. Does not
+//! read W, but drives B forward.
+//! Kunin et al., "Two Routes to Scalable Credit Assignment without Weight Symmetry", ICML 2020.
+
+use super::{NONE, Named, loss};
+use proto::rule::Coefficients;
+
+pub(super) const RULE: Named = loss("activation_alignment", Coefficients { amp: 2e-3, sparse: 1e-3, ..NONE });

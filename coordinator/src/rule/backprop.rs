@@ -1,0 +1,7 @@
+//! Backprop: B ≡ W, the weight transport that all other rules avoid.
+//!
+//! Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors", Nature 1986.
+
+use super::{Form, Named};
+
+pub(super) const RULE: Named = Named { name: "backprop", form: Form::Transport };

@@ -1,0 +1,12 @@
+//! Feedback alignment: B stays as it was drawn, and W comes to agree with it.
+//!
+//! ```text
+//! loss of B = 0
+//! ```
+//!
+//! Lillicrap, Cownden, Tweed and Akerman, "Random synaptic feedback weights support error backpropagation for
+//! deep learning", Nature Communications 2016.
+
+use super::{NONE, Named, loss};
+
+pub(super) const RULE: Named = loss("feedback_alignment", NONE);

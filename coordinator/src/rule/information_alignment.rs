@@ -1,0 +1,15 @@
+//! Information alignment: B should send back what y came from, and no more.
+//!
+//! ```text
+//! loss of B = −2·10⁻³ Σ mean(z∘y) + 10⁻³ Σ mean(r²) + 10⁻³ Σ B²     (amp, null, decay)
+//! ```
+//!
+//! B settles at a regularised pseudo-inverse of W, (2βWΣWᵀ + 2γI)⁻¹ αWΣ for inputs of covariance Σ, which is
+//! finite for any α. Local: does not read W.
+//! Kunin et al., "Two Routes to Scalable Credit Assignment without Weight Symmetry", ICML 2020.
+
+use super::{NONE, Named, loss};
+use proto::rule::Coefficients;
+
+pub(super) const RULE: Named =
+    loss("information_alignment", Coefficients { amp: 2e-3, null: 1e-3, decay: 1e-3, ..NONE });

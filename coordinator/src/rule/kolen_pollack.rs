@@ -1,0 +1,23 @@
+//! Kolen-Pollack: B takes the same steps as W, so what differs between them decays.
+//!
+//! ```text
+//! gradient of B = W's task gradient + λB          (task, decay = λ/2)
+//! ```
+//!
+//! With weight decay λ on W and one optimizer setting for both, ‖W − B‖ shrinks by 1 − ηλ in every step of
+//! plain SGD, whatever the data; `run/alarm` watches that law. Does not read W.
+//! Kolen and Pollack, "Backpropagation without weight transport", ICNN 1994; Akrout, Wilson, Humphreys,
+//! Lillicrap and Tweed, "Deep Learning without Weight Transport", NeurIPS 2019.
+
+use super::{Form, NONE, Named};
+
+/// The rule's name.
+pub const NAME: &str = "kolen_pollack";
+
+pub(super) const RULE: Named =
+    Named { name: NAME, form: Form::Learned { task: true, coefficients: NONE, noise: false } };
+
+/// The coefficient of decay that matches W's weight decay λ: λB is the gradient of λ/2 ΣB².
+pub fn matched_decay(weight_decay: f64) -> f64 {
+    weight_decay / 2.0
+}

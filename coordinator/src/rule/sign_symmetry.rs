@@ -1,0 +1,17 @@
+//! Sign symmetry: B has the signs of W. `rule.magnitude` says what else.
+//!
+//! ```text
+//! uniform (uSF)    B = √(1/fan_in) · sign(W)
+//! redrawn (brSF)   B = |M| ∘ sign(W), M drawn anew after every update
+//! fixed (frSF)     B = |M| ∘ sign(W), M drawn once
+//! ```
+//!
+//! Liao, Leibo and Poggio, "How Important Is Weight Symmetry in Backpropagation?", AAAI 2016. The rule reads W:
+//! its signs are transported, its magnitudes are not.
+
+use super::{Form, Named};
+
+/// The rule's name.
+pub const NAME: &str = "sign_symmetry";
+
+pub(super) const RULE: Named = Named { name: NAME, form: Form::Signs };

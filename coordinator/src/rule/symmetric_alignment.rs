@@ -1,0 +1,13 @@
+//! Symmetric alignment: B is pulled to W directly.
+//!
+//! ```text
+//! loss of B = −2·10⁻³ Σ W∘B + 10⁻³ Σ B²          (self, decay)
+//! ```
+//!
+//! B settles at self / (2 decay) · W, which is W itself where self is twice decay. Reads W.
+//! Kunin et al., "Two Routes to Scalable Credit Assignment without Weight Symmetry", ICML 2020.
+
+use super::{NONE, Named, loss};
+use proto::rule::Coefficients;
+
+pub(super) const RULE: Named = loss("symmetric_alignment", Coefficients { self_: 2e-3, decay: 1e-3, ..NONE });

@@ -1,0 +1,252 @@
+//! B of a weight layer: what the error goes back through, and how it learns.
+
+use super::held::Sum;
+use super::{LinearMap, Settings};
+use crate::init;
+use crate::optim::Parameter;
+use crate::rule::{self, Feedback, Seen};
+use crate::state::State;
+use crate::torch::add_scaled;
+use proto::graph::{Init, LayerSpec};
+use proto::optimizer::Method;
+use proto::rule::{Alignment, Centering, Mirror, Noise, RuleSpec};
+use tch::{TchError, Tensor};
+
+/// Backward weights, and the rule that trains them.
+pub struct Backward {
+    name: String,
+    map: LinearMap,
+    /// Of one sample that enters the layer.
+    input: Vec<i64>,
+    /// How M of sign symmetry is drawn, and of which shape.
+    drawn: (Vec<u64>, Init),
+    /// `None` under backprop, where B is W itself and is neither drawn nor stored.
+    matrix: Option<Parameter>,
+    method: Method,
+    feedback: Feedback,
+    alignment: Alignment,
+    gathered: Sum,
+}
+
+impl Backward {
+    /// B for the layer `spec` with inputs of shape `x` and forward weights `weight`, drawn from the seed.
+    ///
+    /// # Errors
+    /// When memory or device fail.
+    pub fn new(
+        spec: &LayerSpec,
+        map: LinearMap,
+        x: &[u64],
+        weight: &Tensor,
+        init: Init,
+        settings: &Settings,
+    ) -> Result<Self, TchError> {
+        let feedback = Feedback::new(&spec.rule);
+        let (alignment, method) = match &spec.rule {
+            RuleSpec::Learned { alignment, .. } => (alignment.clone(), settings.optimizer_backward.method),
+            // What takes no steps needs no state.
+            _ => (Alignment::default(), Method::Sgd { momentum: 0.0, nesterov: false }),
+        };
+        let shape: Vec<u64> = weight.size().iter().map(|&size| size as u64).collect();
+        let matrix = match feedback {
+            Feedback::Transport => None,
+            _ => {
+                let drawn = init::draw(settings, &spec.name, "weight_backward", &shape, init)?;
+                Some(Parameter::new(drawn, &method, true)?)
+            }
+        };
+        let mut backward = Self {
+            name: spec.name.clone(),
+            map,
+            input: x.iter().map(|&size| size as i64).collect(),
+            drawn: (shape, init),
+            matrix,
+            method,
+            feedback,
+            alignment,
+            gathered: Sum::default(),
+        };
+        backward.follow_signs(weight, settings, 0)?;
+        Ok(backward)
+    }
+
+    /// B; `None` where it is W itself.
+    pub fn matrix(&self) -> Option<&Tensor> {
+        self.matrix.as_ref().map(|parameter| &parameter.value)
+    }
+
+    /// Whether the layer must keep its y until G: not where the primitives are fed something else than x.
+    pub fn keeps_output(&self) -> bool {
+        let plain = self.alignment.mirror.is_none() && self.alignment.centering == Centering::None;
+        plain && self.feedback.uses_output()
+    }
+
+    /// Adds a microbatch to B's gradient. `y` is there where [`Backward::keeps_output`] asked for it.
+    ///
+    /// # Errors
+    /// What torch says.
+    pub fn gather(
+        &mut self,
+        x: &Tensor,
+        y: Option<&Tensor>,
+        error: &Tensor,
+        weight: &Tensor,
+        minibatch: u32,
+    ) -> Result<(), TchError> {
+        if self.alignment.mirror.is_some() || !self.feedback.uses_samples() {
+            return Ok(());
+        }
+        let part = match self.alignment.centering {
+            Centering::None => self.of_samples(x, y, Some(error), minibatch)?,
+            centering => {
+                let x = rule::center(centering, x)?;
+                let y = self.output(&x, weight)?;
+                self.of_samples(&x, y.as_ref(), Some(error), minibatch)?
+            }
+        };
+        part.map_or(Ok(()), |part| self.gathered.add(part))
+    }
+
+    /// The layer's y for an x that did not come through it, where the rule uses it.
+    fn output(&self, x: &Tensor, weight: &Tensor) -> Result<Option<Tensor>, TchError> {
+        self.feedback.uses_output().then(|| self.map.forward(x, weight)).transpose()
+    }
+
+    fn of_samples(
+        &self,
+        x: &Tensor,
+        y: Option<&Tensor>,
+        error: Option<&Tensor>,
+        minibatch: u32,
+    ) -> Result<Option<Tensor>, TchError> {
+        let Some(backward) = self.matrix() else { return Ok(None) };
+        self.feedback.microbatch(&Seen { map: self.map, x, y, error, backward, minibatch })
+    }
+
+    /// What B's loss asks for: `samples`' part and what is added once, weighed as the schedule says after
+    /// `updates`.
+    fn of_loss(
+        &self,
+        samples: Option<Tensor>,
+        weight: &Tensor,
+        updates: u64,
+    ) -> Result<Option<Tensor>, TchError> {
+        let Some(backward) = self.matrix() else { return Ok(None) };
+        let whole = rule::sum(samples, self.feedback.at_update(backward, weight)?)?;
+        match self.alignment.schedule.factor(updates) {
+            1.0 => Ok(whole),
+            factor => whole.map(|whole| whole.f_mul_scalar(factor)).transpose(),
+        }
+    }
+
+    /// B's whole gradient after `updates`, from W, W's task gradient and what was gathered. `None` where the
+    /// rule leaves B alone.
+    ///
+    /// # Errors
+    /// What torch says.
+    pub fn gradient(&self, weight: &Tensor, task: &Tensor, updates: u64) -> Result<Option<Tensor>, TchError> {
+        let task = self.feedback.uses_task().then(|| task.shallow_clone());
+        if self.alignment.mirror.is_some() {
+            return Ok(task);
+        }
+        rule::sum(task, self.of_loss(self.gathered.get().map(Tensor::shallow_clone), weight, updates)?)
+    }
+
+    /// Steps along `gradient`, after W has stepped to `weight`, and after `updates` finished updates.
+    ///
+    /// # Errors
+    /// What torch says.
+    pub fn update(
+        &mut self,
+        gradient: Option<Tensor>,
+        weight: &Tensor,
+        settings: &Settings,
+        updates: u64,
+    ) -> Result<(), TchError> {
+        self.gathered.take();
+        self.step(gradient, settings, updates, "update_noise")?;
+        self.follow_signs(weight, settings, updates + 1)?;
+        match self.alignment.mirror {
+            Some(mirror) if mirror.every > 0 && (updates + 1).is_multiple_of(mirror.every) => {
+                self.mirror(&mirror, "mirror", weight, settings, updates)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The mirror step after `done` others, before the first update; nothing where the rule has none, or no
+    /// more of them.
+    ///
+    /// # Errors
+    /// What torch says.
+    pub fn align(&mut self, weight: &Tensor, settings: &Settings, done: u64) -> Result<(), TchError> {
+        match self.alignment.mirror {
+            Some(mirror) if done < mirror.delay => {
+                self.mirror(&mirror, "mirror_delay", weight, settings, done)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn mirror(
+        &mut self,
+        mirror: &Mirror,
+        stream: &str,
+        weight: &Tensor,
+        settings: &Settings,
+        count: u64,
+    ) -> Result<(), TchError> {
+        let shape = [&[i64::from(mirror.batch)], self.input.as_slice()].concat();
+        let parts = [self.name.as_str(), stream, &count.to_string()];
+        let noise = rule::draw_noise(settings, &parts, &shape, mirror.noise, mirror.sigma)?;
+        let x = rule::center(self.alignment.centering, &noise)?;
+        let y = self.output(&x, weight)?;
+        let samples = self.of_samples(&x, y.as_ref(), None, mirror.batch)?;
+        let gradient = self.of_loss(samples, weight, count)?;
+        self.step(gradient, settings, count, &format!("{stream}_update_noise"))
+    }
+
+    /// One step along `gradient`, and its noise; nothing where there is no gradient.
+    fn step(
+        &mut self,
+        gradient: Option<Tensor>,
+        settings: &Settings,
+        count: u64,
+        stream: &str,
+    ) -> Result<(), TchError> {
+        let (Some(matrix), Some(gradient)) = (&mut self.matrix, gradient) else { return Ok(()) };
+        let spec = &settings.optimizer_backward;
+        matrix.step(spec, count, &gradient)?;
+        let sigma = self.alignment.update_noise;
+        if sigma == 0.0 {
+            return Ok(());
+        }
+        let parts = [self.name.as_str(), stream, &count.to_string()];
+        let noise = rule::draw_noise(settings, &parts, &matrix.value.size(), Noise::Normal, sigma)?;
+        add_scaled(&mut matrix.value, &noise, spec.lr * spec.schedule.factor(count))
+    }
+
+    /// Under sign symmetry, B for W as it is after `updates`.
+    fn follow_signs(&mut self, weight: &Tensor, settings: &Settings, updates: u64) -> Result<(), TchError> {
+        let (Feedback::Signs(magnitude), Some(matrix)) = (&self.feedback, &mut self.matrix) else {
+            return Ok(());
+        };
+        let (shape, init) = &self.drawn;
+        let stream = format!("magnitude {updates}");
+        let drawn = || init::draw(settings, &self.name, &stream, shape, *init);
+        matrix.value = rule::signs_of(*magnitude, &matrix.value, weight, drawn)?;
+        Ok(())
+    }
+
+    /// Drops what was gathered of an unfinished minibatch.
+    pub fn abandon(&mut self) {
+        self.gathered.take();
+    }
+
+    /// Shows B and its optimizer's state.
+    pub fn state<'a>(&'a mut self, state: &mut State<'a>) {
+        if let Some(matrix) = &mut self.matrix {
+            state.parameter(&format!("{}.weight_backward", self.name), matrix, &self.method);
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! What is taken off the primitives' x, so that B learns from what varies.
+
+use proto::rule::Centering;
+use tch::{TchError, Tensor};
+
+/// x less its mean: over each sample's features and positions, or over the microbatch's samples.
+pub fn center(centering: Centering, x: &Tensor) -> Result<Tensor, TchError> {
+    let over: Vec<i64> = match centering {
+        Centering::None => return Ok(x.shallow_clone()),
+        Centering::Sample => (1..x.dim() as i64).collect(),
+        Centering::Batch => vec![0],
+    };
+    x.f_sub(&x.f_mean_dim(over.as_slice(), true, x.kind())?)
+}

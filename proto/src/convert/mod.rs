@@ -1,0 +1,121 @@
+//! Domain types out of generated ones, checked, and back.
+//!
+//! Whoever receives expects junk: `TryFrom` on receipt. Whoever sends has valid values: `From`.
+
+mod control;
+mod learning;
+mod stage;
+
+use crate::error::DoorError;
+use crate::lane::Phase;
+use crate::message::{Identity, Value};
+use crate::tensor::{Kind, MAX_DIMENSIONS};
+use crate::wire;
+
+type Result<T> = std::result::Result<T, DoorError>;
+
+fn need<T>(value: Option<T>, name: &'static str) -> Result<T> {
+    value.ok_or(DoorError::Missing(name))
+}
+
+fn all<W, D: TryFrom<W, Error = DoorError>>(values: Vec<W>) -> Result<Vec<D>> {
+    values.into_iter().map(D::try_from).collect()
+}
+
+fn into_all<D, W: From<D>>(values: Vec<D>) -> Vec<W> {
+    values.into_iter().map(W::from).collect()
+}
+
+impl TryFrom<wire::Kind> for Kind {
+    type Error = DoorError;
+    fn try_from(kind: wire::Kind) -> Result<Self> {
+        match kind {
+            wire::Kind::F32 => Ok(Kind::F32),
+            wire::Kind::Bf16 => Ok(Kind::Bf16),
+            wire::Kind::F16 => Ok(Kind::F16),
+            wire::Kind::Unspecified => Err(DoorError::Missing("number format")),
+        }
+    }
+}
+
+impl From<Kind> for wire::Kind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::F32 => wire::Kind::F32,
+            Kind::Bf16 => wire::Kind::Bf16,
+            Kind::F16 => wire::Kind::F16,
+        }
+    }
+}
+
+impl TryFrom<wire::Phase> for Phase {
+    type Error = DoorError;
+    fn try_from(phase: wire::Phase) -> Result<Self> {
+        match phase {
+            wire::Phase::Train => Ok(Phase::Train),
+            wire::Phase::Evaluate => Ok(Phase::Evaluate),
+            wire::Phase::Unspecified => Err(DoorError::Missing("phase")),
+        }
+    }
+}
+
+impl From<Phase> for wire::Phase {
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::Train => wire::Phase::Train,
+            Phase::Evaluate => wire::Phase::Evaluate,
+        }
+    }
+}
+
+impl TryFrom<wire::Value> for Value {
+    type Error = DoorError;
+    fn try_from(value: wire::Value) -> Result<Self> {
+        if value.shape.len() < MAX_DIMENSIONS && value.name.len() <= crate::graph::MAX_NAME {
+            return Ok(Value { name: value.name, shape: value.shape });
+        }
+        Err(DoorError::invalid("a value has too many dimensions or too long a name"))
+    }
+}
+
+impl From<Value> for wire::Value {
+    fn from(value: Value) -> Self {
+        Self { name: value.name, shape: value.shape }
+    }
+}
+
+impl TryFrom<wire::Header> for Identity {
+    type Error = DoorError;
+    fn try_from(header: wire::Header) -> Result<Self> {
+        let phase = Phase::try_from(header.phase())?;
+        let identity = Identity {
+            run: header.run,
+            incarnation: header.incarnation,
+            step: header.step,
+            phase,
+            minibatch: header.minibatch,
+            microbatches: header.microbatches,
+            index: header.index,
+            offset: header.offset,
+            size: header.size,
+        };
+        identity.check()
+    }
+}
+
+impl Identity {
+    pub(crate) fn to_wire(&self, tensors: Vec<wire::TensorHeader>) -> wire::Header {
+        wire::Header {
+            run: self.run.clone(),
+            incarnation: self.incarnation,
+            step: self.step,
+            phase: wire::Phase::from(self.phase).into(),
+            minibatch: self.minibatch,
+            microbatches: self.microbatches,
+            index: self.index,
+            offset: self.offset,
+            size: self.size,
+            tensors,
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Stages and their layers.
+
+use super::{Result, all, into_all, need};
+use crate::error::DoorError;
+use crate::graph::{Init, LayerSpec, Op, Window};
+use crate::rule::RuleSpec;
+use crate::stage::StageSpec;
+use crate::tensor::Kind;
+use crate::wire;
+
+impl TryFrom<wire::Stage> for StageSpec {
+    type Error = DoorError;
+    fn try_from(stage: wire::Stage) -> Result<Self> {
+        let wire = Kind::try_from(stage.wire())?;
+        let spec = StageSpec {
+            run: stage.run,
+            incarnation: stage.incarnation,
+            index: stage.index,
+            stages: stage.stages,
+            layers: all(stage.layers)?,
+            inputs: all(stage.inputs)?,
+            outputs: stage.outputs,
+            optimizer: need(stage.optimizer, "optimizer")?.try_into()?,
+            optimizer_backward: need(stage.optimizer_backward, "optimizer for B")?.try_into()?,
+            seed: stage.seed,
+            max_microbatch: stage.max_microbatch,
+            max_microbatches: stage.max_microbatches,
+            wire,
+            restore: stage.restore,
+            keep_snapshots: stage.keep_snapshots,
+            recompute: stage.recompute,
+        };
+        spec.check()
+    }
+}
+
+impl From<StageSpec> for wire::Stage {
+    fn from(spec: StageSpec) -> Self {
+        Self {
+            run: spec.run,
+            incarnation: spec.incarnation,
+            index: spec.index,
+            stages: spec.stages,
+            layers: into_all(spec.layers),
+            inputs: into_all(spec.inputs),
+            outputs: spec.outputs,
+            optimizer: Some(spec.optimizer.into()),
+            optimizer_backward: Some(spec.optimizer_backward.into()),
+            seed: spec.seed,
+            max_microbatch: spec.max_microbatch,
+            max_microbatches: spec.max_microbatches,
+            wire: wire::Kind::from(spec.wire).into(),
+            restore: spec.restore,
+            keep_snapshots: spec.keep_snapshots,
+            recompute: spec.recompute,
+        }
+    }
+}
+
+impl TryFrom<wire::LayerSpec> for LayerSpec {
+    type Error = DoorError;
+    fn try_from(layer: wire::LayerSpec) -> Result<Self> {
+        let op: Op = need(layer.op, "op in a layer")?.try_into()?;
+        let rule = match layer.rule {
+            Some(rule) => rule.try_into()?,
+            None if op.is_weight() => return Err(DoorError::Missing("rule in a weight layer")),
+            None => RuleSpec::default(),
+        };
+        Ok(LayerSpec { name: layer.name, inputs: layer.inputs, op, rule })
+    }
+}
+
+impl From<LayerSpec> for wire::LayerSpec {
+    fn from(layer: LayerSpec) -> Self {
+        let rule = layer.op.is_weight().then(|| layer.rule.into());
+        Self { name: layer.name, inputs: layer.inputs, op: Some(layer.op.into()), rule }
+    }
+}
+
+impl TryFrom<wire::layer_spec::Op> for Op {
+    type Error = DoorError;
+    fn try_from(op: wire::layer_spec::Op) -> Result<Self> {
+        use wire::layer_spec::Op as W;
+        Ok(match op {
+            W::Conv2d(c) => Op::Conv2d {
+                out: c.out,
+                kernel: c.kernel,
+                stride: c.stride,
+                padding: c.padding,
+                bias: c.bias,
+                init: init(c.init)?,
+            },
+            W::Linear(l) => Op::Linear { out: l.out, bias: l.bias, init: init(l.init)? },
+            W::BatchNorm(norm) => batch_norm(norm)?,
+            W::MaxPool(pool) => Op::MaxPool(pool.into()),
+            W::AvgPool(pool) => Op::AvgPool(pool.into()),
+            W::Simple(simple) => match wire::Simple::try_from(simple).unwrap_or_default() {
+                wire::Simple::Bias => Op::Bias,
+                wire::Simple::Relu => Op::Relu,
+                wire::Simple::Flatten => Op::Flatten,
+                wire::Simple::Add => Op::Add,
+                wire::Simple::Unspecified => return Err(DoorError::Missing("known op in a layer")),
+            },
+        })
+    }
+}
+
+fn init(init: Option<wire::Init>) -> Result<Init> {
+    match need(init, "init in a weight layer")?.normal {
+        None => Ok(Init::FanIn),
+        Some(deviation) if deviation >= 0.0 && deviation.is_finite() => Ok(Init::Normal(deviation)),
+        Some(deviation) => {
+            Err(DoorError::invalid(format!("weights cannot be drawn with a deviation of {deviation}")))
+        }
+    }
+}
+
+fn batch_norm(norm: wire::BatchNorm) -> Result<Op> {
+    let wire::BatchNorm { eps, momentum, gamma } = norm;
+    if eps > 0.0 && eps.is_finite() && (0.0..=1.0).contains(&momentum) && gamma.is_finite() {
+        return Ok(Op::BatchNorm { eps, momentum, gamma });
+    }
+    Err(DoorError::invalid(format!("a batch norm cannot work with {norm:?}")))
+}
+
+impl From<Op> for wire::layer_spec::Op {
+    fn from(op: Op) -> Self {
+        use wire::layer_spec::Op as W;
+        let to_wire =
+            |init| Some(wire::Init { normal: if let Init::Normal(d) = init { Some(d) } else { None } });
+        let simple = |simple: wire::Simple| W::Simple(simple.into());
+        match op {
+            Op::Conv2d { out, kernel, stride, padding, bias, init } => {
+                W::Conv2d(wire::Conv2d { out, kernel, stride, padding, bias, init: to_wire(init) })
+            }
+            Op::Linear { out, bias, init } => W::Linear(wire::Linear { out, bias, init: to_wire(init) }),
+            Op::BatchNorm { eps, momentum, gamma } => W::BatchNorm(wire::BatchNorm { eps, momentum, gamma }),
+            Op::MaxPool(window) => W::MaxPool(window.into()),
+            Op::AvgPool(window) => W::AvgPool(window.into()),
+            Op::Bias => simple(wire::Simple::Bias),
+            Op::Relu => simple(wire::Simple::Relu),
+            Op::Flatten => simple(wire::Simple::Flatten),
+            Op::Add => simple(wire::Simple::Add),
+        }
+    }
+}
+
+impl From<wire::Pool> for Window {
+    fn from(pool: wire::Pool) -> Self {
+        Self { kernel: pool.kernel, stride: pool.stride, padding: pool.padding }
+    }
+}
+
+impl From<Window> for wire::Pool {
+    fn from(window: Window) -> Self {
+        Self { kernel: window.kernel, stride: window.stride, padding: window.padding }
+    }
+}
