@@ -7,6 +7,7 @@ use crate::partition::LinkRate;
 use crate::plan;
 use crate::report;
 use crate::run::{self, Conduct, Measured, Naming, Prepared, Resume, Where};
+use crate::sweep::{self, Asked};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -35,6 +36,8 @@ pub enum LogFormat {
 enum Command {
     /// Train, and leave a run folder behind
     Train(TrainFlags),
+    /// Train many times, each with other settings, and show which are the best
+    Sweep(SweepFlags),
     /// Send the test set through a run's final state
     Evaluate(EvaluateFlags),
     /// Show what a run would be: stages, traffic, memory, lanes
@@ -87,6 +90,31 @@ struct TrainFlags {
     /// Leave trace.json in the run folder: when every action computed, for Perfetto or chrome://tracing
     #[arg(long)]
     trace: bool,
+    /// Take the end of standard input for an interrupt: the run then ends with whoever started it
+    #[arg(long, hide = true)]
+    exit_with_stdin: bool,
+}
+
+#[derive(Args, Debug)]
+struct SweepFlags {
+    /// The sweep, in TOML
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Start the layer-nodes of every trial on this host
+    #[arg(long)]
+    local: bool,
+    /// The sweep's folder; without it, runs/NAME
+    #[arg(long, value_name = "DIR")]
+    run_dir: Option<PathBuf>,
+    /// Trials side by side; part of the result
+    #[arg(long, value_name = "N")]
+    parallel: Option<usize>,
+    /// Cores that they share, which decides each node's threads; part of the result
+    #[arg(long, value_name = "N")]
+    cores: Option<usize>,
+    /// Go on with the sweep in the folder
+    #[arg(long)]
+    resume: bool,
 }
 
 #[derive(Args, Debug)]
@@ -171,6 +199,7 @@ pub fn execute(cli: Cli) -> Result<(), Failure> {
     let runtime = runtime.map_err(Failure::internal)?;
     let result = match cli.command {
         Command::Train(flags) => runtime.block_on(train(flags)),
+        Command::Sweep(flags) => runtime.block_on(start_sweep(&flags)),
         Command::Evaluate(flags) => runtime.block_on(evaluate(flags)),
         Command::Plan(flags) => runtime.block_on(show_plan(&flags)),
         Command::Check(flags) => runtime.block_on(check(flags)),
@@ -185,8 +214,20 @@ async fn train(flags: TrainFlags) -> Result<(), Failure> {
     let place = if flags.place.local { Where::Local } else { Where::Remote(flags.place.nodes) };
     let stem = flags.config.config.file_stem().and_then(|stem| stem.to_str()).unwrap_or("run");
     let naming = Naming { name: flags.name.as_deref(), run_dir: flags.run_dir.as_deref(), stem };
-    let conduct = Conduct { resume: flags.resume, restarts: flags.restarts, trace: flags.trace };
+    let TrainFlags { resume, restarts, trace, exit_with_stdin, .. } = flags;
+    let conduct = Conduct { resume, restarts, trace, exit_with_stdin };
     run::train(prepared, place, naming, conduct).await
+}
+
+async fn start_sweep(flags: &SweepFlags) -> Result<(), Failure> {
+    if !flags.local {
+        return Err(Failure::configuration("a sweep runs on this host only, so far: give --local"));
+    }
+    let SweepFlags { config, run_dir, parallel, cores, resume, .. } = flags;
+    let (run_dir, parallel, cores, resume) = (run_dir.as_deref(), *parallel, *cores, *resume);
+    let data = data_folder();
+    let asked = Asked { config, run_dir, parallel, cores, resume };
+    sweep::sweep(asked, &Environment::new(data.as_deref())).await
 }
 
 async fn evaluate(flags: EvaluateFlags) -> Result<(), Failure> {
@@ -286,5 +327,5 @@ fn data_folder() -> Option<PathBuf> {
 /// Shows a failure as the last line on stderr; returns its exit code.
 pub fn report(failure: &Failure) -> u8 {
     eprintln!("error: {failure}");
-    failure.cause as u8
+    failure.cause.code()
 }

@@ -3,21 +3,48 @@
 use crate::data::DataError;
 use proto::client::CallError;
 
-/// What kind of failure it is; the number is the exit code.
+/// What kind of failure it is, which decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// None of the others: a diverged run, a full disk, or a bug.
-    Internal = 1,
+    /// None of the others: a full disk, or a bug.
+    Internal,
+    /// A loss that is not finite.
+    Diverged,
     /// The configuration or the command line.
-    Configuration = 2,
+    Configuration,
     /// The data set.
-    Data = 3,
+    Data,
     /// A node failed, or could not be reached.
-    Node = 4,
+    Node,
     /// A law that must hold was broken.
-    Violation = 5,
+    Violation,
     /// Stopped on request; the run can be resumed.
-    Interrupted = 75,
+    Interrupted,
+}
+
+impl Cause {
+    /// The exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Cause::Internal | Cause::Diverged => 1,
+            Cause::Configuration => 2,
+            Cause::Data => 3,
+            Cause::Node => 4,
+            Cause::Violation => 5,
+            Cause::Interrupted => 75,
+        }
+    }
+
+    /// The cause behind the exit code of a process that failed.
+    pub fn of_code(code: Option<i32>) -> Self {
+        match code {
+            Some(2) => Cause::Configuration,
+            Some(3) => Cause::Data,
+            Some(4) => Cause::Node,
+            Some(5) => Cause::Violation,
+            _ => Cause::Internal,
+        }
+    }
 }
 
 /// A failure, ready to be shown.

@@ -5,7 +5,8 @@
 //! config ─▶ model (graph) ─▶ partition (stages) ─▶ pipeline (lanes) ─▶ plan
 //!                                                      │
 //! data ─▶ run (course) ─▶ driver ◀──── sockets ────▶ layer nodes
-//!              └─▶ folder, summary            loss
+//!         ▲    └─▶ folder, summary            loss
+//! sweep ──┘ (a run as a process, many times)
 //! ```
 //!
 //! What is pure decides: `config`, `model`, `partition`, `pipeline`, `plan`, `loss` and the course of a
@@ -25,3 +26,4 @@ pub mod plan;
 pub mod report;
 pub mod rule;
 pub mod run;
+pub mod sweep;

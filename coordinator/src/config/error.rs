@@ -7,7 +7,7 @@ pub struct ConfigError(String);
 
 impl ConfigError {
     /// The sentence, brought onto one line.
-    pub(super) fn new(sentence: impl AsRef<str>) -> Self {
+    pub(crate) fn new(sentence: impl AsRef<str>) -> Self {
         let words: Vec<&str> = sentence.as_ref().split_whitespace().collect();
         Self(words.join(" "))
     }

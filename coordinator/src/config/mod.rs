@@ -32,7 +32,7 @@ mod zoo;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use toml::Value;
+use toml::{Table, Value};
 
 use crate::data::Augment;
 use crate::model::Network;
@@ -40,6 +40,7 @@ use keys::KEYS;
 use tree::{Origin, Tree};
 
 pub use error::ConfigError;
+pub(crate) use nearest::hint;
 pub use optimizer::{Course, Method, Optimizer};
 pub use place::Environment;
 pub use reference::reference;
@@ -127,6 +128,28 @@ pub fn parse(
     config.rule = Rule::resolve(&rules, &config.optimizer, &config.optimizer_b, microbatch)?;
     check::whole(&config, &tree)?;
     Ok(config)
+}
+
+/// The table that `text`, called `file`, holds.
+///
+/// # Errors
+/// Text that isn't TOML, with its place.
+pub(crate) fn read_toml(text: &str, file: &str) -> Result<Table, ConfigError> {
+    tree::read_toml(text, file)
+}
+
+/// Checks the names of `keys`, dotted or nested, and the types and ranges of their values; `file` is where
+/// they were found. Whether they go together only a whole configuration can say.
+///
+/// # Errors
+/// The first fault, as [`parse`] says it.
+pub(crate) fn check_keys(keys: Table, file: &str) -> Result<(), ConfigError> {
+    Tree::of(keys, file).check()
+}
+
+/// Whether the key takes whole numbers alone.
+pub(crate) fn is_whole(path: &str) -> bool {
+    keys::find(path).is_some_and(|key| matches!(key.allowed, allowed::Allowed::Whole(..)))
 }
 
 /// Sets what nobody has set: first what the table says, then what follows other keys.

@@ -28,15 +28,20 @@ pub(super) enum Origin {
 impl Tree {
     /// What `text`, called `file`, sets, with `overrides` (`key=value`) above it.
     pub(super) fn read(text: &str, file: &str, overrides: &[String]) -> Result<Self, ConfigError> {
-        let mut tree = Tree { values: BTreeMap::new(), file: file.to_owned() };
-        let table: Table = toml::from_str(text).map_err(|error| syntax(&error, text, file))?;
-        tree.flatten("", table, Origin::File);
+        let mut tree = Tree::of(read_toml(text, file)?, file);
         let mut flags = Tree { values: BTreeMap::new(), file: file.to_owned() };
         for assignment in overrides {
             flags.flatten("", assigned(assignment)?, Origin::Flag);
         }
         tree.overlay(flags);
         Ok(tree)
+    }
+
+    /// What `table`, found in `file`, sets.
+    pub(super) fn of(table: Table, file: &str) -> Self {
+        let mut tree = Tree { values: BTreeMap::new(), file: file.to_owned() };
+        tree.flatten("", table, Origin::File);
+        tree
     }
 
     /// Puts `flags` above what is here. Coefficients belong to the rule that they stand with: another rule's
@@ -191,6 +196,11 @@ fn assigned(assignment: &str) -> Result<Table, ConfigError> {
     let (key, value) = assignment.split_once('=').ok_or_else(refuse)?;
     let parse = |value: &str| toml::from_str::<Table>(&format!("{key} = {value}"));
     parse(value).or_else(|_| parse(&Value::from(value.trim()).to_string())).map_err(|_| refuse())
+}
+
+/// The table that `text`, called `file`, holds.
+pub(super) fn read_toml(text: &str, file: &str) -> Result<Table, ConfigError> {
+    toml::from_str(text).map_err(|error| syntax(&error, text, file))
 }
 
 fn syntax(error: &toml::de::Error, text: &str, file: &str) -> ConfigError {

@@ -279,7 +279,7 @@ fn outcome(minibatch: Minibatch, judged: Judged, stages: Vec<StepDone>) -> Resul
     );
     let advice = "lower optimizer.lr or the rule's coefficients";
     Err(Failure::new(
-        Cause::Internal,
+        Cause::Diverged,
         format!("the loss of {phase} step {step} is not finite; {culprit}: {advice}"),
     ))
 }

@@ -49,7 +49,7 @@ fn error(run: &Run) -> String {
 fn status(run: &Run) -> String {
     let (class, status) = match run.summary.status.as_deref() {
         Some("done") => ("good", "done"),
-        Some("failed") => ("bad", "failed"),
+        Some(bad @ ("failed" | "diverged")) => ("bad", bad),
         Some(other) => ("open", other),
         None => ("bad", "unknown"),
     };

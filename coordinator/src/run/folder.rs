@@ -270,13 +270,17 @@ fn append(file: &mut File, path: &Path, value: &impl Serialize) -> Result<(), Fa
 }
 
 /// Writes beside the place and renames, so that a reader finds the file whole.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+///
+/// # Errors
+/// When the disk says no.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let temporary = path.with_extension("writing");
     let written = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
     written.map_err(|error| unwritable(path, &error))
 }
 
-fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+/// The failure of a file that could not be written.
+pub fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(
         Cause::Internal,
         format!("cannot write {} ({error}): make room there, or choose another --run-dir", path.display()),

@@ -1,4 +1,5 @@
-//! SIGINT and SIGTERM: the first one ends the run in order, the second one at once.
+//! SIGINT and SIGTERM: the first one ends the run in order, the second one at once. The end of standard
+//! input counts as the first one where that is asked for.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -29,4 +30,13 @@ pub fn listen() -> CancellationToken {
         }
     });
     stop
+}
+
+/// Cancels `stop` when standard input ends. The thread ends with the process: reading cannot be broken off.
+pub fn when_stdin_ends(stop: &CancellationToken) {
+    let stop = stop.clone();
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        stop.cancel();
+    });
 }

@@ -9,7 +9,7 @@ use std::fmt::Write;
 /// `summary.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
-    /// `done`, `interrupted` or `failed`.
+    /// `done`, `interrupted`, `diverged` or `failed`.
     pub status: String,
     /// Why, where it is not `done`.
     #[serde(skip_serializing_if = "Option::is_none")]

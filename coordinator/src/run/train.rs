@@ -35,6 +35,8 @@ pub struct Conduct {
     pub restarts: u32,
     /// Leave `trace.json`.
     pub trace: bool,
+    /// Take the end of standard input for an interrupt: the run then ends with whoever started it.
+    pub exit_with_stdin: bool,
 }
 
 /// Trains, and leaves the run's folder behind. Prints the table on stdout.
@@ -48,6 +50,9 @@ pub async fn train(
     conduct: Conduct,
 ) -> Result<(), Failure> {
     let stop = interrupt::listen();
+    if conduct.exit_with_stdin {
+        interrupt::when_stdin_ends(&stop);
+    }
     place.check(prepared.ranges.len())?;
     let path = folder::choose(naming.name, naming.run_dir, naming.stem)?;
     let (folder, identity) = match conduct.resume {
@@ -61,6 +66,7 @@ pub async fn train(
         Err(failure) if failure.cause == Cause::Interrupted => {
             ("interrupted", Some(failure.sentence.clone()))
         }
+        Err(failure) if failure.cause == Cause::Diverged => ("diverged", Some(failure.sentence.clone())),
         Err(failure) => ("failed", Some(failure.sentence.clone())),
     };
     let summary = Summary::new(status, error, &prepared, &addresses, &recorder);

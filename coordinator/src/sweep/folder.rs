@@ -1,0 +1,139 @@
+//! A sweep's folder: what it was asked for, its ledger, and a run folder per trial.
+
+use super::ledger::Ledger;
+use super::spec::Spec;
+use crate::failure::Failure;
+use crate::run::folder::{unwritable, write};
+use std::fs;
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+/// `runs/NAME`, or the folder that the caller names.
+pub struct SweepFolder {
+    path: PathBuf,
+}
+
+impl SweepFolder {
+    /// Makes the folder of a new sweep, with `base`, the text of its base configuration; or, to `resume`,
+    /// takes the folder of one that was asked for the same.
+    ///
+    /// # Errors
+    /// A folder that holds a sweep already, none to go on with, or another one.
+    pub fn open(path: PathBuf, spec: &Spec, base: &str, resume: bool) -> Result<(Self, Ledger), Failure> {
+        let folder = Self { path };
+        let (there, place) = (folder.spec().exists(), folder.path.display());
+        match (there, resume) {
+            (true, false) => Err(Failure::configuration(format!(
+                "there is a sweep in {place} already: choose another --run-dir, or go on with --resume"
+            ))),
+            (false, true) => Err(Failure::configuration(format!(
+                "there is no sweep in {place} to go on with: leave out --resume"
+            ))),
+            (true, true) => folder.check(spec, base),
+            (false, false) => folder.fill(spec, base),
+        }?;
+        let ledger = Ledger::open(folder.path.join("trials.jsonl"))?;
+        Ok((folder, ledger))
+    }
+
+    fn fill(&self, spec: &Spec, base: &str) -> Result<(), Failure> {
+        for folder in [self.path.join("trials"), self.path.join("logs")] {
+            fs::create_dir_all(&folder).map_err(|error| unwritable(&folder, &error))?;
+        }
+        write(&self.base(), base.as_bytes())?;
+        let kept = Spec { base: "base.toml".into(), ..spec.clone() };
+        write(&self.spec(), toml::to_string(&kept).map_err(Failure::internal)?.as_bytes())
+    }
+
+    /// Refuses another sweep than the one that lies here.
+    fn check(&self, spec: &Spec, base: &str) -> Result<(), Failure> {
+        let kept = Spec::load(&self.spec()).map_err(Failure::configuration)?;
+        let known = fs::read_to_string(self.base()).map_err(|error| {
+            Failure::configuration(format!(
+                "cannot read {} ({error}): begin the sweep anew",
+                self.base().display()
+            ))
+        })?;
+        let other = match differs(&kept, spec)? {
+            Some(key) => format!("'{key}' is not as in {}", self.spec().display()),
+            None if known != base => {
+                format!("{} is not as in {}", spec.base.display(), self.base().display())
+            }
+            None => return Ok(()),
+        };
+        Err(Failure::configuration(format!(
+            "{other}: go on with a sweep as it was begun, or choose another --run-dir"
+        )))
+    }
+
+    fn spec(&self) -> PathBuf {
+        self.path.join("sweep.toml")
+    }
+
+    /// The sweep's own copy of its base configuration.
+    pub fn base(&self) -> PathBuf {
+        self.path.join("base.toml")
+    }
+
+    /// The run folder of a trial.
+    pub fn trial(&self, number: usize) -> PathBuf {
+        self.path.join("trials").join(format!("trial-{number:03}"))
+    }
+
+    /// Where a trial's output goes.
+    pub fn log(&self, number: usize) -> PathBuf {
+        self.path.join("logs").join(format!("trial-{number:03}.log"))
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the table.
+    ///
+    /// # Errors
+    /// When the disk says no.
+    pub fn table(&self, text: &str) -> Result<(), Failure> {
+        write(&self.path.join("table.md"), text.as_bytes())
+    }
+}
+
+/// The first key in which two sweeps differ; where the base configuration lies does not count.
+fn differs(kept: &Spec, asked: &Spec) -> Result<Option<String>, Failure> {
+    let table = |spec: &Spec| Table::try_from(Spec { base: PathBuf::new(), ..spec.clone() });
+    let (kept, asked) = (table(kept).map_err(Failure::internal)?, table(asked).map_err(Failure::internal)?);
+    let all = kept.keys().chain(asked.keys());
+    let at = |table: &Table, key: &String| table.get(key).cloned().unwrap_or(Value::Boolean(false));
+    Ok({ all }.find(|key| at(&kept, key) != at(&asked, key)).cloned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPEC: &str =
+        "base = \"b\"\nmethod = \"random\"\ntrials = 3\nname = \"s\"\n[space]\nseed = { values = [1, 2] }";
+
+    #[test]
+    fn a_sweep_goes_on_as_it_was_begun_or_not_at_all() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("sweep");
+        let open = |text: &str, base: &str, resume| {
+            let spec = Spec::parse(text, "sweep.toml").unwrap();
+            SweepFolder::open(path.clone(), &spec, base, resume)
+                .map(|_| ())
+                .map_err(|failure| failure.sentence)
+        };
+        assert!(open(SPEC, "seed = 1", true).unwrap_err().contains("no sweep in"));
+        open(SPEC, "seed = 1", false).unwrap();
+        assert!(open(SPEC, "seed = 1", false).unwrap_err().contains("--resume"));
+        open(SPEC, "seed = 1", true).unwrap();
+        open(&SPEC.replace("\"b\"", "\"moved\""), "seed = 1", true).unwrap();
+        let why = open(&SPEC.replace("trials = 3", "trials = 4"), "seed = 1", true).unwrap_err();
+        assert!(why.contains("'trials' is not as in"), "{why}");
+        let why = open(&SPEC.replace("trials = 3", "trials = 3\ncores = 2"), "seed = 1", true).unwrap_err();
+        assert!(why.contains("'cores' is not as in"), "{why}");
+        assert!(open(SPEC, "seed = 2", true).unwrap_err().contains("base.toml"));
+    }
+}

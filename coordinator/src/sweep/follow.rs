@@ -1,0 +1,115 @@
+//! A trial's course as its `metrics.jsonl` tells it, read on while it is written.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+/// What has been read of a trial.
+pub struct Follow {
+    path: PathBuf,
+    /// The file, which a run that is taken up again replaces, and how much of it has been read.
+    place: (u64, u64),
+    losses: Vec<f64>,
+    angles: Vec<(usize, BTreeMap<String, f64>)>,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    step: usize,
+    loss: f64,
+    layers: Vec<Layer>,
+}
+
+#[derive(Deserialize)]
+struct Layer {
+    name: String,
+    angle_deg: f64,
+}
+
+impl Follow {
+    /// Of the file at `path`, which need not be there yet.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, place: (0, 0), losses: Vec::new(), angles: Vec::new() }
+    }
+
+    /// Reads what is new.
+    pub fn read_on(&mut self) {
+        // What cannot be read now is read the next time; at the end there is no more than there is.
+        let _ = self.try_read_on();
+    }
+
+    fn try_read_on(&mut self) -> std::io::Result<()> {
+        let mut file = File::open(&self.path)?;
+        let found = file.metadata()?;
+        if found.ino() != self.place.0 || found.len() < self.place.1 {
+            *self = Self::new(std::mem::take(&mut self.path));
+            self.place.0 = found.ino();
+        }
+        let mut new = Vec::new();
+        file.seek(SeekFrom::Start(self.place.1))?;
+        file.read_to_end(&mut new)?;
+        let whole = new.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        self.place.1 += whole as u64;
+        new[..whole].split(|byte| *byte == b'\n').for_each(|line| self.take(line));
+        Ok(())
+    }
+
+    fn take(&mut self, line: &[u8]) {
+        let Ok(Line { step, loss, layers }) = serde_json::from_slice(line) else { return };
+        if step == self.losses.len() + 1 {
+            self.losses.push(loss);
+            if !layers.is_empty() {
+                self.angles
+                    .push((step, layers.into_iter().map(|layer| (layer.name, layer.angle_deg)).collect()));
+            }
+        }
+    }
+
+    /// The loss of each step.
+    pub fn losses(&self) -> &[f64] {
+        &self.losses
+    }
+
+    /// The last angle of each layer that was measured up to `step`.
+    pub fn angles(&self, step: usize) -> BTreeMap<String, f64> {
+        let measured = self.angles.iter().take_while(|(when, _)| *when <= step);
+        measured.flat_map(|(_, angles)| angles.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn line(step: usize, angle: Option<f64>) -> String {
+        let layer = |angle| format!("{{\"name\":\"fc1\",\"angle_deg\":{angle}}}");
+        format!("{{\"step\":{step},\"loss\":{step}.5,\"layers\":[{}]}}\n", angle.map_or(String::new(), layer))
+    }
+
+    #[test]
+    fn it_reads_on_where_it_was_and_anew_where_the_file_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut follow = Follow::new(path.clone());
+        follow.read_on();
+        let (one, two) = (line(1, Some(90.0)), line(2, None));
+        fs::write(&path, format!("{one}{}", &two[..9])).unwrap();
+        follow.read_on();
+        assert_eq!(follow.losses(), [1.5]);
+        fs::write(&path, format!("{one}{two}{}", line(3, Some(80.0)))).unwrap();
+        follow.read_on();
+        assert_eq!(follow.losses(), [1.5, 2.5, 3.5]);
+        assert_eq!((follow.angles(2)["fc1"], follow.angles(3)["fc1"]), (90.0, 80.0));
+
+        let other = folder.path().join("other");
+        fs::write(&other, format!("{}{}{}{}", line(1, None), two, line(3, None), line(4, None))).unwrap();
+        fs::rename(&other, &path).unwrap();
+        follow.read_on();
+        assert_eq!(follow.losses().len(), 4);
+        assert!(follow.angles(4).is_empty());
+    }
+}

@@ -1,0 +1,202 @@
+//! `trials.jsonl`: one line per trial that has ended, in the order in which they did, and never changed.
+//!
+//! Everything that a sweep decides it decides by what stands here, so one that goes on after it was killed
+//! decides as if nothing had happened. Whoever holds the file locked owns the sweep.
+
+use super::primitives::Subset;
+use crate::failure::Failure;
+use crate::run::folder::unwritable;
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use toml::Value;
+
+/// How a trial ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It trained to its end.
+    Done,
+    /// It was worse than the median of those before it.
+    Stopped,
+    /// Its loss was no number any more: a result like any other.
+    Diverged,
+    /// Something else went wrong.
+    Failed,
+}
+
+impl Status {
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Done => "done",
+            Status::Stopped => "stopped",
+            Status::Diverged => "diverged",
+            Status::Failed => "failed",
+        }
+    }
+}
+
+/// A line of the ledger.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its number, from 0.
+    pub trial: usize,
+    /// Its primitives, in a sweep over their matrix.
+    pub subset: Option<Subset>,
+    /// The keys that set it apart.
+    pub settings: BTreeMap<String, Value>,
+    /// How it ended.
+    pub status: Status,
+    /// Fraction of the test set whose class came first, where it was done.
+    pub test_top1: Option<f64>,
+    /// Fraction of the test set whose class was among the first five, where it was done.
+    pub test_top5: Option<f64>,
+    /// The training loss at the end, a mean over the last steps.
+    pub loss: Option<f64>,
+    /// The angle between W and B of each layer when it was last measured, in degrees.
+    pub angles: BTreeMap<String, f64>,
+    /// Training steps that count.
+    pub steps: usize,
+    /// Training time of its last start; no part of the result.
+    pub seconds: Option<f64>,
+    /// Training speed of its last start; no part of the result.
+    pub images_per_s: Option<f64>,
+    /// Why it failed or diverged.
+    pub error: Option<String>,
+    /// The exit code of its run, where it failed.
+    pub code: Option<i32>,
+    /// The recent loss at each checkpoint of early stopping.
+    pub curve: Vec<f64>,
+}
+
+/// The file, and what it says.
+pub struct Ledger {
+    file: File,
+    path: PathBuf,
+    records: BTreeMap<usize, Record>,
+}
+
+impl Ledger {
+    /// Opens the file, which may be new, and locks it. A last line without an end was never finished: it goes.
+    ///
+    /// # Errors
+    /// A file that another process holds, cannot be had, or is damaged.
+    pub fn open(path: PathBuf) -> Result<Self, Failure> {
+        let cannot = |error: std::io::Error| unwritable(&path, &error);
+        let mut file = File::options().create(true).read(true).append(true).open(&path).map_err(cannot)?;
+        if !hold(&file) {
+            let why = format!("another process is at work on {}: wait for its end", path.display());
+            return Err(Failure::configuration(why));
+        }
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(cannot)?;
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        file.set_len(whole as u64).map_err(cannot)?;
+        file.seek(SeekFrom::End(0)).map_err(cannot)?;
+        let mut records = BTreeMap::new();
+        for (number, line) in (1..).zip(text[..whole].lines()) {
+            let record = read(line).map_err(|error| damaged(&path, number, &error))?;
+            records.insert(record.trial, record);
+        }
+        Ok(Self { file, path, records })
+    }
+
+    /// Adds a trial that has ended.
+    ///
+    /// # Errors
+    /// When the disk says no.
+    pub fn append(&mut self, record: &Record) -> Result<&Record, Failure> {
+        let line = serde_json::to_string(record).map_err(Failure::internal)?;
+        let written =
+            self.file.write_all(format!("{line}\n").as_bytes()).and_then(|()| self.file.sync_data());
+        written.map_err(|error| unwritable(&self.path, &error))?;
+        // As it will be read after a restart, to the last bit of every number.
+        let record = read(&line).map_err(Failure::internal)?;
+        Ok(self.records.entry(record.trial).insert_entry(record).into_mut())
+    }
+
+    /// All trials that have ended, by their number.
+    pub fn records(&self) -> impl Iterator<Item = &Record> {
+        self.records.values()
+    }
+
+    /// Whether this trial has ended.
+    pub fn has(&self, trial: usize) -> bool {
+        self.records.contains_key(&trial)
+    }
+
+    /// How many trials have ended.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+}
+
+/// Locks a file, until every copy of it is closed; `false` where another process holds it.
+pub fn hold(file: &File) -> bool {
+    flock(file, FlockOperation::NonBlockingLockExclusive).is_ok()
+}
+
+fn read(line: &str) -> Result<Record, serde_json::Error> {
+    serde_json::from_str(line)
+}
+
+fn damaged(path: &Path, line: usize, error: &serde_json::Error) -> Failure {
+    let place = path.display();
+    Failure::configuration(format!(
+        "line {line} of {place} is damaged ({error}): take the line out, and its trial is run again"
+    ))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub fn record(trial: usize, status: Status, test_top1: Option<f64>) -> Record {
+        let settings = BTreeMap::from([("optimizer.lr".to_owned(), Value::Float(0.1 / (trial + 1) as f64))]);
+        Record {
+            trial,
+            subset: None,
+            settings,
+            status,
+            test_top1,
+            test_top5: test_top1,
+            loss: Some(1.0 / 3.0),
+            angles: BTreeMap::from([("fc1".to_owned(), 45.0)]),
+            steps: 10,
+            seconds: Some(1.5),
+            images_per_s: Some(100.0),
+            error: None,
+            code: None,
+            curve: vec![2.0 / 3.0],
+        }
+    }
+
+    #[test]
+    fn a_torn_last_line_is_as_if_it_had_never_been_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trials.jsonl");
+        let mut ledger = Ledger::open(path.clone()).unwrap();
+        let first = record(3, Status::Done, Some(0.7));
+        assert_eq!(ledger.append(&first).unwrap(), &first);
+        let whole = std::fs::read_to_string(&path).unwrap();
+        drop(ledger);
+        std::fs::write(&path, format!("{whole}{}", &whole[..40])).unwrap();
+
+        let mut ledger = Ledger::open(path.clone()).unwrap();
+        assert!(Ledger::open(path.clone()).is_err(), "a sweep has one process");
+        assert_eq!(ledger.records().collect::<Vec<_>>(), [&first]);
+        ledger.append(&record(1, Status::Failed, None)).unwrap();
+        assert!(ledger.has(1) && !ledger.has(0));
+        drop(ledger);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with(&whole) && text.lines().count() == 2, "{text}");
+
+        std::fs::write(&path, format!("{}\n{whole}", &whole[..40])).unwrap();
+        let why = Ledger::open(path).map(|_| ()).unwrap_err().sentence;
+        assert!(why.contains("line 1 of"), "{why}");
+    }
+}

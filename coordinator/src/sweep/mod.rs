@@ -1,0 +1,215 @@
+//! `coordinator sweep`: many runs, each with other settings, to find the best.
+//!
+//! ```text
+//! sweep.toml ─spec─▶ space (which trials) ─propose─▶ settings ─▶ trial: coordinator train --local
+//!                       ▲  tpe, median                              │
+//!                       └──────────── ledger (trials.jsonl) ◀───────┘ ─▶ table.md
+//! ```
+//!
+//! What is tried, when a trial is given up, and the table are pure functions of the sweep and of the
+//! ledger. A trial looks only at trials that have ended for certain when it begins, so nothing depends on
+//! how long each took, nor on when the sweep was killed.
+
+mod folder;
+mod follow;
+mod ledger;
+mod median;
+mod primitives;
+mod range;
+mod score;
+mod space;
+mod spec;
+mod table;
+mod tpe;
+mod trial;
+
+use crate::config::{self, Config, Environment};
+use crate::failure::{Cause, Failure};
+use crate::run::folder::choose;
+use crate::run::{Prepared, cut, interrupt};
+use folder::SweepFolder;
+use ledger::{Ledger, Record, Status};
+use space::{Plan, Settings};
+use spec::Spec;
+use std::path::Path;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use toml::Value;
+use trial::Trial;
+
+/// What the command line asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The sweep's file.
+    pub config: &'a Path,
+    /// Its folder; without one, `runs/NAME`.
+    pub run_dir: Option<&'a Path>,
+    /// Trials side by side, above the file.
+    pub parallel: Option<usize>,
+    /// Cores shared by them, above the file.
+    pub cores: Option<usize>,
+    /// Go on with the sweep in the folder.
+    pub resume: bool,
+}
+
+/// Runs all trials that have not ended yet, and shows the table.
+///
+/// # Errors
+/// What is wrong with the sweep; [`Cause::Interrupted`] where it can go on; or that trials failed, after
+/// all have ended.
+pub async fn sweep(asked: Asked<'_>, environment: &Environment<'_>) -> Result<(), Failure> {
+    let spec = load(asked)?;
+    let plan = Plan::new(&spec).map_err(Failure::configuration)?;
+    let common = common(&spec, &plan, environment)?;
+    let base = std::fs::read_to_string(&spec.base).map_err(Failure::configuration)?;
+    let path = choose(Some(&spec.name), asked.run_dir, "")?;
+    let (folder, ledger) = SweepFolder::open(path, &spec, &base, asked.resume)?;
+    let stop = interrupt::listen();
+    let mut sweep = Sweep { spec, plan, common, folder, ledger };
+    sweep.run(&stop).await?;
+    sweep.finish()
+}
+
+fn load(asked: Asked<'_>) -> Result<Spec, Failure> {
+    let mut spec = Spec::load(asked.config).map_err(Failure::configuration)?;
+    spec.parallel = asked.parallel.unwrap_or(spec.parallel);
+    spec.cores = asked.cores.or(spec.cores);
+    let file = asked.config.display().to_string();
+    spec.check(&file).map_err(Failure::configuration)?;
+    Ok(spec)
+}
+
+/// What all trials set: `[set]`, and the threads of each node where cores were given. The first trial's
+/// configuration is checked before anything starts.
+fn common(spec: &Spec, plan: &Plan, environment: &Environment<'_>) -> Result<Settings, Failure> {
+    let mut common = spec.set.clone();
+    let first = common.iter().map(|(key, value)| (key.clone(), value.clone())).chain(plan.propose(0, &[]));
+    let overrides: Vec<String> = first.map(|(key, value)| format!("{key}={value}")).collect();
+    let config = config::load(&spec.base, &overrides, environment).map_err(Failure::configuration)?;
+    let threads = "node.threads";
+    if let Some(cores) =
+        spec.cores.filter(|_| !common.contains_key(threads) && !spec.space.contains_key(threads))
+    {
+        let each = (cores / spec.parallel / stages(config)?).clamp(1, 1024);
+        common.insert(threads.to_owned(), Value::Integer(each as i64));
+    }
+    Ok(common)
+}
+
+/// How many stages, and so nodes, a run with this configuration has.
+fn stages(config: Config) -> Result<usize, Failure> {
+    let Some(shape) = config.input_shape() else { return Ok(Prepared::new(config)?.ranges.len()) };
+    let network = config.network(shape).map_err(Failure::configuration)?;
+    Ok(cut(&config, &network)?.len())
+}
+
+/// A sweep under way.
+struct Sweep {
+    spec: Spec,
+    plan: Plan,
+    common: Settings,
+    folder: SweepFolder,
+    ledger: Ledger,
+}
+
+impl Sweep {
+    /// Runs trials, some side by side, until all have ended or `stop` comes.
+    async fn run(&mut self, stop: &CancellationToken) -> Result<(), Failure> {
+        let mut running = JoinSet::new();
+        let (mut next, mut result) = (0, Ok(()));
+        loop {
+            while running.len() < self.spec.parallel && !stop.is_cancelled() {
+                let Some(number) = self.startable(next) else { break };
+                next = number + 1;
+                let (trial, stop) = (self.trial(number), stop.clone());
+                running.spawn(async move { trial.run(&stop).await });
+            }
+            let Some(ended) = running.join_next().await else { return result };
+            let ended = ended.map_err(Failure::internal).and_then(|ended| ended);
+            match ended.and_then(|record| record.map(|record| self.note(&record)).transpose()) {
+                Ok(Some(())) => {}
+                Ok(None) => stop.cancel(),
+                // The others end in order first.
+                Err(failure) => {
+                    stop.cancel();
+                    result = result.and(Err(failure));
+                }
+            }
+        }
+    }
+
+    /// The next trial from `next` on that has not ended, if it may start by now.
+    fn startable(&self, next: usize) -> Option<usize> {
+        let number = (next..self.plan.len()).find(|number| !self.ledger.has(*number))?;
+        let known = (0..number).take_while(|before| before + self.spec.parallel <= number);
+        let may = !self.spec.looks_back() || { known }.all(|before| self.ledger.has(before));
+        may.then_some(number)
+    }
+
+    fn trial(&self, number: usize) -> Trial {
+        let known: Vec<&Record> = self.plan.known(number, self.ledger.records()).collect();
+        let stop = self.spec.stopping().map(|stop| {
+            let curves = known.iter().map(|record| record.curve.clone()).collect();
+            (stop.clone(), curves)
+        });
+        Trial {
+            number,
+            subset: self.plan.subset(number).cloned(),
+            settings: self.plan.propose(number, &known),
+            common: self.common.clone(),
+            base: self.folder.base(),
+            run_dir: self.folder.trial(number),
+            log: self.folder.log(number),
+            stop,
+        }
+    }
+
+    /// Puts a trial that has ended into the ledger, and says so.
+    fn note(&mut self, record: &Record) -> Result<(), Failure> {
+        self.ledger.append(record)?;
+        let result = match (record.status, &record.error) {
+            (Status::Done, _) => self.spec.objective.show(record),
+            (Status::Stopped, _) => format!("after step {}, above the median", record.steps),
+            (_, error) => error.clone().unwrap_or_default(),
+        };
+        let settings: Vec<String> =
+            record.settings.iter().map(|(key, value)| format!("{key}={}", table::plain(value))).collect();
+        let best = self.spec.objective.best(self.ledger.records());
+        let best = best.map_or_else(String::new, |best| {
+            format!("; best so far: trial {}, {}", best.trial, self.spec.objective.show(best))
+        });
+        println!(
+            "trial {} {} ({result}), {} of {} ended: {}{best}",
+            record.trial,
+            record.status.word(),
+            self.ledger.len(),
+            self.plan.len(),
+            settings.join(" ")
+        );
+        Ok(())
+    }
+
+    /// Shows and writes the table.
+    fn finish(&self) -> Result<(), Failure> {
+        let (ended, all, folder) = (self.ledger.len(), self.plan.len(), self.folder.path().display());
+        if ended < all {
+            let why = format!(
+                "interrupted after {ended} of {all} trials (sweep folder {folder}): --resume goes on from there"
+            );
+            return Err(Failure::new(Cause::Interrupted, why));
+        }
+        let text = table::table(&self.spec.name, self.spec.objective, self.ledger.records());
+        self.folder.table(&text)?;
+        print!("\n{text}\nsweep folder: {folder}\n");
+        let failed: Vec<&Record> =
+            self.ledger.records().filter(|record| record.status == Status::Failed).collect();
+        let Some(first) = failed.first() else { return Ok(()) };
+        let why = format!(
+            "{} of {all} trials failed; the first is trial {}: {}",
+            failed.len(),
+            first.trial,
+            first.error.as_deref().unwrap_or_default()
+        );
+        Err(Failure::new(Cause::of_code(first.code), why))
+    }
+}

@@ -1,0 +1,159 @@
+//! The matrix of the five primitives: every combination of them as a rule, each with coefficients of its own.
+
+use super::range::{Range, Scale};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use toml::Value;
+
+/// One of the five terms that B's loss can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Primitive {
+    /// B's output should agree with W's.
+    Amp,
+    /// What B sends back should be small.
+    Null,
+    /// B's output should be small.
+    Sparse,
+    /// B should point where W does.
+    #[serde(rename = "self")]
+    Self_,
+    /// B should be small.
+    Decay,
+}
+
+use Primitive::{Amp, Decay, Null, Self_, Sparse};
+
+const ALL: [Primitive; 5] = [Amp, Null, Sparse, Self_, Decay];
+
+impl Primitive {
+    /// Its key below `rule`.
+    pub fn key(self) -> &'static str {
+        match self {
+            Amp => "amp",
+            Null => "null",
+            Sparse => "sparse",
+            Self_ => "self",
+            Decay => "decay",
+        }
+    }
+}
+
+/// A combination of primitives, each once, in their order.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Primitive>", into = "Vec<Primitive>")]
+pub struct Subset(Vec<Primitive>);
+
+impl TryFrom<Vec<Primitive>> for Subset {
+    type Error = String;
+
+    fn try_from(mut members: Vec<Primitive>) -> Result<Self, String> {
+        members.sort();
+        members.dedup();
+        if members.is_empty() { Err("a subset of the primitives is empty".into()) } else { Ok(Self(members)) }
+    }
+}
+
+impl From<Subset> for Vec<Primitive> {
+    fn from(subset: Subset) -> Self {
+        subset.0
+    }
+}
+
+impl fmt::Display for Subset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<&str> = self.0.iter().map(|member| member.key()).collect();
+        f.write_str(&keys.join("+"))
+    }
+}
+
+impl Subset {
+    /// Every combination, the small ones first.
+    fn all() -> Vec<Subset> {
+        let members = |bits: u32| ALL.into_iter().filter(move |member| bits & (1 << *member as u32) != 0);
+        let mut subsets: Vec<Subset> =
+            (1..1 << ALL.len()).map(|bits| Subset(members(bits).collect())).collect();
+        subsets.sort_by_key(|subset| (subset.0.len(), subset.clone()));
+        subsets
+    }
+
+    /// Its primitives, in their order.
+    pub fn members(&self) -> &[Primitive] {
+        &self.0
+    }
+
+    /// The keys that make it a rule, but for its own coefficients: those of others are 0, whatever the
+    /// base configuration says.
+    pub fn settings(&self) -> BTreeMap<String, Value> {
+        let others = ALL.iter().filter(|primitive| !self.0.contains(primitive));
+        let zeros = others.map(|other| (format!("rule.{}", other.key()), Value::Float(0.0)));
+        zeros.chain([("rule.name".to_owned(), Value::from("custom"))]).collect()
+    }
+}
+
+/// `[primitives]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Primitives {
+    /// The combinations; without them, every one.
+    subsets: Option<Vec<Subset>>,
+    /// How many coefficients are drawn for each; with a grid that follows.
+    pub trials_per_subset: Option<usize>,
+    #[serde(default = "usual")]
+    amp: Range,
+    #[serde(default = "usual")]
+    null: Range,
+    #[serde(default = "usual")]
+    sparse: Range,
+    #[serde(default = "usual", rename = "self")]
+    self_: Range,
+    #[serde(default = "usual")]
+    decay: Range,
+}
+
+/// Coefficients of about the sizes that the paper's rules have, and that short runs need.
+fn usual() -> Range {
+    Range::Span { low: 1e-5, high: 1e-1, scale: Scale::Log, points: None }
+}
+
+impl Primitives {
+    /// The combinations, each once.
+    pub fn subsets(&self) -> Vec<Subset> {
+        let mut seen: Vec<Subset> = Vec::new();
+        for subset in self.subsets.clone().unwrap_or_else(Subset::all) {
+            if !seen.contains(&subset) {
+                seen.push(subset);
+            }
+        }
+        seen
+    }
+
+    /// What the coefficient of `primitive` may be.
+    pub fn range(&self, primitive: Primitive) -> &Range {
+        match primitive {
+            Amp => &self.amp,
+            Null => &self.null,
+            Sparse => &self.sparse,
+            Self_ => &self.self_,
+            Decay => &self.decay,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_31_combinations_and_each_is_a_rule() {
+        let all = Subset::all();
+        assert_eq!(all.len(), 31);
+        let names: Vec<String> = all.iter().map(Subset::to_string).collect();
+        assert_eq!(names[..6], ["amp", "null", "sparse", "self", "decay", "amp+null"]);
+        assert_eq!(names[30], "amp+null+sparse+self+decay");
+        let settings = all[5].settings();
+        assert_eq!(settings["rule.name"], Value::from("custom"));
+        assert_eq!(settings["rule.decay"], Value::Float(0.0));
+        assert!(!settings.contains_key("rule.amp"));
+    }
+}

@@ -1,0 +1,193 @@
+//! What one key may be in a sweep: a list of values, or all numbers between two.
+
+use serde::{Deserialize, Serialize};
+use toml::Value;
+
+/// The values that a sweep tries for one key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
+pub enum Range {
+    /// One of these.
+    Values(Vec<Value>),
+    /// A number from `low` to `high`.
+    Span {
+        /// The smallest.
+        low: f64,
+        /// The largest.
+        high: f64,
+        /// What is spread evenly: the number, or its logarithm.
+        scale: Scale,
+        /// How many a grid takes of it, both ends included.
+        points: Option<u32>,
+    },
+}
+
+/// What is spread evenly over a span.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scale {
+    /// The number itself.
+    #[default]
+    Linear,
+    /// Its logarithm.
+    Log,
+}
+
+/// The keys of a range, as they stand in the file.
+pub(super) const KEYS: [&str; 5] = ["values", "low", "high", "scale", "points"];
+
+/// A range as it stands in the file.
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Written {
+    values: Option<Vec<Value>>,
+    low: Option<f64>,
+    high: Option<f64>,
+    scale: Option<Scale>,
+    points: Option<u32>,
+}
+
+impl TryFrom<Written> for Range {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        match written {
+            Written { values: Some(values), low: None, high: None, scale: None, points: None } => {
+                if values.is_empty() { Err("values is empty".into()) } else { Ok(Range::Values(values)) }
+            }
+            Written { values: None, low: Some(low), high: Some(high), scale, points } => {
+                let scale = scale.unwrap_or_default();
+                if !(low.is_finite() && high.is_finite() && low < high) {
+                    return Err(format!("low = {low} must be below high = {high}"));
+                }
+                if scale == Scale::Log && low <= 0.0 {
+                    return Err(format!("low = {low} must be above 0 on the scale \"log\""));
+                }
+                if points.is_some_and(|points| !(2..=1000).contains(&points)) {
+                    return Err("points must be from 2 to 1000".into());
+                }
+                Ok(Range::Span { low, high, scale, points })
+            }
+            _ => Err("a range is { values = […] } or { low = …, high = … }, the latter with scale (\"linear\" or \"log\") and points where you like".into()),
+        }
+    }
+}
+
+impl From<Range> for Written {
+    fn from(range: Range) -> Self {
+        match range {
+            Range::Values(values) => Written { values: Some(values), ..Written::default() },
+            Range::Span { low, high, scale, points } => {
+                Written { low: Some(low), high: Some(high), scale: Some(scale), points, ..Written::default() }
+            }
+        }
+    }
+}
+
+impl Range {
+    /// How many values a grid takes; `None` for a span without points.
+    pub fn grid_size(&self) -> Option<usize> {
+        match self {
+            Range::Values(values) => Some(values.len()),
+            Range::Span { points, .. } => points.map(|points| points as usize),
+        }
+    }
+
+    /// The value at `index` of the grid, as a coordinate.
+    pub fn grid_point(&self, index: usize) -> f64 {
+        match self {
+            Range::Values(_) => index as f64,
+            Range::Span { points, .. } => {
+                index as f64 / f64::from(points.unwrap_or(2).saturating_sub(1).max(1))
+            }
+        }
+    }
+
+    /// The coordinate that an even draw `u` from [0, 1) means: a place in the list, or on the span from 0
+    /// to 1.
+    pub fn coordinate(&self, u: f64) -> f64 {
+        match self {
+            Range::Values(values) => (u * values.len() as f64).floor(),
+            Range::Span { .. } => u,
+        }
+    }
+
+    /// The value at a coordinate: on a span a number of four digits, for people's sake, and a whole one
+    /// where `whole` is set.
+    pub fn value(&self, coordinate: f64, whole: bool) -> Value {
+        match self {
+            Range::Values(values) => {
+                let last = values.len() - 1;
+                values[(coordinate as usize).min(last)].clone()
+            }
+            Range::Span { low, high, scale, .. } => {
+                let number = match scale {
+                    Scale::Linear => low + coordinate * (high - low),
+                    Scale::Log => (low.ln() + coordinate * (high.ln() - low.ln())).exp(),
+                };
+                if whole {
+                    // Within the bounds, which may not be whole themselves.
+                    let within = number.round().max(low.ceil()).min(high.floor());
+                    return Value::Integer(within as i64);
+                }
+                let short: f64 = format!("{number:.3e}").parse().unwrap_or(number);
+                Value::Float(short.clamp(*low, *high))
+            }
+        }
+    }
+
+    /// The coordinate of a value that [`Range::value`] gave; `None` for one that is not in the range.
+    pub fn locate(&self, value: &Value) -> Option<f64> {
+        match self {
+            Range::Values(values) => values.iter().position(|known| known == value).map(|at| at as f64),
+            Range::Span { low, high, scale, .. } => {
+                let number = value.as_float().or(value.as_integer().map(|whole| whole as f64))?;
+                let at = match scale {
+                    Scale::Linear => (number - low) / (high - low),
+                    Scale::Log => (number.ln() - low.ln()) / (high.ln() - low.ln()),
+                };
+                at.is_finite().then(|| at.clamp(0.0, 1.0))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Range, String> {
+        toml::from_str::<Range>(text).map_err(|error| error.message().to_owned())
+    }
+
+    #[test]
+    fn spans_and_lists_give_values_within_them_and_find_them_again() {
+        let log = read("low = 1e-5\nhigh = 1e-1\nscale = \"log\"\npoints = 5").unwrap();
+        let grid: Vec<Value> = (0..5).map(|index| log.value(log.grid_point(index), false)).collect();
+        assert_eq!(grid, [1e-5, 1e-4, 1e-3, 1e-2, 1e-1].map(Value::Float));
+        assert!((log.locate(&Value::Float(1e-3)).unwrap() - 0.5).abs() < 1e-12);
+
+        let whole = read("low = 16\nhigh = 64.5").unwrap();
+        for step in 0..=100 {
+            let value = whole.value(f64::from(step) / 100.0, true).as_integer().unwrap();
+            assert!((16..=64).contains(&value), "{value}");
+        }
+        let words = read("values = [\"sgd\", \"adam\", 3]").unwrap();
+        let drawn: Vec<Value> = [0.0, 0.4, 0.999].map(|u| words.value(words.coordinate(u), false)).to_vec();
+        assert_eq!(drawn, ["sgd".into(), "adam".into(), Value::Integer(3)]);
+        assert_eq!(words.locate(&Value::from("adam")), Some(1.0));
+    }
+
+    #[test]
+    fn what_is_no_range_is_refused() {
+        for (text, said) in [
+            ("values = []", "is empty"),
+            ("low = 1", "a range is"),
+            ("low = 2\nhigh = 1", "must be below"),
+            ("low = 0\nhigh = 1\nscale = \"log\"", "above 0"),
+            ("low = 0\nhigh = 1\npoints = 1", "points"),
+        ] {
+            let why = read(text).unwrap_err();
+            assert!(why.contains(said), "{text}: {why}");
+        }
+    }
+}

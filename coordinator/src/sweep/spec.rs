@@ -1,0 +1,308 @@
+//! `sweep.toml`: what is tried, and how. Checked like the configuration of a run.
+
+use super::median::Stop;
+use super::primitives::Primitives;
+use super::range::{self, Range};
+use super::score::Objective;
+use crate::config::{self, ConfigError, hint};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+/// The most trials of a sweep.
+pub const MAX_TRIALS: usize = 10_000;
+/// The most trials side by side.
+const MAX_PARALLEL: usize = 64;
+
+/// How the next trial is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Every combination.
+    Grid,
+    /// Even draws.
+    Random,
+    /// Draws near what has been good: see [`super::tpe`].
+    Tpe,
+}
+
+/// A sweep, checked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spec {
+    /// Names the sweep's folder.
+    #[serde(default)]
+    pub name: String,
+    /// The configuration that every trial starts from; in the file relative to the file.
+    pub base: PathBuf,
+    /// How trials are chosen.
+    pub method: Method,
+    /// How many trials there are; with a grid and with `[primitives]` that follows.
+    pub trials: Option<usize>,
+    /// Decides every draw of the sweep.
+    #[serde(default)]
+    pub seed: u64,
+    /// What makes a trial better than another.
+    #[serde(default)]
+    pub objective: Objective,
+    /// How many trials TPE draws evenly before it looks at what was good.
+    #[serde(default = "startup_trials")]
+    pub startup_trials: usize,
+    /// Trials side by side.
+    #[serde(default = "one")]
+    pub parallel: usize,
+    /// Cores shared by the trials side by side: what decides each node's threads.
+    pub cores: Option<usize>,
+    /// Keys that are the same for all trials.
+    #[serde(default)]
+    pub set: BTreeMap<String, Value>,
+    /// Keys that are tried.
+    #[serde(default)]
+    pub space: BTreeMap<String, Range>,
+    /// The matrix of the five primitives.
+    pub primitives: Option<Primitives>,
+    /// Early stopping.
+    pub stop: Option<Stop>,
+}
+
+fn startup_trials() -> usize {
+    5
+}
+
+fn one() -> usize {
+    1
+}
+
+const KEYS: [&str; 13] = [
+    "name",
+    "base",
+    "method",
+    "trials",
+    "seed",
+    "objective",
+    "startup_trials",
+    "parallel",
+    "cores",
+    "set",
+    "space",
+    "primitives",
+    "stop",
+];
+const PRIMITIVES_KEYS: [&str; 7] = ["subsets", "trials_per_subset", "amp", "null", "sparse", "self", "decay"];
+const STOP_KEYS: [&str; 4] = ["median", "after_steps", "every_steps", "after_trials"];
+
+impl Spec {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// The first fault, in one sentence.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError::new(format!("the sweep {file} cannot be read: {error}")))?;
+        let mut spec = Self::parse(&text, &file)?;
+        if spec.name.is_empty() {
+            spec.name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("sweep").to_owned();
+        }
+        spec.base = path.parent().unwrap_or(Path::new("")).join(&spec.base);
+        Ok(spec)
+    }
+
+    /// Makes a sweep of `text`, which sentences call `file`.
+    ///
+    /// # Errors
+    /// The first fault, in one sentence.
+    pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
+        let mut table: Table = config::read_toml(text, file)?;
+        for (name, inside) in [("set", false), ("space", true)] {
+            if let Some(Value::Table(nested)) = table.remove(name) {
+                let mut flat = Table::new();
+                flatten("", nested, inside, &mut flat);
+                table.insert(name.into(), Value::Table(flat));
+            }
+        }
+        known_keys(&table, file)?;
+        let spec: Spec = Value::Table(table)
+            .try_into()
+            .map_err(|error: toml::de::Error| ConfigError::new(format!("{file}: {error}")))?;
+        spec.check(file)?;
+        Ok(spec)
+    }
+
+    /// Checks what must hold between keys.
+    ///
+    /// # Errors
+    /// The first fault; `file` is where it was found.
+    pub fn check(&self, file: &str) -> Result<(), ConfigError> {
+        let refuse = |key: &str, why: &str| Err(ConfigError::new(format!("'{key}' in {file} {why}")));
+        self.check_space(file)?;
+        if self.space.is_empty() && self.primitives.is_none() {
+            return refuse("space", "is empty, and there is no [primitives]: name a key to try");
+        }
+        let budget = match &self.primitives {
+            Some(_) if self.trials.is_some() => {
+                return refuse(
+                    "trials",
+                    "does not go with [primitives]: give 'primitives.trials_per_subset'",
+                );
+            }
+            Some(primitives) => ("primitives.trials_per_subset", primitives.trials_per_subset),
+            None => ("trials", self.trials),
+        };
+        match (self.method, budget.1) {
+            (Method::Grid, Some(_)) => {
+                refuse(budget.0, "does not go with a grid, which tries every combination")
+            }
+            (Method::Random | Method::Tpe, None) => {
+                refuse(budget.0, "is missing: say how many there shall be")
+            }
+            (_, Some(0)) => refuse(budget.0, "is 0: it must be at least 1"),
+            _ if !(1..=MAX_PARALLEL).contains(&self.parallel) => refuse("parallel", "must be from 1 to 64"),
+            _ if self.cores.is_some_and(|cores| cores < self.parallel) => {
+                refuse("cores", &format!("is less than 'parallel', {}: each trial needs one", self.parallel))
+            }
+            _ if self.stop.as_ref().is_some_and(|stop| {
+                stop.after_steps == 0 || stop.every_steps == 0 || stop.after_trials == 0
+            }) =>
+            {
+                refuse("stop", "has a 0: steps and trials must be at least 1")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks the names of the keys that are set or tried, and every value or bound.
+    fn check_space(&self, file: &str) -> Result<(), ConfigError> {
+        let owned = |key: &str| {
+            let own = ["rule.name", "rule.amp", "rule.null", "rule.sparse", "rule.self", "rule.decay"];
+            self.primitives.is_some() && own.contains(&key)
+        };
+        if let Some(key) = self.set.keys().chain(self.space.keys()).find(|key| owned(key)) {
+            return Err(ConfigError::new(format!(
+                "'{key}' in {file} is what [primitives] sets: leave it out"
+            )));
+        }
+        if let Some(key) = self.set.keys().find(|key| self.space.contains_key(*key)) {
+            return Err(ConfigError::new(format!(
+                "'{key}' in {file} stands in [set] and in [space]: choose"
+            )));
+        }
+        config::check_keys(self.set.clone().into_iter().collect(), file)?;
+        for (key, range) in &self.space {
+            let whole = config::is_whole(key);
+            let ends = match range {
+                Range::Values(values) => values.clone(),
+                Range::Span { .. } => vec![range.value(0.0, whole), range.value(1.0, whole)],
+            };
+            for end in ends {
+                config::check_keys(Table::from_iter([(key.clone(), end)]), file)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Early stopping, where it is on.
+    pub fn stopping(&self) -> Option<&Stop> {
+        self.stop.as_ref().filter(|stop| stop.median)
+    }
+
+    /// Whether what a trial does depends on trials before it.
+    pub fn looks_back(&self) -> bool {
+        self.method == Method::Tpe || self.stopping().is_some()
+    }
+}
+
+/// Brings `nested` keys into the dotted form; where `ranges` is set, a table with a range's key is a value.
+fn flatten(prefix: &str, nested: Table, ranges: bool, flat: &mut Table) {
+    for (name, value) in nested {
+        let path = format!("{prefix}{name}");
+        match value {
+            Value::Table(inner) if !(ranges && range::KEYS.iter().any(|key| inner.contains_key(*key))) => {
+                flatten(&format!("{path}."), inner, ranges, flat);
+            }
+            value => _ = flat.insert(path, value),
+        }
+    }
+}
+
+/// Refuses keys that a sweep does not have, with the nearest one that it has.
+fn known_keys(table: &Table, file: &str) -> Result<(), ConfigError> {
+    known(table, "", &KEYS, file)?;
+    let inner = |name: &str| table.get(name).and_then(Value::as_table);
+    for (name, keys) in [("primitives", &PRIMITIVES_KEYS[..]), ("stop", &STOP_KEYS)] {
+        inner(name).map_or(Ok(()), |inner| known(inner, &format!("{name}."), keys, file))?;
+    }
+    let tables = [("space", &[][..]), ("primitives", &PRIMITIVES_KEYS[..2])];
+    for (name, others) in tables {
+        let ranges = inner(name).into_iter().flatten().filter(|(key, _)| !others.contains(&key.as_str()));
+        for (key, range) in ranges {
+            range
+                .as_table()
+                .map_or(Ok(()), |range| known(range, &format!("{name}.{key}."), &range::KEYS, file))?;
+        }
+    }
+    Ok(())
+}
+
+fn known(table: &Table, prefix: &str, keys: &[&str], file: &str) -> Result<(), ConfigError> {
+    match table.keys().find(|key| !keys.contains(&key.as_str())) {
+        None => Ok(()),
+        Some(key) => {
+            let near = hint(key, keys.iter().copied());
+            Err(ConfigError::new(format!("unknown key '{prefix}{key}' in {file}{near}")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPEC: &str = r#"
+base = "fashion.toml"
+method = "tpe"
+trials = 12
+[set]
+train.epochs = 1
+[space]
+"optimizer.lr" = { low = 0.01, high = 1.0, scale = "log" }
+rule.amp = { values = [0.1, 0.2] }
+"#;
+
+    #[test]
+    fn a_sweep_is_read_and_written_as_itself() {
+        let spec = Spec::parse(SPEC, "sweep.toml").unwrap();
+        assert_eq!(spec.set["train.epochs"], Value::Integer(1));
+        assert_eq!(spec.space["rule.amp"], Range::Values(vec![0.1.into(), 0.2.into()]));
+        let text = toml::to_string(&spec).unwrap();
+        assert_eq!(Spec::parse(&text, "sweep.toml").unwrap(), spec, "{text}");
+        let matrix = "base = \"b\"\nmethod = \"grid\"\n[primitives]\nsubsets = [[\"self\"]]\nself = { values = [1.0] }\n[stop]";
+        let matrix = Spec::parse(matrix, "sweep.toml").unwrap();
+        let text = toml::to_string(&matrix).unwrap();
+        assert_eq!(Spec::parse(&text, "sweep.toml").unwrap(), matrix, "{text}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_key() {
+        let cases = [
+            (("trials", "trails"), "unknown key 'trails' in sweep.toml: did you mean 'trials'?"),
+            (("low", "lo"), "unknown key 'space.optimizer.lr.lo' in sweep.toml: did you mean 'low'?"),
+            (("optimizer.lr", "optimizer.lrr"), "did you mean 'optimizer.lr'?"),
+            (("train.epochs = 1", "train.epochs = 0"), "'train.epochs' in sweep.toml is 0"),
+            (("train.epochs", "rule.amp"), "'rule.amp' in sweep.toml stands in [set] and in [space]"),
+            (("0.01", "-0.01"), "low = -0.01 must be above 0"),
+            (("[0.1, 0.2]", "[0.1, \"much\"]"), "'rule.amp' in sweep.toml is \"much\""),
+            (("trials = 12", ""), "'trials' in sweep.toml is missing"),
+            (("trials = 12", "trials = \"many\""), "trials"),
+            (("tpe", "grid"), "'trials' in sweep.toml does not go with a grid"),
+            (("tpe", "best"), "unknown variant `best`"),
+            (("[set]", "[primitives]\ntrials_per_subset = 1\n[set]"), "'rule.amp' in sweep.toml is what"),
+            (("[set]", "cores = 1\nparallel = 2\n[set]"), "'cores' in sweep.toml is less"),
+            (("[set]", "stop = { every_steps = 0 }\n[set]"), "'stop' in sweep.toml has a 0"),
+        ];
+        for ((from, to), said) in cases {
+            let why = Spec::parse(&SPEC.replacen(from, to, 1), "sweep.toml").unwrap_err().to_string();
+            assert!(why.contains(said) && !why.contains('\n'), "{to}: {why}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The table of a sweep: its results and nothing else, so that however it was disturbed it is the same text.
+
+use super::ledger::{Record, Status};
+use super::primitives::{Primitive, Subset};
+use super::score::{Objective, percent};
+use super::space::Settings;
+use std::collections::BTreeMap;
+use toml::Value;
+
+/// What a trial came to, as columns.
+const RESULTS: [&str; 4] = ["test_top1", "test_top5", "loss", "angle"];
+
+/// The table in Markdown: a row per trial, or per combination of primitives.
+pub fn table<'a>(name: &str, objective: Objective, records: impl Iterator<Item = &'a Record>) -> String {
+    let records: Vec<&Record> = records.collect();
+    let best = objective.best(records.iter().copied()).map_or_else(
+        || "no trial came to its end".to_owned(),
+        |best| format!("the best is trial {} with {}", best.trial, objective.show(best)),
+    );
+    let mut groups: BTreeMap<&Subset, Vec<&Record>> = BTreeMap::new();
+    for record in &records {
+        if let Some(subset) = &record.subset {
+            groups.entry(subset).or_default().push(record);
+        }
+    }
+    let rows = if groups.is_empty() { of_trials(&records) } else { of_subsets(objective, groups) };
+    format!("# {name}\n\n{} trials ({}); {best}.\n\n{}", records.len(), endings(&records), markdown(&rows))
+}
+
+fn of_trials(records: &[&Record]) -> Vec<Vec<String>> {
+    let keys: Vec<String> =
+        records.first().map_or(Vec::new(), |record| record.settings.keys().cloned().collect());
+    let head =
+        ["trial".to_owned()].into_iter().chain(keys.clone()).chain(["status", "steps"].map(str::to_owned));
+    let mut rows = vec![head.chain(RESULTS.map(str::to_owned)).collect::<Vec<_>>()];
+    for record in records {
+        let counts = Some(*record).filter(|record| record.status != Status::Failed);
+        let mut row = vec![record.trial.to_string()];
+        row.extend(keys.iter().map(|key| record.settings.get(key).map_or_else(dash, plain)));
+        row.push(record.status.word().to_owned());
+        row.push(counts.map_or_else(dash, |record| record.steps.to_string()));
+        row.extend(results(counts));
+        rows.push(row);
+    }
+    rows
+}
+
+/// The best of each combination, the best combination first.
+fn of_subsets<'a>(objective: Objective, groups: BTreeMap<&'a Subset, Vec<&'a Record>>) -> Vec<Vec<String>> {
+    let score =
+        |best: &Option<&Record>| best.and_then(|best| objective.score(best)).unwrap_or(f64::NEG_INFINITY);
+    let of_group = |(subset, records): (&'a Subset, Vec<&'a Record>)| {
+        let best = objective.best(records.iter().copied());
+        (subset, endings(&records), best)
+    };
+    let mut groups: Vec<(&Subset, String, Option<&Record>)> = groups.into_iter().map(of_group).collect();
+    // Stable: equals stay in the order of their names.
+    groups.sort_by(|(_, _, a), (_, _, b)| score(b).total_cmp(&score(a)));
+    let head = ["primitives", "reads W", "trials", "best", "with"].into_iter().chain(RESULTS);
+    let mut rows = vec![head.map(str::to_owned).collect::<Vec<_>>()];
+    for (subset, endings, best) in groups {
+        let reads = if subset.members().contains(&Primitive::Self_) { "yes" } else { "no" };
+        let mut row = vec![subset.to_string(), reads.to_owned(), endings];
+        row.push(best.map_or_else(dash, |best| best.trial.to_string()));
+        row.push(best.map_or_else(dash, |best| chosen(subset, &best.settings)));
+        row.extend(results(best));
+        rows.push(row);
+    }
+    rows
+}
+
+/// What was drawn for a trial, without the keys that its primitives imply.
+fn chosen(subset: &Subset, settings: &Settings) -> String {
+    let implied = subset.settings();
+    let own = settings.iter().filter(|(key, _)| !implied.contains_key(*key));
+    let own = own.map(|(key, value)| format!("{} = {}", key.trim_start_matches("rule."), plain(value)));
+    own.collect::<Vec<_>>().join(", ")
+}
+
+/// The cells of [`RESULTS`].
+fn results(record: Option<&Record>) -> [String; 4] {
+    let angles = || record.map(|record| &record.angles).filter(|angles| !angles.is_empty());
+    let mean = angles().map(|angles| angles.values().sum::<f64>() / angles.len() as f64);
+    [
+        percent(record.and_then(|record| record.test_top1)),
+        percent(record.and_then(|record| record.test_top5)),
+        record.and_then(|record| record.loss).map_or_else(dash, short),
+        mean.map_or_else(dash, |mean| format!("{mean:.1}°")),
+    ]
+}
+
+/// A loss; one that has gone astray is long.
+fn short(loss: f64) -> String {
+    if loss.abs() < 1e4 { format!("{loss:.4}") } else { format!("{loss:.1e}") }
+}
+
+/// How many ended in which way, as in `3 done, 1 stopped`.
+fn endings(records: &[&Record]) -> String {
+    let ways = [Status::Done, Status::Stopped, Status::Diverged, Status::Failed];
+    let counts = ways.map(|way| (records.iter().filter(|record| record.status == way).count(), way.word()));
+    let some = counts.iter().filter(|(count, _)| *count > 0);
+    some.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
+}
+
+fn dash() -> String {
+    "–".to_owned()
+}
+
+/// A value without quotes.
+pub fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Rows, the first of which is the head, with columns that line up.
+fn markdown(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let cell = |row: &[String], column: usize| row.get(column).map_or(0, |cell| cell.chars().count());
+    let widths: Vec<usize> =
+        (0..columns).map(|column| rows.iter().map(|row| cell(row, column)).max().unwrap_or(0)).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!(" {cell:<width$} |"));
+        format!("|{}\n", cells.collect::<String>())
+    };
+    let rule: String = widths.iter().map(|width| format!("{}|", "-".repeat(width + 2))).collect();
+    let (head, body) = (rows.iter().take(1).map(line), rows.iter().skip(1).map(line));
+    head.chain([format!("|{rule}\n")]).chain(body).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sweep::ledger::tests::record;
+
+    #[test]
+    fn a_sweep_has_a_row_per_trial_and_names_the_best() {
+        let mut records = [
+            record(0, Status::Done, Some(0.5)),
+            record(1, Status::Done, Some(0.75)),
+            record(2, Status::Stopped, None),
+            record(3, Status::Failed, None),
+        ];
+        records[3].steps = 7;
+        let expected = "\
+# lr
+
+4 trials (2 done, 1 stopped, 1 failed); the best is trial 1 with test_top1 75.00 %.
+
+| trial | optimizer.lr         | status  | steps | test_top1 | test_top5 | loss   | angle |
+|-------|----------------------|---------|-------|-----------|-----------|--------|-------|
+| 0     | 0.1                  | done    | 10    | 50.00 %   | 50.00 %   | 0.3333 | 45.0° |
+| 1     | 0.05                 | done    | 10    | 75.00 %   | 75.00 %   | 0.3333 | 45.0° |
+| 2     | 0.03333333333333333  | stopped | 10    | –         | –         | 0.3333 | 45.0° |
+| 3     | 0.025                | failed  | –     | –         | –         | –      | –     |
+";
+        let expected = expected.replace("lr         ", "lr        ").replace("333  |", "333 |");
+        let found = table("lr", Objective::TestTop1, records.iter());
+        let squeeze =
+            |text: &str| text.split([' ', '-']).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+        assert_eq!(squeeze(&found), squeeze(&expected), "{found}");
+        // When it was measured, and how fast it was, is no result.
+        let seen = found.clone();
+        records.iter_mut().for_each(|record| (record.seconds, record.images_per_s) = (None, Some(1.0)));
+        assert_eq!(table("lr", Objective::TestTop1, records.iter()), seen);
+    }
+
+    #[test]
+    fn a_matrix_has_a_row_per_combination_with_its_best_the_best_first() {
+        let of = |trial, members: &str, status, top1| {
+            let mut record = record(trial, status, top1);
+            let subset: Subset = serde_json::from_str(members).unwrap();
+            record.settings.extend(subset.settings());
+            record.settings.insert("rule.amp".into(), Value::Float(0.001));
+            record.subset = Some(subset);
+            record
+        };
+        let records = [
+            of(0, "[\"amp\"]", Status::Done, Some(0.25)),
+            of(1, "[\"self\", \"amp\"]", Status::Done, Some(0.5)),
+            of(2, "[\"amp\"]", Status::Diverged, None),
+            of(3, "[\"amp\"]", Status::Done, Some(0.3)),
+        ];
+        let found = table("matrix", Objective::TestTop1, records.iter());
+        let rows: Vec<&str> = found.lines().filter(|line| line.starts_with("| amp")).collect();
+        assert_eq!(rows.len(), 2, "{found}");
+        assert!(rows[0].starts_with("| amp+self   | yes"), "{found}");
+        assert!(
+            rows[1].contains("| 2 done, 1 diverged | 3    | optimizer.lr = 0.025, amp = 0.001 |"),
+            "{found}"
+        );
+        assert!(rows[1].contains("30.00 %"), "{found}");
+    }
+}

@@ -1,0 +1,196 @@
+//! One trial: a `coordinator train --local` of its own, from its start to what it came to.
+//!
+//! The trial holds a pipe from the sweep and takes its end for an interrupt: closing it is how a trial is
+//! stopped, and when the sweep is killed it closes by itself. Its log is locked until the trial has ended,
+//! so that a sweep that goes on knows what is left of the one before.
+
+use super::follow::Follow;
+use super::ledger::{Record, Status, hold};
+use super::median::Stop;
+use super::primitives::Subset;
+use super::space::Settings;
+use crate::failure::Failure;
+use crate::run::Summary;
+use crate::run::folder::{self, unwritable};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
+
+/// How long a trial may take to save and end; also one that a killed sweep left.
+const STOP_DEADLINE: Duration = Duration::from_secs(60);
+/// How often a trial is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+/// The steps whose mean is the loss at the end, where there is no early stopping to say it.
+const RECENT: usize = 50;
+
+/// A trial that is to be run.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// Its number.
+    pub number: usize,
+    /// Its primitives, in a sweep over their matrix.
+    pub subset: Option<Subset>,
+    /// What sets it apart.
+    pub settings: Settings,
+    /// What all trials have in common, beyond the base configuration.
+    pub common: Settings,
+    /// The base configuration.
+    pub base: PathBuf,
+    /// Its run folder.
+    pub run_dir: PathBuf,
+    /// What it says.
+    pub log: PathBuf,
+    /// Early stopping, and the curves of the trials that it is compared with.
+    pub stop: Option<(Stop, Vec<Vec<f64>>)>,
+}
+
+impl Trial {
+    /// Every key that it sets, as `--set` takes it.
+    pub fn overrides(&self) -> Vec<String> {
+        let all = self.common.iter().chain(&self.settings);
+        all.map(|(key, value)| format!("{key}={value}")).collect()
+    }
+
+    /// Runs it to its end, from where it was if it has begun before. `None` where `stop`, or a signal
+    /// to the trial itself, came first.
+    ///
+    /// # Errors
+    /// What makes every trial impossible: files that cannot be written, or a process that cannot be
+    /// started.
+    pub async fn run(&self, stop: &CancellationToken) -> Result<Option<Record>, Failure> {
+        let log = self.log().await?;
+        let mut process = self.start(log)?;
+        // Waiting for a process would close its pipe.
+        let pipe = process.stdin.take();
+        let mut follow = Follow::new(self.run_dir.join("metrics.jsonl"));
+        let by_itself = tokio::select! {
+            status = process.wait() => Some(status),
+            () = stop.cancelled() => None,
+            () = self.given_up(&mut follow) => None,
+        };
+        drop(pipe);
+        let status = match by_itself {
+            Some(status) => status,
+            None => end(process).await,
+        };
+        follow.read_on();
+        let status = status.map_err(Failure::internal)?;
+        let record = self.record(&follow, status);
+        let interrupted = stop.is_cancelled() || matches!(status.code(), Some(75 | 130 | 143));
+        Ok(Some(record).filter(|record| !(interrupted && record.status == Status::Failed)))
+    }
+
+    /// The log, locked: what a killed sweep left of this trial has ended then.
+    async fn log(&self) -> Result<File, Failure> {
+        let log = File::options().create(true).append(true).open(&self.log);
+        let log = log.map_err(|error| unwritable(&self.log, &error))?;
+        let begun = Instant::now();
+        while !hold(&log) {
+            if begun.elapsed() > STOP_DEADLINE {
+                let why = format!(
+                    "trial {} still runs from an earlier start ({} is locked): end its process, then go on with --resume",
+                    self.number,
+                    self.log.display()
+                );
+                return Err(Failure::internal(why));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(log)
+    }
+
+    fn start(&self, log: File) -> Result<Child, Failure> {
+        let exe = std::env::current_exe().map_err(Failure::internal)?;
+        let mut command = Command::new(exe);
+        command.args(["train", "--local", "--exit-with-stdin", "--config"]).arg(&self.base);
+        command.arg("--run-dir").arg(&self.run_dir);
+        self.overrides().iter().for_each(|pair| _ = command.args(["--set", pair]));
+        if self.run_dir.join("config.toml").exists() {
+            command.args(["--resume", "auto"]);
+        } else if self.run_dir.exists() {
+            // Its folder was never finished.
+            fs::remove_dir_all(&self.run_dir).map_err(|error| unwritable(&self.run_dir, &error))?;
+        }
+        let copy = log.try_clone().map_err(|error| unwritable(&self.log, &error))?;
+        // A process group of its own: an interrupt from the terminal is the sweep's to handle.
+        command.process_group(0).stdin(Stdio::piped()).stdout(copy).stderr(log).kill_on_drop(true);
+        let cannot = |error| Failure::internal(format!("trial {} cannot be started ({error})", self.number));
+        command.spawn().map_err(cannot)
+    }
+
+    /// Completes when early stopping gives the trial up; never without it.
+    async fn given_up(&self, follow: &mut Follow) {
+        let Some((stop, earlier)) = &self.stop else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep(LOOK).await;
+            follow.read_on();
+            if stop.verdict(&stop.curve(follow.losses()), earlier).is_some() {
+                return;
+            }
+        }
+    }
+
+    /// What it came to. Early stopping comes first: a trial that went on for a moment after it was given
+    /// up, or that failed then, was given up all the same.
+    fn record(&self, follow: &Follow, status: ExitStatus) -> Record {
+        let losses = follow.losses();
+        let mut curve = self.stop.as_ref().map_or_else(Vec::new, |(stop, _)| stop.curve(losses));
+        let given_up = self.stop.as_ref().and_then(|(stop, earlier)| stop.verdict(&curve, earlier));
+        let steps = given_up.unwrap_or(losses.len());
+        if let (Some((stop, _)), Some(step)) = (&self.stop, given_up) {
+            curve = stop.cut(curve, step);
+        }
+        let summary: Option<Summary> = folder::read(&self.run_dir, "summary.json").ok();
+        let diverged = || summary.as_ref().is_some_and(|summary| summary.status == "diverged");
+        let ending = match status.code() {
+            _ if given_up.is_some() => Status::Stopped,
+            Some(0) => Status::Done,
+            Some(1) if diverged() => Status::Diverged,
+            _ => Status::Failed,
+        };
+        let done = summary.as_ref().filter(|_| ending == Status::Done);
+        let wrong = matches!(ending, Status::Diverged | Status::Failed);
+        Record {
+            trial: self.number,
+            subset: self.subset.clone(),
+            settings: self.settings.clone(),
+            status: ending,
+            test_top1: done.and_then(|summary| summary.test_top1),
+            test_top5: done.and_then(|summary| summary.test_top5),
+            loss: self.recent_loss(&losses[..steps]),
+            angles: follow.angles(steps),
+            steps,
+            seconds: summary.as_ref().map(|summary| summary.seconds),
+            images_per_s: summary.as_ref().map(|summary| summary.images_per_s),
+            error: wrong.then(|| last_words(&self.log, status)),
+            code: status.code().filter(|_| ending == Status::Failed),
+            curve,
+        }
+    }
+
+    /// The mean loss of the last steps.
+    fn recent_loss(&self, losses: &[f64]) -> Option<f64> {
+        let window = self.stop.as_ref().map_or(RECENT, |(stop, _)| stop.every_steps);
+        let last = &losses[losses.len().saturating_sub(window)..];
+        (!last.is_empty()).then(|| last.iter().sum::<f64>() / last.len() as f64)
+    }
+}
+
+/// Waits for a trial whose pipe is closed, for which it saves and ends; kills it in the end.
+async fn end(mut process: Child) -> std::io::Result<ExitStatus> {
+    if let Ok(status) = tokio::time::timeout(STOP_DEADLINE, process.wait()).await {
+        return status;
+    }
+    process.start_kill()?;
+    process.wait().await
+}
+
+/// The sentence with which a failure ends, or how the process ended without one.
+fn last_words(log: &Path, status: ExitStatus) -> String {
+    let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let said = text.lines().last().and_then(|line| line.strip_prefix("error: "));
+    said.map_or_else(|| format!("it ended without a word ({status}): see {}", log.display()), str::to_owned)
+}

@@ -1,0 +1,100 @@
+//! A sweep, however it is disturbed, comes to the same table; and one that cannot be says why.
+
+use e2e::harm::{failed, signal};
+use e2e::{Bench, Ended};
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+const RUN: &str = r#"
+[train]
+max_steps = 40
+batch = 16
+[pipeline]
+microbatches = 2
+stages = ["down"]
+[snapshot]
+every_steps = 7
+[metrics]
+layers_every = 10
+"#;
+
+const SWEEP: &str = r#"
+base = "config.toml"
+method = "tpe"
+trials = 12
+seed = 3
+startup_trials = 4
+[set]
+rule.name = "symmetric_alignment"
+[space]
+optimizer.lr = { low = 1e-3, high = 1e3, scale = "log" }
+rule.self = { low = 1e-4, high = 1e-1, scale = "log" }
+optimizer.nesterov = { values = [true, false] }
+[stop]
+after_steps = 10
+every_steps = 5
+"#;
+
+/// Writes a sweep, and the configuration that it starts from.
+fn written(bench: &Bench, sweep: &str) -> PathBuf {
+    bench.config(RUN);
+    let path = bench.path("sweep.toml");
+    std::fs::write(&path, sweep).unwrap();
+    path
+}
+
+fn start(bench: &Bench, sweep: &Path, folder: &str, more: &[&str]) -> Child {
+    let folder = bench.path(folder);
+    let mut command = bench.coordinator(&["sweep", "--local", "--parallel", "2", "--config"]);
+    command.arg(sweep).arg("--run-dir").arg(folder).args(more).spawn().unwrap()
+}
+
+fn finish(child: Child) -> Ended {
+    child.wait_with_output().unwrap().into()
+}
+
+fn lines(path: &Path) -> usize {
+    std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
+}
+
+/// Waits until `ended` trials have ended, and one that has not is under way.
+fn under_way(folder: &Path, ended: usize) {
+    let begun = Instant::now();
+    let training = || {
+        let runs = std::fs::read_dir(folder.join("trials")).into_iter().flatten().flatten();
+        let open = runs.filter(|run| !run.path().join("summary.json").exists());
+        open.into_iter().any(|run| (8..35).contains(&lines(&run.path().join("metrics.jsonl"))))
+    };
+    while lines(&folder.join("trials.jsonl")) < ended || !training() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "trial {ended} did not come");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn a_sweep_that_is_killed_and_interrupted_comes_to_the_same_table() {
+    let bench = Bench::new();
+    let sweep = written(&bench, SWEEP);
+    let ended = finish(start(&bench, &sweep, "undisturbed", &[]));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let table = |name: &str| std::fs::read_to_string(bench.path(name).join("table.md")).unwrap();
+    let undisturbed = table("undisturbed");
+    println!("{undisturbed}");
+    assert!(ended.stdout.contains(&undisturbed), "{}", ended.stdout);
+    assert!(undisturbed.contains(" stopped ") && undisturbed.contains(" done "), "{undisturbed}");
+
+    let folder = bench.path("disturbed");
+    let mut killed = start(&bench, &sweep, "disturbed", &[]);
+    under_way(&folder, 3);
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let again = start(&bench, &sweep, "disturbed", &["--resume"]);
+    under_way(&folder, 6);
+    signal("-INT", again.id());
+    failed(&finish(again), 75, &["of 12 trials", "--resume goes on from there"]);
+    let ended = finish(start(&bench, &sweep, "disturbed", &["--resume"]));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(table("disturbed"), undisturbed);
+    assert_eq!(lines(&folder.join("trials.jsonl")), 12);
+}
