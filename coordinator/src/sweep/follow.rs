@@ -26,7 +26,8 @@ struct Line {
 #[derive(Deserialize)]
 struct Layer {
     name: String,
-    angle_deg: f64,
+    /// `None` where weights have no direction any more.
+    angle_deg: Option<f64>,
 }
 
 impl Follow {
@@ -61,10 +62,8 @@ impl Follow {
         let Ok(Line { step, loss, layers }) = serde_json::from_slice(line) else { return };
         if step == self.losses.len() + 1 {
             self.losses.push(loss);
-            if !layers.is_empty() {
-                self.angles
-                    .push((step, layers.into_iter().map(|layer| (layer.name, layer.angle_deg)).collect()));
-            }
+            let angles = layers.into_iter().filter_map(|layer| Some((layer.name, layer.angle_deg?)));
+            self.angles.push((step, angles.collect()));
         }
     }
 
@@ -85,7 +84,7 @@ mod tests {
     use super::*;
     use std::fs;
 
-    fn line(step: usize, angle: Option<f64>) -> String {
+    fn line(step: usize, angle: Option<&str>) -> String {
         let layer = |angle| format!("{{\"name\":\"fc1\",\"angle_deg\":{angle}}}");
         format!("{{\"step\":{step},\"loss\":{step}.5,\"layers\":[{}]}}\n", angle.map_or(String::new(), layer))
     }
@@ -96,11 +95,11 @@ mod tests {
         let path = folder.path().join("metrics.jsonl");
         let mut follow = Follow::new(path.clone());
         follow.read_on();
-        let (one, two) = (line(1, Some(90.0)), line(2, None));
+        let (one, two) = (line(1, Some("90.0")), line(2, Some("null")));
         fs::write(&path, format!("{one}{}", &two[..9])).unwrap();
         follow.read_on();
         assert_eq!(follow.losses(), [1.5]);
-        fs::write(&path, format!("{one}{two}{}", line(3, Some(80.0)))).unwrap();
+        fs::write(&path, format!("{one}{two}{}", line(3, Some("80.0")))).unwrap();
         follow.read_on();
         assert_eq!(follow.losses(), [1.5, 2.5, 3.5]);
         assert_eq!((follow.angles(2)["fc1"], follow.angles(3)["fc1"]), (90.0, 80.0));

@@ -172,19 +172,17 @@ impl Sweep {
             (Status::Stopped, _) => format!("after step {}, above the median", record.steps),
             (_, error) => error.clone().unwrap_or_default(),
         };
-        let settings: Vec<String> =
-            record.settings.iter().map(|(key, value)| format!("{key}={}", table::plain(value))).collect();
         let best = self.spec.objective.best(self.ledger.records());
         let best = best.map_or_else(String::new, |best| {
             format!("; best so far: trial {}, {}", best.trial, self.spec.objective.show(best))
         });
         println!(
-            "trial {} {} ({result}), {} of {} ended: {}{best}",
+            "trial {} ({}) {}: {result}; {} of {} ended{best}",
             record.trial,
+            table::tried(record),
             record.status.word(),
             self.ledger.len(),
-            self.plan.len(),
-            settings.join(" ")
+            self.plan.len()
         );
         Ok(())
     }

@@ -62,19 +62,18 @@ fn of_subsets<'a>(objective: Objective, groups: BTreeMap<&'a Subset, Vec<&'a Rec
         let reads = if subset.members().contains(&Primitive::Self_) { "yes" } else { "no" };
         let mut row = vec![subset.to_string(), reads.to_owned(), endings];
         row.push(best.map_or_else(dash, |best| best.trial.to_string()));
-        row.push(best.map_or_else(dash, |best| chosen(subset, &best.settings)));
+        row.push(best.map_or_else(dash, tried));
         row.extend(results(best));
         rows.push(row);
     }
     rows
 }
 
-/// What was drawn for a trial, without the keys that its primitives imply.
-fn chosen(subset: &Subset, settings: &Settings) -> String {
-    let implied = subset.settings();
-    let own = settings.iter().filter(|(key, _)| !implied.contains_key(*key));
-    let own = own.map(|(key, value)| format!("{} = {}", key.trim_start_matches("rule."), plain(value)));
-    own.collect::<Vec<_>>().join(", ")
+/// What was tried in a trial, without the keys that its primitives imply.
+pub fn tried(record: &Record) -> String {
+    let implied = record.subset.as_ref().map_or_else(Settings::new, Subset::settings);
+    let own = record.settings.iter().filter(|(key, _)| !implied.contains_key(*key));
+    own.map(|(key, value)| format!("{key} = {}", plain(value))).collect::<Vec<_>>().join(", ")
 }
 
 /// The cells of [`RESULTS`].
@@ -106,9 +105,13 @@ fn dash() -> String {
     "–".to_owned()
 }
 
-/// A value without quotes.
-pub fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+/// A value without quotes, and a small number without its zeros.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Float(number) if *number != 0.0 && number.abs() < 1e-3 => format!("{number:e}"),
+        value => value.to_string(),
+    }
 }
 
 /// Rows, the first of which is the head, with columns that line up.
@@ -169,7 +172,7 @@ mod tests {
             let mut record = record(trial, status, top1);
             let subset: Subset = serde_json::from_str(members).unwrap();
             record.settings.extend(subset.settings());
-            record.settings.insert("rule.amp".into(), Value::Float(0.001));
+            record.settings.insert("rule.amp".into(), Value::Float(0.0005));
             record.subset = Some(subset);
             record
         };
@@ -184,7 +187,7 @@ mod tests {
         assert_eq!(rows.len(), 2, "{found}");
         assert!(rows[0].starts_with("| amp+self   | yes"), "{found}");
         assert!(
-            rows[1].contains("| 2 done, 1 diverged | 3    | optimizer.lr = 0.025, amp = 0.001 |"),
+            rows[1].contains("| 2 done, 1 diverged | 3    | optimizer.lr = 0.025, rule.amp = 5e-4 |"),
             "{found}"
         );
         assert!(rows[1].contains("30.00 %"), "{found}");

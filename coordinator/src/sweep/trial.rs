@@ -61,7 +61,7 @@ impl Trial {
     /// What makes every trial impossible: files that cannot be written, or a process that cannot be
     /// started.
     pub async fn run(&self, stop: &CancellationToken) -> Result<Option<Record>, Failure> {
-        let log = self.log().await?;
+        let Some(log) = self.log(stop).await? else { return Ok(None) };
         let mut process = self.start(log)?;
         // Waiting for a process would close its pipe.
         let pipe = process.stdin.take();
@@ -83,12 +83,15 @@ impl Trial {
         Ok(Some(record).filter(|record| !(interrupted && record.status == Status::Failed)))
     }
 
-    /// The log, locked: what a killed sweep left of this trial has ended then.
-    async fn log(&self) -> Result<File, Failure> {
+    /// The log, locked: what a killed sweep left of this trial has ended then. `None` where `stop` came first.
+    async fn log(&self, stop: &CancellationToken) -> Result<Option<File>, Failure> {
         let log = File::options().create(true).append(true).open(&self.log);
         let log = log.map_err(|error| unwritable(&self.log, &error))?;
         let begun = Instant::now();
         while !hold(&log) {
+            if stop.is_cancelled() {
+                return Ok(None);
+            }
             if begun.elapsed() > STOP_DEADLINE {
                 let why = format!(
                     "trial {} still runs from an earlier start ({} is locked): end its process, then go on with --resume",
@@ -99,7 +102,7 @@ impl Trial {
             }
             tokio::time::sleep(LOOK).await;
         }
-        Ok(log)
+        Ok(Some(log))
     }
 
     fn start(&self, log: File) -> Result<Child, Failure> {
