@@ -1,9 +1,9 @@
 //! A sweep, however it is disturbed, comes to the same table; and one that cannot be says why.
 
-use e2e::harm::{failed, signal};
+use e2e::harm::{eventually, failed, signal};
 use e2e::{Bench, Ended};
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 const RUN: &str = r#"
@@ -72,6 +72,13 @@ fn under_way(folder: &Path, ended: usize) {
     }
 }
 
+/// The processes that are at work in a folder.
+fn left(folder: &Path) -> String {
+    let output =
+        Command::new("pgrep").args(["-f", &format!("(train|serve) .*{}", folder.display())]).output();
+    String::from_utf8(output.unwrap().stdout).unwrap()
+}
+
 #[test]
 fn a_sweep_that_is_killed_and_interrupted_comes_to_the_same_table() {
     let bench = Bench::new();
@@ -84,17 +91,61 @@ fn a_sweep_that_is_killed_and_interrupted_comes_to_the_same_table() {
     assert!(ended.stdout.contains(&undisturbed), "{}", ended.stdout);
     assert!(undisturbed.contains(" stopped ") && undisturbed.contains(" done "), "{undisturbed}");
 
+    // Killed, and gone on with while what is left of it still saves; interrupted; killed again.
     let folder = bench.path("disturbed");
     let mut killed = start(&bench, &sweep, "disturbed", &[]);
     under_way(&folder, 3);
     killed.kill().unwrap();
     killed.wait().unwrap();
-    let again = start(&bench, &sweep, "disturbed", &["--resume"]);
+    let interrupted = start(&bench, &sweep, "disturbed", &["--resume"]);
     under_way(&folder, 6);
-    signal("-INT", again.id());
-    failed(&finish(again), 75, &["of 12 trials", "--resume goes on from there"]);
+    signal("-INT", interrupted.id());
+    failed(&finish(interrupted), 75, &["of 12 trials", "--resume goes on from there"]);
+    assert_eq!(left(&folder), "", "an interrupted sweep ends after its trials");
+    let mut killed = start(&bench, &sweep, "disturbed", &["--resume"]);
+    under_way(&folder, 8);
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    eventually("the end of the trials", || left(&folder).is_empty());
+
     let ended = finish(start(&bench, &sweep, "disturbed", &["--resume"]));
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert_eq!(table("disturbed"), undisturbed);
     assert_eq!(lines(&folder.join("trials.jsonl")), 12);
+}
+
+#[test]
+fn a_trial_that_fails_does_not_end_the_sweep_and_what_cannot_be_says_why() {
+    let bench = Bench::new();
+    let grid = r#"
+base = "config.toml"
+method = "grid"
+[set]
+train.max_steps = 3
+optimizer_b.lr = 0.5
+[space]
+rule.name = { values = ["backprop", "kolen_pollack", "feedback_alignment"] }
+"#;
+    let sweep = written(&bench, grid);
+    // Kolen-Pollack needs one learning rate for W and B.
+    let ended = finish(start(&bench, &sweep, "grid", &[]));
+    failed(&ended, 2, &["1 of 3 trials failed; the first is trial 1: ", "'optimizer_b.lr' must be the same"]);
+    let table = std::fs::read_to_string(bench.path("grid/table.md")).unwrap();
+    let has = |row: &str| table.split_whitespace().collect::<Vec<_>>().join(" ").contains(row);
+    assert!(has("| 1 | kolen_pollack | failed | – |"), "{table}");
+    assert!(has("| 2 | feedback_alignment | done | 3 |"), "{table}");
+
+    let other = bench.path("other.toml");
+    std::fs::write(&other, grid.replace("max_steps", "max_stepz")).unwrap();
+    let cases: [(&Path, &str, &[&str], &str); 4] = [
+        (&sweep, "grid", &[], "--resume"),
+        (&sweep, "new", &["--resume"], "no sweep in"),
+        (&sweep, "grid", &["--resume", "--cores", "8"], "'cores' is not as in"),
+        (&other, "new", &[], "did you mean 'train.max_steps'?"),
+    ];
+    for (sweep, folder, more, said) in cases {
+        failed(&finish(start(&bench, sweep, folder, more)), 2, &[said]);
+    }
+    let alone = bench.coordinator(&["sweep", "--config", "sweep.toml"]).output().unwrap();
+    failed(&alone.into(), 2, &["--local"]);
 }
