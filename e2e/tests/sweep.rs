@@ -1,6 +1,6 @@
 //! A sweep, however it is disturbed, comes to the same table; and one that cannot be says why.
 
-use e2e::harm::{eventually, failed, signal};
+use e2e::harm::{failed, signal};
 use e2e::{Bench, Ended};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -58,18 +58,23 @@ fn lines(path: &Path) -> usize {
     std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
 }
 
+/// Waits for something that takes as long as the host is busy.
+fn sooner_or_later(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what} did not come");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 /// Waits until `ended` trials have ended, and one that has not is under way.
 fn under_way(folder: &Path, ended: usize) {
-    let begun = Instant::now();
     let training = || {
         let runs = std::fs::read_dir(folder.join("trials")).into_iter().flatten().flatten();
         let open = runs.filter(|run| !run.path().join("summary.json").exists());
         open.into_iter().any(|run| (8..35).contains(&lines(&run.path().join("metrics.jsonl"))))
     };
-    while lines(&folder.join("trials.jsonl")) < ended || !training() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "trial {ended} did not come");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    sooner_or_later("a trial", || lines(&folder.join("trials.jsonl")) >= ended && training());
 }
 
 /// The processes that are at work in a folder.
@@ -91,7 +96,7 @@ fn a_sweep_that_is_killed_and_interrupted_comes_to_the_same_table() {
     assert!(ended.stdout.contains(&undisturbed), "{}", ended.stdout);
     assert!(undisturbed.contains(" stopped ") && undisturbed.contains(" done "), "{undisturbed}");
 
-    // Killed, and gone on with while what is left of it still saves; interrupted; killed again.
+    // Killed, and gone on with while what is left of it still saves; interrupted.
     let folder = bench.path("disturbed");
     let mut killed = start(&bench, &sweep, "disturbed", &[]);
     under_way(&folder, 3);
@@ -101,17 +106,36 @@ fn a_sweep_that_is_killed_and_interrupted_comes_to_the_same_table() {
     under_way(&folder, 6);
     signal("-INT", interrupted.id());
     failed(&finish(interrupted), 75, &["of 12 trials", "--resume goes on from there"]);
-    assert_eq!(left(&folder), "", "an interrupted sweep ends after its trials");
-    let mut killed = start(&bench, &sweep, "disturbed", &["--resume"]);
-    under_way(&folder, 8);
-    killed.kill().unwrap();
-    killed.wait().unwrap();
-    eventually("the end of the trials", || left(&folder).is_empty());
 
     let ended = finish(start(&bench, &sweep, "disturbed", &["--resume"]));
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert_eq!(table("disturbed"), undisturbed);
     assert_eq!(lines(&folder.join("trials.jsonl")), 12);
+}
+
+#[test]
+fn no_trial_outlives_its_sweep() {
+    let bench = Bench::new();
+    let endless = SWEEP.replace("[set]", "[set]\ntrain.max_steps = 1000000\ntrain.epochs = 1000000");
+    let sweep = written(&bench, &endless.replace("low = 1e-3, high = 1e3", "low = 1e-3, high = 1e-2"));
+    for harm in ["-INT", "-KILL"] {
+        let folder = bench.path(harm);
+        let child = start(&bench, &sweep, harm, &[]);
+        let both = ["trials/trial-000/metrics.jsonl", "trials/trial-001/metrics.jsonl"];
+        sooner_or_later("two trials", || both.iter().all(|metrics| lines(&folder.join(metrics)) > 5));
+        assert_ne!(left(&folder), "");
+        signal(harm, child.id());
+        let ended = finish(child);
+        match harm {
+            "-INT" => {
+                failed(&ended, 75, &["interrupted after 0 of 12 trials", "--resume goes on from there"])
+            }
+            _ => sooner_or_later("the end of the trials", || left(&folder).is_empty()),
+        }
+        assert_eq!(left(&folder), "");
+        let summary = std::fs::read_to_string(folder.join("trials/trial-001/summary.json")).unwrap();
+        assert!(summary.contains("\"interrupted\""), "{summary}");
+    }
 }
 
 #[test]
