@@ -112,6 +112,9 @@ struct SweepFlags {
     /// Cores that they share, which decides each node's threads; part of the result
     #[arg(long, value_name = "N")]
     cores: Option<usize>,
+    /// Set a key of the configuration in all trials, above the file's [set]; may be given many times
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
     /// Go on with the sweep in the folder
     #[arg(long)]
     resume: bool,
@@ -223,10 +226,10 @@ async fn start_sweep(flags: &SweepFlags) -> Result<(), Failure> {
     if !flags.local {
         return Err(Failure::configuration("a sweep runs on this host only, so far: give --local"));
     }
-    let SweepFlags { config, run_dir, parallel, cores, resume, .. } = flags;
+    let SweepFlags { config, run_dir, parallel, cores, set, resume, .. } = flags;
     let (run_dir, parallel, cores, resume) = (run_dir.as_deref(), *parallel, *cores, *resume);
     let data = data_folder();
-    let asked = Asked { config, run_dir, parallel, cores, resume };
+    let asked = Asked { config, run_dir, parallel, cores, set, resume };
     sweep::sweep(asked, &Environment::new(data.as_deref())).await
 }
 

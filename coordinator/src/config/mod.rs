@@ -147,6 +147,16 @@ pub(crate) fn check_keys(keys: Table, file: &str) -> Result<(), ConfigError> {
     Tree::of(keys, file).check()
 }
 
+/// The keys and values of `key=value`s as `--set` takes them.
+///
+/// # Errors
+/// The first that is none, or an unknown key, or a value that it does not take.
+pub(crate) fn assignments(sets: &[String]) -> Result<Vec<(String, Value)>, ConfigError> {
+    let tree = Tree::read("", "", sets)?;
+    tree.check()?;
+    Ok(tree.values())
+}
+
 /// Whether the key takes whole numbers alone.
 pub(crate) fn is_whole(path: &str) -> bool {
     keys::find(path).is_some_and(|key| matches!(key.allowed, allowed::Allowed::Whole(..)))

@@ -97,6 +97,11 @@ impl Tree {
         ConfigError::new(format!("unknown key '{path}' {place}{hint}"))
     }
 
+    /// Every key that is set, with its value.
+    pub(super) fn values(self) -> Vec<(String, Value)> {
+        self.values.into_iter().map(|(path, (value, _))| (path, value)).collect()
+    }
+
     /// `in FILE` or `in --set`, as the key was set.
     pub(super) fn place(&self, path: &str) -> String {
         match self.origin(path) {

@@ -97,6 +97,14 @@ impl SweepFolder {
     pub fn table(&self, text: &str) -> Result<(), Failure> {
         write(&self.path.join("table.md"), text.as_bytes())
     }
+
+    /// Writes the table that has the measured times as well.
+    ///
+    /// # Errors
+    /// When the disk says no.
+    pub fn results(&self, text: &str) -> Result<(), Failure> {
+        write(&self.path.join("results.md"), text.as_bytes())
+    }
 }
 
 /// The first key in which two sweeps differ; where the base configuration lies does not count.

@@ -45,6 +45,9 @@ impl Status {
 pub struct Record {
     /// Its number, from 0.
     pub trial: usize,
+    /// Its case, in a sweep that has some.
+    #[serde(default)]
+    pub case: Option<String>,
     /// Its primitives, in a sweep over their matrix.
     pub subset: Option<Subset>,
     /// The keys that set it apart.
@@ -160,6 +163,7 @@ pub(super) mod tests {
         let settings = BTreeMap::from([("optimizer.lr".to_owned(), Value::Float(0.1 / (trial + 1) as f64))]);
         Record {
             trial,
+            case: None,
             subset: None,
             settings,
             status,

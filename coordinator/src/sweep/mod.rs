@@ -16,10 +16,12 @@ mod ledger;
 mod median;
 mod primitives;
 mod range;
+mod results;
 mod score;
 mod space;
 mod spec;
 mod table;
+mod theory;
 mod tpe;
 mod trial;
 
@@ -48,6 +50,8 @@ pub struct Asked<'a> {
     pub parallel: Option<usize>,
     /// Cores shared by them, above the file.
     pub cores: Option<usize>,
+    /// `key=value`s above the file's `[set]`.
+    pub set: &'a [String],
     /// Go on with the sweep in the folder.
     pub resume: bool,
 }
@@ -74,6 +78,7 @@ fn load(asked: Asked<'_>) -> Result<Spec, Failure> {
     let mut spec = Spec::load(asked.config).map_err(Failure::configuration)?;
     spec.parallel = asked.parallel.unwrap_or(spec.parallel);
     spec.cores = asked.cores.or(spec.cores);
+    spec.set.extend(config::assignments(asked.set).map_err(Failure::configuration)?);
     let file = asked.config.display().to_string();
     spec.check(&file).map_err(Failure::configuration)?;
     Ok(spec)
@@ -154,6 +159,7 @@ impl Sweep {
         });
         Trial {
             number,
+            case: self.plan.case(number).cloned(),
             subset: self.plan.subset(number).cloned(),
             settings: self.plan.propose(number, &known),
             common: self.common.clone(),
@@ -198,6 +204,7 @@ impl Sweep {
         }
         let text = table::table(&self.spec.name, self.spec.objective, self.ledger.records());
         self.folder.table(&text)?;
+        self.folder.results(&results::results(&self.spec, &self.common, self.ledger.records()))?;
         print!("\n{text}\nsweep folder: {folder}\n");
         let failed: Vec<&Record> =
             self.ledger.records().filter(|record| record.status == Status::Failed).collect();

@@ -48,6 +48,11 @@ impl Objective {
     }
 }
 
+/// The mean of some numbers; `None` of none.
+pub fn mean(numbers: &[f64]) -> Option<f64> {
+    (!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64)
+}
+
 /// A fraction in percent, or a dash.
 pub fn percent(fraction: Option<f64>) -> String {
     fraction.map_or_else(|| "–".to_owned(), |fraction| format!("{:.2} %", 100.0 * fraction))

@@ -27,9 +27,10 @@ pub struct Plan {
     trials: Vec<(usize, usize)>,
 }
 
-/// A search of its own: a combination of primitives, or the one search of a sweep without them.
+/// A search of its own: a case, a combination of primitives, or the one search of a sweep without them.
 #[derive(Clone, Debug)]
 struct Arm {
+    case: Option<String>,
     subset: Option<Subset>,
     fixed: Settings,
     dimensions: Vec<Dimension>,
@@ -81,6 +82,11 @@ impl Plan {
         self.arms[self.trials[trial].0].subset.as_ref()
     }
 
+    /// The case of a trial, in a sweep that has some.
+    pub fn case(&self, trial: usize) -> Option<&String> {
+        self.arms[self.trials[trial].0].case.as_ref()
+    }
+
     /// The results that a trial may know: those of its own arm that have surely ended when it begins,
     /// however long each takes and whenever the sweep was killed.
     pub fn known<'a>(
@@ -99,7 +105,8 @@ impl Plan {
     pub fn propose(&self, trial: usize, known: &[&Record]) -> Settings {
         let (arm, draw) = self.trials[trial];
         let arm = &self.arms[arm];
-        let stream = arm.subset.as_ref().map_or_else(String::new, Subset::to_string);
+        let subset = arm.subset.as_ref().map(Subset::to_string);
+        let stream = subset.or_else(|| arm.case.clone()).unwrap_or_default();
         let mut rng = proto::seed::rng(self.seed, &["sweep", &stream, &draw.to_string()]);
         let at = match self.method {
             Method::Grid => arm.combination(draw),
@@ -127,12 +134,15 @@ impl Plan {
 fn arms(spec: &Spec) -> Vec<Arm> {
     let space = || spec.space.iter().map(|(key, range)| Dimension::new(key.clone(), range));
     let Some(primitives) = &spec.primitives else {
-        return vec![Arm { subset: None, fixed: Settings::new(), dimensions: space().collect() }];
+        let arm = |case, fixed| Arm { case, subset: None, fixed, dimensions: space().collect() };
+        let cases = spec.cases.iter().map(|case| arm(Some(case.name.clone()), case.set.clone()));
+        return if spec.cases.is_empty() { vec![arm(None, Settings::new())] } else { cases.collect() };
     };
     let arm = |subset: Subset| {
         let members = subset.members().iter();
         let own = members.map(|one| Dimension::new(format!("rule.{}", one.key()), primitives.range(*one)));
-        Arm { dimensions: own.chain(space()).collect(), fixed: subset.settings(), subset: Some(subset) }
+        let (dimensions, fixed) = (own.chain(space()).collect(), subset.settings());
+        Arm { case: None, dimensions, fixed, subset: Some(subset) }
     };
     primitives.subsets().into_iter().map(arm).collect()
 }
@@ -231,6 +241,18 @@ mod tests {
             |trial, know: usize| plan.propose(trial, &records.iter().take(know).collect::<Vec<_>>());
         assert_eq!(propose(4, 0), propose(4, 2), "the first trials are drawn evenly");
         assert_ne!(propose(4, 0), propose(4, 3));
+    }
+
+    #[test]
+    fn a_case_is_tried_with_the_whole_space() {
+        let plan = plan(
+            "method = \"grid\"\n[space]\nseed = { values = [0, 1] }\n[[case]]\nname = \"a\"\nset.train.batch = 8\n[[case]]\nname = \"b\"",
+        );
+        let tried = (0..plan.len()).map(|trial| {
+            let settings = plan.propose(trial, &[]);
+            (plan.case(trial).unwrap().as_str(), settings["seed"].as_integer().unwrap(), settings.len())
+        });
+        assert_eq!(tried.collect::<Vec<_>>(), [("a", 0, 2), ("b", 0, 1), ("a", 1, 2), ("b", 1, 1)]);
     }
 
     #[test]

@@ -27,6 +27,17 @@ pub enum Method {
     Tpe,
 }
 
+/// Settings that go together under a name, each tried with the whole space.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// As the table says it.
+    pub name: String,
+    /// Its keys.
+    #[serde(default)]
+    pub set: BTreeMap<String, Value>,
+}
+
 /// A sweep, checked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spec {
@@ -59,6 +70,9 @@ pub struct Spec {
     /// Keys that are tried.
     #[serde(default)]
     pub space: BTreeMap<String, Range>,
+    /// Named settings.
+    #[serde(default, rename = "case", skip_serializing_if = "Vec::is_empty")]
+    pub cases: Vec<Case>,
     /// The matrix of the five primitives.
     pub primitives: Option<Primitives>,
     /// Early stopping.
@@ -73,7 +87,7 @@ fn one() -> usize {
     1
 }
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "name",
     "base",
     "method",
@@ -85,6 +99,7 @@ const KEYS: [&str; 13] = [
     "cores",
     "set",
     "space",
+    "case",
     "primitives",
     "stop",
 ];
@@ -121,6 +136,15 @@ impl Spec {
                 table.insert(name.into(), Value::Table(flat));
             }
         }
+        for case in table.get_mut("case").and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(case) = case.as_table_mut()
+                && let Some(Value::Table(nested)) = case.remove("set")
+            {
+                let mut flat = Table::new();
+                flatten("", nested, false, &mut flat);
+                case.insert("set".into(), Value::Table(flat));
+            }
+        }
         known_keys(&table, file)?;
         let spec: Spec = Value::Table(table)
             .try_into()
@@ -136,8 +160,14 @@ impl Spec {
     pub fn check(&self, file: &str) -> Result<(), ConfigError> {
         let refuse = |key: &str, why: &str| Err(ConfigError::new(format!("'{key}' in {file} {why}")));
         self.check_space(file)?;
-        if self.space.is_empty() && self.primitives.is_none() {
-            return refuse("space", "is empty, and there is no [primitives]: name a key to try");
+        if self.space.is_empty() && self.primitives.is_none() && self.cases.is_empty() {
+            return refuse(
+                "space",
+                "is empty, and there is no [[case]] and no [primitives]: name a key to try",
+            );
+        }
+        if self.primitives.is_some() && !self.cases.is_empty() {
+            return refuse("case", "does not go with [primitives]: each needs a sweep of its own");
         }
         let budget = match &self.primitives {
             Some(_) if self.trials.is_some() => {
@@ -186,6 +216,17 @@ impl Spec {
             return Err(ConfigError::new(format!(
                 "'{key}' in {file} stands in [set] and in [space]: choose"
             )));
+        }
+        for (number, case) in self.cases.iter().enumerate() {
+            let elsewhere = |key: &&String| self.set.contains_key(*key) || self.space.contains_key(*key);
+            if let Some(key) = case.set.keys().find(elsewhere) {
+                let place = format!("stands in the case '{}' and in [set] or [space]: choose", case.name);
+                return Err(ConfigError::new(format!("'{key}' in {file} {place}")));
+            }
+            if self.cases[..number].iter().any(|other| other.name == case.name) {
+                return Err(ConfigError::new(format!("two cases in {file} are called '{}'", case.name)));
+            }
+            config::check_keys(case.set.clone().into_iter().collect(), file)?;
         }
         config::check_keys(self.set.clone().into_iter().collect(), file)?;
         for (key, range) in &self.space {
@@ -298,6 +339,9 @@ rule.amp = { values = [0.1, 0.2] }
             (("tpe", "best"), "unknown variant `best`"),
             (("[set]", "[primitives]\ntrials_per_subset = 1\n[set]"), "'rule.amp' in sweep.toml is what"),
             (("[set]", "cores = 1\nparallel = 2\n[set]"), "'cores' in sweep.toml is less"),
+            (("[set]", "[[case]]\nname = \"a\"\nset.train.epochs = 2\n[set]"), "the case 'a' and in [set]"),
+            (("[set]", "[[case]]\nname = \"a\"\n[[case]]\nname = \"a\"\n[set]"), "are called 'a'"),
+            (("[set]", "[[case]]\nname = \"a\"\nset.rule.nam = \"x\"\n[set]"), "did you mean 'rule.name'?"),
             (("[set]", "stop = { every_steps = 0 }\n[set]"), "'stop' in sweep.toml has a 0"),
         ];
         for ((from, to), said) in cases {

@@ -23,7 +23,13 @@ pub fn table<'a>(name: &str, objective: Objective, records: impl Iterator<Item =
             groups.entry(subset).or_default().push(record);
         }
     }
-    let rows = if groups.is_empty() { of_trials(&records) } else { of_subsets(objective, groups) };
+    let rows = if records.iter().any(|record| record.case.is_some()) {
+        of_cases(&records)
+    } else if groups.is_empty() {
+        of_trials(&records)
+    } else {
+        of_subsets(objective, groups)
+    };
     format!("# {name}\n\n{} trials ({}); {best}.\n\n{}", records.len(), endings(&records), markdown(&rows))
 }
 
@@ -43,6 +49,48 @@ fn of_trials(records: &[&Record]) -> Vec<Vec<String>> {
         rows.push(row);
     }
     rows
+}
+
+/// The trials of each case, in the order in which cases stand in the file.
+pub fn by_case<'a>(records: &[&'a Record]) -> Vec<(&'a str, Vec<&'a Record>)> {
+    let mut groups: Vec<(&str, Vec<&Record>)> = Vec::new();
+    for record in records {
+        let Some(case) = &record.case else { continue };
+        match groups.iter_mut().find(|(name, _)| name == case) {
+            Some((_, group)) => group.push(record),
+            None => groups.push((case, vec![record])),
+        }
+    }
+    groups
+}
+
+fn of_cases(records: &[&Record]) -> Vec<Vec<String>> {
+    let head = ["case", "trials", "test_top1", "lowest", "highest", "loss", "angles by layer"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for (case, group) in by_case(records) {
+        let [mean, low, high] = accuracy(&group).map(percent);
+        let losses: Vec<f64> = group.iter().filter_map(|record| record.loss).collect();
+        let loss = super::score::mean(&losses).map_or_else(dash, short);
+        rows.push(vec![case.to_owned(), endings(&group), mean, low, high, loss, angles(&group)]);
+    }
+    rows
+}
+
+/// The mean, least and largest test accuracy of those that came to their end.
+pub fn accuracy(group: &[&Record]) -> [Option<f64>; 3] {
+    let all: Vec<f64> = group.iter().filter_map(|record| record.test_top1).collect();
+    [super::score::mean(&all), all.iter().copied().reduce(f64::min), all.iter().copied().reduce(f64::max)]
+}
+
+/// The mean angle of every layer, in whole degrees, as in `1° 12°`.
+pub fn angles(group: &[&Record]) -> String {
+    let ended: Vec<&&Record> = group.iter().filter(|record| record.status == Status::Done).collect();
+    let Some(first) = ended.first() else { return dash() };
+    let mean = |layer: &String| {
+        let all: Vec<f64> = ended.iter().filter_map(|record| record.angles.get(layer).copied()).collect();
+        super::score::mean(&all).map_or_else(dash, |mean| format!("{mean:.0}°"))
+    };
+    first.angles.keys().map(mean).collect::<Vec<_>>().join(" ")
 }
 
 /// The best of each combination, the best combination first.
@@ -94,19 +142,19 @@ fn short(loss: f64) -> String {
 }
 
 /// How many ended in which way, as in `3 done, 1 stopped`.
-fn endings(records: &[&Record]) -> String {
+pub fn endings(records: &[&Record]) -> String {
     let ways = [Status::Done, Status::Stopped, Status::Diverged, Status::Failed];
     let counts = ways.map(|way| (records.iter().filter(|record| record.status == way).count(), way.word()));
     let some = counts.iter().filter(|(count, _)| *count > 0);
     some.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
 }
 
-fn dash() -> String {
+pub fn dash() -> String {
     "–".to_owned()
 }
 
 /// A value without quotes, and a small number without its zeros.
-fn plain(value: &Value) -> String {
+pub fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Float(number) if *number != 0.0 && number.abs() < 1e-3 => format!("{number:e}"),
@@ -115,7 +163,7 @@ fn plain(value: &Value) -> String {
 }
 
 /// Rows, the first of which is the head, with columns that line up.
-fn markdown(rows: &[Vec<String>]) -> String {
+pub fn markdown(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let cell = |row: &[String], column: usize| row.get(column).map_or(0, |cell| cell.chars().count());
     let widths: Vec<usize> =
@@ -164,6 +212,25 @@ mod tests {
         let seen = found.clone();
         records.iter_mut().for_each(|record| (record.seconds, record.images_per_s) = (None, Some(1.0)));
         assert_eq!(table("lr", Objective::TestTop1, records.iter()), seen);
+    }
+
+    #[test]
+    fn a_case_has_a_row_with_the_mean_and_the_range_of_its_trials() {
+        let of = |trial, case: &str, status, top1| Record {
+            case: Some(case.into()),
+            ..record(trial, status, top1)
+        };
+        let records = [
+            of(0, "b", Status::Done, Some(0.5)),
+            of(1, "a", Status::Diverged, None),
+            of(2, "b", Status::Done, Some(0.7)),
+        ];
+        let found = table("rules", Objective::TestTop1, records.iter());
+        let rows: Vec<&str> = found.lines().skip(6).collect();
+        let cells =
+            |row: &str| row.split('|').map(str::trim).map(str::to_owned).collect::<Vec<_>>()[1..8].to_vec();
+        assert_eq!(cells(rows[0]), ["b", "2 done", "60.00 %", "50.00 %", "70.00 %", "0.3333", "45°"]);
+        assert_eq!(cells(rows[1]), ["a", "1 diverged", "–", "–", "–", "0.3333", "–"]);
     }
 
     #[test]

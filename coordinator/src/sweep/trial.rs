@@ -31,6 +31,8 @@ const RECENT: usize = 50;
 pub struct Trial {
     /// Its number.
     pub number: usize,
+    /// Its case, in a sweep that has some.
+    pub case: Option<String>,
     /// Its primitives, in a sweep over their matrix.
     pub subset: Option<Subset>,
     /// What sets it apart.
@@ -158,6 +160,7 @@ impl Trial {
         let wrong = matches!(ending, Status::Diverged | Status::Failed);
         Record {
             trial: self.number,
+            case: self.case.clone(),
             subset: self.subset.clone(),
             settings: self.settings.clone(),
             status: ending,

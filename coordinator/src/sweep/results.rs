@@ -1,0 +1,74 @@
+//! `results.md`: what a sweep found, with the times that were measured and the commands that repeat it.
+
+use super::ledger::Record;
+use super::primitives::{Primitive, Subset};
+use super::score::{Objective, mean, percent};
+use super::space::Settings;
+use super::spec::Spec;
+use super::table::{accuracy, angles, by_case, dash, endings, markdown, plain, tried};
+use super::theory::theory;
+use std::collections::BTreeMap;
+
+/// The page's text; `common` is what all trials set.
+pub fn results<'a>(spec: &Spec, common: &Settings, records: impl Iterator<Item = &'a Record>) -> String {
+    let records: Vec<&Record> = records.collect();
+    if records.iter().any(|record| record.case.is_some()) {
+        return cases(spec, common, &records);
+    }
+    let mut subsets: BTreeMap<&Subset, Vec<&Record>> = BTreeMap::new();
+    for record in &records {
+        if let Some(subset) = &record.subset {
+            subsets.entry(subset).or_default().push(record);
+        }
+    }
+    matrix(spec.objective, subsets)
+}
+
+fn cases(spec: &Spec, common: &Settings, records: &[&Record]) -> String {
+    let head =
+        ["rule", "trials", "test accuracy", "lowest to highest", "angle of W and B, by layer", "images/s"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    let mut commands = String::new();
+    for (case, group) in by_case(records) {
+        let [average, low, high] = accuracy(&group).map(percent);
+        let speeds: Vec<f64> = group.iter().filter_map(|record| record.images_per_s).collect();
+        let speed = mean(&speeds).map_or_else(dash, |speed| format!("{speed:.0}"));
+        let range = format!("{low} to {high}");
+        rows.push(vec![case.to_owned(), endings(&group), average, range, angles(&group), speed]);
+        let command = group.first().map_or_else(String::new, |record| command(spec, common, record));
+        commands += &format!("# {case}\n{command}\n");
+    }
+    format!("{}\n```sh\n{commands}```\n", markdown(&rows))
+}
+
+/// The command that trains as a trial did.
+fn command(spec: &Spec, common: &Settings, record: &Record) -> String {
+    let sets = common.iter().chain(&record.settings);
+    let sets: String = sets.map(|(key, value)| format!(" --set '{key}={}'", plain(value))).collect();
+    format!("coordinator train --local --config {}{sets}", spec.base.display())
+}
+
+fn matrix(objective: Objective, subsets: BTreeMap<&Subset, Vec<&Record>>) -> String {
+    let head = ["primitives", "reads W", "trials", "test accuracy", "with", "angles", "theory"];
+    let mut rows: Vec<(f64, Vec<String>)> = subsets
+        .into_iter()
+        .map(|(subset, group)| {
+            let best = objective.best(group.iter().copied());
+            let reads = if subset.members().contains(&Primitive::Self_) { "yes" } else { "no" };
+            let row = vec![
+                subset.to_string(),
+                reads.to_owned(),
+                endings(&group),
+                percent(best.and_then(|best| best.test_top1)),
+                best.map_or_else(dash, |best| tried(best).replace("rule.", "")),
+                best.map_or_else(dash, |best| angles(&[best])),
+                theory(subset).to_owned(),
+            ];
+            (best.and_then(|best| objective.score(best)).unwrap_or(f64::NEG_INFINITY), row)
+        })
+        .collect();
+    rows.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    let rows: Vec<Vec<String>> =
+        [head.map(str::to_owned).to_vec()].into_iter().chain(rows.into_iter().map(|(_, row)| row)).collect();
+    markdown(&rows)
+}
