@@ -7,6 +7,7 @@ use super::primitives::Subset;
 use crate::failure::Failure;
 use crate::run::folder::unwritable;
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -91,7 +92,7 @@ impl Ledger {
     pub fn open(path: PathBuf) -> Result<Self, Failure> {
         let cannot = |error: std::io::Error| unwritable(&path, &error);
         let mut file = File::options().create(true).read(true).append(true).open(&path).map_err(cannot)?;
-        if !hold(&file) {
+        if !hold(&file).map_err(cannot)? {
             let why = format!("another process is at work on {}: wait for its end", path.display());
             return Err(Failure::configuration(why));
         }
@@ -140,8 +141,15 @@ impl Ledger {
 }
 
 /// Locks a file, until every copy of it is closed; `false` where another process holds it.
-pub fn hold(file: &File) -> bool {
-    flock(file, FlockOperation::NonBlockingLockExclusive).is_ok()
+///
+/// # Errors
+/// A file system that has no locks.
+pub fn hold(file: &File) -> std::io::Result<bool> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn read(line: &str) -> Result<Record, serde_json::Error> {

@@ -14,6 +14,7 @@ mod folder;
 mod follow;
 mod ledger;
 mod median;
+mod names;
 mod primitives;
 mod range;
 mod results;
@@ -122,6 +123,8 @@ impl Sweep {
     async fn run(&mut self, stop: &CancellationToken) -> Result<(), Failure> {
         let mut running = JoinSet::new();
         let (mut next, mut result) = (0, Ok(()));
+        let (ended, all, folder) = (self.ledger.len(), self.plan.len(), self.folder.path().display());
+        println!("{all} trials, {ended} ended; sweep folder {folder}");
         loop {
             while running.len() < self.spec.parallel && !stop.is_cancelled() {
                 let Some(number) = self.startable(next) else { break };

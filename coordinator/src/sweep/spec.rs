@@ -1,10 +1,11 @@
 //! `sweep.toml`: what is tried, and how. Checked like the configuration of a run.
 
 use super::median::Stop;
+use super::names;
 use super::primitives::Primitives;
-use super::range::{self, Range};
+use super::range::Range;
 use super::score::Objective;
-use crate::config::{self, ConfigError, hint};
+use crate::config::{self, ConfigError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -87,25 +88,6 @@ fn one() -> usize {
     1
 }
 
-const KEYS: [&str; 14] = [
-    "name",
-    "base",
-    "method",
-    "trials",
-    "seed",
-    "objective",
-    "startup_trials",
-    "parallel",
-    "cores",
-    "set",
-    "space",
-    "case",
-    "primitives",
-    "stop",
-];
-const PRIMITIVES_KEYS: [&str; 7] = ["subsets", "trials_per_subset", "amp", "null", "sparse", "self", "decay"];
-const STOP_KEYS: [&str; 4] = ["median", "after_steps", "every_steps", "after_trials"];
-
 impl Spec {
     /// Reads the file at `path`.
     ///
@@ -129,23 +111,7 @@ impl Spec {
     /// The first fault, in one sentence.
     pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
         let mut table: Table = config::read_toml(text, file)?;
-        for (name, inside) in [("set", false), ("space", true)] {
-            if let Some(Value::Table(nested)) = table.remove(name) {
-                let mut flat = Table::new();
-                flatten("", nested, inside, &mut flat);
-                table.insert(name.into(), Value::Table(flat));
-            }
-        }
-        for case in table.get_mut("case").and_then(Value::as_array_mut).into_iter().flatten() {
-            if let Some(case) = case.as_table_mut()
-                && let Some(Value::Table(nested)) = case.remove("set")
-            {
-                let mut flat = Table::new();
-                flatten("", nested, false, &mut flat);
-                case.insert("set".into(), Value::Table(flat));
-            }
-        }
-        known_keys(&table, file)?;
+        names::bring_into_form(&mut table, file)?;
         let spec: Spec = Value::Table(table)
             .try_into()
             .map_err(|error: toml::de::Error| ConfigError::new(format!("{file}: {error}")))?;
@@ -250,48 +216,6 @@ impl Spec {
     /// Whether what a trial does depends on trials before it.
     pub fn looks_back(&self) -> bool {
         self.method == Method::Tpe || self.stopping().is_some()
-    }
-}
-
-/// Brings `nested` keys into the dotted form; where `ranges` is set, a table with a range's key is a value.
-fn flatten(prefix: &str, nested: Table, ranges: bool, flat: &mut Table) {
-    for (name, value) in nested {
-        let path = format!("{prefix}{name}");
-        match value {
-            Value::Table(inner) if !(ranges && range::KEYS.iter().any(|key| inner.contains_key(*key))) => {
-                flatten(&format!("{path}."), inner, ranges, flat);
-            }
-            value => _ = flat.insert(path, value),
-        }
-    }
-}
-
-/// Refuses keys that a sweep does not have, with the nearest one that it has.
-fn known_keys(table: &Table, file: &str) -> Result<(), ConfigError> {
-    known(table, "", &KEYS, file)?;
-    let inner = |name: &str| table.get(name).and_then(Value::as_table);
-    for (name, keys) in [("primitives", &PRIMITIVES_KEYS[..]), ("stop", &STOP_KEYS)] {
-        inner(name).map_or(Ok(()), |inner| known(inner, &format!("{name}."), keys, file))?;
-    }
-    let tables = [("space", &[][..]), ("primitives", &PRIMITIVES_KEYS[..2])];
-    for (name, others) in tables {
-        let ranges = inner(name).into_iter().flatten().filter(|(key, _)| !others.contains(&key.as_str()));
-        for (key, range) in ranges {
-            range
-                .as_table()
-                .map_or(Ok(()), |range| known(range, &format!("{name}.{key}."), &range::KEYS, file))?;
-        }
-    }
-    Ok(())
-}
-
-fn known(table: &Table, prefix: &str, keys: &[&str], file: &str) -> Result<(), ConfigError> {
-    match table.keys().find(|key| !keys.contains(&key.as_str())) {
-        None => Ok(()),
-        Some(key) => {
-            let near = hint(key, keys.iter().copied());
-            Err(ConfigError::new(format!("unknown key '{prefix}{key}' in {file}{near}")))
-        }
     }
 }
 

@@ -87,10 +87,10 @@ impl Trial {
 
     /// The log, locked: what a killed sweep left of this trial has ended then. `None` where `stop` came first.
     async fn log(&self, stop: &CancellationToken) -> Result<Option<File>, Failure> {
-        let log = File::options().create(true).append(true).open(&self.log);
-        let log = log.map_err(|error| unwritable(&self.log, &error))?;
+        let cannot = |error| unwritable(&self.log, &error);
+        let log = File::options().create(true).append(true).open(&self.log).map_err(cannot)?;
         let begun = Instant::now();
-        while !hold(&log) {
+        while !hold(&log).map_err(cannot)? {
             if stop.is_cancelled() {
                 return Ok(None);
             }
