@@ -2,7 +2,7 @@
 
 use crate::driver::{Board, Closeness, NodeAddress};
 use crate::failure::Failure;
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use serde::Deserialize;
 use std::fs::File;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 const BINARY: &str = "layer-node";
 /// How long a node may take to open its device and ports.
@@ -118,8 +118,10 @@ impl LocalNodes {
         let (pipes, ended): (Vec<_>, Vec<_>) =
             self.nodes.into_iter().map(|node| (node.stdin, node.ended)).unzip();
         drop(pipes);
-        // Dropping the process handles kills whatever is still there after that.
-        let _ = tokio::time::timeout(STOP_DEADLINE, futures::future::join_all(ended)).await;
+        // The tasks own the processes: aborted, they kill whatever is still there after that.
+        let tasks: Vec<_> = ended.iter().map(JoinHandle::abort_handle).collect();
+        let _ = tokio::time::timeout(STOP_DEADLINE, join_all(ended)).await;
+        tasks.iter().for_each(AbortHandle::abort);
     }
 }
 
