@@ -177,7 +177,7 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
     for service in ["", "neuropil.v1.Node", "neuropil.v1.Layer"] {
         reporter.set_service_status(service, ServingStatus::NotServing).await;
     }
-    control_service.end_run("the node is being stopped");
+    control_service.end_run("the node is being stopped: start it again, then --resume auto");
     let (reply, saved) = oneshot::channel();
     let _ = mailbox.send(Job::Stop { reply }).await;
     let saved = saved.await.map_err(|_| "the worker is gone".to_owned())?;
