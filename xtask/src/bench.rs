@@ -51,13 +51,13 @@ fn table(rows: &[Row]) -> String {
     let mut text = String::new();
     _ = writeln!(
         text,
-        "\n{:<34} {:>7} {:>7} {:>7} {:>9} {:>10}  unit",
+        "\n{:<38} {:>7} {:>7} {:>7} {:>9} {:>10}  unit",
         "case", "ratio", "floor", "goal", "ours", "reference"
     );
     for Row { case, ratio, floor, goal, ours, reference, unit, .. } in rows {
         _ = writeln!(
             text,
-            "{case:<34} {ratio:>7.3} {floor:>7.2} {goal:>7.2} {ours:>9.1} {reference:>10.1}  {unit}"
+            "{case:<38} {ratio:>7.3} {floor:>7.2} {goal:>7.2} {ours:>9.1} {reference:>10.1}  {unit}"
         );
     }
     text

@@ -11,7 +11,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio_util::task::AbortOnDropHandle;
 
 const BINARY: &str = "layer-node";
 /// How long a node may take to open its device and ports.
@@ -30,7 +30,8 @@ struct Local {
     /// A node ends when this closes, so it ends with the coordinator, however that ends.
     stdin: ChildStdin,
     process: Option<u32>,
-    ended: JoinHandle<()>,
+    /// Owns the process, which is killed when this is dropped.
+    ended: AbortOnDropHandle<()>,
 }
 
 impl Local {
@@ -118,10 +119,8 @@ impl LocalNodes {
         let (pipes, ended): (Vec<_>, Vec<_>) =
             self.nodes.into_iter().map(|node| (node.stdin, node.ended)).unzip();
         drop(pipes);
-        // The tasks own the processes: aborted, they kill whatever is still there after that.
-        let tasks: Vec<_> = ended.iter().map(JoinHandle::abort_handle).collect();
+        // Dropping the process handles kills whatever is still there after that.
         let _ = tokio::time::timeout(STOP_DEADLINE, join_all(ended)).await;
-        tasks.iter().for_each(AbortHandle::abort);
     }
 }
 
@@ -168,7 +167,8 @@ async fn start(
     };
     let address = NodeAddress { control: ready.control };
     let process = child.id();
-    let ended = tokio::spawn(watch(stage, child, address.control.clone(), log, board));
+    let watch = watch(stage, child, address.control.clone(), log, board);
+    let ended = AbortOnDropHandle::new(tokio::spawn(watch));
     Ok((Local { stdin, process, ended }, address))
 }
 

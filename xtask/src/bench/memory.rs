@@ -14,8 +14,9 @@ use std::time::Duration;
 const CONFIG: &str = "examples/fashion.toml";
 const STEPS: usize = 2000;
 /// 64 minibatches an epoch: evaluations and snapshots are part of the soak.
-const SETTINGS: [&str; 6] = [
+const SETTINGS: [&str; 7] = [
     "data.kind=idx",
+    "model.classes=10",
     "train.max_steps=2000",
     "train.epochs=100000",
     "train.batch=16",
@@ -136,9 +137,12 @@ fn peaks(stage: usize, samples: &[Sample]) -> ([u64; 4], u64) {
     let mut peak = 0;
     for Sample { step, nodes } in samples {
         let Some(resident) = nodes.get(&stage) else { continue };
-        peak = peak.max(resident.peak);
-        if (WARM..=STEPS).contains(step) {
-            let quarter = &mut quarters[(step - 1) * 4 / STEPS];
+        // After the last step nodes are ending, which touches code and data that training does not.
+        if *step < STEPS {
+            peak = peak.max(resident.peak);
+        }
+        if (WARM..STEPS).contains(step) {
+            let quarter = &mut quarters[step * 4 / STEPS];
             *quarter = resident.now.max(*quarter);
         }
     }
@@ -161,7 +165,7 @@ fn rows(stage: usize, predicted: u64, samples: &[Sample]) -> [Row; 2] {
         rounds: 1,
     };
     [
-        row("last quarter, first quarter", quarters[3], quarters[0], 0.9, 0.98),
+        row("last quarter, first quarter", quarters[3], quarters[0], 0.96, 0.99),
         row("peak, predicted", peak, predicted, 0.8, 1.0),
     ]
 }
@@ -180,7 +184,9 @@ mod tests {
     fn growth_shows_between_the_quarters() {
         let sample = |(step, now)| Sample { step, nodes: [(0, Resident { now, peak: now + 1 })].into() };
         let samples: Vec<_> =
-            [(3, 900), (200, 100), (500, 110), (501, 120), (1500, 130), (2000, 140)].map(sample).into();
+            [(3, 900), (200, 100), (499, 110), (500, 120), (1499, 130), (1999, 140), (2000, 150)]
+                .map(sample)
+                .into();
         assert_eq!(peaks(0, &samples), ([110, 120, 130, 140], 901));
         let [growth, predicted] = rows(0, 901, &samples);
         assert!(growth.ratio < growth.floor, "{}", growth.ratio);
