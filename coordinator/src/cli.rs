@@ -6,7 +6,7 @@ use crate::node;
 use crate::partition::LinkRate;
 use crate::plan;
 use crate::report;
-use crate::run::{self, Conduct, Measured, Naming, Prepared, Resume, Where};
+use crate::run::{self, Conduct, Measured, Naming, Prepared, Resume, Where, Which};
 use crate::sweep::{self, Asked};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ enum Command {
     Train(TrainFlags),
     /// Train many times, each with other settings, and show which are the best
     Sweep(SweepFlags),
-    /// Send the test set through a run's final state
+    /// Send the test set through a state of a run, the final one by default
     Evaluate(EvaluateFlags),
     /// Show what a run would be: stages, traffic, memory, lanes
     Plan(PlanFlags),
@@ -125,6 +125,9 @@ struct EvaluateFlags {
     /// The folder of a run
     #[arg(long, value_name = "DIR")]
     run: PathBuf,
+    /// Which state: the final one, the one with the best test accuracy, or the one after N updates
+    #[arg(long, value_name = "last|best|N", default_value = "last")]
+    step: Which,
     /// The nodes that keep the run's state; without it, local ones are started
     #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',')]
     nodes: Vec<String>,
@@ -236,7 +239,7 @@ async fn start_sweep(flags: &SweepFlags) -> Result<(), Failure> {
 async fn evaluate(flags: EvaluateFlags) -> Result<(), Failure> {
     let place = if flags.nodes.is_empty() { Where::Local } else { Where::Remote(flags.nodes) };
     let data = data_folder();
-    let found = run::evaluate(&flags.run, place, &Environment::new(data.as_deref())).await?;
+    let found = run::evaluate(&flags.run, flags.step, place, &Environment::new(data.as_deref())).await?;
     if flags.json {
         println!("{}", serde_json::to_string(&found).map_err(Failure::internal)?);
     } else {

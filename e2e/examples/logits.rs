@@ -112,7 +112,7 @@ fn draw(state: &Path, stages: &[StageSpec]) -> Result<(), Failure> {
                 _ => continue,
             };
         }
-        checkpoint::save(&folder(state, spec), &spec.run, 0, &tensors, 1)?;
+        checkpoint::save(&folder(state, spec), &spec.run, 0, &tensors)?;
     }
     Ok(())
 }

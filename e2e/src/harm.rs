@@ -1,6 +1,7 @@
 //! Doing harm to a run on purpose, and holding its end against the contract.
 
 use crate::{Bench, Ended, Node};
+use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,14 @@ pub const CONTRACT: Duration = Duration::from_secs(15);
 /// Sends a signal, as in `-KILL`.
 pub fn signal(signal: &str, process: u32) {
     assert!(Command::new("kill").args([signal, &process.to_string()]).status().unwrap().success());
+}
+
+/// A node that keeps its state in this folder, or below it; the path is absolute, by which a node can be told
+/// from those of other tests.
+pub fn node(state: &Path) -> Option<u32> {
+    let pattern = format!("layer-node serve.*{}", state.display());
+    let output = Command::new("pgrep").args(["-f", &pattern]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().lines().next().map(|line| line.parse().unwrap())
 }
 
 /// Waits for `condition`, at most as long as the contract says.

@@ -217,16 +217,30 @@ impl Node {
     }
 
     /// As [`Node::start`], by a command that stands for the program.
-    pub fn launch(mut command: Command, state_dir: &Path) -> Self {
+    pub fn launch(command: Command, state_dir: &Path) -> Self {
         let any = "127.0.0.1:0";
+        Self::serve(command, state_dir, [any; 3])
+    }
+
+    /// Starts a node at the addresses `data`, `control` and `health`.
+    pub fn at(state_dir: &Path, addresses: [&str; 3]) -> Self {
+        Self::serve(Command::new(binary("layer-node")), state_dir, addresses)
+    }
+
+    fn serve(mut command: Command, state_dir: &Path, addresses: [&str; 3]) -> Self {
+        let [data, control, health] = addresses;
         command
-            .args(["serve", "--listen", any, "--control", any, "--health", any, "--state-dir"])
+            .args(["serve", "--listen", data, "--control", control, "--health", health, "--state-dir"])
             .arg(state_dir);
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("layer-node starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a first line");
-        Self { child, ready: serde_json::from_str(&line).expect("the first line is JSON") }
+        let ready = serde_json::from_str(&line);
+        Self {
+            child,
+            ready: ready.unwrap_or_else(|error| panic!("no JSON on the first line: {error}: {line}")),
+        }
     }
 
     /// Its address on one of `data`, `control` and `health`.

@@ -1,8 +1,9 @@
 //! Stop and go on: interrupted, killed, restarted, the run ends in the bits of one that was never disturbed.
 
+use e2e::harm::{node, signal};
 use e2e::{Bench, Ended, Run};
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 const KEYS: &str = r#"
@@ -41,17 +42,6 @@ fn trained(run: &Run, lines: usize) {
         assert!(begun.elapsed() < Duration::from_secs(60), "step {lines} did not come");
         std::thread::sleep(Duration::from_millis(5));
     }
-}
-
-fn signal(signal: &str, process: u32) {
-    assert!(Command::new("kill").args([signal, &process.to_string()]).status().unwrap().success());
-}
-
-/// The first node that keeps its state in this folder, or below it.
-fn node(state: &Path) -> Option<u32> {
-    let pattern = format!("layer-node serve.*{}", state.display());
-    let output = Command::new("pgrep").args(["-f", &pattern]).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().lines().next().map(|line| line.parse().unwrap())
 }
 
 /// State, losses and evaluations are those of the undisturbed run.

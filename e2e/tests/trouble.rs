@@ -131,5 +131,5 @@ fn a_loss_that_is_not_finite_ends_the_run_by_step_and_stage() {
     let bench = Bench::new();
     let ended =
         bench.train(&bench.config(KEYS), "diverged", &["optimizer.lr=1e20", "optimizer.weight_decay=0"]);
-    failed(&ended, 1, &["is not finite; stage "]);
+    failed(&ended, 1, &["is not finite; stage ", " at 127.0.0.1:", "lower optimizer.lr"]);
 }

@@ -44,6 +44,12 @@ fn a_port_that_never_answers_is_named() {
     refused(&silent.local_addr().unwrap().to_string(), &["within 2 s", "check the address"]);
 }
 
+#[test]
+fn a_data_port_given_for_the_control_port_is_named() {
+    let hosts = Hosts::new(1);
+    refused(hosts.nodes[0].address("data"), &["no such service there: give the node's control address"]);
+}
+
 /// A node of another release.
 struct Foreign;
 

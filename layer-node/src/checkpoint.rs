@@ -6,6 +6,7 @@
 //! ```
 
 use crate::state::State;
+use crate::state_dir;
 use bytes::Bytes;
 use proto::control::HeldSnapshot;
 use safetensors::tensor::{Dtype, TensorView};
@@ -48,6 +49,11 @@ pub enum CheckpointError {
         /// What is wrong, and what to do.
         why: String,
     },
+    /// Another node works there.
+    #[error(
+        "another layer-node has the state folder {}: end that one first (kill -CONT, if it was stopped), or give --state-dir another folder", .0.display()
+    )]
+    Taken(PathBuf),
     /// What torch says.
     #[error("{0}")]
     Torch(#[from] TchError),
@@ -65,20 +71,6 @@ fn unusable(path: &Path, why: impl Into<String>) -> CheckpointError {
 /// The file of the snapshot after `updates`.
 pub fn file(state_dir: &Path, updates: u64) -> PathBuf {
     state_dir.join(format!("step-{updates:08}")).join(FILE)
-}
-
-/// Makes the folder, where it is not there, so that one that cannot be had is noticed at the start.
-///
-/// # Errors
-/// What the system says, and which flag to change.
-pub fn make_folder(state_dir: &Path) -> Result<(), CheckpointError> {
-    let failed = |source| CheckpointError::Io {
-        doing: "cannot make the state folder",
-        path: state_dir.to_owned(),
-        source,
-        advice: "give --state-dir a folder that can be written",
-    };
-    fs::create_dir_all(state_dir).map_err(failed)
 }
 
 /// The complete snapshots in `state_dir`, ascending.
@@ -125,24 +117,17 @@ fn owner(path: &Path) -> Option<String> {
     header["__metadata__"]["run"].as_str().filter(|_| whole).map(str::to_owned)
 }
 
-/// Writes the snapshot after `updates` of `run`, and removes all but the newest `keep` up to it. Returns
-/// the size of the file in bytes. Later ones belong to a future that a rollback gave up: they go as well.
+/// Writes the snapshot after `updates` of `run`. Returns the size of the file in bytes.
 ///
 /// It is written beside its place, synced, and renamed: a reader finds it whole or not at all.
 ///
 /// # Errors
 /// When the disk is full or read-only; what was there before is still there then.
-pub fn save(
-    state_dir: &Path,
-    run: &str,
-    updates: u64,
-    state: &State,
-    keep: usize,
-) -> Result<u64, CheckpointError> {
+pub fn save(state_dir: &Path, run: &str, updates: u64, state: &State) -> Result<u64, CheckpointError> {
     let (tensors, metadata) = lent(run, updates, state)?;
     let path = file(state_dir, updates);
     let folder = state_dir.join(format!("step-{updates:08}"));
-    let temporary = state_dir.join(format!(".writing-{updates:08}"));
+    let temporary = state_dir::writing(state_dir, updates);
     let written = (|| {
         fs::create_dir_all(&temporary)?;
         write(&temporary.join(FILE), &tensors, metadata)?;
@@ -164,12 +149,6 @@ pub fn save(
             source: error,
             advice: "make room there; earlier snapshots are whole, and --resume auto goes on from them",
         });
-    }
-    let (kept, given_up): (Vec<u64>, Vec<u64>) =
-        list(state_dir)?.into_iter().partition(|step| *step <= updates);
-    for step in kept.iter().rev().skip(keep).chain(&given_up) {
-        let folder = state_dir.join(format!("step-{step:08}"));
-        fs::remove_dir_all(&folder).map_err(io_error("cannot remove the old state", &folder))?;
     }
     fs::metadata(&path)
         .map(|file| file.len())
@@ -355,7 +334,7 @@ mod tests {
         let mut tensor = Tensor::full([3], value, (Kind::Float, Device::Cpu));
         let mut state = State::default();
         state.tensor("conv.weight".into(), &mut tensor);
-        save(dir, run, updates, &state, 2)
+        save(dir, run, updates, &state)
     }
 
     fn restored(dir: &Path, updates: u64, size: i64) -> Result<f64, CheckpointError> {
@@ -367,9 +346,9 @@ mod tests {
     }
 
     #[test]
-    fn snapshots_are_whole_or_not_there_and_the_newest_stay() {
+    fn snapshots_are_whole_or_not_there() {
         let dir = tempfile::tempdir().unwrap();
-        for updates in [1, 2, 10] {
+        for updates in [2, 10] {
             save_one(dir.path(), "run", updates, updates as f64).unwrap();
         }
         assert_eq!(list(dir.path()).unwrap(), [2, 10]);
@@ -382,15 +361,6 @@ mod tests {
         fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
         assert_eq!(super::held(dir.path()).unwrap(), [held(2)], "a torn one is left out");
         assert!(restored(dir.path(), 10, 3).unwrap_err().to_string().contains("torn"));
-    }
-
-    #[test]
-    fn a_rollback_gives_the_later_snapshots_up_once_it_has_one_of_its_own() {
-        let dir = tempfile::tempdir().unwrap();
-        for updates in [50, 57, 51] {
-            save_one(dir.path(), "run", updates, 0.0).unwrap();
-        }
-        assert_eq!(list(dir.path()).unwrap(), [50, 51]);
     }
 
     #[test]

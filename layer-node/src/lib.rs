@@ -25,6 +25,7 @@ pub mod service;
 pub mod session;
 pub mod stage;
 pub mod state;
+pub mod state_dir;
 pub mod torch;
 pub mod weights;
 pub mod worker;

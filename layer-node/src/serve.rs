@@ -1,9 +1,9 @@
 //! `layer-node serve`: from birth to drain.
 
-use crate::checkpoint;
 use crate::door;
 use crate::failure::Failure;
 use crate::service::{ControlService, DataService, Hub, NodeIdentity};
+use crate::state_dir;
 use crate::torch;
 use crate::worker::{self, Job};
 use clap::Args;
@@ -121,7 +121,7 @@ pub enum Stop {
 /// One sentence: a port that is taken, a device that is not there, a state that cannot be written.
 pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
     let device = flags.device.open().map_err(Failure::configuration)?;
-    checkpoint::make_folder(&flags.state_dir).map_err(Failure::configuration)?;
+    let _owned = state_dir::own(&flags.state_dir).map_err(Failure::configuration)?;
     let [data, control, health] = [
         bind("--listen", flags.listen).await?,
         bind("--control", flags.control).await?,
@@ -177,7 +177,7 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
     for service in ["", "neuropil.v1.Node", "neuropil.v1.Layer"] {
         reporter.set_service_status(service, ServingStatus::NotServing).await;
     }
-    control_service.end_run("the node is being stopped");
+    control_service.end_run("the node is being stopped: start it again, then --resume auto");
     let (reply, saved) = oneshot::channel();
     let _ = mailbox.send(Job::Stop { reply }).await;
     let saved = saved.await.map_err(|_| "the worker is gone".to_owned())?;

@@ -7,7 +7,8 @@ use crate::lane_runner::LaneRunner;
 use crate::layer::Settings;
 use crate::session::Session;
 use crate::stage::Stage;
-use proto::control::{Align, Command, Configured, Report, SnapshotDone};
+use crate::state_dir;
+use proto::control::{Align, Command, Configured, Keep, Report, SnapshotDone};
 use proto::stage::StageSpec;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -183,10 +184,15 @@ impl Worker {
                     let aligned = stage.align(done, steps);
                     aligned.map(|()| Report::Aligned(done + steps)).map_err(Trouble::own)
                 }
-                Ok(Some(Command::Snapshot)) => {
+                Ok(Some(Command::Snapshot(Keep(keep)))) => {
                     let done = snapshot(&self.state_dir, spec, stage);
                     *saved = done.as_ref().ok().map(|done| done.updates).or(*saved);
-                    done.map(Report::Snapshot).map_err(Trouble::own)
+                    let newest = spec.keep_snapshots as usize;
+                    let pruned = |done: &SnapshotDone| {
+                        state_dir::prune(&self.state_dir, done.updates, newest, &keep)
+                            .map_err(|error| error.to_string())
+                    };
+                    done.and_then(|done| pruned(&done).map(|()| Report::Snapshot(done))).map_err(Trouble::own)
                 }
             };
             let sent = report.map(|report| self.runtime.block_on(session.reports.send(Ok(report))));
@@ -200,7 +206,8 @@ impl Worker {
         result
     }
 
-    /// A node that is stopped leaves its state as of the last update.
+    /// A node that is stopped leaves its state as of the last update, beside all that was there: only the
+    /// coordinator knows which older snapshots all nodes have.
     fn save_unsaved(&mut self) -> Result<(), String> {
         let Some(Configuration { spec, stage, saved }) = &mut self.stage else { return Ok(()) };
         if *saved != Some(stage.updates()) {
@@ -234,14 +241,42 @@ fn snapshot(
 ) -> Result<SnapshotDone, String> {
     let begun = Instant::now();
     let updates = stage.updates();
-    let bytes = checkpoint::save(state_dir, &spec.run, updates, &stage.state(), spec.keep_snapshots as usize)
-        .map_err(|error| error.to_string())?;
+    let bytes =
+        checkpoint::save(state_dir, &spec.run, updates, &stage.state()).map_err(|error| error.to_string())?;
     Ok(SnapshotDone { updates, bytes, seconds: begun.elapsed().as_secs_f64() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proto::graph::{LayerSpec, Op};
+    use proto::message::Value;
+    use proto::optimizer::{Method, OptimizerSpec, Schedule};
+    use proto::rule::RuleSpec;
+
+    fn spec() -> StageSpec {
+        let method = Method::Sgd { momentum: 0.0, nesterov: false };
+        let optimizer = OptimizerSpec { method, lr: 0.1, weight_decay: 0.0, schedule: Schedule::default() };
+        let inputs = vec!["below".into()];
+        StageSpec {
+            run: "run".into(),
+            incarnation: 1,
+            index: 3,
+            stages: 5,
+            layers: vec![LayerSpec { name: "bias".into(), inputs, op: Op::Bias, rule: RuleSpec::Backprop }],
+            inputs: vec![Value { name: "below".into(), shape: vec![4] }],
+            outputs: vec!["bias".into()],
+            optimizer: optimizer.clone(),
+            optimizer_backward: optimizer,
+            seed: 0,
+            max_microbatch: 4,
+            max_microbatches: 2,
+            wire: proto::tensor::Kind::F32,
+            restore: None,
+            keep_snapshots: 2,
+            recompute: false,
+        }
+    }
 
     #[test]
     fn a_panic_becomes_a_sentence_and_gives_the_stage_up() {
@@ -254,5 +289,10 @@ mod tests {
         let why = "the worker panicked (index out of bounds): this is a bug, please report it";
         assert_eq!(trouble, Err(Trouble::own(why)));
         assert!(worker.guarded(|_| Ok(())).is_ok(), "the next job finds the worker alive");
+
+        worker.configure(spec()).unwrap();
+        let trouble = worker.guarded(|_| -> Result<(), Trouble> { panic!("index out of bounds") });
+        assert_eq!(trouble, Err(Trouble::own(format!("stage 3: {why}"))), "by name of the stage");
+        assert!(worker.stage.is_none(), "a stage of which nobody knows in what state it is");
     }
 }

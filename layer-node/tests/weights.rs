@@ -66,7 +66,7 @@ impl Bench {
         let mut tensors: Vec<_> = names.iter().enumerate().map(draw).collect();
         let mut state = State::default();
         names.iter().zip(&mut tensors).for_each(|((name, _), tensor)| state.tensor((*name).into(), tensor));
-        checkpoint::save(&self.path(folder), run, updates, &state, 9).unwrap();
+        checkpoint::save(&self.path(folder), run, updates, &state).unwrap();
     }
 
     /// Runs the binary in the folder with the words of `line`.

@@ -55,8 +55,8 @@ pub enum Command {
     Start(Start),
     /// Execute a lane.
     Step(Step),
-    /// Write the state as of the last update.
-    Snapshot,
+    /// Write the state as of the last update, and then remove old snapshots but not these.
+    Snapshot(Keep),
     /// Mirror steps before the first update.
     Align(Align),
 }
@@ -69,6 +69,13 @@ pub struct Align {
     /// How many are to follow.
     pub steps: u64,
 }
+
+/// Snapshots, by the updates that they have seen, which stay beside the newest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keep(pub Vec<u64>);
+
+/// How many snapshots a command can name to be kept.
+pub const MAX_KEEP: usize = 16;
 
 /// How a run begins.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,6 +7,7 @@
 //! Absent on purpose: dependencies (a fresh clone compiles this first), knowledge of networks or tensors, and
 //! any file written outside the repository.
 
+mod bench;
 mod dataset;
 mod demo;
 mod libtorch;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     let outcome = usage::parse(std::env::args_os().skip(1)).and_then(|command| match command {
         Command::Demo(extra) => demo::demo(&root, &extra),
         Command::Test(extra) => test::test(&root, &extra),
+        Command::Bench(name) => bench::bench(&root, &name),
         Command::Verify => verify::verify(&root),
         Command::Help => usage::help(),
     });

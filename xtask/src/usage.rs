@@ -10,6 +10,8 @@ Usage: cargo xtask COMMAND
   demo [-- ARGS]   set up what is missing, build, and train the example network in five local
                    processes; ARGS go to `coordinator train`, as in `-- --set train.epochs=1`
   test [-- ARGS]   set up what is missing and run all tests; ARGS go to `cargo test`
+  bench memory     train 2,000 small steps over five nodes and compare their memory at the end with
+                   that at the beginning, and with what `coordinator plan` predicts
   verify           formatting, clippy and documentation with warnings denied, and dependencies
 
 Set-up puts libtorch into .libtorch/ and Fashion-MNIST into data/, once. Your own LIBTORCH,
@@ -22,6 +24,8 @@ pub enum Command {
     Demo(Vec<OsString>),
     /// `test`, with arguments for `cargo test`.
     Test(Vec<OsString>),
+    /// `bench`, with a name.
+    Bench(String),
     /// `verify`
     Verify,
     /// `help`, or nothing at all.
@@ -44,6 +48,8 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failu
         ("demo", Some((dashes, extra))) if dashes == "--" => Ok(Command::Demo(extra.to_vec())),
         ("test", None) => Ok(Command::Test(rest)),
         ("test", Some((dashes, extra))) if dashes == "--" => Ok(Command::Test(extra.to_vec())),
+        ("bench", Some((name, []))) => Ok(Command::Bench(name.to_string_lossy().into_owned())),
+        ("bench", _) => Err(refusal("`bench` takes one name")),
         ("verify", None) => Ok(Command::Verify),
         ("help" | "--help" | "-h", None) => Ok(Command::Help),
         ("demo" | "test", Some((word, _))) => {
@@ -86,6 +92,8 @@ mod tests {
             "test -- x -- --nocapture",
             Some(Command::Test(vec!["x".into(), "--".into(), "--nocapture".into()])),
         );
+        check("bench memory", Some(Command::Bench("memory".into())));
+        check("bench", None);
         check("test x", None);
         check("verify --fast", None);
         check("dome", None);

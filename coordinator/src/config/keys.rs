@@ -241,7 +241,13 @@ const REST: &[Row] = &[
         Is("0"),
         "minibatches between snapshots; 0: only at the end",
     ),
-    ("snapshot.keep_last", Whole(2, 1000), Is("2"), "snapshots that a node keeps"),
+    ("snapshot.keep_last", Whole(2, 1000), Is("2"), "newest snapshots that a node keeps"),
+    (
+        "snapshot.best",
+        Switch,
+        Is("false"),
+        "snapshots at every epoch's end too, of which the one with the best test accuracy is kept as well",
+    ),
     ("metrics.layers_every", MANY, Is("50"), "minibatches between measurements of the layers' B against W"),
     (
         "alarm.kolen_pollack",

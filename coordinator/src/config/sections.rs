@@ -168,6 +168,8 @@ pub struct Snapshot {
     pub every_steps: u64,
     /// Snapshots that a node keeps, at least 2.
     pub keep_last: u32,
+    /// Whether the one with the best test accuracy is kept as well.
+    pub best: bool,
 }
 
 /// `[metrics]`: what is measured on the way.

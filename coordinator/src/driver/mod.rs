@@ -22,7 +22,7 @@ pub use connect::{NodeAddress, Setup, open};
 use crate::data::Loader;
 use crate::failure::{Cause, Failure};
 use judge::Judged;
-use proto::control::{Align, Command, Report, SnapshotDone, Step, StepDone};
+use proto::control::{Align, Command, Keep, Report, SnapshotDone, Step, StepDone};
 use proto::lane::{Lane, Phase};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -145,13 +145,13 @@ impl Driver {
         }
     }
 
-    /// Has every stage write its state after what was put in before.
+    /// Has every stage write its state after what was put in before, and `keep` older ones.
     ///
     /// # Errors
     /// The run's failure, if it has failed.
-    pub async fn snapshot(&mut self) -> Result<(), Failure> {
+    pub async fn snapshot(&mut self, keep: Keep) -> Result<(), Failure> {
         for stage in &self.stages {
-            self.send(stage, Command::Snapshot).await?;
+            self.send(stage, Command::Snapshot(keep.clone())).await?;
         }
         self.pending.push_back(Pending::Snapshot);
         Ok(())
@@ -217,7 +217,8 @@ impl Driver {
                         other => return Err(Some(out_of_turn(index, stage, &other))),
                     }
                 }
-                outcome(minibatch, judged, stages).map(Event::Done).map_err(Some)
+                let address = |stage: usize| self.stages[stage].address.as_str();
+                outcome(minibatch, judged, stages, address).map(Event::Done).map_err(Some)
             }
             Pending::Snapshot => {
                 let mut saved = Vec::with_capacity(self.stages.len());
@@ -257,7 +258,12 @@ fn out_of_turn(index: usize, stage: &Stage, report: &Report) -> Failure {
 }
 
 /// Puts the parts together; a loss that is not finite ends the run.
-fn outcome(minibatch: Minibatch, judged: Judged, stages: Vec<StepDone>) -> Result<Outcome, Failure> {
+fn outcome<'a>(
+    minibatch: Minibatch,
+    judged: Judged,
+    stages: Vec<StepDone>,
+    address: impl Fn(usize) -> &'a str,
+) -> Result<Outcome, Failure> {
     let Minibatch { step, phase, epoch, indices, .. } = minibatch;
     if judged.finite && judged.loss.is_finite() {
         let (top1, top5) = judged.accuracy;
@@ -275,7 +281,7 @@ fn outcome(minibatch: Minibatch, judged: Judged, stages: Vec<StepDone>) -> Resul
     let first = stages.iter().position(|done| !done.finite);
     let culprit = first.map_or_else(
         || "every stage's output was finite, so the loss itself overflowed".to_owned(),
-        |stage| format!("stage {stage} was the first whose output was not finite"),
+        |stage| format!("stage {stage} at {} was the first whose output was not finite", address(stage)),
     );
     let advice = "lower optimizer.lr or the rule's coefficients";
     Err(Failure::new(

@@ -2,7 +2,7 @@
 
 use crate::driver::{Board, Closeness, NodeAddress};
 use crate::failure::Failure;
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use serde::Deserialize;
 use std::fs::File;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 const BINARY: &str = "layer-node";
 /// How long a node may take to open its device and ports.
@@ -30,7 +30,8 @@ struct Local {
     /// A node ends when this closes, so it ends with the coordinator, however that ends.
     stdin: ChildStdin,
     process: Option<u32>,
-    ended: JoinHandle<()>,
+    /// Owns the process, which is killed when this is dropped.
+    ended: AbortOnDropHandle<()>,
 }
 
 impl Local {
@@ -119,7 +120,7 @@ impl LocalNodes {
             self.nodes.into_iter().map(|node| (node.stdin, node.ended)).unzip();
         drop(pipes);
         // Dropping the process handles kills whatever is still there after that.
-        let _ = tokio::time::timeout(STOP_DEADLINE, futures::future::join_all(ended)).await;
+        let _ = tokio::time::timeout(STOP_DEADLINE, join_all(ended)).await;
     }
 }
 
@@ -166,7 +167,8 @@ async fn start(
     };
     let address = NodeAddress { control: ready.control };
     let process = child.id();
-    let ended = tokio::spawn(watch(stage, child, address.control.clone(), log, board));
+    let watch = watch(stage, child, address.control.clone(), log, board);
+    let ended = AbortOnDropHandle::new(tokio::spawn(watch));
     Ok((Local { stdin, process, ended }, address))
 }
 

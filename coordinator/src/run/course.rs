@@ -14,7 +14,10 @@ pub enum Item {
     /// A minibatch to train on, or to evaluate.
     Minibatch(Minibatch),
     /// All stages write their state.
-    Snapshot,
+    Snapshot {
+        /// Updates that it has seen.
+        step: u64,
+    },
     /// All stages take mirror steps.
     Align(Align),
 }
@@ -44,13 +47,30 @@ impl<'a> Course<'a> {
         course
     }
 
+    fn epoch_of(&self, step: u64) -> u64 {
+        self.prepared.sampler.locate(step - 1).0
+    }
+
+    /// Whether an evaluation follows `step`.
+    fn evaluated(&self, step: u64) -> bool {
+        step == self.prepared.total_steps() || self.epoch_of(step) != self.epoch_of(step + 1)
+    }
+
     /// Queues the evaluation that follows `step`, if one does.
     fn evaluate_after(&mut self, step: u64) {
-        let epoch_of = |step: u64| self.prepared.sampler.locate(step - 1).0;
-        if step == self.prepared.total_steps() || epoch_of(step) != epoch_of(step + 1) {
-            let evaluation = Self::evaluation(self.prepared, epoch_of(step));
+        if self.evaluated(step) {
+            let evaluation = Self::evaluation(self.prepared, self.epoch_of(step));
             self.queue.extend(evaluation.into_iter().map(Item::Minibatch));
         }
+    }
+
+    /// Whether a snapshot follows `step`.
+    fn saved(&self, step: u64) -> bool {
+        let snapshot = &self.prepared.config.snapshot;
+        let every = snapshot.every_steps;
+        step == self.prepared.total_steps()
+            || (every > 0 && step.is_multiple_of(every))
+            || (snapshot.best && self.evaluated(step))
     }
 
     /// The evaluation of the whole test set, exactly once.
@@ -79,9 +99,8 @@ impl<'a> Course<'a> {
         let indices = self.epoch.as_ref()?.1.minibatch(index)?.to_vec();
         self.next += 1;
         let config = &self.prepared.config;
-        let every = config.snapshot.every_steps;
-        if step == total || (every > 0 && step % every == 0) {
-            self.queue.push_back(Item::Snapshot);
+        if self.saved(step) {
+            self.queue.push_back(Item::Snapshot { step });
         }
         self.evaluate_after(step);
         let layers_every = config.metrics.layers_every;

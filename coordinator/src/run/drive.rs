@@ -4,7 +4,7 @@ use super::course::{Course, Item};
 use super::folder::RunIdentity;
 use super::prepare::{Lanes, Prepared};
 use super::recorder::Recorder;
-use crate::driver::{self, Board, Driver, NodeAddress, Setup};
+use crate::driver::{self, Board, Driver, Minibatch, NodeAddress, Setup};
 use crate::failure::{Cause, Failure};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -41,14 +41,18 @@ pub async fn drive(
         if driver.pending() >= IN_FLIGHT {
             take(&mut driver, recorder).await?;
         }
-        put(&mut driver, &mut lanes, item).await?;
+        match item {
+            Item::Snapshot { step } => driver.snapshot(recorder.keep(step)).await?,
+            Item::Align(steps) => driver.align(steps).await?,
+            Item::Minibatch(minibatch) => submit(&mut driver, &mut lanes, minibatch).await?,
+        }
     }
     while driver.pending() > 0 {
         take(&mut driver, recorder).await?;
     }
     let interrupted = stop.is_cancelled() && recorder.steps < prepared.total_steps();
     if interrupted {
-        driver.snapshot().await?;
+        driver.snapshot(recorder.keep(recorder.steps)).await?;
         take(&mut driver, recorder).await?;
     }
     driver.close().await;
@@ -77,16 +81,10 @@ pub fn setup(prepared: &Prepared, stages: Vec<proto::stage::StageSpec>, nodes: &
     }
 }
 
-/// Puts one item into the pipeline.
-pub async fn put(driver: &mut Driver, lanes: &mut Lanes, item: Item) -> Result<(), Failure> {
-    match item {
-        Item::Snapshot => driver.snapshot().await,
-        Item::Align(steps) => driver.align(steps).await,
-        Item::Minibatch(minibatch) => {
-            let lanes = lanes.of(minibatch.phase, minibatch.microbatches)?;
-            driver.submit(minibatch, &lanes).await
-        }
-    }
+/// Puts a minibatch into the pipeline.
+pub async fn submit(driver: &mut Driver, lanes: &mut Lanes, minibatch: Minibatch) -> Result<(), Failure> {
+    let lanes = lanes.of(minibatch.phase, minibatch.microbatches)?;
+    driver.submit(minibatch, &lanes).await
 }
 
 async fn take(driver: &mut Driver, recorder: &mut Recorder) -> Result<(), Failure> {

@@ -1,7 +1,7 @@
-//! `coordinator evaluate`: the test set through a run's final state, exactly once.
+//! `coordinator evaluate`: the test set through a state of a run, exactly once.
 
-use super::course::{Course, Item};
-use super::drive::{put, setup};
+use super::course::Course;
+use super::drive::{setup, submit};
 use super::folder::{self, RunIdentity};
 use super::interrupt;
 use super::place::{Nodes, Where};
@@ -12,6 +12,49 @@ use crate::driver::{self, Board, Event};
 use crate::failure::{Cause, Failure};
 use serde::Serialize;
 use std::path::Path;
+use std::str::FromStr;
+
+/// Which state of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The final one.
+    Last,
+    /// The one with the best test accuracy.
+    Best,
+    /// The one after so many updates.
+    Step(u64),
+}
+
+impl FromStr for Which {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "last" => Ok(Which::Last),
+            "best" => Ok(Which::Best),
+            step => step
+                .parse()
+                .map(Which::Step)
+                .map_err(|_| format!("'{step}' is no step: a number, last or best is")),
+        }
+    }
+}
+
+impl Which {
+    /// Its updates, in the run of this summary.
+    fn of(self, summary: &Summary) -> Result<u64, Failure> {
+        let missing = || {
+            Failure::configuration(
+                "the run kept no best snapshot: train with snapshot.best = true, or give --step a number",
+            )
+        };
+        match self {
+            Which::Last => Ok(summary.steps),
+            Which::Best => summary.best_step.ok_or_else(missing),
+            Which::Step(step) => Ok(step),
+        }
+    }
+}
 
 /// What an evaluation finds.
 #[derive(Clone, Debug, Serialize)]
@@ -34,11 +77,13 @@ pub struct Evaluate {
 /// A folder that holds no run, a state that is not there, or a node that fails.
 pub async fn evaluate(
     run_dir: &Path,
+    which: Which,
     place: Where,
     environment: &Environment<'_>,
 ) -> Result<Evaluate, Failure> {
     let stop = interrupt::listen();
     let summary: Summary = folder::read(run_dir, "summary.json")?;
+    let step = which.of(&summary)?;
     let identity: RunIdentity = folder::read(run_dir, "run.json")?;
     let config =
         config::load(&run_dir.join("config.toml"), &[], environment).map_err(Failure::configuration)?;
@@ -46,13 +91,13 @@ pub async fn evaluate(
     let board = Board::default();
     let nodes = Nodes::find(&place, &prepared, run_dir, &board).await?;
     let addresses = nodes.addresses().to_vec();
-    let stages = prepared.stages(&identity.id, identity.incarnation + 1, Some(summary.steps))?;
+    let stages = prepared.stages(&identity.id, identity.incarnation + 1, Some(step))?;
     let result = tokio::select! {
         result = run(&prepared, setup(&prepared, stages, &addresses), &board) => result,
         () = stop.cancelled() => Err(Failure::new(Cause::Interrupted, "the evaluation was interrupted: nothing was changed")),
     };
     nodes.stop().await;
-    result.map(|evaluate| Evaluate { step: summary.steps, ..evaluate })
+    result.map(|evaluate| Evaluate { step, ..evaluate })
 }
 
 async fn run(prepared: &Prepared, setup: driver::Setup, board: &Board) -> Result<Evaluate, Failure> {
@@ -64,7 +109,7 @@ async fn run(prepared: &Prepared, setup: driver::Setup, board: &Board) -> Result
         let next = minibatches.next();
         let ended = next.is_none();
         if let Some(minibatch) = next {
-            put(&mut driver, &mut lanes, Item::Minibatch(minibatch)).await?;
+            submit(&mut driver, &mut lanes, minibatch).await?;
         }
         if driver.pending() >= 3 || ended {
             match driver.next().await? {

@@ -1,18 +1,22 @@
 //! A run's folder: what it leaves behind.
 
+use super::evaluation::Evaluation;
 use crate::config::{self, Config, Environment};
 use crate::failure::{Cause, Failure};
 use proto::control::LayerMeasure;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// `runs/NAME`, or the folder that the caller names.
 pub struct RunFolder {
     path: PathBuf,
     metrics: File,
     evaluations: File,
+    /// The folder itself, locked: one process at a time writes a run's history.
+    owned: Arc<File>,
 }
 
 /// Names a run to its nodes; kept in `run.json`.
@@ -84,10 +88,11 @@ impl RunFolder {
             return Err(Failure::configuration(why));
         }
         fs::create_dir_all(&path).map_err(|error| unwritable(&path, &error))?;
+        let owned = own(&path)?;
         let identity = RunIdentity::draw()?;
         write(&path.join("run.json"), &json(&identity)?)?;
         write(&path.join("config.toml"), text.as_bytes())?;
-        Ok((Self::open(path)?, identity))
+        Ok((Self::open(path, owned)?, identity))
     }
 
     /// Opens the folder of a run that is to go on, under a new incarnation.
@@ -95,7 +100,6 @@ impl RunFolder {
     /// # Errors
     /// A folder without a run, or a configuration that would make it another run.
     pub fn reopen(path: PathBuf, config: &Config) -> Result<(Self, RunIdentity), Failure> {
-        let identity: RunIdentity = read(&path, "run.json")?;
         let file = path.join("config.toml");
         let began = config::load(&file, &[], &Environment::empty()).map_err(Failure::configuration)?;
         if let Some(section) = differs(&began, config) {
@@ -105,7 +109,9 @@ impl RunFolder {
             );
             return Err(Failure::configuration(why));
         }
-        let folder = Self::open(path)?;
+        let owned = own(&path)?;
+        let identity: RunIdentity = read(&path, "run.json")?;
+        let folder = Self::open(path, owned)?;
         let identity = folder.next_incarnation(&identity)?;
         Ok((folder, identity))
     }
@@ -136,17 +142,17 @@ impl RunFolder {
             let kept: String = text.lines().filter(before).map(|line| format!("{line}\n")).collect();
             write(&path, kept.as_bytes())?;
         }
-        *self = Self::open(self.path.clone())?;
+        *self = Self::open(self.path.clone(), self.owned.clone())?;
         Ok(())
     }
 
-    fn open(path: PathBuf) -> Result<Self, Failure> {
+    fn open(path: PathBuf, owned: Arc<File>) -> Result<Self, Failure> {
         let append = |name: &str| {
             let path = path.join(name);
             File::options().create(true).append(true).open(&path).map_err(|error| unwritable(&path, &error))
         };
         let (metrics, evaluations) = (append("metrics.jsonl")?, append("evaluations.jsonl")?);
-        Ok(Self { path, metrics, evaluations })
+        Ok(Self { path, metrics, evaluations, owned })
     }
 
     /// The last step up to which `metrics.jsonl` is without a gap.
@@ -163,6 +169,16 @@ impl RunFolder {
             .map(|(due, _)| due)
             .last()
             .unwrap_or(0))
+    }
+
+    /// The evaluations that `evaluations.jsonl` holds.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn evaluations(&self) -> Result<Vec<Evaluation>, Failure> {
+        let path = self.path.join("evaluations.jsonl");
+        let text = fs::read_to_string(&path).map_err(|error| unwritable(&path, &error))?;
+        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
     /// The first measurement of the layers that `metrics.jsonl` holds, with its step.
@@ -221,6 +237,19 @@ impl RunFolder {
     /// When the disk says no.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
         write(&self.path.join(name), bytes)
+    }
+}
+
+/// Has the folder for this process until it ends, however it ends.
+fn own(path: &Path) -> Result<Arc<File>, Failure> {
+    let folder = File::open(path).map_err(|error| unwritable(path, &error))?;
+    match folder.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(Failure::configuration(format!(
+            "another coordinator works on the run in {}: wait for its end, or end it first",
+            path.display()
+        ))),
+        // A file system without locks: whoever uses one sees to it himself.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(Arc::new(folder)),
     }
 }
 

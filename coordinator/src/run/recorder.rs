@@ -1,13 +1,15 @@
 //! What comes out of the pipeline, made into files, a progress line, and sums for the end.
 
 use super::alarm::Alarm;
+use super::evaluation::{Evaluation, NOTHING, better};
 use super::folder::RunFolder;
+use super::keep::{self, Known};
 use super::prepare::Prepared;
 use super::progress::Progress;
 use super::trace::Trace;
 use crate::driver::{Event, Outcome};
 use crate::failure::Failure;
-use proto::control::LayerMeasure;
+use proto::control::{Keep, LayerMeasure};
 use proto::lane::Phase;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -43,26 +45,6 @@ struct LayerLine<'a> {
     difference: f64,
 }
 
-/// A line of `evaluations.jsonl`: the whole test set, once.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Evaluation {
-    /// Updates before it.
-    pub step: u64,
-    /// The epoch that it ends.
-    pub epoch: u64,
-    /// Mean loss, without label smoothing.
-    pub loss: f64,
-    /// Fraction of samples whose class came first.
-    pub top1: f64,
-    /// Fraction of samples whose class was among the first five.
-    pub top5: f64,
-    /// The whole test set.
-    pub samples: usize,
-}
-
-/// An evaluation of which nothing has come yet.
-const NOTHING: Evaluation = Evaluation { step: 0, epoch: 0, loss: 0.0, top1: 0.0, top5: 0.0, samples: 0 };
-
 /// Sums of one stage over the run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StageTotal {
@@ -79,8 +61,13 @@ pub struct Recorder {
     folder: RunFolder,
     progress: Progress,
     total_steps: u64,
+    epoch_steps: u64,
     epochs: u64,
     test_samples: usize,
+    keep_best: bool,
+    /// Updates of the newest snapshot that all nodes have.
+    common: u64,
+    best: Option<Evaluation>,
     /// When the last event came.
     last: Instant,
     /// Recent speed, images a second.
@@ -112,8 +99,12 @@ impl Recorder {
             folder,
             progress: Progress::new(),
             total_steps: prepared.total_steps(),
+            epoch_steps: prepared.sampler.minibatches() as u64,
             epochs: prepared.config.train.epochs,
             test_samples: prepared.test_samples,
+            keep_best: prepared.config.snapshot.best,
+            common: 0,
+            best: None,
             last: Instant::now(),
             speed: 0.0,
             open: NOTHING,
@@ -135,13 +126,18 @@ impl Recorder {
     /// # Errors
     /// When the run's folder cannot be written.
     pub fn rewind(&mut self, step: u64) -> Result<(), Failure> {
-        if self.steps > step {
-            self.say(&format!("{} steps are run again", self.steps - step));
+        let lost = self.folder.last_step()?.saturating_sub(step);
+        if lost > 0 {
+            self.say(&format!("steps {} to {} are run again", step + 1, step + lost));
         }
         self.steps = step;
+        self.common = step;
         self.open = NOTHING;
         self.last = Instant::now();
         self.folder.rewind(step)?;
+        let evaluations = self.folder.evaluations()?;
+        self.best = evaluations.iter().copied().fold(None, better);
+        self.evaluation = evaluations.last().copied();
         // The law is followed from the first measurement on, also over a restart.
         self.alarm = self.new_alarm.clone();
         match &mut self.alarm {
@@ -150,6 +146,22 @@ impl Recorder {
             }
             None => Ok(()),
         }
+    }
+
+    /// What nodes keep when they write the snapshot after `step`.
+    pub fn keep(&self, step: u64) -> Keep {
+        let known = Known {
+            common: self.common,
+            keep_best: self.keep_best,
+            best: self.best.map(|best| best.step),
+            judged: self.evaluation.map(|evaluation| evaluation.step),
+        };
+        keep::keep(step, self.epoch_steps, known)
+    }
+
+    /// The best evaluation so far, where its snapshot is kept.
+    pub fn best(&self) -> Option<Evaluation> {
+        self.best.filter(|_| self.keep_best)
     }
 
     /// The run's folder.
@@ -187,6 +199,7 @@ impl Recorder {
         }
         match event {
             Event::Saved(saved) => {
+                self.common = saved.iter().map(|done| done.updates).min().unwrap_or(self.common);
                 self.saving += saved.iter().map(|done| done.seconds).fold(0.0, f64::max);
                 Ok(())
             }
@@ -279,6 +292,7 @@ impl Recorder {
         };
         *open = NOTHING;
         self.evaluation = Some(evaluation);
+        self.best = better(self.best, evaluation);
         self.folder.evaluation(&evaluation)?;
         let Evaluation { step, epoch, loss, top1, samples, .. } = evaluation;
         let speed = self.samples as f64 / self.training.as_secs_f64().max(1e-9);

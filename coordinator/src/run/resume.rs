@@ -4,10 +4,16 @@ use super::recorder::Recorder;
 use crate::driver::NodeAddress;
 use crate::failure::{Cause, Failure};
 use crate::node;
-use proto::control::HeldSnapshot;
+use proto::control::{Description, HeldSnapshot};
 use std::collections::BTreeSet;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long a node may take to see that an earlier start of the run is over: it notices a coordinator that
+/// fell silent by keepalives, after at most 12 s.
+const PATIENCE: Duration = Duration::from_secs(14);
+/// How often it is looked at meanwhile.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Which snapshot to go back to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +53,7 @@ pub async fn starting_point(
     let addresses: Vec<String> = nodes.iter().map(|node| node.control.clone()).collect();
     let written = recorder.folder().last_step()?;
     let mut held = Vec::with_capacity(nodes.len());
-    for (stage, found) in node::check(&addresses, deadline).await.into_iter().enumerate() {
-        let found = found.map_err(|error| Failure::node(format!("stage {stage} at {error}")))?;
+    for (stage, found) in idle(&addresses, deadline, run).await?.into_iter().enumerate() {
         let steps = steps_of(run, &found.snapshots, written);
         if steps.is_empty() {
             recorder.say(&format!("stage {stage} at {} holds no snapshot of this run", addresses[stage]));
@@ -62,6 +67,27 @@ pub async fn starting_point(
         step => format!("going on after step {step}, from the snapshot that all nodes have"),
     });
     Ok(chosen)
+}
+
+/// What all nodes are, once none of them works for an earlier start of `run` any more: until then, what a
+/// node has may change.
+async fn idle(addresses: &[String], deadline: Duration, run: &str) -> Result<Vec<Description>, Failure> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let checked = node::check(addresses, deadline).await.into_iter().enumerate();
+        let found = checked
+            .map(|(stage, found)| found.map_err(|error| Failure::node(format!("stage {stage} at {error}"))))
+            .collect::<Result<Vec<_>, _>>()?;
+        let busy = |found: &Description| found.run.as_deref() == Some(run);
+        let Some(stage) = found.iter().position(busy) else { return Ok(found) };
+        if Instant::now() >= end {
+            return Err(Failure::node(format!(
+                "stage {stage} at {} still works for an earlier start of this run: end the coordinator that uses it, or restart the node",
+                addresses[stage]
+            )));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 fn steps_of(run: &str, snapshots: &[HeldSnapshot], written: u64) -> BTreeSet<u64> {

@@ -28,6 +28,9 @@ pub struct Summary {
     pub test_top1: Option<f64>,
     /// Fraction of the test set whose class was among the first five.
     pub test_top5: Option<f64>,
+    /// Updates that the kept state with the best test accuracy has seen, where `snapshot.best` asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_step: Option<u64>,
     /// Training speed, evaluations not counted.
     pub images_per_s: f64,
     /// Training time, evaluations not counted.
@@ -89,6 +92,7 @@ impl Summary {
             schedule: config.pipeline.schedule.to_string(),
             test_top1: recorder.evaluation.map(|evaluation| evaluation.top1),
             test_top5: recorder.evaluation.map(|evaluation| evaluation.top5),
+            best_step: recorder.best().map(|best| best.step),
             images_per_s: if seconds > 0.0 { recorder.samples as f64 / seconds } else { 0.0 },
             seconds,
             steps: recorder.steps,

@@ -123,7 +123,10 @@ async fn attempt(
     let result = async {
         let deadline = Duration::from_secs_f64(prepared.config.network.connect_deadline);
         let done = match resume {
-            Some(resume) => starting_point(&addresses, deadline, &identity.id, resume, recorder).await?,
+            Some(resume) => tokio::select! {
+                point = starting_point(&addresses, deadline, &identity.id, resume, recorder) => point?,
+                () = board.ended() => return Err(board.verdict().await),
+            },
             None => 0,
         };
         recorder.rewind(done)?;

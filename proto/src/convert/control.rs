@@ -72,7 +72,7 @@ impl TryFrom<wire::Command> for Command {
         Ok(match need(command.command, "command")? {
             C::Start(start) => Command::Start(start.into()),
             C::Step(step) => Command::Step(step.try_into()?),
-            C::Snapshot(_) => Command::Snapshot,
+            C::Snapshot(snapshot) => Command::Snapshot(snapshot.try_into()?),
             C::Align(wire::Align { done, steps }) => Command::Align(Align { done, steps }.check()?),
         })
     }
@@ -84,10 +84,20 @@ impl From<Command> for wire::Command {
         let command = match command {
             Command::Start(start) => C::Start(start.into()),
             Command::Step(step) => C::Step(step.into()),
-            Command::Snapshot => C::Snapshot(wire::Snapshot {}),
+            Command::Snapshot(Keep(keep)) => C::Snapshot(wire::Snapshot { keep }),
             Command::Align(Align { done, steps }) => C::Align(wire::Align { done, steps }),
         };
         Self { command: Some(command) }
+    }
+}
+
+impl TryFrom<wire::Snapshot> for Keep {
+    type Error = DoorError;
+    fn try_from(snapshot: wire::Snapshot) -> Result<Self> {
+        match snapshot.keep.len() {
+            0..=MAX_KEEP => Ok(Self(snapshot.keep)),
+            more => Err(DoorError::invalid(format!("{more} snapshots to keep are more than {MAX_KEEP}"))),
+        }
     }
 }
 
