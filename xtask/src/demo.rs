@@ -1,10 +1,9 @@
 //! `cargo xtask demo`: from a fresh clone to a trained network.
 
-use crate::run::{Failure, INTERNAL, Root, line, run, say, unstartable};
-use crate::{dataset, libtorch, prerequisites};
+use crate::release::{self, Release};
+use crate::run::{Failure, Root, line, say, unstartable};
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 
 const CONFIG: &str = "examples/fashion.toml";
 
@@ -14,12 +13,7 @@ const CONFIG: &str = "examples/fashion.toml";
 /// # Errors
 /// What could not be set up, built or started; after that the coordinator speaks for itself.
 pub fn demo(root: &Root, extra: &[OsString]) -> Result<(), Failure> {
-    prerequisites::check(&[libtorch::needs(root)?, dataset::needs(root)?].concat())?;
-    libtorch::set_up(root)?;
-    let data = dataset::set_up(root)?;
-    let coordinator = release_folder()?.join("coordinator");
-    build(root, coordinator.exists())?;
-
+    let Release { coordinator, data } = release::ready(root)?;
     let mut train = root.command(coordinator);
     train.args(["train", "--config", CONFIG, "--local"]).env("NEUROPIL_DATA", data);
     if !names_its_run(extra) {
@@ -29,23 +23,6 @@ pub fn demo(root: &Root, extra: &[OsString]) -> Result<(), Failure> {
     say(&line(&train));
     let error = train.exec();
     Err(unstartable(&train, &error))
-}
-
-fn build(root: &Root, built_before: bool) -> Result<(), Failure> {
-    let mut cargo = root.cargo(&["build", "--release", "--bins", "-p", "coordinator", "-p", "layer-node"]);
-    let patience = if built_before { "" } else { "   (the first build takes some minutes)" };
-    say(&format!("{}{patience}", line(&cargo)));
-    run(&mut cargo)
-}
-
-/// Where cargo puts release builds: beside the folder that this program itself was built into, whatever
-/// decided where that is.
-fn release_folder() -> Result<PathBuf, Failure> {
-    let this = std::env::current_exe().ok();
-    let target = this.as_deref().and_then(|program| program.parent()?.parent());
-    target
-        .map(|folder| folder.join("release"))
-        .ok_or_else(|| Failure::new(INTERNAL, "cargo's target folder was not found"))
 }
 
 fn names_its_run(extra: &[OsString]) -> bool {

@@ -12,6 +12,8 @@ mod dataset;
 mod demo;
 mod libtorch;
 mod prerequisites;
+mod release;
+mod results;
 mod run;
 mod test;
 mod usage;
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
     let outcome = usage::parse(std::env::args_os().skip(1)).and_then(|command| match command {
         Command::Demo(extra) => demo::demo(&root, &extra),
         Command::Test(extra) => test::test(&root, &extra),
+        Command::Results { full } => results::results(&root, full),
         Command::Bench(name) => bench::bench(&root, &name),
         Command::Verify => verify::verify(&root),
         Command::Help => usage::help(),

@@ -10,6 +10,9 @@ Usage: cargo xtask COMMAND
   demo [-- ARGS]   set up what is missing, build, and train the example network in five local
                    processes; ARGS go to `coordinator train`, as in `-- --set train.epochs=1`
   test [-- ARGS]   set up what is missing and run all tests; ARGS go to `cargo test`
+  results [--full] train every rule with three seeds, search the matrix of the primitives, and fill
+                   the tables of docs/results.md: under an hour on two cores, or with the demo's
+                   whole training; what was trained before is not trained again
   bench memory     train 2,000 small steps over five nodes and compare their memory at the end with
                    that at the beginning, and with what `coordinator plan` predicts
   verify           formatting, clippy and documentation with warnings denied, and dependencies
@@ -24,6 +27,11 @@ pub enum Command {
     Demo(Vec<OsString>),
     /// `test`, with arguments for `cargo test`.
     Test(Vec<OsString>),
+    /// `results`, in the short or the full form.
+    Results {
+        /// The demo's whole training.
+        full: bool,
+    },
     /// `bench`, with a name.
     Bench(String),
     /// `verify`
@@ -48,6 +56,9 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failu
         ("demo", Some((dashes, extra))) if dashes == "--" => Ok(Command::Demo(extra.to_vec())),
         ("test", None) => Ok(Command::Test(rest)),
         ("test", Some((dashes, extra))) if dashes == "--" => Ok(Command::Test(extra.to_vec())),
+        ("results", None) => Ok(Command::Results { full: false }),
+        ("results", Some((flag, []))) if flag == "--full" => Ok(Command::Results { full: true }),
+        ("results", _) => Err(refusal("`results` takes --full or nothing")),
         ("bench", Some((name, []))) => Ok(Command::Bench(name.to_string_lossy().into_owned())),
         ("bench", _) => Err(refusal("`bench` takes one name")),
         ("verify", None) => Ok(Command::Verify),
@@ -97,5 +108,8 @@ mod tests {
         check("test x", None);
         check("verify --fast", None);
         check("dome", None);
+        check("results", Some(Command::Results { full: false }));
+        check("results --full", Some(Command::Results { full: true }));
+        check("results --long", None);
     }
 }

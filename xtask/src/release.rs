@@ -1,0 +1,42 @@
+//! The release build of both programs, beside the folder that this program itself was built into.
+
+use crate::run::{Failure, INTERNAL, Root, line, run, say};
+use crate::{dataset, libtorch, prerequisites};
+use std::path::PathBuf;
+
+/// What a command that trains needs.
+pub struct Release {
+    /// The program that starts everything; the layer node lies beside it.
+    pub coordinator: PathBuf,
+    /// The folder with the data sets.
+    pub data: PathBuf,
+}
+
+/// Sets up what is missing, and builds.
+///
+/// # Errors
+/// What could not be set up or built.
+pub fn ready(root: &Root) -> Result<Release, Failure> {
+    prerequisites::check(&[libtorch::needs(root)?, dataset::needs(root)?].concat())?;
+    libtorch::set_up(root)?;
+    let data = dataset::set_up(root)?;
+    let coordinator = folder()?.join("coordinator");
+    build(root, coordinator.exists())?;
+    Ok(Release { coordinator, data })
+}
+
+fn build(root: &Root, built_before: bool) -> Result<(), Failure> {
+    let mut cargo = root.cargo(&["build", "--release", "--bins", "-p", "coordinator", "-p", "layer-node"]);
+    let patience = if built_before { "" } else { "   (the first build takes some minutes)" };
+    say(&format!("{}{patience}", line(&cargo)));
+    run(&mut cargo)
+}
+
+/// Where cargo puts release builds, whatever decided where that is.
+fn folder() -> Result<PathBuf, Failure> {
+    let this = std::env::current_exe().ok();
+    let target = this.as_deref().and_then(|program| program.parent()?.parent());
+    target
+        .map(|folder| folder.join("release"))
+        .ok_or_else(|| Failure::new(INTERNAL, "cargo's target folder was not found"))
+}

@@ -1,0 +1,82 @@
+//! `cargo xtask results`: trains every rule, searches the matrix of primitives, and writes both tables into
+//! `docs/results.md`. What has been trained already is not trained again.
+
+use crate::release::{self, Release};
+use crate::run::{Failure, INTERNAL, Root, line, run, say};
+use std::fs;
+use std::path::Path;
+
+/// The page that the tables stand in.
+const PAGE: &str = "docs/results.md";
+
+/// One table: where it stands, the sweep that fills it, and what the short form sets.
+struct Table {
+    name: &'static str,
+    sweep: &'static str,
+    short: &'static [&'static str],
+}
+
+const TABLES: [Table; 2] = [
+    Table { name: "rules", sweep: "examples/rules.toml", short: &["train.epochs=1", "data.limit=30000"] },
+    Table { name: "primitives", sweep: "examples/primitives.toml", short: &[] },
+];
+
+/// Fills the page; in the `full` form with the demo's whole training.
+///
+/// # Errors
+/// What could not be set up, built, trained or written.
+pub fn results(root: &Root, full: bool) -> Result<(), Failure> {
+    let Release { coordinator, data } = release::ready(root)?;
+    let form = if full { "full" } else { "short" };
+    for table in &TABLES {
+        let folder = format!("runs/results-{}-{form}", table.name);
+        let mut sweep = root.command(&coordinator);
+        sweep.env("NEUROPIL_DATA", &data);
+        sweep.args(["sweep", "--local", "--config", table.sweep, "--run-dir", &folder]);
+        if root.join(&folder).join("sweep.toml").exists() {
+            sweep.arg("--resume");
+        }
+        if !full {
+            table.short.iter().for_each(|set| _ = sweep.args(["--set", set]));
+        }
+        say(&line(&sweep));
+        run(&mut sweep)?;
+        put(&root.join(PAGE), table.name, &root.join(&folder).join("results.md"))?;
+    }
+    say(&format!("both tables stand in {PAGE}"));
+    Ok(())
+}
+
+/// Replaces what stands between the marks of a table.
+fn put(page: &Path, name: &str, table: &Path) -> Result<(), Failure> {
+    let fault = |path: &Path, error: &dyn std::fmt::Display| {
+        Failure::new(INTERNAL, format!("{}: {error}", path.display()))
+    };
+    let text = fs::read_to_string(page).map_err(|error| fault(page, &error))?;
+    let table = fs::read_to_string(table).map_err(|error| fault(table, &error))?;
+    let text = between(&text, name, &table)
+        .ok_or_else(|| fault(page, &format!("there are no marks of a table called '{name}'")))?;
+    fs::write(page, text).map_err(|error| fault(page, &error))
+}
+
+/// `text` with `table` between the marks of `name`; `None` where there are none.
+fn between(text: &str, name: &str, table: &str) -> Option<String> {
+    let (begin, end) = (format!("<!-- {name}: begin -->\n"), format!("<!-- {name}: end -->"));
+    let (head, rest) = text.split_once(&begin)?;
+    let (_, tail) = rest.split_once(&end)?;
+    Some(format!("{head}{begin}\n{}\n\n{end}{tail}", table.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::between;
+
+    #[test]
+    fn a_table_takes_the_place_of_the_one_before() {
+        let page = "a\n<!-- x: begin -->\nold\n<!-- x: end -->\nb";
+        let once = between(page, "x", "| new |\n").unwrap();
+        assert_eq!(once, "a\n<!-- x: begin -->\n\n| new |\n\n<!-- x: end -->\nb");
+        assert_eq!(between(&once, "x", "| new |\n").unwrap(), once);
+        assert_eq!(between(page, "y", ""), None);
+    }
+}
