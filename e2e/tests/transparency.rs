@@ -1,6 +1,7 @@
 //! One process and n processes train the same network: the acceptance test of everything.
 
 use e2e::Bench;
+use std::collections::BTreeMap;
 
 const KEYS: &str = r#"
 [train]
@@ -97,6 +98,32 @@ fn every_rule_and_option_is_the_same_in_one_process_and_in_five() {
         assert_eq!(one.digests(), five.digests(), "{keys:?}: digests");
         let stored = one.digests().keys().any(|name| name.contains("weight_backward"));
         assert_eq!(stored, *rule != "backprop", "{keys:?}: B is stored unless it is W itself");
+    }
+}
+
+/// With a learning rate of 0 for W nothing but the rule moves anything, and the rule may move B alone.
+#[test]
+fn what_trains_b_never_touches_w() {
+    let bench = Bench::new();
+    let config = bench.config(&format!("{KEYS}[optimizer_b]\nlr = 0.05\n"));
+    let run = |rule: &str| {
+        let named = format!("rule.name={rule}");
+        bench.trained(&config, rule, &[&named, "optimizer.lr=0", "train.max_steps=4", "pipeline.stages=2"])
+    };
+    let digests = |rule: &str| {
+        let moves = |name: &str| name.ends_with("momentum");
+        let (b, rest) = run(rule)
+            .digests()
+            .into_iter()
+            .filter(|(name, _)| !moves(name))
+            .partition::<BTreeMap<_, _>, _>(|(name, _)| name.contains("weight_backward"));
+        (b, rest)
+    };
+    let (b, rest) = digests("feedback_alignment");
+    for rule in ["symmetric_alignment", "weight_mirror", "information_alignment", "activation_alignment"] {
+        let (moved, still) = digests(rule);
+        assert_eq!(still, rest, "{rule}: W, biases, norms and their statistics");
+        assert!(moved.iter().all(|(name, digest)| b[name] != *digest), "{rule}: every B has moved");
     }
 }
 

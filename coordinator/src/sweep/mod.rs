@@ -185,8 +185,9 @@ impl Sweep {
         let best = best.map_or_else(String::new, |best| {
             format!("; best so far: trial {}, {}", best.trial, self.spec.objective.show(best))
         });
+        let what = record.case.as_ref().map_or_else(String::new, |case| format!("{case}: "));
         println!(
-            "trial {} ({}) {}: {result}; {} of {} ended{best}",
+            "trial {} ({what}{}) {}: {result}; {} of {} ended{best}",
             record.trial,
             table::tried(record),
             record.status.word(),
@@ -207,7 +208,9 @@ impl Sweep {
         }
         let text = table::table(&self.spec.name, self.spec.objective, self.ledger.records());
         self.folder.table(&text)?;
-        self.folder.results(&results::results(&self.spec, &self.common, self.ledger.records()))?;
+        if let Some(text) = results::results(&self.spec, &self.common, self.ledger.records()) {
+            self.folder.results(&text)?;
+        }
         print!("\n{text}\nsweep folder: {folder}\n");
         let failed: Vec<&Record> =
             self.ledger.records().filter(|record| record.status == Status::Failed).collect();

@@ -9,11 +9,15 @@ use super::table::{accuracy, angles, by_case, dash, endings, markdown, plain, tr
 use super::theory::theory;
 use std::collections::BTreeMap;
 
-/// The page's text; `common` is what all trials set.
-pub fn results<'a>(spec: &Spec, common: &Settings, records: impl Iterator<Item = &'a Record>) -> String {
+/// The page's text, for a sweep of cases or over the matrix of the primitives; `common` is what all trials set.
+pub fn results<'a>(
+    spec: &Spec,
+    common: &Settings,
+    records: impl Iterator<Item = &'a Record>,
+) -> Option<String> {
     let records: Vec<&Record> = records.collect();
     if records.iter().any(|record| record.case.is_some()) {
-        return cases(spec, common, &records);
+        return Some(cases(spec, common, &records));
     }
     let mut subsets: BTreeMap<&Subset, Vec<&Record>> = BTreeMap::new();
     for record in &records {
@@ -21,7 +25,7 @@ pub fn results<'a>(spec: &Spec, common: &Settings, records: impl Iterator<Item =
             subsets.entry(subset).or_default().push(record);
         }
     }
-    matrix(spec.objective, subsets)
+    (!subsets.is_empty()).then(|| matrix(spec.objective, subsets))
 }
 
 fn cases(spec: &Spec, common: &Settings, records: &[&Record]) -> String {
