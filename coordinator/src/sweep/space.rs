@@ -256,6 +256,22 @@ mod tests {
     }
 
     #[test]
+    fn the_examples_are_sweeps_of_runs_that_can_be() {
+        for file in ["sweep.toml", "rules.toml", "primitives.toml"] {
+            let path = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples")).join(file);
+            let spec = Spec::load(&path).unwrap();
+            let plan = Plan::new(&spec).unwrap();
+            assert!(plan.len() > 20, "{file}");
+            for trial in 0..plan.len() {
+                let settings = spec.set.clone().into_iter().chain(plan.propose(trial, &[]));
+                let overrides: Vec<String> = settings.map(|(key, value)| format!("{key}={value}")).collect();
+                let config = config::load(&spec.base, &overrides, &config::Environment::empty());
+                config.unwrap_or_else(|why| panic!("trial {trial} of {file}: {why}"));
+            }
+        }
+    }
+
+    #[test]
     fn the_matrix_goes_round_all_its_combinations() {
         let plan = plan(
             "method = \"random\"\n[primitives]\ntrials_per_subset = 2\namp = { low = 0.5, high = 0.6 }\n[space]\n\"optimizer.lr\" = { values = [0.1] }",
