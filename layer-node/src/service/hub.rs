@@ -77,3 +77,31 @@ impl Hub {
             .ok_or_else(|| Status::already_exists("this link is open already, or is not for this stage"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonic::Code;
+
+    #[test]
+    fn an_earlier_start_of_the_run_is_refused_and_the_link_stays_for_the_present_one() {
+        let (to_worker, _incoming) = mpsc::channel(1);
+        let (_outgoing, from_worker) = mpsc::channel(1);
+        let contract = Contract {
+            run: "run".into(),
+            incarnation: 3,
+            values: Vec::new(),
+            kind: proto::tensor::Kind::F32,
+            max_microbatch: 1,
+            max_microbatches: 1,
+        };
+        let hub = Hub::default();
+        let slot = Slot { contract, to_worker, from_worker, fault: Fault::default() };
+        hub.announce("run".into(), 3, slot, None);
+        for stale in [("run", 2), ("other", 3)] {
+            let refused = hub.take(Side::Below, Some(stale)).err().map(|status| status.code());
+            assert_eq!(refused, Some(Code::PermissionDenied), "{stale:?}");
+        }
+        assert!(hub.take(Side::Below, Some(("run", 3))).is_ok());
+    }
+}
