@@ -160,7 +160,13 @@ pub struct Run {
 impl Run {
     /// The lines of `metrics.jsonl`.
     pub fn metrics(&self) -> Vec<Value> {
-        let text = fs::read_to_string(self.folder.join("metrics.jsonl")).expect("metrics.jsonl");
+        self.lines("metrics.jsonl")
+    }
+
+    /// The lines of a file of JSON objects.
+    pub fn lines(&self, name: &str) -> Vec<Value> {
+        let text =
+            fs::read_to_string(self.folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
 

@@ -4,6 +4,7 @@ use super::alarm::Alarm;
 use super::evaluation::{Evaluation, NOTHING, better};
 use super::folder::RunFolder;
 use super::keep::{self, Known};
+use super::lines::StepLine;
 use super::prepare::Prepared;
 use super::progress::Progress;
 use super::trace::Trace;
@@ -11,39 +12,9 @@ use crate::driver::{Event, Outcome};
 use crate::failure::Failure;
 use proto::control::{Keep, LayerMeasure};
 use proto::lane::Phase;
-use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// A line of `metrics.jsonl`.
-#[derive(Serialize)]
-struct StepLine<'a> {
-    step: u64,
-    epoch: u64,
-    loss: f64,
-    accuracy: f64,
-    images_per_s: f64,
-    stages: Vec<StageLine>,
-    layers: Vec<LayerLine<'a>>,
-}
-
-#[derive(Serialize)]
-struct StageLine {
-    stage: usize,
-    compute_s: f64,
-    wait_s: f64,
-    bytes_forward: u64,
-    bytes_backward: u64,
-}
-
-#[derive(Serialize)]
-struct LayerLine<'a> {
-    name: &'a str,
-    angle_deg: f64,
-    norm_ratio: f64,
-    norm: f64,
-    difference: f64,
-}
 
 /// Sums of one stage over the run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -228,30 +199,8 @@ impl Recorder {
                 outcome.stages.iter().flat_map(|done| done.layers.clone()).collect();
             alarm.check(outcome.step, &measures)?;
         }
-        let stages = outcome.stages.iter().enumerate().map(|(stage, done)| StageLine {
-            stage,
-            compute_s: done.compute.as_secs_f64(),
-            wait_s: done.wait.as_secs_f64(),
-            bytes_forward: done.bytes_forward,
-            bytes_backward: done.bytes_backward,
-        });
+        self.folder.step(&StepLine::new(&outcome, now))?;
         let measures = outcome.stages.iter().flat_map(|done| &done.layers);
-        let layers = measures.clone().map(|m| LayerLine {
-            name: &m.name,
-            angle_deg: m.angle_deg,
-            norm_ratio: m.norm_ratio,
-            norm: m.norm,
-            difference: m.difference,
-        });
-        self.folder.step(&StepLine {
-            step: outcome.step,
-            epoch: outcome.epoch,
-            loss: outcome.loss,
-            accuracy: outcome.top1,
-            images_per_s: now,
-            stages: stages.collect(),
-            layers: layers.collect(),
-        })?;
         self.layers.extend(measures.map(|measure| (measure.name.clone(), measure.clone())));
         let (steps, epochs, speed, angle) = (self.total_steps, self.epochs, self.speed, self.mean_angle());
         self.progress.show(|| {
