@@ -17,6 +17,7 @@ pub(crate) mod interrupt;
 mod keep;
 mod lines;
 mod measure;
+mod meters;
 mod place;
 mod prepare;
 mod progress;

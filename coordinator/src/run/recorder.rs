@@ -5,6 +5,7 @@ use super::evaluation::{Evaluation, NOTHING, better};
 use super::folder::RunFolder;
 use super::keep::{self, Known};
 use super::lines::StepLine;
+use super::meters::Meters;
 use super::prepare::Prepared;
 use super::progress::Progress;
 use super::trace::Trace;
@@ -14,7 +15,6 @@ use proto::control::{Keep, LayerMeasure};
 use proto::lane::Phase;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-
 
 /// Sums of one stage over the run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,6 +47,8 @@ pub struct Recorder {
     trace: Option<Trace>,
     new_alarm: Option<Alarm>,
     alarm: Option<Alarm>,
+    /// For a metrics port.
+    pub meters: Meters,
     /// Training steps done in this run, and the time and samples that they took.
     pub steps: u64,
     /// Time of training steps; evaluations are not part of it.
@@ -82,6 +84,7 @@ impl Recorder {
             trace: trace.then(Trace::default),
             new_alarm: prepared.alarm(),
             alarm: None,
+            meters: Meters::new(),
             steps: 0,
             training: Duration::ZERO,
             samples: 0,
@@ -199,6 +202,7 @@ impl Recorder {
                 outcome.stages.iter().flat_map(|done| done.layers.clone()).collect();
             alarm.check(outcome.step, &measures)?;
         }
+        self.meters.trained(&outcome);
         self.folder.step(&StepLine::new(&outcome, now))?;
         let measures = outcome.stages.iter().flat_map(|done| &done.layers);
         self.layers.extend(measures.map(|measure| (measure.name.clone(), measure.clone())));
@@ -242,6 +246,7 @@ impl Recorder {
         *open = NOTHING;
         self.evaluation = Some(evaluation);
         self.best = better(self.best, evaluation);
+        self.meters.evaluated(&evaluation);
         self.folder.evaluation(&evaluation)?;
         let Evaluation { step, epoch, loss, top1, samples, .. } = evaluation;
         let speed = self.samples as f64 / self.training.as_secs_f64().max(1e-9);
