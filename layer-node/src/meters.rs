@@ -123,7 +123,7 @@ struct Resident;
 impl Collector for Resident {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
         let gauge = ConstGauge::new(memory::resident());
-        let (help, bytes) = ("Main memory that the process holds", Some(&Unit::Bytes));
+        let (help, bytes) = ("Main memory that the process holds.", Some(&Unit::Bytes));
         let kind = gauge.metric_type();
         gauge.encode(encoder.encode_descriptor("process_resident_memory", help, bytes, kind)?)
     }
