@@ -113,7 +113,7 @@ fn records(mut bytes: &[u8]) -> Vec<&[u8]> {
 }
 
 fn masked(crc: u32) -> u32 {
-    ((crc >> 15) | (crc << 17)).wrapping_add(0xa282ead8)
+    crc.rotate_right(15).wrapping_add(0xa282ead8)
 }
 
 /// By the polynomial of Castagnoli, 0x1edc6f41, bits in their natural order.
