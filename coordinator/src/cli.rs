@@ -9,6 +9,7 @@ use crate::report;
 use crate::run::{self, Conduct, Measured, Naming, Prepared, Resume, Where, Which};
 use crate::sweep::{self, Asked};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -90,6 +91,9 @@ struct TrainFlags {
     /// Leave trace.json in the run folder: when every action computed, for Perfetto or chrome://tracing
     #[arg(long)]
     trace: bool,
+    /// Where Prometheus scrapes the run, at http://ADDR/metrics; port 0 picks a free one
+    #[arg(long, value_name = "ADDR")]
+    metrics: Option<SocketAddr>,
     /// Take the end of standard input for an interrupt: the run then ends with whoever started it
     #[arg(long, hide = true)]
     exit_with_stdin: bool,
@@ -220,8 +224,8 @@ async fn train(flags: TrainFlags) -> Result<(), Failure> {
     let place = if flags.place.local { Where::Local } else { Where::Remote(flags.place.nodes) };
     let stem = flags.config.config.file_stem().and_then(|stem| stem.to_str()).unwrap_or("run");
     let naming = Naming { name: flags.name.as_deref(), run_dir: flags.run_dir.as_deref(), stem };
-    let TrainFlags { resume, restarts, trace, exit_with_stdin, .. } = flags;
-    let conduct = Conduct { resume, restarts, trace, exit_with_stdin };
+    let TrainFlags { resume, restarts, trace, metrics, exit_with_stdin, .. } = flags;
+    let conduct = Conduct { resume, restarts, trace, metrics, exit_with_stdin };
     run::train(prepared, place, naming, conduct).await
 }
 

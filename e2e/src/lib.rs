@@ -1,6 +1,7 @@
 //! A workbench for tests of the real binaries: a small data set, configurations, runs, and what they leave.
 
 pub mod harm;
+pub mod scrape;
 
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ use tempfile::TempDir;
 pub const SIDE: usize = 10;
 /// Classes of the data set.
 pub const CLASSES: usize = 5;
+/// A free port of loopback.
+const ANY: &str = "127.0.0.1:0";
 const TRAIN: usize = 150;
 const TEST: usize = 53;
 
@@ -160,7 +163,13 @@ pub struct Run {
 impl Run {
     /// The lines of `metrics.jsonl`.
     pub fn metrics(&self) -> Vec<Value> {
-        let text = fs::read_to_string(self.folder.join("metrics.jsonl")).expect("metrics.jsonl");
+        self.lines("metrics.jsonl")
+    }
+
+    /// The lines of a file of JSON objects.
+    pub fn lines(&self, name: &str) -> Vec<Value> {
+        let text =
+            fs::read_to_string(self.folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
 
@@ -216,22 +225,27 @@ impl Node {
         Self::launch(Command::new(binary("layer-node")), state_dir)
     }
 
+    /// As [`Node::start`], with a metrics port.
+    pub fn metered(state_dir: &Path) -> Self {
+        Self::serve(Command::new(binary("layer-node")), state_dir, [ANY; 3], &["--metrics", ANY])
+    }
+
     /// As [`Node::start`], by a command that stands for the program.
     pub fn launch(command: Command, state_dir: &Path) -> Self {
-        let any = "127.0.0.1:0";
-        Self::serve(command, state_dir, [any; 3])
+        Self::serve(command, state_dir, [ANY; 3], &[])
     }
 
     /// Starts a node at the addresses `data`, `control` and `health`.
     pub fn at(state_dir: &Path, addresses: [&str; 3]) -> Self {
-        Self::serve(Command::new(binary("layer-node")), state_dir, addresses)
+        Self::serve(Command::new(binary("layer-node")), state_dir, addresses, &[])
     }
 
-    fn serve(mut command: Command, state_dir: &Path, addresses: [&str; 3]) -> Self {
+    fn serve(mut command: Command, state_dir: &Path, addresses: [&str; 3], more: &[&str]) -> Self {
         let [data, control, health] = addresses;
         command
             .args(["serve", "--listen", data, "--control", control, "--health", health, "--state-dir"])
-            .arg(state_dir);
+            .arg(state_dir)
+            .args(more);
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("layer-node starts");
         let mut line = String::new();
@@ -243,7 +257,7 @@ impl Node {
         }
     }
 
-    /// Its address on one of `data`, `control` and `health`.
+    /// Its address on one of `data`, `control`, `health` and, where it was asked for, `metrics`.
     pub fn address(&self, plane: &str) -> &str {
         self.ready[plane].as_str().expect("an address")
     }

@@ -11,13 +11,13 @@
 pub mod checkpoint;
 mod clock;
 pub mod digest;
-mod door;
 pub mod failure;
 pub mod fault;
 mod init;
 mod lane_runner;
 pub mod layer;
 mod memory;
+mod meters;
 pub mod optim;
 pub mod rule;
 pub mod serve;

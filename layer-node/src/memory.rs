@@ -1,11 +1,18 @@
-//! The host's main memory.
+//! Main memory: the host's, and the process's.
 
-/// Bytes in all and bytes available, as Linux reports them; zeros where it does not.
+/// The host's bytes in all and bytes available, as Linux reports them; zeros where it does not.
 pub fn read() -> (u64, u64) {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let bytes = |key: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(key))?;
-        line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
-    };
-    (bytes("MemTotal:").unwrap_or(0), bytes("MemAvailable:").unwrap_or(0))
+    (bytes(&text, "MemTotal:"), bytes(&text, "MemAvailable:"))
+}
+
+/// Bytes that this process holds; zero where Linux does not say.
+pub fn resident() -> u64 {
+    bytes(&std::fs::read_to_string("/proc/self/status").unwrap_or_default(), "VmRSS:")
+}
+
+fn bytes(text: &str, key: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(key));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kib.map_or(0, |kib| kib * 1024)
 }

@@ -1,13 +1,15 @@
 //! `layer-node serve`: from birth to drain.
 
-use crate::door;
 use crate::failure::Failure;
+use crate::meters::Meters;
 use crate::service::{ControlService, DataService, Hub, NodeIdentity};
 use crate::state_dir;
 use crate::torch;
 use crate::worker::{self, Job};
 use clap::Args;
 use futures::Stream;
+use proto::door;
+use proto::metrics::{self, Shown};
 use proto::transport::{self, CONTROL_MESSAGE_LIMIT, DATA_MESSAGE_LIMIT};
 use proto::wire;
 use proto::wire::layer_server::LayerServer;
@@ -45,6 +47,9 @@ pub struct Serve {
     /// Where grpc.health.v1 answers, in plaintext
     #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:7102")]
     pub health: SocketAddr,
+    /// Where Prometheus scrapes this node, at http://ADDR/metrics; without it, nowhere
+    #[arg(long, value_name = "ADDR")]
+    pub metrics: Option<SocketAddr>,
     /// cpu or cuda:N
     #[arg(long, default_value = "cpu")]
     pub device: DeviceName,
@@ -127,13 +132,20 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
         bind("--control", flags.control).await?,
         bind("--health", flags.health).await?,
     ];
+    let scraped = match flags.metrics {
+        Some(address) => Some(bind("--metrics", address).await?),
+        None => None,
+    };
     let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
-    let ready = serde_json::json!({
+    let mut ready = serde_json::json!({
         "event": "ready",
         "data": address(&data)?.to_string(),
         "control": address(&control)?.to_string(),
         "health": address(&health)?.to_string(),
     });
+    if let Some(listener) = &scraped {
+        ready["metrics"] = address(listener)?.to_string().into();
+    }
 
     let identity = NodeIdentity {
         device: flags.device.name(),
@@ -141,10 +153,17 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
         data_port: address(&data)?.port(),
         state_dir: flags.state_dir.clone(),
     };
-    let mailbox = worker::spawn(device, flags.threads, flags.state_dir, tokio::runtime::Handle::current())
-        .map_err(|error| format!("cannot start the worker: {error}"))?;
+    let meters = Meters::default();
+    let mailbox = worker::spawn(
+        device,
+        flags.threads,
+        flags.state_dir,
+        tokio::runtime::Handle::current(),
+        meters.clone(),
+    )
+    .map_err(|error| format!("cannot start the worker: {error}"))?;
     let hub = Hub::default();
-    let control_service = ControlService::new(identity, mailbox.clone(), hub.clone());
+    let control_service = ControlService::new(identity, mailbox.clone(), hub.clone(), meters.clone());
     let (reporter, health_service) = tonic_health::server::health_reporter();
     reporter.set_service_status("", ServingStatus::Serving).await;
     reporter.set_service_status("neuropil.v1.Node", ServingStatus::Serving).await;
@@ -153,23 +172,27 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
     let stopping = CancellationToken::new();
     let servers = [
         spawn_server(
-            door::guests(data, door::GUESTS),
-            transport::data_server().add_service(data_plane(hub)).add_service(reflection()?),
+            door::guests(data, door::GUESTS, meters.refused_connections("data")),
+            transport::data_server().add_service(data_plane(hub, meters.clone())).add_service(reflection()?),
             &stopping,
         ),
         spawn_server(
-            door::guests(control, door::GUESTS),
+            door::guests(control, door::GUESTS, meters.refused_connections("control")),
             transport::control_server()
                 .add_service(control_plane(control_service.clone()))
                 .add_service(reflection()?),
             &stopping,
         ),
         spawn_server(
-            door::guests(health, door::PROBES),
+            door::guests(health, door::PROBES, meters.refused_connections("health")),
             transport::control_server().add_service(InterceptedService::new(health_service, door::note)),
             &stopping,
         ),
     ];
+    if let Some(listener) = scraped {
+        let refused = meters.refused_connections("metrics");
+        tokio::spawn(metrics::serve(listener, Shown::new(meters.registry()), refused));
+    }
     println!("{ready}");
     tracing::info!(%ready, "serving");
 
@@ -190,16 +213,11 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
 }
 
 async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
-    let bound = TcpListener::bind(address).await;
-    bound.map_err(|error| {
-        Failure::configuration(format!(
-            "cannot listen on {address} ({error}): give {flag} another address, or port 0 for a free one"
-        ))
-    })
+    door::listen(flag, address).await.map_err(Failure::configuration)
 }
 
-fn data_plane(hub: Hub) -> LayerServer<DataService> {
-    LayerServer::new(DataService::new(hub))
+fn data_plane(hub: Hub, meters: Meters) -> LayerServer<DataService> {
+    LayerServer::new(DataService::new(hub, meters))
         .max_decoding_message_size(DATA_MESSAGE_LIMIT)
         .max_encoding_message_size(DATA_MESSAGE_LIMIT)
 }

@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::fault::{Fault, Trouble};
 use crate::lane_runner::LaneRunner;
 use crate::layer::Settings;
+use crate::meters::Meters;
 use crate::session::Session;
 use crate::stage::Stage;
 use crate::state_dir;
@@ -46,6 +47,7 @@ pub struct Worker {
     state_dir: PathBuf,
     runtime: Handle,
     clock: Clock,
+    meters: Meters,
     stage: Option<Configuration>,
 }
 
@@ -63,12 +65,13 @@ pub fn spawn(
     threads: u32,
     state_dir: PathBuf,
     runtime: Handle,
+    meters: Meters,
 ) -> std::io::Result<mpsc::Sender<Job>> {
     // One run and one call of the control plane at a time; everything else waits in its connection.
     let (mailbox, jobs) = mpsc::channel(2);
     std::thread::Builder::new().name("worker".into()).spawn(move || {
         crate::torch::prepare(threads);
-        let worker = Worker { device, state_dir, runtime, clock: Clock::start(), stage: None };
+        let worker = Worker { device, state_dir, runtime, clock: Clock::start(), meters, stage: None };
         worker.work(jobs);
     })?;
     Ok(mailbox)
@@ -175,7 +178,7 @@ impl Worker {
                 Ok(Some(Command::Step(step))) => {
                     let runner =
                         LaneRunner::new(stage, session, spec.wire, &self.runtime, &self.clock, &step);
-                    runner.run().map(Report::Step)
+                    runner.run().inspect(|done| self.meters.step(done)).map(Report::Step)
                 }
                 Ok(Some(Command::Align(_))) if stage.updates() > 0 => {
                     break Err(Trouble::own("mirror steps of a delay phase come before the first update"));
@@ -283,8 +286,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (state_dir, runtime) = (dir.path().to_owned(), runtime.handle().clone());
-        let mut worker =
-            Worker { device: Device::Cpu, state_dir, runtime, clock: Clock::start(), stage: None };
+        let mut worker = Worker {
+            device: Device::Cpu,
+            state_dir,
+            runtime,
+            clock: Clock::start(),
+            meters: Meters::default(),
+            stage: None,
+        };
         let trouble = worker.guarded(|_| -> Result<(), Trouble> { panic!("index out of bounds") });
         let why = "the worker panicked (index out of bounds): this is a bug, please report it";
         assert_eq!(trouble, Err(Trouble::own(why)));

@@ -14,6 +14,8 @@ pub const CHUNK: usize = 1 << 20;
 pub trait Direction: prost::Message + Default + Send + 'static {
     /// What the direction carries, for sentences.
     const NAME: &'static str;
+    /// Which way it goes, for counters.
+    const WAY: &'static str;
     /// Makes a part from a header.
     fn from_header(header: wire::Header) -> Self;
     /// Makes a part from a chunk.
@@ -31,9 +33,10 @@ pub enum Part {
 }
 
 macro_rules! direction {
-    ($type:ident, $part:path, $name:literal) => {
+    ($type:ident, $part:path, $name:literal, $way:literal) => {
         impl Direction for wire::$type {
             const NAME: &'static str = $name;
+            const WAY: &'static str = $way;
             fn from_header(header: wire::Header) -> Self {
                 use $part as P;
                 Self { part: Some(P::Header(header)) }
@@ -52,8 +55,8 @@ macro_rules! direction {
         }
     };
 }
-direction!(Activation, wire::activation::Part, "activation");
-direction!(ErrorSignal, wire::error_signal::Part, "error signal");
+direction!(Activation, wire::activation::Part, "activation", "forward");
+direction!(ErrorSignal, wire::error_signal::Part, "error signal", "backward");
 
 /// The parts of `message`, in the order in which they are sent. No payload byte is copied.
 pub fn parts<D: Direction>(message: Message) -> impl Iterator<Item = D> + Send {

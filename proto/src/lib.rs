@@ -10,12 +10,14 @@
 pub mod client;
 pub mod control;
 mod convert;
+pub mod door;
 pub mod error;
 pub mod framing;
 pub mod graph;
 pub mod lane;
 pub mod link;
 pub mod message;
+pub mod metrics;
 pub mod optimizer;
 pub mod rule;
 pub mod seed;

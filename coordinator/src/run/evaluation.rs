@@ -1,5 +1,6 @@
 //! A pass over the whole test set, and which one was the best.
 
+use super::events::Points;
 use serde::{Deserialize, Serialize};
 
 /// A line of `evaluations.jsonl`: the whole test set, once.
@@ -17,6 +18,17 @@ pub struct Evaluation {
     pub top5: f64,
     /// The whole test set.
     pub samples: usize,
+}
+
+impl Evaluation {
+    /// Its points on TensorBoard's curves.
+    pub fn points(&self) -> Points {
+        vec![
+            ("test/loss".into(), self.loss),
+            ("test/top1".into(), self.top1),
+            ("test/top5".into(), self.top5),
+        ]
+    }
 }
 
 /// An evaluation of which nothing has come yet.

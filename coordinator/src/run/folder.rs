@@ -1,6 +1,8 @@
 //! A run's folder: what it leaves behind.
 
 use super::evaluation::Evaluation;
+use super::events::EventFile;
+use super::lines::StepLine;
 use crate::config::{self, Config, Environment};
 use crate::failure::{Cause, Failure};
 use proto::control::LayerMeasure;
@@ -15,6 +17,7 @@ pub struct RunFolder {
     path: PathBuf,
     metrics: File,
     evaluations: File,
+    events: EventFile,
     /// The folder itself, locked: one process at a time writes a run's history.
     owned: Arc<File>,
 }
@@ -92,7 +95,7 @@ impl RunFolder {
         let identity = RunIdentity::draw()?;
         write(&path.join("run.json"), &json(&identity)?)?;
         write(&path.join("config.toml"), text.as_bytes())?;
-        Ok((Self::open(path, owned)?, identity))
+        Ok((Self::open(path, owned, 0)?, identity))
     }
 
     /// Opens the folder of a run that is to go on, under a new incarnation.
@@ -111,7 +114,7 @@ impl RunFolder {
         }
         let owned = own(&path)?;
         let identity: RunIdentity = read(&path, "run.json")?;
-        let folder = Self::open(path, owned)?;
+        let folder = Self::open(path, owned, u64::MAX)?;
         let identity = folder.next_incarnation(&identity)?;
         Ok((folder, identity))
     }
@@ -142,17 +145,19 @@ impl RunFolder {
             let kept: String = text.lines().filter(before).map(|line| format!("{line}\n")).collect();
             write(&path, kept.as_bytes())?;
         }
-        *self = Self::open(self.path.clone(), self.owned.clone())?;
+        *self = Self::open(self.path.clone(), self.owned.clone(), step)?;
         Ok(())
     }
 
-    fn open(path: PathBuf, owned: Arc<File>) -> Result<Self, Failure> {
+    /// Opens the folder's files to append to them; of the curves, those up to `step` stay.
+    fn open(path: PathBuf, owned: Arc<File>, step: u64) -> Result<Self, Failure> {
         let append = |name: &str| {
             let path = path.join(name);
             File::options().create(true).append(true).open(&path).map_err(|error| unwritable(&path, &error))
         };
         let (metrics, evaluations) = (append("metrics.jsonl")?, append("evaluations.jsonl")?);
-        Ok(Self { path, metrics, evaluations, owned })
+        let events = EventFile::begin(&path, step)?;
+        Ok(Self { path, metrics, evaluations, events, owned })
     }
 
     /// The last step up to which `metrics.jsonl` is without a gap.
@@ -207,19 +212,21 @@ impl RunFolder {
         &self.path
     }
 
-    /// Appends one training step to `metrics.jsonl`.
+    /// Appends one training step to the curves and then to `metrics.jsonl`: what that has, those have.
     ///
     /// # Errors
     /// When the disk says no.
-    pub fn step(&mut self, step: &impl Serialize) -> Result<(), Failure> {
+    pub fn step(&mut self, step: &StepLine<'_>) -> Result<(), Failure> {
+        self.events.add(step.step, step.points())?;
         append(&mut self.metrics, &self.path.join("metrics.jsonl"), step)
     }
 
-    /// Appends one evaluation to `evaluations.jsonl`.
+    /// Appends one evaluation to the curves and then to `evaluations.jsonl`.
     ///
     /// # Errors
     /// When the disk says no.
-    pub fn evaluation(&mut self, evaluation: &impl Serialize) -> Result<(), Failure> {
+    pub fn evaluation(&mut self, evaluation: &Evaluation) -> Result<(), Failure> {
+        self.events.add(evaluation.step, evaluation.points())?;
         append(&mut self.evaluations, &self.path.join("evaluations.jsonl"), evaluation)
     }
 

@@ -4,6 +4,8 @@ use super::alarm::Alarm;
 use super::evaluation::{Evaluation, NOTHING, better};
 use super::folder::RunFolder;
 use super::keep::{self, Known};
+use super::lines::StepLine;
+use super::meters::Meters;
 use super::prepare::Prepared;
 use super::progress::Progress;
 use super::trace::Trace;
@@ -11,39 +13,8 @@ use crate::driver::{Event, Outcome};
 use crate::failure::Failure;
 use proto::control::{Keep, LayerMeasure};
 use proto::lane::Phase;
-use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-
-/// A line of `metrics.jsonl`.
-#[derive(Serialize)]
-struct StepLine<'a> {
-    step: u64,
-    epoch: u64,
-    loss: f64,
-    accuracy: f64,
-    images_per_s: f64,
-    stages: Vec<StageLine>,
-    layers: Vec<LayerLine<'a>>,
-}
-
-#[derive(Serialize)]
-struct StageLine {
-    stage: usize,
-    compute_s: f64,
-    wait_s: f64,
-    bytes_forward: u64,
-    bytes_backward: u64,
-}
-
-#[derive(Serialize)]
-struct LayerLine<'a> {
-    name: &'a str,
-    angle_deg: f64,
-    norm_ratio: f64,
-    norm: f64,
-    difference: f64,
-}
 
 /// Sums of one stage over the run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -76,6 +47,8 @@ pub struct Recorder {
     trace: Option<Trace>,
     new_alarm: Option<Alarm>,
     alarm: Option<Alarm>,
+    /// For a metrics port.
+    pub meters: Meters,
     /// Training steps done in this run, and the time and samples that they took.
     pub steps: u64,
     /// Time of training steps; evaluations are not part of it.
@@ -111,6 +84,7 @@ impl Recorder {
             trace: trace.then(Trace::default),
             new_alarm: prepared.alarm(),
             alarm: None,
+            meters: Meters::new(),
             steps: 0,
             training: Duration::ZERO,
             samples: 0,
@@ -228,30 +202,9 @@ impl Recorder {
                 outcome.stages.iter().flat_map(|done| done.layers.clone()).collect();
             alarm.check(outcome.step, &measures)?;
         }
-        let stages = outcome.stages.iter().enumerate().map(|(stage, done)| StageLine {
-            stage,
-            compute_s: done.compute.as_secs_f64(),
-            wait_s: done.wait.as_secs_f64(),
-            bytes_forward: done.bytes_forward,
-            bytes_backward: done.bytes_backward,
-        });
+        self.meters.trained(&outcome);
+        self.folder.step(&StepLine::new(&outcome, now))?;
         let measures = outcome.stages.iter().flat_map(|done| &done.layers);
-        let layers = measures.clone().map(|m| LayerLine {
-            name: &m.name,
-            angle_deg: m.angle_deg,
-            norm_ratio: m.norm_ratio,
-            norm: m.norm,
-            difference: m.difference,
-        });
-        self.folder.step(&StepLine {
-            step: outcome.step,
-            epoch: outcome.epoch,
-            loss: outcome.loss,
-            accuracy: outcome.top1,
-            images_per_s: now,
-            stages: stages.collect(),
-            layers: layers.collect(),
-        })?;
         self.layers.extend(measures.map(|measure| (measure.name.clone(), measure.clone())));
         let (steps, epochs, speed, angle) = (self.total_steps, self.epochs, self.speed, self.mean_angle());
         self.progress.show(|| {
@@ -293,6 +246,7 @@ impl Recorder {
         *open = NOTHING;
         self.evaluation = Some(evaluation);
         self.best = better(self.best, evaluation);
+        self.meters.evaluated(&evaluation);
         self.folder.evaluation(&evaluation)?;
         let Evaluation { step, epoch, loss, top1, samples, .. } = evaluation;
         let speed = self.samples as f64 / self.training.as_secs_f64().max(1e-9);

@@ -11,9 +11,14 @@ use super::summary::{Summary, table};
 use crate::driver::{Board, NodeAddress};
 use crate::failure::{Cause, Failure};
 use crate::report;
+use prometheus_client::metrics::counter::Counter;
+use proto::{door, metrics};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Which folder the run gets.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +40,8 @@ pub struct Conduct {
     pub restarts: u32,
     /// Leave `trace.json`.
     pub trace: bool,
+    /// Where a scraper reaches the metrics of the run.
+    pub metrics: Option<SocketAddr>,
     /// Take the end of standard input for an interrupt: the run then ends with whoever started it.
     pub exit_with_stdin: bool,
 }
@@ -54,12 +61,17 @@ pub async fn train(
         interrupt::when_stdin_ends(&stop);
     }
     place.check(prepared.ranges.len())?;
+    let scraped = match conduct.metrics {
+        Some(address) => Some(door::listen("--metrics", address).await.map_err(Failure::configuration)?),
+        None => None,
+    };
     let path = folder::choose(naming.name, naming.run_dir, naming.stem)?;
     let (folder, identity) = match conduct.resume {
         Some(_) => RunFolder::reopen(path, &prepared.config)?,
         None => RunFolder::create(path, &prepared.config)?,
     };
     let mut recorder = Recorder::new(folder, &prepared, conduct.trace);
+    let _serving = scraped.map(|listener| show(listener, &mut recorder)).transpose()?;
     let (result, addresses) = attempts(&prepared, &place, identity, conduct, &stop, &mut recorder).await;
     let (status, error) = match &result {
         Ok(()) => ("done", None),
@@ -77,6 +89,14 @@ pub async fn train(
     print!("{}", table(&summary));
     println!("\nrun folder: {}", recorder.folder().path().display());
     Ok(())
+}
+
+/// Serves the run's metrics for as long as what it returns is kept.
+fn show(listener: TcpListener, recorder: &mut Recorder) -> Result<AbortOnDropHandle<()>, Failure> {
+    let address = listener.local_addr().map_err(Failure::internal)?;
+    recorder.say(&format!("metrics at http://{address}/metrics"));
+    let serve = metrics::serve(listener, recorder.meters.shown(), Counter::default());
+    Ok(AbortOnDropHandle::new(tokio::spawn(serve)))
 }
 
 /// Trains until the run ends, or fails once more than it may be restarted.
@@ -97,6 +117,7 @@ async fn attempts(
         };
         restarts -= 1;
         resume = Some(Resume::Auto);
+        recorder.meters.restarts.inc();
         recorder.say(&format!("{failure}; rolling back and going on ({restarts} restarts left)"));
         match recorder.folder().next_incarnation(&identity) {
             Ok(next) => identity = next,

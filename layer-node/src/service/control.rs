@@ -3,13 +3,14 @@
 use super::hub::{Hub, Slot};
 use super::pump;
 use crate::checkpoint;
-use crate::door;
 use crate::fault::{Fault, Trouble};
+use crate::meters::Meters;
 use crate::session::{Port, Session};
 use crate::worker::Job;
 use futures::Stream;
 use proto::client;
 use proto::control::{Command, Description, PROTOCOL, Report, Start};
+use proto::door;
 use proto::stage::StageSpec;
 use proto::transport::QUEUE;
 use proto::wire;
@@ -46,6 +47,7 @@ pub struct ControlService {
     identity: Identity,
     worker: mpsc::Sender<Job>,
     hub: Hub,
+    meters: Meters,
     /// Ends the run that is under way when the node is stopped.
     current: Arc<Mutex<Current>>,
     /// Held by whoever looks at the state folder.
@@ -61,8 +63,8 @@ struct Current {
 
 impl ControlService {
     /// A service that gives its work to `worker`.
-    pub fn new(identity: Identity, worker: mpsc::Sender<Job>, hub: Hub) -> Self {
-        Self { identity, worker, hub, current: Arc::default(), looking: Arc::default() }
+    pub fn new(identity: Identity, worker: mpsc::Sender<Job>, hub: Hub, meters: Meters) -> Self {
+        Self { identity, worker, hub, meters, current: Arc::default(), looking: Arc::default() }
     }
 
     fn current(&self) -> MutexGuard<'_, Current> {
@@ -90,6 +92,7 @@ impl ControlService {
             current.spec.clone().ok_or_else(|| Status::failed_precondition("the node is not configured"))?;
         let fault = Fault::default();
         current.run = Some(fault.clone());
+        self.meters.busy.set(1);
         Ok((spec, fault))
     }
 }
@@ -108,6 +111,7 @@ impl Drop for Claim {
     fn drop(&mut self) {
         self.0.hub.clear();
         self.0.current().run = None;
+        self.0.meters.busy.set(0);
     }
 }
 
@@ -279,7 +283,8 @@ impl Run {
             }
         };
         let (to_worker, incoming) = mpsc::channel(QUEUE);
-        tokio::spawn(pump(link.incoming, to_worker, self.fault.clone(), peer.clone()));
+        let meters = self.service.meters.clone();
+        tokio::spawn(pump(link.incoming, to_worker, self.fault.clone(), peer.clone(), meters));
         Ok((below, Port { peer, incoming, outgoing: link.sender }))
     }
 

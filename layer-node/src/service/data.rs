@@ -2,15 +2,16 @@
 
 use super::hub::{Hub, Side, Slot};
 use super::pump;
-use crate::door::{self, Visit};
 use crate::fault::Fault;
+use crate::meters::Meters;
 use futures::{Stream, StreamExt, stream};
+use proto::door::{self, Visit};
 use proto::framing::Direction;
 use proto::link::{Incoming, named_run, outgoing};
 use proto::wire;
 use proto::wire::layer_server::Layer;
 use std::pin::Pin;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 type Parts<D> = Pin<Box<dyn Stream<Item = Result<D, Status>> + Send>>;
 
@@ -18,12 +19,13 @@ type Parts<D> = Pin<Box<dyn Stream<Item = Result<D, Status>> + Send>>;
 #[derive(Clone)]
 pub struct DataService {
     hub: Hub,
+    meters: Meters,
 }
 
 impl DataService {
     /// A service that finds runs in `hub`.
-    pub fn new(hub: Hub) -> Self {
-        Self { hub }
+    pub fn new(hub: Hub, meters: Meters) -> Self {
+        Self { hub, meters }
     }
 
     fn link<In: Direction, Out: Direction>(
@@ -31,14 +33,20 @@ impl DataService {
         side: Side,
         request: Request<Streaming<In>>,
     ) -> Result<Response<Parts<Out>>, Status> {
-        let slot = self.hub.take(side, named_run(request.metadata()))?;
+        let slot = self.hub.take(side, named_run(request.metadata())).inspect_err(|status| {
+            // Who comes before the run does is asked to come again.
+            if status.code() != Code::Unavailable {
+                self.meters.refused_links.inc();
+            }
+        })?;
         let visit = door::visit(&request);
         let peer = visit.as_ref().and_then(Visit::peer);
         let peer = peer.map_or_else(|| "a neighbour".to_owned(), |address| address.to_string());
         visit.inspect(Visit::keep);
         tracing::debug!(?side, %peer, "link opened");
         let Slot { contract, to_worker, from_worker, fault } = slot;
-        tokio::spawn(pump(Incoming::new(request.into_inner(), contract), to_worker, fault.clone(), peer));
+        let incoming = Incoming::new(request.into_inner(), contract);
+        tokio::spawn(pump(incoming, to_worker, fault.clone(), peer, self.meters.clone()));
         let parts = outgoing::<Out>(from_worker).map(Ok).take_until(ended(fault.clone()));
         Ok(Response::new(Box::pin(parts.chain(stream::once(reason(fault)).filter_map(std::future::ready)))))
     }

@@ -9,10 +9,12 @@ pub use data::DataService;
 pub use hub::Hub;
 
 use crate::fault::{Fault, Trouble};
+use crate::meters::Meters;
 use proto::framing::Direction;
 use proto::link::Incoming;
 use proto::message::Message;
 use tokio::sync::mpsc;
+use tonic::Code;
 
 /// Reads one direction of a link into its queue until either end is done. The queue is bounded: a
 /// slow worker slows the stream down. A neighbour that breaks the protocol or the connection fails
@@ -22,6 +24,7 @@ async fn pump<D: Direction>(
     queue: mpsc::Sender<Message>,
     fault: Fault,
     peer: String,
+    meters: Meters,
 ) {
     loop {
         let message = tokio::select! {
@@ -30,12 +33,16 @@ async fn pump<D: Direction>(
         };
         match message {
             Ok(Some(message)) => {
+                meters.received::<D>(&message);
                 if queue.send(message).await.is_err() {
                     return;
                 }
             }
             Ok(None) => return,
             Err(status) => {
+                if status.code() == Code::InvalidArgument {
+                    meters.refused_messages.inc();
+                }
                 return fault
                     .fail(Trouble::neighbour(format!("the link from {peer} broke: {}", status.message())));
             }

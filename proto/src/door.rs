@@ -10,6 +10,7 @@
 //! their address where all are on one host.
 
 use futures::{Stream, StreamExt};
+use prometheus_client::metrics::counter::Counter;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -32,21 +33,42 @@ pub const PROBES: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What all connections of a port that are not kept may have sent, together: two of the largest messages
 /// that Configure takes. What is buffered for strangers is never more.
-const HEARD: u64 = 2 * proto::transport::CONTROL_MESSAGE_LIMIT as u64;
+const HEARD: u64 = 2 * crate::transport::CONTROL_MESSAGE_LIMIT as u64;
 /// How long the one that has to go may take to go.
 const LEAVING: Duration = Duration::from_secs(1);
+/// Turns that other tasks get before somebody has to go: to learn that bytes have come, to read them, and to
+/// answer.
+const LOOKS: usize = 4;
 
-/// The connections that come in at `listener`, at most `most` at a time.
-pub fn guests(listener: TcpListener, most: usize) -> impl Stream<Item = io::Result<Guest>> {
+/// Opens a port at `address`, which `flag` names.
+///
+/// # Errors
+/// One sentence, as for an address that is taken.
+pub async fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, String> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|error| {
+        format!("cannot listen on {address} ({error}): give {flag} another address, or port 0 for a free one")
+    })
+}
+
+/// The connections that come in at `listener`, at most `most` at a time; `refused` counts those that were not
+/// let in, or had to go.
+pub fn guests(listener: TcpListener, most: usize, refused: Counter) -> impl Stream<Item = io::Result<Guest>> {
     // The server's own setting reaches only listeners that tonic binds itself. Without it, every small
     // message waits for the other side's delayed acknowledgement, up to 40 ms.
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let door = Arc::new(Door { room: Arc::new(Semaphore::new(most)), book: Mutex::default() });
+    let door = Arc::new(Door { room: Arc::new(Semaphore::new(most)), book: Mutex::default(), refused });
     incoming.filter_map(move |stream| {
         let door = door.clone();
         async move {
             match stream {
-                Ok(stream) => door.admit(stream).await.map(Ok),
+                Ok(stream) => {
+                    let guest = door.clone().admit(stream).await;
+                    if guest.is_none() {
+                        door.refused.inc();
+                    }
+                    guest.map(Ok)
+                }
                 Err(error) => {
                     // Out of file descriptors, most likely: trying again at once would only spin.
                     tokio::time::sleep(Duration::from_millis(10)).await;
@@ -61,6 +83,7 @@ pub fn guests(listener: TcpListener, most: usize) -> impl Stream<Item = io::Resu
 struct Door {
     room: Arc<Semaphore>,
     book: Mutex<Vec<Visit>>,
+    refused: Counter,
 }
 
 impl Door {
@@ -70,9 +93,9 @@ impl Door {
 
     /// Lets a connection in; `None` where all who are in are kept.
     async fn admit(self: Arc<Self>, stream: TcpStream) -> Option<Guest> {
-        let room = match self.room.clone().try_acquire_owned() {
-            Ok(room) => room,
-            Err(_) => {
+        let room = match self.free().await {
+            Some(room) => room,
+            None => {
                 self.dismiss(|visit| std::cmp::Reverse(visit.standing()))?;
                 tokio::time::timeout(LEAVING, self.room.clone().acquire_owned()).await.ok()?.ok()?
             }
@@ -87,6 +110,18 @@ impl Door {
         }));
         self.book().push(visit.clone());
         Some(Guest { stream, over: Box::pin(visit.clone().over()), visit, door: self, _room: room })
+    }
+
+    /// Room that is there already, or is as soon as those who wait to be looked at have been: where many
+    /// come at once, nobody is sent away unheard.
+    async fn free(&self) -> Option<OwnedSemaphorePermit> {
+        for _ in 0..LOOKS {
+            if let Ok(room) = self.room.clone().try_acquire_owned() {
+                return Some(room);
+            }
+            tokio::task::yield_now().await;
+        }
+        None
     }
 
     /// Sends the one away for whom `order` is greatest, of those who are not kept.
@@ -214,6 +249,9 @@ impl Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
+        if self.visit.0.over.is_cancelled() && !self.visit.is_kept() {
+            self.door.refused.inc();
+        }
         self.door.book().retain(|visit| visit.0.number != self.visit.0.number);
     }
 }

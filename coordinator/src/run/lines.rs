@@ -1,0 +1,80 @@
+//! What a training step leaves: a line of JSON, and points on TensorBoard's curves.
+
+use super::events::Points;
+use crate::driver::Outcome;
+use serde::Serialize;
+
+/// A line of `metrics.jsonl`.
+#[derive(Serialize)]
+pub struct StepLine<'a> {
+    /// Counts from 1.
+    pub step: u64,
+    epoch: u64,
+    loss: f64,
+    accuracy: f64,
+    images_per_s: f64,
+    stages: Vec<StageLine>,
+    layers: Vec<LayerLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct StageLine {
+    stage: usize,
+    compute_s: f64,
+    wait_s: f64,
+    bytes_forward: u64,
+    bytes_backward: u64,
+}
+
+#[derive(Serialize)]
+struct LayerLine<'a> {
+    name: &'a str,
+    angle_deg: f64,
+    norm_ratio: f64,
+    norm: f64,
+    difference: f64,
+}
+
+impl<'a> StepLine<'a> {
+    /// The line of `outcome`.
+    pub fn new(outcome: &'a Outcome, images_per_s: f64) -> Self {
+        let stages = outcome.stages.iter().enumerate().map(|(stage, done)| StageLine {
+            stage,
+            compute_s: done.compute.as_secs_f64(),
+            wait_s: done.wait.as_secs_f64(),
+            bytes_forward: done.bytes_forward,
+            bytes_backward: done.bytes_backward,
+        });
+        let layers = outcome.stages.iter().flat_map(|done| &done.layers).map(|layer| LayerLine {
+            name: &layer.name,
+            angle_deg: layer.angle_deg,
+            norm_ratio: layer.norm_ratio,
+            norm: layer.norm,
+            difference: layer.difference,
+        });
+        Self {
+            step: outcome.step,
+            epoch: outcome.epoch,
+            loss: outcome.loss,
+            accuracy: outcome.top1,
+            images_per_s,
+            stages: stages.collect(),
+            layers: layers.collect(),
+        }
+    }
+
+    /// Its points.
+    pub fn points(&self) -> Points {
+        let step = [
+            ("train/loss".into(), self.loss),
+            ("train/accuracy".into(), self.accuracy),
+            ("train/images_per_s".into(), self.images_per_s),
+            ("train/epoch".into(), self.epoch as f64),
+        ];
+        let layer = |layer: &LayerLine<'_>| {
+            let named = |curve: &str, value| (format!("{curve}/{}", layer.name), value);
+            [named("angle_deg", layer.angle_deg), named("norm_ratio", layer.norm_ratio)]
+        };
+        step.into_iter().chain(self.layers.iter().flat_map(layer)).collect()
+    }
+}

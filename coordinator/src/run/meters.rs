@@ -1,0 +1,132 @@
+//! A run's numbers for its metrics port.
+
+use super::evaluation::Evaluation;
+use crate::driver::Outcome;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use proto::metrics::Shown;
+use std::sync::atomic::AtomicU64;
+
+/// Seconds, summed up.
+type Seconds = Counter<f64, AtomicU64>;
+/// A measurement.
+type Measured = Gauge<f64, AtomicU64>;
+
+/// Counts what this process trains; the counters begin at zero, also in a run that goes on.
+#[derive(Debug, Default)]
+pub struct Meters {
+    shown: Shown,
+    steps: Counter,
+    images: Counter,
+    /// Times that the run was rolled back and went on.
+    pub restarts: Counter,
+    step: Gauge,
+    epoch: Gauge,
+    loss: Measured,
+    accuracy: Measured,
+    test_loss: Measured,
+    test_accuracy: Family<OfRank, Measured>,
+    compute: Family<OfStage, Seconds>,
+    wait: Family<OfStage, Seconds>,
+    sent: Family<OfTraffic, Counter>,
+    angle: Family<OfLayer, Measured>,
+    norm_ratio: Family<OfLayer, Measured>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfRank {
+    top: u32,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfStage {
+    stage: usize,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfTraffic {
+    stage: usize,
+    direction: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfLayer {
+    layer: String,
+}
+
+impl Meters {
+    /// Zeros, and what has not been measured yet.
+    pub fn new() -> Self {
+        let meters = Self::default();
+        for unknown in [&meters.loss, &meters.accuracy, &meters.test_loss] {
+            unknown.set(f64::NAN);
+        }
+        meters.register(&mut meters.shown.hold());
+        meters
+    }
+
+    /// For the port that shows them.
+    pub fn shown(&self) -> Shown {
+        self.shown.clone()
+    }
+
+    /// Takes a training step, whole: no scrape sees a part of it.
+    pub fn trained(&self, outcome: &Outcome) {
+        let _whole = self.shown.hold();
+        self.steps.inc();
+        self.images.inc_by(outcome.samples as u64);
+        self.step.set(outcome.step as i64);
+        self.epoch.set(outcome.epoch as i64);
+        self.loss.set(outcome.loss);
+        self.accuracy.set(outcome.top1);
+        for (stage, done) in outcome.stages.iter().enumerate() {
+            self.compute.get_or_create(&OfStage { stage }).inc_by(done.compute.as_secs_f64());
+            self.wait.get_or_create(&OfStage { stage }).inc_by(done.wait.as_secs_f64());
+            for (direction, bytes) in [("forward", done.bytes_forward), ("backward", done.bytes_backward)] {
+                self.sent.get_or_create(&OfTraffic { stage, direction }).inc_by(bytes);
+            }
+            for layer in &done.layers {
+                let of = OfLayer { layer: layer.name.clone() };
+                self.angle.get_or_create(&of).set(layer.angle_deg);
+                self.norm_ratio.get_or_create(&of).set(layer.norm_ratio);
+            }
+        }
+    }
+
+    /// Takes an evaluation, whole.
+    pub fn evaluated(&self, evaluation: &Evaluation) {
+        let _whole = self.shown.hold();
+        self.test_loss.set(evaluation.loss);
+        for (top, fraction) in [(1, evaluation.top1), (5, evaluation.top5)] {
+            self.test_accuracy.get_or_create(&OfRank { top }).set(fraction);
+        }
+    }
+
+    fn register(&self, all: &mut Registry) {
+        all.register("neuropil_build", "The release", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        all.register("neuropil_steps", "Training steps done", self.steps.clone());
+        all.register("neuropil_images", "Images trained on", self.images.clone());
+        all.register("neuropil_restarts", "Times that the run was rolled back", self.restarts.clone());
+        all.register("neuropil_step", "The newest training step, from 1", self.step.clone());
+        all.register("neuropil_epoch", "Its epoch, from 0", self.epoch.clone());
+        all.register("neuropil_loss", "Its mean loss", self.loss.clone());
+        let help = "Fraction of its images whose class came first";
+        all.register("neuropil_accuracy_ratio", help, self.accuracy.clone());
+        all.register("neuropil_test_loss", "Mean loss over the test set", self.test_loss.clone());
+        let help = "Fraction of the test set whose class was among the first";
+        all.register("neuropil_test_accuracy_ratio", help, self.test_accuracy.clone());
+        let help = "Time in which a stage computed, in training";
+        all.register_with_unit("neuropil_stage_compute", help, Unit::Seconds, self.compute.clone());
+        let help = "Time in which a stage waited for its neighbours, in training";
+        all.register_with_unit("neuropil_stage_wait", help, Unit::Seconds, self.wait.clone());
+        let help = "Bytes of tensors that a stage sent in training, forward to the stage above";
+        all.register_with_unit("neuropil_stage_sent", help, Unit::Bytes, self.sent.clone());
+        let help = "The angle between W and B of a layer";
+        all.register("neuropil_layer_angle_degrees", help, self.angle.clone());
+        all.register("neuropil_layer_norm_ratio", "|B| / |W| of a layer", self.norm_ratio.clone());
+    }
+}

@@ -1,0 +1,130 @@
+//! What a node counts, for its metrics port.
+
+use crate::memory;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use proto::control::StepDone;
+use proto::framing::Direction;
+use proto::lane::Phase;
+use proto::message::Message;
+use std::sync::atomic::AtomicU64;
+
+/// Seconds, summed up.
+type Seconds = Counter<f64, AtomicU64>;
+
+/// The counters of a node; clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Meters {
+    steps: Family<OfPhase, Counter>,
+    compute: Family<OfPhase, Seconds>,
+    wait: Family<OfPhase, Seconds>,
+    sent: Family<OfTraffic, Counter>,
+    received: Family<OfTraffic, Counter>,
+    refused_connections: Family<OfPlane, Counter>,
+    /// Links that named no run, another one, or a side that is taken.
+    pub refused_links: Counter,
+    /// Messages of neighbours that broke the link's contract.
+    pub refused_messages: Counter,
+    /// 1 while a run is under way.
+    pub busy: Gauge,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfPhase {
+    phase: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfTraffic {
+    phase: &'static str,
+    direction: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfPlane {
+    plane: &'static str,
+}
+
+impl Meters {
+    /// Counts a step that is done.
+    pub fn step(&self, done: &StepDone) {
+        let phase = name(done.phase);
+        let of = OfPhase { phase };
+        self.steps.get_or_create(&of).inc();
+        self.compute.get_or_create(&of).inc_by(done.compute.as_secs_f64());
+        self.wait.get_or_create(&of).inc_by(done.wait.as_secs_f64());
+        for (direction, bytes) in [("forward", done.bytes_forward), ("backward", done.bytes_backward)] {
+            self.sent.get_or_create(&OfTraffic { phase, direction }).inc_by(bytes);
+        }
+    }
+
+    /// Counts a neighbour's message.
+    pub fn received<D: Direction>(&self, message: &Message) {
+        let of = OfTraffic { phase: name(message.identity.phase), direction: D::WAY };
+        self.received.get_or_create(&of).inc_by(message.payload());
+    }
+
+    /// Counts the connections that the port of `plane` refuses.
+    pub fn refused_connections(&self, plane: &'static str) -> Counter {
+        self.refused_connections.get_or_create_owned(&OfPlane { plane })
+    }
+
+    /// All of it under its names.
+    pub fn registry(&self) -> Registry {
+        let mut all = Registry::default();
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        all.register("neuropil_build", "The release", build);
+        all.register("neuropil_node_busy", "1 while a run is under way", self.busy.clone());
+        all.register(
+            "neuropil_node_steps",
+            "Minibatches done; training ends in an update",
+            self.steps.clone(),
+        );
+        let (compute, wait) = (self.compute.clone(), self.wait.clone());
+        all.register_with_unit("neuropil_node_compute", "Time spent computing", Unit::Seconds, compute);
+        all.register_with_unit(
+            "neuropil_node_wait",
+            "Time spent waiting for neighbours",
+            Unit::Seconds,
+            wait,
+        );
+        let (sent, received) = (self.sent.clone(), self.received.clone());
+        let help = "Bytes of tensors sent to neighbours, forward to the one above";
+        all.register_with_unit("neuropil_node_sent", help, Unit::Bytes, sent);
+        let help = "Bytes of tensors received from neighbours, forward from the one below";
+        all.register_with_unit("neuropil_node_received", help, Unit::Bytes, received);
+        let help = "Connections closed to make room, for sending too much, or for silence";
+        all.register("neuropil_node_refused_connections", help, self.refused_connections.clone());
+        let help = "Links that named no run, another one, or a side that is taken";
+        all.register("neuropil_node_refused_links", help, self.refused_links.clone());
+        let help = "Messages of neighbours that broke the contract of their link";
+        all.register("neuropil_node_refused_messages", help, self.refused_messages.clone());
+        all.register_collector(Box::new(Resident));
+        all
+    }
+}
+
+fn name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Train => "train",
+        Phase::Evaluate => "evaluate",
+    }
+}
+
+/// Main memory of the process, under the name that Prometheus's own clients give it.
+#[derive(Debug)]
+struct Resident;
+
+impl Collector for Resident {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let gauge = ConstGauge::new(memory::resident());
+        let (help, bytes) = ("Main memory that the process holds.", Some(&Unit::Bytes));
+        let kind = gauge.metric_type();
+        gauge.encode(encoder.encode_descriptor("process_resident_memory", help, bytes, kind)?)
+    }
+}

@@ -1,0 +1,81 @@
+//! The metrics port: a process's numbers for whoever asks by `GET /metrics`, and nothing else.
+//!
+//! What comes in is a stranger's: a request's head is small or it is refused, a connection carries one
+//! request, and the door bounds how many there are and how long they may take.
+
+use crate::door;
+use futures::StreamExt;
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::net::TcpListener;
+
+/// What an answer holds: OpenMetrics, which Prometheus takes from whoever sends it.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The largest head of a request, and the smallest bound that hyper knows; a scraper's is some hundred bytes.
+const HEAD: usize = 8 << 10;
+/// Fields of a head.
+const FIELDS: usize = 64;
+
+/// The numbers of a process. Who changes several that belong together holds it meanwhile, so that no scrape
+/// falls between them.
+#[derive(Clone, Debug, Default)]
+pub struct Shown(Arc<Mutex<Registry>>);
+
+impl Shown {
+    /// Shows what `registry` holds.
+    pub fn new(registry: Registry) -> Self {
+        Self(Arc::new(Mutex::new(registry)))
+    }
+
+    /// Keeps scrapes waiting.
+    pub fn hold(&self) -> MutexGuard<'_, Registry> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// Answers at `listener` for as long as it is polled; `refused` counts the connections that had to go.
+pub async fn serve(listener: TcpListener, shown: Shown, refused: Counter) {
+    let mut guests = pin!(door::guests(listener, door::PROBES, refused));
+    while let Some(guest) = guests.next().await {
+        // The door has waited already, where none could be accepted.
+        let Ok(guest) = guest else { continue };
+        let shown = shown.clone();
+        let service = service_fn(move |request| {
+            let answer = answer(&request, &shown);
+            async move { Ok::<_, Infallible>(answer) }
+        });
+        let mut http = http1::Builder::new();
+        http.keep_alive(false).header_read_timeout(None).max_buf_size(HEAD).max_headers(FIELDS);
+        tokio::spawn(async move {
+            if let Err(error) = http.serve_connection(TokioIo::new(guest), service).await {
+                tracing::debug!(%error, "a scrape failed");
+            }
+        });
+    }
+}
+
+fn answer(request: &Request<Incoming>, shown: &Shown) -> Response<String> {
+    let mut answer = Response::new(String::new());
+    if request.uri().path() != "/metrics" {
+        *answer.status_mut() = StatusCode::NOT_FOUND;
+        *answer.body_mut() = "the metrics are at /metrics\n".into();
+    } else if request.method() != Method::GET && request.method() != Method::HEAD {
+        *answer.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+        answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    } else if encode(answer.body_mut(), &shown.hold()).is_err() {
+        *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    } else {
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(OPEN_METRICS));
+    }
+    answer
+}
