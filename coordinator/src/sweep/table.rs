@@ -65,7 +65,8 @@ pub fn by_case<'a>(records: &[&'a Record]) -> Vec<(&'a str, Vec<&'a Record>)> {
 }
 
 fn of_cases(records: &[&Record]) -> Vec<Vec<String>> {
-    let head = ["case", "trials", "test_top1", "lowest", "highest", "loss", "angles by layer"];
+    let angles_of = angles_head(records);
+    let head = ["case", "trials", "test_top1", "lowest", "highest", "loss", &angles_of];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for (case, group) in by_case(records) {
         let [mean, low, high] = accuracy(&group).map(percent);
@@ -80,6 +81,14 @@ fn of_cases(records: &[&Record]) -> Vec<Vec<String>> {
 pub fn accuracy(group: &[&Record]) -> [Option<f64>; 3] {
     let all: Vec<f64> = group.iter().filter_map(|record| record.test_top1).collect();
     [super::score::mean(&all), all.iter().copied().reduce(f64::min), all.iter().copied().reduce(f64::max)]
+}
+
+/// What stands above [`angles`]: the layers in their order.
+pub fn angles_head(records: &[&Record]) -> String {
+    let done = records.iter().find(|record| record.status == Status::Done);
+    let layers: Vec<&str> =
+        done.into_iter().flat_map(|record| record.angles.keys().map(String::as_str)).collect();
+    format!("angles of {}", layers.join(", "))
 }
 
 /// The mean angle of every layer, in whole degrees, as in `1° 12°`.
