@@ -20,13 +20,42 @@ impl<A: Access> Composed<A> {
     pub fn new(coefficients: Coefficients, task: bool, transfer: Transfer) -> Self {
         Self { coefficients, task, transfer, access: PhantomData }
     }
+}
+
+/// The one primitive that reads W, where W may be read.
+pub trait SelfTerm: Access + Sized {
+    /// self's gradient.
+    ///
+    /// # Errors
+    /// What torch says.
+    fn self_term(seen: &AtUpdate<Self>, coefficient: f64) -> Result<Option<Tensor>, TchError>;
+}
+
+impl SelfTerm for Local {
+    fn self_term(_: &AtUpdate<Self>, _: f64) -> Result<Option<Tensor>, TchError> {
+        Ok(None)
+    }
+}
+
+impl SelfTerm for ReadsWeight {
+    fn self_term(seen: &AtUpdate<Self>, coefficient: f64) -> Result<Option<Tensor>, TchError> {
+        primitives::self_(seen.weight, coefficient)
+    }
+}
+
+impl<A: SelfTerm> Rule for Composed<A> {
+    type Reads = A;
+
+    fn uses_samples(&self) -> bool {
+        self.uses_output() || self.coefficients.sparse != 0.0
+    }
 
     fn uses_output(&self) -> bool {
         self.coefficients.amp != 0.0 || self.coefficients.null != 0.0
     }
 
-    fn uses_samples(&self) -> bool {
-        self.uses_output() || self.coefficients.sparse != 0.0
+    fn uses_task(&self) -> bool {
+        self.task
     }
 
     fn microbatch(&self, seen: &Seen) -> Result<Option<Tensor>, TchError> {
@@ -36,56 +65,10 @@ impl<A: Access> Composed<A> {
             primitives::null(seen, c.null, self.transfer)?,
         )
     }
-}
 
-impl Rule for Composed<Local> {
-    type Reads = Local;
-
-    fn uses_samples(&self) -> bool {
-        Composed::uses_samples(self)
-    }
-
-    fn uses_output(&self) -> bool {
-        Composed::uses_output(self)
-    }
-
-    fn uses_task(&self) -> bool {
-        self.task
-    }
-
-    fn microbatch(&self, seen: &Seen) -> Result<Option<Tensor>, TchError> {
-        Composed::microbatch(self, seen)
-    }
-
-    fn at_update(&self, seen: &AtUpdate<Local>) -> Result<Option<Tensor>, TchError> {
-        primitives::decay(seen.backward, self.coefficients.decay)
-    }
-}
-
-impl Rule for Composed<ReadsWeight> {
-    type Reads = ReadsWeight;
-
-    fn uses_samples(&self) -> bool {
-        Composed::uses_samples(self)
-    }
-
-    fn uses_output(&self) -> bool {
-        Composed::uses_output(self)
-    }
-
-    fn uses_task(&self) -> bool {
-        self.task
-    }
-
-    fn microbatch(&self, seen: &Seen) -> Result<Option<Tensor>, TchError> {
-        Composed::microbatch(self, seen)
-    }
-
-    fn at_update(&self, seen: &AtUpdate<ReadsWeight>) -> Result<Option<Tensor>, TchError> {
-        sum(
-            primitives::decay(seen.backward, self.coefficients.decay)?,
-            primitives::self_(seen.weight, self.coefficients.self_)?,
-        )
+    fn at_update(&self, seen: &AtUpdate<A>) -> Result<Option<Tensor>, TchError> {
+        let c = &self.coefficients;
+        sum(primitives::decay(seen.backward, c.decay)?, A::self_term(seen, c.self_)?)
     }
 }
 
