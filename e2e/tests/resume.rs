@@ -97,6 +97,26 @@ fn however_a_run_is_disturbed_it_ends_in_the_same_bits() {
 }
 
 #[test]
+fn a_run_interrupted_in_its_last_evaluation_is_not_done() {
+    let bench = Bench::new();
+    // Evaluation takes minibatches of the same size: 53 of them after 10 steps.
+    let keys = KEYS
+        .replace("batch = 16", "batch = 1\nmax_steps = 10")
+        .replace("microbatches = 2", "microbatches = 1");
+    let config = bench.config(&keys);
+    let undisturbed = bench.trained(&config, "undisturbed", &[]);
+    let child = start(&bench, &config, "interrupted", &[]);
+    trained(&bench.run("interrupted"), 10);
+    signal("-INT", child.id());
+    let ended = finish(child);
+    assert_eq!(ended.code, Some(75), "{}", ended.stderr);
+    assert!(ended.last_line().contains("after step 10 of 10"), "{}", ended.stderr);
+    let ended = finish(start(&bench, &config, "interrupted", &["--resume", "auto"]));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    same(&bench.run("interrupted"), &undisturbed);
+}
+
+#[test]
 fn what_cannot_be_resumed_says_why() {
     let bench = Bench::new();
     let config = bench.config(KEYS);

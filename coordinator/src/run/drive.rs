@@ -50,7 +50,8 @@ pub async fn drive(
     while driver.pending() > 0 {
         take(&mut driver, recorder).await?;
     }
-    let interrupted = stop.is_cancelled() && recorder.steps < prepared.total_steps();
+    // Also after the last step: its snapshot and its evaluation may be what is missing.
+    let interrupted = course.next().is_some();
     if interrupted {
         driver.snapshot(recorder.keep(recorder.steps)).await?;
         take(&mut driver, recorder).await?;
