@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proto::optimizer::Schedule;
-use proto::rule::{Alignment, Centering, Coefficients, Magnitude, Noise, RuleSpec, Transfer};
+use proto::rule::{Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, RuleSpec, Transfer};
 use toml::Value;
 
 use super::allowed::number;
@@ -99,13 +99,21 @@ impl Rule {
     ) -> Result<Self, ConfigError> {
         let around = Surroundings { weight_decay: w.weight_decay, microbatch };
         let course = RuleCourse::read(tree);
-        let reader = Reader { tree, w, b, around, course: &course };
+        let reader = Reader { tree, w, b, around, course: course.clone() };
         let all = reader.rule("rule", &RuleSpec::Backprop)?;
         let names = tree.paths().filter_map(|path| keys::own_rule(path).map(|(layer, _)| layer.to_owned()));
         let own =
             |layer: String| reader.rule(&format!("rule.layers.{layer}"), &all).map(|rule| (layer, rule));
         let layers = names.map(own).collect::<Result<_, _>>()?;
-        Ok(Rule { all, layers, course })
+        let rule = Rule { all, layers, course };
+        let has_loss = |rule: &RuleSpec| matches!(rule, RuleSpec::Learned { coefficients, .. } if *coefficients != Coefficients::default());
+        if rule.course != RuleCourse::default() && !rule.layers.values().chain([&rule.all]).any(has_loss) {
+            let keys = ["schedule", "warmup_epochs", "boundaries", "factor"].map(|key| format!("rule.{key}"));
+            let set = keys.into_iter().find(|key| tree.get(key).is_some()).unwrap_or_default();
+            let why = "is the course of the coefficients, of which no rule has one: leave it out";
+            return Err(reader.refuse(&set, why));
+        }
+        Ok(rule)
     }
 }
 
@@ -121,7 +129,7 @@ struct Reader<'a> {
     w: &'a Optimizer,
     b: &'a Optimizer,
     around: Surroundings,
-    course: &'a RuleCourse,
+    course: RuleCourse,
 }
 
 impl Reader<'_> {
@@ -210,35 +218,70 @@ impl Reader<'_> {
                        task = true";
             return Err(self.refuse(&format!("{prefix}.name"), why));
         }
-        self.check_mirror(prefix, coefficients, alignment)?;
-        if name == KOLEN_POLLACK {
-            self.check_kolen_pollack(prefix, *task, coefficients.decay)
-        } else {
-            Ok(())
-        }
+        self.check_fed(prefix, *task, coefficients, alignment)?;
+        if name == KOLEN_POLLACK { self.check_kolen_pollack(prefix, *task, coefficients) } else { Ok(()) }
     }
 
-    /// Mirror steps that happen, and of which something is learned.
-    fn check_mirror(&self, prefix: &str, c: &Coefficients, alignment: &Alignment) -> Result<(), ConfigError> {
-        let Some(mirror) = &alignment.mirror else { return Ok(()) };
+    /// Options that change something, and mirror steps of which something is learned.
+    fn check_fed(
+        &self,
+        prefix: &str,
+        task: bool,
+        c: &Coefficients,
+        alignment: &Alignment,
+    ) -> Result<(), ConfigError> {
+        let refuse = |key: &str, why: &str| Err(self.refuse(&format!("{prefix}.{key}"), why));
+        let Alignment { centering, transfer, update_noise, mirror, .. } = alignment;
+        let fed = [
+            ("input", mirror.is_some(), "is \"noise\""),
+            ("centering", *centering != Centering::None, "says what is taken off x"),
+            ("activation", *transfer != Transfer::Identity, "is put on y and z"),
+        ];
         if c.amp == 0.0 && c.null == 0.0 && c.sparse == 0.0 {
-            let why =
-                "is \"noise\", which only amp, null and sparse learn from: give one of them a coefficient";
-            return Err(self.refuse(&format!("{prefix}.input"), why));
+            if let Some((key, _, what)) = fed.iter().find(|(_, set, _)| *set) {
+                let why = format!(
+                    "{what}, of which only amp, null and sparse learn: give one of them a coefficient"
+                );
+                return refuse(key, &why);
+            }
+            if *update_noise != 0.0 && !task && *c == Coefficients::default() {
+                return refuse("update_noise", "is noise on the steps of B, which takes none: leave it out");
+            }
         }
+        let samples = mirror.map_or(self.around.microbatch, |mirror| mirror.batch);
+        if *centering == Centering::Batch && samples < 2 {
+            return refuse(
+                "centering",
+                "is \"batch\", which leaves nothing of a single sample: give it more",
+            );
+        }
+        mirror.map_or(Ok(()), |mirror| self.check_mirror(prefix, task, &mirror))
+    }
+
+    /// Mirror steps that happen, and that Adam can count.
+    fn check_mirror(&self, prefix: &str, task: bool, mirror: &Mirror) -> Result<(), ConfigError> {
         if mirror.every == 0 && mirror.delay == 0 {
             let why = format!("is 0, and so is '{prefix}.mirror_delay': B would never learn");
             return Err(self.refuse(&format!("{prefix}.mirror_every"), &why));
         }
-        if mirror.delay > 0 && self.b.name == Method::Adam {
-            let why = "needs 'optimizer_b.name' to be \"sgd\": Adam counts its steps from the first update";
-            return Err(self.refuse(&format!("{prefix}.mirror_delay"), why));
+        if self.b.name == Method::Adam && (mirror.every != 1 || mirror.delay > 0 || task) {
+            let why = "is \"noise\", and Adam, which counts B's steps by those of W, needs one mirror step for each: \
+                       set 'mirror_every' to 1, 'mirror_delay' to 0 and 'task' to false, or 'optimizer_b.name' to \"sgd\"";
+            return Err(self.refuse(&format!("{prefix}.input"), why));
         }
         Ok(())
     }
 
     /// ‖W − B‖ shrinks only if W and B take the same steps, of the same gradient, with the same decay.
-    fn check_kolen_pollack(&self, prefix: &str, task: bool, decay: f64) -> Result<(), ConfigError> {
+    fn check_kolen_pollack(&self, prefix: &str, task: bool, c: &Coefficients) -> Result<(), ConfigError> {
+        let decay = c.decay;
+        let others = [("amp", c.amp), ("null", c.null), ("sparse", c.sparse), ("self", c.self_)];
+        if let Some((key, value)) = others.iter().find(|(_, value)| *value != 0.0) {
+            let why = format!(
+                "is {value}, but kolen_pollack has no such term: leave it out, or call the rule \"custom\""
+            );
+            return Err(self.refuse(&format!("{prefix}.{key}"), &why));
+        }
         let matched = rule::matched_decay(self.w.weight_decay);
         if !task {
             return Err(self
@@ -259,7 +302,7 @@ impl Reader<'_> {
                 "'optimizer_b.weight_decay' must be 0, not {}: the rule itself decays B",
                 self.b.weight_decay
             )
-        } else if *self.course != RuleCourse::default() {
+        } else if self.course != RuleCourse::default() {
             "'rule.schedule' and its keys must be left out, since W's decay has no such course".to_owned()
         } else {
             return Ok(());

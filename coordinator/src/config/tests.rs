@@ -309,14 +309,22 @@ fn how_a_rule_is_fed_is_checked_and_printed() {
         (&["rule.name=sign_symmetry", "rule.amp=1"][..], "cannot go with the rule sign_symmetry"),
         (&["rule.name=custom", "rule.amp=1", "rule.magnitude=fixed"], "belongs to the rule sign_symmetry"),
         (&["rule.name=custom", "rule.amp=1", "rule.noise_sigma=2"], "says nothing unless 'rule.input' is"),
+        (&["rule.name=symmetric_alignment", "rule.input=noise"], "of which only amp, null and sparse learn"),
         (
-            &["rule.name=symmetric_alignment", "rule.input=noise"],
-            "which only amp, null and sparse learn from",
+            &["rule.name=symmetric_alignment", "rule.centering=batch"],
+            "of which only amp, null and sparse learn",
         ),
+        (&["rule.name=feedback_alignment", "rule.update_noise=1"], "the steps of B, which takes none"),
+        (&["rule.name=sign_symmetry", "rule.schedule=cosine"], "of which no rule has one"),
+        (
+            &["rule.name=weight_mirror", "rule.centering=batch", "rule.noise_batch=1"],
+            "nothing of a single sample",
+        ),
+        (&["rule.name=kolen_pollack", "rule.amp=1"], "kolen_pollack has no such term"),
         (&["rule.name=weight_mirror", "rule.mirror_every=0"], "B would never learn"),
         (
             &["rule.name=weight_mirror", "rule.mirror_delay=9", "optimizer_b.name=adam"],
-            "needs 'optimizer_b.name'",
+            "needs one mirror step",
         ),
         (
             &["rule.name=kolen_pollack", "rule.schedule=cosine"],

@@ -53,6 +53,8 @@ pub struct LayerProfile {
     pub kept: Vec<Kept>,
     /// Bytes that wait between E and G: x, and the error at y.
     pub waiting: u64,
+    /// Bytes of a mirror step, whatever the batch: noise, y, and as much again in between.
+    pub mirror: u64,
 }
 
 impl Profile {
@@ -127,12 +129,16 @@ fn count(layer: &LayerSpec, x: &[u64], inputs: u64, output: u64) -> LayerProfile
         inputs,
         output,
         waiting: if op.is_weight() { (inputs + output) * FLOAT } else { 0 },
+        mirror: layer
+            .rule
+            .mirror()
+            .map_or(0, |mirror| u64::from(mirror.batch) * 2 * (inputs + output) * FLOAT),
         ..LayerProfile::default()
     }
 }
 
-/// Passes over a microbatch, each of a forward's work, that B's loss adds to G. Mirror steps are not counted:
-/// they are of the layer's own batch.
+/// Passes over a microbatch, each of a forward's work, that B's loss adds to G. The time of mirror steps
+/// is not counted: they are of the layer's own batch.
 fn alignment_passes(rule: &RuleSpec) -> u64 {
     let RuleSpec::Learned { coefficients: c, alignment, .. } = rule else { return 0 };
     if alignment.mirror.is_some() {

@@ -4,7 +4,7 @@
 //! process     code, libtorch's libraries, threads
 //! weights     W, biases and norms: values, optimizer state, gradients; B the same where it is its own
 //! activations held × what F keeps of a microbatch, or × what waits between E and G if that is more
-//! workspace   values that end with their F, the largest layer's scratch, one more gradient
+//! workspace   values that end with their F, the largest layer's scratch, one more gradient, a mirror step
 //! queues      2 microbatches in each direction on each side
 //! kept        blocks that are free again, and stay with the process: see [`KEPT_OF_VALUES`]
 //! ```
@@ -53,7 +53,7 @@ impl Memory {
     }
 }
 
-/// The layers of a stage, summed while it grows downwards from `end`. Per sample but for the weights.
+/// The layers of a stage, summed while it grows downwards from `end`. Per sample but for weights and mirror steps.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Stock {
     weights: u64,
@@ -62,6 +62,7 @@ pub(super) struct Stock {
     passing: u64,
     scratch: u64,
     gradient: u64,
+    mirror: u64,
 }
 
 impl Stock {
@@ -74,6 +75,7 @@ impl Stock {
         self.passing += layer.passing;
         self.scratch = self.scratch.max((layer.inputs + layer.output) * FLOAT);
         self.gradient = self.gradient.max(layer.weights * FLOAT);
+        self.mirror = self.mirror.max(layer.mirror);
     }
 
     /// What the stage `start..end` takes while it holds `held` microbatches.
@@ -91,7 +93,7 @@ impl Stock {
             if workload.recompute { held * at.activations(start) * FLOAT + whole } else { held * whole };
         let crossing = |cut| at.activations(cut) + at.errors(cut);
         let activations = size * activations;
-        let workspace = size * (self.passing + self.scratch) + self.gradient;
+        let workspace = size * (self.passing + self.scratch) + self.gradient + self.mirror;
         let queues = size * QUEUE * (crossing(start) + crossing(end)) * workload.wire.size() as u64;
         let values = activations + workspace + queues;
         Memory {

@@ -21,7 +21,8 @@ pub fn theory(subset: &Subset) -> &'static str {
         ([false, true], [false, false, false]) => {
             "B grows along W without bound: the angle closes, ‖B‖ does not settle"
         }
-        ([_, _], [false, false, false]) => "B grows along WΣ without bound",
+        ([true, false], [false, false, false]) => "B grows along WΣ without bound",
+        ([true, true], [false, false, false]) => "B grows along W(amp · Σ + self · I) without bound",
         ([true, false], [false, false, true]) => "weight mirror: B ∝ WΣ, aligned where Σ ∝ I",
         ([false, true], [false, false, true]) => "symmetric alignment: B = self / (2 decay) · W",
         ([true, false], [false, true, false]) => "activation alignment: B = amp / (2 sparse) · W, for any Σ",
@@ -29,10 +30,10 @@ pub fn theory(subset: &Subset) -> &'static str {
             "information alignment: B is a regularised pseudo-inverse of W"
         }
         ([true, false], [true, false, false]) => {
-            "B is a pseudo-inverse of W where WΣWᵀ has full rank; elsewhere it grows"
+            "B is a pseudo-inverse of W; where WΣWᵀ is singular it stays as drawn"
         }
         ([false, true], [false, true, false]) => "B ∝ WΣ⁻¹: directions of little variance are overdrawn",
-        ([false, true], [true, false, false]) => "B ∝ (WΣWᵀ)⁻¹W where that exists; elsewhere it grows",
+        ([false, true], [true, false, false]) => "B ∝ (WΣWᵀ)⁻¹W; it grows only where Σ is singular",
         ([true, true], [false, false, true]) => {
             "B ∝ W(amp · Σ + self · I): between weight mirror and symmetric alignment"
         }

@@ -8,7 +8,7 @@ use crate::rule::{self, Feedback, Seen};
 use crate::state::State;
 use crate::torch::add_scaled;
 use proto::graph::{Init, LayerSpec};
-use proto::optimizer::Method;
+use proto::optimizer::{Method, OptimizerSpec, Schedule};
 use proto::rule::{Alignment, Centering, Mirror, Noise, RuleSpec};
 use tch::{TchError, Tensor};
 
@@ -123,20 +123,19 @@ impl Backward {
         self.feedback.microbatch(&Seen { map: self.map, x, y, error, backward, minibatch })
     }
 
-    /// What B's loss asks for: `samples`' part and what is added once, weighed as the schedule says after
-    /// `updates`.
+    /// What B's loss asks for: `samples`' part and what is added once, times `factor`.
     fn of_loss(
         &self,
         samples: Option<Tensor>,
         weight: &Tensor,
-        updates: u64,
+        factor: f64,
     ) -> Result<Option<Tensor>, TchError> {
         let Some(backward) = self.matrix() else { return Ok(None) };
         let whole = rule::sum(samples, self.feedback.at_update(backward, weight)?)?;
-        match self.alignment.schedule.factor(updates) {
-            1.0 => Ok(whole),
-            factor => whole.map(|whole| whole.f_mul_scalar(factor)).transpose(),
+        if factor == 1.0 {
+            return Ok(whole);
         }
+        whole.map(|whole| whole.f_mul_scalar(factor)).transpose()
     }
 
     /// B's whole gradient after `updates`, from W, W's task gradient and what was gathered. `None` where the
@@ -149,7 +148,8 @@ impl Backward {
         if self.alignment.mirror.is_some() {
             return Ok(task);
         }
-        rule::sum(task, self.of_loss(self.gathered.get().map(Tensor::shallow_clone), weight, updates)?)
+        let gathered = self.gathered.get().map(Tensor::shallow_clone);
+        rule::sum(task, self.of_loss(gathered, weight, self.alignment.schedule.factor(updates))?)
     }
 
     /// Steps along `gradient`, after W has stepped to `weight`, and after `updates` finished updates.
@@ -168,7 +168,8 @@ impl Backward {
         self.follow_signs(weight, settings, updates + 1)?;
         match self.alignment.mirror {
             Some(mirror) if mirror.every > 0 && (updates + 1).is_multiple_of(mirror.every) => {
-                self.mirror(&mirror, "mirror", weight, settings, updates)
+                let factor = self.alignment.schedule.factor(updates);
+                self.mirror(&mirror, "mirror", weight, settings, updates, factor)
             }
             _ => Ok(()),
         }
@@ -182,7 +183,11 @@ impl Backward {
     pub fn align(&mut self, weight: &Tensor, settings: &Settings, done: u64) -> Result<(), TchError> {
         match self.alignment.mirror {
             Some(mirror) if done < mirror.delay => {
-                self.mirror(&mirror, "mirror_delay", weight, settings, done)
+                // Courses are of updates, of which there are none yet.
+                let full =
+                    OptimizerSpec { schedule: Schedule::default(), ..settings.optimizer_backward.clone() };
+                let settings = Settings { optimizer_backward: full, ..settings.clone() };
+                self.mirror(&mirror, "mirror_delay", weight, &settings, done, 1.0)
             }
             _ => Ok(()),
         }
@@ -195,6 +200,7 @@ impl Backward {
         weight: &Tensor,
         settings: &Settings,
         count: u64,
+        factor: f64,
     ) -> Result<(), TchError> {
         let shape = [&[i64::from(mirror.batch)], self.input.as_slice()].concat();
         let parts = [self.name.as_str(), stream, &count.to_string()];
@@ -202,7 +208,7 @@ impl Backward {
         let x = rule::center(self.alignment.centering, &noise)?;
         let y = self.output(&x, weight)?;
         let samples = self.of_samples(&x, y.as_ref(), None, mirror.batch)?;
-        let gradient = self.of_loss(samples, weight, count)?;
+        let gradient = self.of_loss(samples, weight, factor)?;
         self.step(gradient, settings, count, &format!("{stream}_update_noise"))
     }
 

@@ -28,8 +28,16 @@ pub fn draw(
             }
         }
     };
-    let count: i64 = shape.iter().product();
-    let values: Vec<f32> = (0..count).map(|_| (sigma * one()) as f32).collect();
+    let count = shape.iter().try_fold(1usize, |count, &size| count.checked_mul(usize::try_from(size).ok()?));
+    let mut values: Vec<f32> = Vec::new();
+    // What cannot be had is an error and not the end of the process.
+    let room = count.map(|count| values.try_reserve_exact(count).map(|()| count));
+    let Some(Ok(count)) = room else {
+        return Err(TchError::Shape(format!(
+            "there is no memory for noise of shape {shape:?}: lower rule.noise_batch"
+        )));
+    };
+    values.extend((0..count).map(|_| (sigma * one()) as f32));
     let tensor = Tensor::f_from_slice(&values)?.f_reshape(shape)?;
     tensor.f_to_device(settings.device)?.f_to_kind(settings.kind)
 }
