@@ -66,7 +66,22 @@ pub fn writing(state_dir: &Path, updates: u64) -> PathBuf {
 /// When the disk says no.
 pub fn prune(state_dir: &Path, updates: u64, newest: usize, keep: &[u64]) -> Result<(), CheckpointError> {
     let snapshots = checkpoint::list(state_dir)?;
-    let old = superfluous(&snapshots, updates, newest, keep).into_iter().map(|step| {
+    remove(state_dir, superfluous(&snapshots, updates, newest, keep))
+}
+
+/// Removes all snapshots later than that after `updates`: the future that a run gave up when it went back.
+///
+/// # Errors
+/// When the disk says no.
+pub fn forget_after(state_dir: &Path, updates: u64) -> Result<(), CheckpointError> {
+    let mut snapshots = checkpoint::list(state_dir)?;
+    snapshots.retain(|step| *step > updates);
+    remove(state_dir, snapshots)
+}
+
+/// Removes the snapshots after these `steps`, and what was being written.
+fn remove(state_dir: &Path, steps: Vec<u64>) -> Result<(), CheckpointError> {
+    let old = steps.into_iter().map(|step| {
         let file = checkpoint::file(state_dir, step);
         file.parent().map_or(file.clone(), Path::to_owned)
     });

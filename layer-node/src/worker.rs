@@ -10,9 +10,10 @@ use crate::session::Session;
 use crate::stage::Stage;
 use crate::state_dir;
 use proto::control::{Align, Command, Configured, Keep, Report, SnapshotDone};
+use proto::lane::Phase;
 use proto::stage::StageSpec;
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tch::{Device, Kind};
 use tokio::runtime::Handle;
@@ -176,9 +177,12 @@ impl Worker {
                 Ok(None) => break Ok(()),
                 Ok(Some(Command::Start(_))) => break Err(Trouble::own("a run starts once")),
                 Ok(Some(Command::Step(step))) => {
-                    let runner =
-                        LaneRunner::new(stage, session, spec.wire, &self.runtime, &self.clock, &step);
-                    runner.run().inspect(|done| self.meters.step(done)).map(Report::Step)
+                    let phase = step.lane.phase();
+                    forget_future(&self.state_dir, spec, stage.updates(), phase).and_then(|()| {
+                        let runner =
+                            LaneRunner::new(stage, session, spec.wire, &self.runtime, &self.clock, &step);
+                        runner.run().inspect(|done| self.meters.step(done)).map(Report::Step)
+                    })
                 }
                 Ok(Some(Command::Align(_))) if stage.updates() > 0 => {
                     break Err(Trouble::own("mirror steps of a delay phase come before the first update"));
@@ -226,6 +230,16 @@ impl Worker {
     }
 }
 
+/// The first training step after a start removes the later snapshots of the run: the run is about to pass
+/// their steps again, and must never be taken up where it was given up. Not before: an evaluation of an
+/// earlier state gives nothing up.
+fn forget_future(state_dir: &Path, spec: &StageSpec, updates: u64, phase: Phase) -> Result<(), Trouble> {
+    if phase != Phase::Train || updates != spec.restore.unwrap_or(0) {
+        return Ok(());
+    }
+    state_dir::forget_after(state_dir, updates).map_err(|error| Trouble::own(error.to_string()))
+}
+
 async fn next_command(
     commands: &mut mpsc::Receiver<Command>,
     fault: &Fault,
@@ -237,11 +251,7 @@ async fn next_command(
     }
 }
 
-fn snapshot(
-    state_dir: &std::path::Path,
-    spec: &StageSpec,
-    stage: &mut Stage,
-) -> Result<SnapshotDone, String> {
+fn snapshot(state_dir: &Path, spec: &StageSpec, stage: &mut Stage) -> Result<SnapshotDone, String> {
     let begun = Instant::now();
     let updates = stage.updates();
     let bytes =
@@ -252,6 +262,7 @@ fn snapshot(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::State;
     use proto::graph::{LayerSpec, Op};
     use proto::message::Value;
     use proto::optimizer::{Method, OptimizerSpec, Schedule};
@@ -279,6 +290,30 @@ mod tests {
             keep_snapshots: 2,
             recompute: false,
         }
+    }
+
+    #[test]
+    fn the_first_training_step_forgets_the_future_that_was_given_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = || checkpoint::list(dir.path()).unwrap();
+        let save = |steps: &[u64]| {
+            for step in steps {
+                checkpoint::save(dir.path(), "run", *step, &State::default()).unwrap();
+            }
+        };
+        let back = StageSpec { restore: Some(200), ..spec() };
+        let forget =
+            |spec: &StageSpec, updates, phase| forget_future(dir.path(), spec, updates, phase).unwrap();
+        save(&[100, 200, 250]);
+        forget(&back, 200, Phase::Evaluate);
+        assert_eq!(held(), [100, 200, 250], "an evaluation gives nothing up");
+        forget(&back, 200, Phase::Train);
+        assert_eq!(held(), [100, 200]);
+        save(&[300]);
+        forget(&back, 299, Phase::Train);
+        assert_eq!(held(), [100, 200, 300], "no later step looks");
+        forget(&spec(), 0, Phase::Train);
+        assert_eq!(held(), [0; 0], "a start from the seed gives all up");
     }
 
     #[test]
