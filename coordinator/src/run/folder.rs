@@ -3,7 +3,7 @@
 use super::evaluation::Evaluation;
 use super::events::EventFile;
 use super::lines::StepLine;
-use crate::config::{self, Config, Environment};
+use crate::config::{self, Config, Data, Environment};
 use crate::failure::{Cause, Failure};
 use proto::control::LayerMeasure;
 use serde::{Deserialize, Serialize};
@@ -260,10 +260,11 @@ fn own(path: &Path) -> Result<Arc<File>, Failure> {
     }
 }
 
-/// The first table in which a run that goes on would be another run. How nodes are reached, what is measured
+/// The first table or key in which a run that goes on would be another run. How nodes are reached, what is measured
 /// and in which order the lanes go does not decide a bit.
 fn differs(began: &Config, now: &Config) -> Option<&'static str> {
     let (was, is) = (&began.pipeline, &now.pipeline);
+    let pixels = |data: &Data| (data.mean.clone(), data.std.clone(), data.augment);
     let same = [
         ("seed", began.seed == now.seed),
         ("model", began.model == now.model),
@@ -273,6 +274,9 @@ fn differs(began: &Config, now: &Config) -> Option<&'static str> {
         ("optimizer", began.optimizer == now.optimizer),
         ("optimizer_b", began.optimizer_b == now.optimizer_b),
         ("data", (began.data.kind, began.data.limit) == (now.data.kind, now.data.limit)),
+        ("data", pixels(&began.data) == pixels(&now.data)),
+        ("node.threads", began.node.threads == now.node.threads),
+        ("network.wire", began.network.wire == now.network.wire),
     ];
     same.iter().find(|(_, same)| !same).map(|(section, _)| *section)
 }
@@ -321,4 +325,33 @@ pub fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
         Cause::Internal,
         format!("cannot write {} ({error}): make room there, or choose another --run-dir", path.display()),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_decides_a_bit_must_stay_and_the_rest_may_change() {
+        let example = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/small.toml"));
+        let config = |set: &str| {
+            let overrides: Vec<String> = set.split_whitespace().map(str::to_owned).collect();
+            config::load(example, &overrides, &Environment::empty()).unwrap()
+        };
+        let began = config("");
+        for (set, section) in [
+            ("", None),
+            ("data.path=elsewhere data.test_limit=10 network.message_deadline=9", None),
+            ("pipeline.ahead=2 metrics.layers_every=3 snapshot.every_steps=4 snapshot.best=true", None),
+            ("seed=7", Some("seed")),
+            ("data.limit=100", Some("data")),
+            ("data.augment=true", Some("data")),
+            ("data.mean=[0.25]", Some("data")),
+            ("data.std=[0.25]", Some("data")),
+            ("node.threads=2", Some("node.threads")),
+            ("network.wire=bf16", Some("network.wire")),
+        ] {
+            assert_eq!(differs(&began, &config(set)), section, "{set}");
+        }
+    }
 }
