@@ -109,19 +109,25 @@ impl Ledger {
         Ok(Self { file, path, records })
     }
 
-    /// Adds a trial that has ended.
+    /// Adds a trial that has ended; where that fails, the file is as before.
     ///
     /// # Errors
     /// When the disk says no.
     pub fn append(&mut self, record: &Record) -> Result<(), Failure> {
         let line = serde_json::to_string(record).map_err(Failure::internal)?;
-        let written =
-            self.file.write_all(format!("{line}\n").as_bytes()).and_then(|()| self.file.sync_data());
-        written.map_err(|error| unwritable(&self.path, &error))?;
+        self.write(&line).map_err(|error| unwritable(&self.path, &error))?;
         // As it will be read after a restart, to the last bit of every number.
         let record = read(&line).map_err(Failure::internal)?;
         self.records.insert(record.trial, record);
         Ok(())
+    }
+
+    /// Appends a line, whole or not at all: the next one must not stand behind a torn one.
+    fn write(&mut self, line: &str) -> std::io::Result<()> {
+        let before = self.file.metadata()?.len();
+        let written =
+            self.file.write_all(format!("{line}\n").as_bytes()).and_then(|()| self.file.sync_data());
+        written.or_else(|error| self.file.set_len(before).and(Err(error)))
     }
 
     /// All trials that have ended, by their number.
@@ -186,6 +192,37 @@ pub(super) mod tests {
             code: None,
             curve: vec![2.0 / 3.0],
         }
+    }
+
+    /// Tells the process that this test starts, whose files can't grow beyond a few kilobytes, its ledger.
+    const CRAMPED: &str = "NEUROPIL_TEST_CRAMPED_LEDGER";
+
+    #[test]
+    fn a_line_that_does_not_fit_leaves_nothing() {
+        if let Some(path) = std::env::var_os(CRAMPED) {
+            return fill(path.into());
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trials.jsonl");
+        let test = "sweep::ledger::tests::a_line_that_does_not_fit_leaves_nothing";
+        let ended = std::process::Command::new("sh")
+            .args(["-c", r#"trap '' XFSZ; ulimit -f 4; exec "$0" --exact "$1""#])
+            .arg(std::env::current_exe().unwrap())
+            .arg(test)
+            .env(CRAMPED, &path)
+            .output()
+            .unwrap();
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stdout));
+        let trials: Vec<usize> = Ledger::open(path).unwrap().records().map(|record| record.trial).collect();
+        assert_eq!(trials, [0, 2]);
+    }
+
+    fn fill(path: PathBuf) {
+        let mut ledger = Ledger::open(path).unwrap();
+        ledger.append(&record(0, Status::Done, Some(0.5))).unwrap();
+        let long = Record { error: Some("x".repeat(10_000)), ..record(1, Status::Failed, None) };
+        assert!(ledger.append(&long).unwrap_err().sentence.contains("trials.jsonl"));
+        ledger.append(&record(2, Status::Done, Some(0.5))).unwrap();
     }
 
     #[test]
