@@ -4,6 +4,7 @@
 //! that of earlier trials at the same step. Everything follows from losses alone, never from when somebody
 //! looked: a checkpoint counts only for a trial that went on beyond it, so the last step is none.
 
+use super::ledger::{Record, Status};
 use serde::{Deserialize, Serialize};
 
 /// `[stop]`.
@@ -61,6 +62,13 @@ impl Stop {
     }
 }
 
+/// The curves that a trial is held against. How far a failed one came depends on when it failed, and is no
+/// result.
+pub fn curves(known: &[&Record]) -> Vec<Vec<f64>> {
+    let results = known.iter().filter(|record| record.status != Status::Failed);
+    results.map(|record| record.curve.clone()).collect()
+}
+
 fn median(mut of: Vec<f64>) -> Option<f64> {
     of.sort_by(f64::total_cmp);
     let middle = of.len() / 2;
@@ -74,6 +82,7 @@ fn median(mut of: Vec<f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sweep::ledger::tests::record;
 
     const STOP: Stop = Stop { median: true, after_steps: 4, every_steps: 2, after_trials: 3 };
 
@@ -85,6 +94,18 @@ mod tests {
         assert_eq!(STOP.cut(vec![3.5, 5.5], 5), [3.5]);
         let early = Stop { after_steps: 1, every_steps: 3, ..STOP };
         assert_eq!(early.curve(&losses), [1.0, 3.0, 6.0]);
+    }
+
+    #[test]
+    fn a_failed_trial_is_no_yardstick() {
+        let of = |trial, status, loss| Record { curve: vec![loss], ..record(trial, status, None) };
+        let known = [
+            of(0, Status::Done, 1.0),
+            of(1, Status::Failed, 2.0),
+            of(2, Status::Stopped, 3.0),
+            of(3, Status::Diverged, 4.0),
+        ];
+        assert_eq!(curves(&known.iter().collect::<Vec<_>>()), [[1.0], [3.0], [4.0]]);
     }
 
     #[test]

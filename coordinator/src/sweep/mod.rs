@@ -156,10 +156,7 @@ impl Sweep {
 
     fn trial(&self, number: usize) -> Trial {
         let known: Vec<&Record> = self.plan.known(number, self.ledger.records()).collect();
-        let stop = self.spec.stopping().map(|stop| {
-            let curves = known.iter().map(|record| record.curve.clone()).collect();
-            (stop.clone(), curves)
-        });
+        let stop = self.spec.stopping().map(|stop| (stop.clone(), median::curves(&known)));
         Trial {
             number,
             case: self.plan.case(number).cloned(),

@@ -70,7 +70,9 @@ fn of_cases(records: &[&Record]) -> Vec<Vec<String>> {
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for (case, group) in by_case(records) {
         let [mean, low, high] = accuracy(&group).map(percent);
-        let losses: Vec<f64> = group.iter().filter_map(|record| record.loss).collect();
+        // The loss of a trial that was cut short says when that was.
+        let done = group.iter().filter(|record| record.status == Status::Done);
+        let losses: Vec<f64> = done.filter_map(|record| record.loss).collect();
         let loss = super::score::mean(&losses).map_or_else(dash, short);
         rows.push(vec![case.to_owned(), endings(&group), mean, low, high, loss, angles(&group)]);
     }
@@ -233,13 +235,18 @@ mod tests {
             of(0, "b", Status::Done, Some(0.5)),
             of(1, "a", Status::Diverged, None),
             of(2, "b", Status::Done, Some(0.7)),
+            Record { loss: Some(9.0), ..of(3, "b", Status::Failed, None) },
+            Record { loss: Some(9.0), ..of(4, "b", Status::Stopped, None) },
         ];
         let found = table("rules", Objective::TestTop1, records.iter());
         let rows: Vec<&str> = found.lines().skip(6).collect();
         let cells =
             |row: &str| row.split('|').map(str::trim).map(str::to_owned).collect::<Vec<_>>()[1..8].to_vec();
-        assert_eq!(cells(rows[0]), ["b", "2 done", "60.00 %", "50.00 %", "70.00 %", "0.3333", "45°"]);
-        assert_eq!(cells(rows[1]), ["a", "1 diverged", "–", "–", "–", "0.3333", "–"]);
+        assert_eq!(
+            cells(rows[0]),
+            ["b", "2 done, 1 stopped, 1 failed", "60.00 %", "50.00 %", "70.00 %", "0.3333", "45°"]
+        );
+        assert_eq!(cells(rows[1]), ["a", "1 diverged", "–", "–", "–", "–", "–"]);
     }
 
     #[test]
