@@ -2,6 +2,7 @@
 
 use super::events::Points;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// A line of `evaluations.jsonl`: the whole test set, once.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,12 @@ pub fn better(best: Option<Evaluation>, next: Evaluation) -> Option<Evaluation> 
     Some(best.filter(|best| best.top1 >= next.top1).unwrap_or(next))
 }
 
+/// The best of those whose snapshot is there: `evaluations.jsonl` also has lines of starts of the run that
+/// kept none, and of snapshots that are gone.
+pub fn best_of(evaluations: &[Evaluation], held: &BTreeSet<u64>) -> Option<Evaluation> {
+    evaluations.iter().filter(|one| held.contains(&one.step)).copied().fold(None, better)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +54,13 @@ mod tests {
     fn the_first_of_the_most_accurate_is_the_best() {
         let all = [(1, 0.5), (2, 0.7), (3, 0.7), (4, 0.6)];
         let all = all.map(|(step, top1)| Evaluation { step, top1, ..NOTHING });
-        assert_eq!(all.into_iter().fold(None, better), Some(all[1]));
+        assert_eq!(best_of(&all, &[1, 2, 3, 4].into()), Some(all[1]));
+    }
+
+    #[test]
+    fn what_was_never_saved_is_not_the_best() {
+        let all = [(1, 0.5), (2, 0.7), (3, 0.6)].map(|(step, top1)| Evaluation { step, top1, ..NOTHING });
+        assert_eq!(best_of(&all, &[1, 3, 9].into()), Some(all[2]));
+        assert_eq!(best_of(&all, &[].into()), None);
     }
 }

@@ -1,7 +1,7 @@
 //! What comes out of the pipeline, made into files, a progress line, and sums for the end.
 
 use super::alarm::Alarm;
-use super::evaluation::{Evaluation, NOTHING, better};
+use super::evaluation::{Evaluation, NOTHING, best_of, better};
 use super::folder::RunFolder;
 use super::keep::{self, Known};
 use super::lines::StepLine;
@@ -13,7 +13,7 @@ use crate::driver::{Event, Outcome};
 use crate::failure::Failure;
 use proto::control::{Keep, LayerMeasure};
 use proto::lane::Phase;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// Sums of one stage over the run.
@@ -95,11 +95,11 @@ impl Recorder {
         }
     }
 
-    /// Goes back to the state after `step`, from which the run goes on.
+    /// Goes back to the state after `step`, from which the run goes on; the nodes hold the snapshots `held`.
     ///
     /// # Errors
     /// When the run's folder cannot be written.
-    pub fn rewind(&mut self, step: u64) -> Result<(), Failure> {
+    pub fn rewind(&mut self, step: u64, held: &BTreeSet<u64>) -> Result<(), Failure> {
         let lost = self.folder.last_step()?.saturating_sub(step);
         if lost > 0 {
             self.say(&format!("steps {} to {} are run again", step + 1, step + lost));
@@ -110,7 +110,7 @@ impl Recorder {
         self.last = Instant::now();
         self.folder.rewind(step)?;
         let evaluations = self.folder.evaluations()?;
-        self.best = evaluations.iter().copied().fold(None, better);
+        self.best = best_of(&evaluations, held);
         self.evaluation = evaluations.last().copied();
         // The law is followed from the first measurement on, also over a restart.
         self.alarm = self.new_alarm.clone();

@@ -39,7 +39,8 @@ impl FromStr for Resume {
 }
 
 /// Asks every node what it has, and chooses the updates to go back to: none later than the history in
-/// `metrics.jsonl`, so that no line of it is missing.
+/// `metrics.jsonl`, so that no line of it is missing. Returns the snapshots that all nodes have up to there:
+/// the last is that one, and where there is none the run begins from the seed.
 ///
 /// # Errors
 /// A node that cannot be reached, or a step that one of them does not have.
@@ -49,7 +50,7 @@ pub async fn starting_point(
     run: &str,
     resume: Resume,
     recorder: &mut Recorder,
-) -> Result<u64, Failure> {
+) -> Result<BTreeSet<u64>, Failure> {
     let addresses: Vec<String> = nodes.iter().map(|node| node.control.clone()).collect();
     let written = recorder.folder().last_step()?;
     let mut held = Vec::with_capacity(nodes.len());
@@ -60,13 +61,13 @@ pub async fn starting_point(
         }
         held.push(steps);
     }
-    let chosen = choose(&held, resume)?;
-    recorder.say(&match chosen {
-        0 => "beginning from the seed: no later snapshot was asked for, or none is common to all nodes"
+    let common = choose(&held, resume)?;
+    recorder.say(&match common.last() {
+        None => "beginning from the seed: no later snapshot was asked for, or none is common to all nodes"
             .to_owned(),
-        step => format!("going on after step {step}, from the snapshot that all nodes have"),
+        Some(step) => format!("going on after step {step}, from the snapshot that all nodes have"),
     });
-    Ok(chosen)
+    Ok(common)
 }
 
 /// What all nodes are, once none of them works for an earlier start of `run` any more: until then, what a
@@ -93,22 +94,24 @@ async fn idle(addresses: &[String], deadline: Duration, run: &str) -> Result<Vec
 fn steps_of(run: &str, snapshots: &[HeldSnapshot], written: u64) -> BTreeSet<u64> {
     snapshots
         .iter()
-        .filter(|held| held.run == run && held.updates <= written)
+        .filter(|held| held.run == run && (1..=written).contains(&held.updates))
         .map(|held| held.updates)
         .collect()
 }
 
-/// The updates to go back to, given what each stage holds; 0 is the beginning, which all have.
-fn choose(held: &[BTreeSet<u64>], resume: Resume) -> Result<u64, Failure> {
+/// The snapshots that all stages hold, up to the one to go back to; none is the beginning.
+fn choose(held: &[BTreeSet<u64>], resume: Resume) -> Result<BTreeSet<u64>, Failure> {
+    let all = |step: &u64| held.iter().all(|steps| steps.contains(step));
+    let mut common: BTreeSet<u64> = held.first().into_iter().flatten().copied().filter(all).collect();
     let step = match resume {
-        Resume::Auto => {
-            let common = |step: &&u64| held.iter().all(|steps| steps.contains(*step));
-            return Ok(held.first().and_then(|steps| steps.iter().rev().find(common)).copied().unwrap_or(0));
-        }
-        Resume::Step(0) => return Ok(0),
+        Resume::Auto => return Ok(common),
         Resume::Step(step) => step,
     };
-    let Some(stage) = held.iter().position(|steps| !steps.contains(&step)) else { return Ok(step) };
+    let missing = held.iter().position(|steps| !steps.contains(&step));
+    let Some(stage) = missing.filter(|_| step > 0) else {
+        common.retain(|held| *held <= step);
+        return Ok(common);
+    };
     let has: Vec<String> = held[stage].iter().map(u64::to_string).collect();
     let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
     Err(Failure::new(
@@ -129,10 +132,10 @@ mod tests {
             let held: Vec<BTreeSet<u64>> = held.iter().map(|steps| steps.iter().copied().collect()).collect();
             choose(&held, resume).map_err(|failure| failure.sentence)
         };
-        assert_eq!(chosen(&[&[10, 20], &[10, 20, 23], &[20, 30]], Resume::Auto), Ok(20));
-        assert_eq!(chosen(&[&[10, 20], &[], &[20]], Resume::Auto), Ok(0));
-        assert_eq!(chosen(&[&[10, 20], &[20, 30]], Resume::Step(20)), Ok(20));
-        assert_eq!(chosen(&[&[10], &[10]], Resume::Step(0)), Ok(0));
+        assert_eq!(chosen(&[&[10, 20], &[10, 20, 23], &[20, 30]], Resume::Auto), Ok([20].into()));
+        assert_eq!(chosen(&[&[10, 20], &[], &[20]], Resume::Auto), Ok([].into()));
+        assert_eq!(chosen(&[&[10, 20, 30], &[10, 20, 30]], Resume::Step(20)), Ok([10, 20].into()));
+        assert_eq!(chosen(&[&[10], &[10]], Resume::Step(0)), Ok([].into()));
         assert!(chosen(&[&[10, 20], &[20, 30]], Resume::Step(10)).unwrap_err().contains("stage 1"));
     }
 }

@@ -13,6 +13,7 @@ use crate::failure::{Cause, Failure};
 use crate::report;
 use prometheus_client::metrics::counter::Counter;
 use proto::{door, metrics};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -143,14 +144,15 @@ async fn attempt(
     let addresses = nodes.addresses().to_vec();
     let result = async {
         let deadline = Duration::from_secs_f64(prepared.config.network.connect_deadline);
-        let done = match resume {
+        let held = match resume {
             Some(resume) => tokio::select! {
                 point = starting_point(&addresses, deadline, &identity.id, resume, recorder) => point?,
                 () = board.ended() => return Err(board.verdict().await),
             },
-            None => 0,
+            None => BTreeSet::new(),
         };
-        recorder.rewind(done)?;
+        let done = held.last().copied().unwrap_or(0);
+        recorder.rewind(done, &held)?;
         drive(prepared, &addresses, identity, done, &board, stop, recorder).await
     };
     let result = result.await;
