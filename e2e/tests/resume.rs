@@ -2,6 +2,7 @@
 
 use e2e::harm::{node, signal};
 use e2e::{Bench, Ended, Run};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -114,6 +115,34 @@ fn a_run_interrupted_in_its_last_evaluation_is_not_done() {
     let ended = finish(start(&bench, &config, "interrupted", &["--resume", "auto"]));
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     same(&bench.run("interrupted"), &undisturbed);
+}
+
+/// Starts a run and interrupts it a second after it showed that its delay phase is under way.
+fn interrupted_in_the_delay_phase(bench: &Bench, config: &Path, more: &[&str]) -> String {
+    let mut child = start(bench, config, "delayed", more);
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("delay phase") {
+        assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    signal("-INT", child.id());
+    stderr.read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(75), "{said}");
+    assert!(said.contains("nothing was trained yet"), "{said}");
+    assert!(said.matches("delay phase").count() < 3, "a line every few seconds: {said}");
+    said
+}
+
+#[test]
+fn a_run_interrupted_before_its_first_update_has_saved_nothing_and_begins_again() {
+    let bench = Bench::new();
+    let config =
+        bench.config(&KEYS.replace("symmetric_alignment\"", "weight_mirror\"\nmirror_delay = 1000000"));
+    interrupted_in_the_delay_phase(&bench, &config, &[]);
+    assert!(!bench.path("runs/delayed/state/stage-0/step-00000000").exists());
+    let said = interrupted_in_the_delay_phase(&bench, &config, &["--resume", "auto"]);
+    assert!(said.contains("beginning from the seed"), "{said}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::prepare::{Lanes, Prepared};
 use super::recorder::Recorder;
 use crate::driver::{self, Board, Driver, Minibatch, NodeAddress, Setup};
 use crate::failure::{Cause, Failure};
+use std::path::Path;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -52,20 +53,33 @@ pub async fn drive(
     }
     // Also after the last step: its snapshot and its evaluation may be what is missing.
     let interrupted = course.next().is_some();
-    if interrupted {
+    // Before the first update there is no state that the seed does not give.
+    if interrupted && recorder.steps > 0 {
         driver.snapshot(recorder.keep(recorder.steps)).await?;
         take(&mut driver, recorder).await?;
     }
     driver.close().await;
     if interrupted {
-        let (step, total, folder) =
-            (recorder.steps, prepared.total_steps(), recorder.folder().path().display());
-        let why = format!(
-            "interrupted after step {step} of {total}; the nodes have saved their state (run folder {folder}): --resume auto goes on from there"
-        );
-        return Err(Failure::new(Cause::Interrupted, why));
+        let folder = recorder.folder().path();
+        return Err(Failure::new(
+            Cause::Interrupted,
+            leaving(recorder.steps, prepared.total_steps(), folder),
+        ));
     }
     Ok(())
+}
+
+/// What an interrupted run says.
+fn leaving(step: u64, total: u64, folder: &Path) -> String {
+    let folder = folder.display();
+    match step {
+        0 => format!(
+            "interrupted before the first update; nothing was trained yet (run folder {folder}): --resume auto starts from the beginning"
+        ),
+        step => format!(
+            "interrupted after step {step} of {total}; the nodes have saved their state (run folder {folder}): --resume auto goes on from there"
+        ),
+    }
 }
 
 /// What the driver must know.

@@ -32,6 +32,8 @@ pub struct Recorder {
     folder: RunFolder,
     progress: Progress,
     total_steps: u64,
+    /// Mirror steps before the first update.
+    delay: u64,
     epoch_steps: u64,
     epochs: u64,
     test_samples: usize,
@@ -72,6 +74,7 @@ impl Recorder {
             folder,
             progress: Progress::new(),
             total_steps: prepared.total_steps(),
+            delay: prepared.mirror_delay(),
             epoch_steps: prepared.sampler.minibatches() as u64,
             epochs: prepared.config.train.epochs,
             test_samples: prepared.test_samples,
@@ -178,7 +181,12 @@ impl Recorder {
                 Ok(())
             }
             Event::Aligned(steps) => {
-                self.progress.say(&format!("{steps} mirror steps of the delay phase done"));
+                let total = self.delay;
+                if steps < total {
+                    self.progress.show(|| format!("delay phase   mirror step {steps}/{total}"));
+                } else {
+                    self.progress.say(&format!("delay phase done after {total} mirror steps"));
+                }
                 Ok(())
             }
             Event::Done(outcome) if outcome.phase == Phase::Train => self.trained(outcome, took),
