@@ -1,6 +1,6 @@
 //! Stop and go on: interrupted, killed, restarted, the run ends in the bits of one that was never disturbed.
 
-use e2e::harm::{node, signal};
+use e2e::harm::{eventually, node, signal};
 use e2e::{Bench, Ended, Run};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -115,6 +115,30 @@ fn a_run_interrupted_in_its_last_evaluation_is_not_done() {
     let ended = finish(start(&bench, &config, "interrupted", &["--resume", "auto"]));
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     same(&bench.run("interrupted"), &undisturbed);
+}
+
+#[test]
+fn a_run_that_goes_back_forgets_what_it_gives_up_at_once() {
+    let bench = Bench::new();
+    let config = bench.config(KEYS);
+    let child = start(&bench, &config, "back", &[]);
+    trained(&bench.run("back"), 15);
+    signal("-INT", child.id());
+    let ended = finish(child);
+    assert_eq!(ended.code, Some(75), "{}", ended.stderr);
+    let stage = bench.path("runs/back/state/stage-0");
+    let mut held: Vec<_> = std::fs::read_dir(stage).unwrap().map(|entry| entry.unwrap().path()).collect();
+    held.sort();
+    let [earlier, .., newest] = &held[..] else { panic!("{held:?}") };
+    let step = earlier.to_str().unwrap().rsplit('-').next().unwrap();
+
+    // No snapshot before the end of its 400 steps, at which older ones would go anyway.
+    let mut child = start(&bench, &config, "back", &["--resume", step, "--set", "snapshot.every_steps=0"]);
+    eventually("the newest is forgotten", || !newest.exists());
+    assert!(bench.run("back").metrics().len() < 300, "forgotten only at the end");
+    assert!(earlier.exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 /// Starts a run and interrupts it a second after it showed that its delay phase is under way.
