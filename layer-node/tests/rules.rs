@@ -28,6 +28,8 @@ fn settings() -> Settings {
 }
 
 fn layer(op: Op, rule: RuleSpec) -> WeightLayer {
+    // Tests run side by side: many small products would wait for each other's threads.
+    tch::set_num_threads(1);
     let spec = LayerSpec { name: "it".into(), inputs: vec!["x".into()], op, rule };
     WeightLayer::new(&spec, &shape(&op), &settings()).unwrap()
 }
