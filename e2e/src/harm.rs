@@ -8,6 +8,16 @@ use std::time::{Duration, Instant};
 /// Within this time a run that cannot go on ends.
 pub const CONTRACT: Duration = Duration::from_secs(15);
 
+/// A run over three stages that does not end by itself.
+pub const ENDLESS: &str = r#"
+[train]
+epochs = 100000
+batch = 32
+[pipeline]
+microbatches = 2
+stages = ["branch2", "down"]
+"#;
+
 /// Sends a signal, as in `-KILL`.
 pub fn signal(signal: &str, process: u32) {
     assert!(Command::new("kill").args([signal, &process.to_string()]).status().unwrap().success());

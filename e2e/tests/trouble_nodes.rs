@@ -1,7 +1,7 @@
 //! Trouble with nodes on other hosts: each ends in one sentence that names the stage, the address and what
 //! to do; the nodes that are left are idle again.
 
-use e2e::harm::{CONTRACT, Hosts, eventually, failed, signal};
+use e2e::harm::{CONTRACT, ENDLESS, Hosts, eventually, failed, signal};
 use e2e::{Bench, Ended, Node, binary, digest};
 use proto::control::PROTOCOL;
 use proto::wire;
@@ -13,15 +13,6 @@ use std::time::Instant;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
-
-const ENDLESS: &str = r#"
-[train]
-epochs = 100000
-batch = 32
-[pipeline]
-microbatches = 2
-stages = ["branch2", "down"]
-"#;
 
 /// `check` and `train` with a single node at `address`: both fail within the contract.
 fn refused(address: &str, said: &[&str]) {

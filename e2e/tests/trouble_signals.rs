@@ -1,17 +1,8 @@
 //! Signals, to coordinators and nodes; and two processes that would work in one folder.
 
-use e2e::harm::{Hosts, eventually, failed, node, signal};
+use e2e::harm::{ENDLESS, Hosts, eventually, failed, node, signal};
 use e2e::{Bench, Ended, binary};
 use std::process::{Child, Command, ExitStatus, Stdio};
-
-const ENDLESS: &str = r#"
-[train]
-epochs = 100000
-batch = 32
-[pipeline]
-microbatches = 2
-stages = ["branch2", "down"]
-"#;
 
 /// How a process ended, soon.
 fn end(child: &mut Child) -> ExitStatus {

@@ -2,7 +2,7 @@
 
 use crate::run::{Failure, INTERNAL, Root, line, run, say};
 use crate::{dataset, libtorch, prerequisites};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a command that trains needs.
 pub struct Release {
@@ -34,9 +34,15 @@ fn build(root: &Root, built_before: bool) -> Result<(), Failure> {
 
 /// Where cargo puts release builds, whatever decided where that is.
 fn folder() -> Result<PathBuf, Failure> {
+    Ok(own_folder()?.with_file_name("release"))
+}
+
+/// The folder of this program, where cargo puts the others of the same profile.
+///
+/// # Errors
+/// When the system does not say.
+pub fn own_folder() -> Result<PathBuf, Failure> {
     let this = std::env::current_exe().ok();
-    let target = this.as_deref().and_then(|program| program.parent()?.parent());
-    target
-        .map(|folder| folder.join("release"))
-        .ok_or_else(|| Failure::new(INTERNAL, "cargo's target folder was not found"))
+    let folder = this.as_deref().and_then(Path::parent).map(Path::to_owned);
+    folder.ok_or_else(|| Failure::new(INTERNAL, "cargo's target folder was not found"))
 }

@@ -237,7 +237,7 @@ impl Reader<'_> {
             ("centering", *centering != Centering::None, "says what is taken off x"),
             ("activation", *transfer != Transfer::Identity, "is put on y and z"),
         ];
-        if c.amp == 0.0 && c.null == 0.0 && c.sparse == 0.0 {
+        if !c.use_samples() {
             if let Some((key, _, what)) = fed.iter().find(|(_, set, _)| *set) {
                 let why = format!(
                     "{what}, of which only amp, null and sparse learn: give one of them a coefficient"

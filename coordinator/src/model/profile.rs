@@ -148,7 +148,7 @@ fn alignment_passes(rule: &RuleSpec) -> u64 {
     // One filter gradient serves amp and sparse; sparse also needs z, as amp does under an activation.
     let with_z = sparse || (amp && alignment.transfer != Transfer::Identity);
     // null needs r and a filter gradient; an x that was centred needs a y of its own.
-    let again = alignment.centering != Centering::None && (amp || null);
+    let again = alignment.centering != Centering::None && c.use_output();
     u64::from(amp || sparse) + u64::from(with_z) + 2 * u64::from(null) + u64::from(again)
 }
 

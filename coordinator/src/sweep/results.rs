@@ -1,13 +1,13 @@
 //! `results.md`: what a sweep found, with the times that were measured and the commands that repeat it.
 
 use super::ledger::Record;
-use super::primitives::{Primitive, Subset};
-use super::score::{Objective, percent};
+use super::score::percent;
 use super::space::Settings;
 use super::spec::Spec;
-use super::table::{accuracy, angles, angles_head, by_case, dash, endings, markdown, plain, tried};
+use super::table::{
+    Ranked, accuracy, angles, angles_head, by_case, dash, endings, markdown, plain, ranked, tried,
+};
 use super::theory::theory;
-use std::collections::BTreeMap;
 
 /// The page's text, for a sweep of cases or over the matrix of the primitives; `common` is what all trials set.
 pub fn results<'a>(
@@ -19,13 +19,8 @@ pub fn results<'a>(
     if records.iter().any(|record| record.case.is_some()) {
         return Some(cases(spec, common, &records));
     }
-    let mut subsets: BTreeMap<&Subset, Vec<&Record>> = BTreeMap::new();
-    for record in &records {
-        if let Some(subset) = &record.subset {
-            subsets.entry(subset).or_default().push(record);
-        }
-    }
-    (!subsets.is_empty()).then(|| matrix(spec.objective, &angles_head(&records), subsets))
+    let ranked = ranked(spec.objective, &records);
+    (!ranked.is_empty()).then(|| matrix(&angles_head(&records), ranked))
 }
 
 fn cases(spec: &Spec, common: &Settings, records: &[&Record]) -> String {
@@ -54,27 +49,19 @@ fn command(spec: &Spec, common: &Settings, record: &Record) -> String {
     format!("coordinator train --local --config {}{sets}", spec.base.display())
 }
 
-fn matrix(objective: Objective, angles_of: &str, subsets: BTreeMap<&Subset, Vec<&Record>>) -> String {
+fn matrix(angles_of: &str, ranked: Vec<Ranked>) -> String {
     let head = ["primitives", "reads W", "trials", "test accuracy", "with", angles_of, "theory"];
-    let mut rows: Vec<(f64, Vec<String>)> = subsets
-        .into_iter()
-        .map(|(subset, group)| {
-            let best = objective.best(group.iter().copied());
-            let reads = if subset.members().contains(&Primitive::Self_) { "yes" } else { "no" };
-            let row = vec![
-                subset.to_string(),
-                reads.to_owned(),
-                endings(&group),
-                percent(best.and_then(|best| best.test_top1)),
-                best.map_or_else(dash, |best| tried(best).replace("rule.", "")),
-                best.map_or_else(dash, |best| angles(&[best])),
-                theory(subset).to_owned(),
-            ];
-            (best.and_then(|best| objective.score(best)).unwrap_or(f64::NEG_INFINITY), row)
-        })
-        .collect();
-    rows.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-    let rows: Vec<Vec<String>> =
-        [head.map(str::to_owned).to_vec()].into_iter().chain(rows.into_iter().map(|(_, row)| row)).collect();
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for Ranked { subset, reads_weight, endings, best } in ranked {
+        rows.push(vec![
+            subset.to_string(),
+            reads_weight.to_owned(),
+            endings,
+            percent(best.and_then(|best| best.test_top1)),
+            best.map_or_else(dash, |best| tried(best).replace("rule.", "")),
+            best.map_or_else(dash, |best| angles(&[best])),
+            theory(subset).to_owned(),
+        ]);
+    }
     markdown(&rows)
 }

@@ -17,18 +17,13 @@ pub fn table<'a>(name: &str, objective: Objective, records: impl Iterator<Item =
         || "no trial came to its end".to_owned(),
         |best| format!("the best is trial {} with {}", best.trial, objective.show(best)),
     );
-    let mut groups: BTreeMap<&Subset, Vec<&Record>> = BTreeMap::new();
-    for record in &records {
-        if let Some(subset) = &record.subset {
-            groups.entry(subset).or_default().push(record);
-        }
-    }
+    let matrix = ranked(objective, &records);
     let rows = if records.iter().any(|record| record.case.is_some()) {
         of_cases(&records)
-    } else if groups.is_empty() {
+    } else if matrix.is_empty() {
         of_trials(&records)
     } else {
-        of_subsets(objective, groups)
+        of_subsets(matrix)
     };
     format!("# {name}\n\n{} trials ({}); {best}.\n\n{}", records.len(), endings(&records), markdown(&rows))
 }
@@ -104,22 +99,44 @@ pub fn angles(group: &[&Record]) -> String {
     first.angles.keys().map(mean).collect::<Vec<_>>().join(" ")
 }
 
-/// The best of each combination, the best combination first.
-fn of_subsets<'a>(objective: Objective, groups: BTreeMap<&'a Subset, Vec<&'a Record>>) -> Vec<Vec<String>> {
-    let score =
-        |best: &Option<&Record>| best.and_then(|best| objective.score(best)).unwrap_or(f64::NEG_INFINITY);
-    let of_group = |(subset, records): (&'a Subset, Vec<&'a Record>)| {
-        let best = objective.best(records.iter().copied());
-        (subset, endings(&records), best)
+/// A combination of the primitives, and what came of its trials.
+pub struct Ranked<'a> {
+    pub subset: &'a Subset,
+    /// Whether it has self.
+    pub reads_weight: &'static str,
+    /// How its trials ended.
+    pub endings: String,
+    /// The best of them.
+    pub best: Option<&'a Record>,
+}
+
+/// Each combination in the matrix with the best of its trials, the best combination first; empty in other
+/// sweeps.
+pub fn ranked<'a>(objective: Objective, records: &[&'a Record]) -> Vec<Ranked<'a>> {
+    let mut groups: BTreeMap<&Subset, Vec<&Record>> = BTreeMap::new();
+    for record in records {
+        if let Some(subset) = &record.subset {
+            groups.entry(subset).or_default().push(record);
+        }
+    }
+    let of_group = |(subset, records): (&'a Subset, Vec<&'a Record>)| Ranked {
+        subset,
+        reads_weight: if subset.members().contains(&Primitive::Self_) { "yes" } else { "no" },
+        endings: endings(&records),
+        best: objective.best(records.iter().copied()),
     };
-    let mut groups: Vec<(&Subset, String, Option<&Record>)> = groups.into_iter().map(of_group).collect();
+    let mut ranked: Vec<Ranked> = groups.into_iter().map(of_group).collect();
+    let score = |one: &Ranked| one.best.and_then(|best| objective.score(best)).unwrap_or(f64::NEG_INFINITY);
     // Stable: equals stay in the order of their names.
-    groups.sort_by(|(_, _, a), (_, _, b)| score(b).total_cmp(&score(a)));
+    ranked.sort_by(|a, b| score(b).total_cmp(&score(a)));
+    ranked
+}
+
+fn of_subsets(matrix: Vec<Ranked>) -> Vec<Vec<String>> {
     let head = ["primitives", "reads W", "trials", "best", "with"].into_iter().chain(RESULTS);
     let mut rows = vec![head.map(str::to_owned).collect::<Vec<_>>()];
-    for (subset, endings, best) in groups {
-        let reads = if subset.members().contains(&Primitive::Self_) { "yes" } else { "no" };
-        let mut row = vec![subset.to_string(), reads.to_owned(), endings];
+    for Ranked { subset, reads_weight, endings, best } in matrix {
+        let mut row = vec![subset.to_string(), reads_weight.to_owned(), endings];
         row.push(best.map_or_else(dash, |best| best.trial.to_string()));
         row.push(best.map_or_else(dash, tried));
         row.extend(results(best));

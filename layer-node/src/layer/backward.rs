@@ -77,8 +77,7 @@ impl Backward {
 
     /// Whether the layer must keep its y until G: not where the primitives are fed something else than x.
     pub fn keeps_output(&self) -> bool {
-        let plain = self.alignment.mirror.is_none() && self.alignment.centering == Centering::None;
-        plain && self.feedback.uses_output()
+        self.alignment.is_fed_input() && self.feedback.uses_output()
     }
 
     /// Adds a microbatch to B's gradient. `y` is there where [`Backward::keeps_output`] asked for it.

@@ -47,11 +47,11 @@ impl<A: SelfTerm> Rule for Composed<A> {
     type Reads = A;
 
     fn uses_samples(&self) -> bool {
-        self.uses_output() || self.coefficients.sparse != 0.0
+        self.coefficients.use_samples()
     }
 
     fn uses_output(&self) -> bool {
-        self.coefficients.amp != 0.0 || self.coefficients.null != 0.0
+        self.coefficients.use_output()
     }
 
     fn uses_task(&self) -> bool {

@@ -69,6 +69,11 @@ pub enum Noise {
 }
 
 impl Alignment {
+    /// Whether the primitives are fed the x that comes in, so that its y is the layer's own.
+    pub fn is_fed_input(&self) -> bool {
+        self.mirror.is_none() && self.centering == Centering::None
+    }
+
     pub(crate) fn check(&self) -> Result<(), DoorError> {
         let not_negative = |value: f64| value >= 0.0 && value.is_finite();
         if !not_negative(self.update_noise) {

@@ -25,6 +25,18 @@ pub struct Coefficients {
     pub decay: f64,
 }
 
+impl Coefficients {
+    /// Whether the primitives need y, what W makes of x.
+    pub fn use_output(&self) -> bool {
+        self.amp != 0.0 || self.null != 0.0
+    }
+
+    /// Whether samples have a part in the primitives: all but self and decay do.
+    pub fn use_samples(&self) -> bool {
+        self.use_output() || self.sparse != 0.0
+    }
+}
+
 /// What trains a layer's backward weights.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum RuleSpec {

@@ -4,10 +4,10 @@
 use super::resident::{self, Resident};
 use super::{Row, idx};
 use crate::run::{Failure, INTERNAL, Root, line, run, say, unstartable};
-use crate::{libtorch, prerequisites};
+use crate::{libtorch, prerequisites, release};
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ pub fn memory(root: &Root) -> Result<Vec<Row>, Failure> {
     say(&line(&build));
     run(&mut build)?;
 
-    let programs = programs()?;
+    let programs = release::own_folder()?;
     let folder = programs.join("bench-memory");
     let fresh = fs::remove_dir_all(&folder).or_else(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Ok(()),
@@ -68,15 +68,6 @@ pub fn memory(root: &Root) -> Result<Vec<Row>, Failure> {
     let child = train.spawn().map_err(|error| unstartable(&train, &error))?;
     let samples = watch(child, &run_dir)?;
     Ok(predicted.iter().enumerate().flat_map(|(stage, bytes)| rows(stage, *bytes, &samples)).collect())
-}
-
-/// The folder of this program, where cargo puts the others of the same profile.
-fn programs() -> Result<PathBuf, Failure> {
-    let this = std::env::current_exe().ok();
-    this.as_deref()
-        .and_then(Path::parent)
-        .map(Path::to_owned)
-        .ok_or_else(|| Failure::new(INTERNAL, "cargo's target folder was not found"))
 }
 
 fn coordinator(root: &Root, programs: &Path, data: &Path, words: &[&str]) -> Command {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use proto::graph::Op;
-use proto::rule::{Centering, RuleSpec};
+use proto::rule::RuleSpec;
 
 use super::{FLOAT, LayerProfile};
 use crate::model::Network;
@@ -61,7 +61,6 @@ pub(super) fn keep(layers: &mut [LayerProfile], network: &Network, inputs: &[Vec
 
 /// Whether the rule's primitives need y in G: those that are fed something else than x make their own.
 fn reads_output(rule: &RuleSpec) -> bool {
-    let RuleSpec::Learned { coefficients: c, alignment, .. } = rule else { return false };
-    let plain = alignment.mirror.is_none() && alignment.centering == Centering::None;
-    plain && (c.amp != 0.0 || c.null != 0.0)
+    matches!(rule, RuleSpec::Learned { coefficients, alignment, .. }
+        if alignment.is_fed_input() && coefficients.use_output())
 }
