@@ -139,7 +139,7 @@ impl Op {
             (Op::Conv2d { .. }, Ok(y)) => y[1] * y[2],
             _ => 1,
         };
-        weights * positions
+        weights.saturating_mul(positions)
     }
 
     /// The shape of one sample of the output, from the shapes of one sample of the inputs.
@@ -186,14 +186,17 @@ impl Op {
             }
             Op::Bias | Op::BatchNorm { .. } | Op::Relu | Op::Add => only.to_vec(),
         };
-        let elements =
-            |shape: &[u64]| shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size));
-        let bounded = |shape: &[u64]| elements(shape).is_some_and(|n| n > 0 && n <= MAX_ELEMENTS);
         if bounded(&shape) && self.weight_shape(only).is_none_or(|weights| bounded(&weights)) {
             return Ok(shape);
         }
         Err(format!("is empty or too large: {shape:?} from {only:?}"))
     }
+}
+
+/// Whether a tensor can have this shape: neither empty nor beyond what a host could hold.
+pub(crate) fn bounded(shape: &[u64]) -> bool {
+    let elements = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size));
+    elements.is_some_and(|n| n > 0 && n <= MAX_ELEMENTS)
 }
 
 fn plane(shape: &[u64]) -> Result<[u64; 3], String> {

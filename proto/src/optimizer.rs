@@ -2,6 +2,9 @@
 
 use crate::error::DoorError;
 
+/// The most boundaries that a schedule in steps may have.
+pub const MAX_BOUNDARIES: usize = 64;
+
 /// What turns a gradient into a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Method {
@@ -81,6 +84,17 @@ impl Schedule {
         };
         let warm = if updates < self.warmup { (updates + 1) as f64 / self.warmup as f64 } else { 1.0 };
         warm * shape
+    }
+
+    pub(crate) fn check(self) -> Result<Self, DoorError> {
+        let Shape::Step { boundaries, factor } = &self.shape else { return Ok(self) };
+        let (steps, ascend) = (boundaries.len(), boundaries.is_sorted());
+        if steps <= MAX_BOUNDARIES && ascend && factor.is_finite() && *factor >= 0.0 {
+            return Ok(self);
+        }
+        Err(DoorError::invalid(format!(
+            "a learning rate cannot fall by {factor} at {steps} boundaries: at most {MAX_BOUNDARIES}, ascending"
+        )))
     }
 }
 

@@ -6,6 +6,7 @@ use crate::lane::MAX_MICROBATCHES;
 use crate::message::{Contract, Value};
 use crate::optimizer::OptimizerSpec;
 use crate::tensor::Kind;
+use std::collections::HashSet;
 
 /// The most samples that a microbatch may have.
 pub const MAX_MICROBATCH: u32 = 65_536;
@@ -122,7 +123,15 @@ impl StageSpec {
         {
             return Err(DoorError::invalid("a stage needs a run, inputs and outputs"));
         }
+        if !unique(self.inputs.iter().map(|value| &value.name)) || !unique(self.outputs.iter()) {
+            return Err(DoorError::invalid("a stage takes and sends every value once"));
+        }
         self.output_values()?;
         Ok(self)
     }
+}
+
+fn unique<'a>(names: impl Iterator<Item = &'a String>) -> bool {
+    let mut seen = HashSet::new();
+    names.into_iter().all(|name| seen.insert(name))
 }

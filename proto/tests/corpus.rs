@@ -7,6 +7,9 @@ mod framing;
 #[path = "../../fuzz/decoders/lane.rs"]
 mod lane;
 
+#[path = "common/stage.rs"]
+mod stage;
+
 use prost::Message as _;
 use proto::control::{Command, Start, Step};
 use proto::lane::{Lane, Phase};
@@ -56,7 +59,7 @@ fn seeds(target: &str) -> Vec<(&'static str, Vec<u8>)> {
             let command = |command: Command| [vec![1], wire::Command::from(command).encode_to_vec()].concat();
             let report = wire::Report { report: Some(wire::report::Report::Step(done())) };
             vec![
-                ("stage", [vec![0], stage().encode_to_vec()].concat()),
+                ("stage", [vec![0], stage::stage().encode_to_vec()].concat()),
                 ("start", command(start)),
                 ("step", command(Command::Step(step))),
                 ("report", [vec![2], report.encode_to_vec()].concat()),
@@ -99,46 +102,4 @@ fn framed() -> Vec<u8> {
 fn done() -> wire::StepDone {
     let phase = wire::Phase::Train.into();
     wire::StepDone { step: 3, phase, finite: true, layers: vec![Default::default()], ..Default::default() }
-}
-
-fn stage() -> wire::Stage {
-    use proto::graph::{Init, LayerSpec, Op};
-    use proto::optimizer::{Method, OptimizerSpec, Schedule};
-    use proto::rule::{Coefficients, RuleSpec};
-    let layer = |name: &str, input: &str, op| LayerSpec {
-        name: name.into(),
-        inputs: vec![input.into()],
-        op,
-        rule: RuleSpec::Learned {
-            name: "custom".into(),
-            task: true,
-            coefficients: Coefficients::default(),
-            alignment: Default::default(),
-        },
-    };
-    let method = Method::Sgd { momentum: 0.9, nesterov: true };
-    let optimizer = OptimizerSpec { method, lr: 0.1, weight_decay: 1e-4, schedule: Schedule::default() };
-    let conv = Op::Conv2d { out: 4, kernel: 3, stride: 1, padding: 1, bias: true, init: Init::FanIn };
-    proto::stage::StageSpec {
-        recompute: false,
-        run: "run".into(),
-        incarnation: 1,
-        index: 0,
-        stages: 2,
-        layers: vec![
-            layer("conv", "input", conv),
-            layer("norm", "conv", Op::BatchNorm { eps: 1e-5, momentum: 0.1, gamma: 1.0 }),
-        ],
-        inputs: vec![proto::message::Value { name: "input".into(), shape: vec![3, 5, 5] }],
-        outputs: vec!["norm".into()],
-        optimizer: optimizer.clone(),
-        optimizer_backward: optimizer,
-        seed: 1,
-        max_microbatch: 4,
-        max_microbatches: 2,
-        wire: proto::tensor::Kind::F32,
-        restore: None,
-        keep_snapshots: 2,
-    }
-    .into()
 }

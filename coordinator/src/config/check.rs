@@ -2,6 +2,7 @@
 
 use proto::graph::{LayerSpec, Op};
 use proto::message::Value;
+use proto::optimizer::MAX_BOUNDARIES;
 use proto::rule::RuleSpec;
 use proto::stage::MAX_MICROBATCH;
 
@@ -78,6 +79,10 @@ pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
     ] {
         if !boundaries.is_sorted_by(|a, b| a < b) {
             return refuse(&format!("{table}.boundaries"), format!("is {boundaries:?}: it must ascend"));
+        }
+        if boundaries.len() > MAX_BOUNDARIES {
+            let why = format!("has {} boundaries, more than {MAX_BOUNDARIES}", boundaries.len());
+            return refuse(&format!("{table}.boundaries"), why);
         }
     }
     if custom {

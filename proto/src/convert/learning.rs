@@ -38,7 +38,7 @@ fn alignment(rule: &wire::Rule) -> Result<Alignment> {
         T::Relu => Transfer::Relu,
         T::Tanh => Transfer::Tanh,
     };
-    let schedule = rule.schedule.clone().map(Schedule::from).unwrap_or_default();
+    let schedule = rule.schedule.clone().map(Schedule::try_from).transpose()?.unwrap_or_default();
     let mirror = rule.mirror.map(Mirror::try_from).transpose()?;
     Ok(Alignment { schedule, centering, transfer, update_noise: rule.update_noise, mirror })
 }
@@ -121,7 +121,7 @@ impl TryFrom<wire::Optimizer> for OptimizerSpec {
             K::Sgd(sgd) => Method::Sgd { momentum: sgd.momentum, nesterov: sgd.nesterov },
             K::Adam(adam) => Method::Adam { beta1: adam.beta1, beta2: adam.beta2, eps: adam.eps },
         };
-        let schedule = need(optimizer.schedule, "learning rate's schedule")?.into();
+        let schedule = need(optimizer.schedule, "learning rate's schedule")?.try_into()?;
         OptimizerSpec { method, lr: optimizer.lr, weight_decay: optimizer.weight_decay, schedule }.check()
     }
 }
@@ -138,15 +138,16 @@ impl From<OptimizerSpec> for wire::Optimizer {
     }
 }
 
-impl From<wire::LearningRate> for Schedule {
-    fn from(rate: wire::LearningRate) -> Self {
+impl TryFrom<wire::LearningRate> for Schedule {
+    type Error = DoorError;
+    fn try_from(rate: wire::LearningRate) -> Result<Self> {
         use wire::learning_rate::Shape as W;
         let shape = match rate.shape {
             None => Shape::Constant,
             Some(W::Cosine(total)) => Shape::Cosine { total },
             Some(W::Step(step)) => Shape::Step { boundaries: step.boundaries, factor: step.factor },
         };
-        Self { warmup: rate.warmup, shape }
+        Self { warmup: rate.warmup, shape }.check()
     }
 }
 

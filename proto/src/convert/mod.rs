@@ -7,6 +7,8 @@ mod learning;
 mod stage;
 
 use crate::error::DoorError;
+use crate::framing::short;
+use crate::graph::{MAX_NAME, bounded};
 use crate::lane::Phase;
 use crate::message::{Identity, Value};
 use crate::tensor::{Kind, MAX_DIMENSIONS};
@@ -71,10 +73,12 @@ impl From<Phase> for wire::Phase {
 impl TryFrom<wire::Value> for Value {
     type Error = DoorError;
     fn try_from(value: wire::Value) -> Result<Self> {
-        if value.shape.len() < MAX_DIMENSIONS && value.name.len() <= crate::graph::MAX_NAME {
-            return Ok(Value { name: value.name, shape: value.shape });
+        let wire::Value { name, shape } = value;
+        if name.len() > MAX_NAME || shape.len() >= MAX_DIMENSIONS || !bounded(&shape) {
+            let (name, shape) = (short(&name), &shape[..shape.len().min(MAX_DIMENSIONS)]);
+            return Err(DoorError::invalid(format!("no value can be named '{name}' with shape {shape:?}")));
         }
-        Err(DoorError::invalid("a value has too many dimensions or too long a name"))
+        Ok(Value { name, shape })
     }
 }
 

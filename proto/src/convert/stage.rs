@@ -2,6 +2,7 @@
 
 use super::{Result, all, into_all, need};
 use crate::error::DoorError;
+use crate::framing::short;
 use crate::graph::{Init, LayerSpec, Op, Window};
 use crate::rule::RuleSpec;
 use crate::stage::StageSpec;
@@ -61,10 +62,14 @@ impl TryFrom<wire::LayerSpec> for LayerSpec {
     type Error = DoorError;
     fn try_from(layer: wire::LayerSpec) -> Result<Self> {
         let op: Op = need(layer.op, "op in a layer")?.try_into()?;
-        let rule = match layer.rule {
-            Some(rule) => rule.try_into()?,
-            None if op.is_weight() => return Err(DoorError::Missing("rule in a weight layer")),
-            None => RuleSpec::default(),
+        let rule = match (layer.rule, op.is_weight()) {
+            (Some(rule), true) => rule.try_into()?,
+            (None, true) => return Err(DoorError::Missing("rule in a weight layer")),
+            (Some(_), false) => {
+                let name = short(&layer.name);
+                return Err(DoorError::invalid(format!("layer '{name}' has a rule, but no weights")));
+            }
+            (None, false) => RuleSpec::default(),
         };
         Ok(LayerSpec { name: layer.name, inputs: layer.inputs, op, rule })
     }

@@ -1,0 +1,65 @@
+//! A valid stage that has a bit of everything.
+
+use proto::graph::{Init, LayerSpec, Op, Window};
+use proto::message::Value;
+use proto::optimizer::{Method, OptimizerSpec, Schedule, Shape};
+use proto::rule::{Alignment, Coefficients, Mirror, Noise, RuleSpec};
+use proto::stage::StageSpec;
+use proto::tensor::Kind;
+use proto::wire;
+
+pub fn stage() -> wire::Stage {
+    let method = Method::Sgd { momentum: 0.9, nesterov: true };
+    let schedule = Schedule { warmup: 2, shape: Shape::Step { boundaries: vec![3, 5], factor: 0.1 } };
+    let optimizer = OptimizerSpec { method, lr: 0.1, weight_decay: 1e-4, schedule };
+    let method = Method::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+    let schedule = Schedule { warmup: 0, shape: Shape::Cosine { total: 9 } };
+    let optimizer_backward = OptimizerSpec { method, lr: 0.1, weight_decay: 0.0, schedule };
+    StageSpec {
+        run: "run".into(),
+        incarnation: 1,
+        index: 0,
+        stages: 2,
+        layers: layers(),
+        inputs: vec![Value { name: "input".into(), shape: vec![3, 6, 6] }],
+        outputs: vec!["norm".into(), "classes".into()],
+        optimizer,
+        optimizer_backward,
+        seed: 1,
+        max_microbatch: 4,
+        max_microbatches: 2,
+        wire: Kind::F32,
+        restore: None,
+        keep_snapshots: 2,
+        recompute: false,
+    }
+    .into()
+}
+
+fn layers() -> Vec<LayerSpec> {
+    let mirror = Mirror { noise: Noise::Uniform, sigma: 1.0, batch: 8, every: 1, delay: 4 };
+    let learned = RuleSpec::Learned {
+        name: "custom".into(),
+        task: true,
+        coefficients: Coefficients { amp: 1e-3, ..Coefficients::default() },
+        alignment: Alignment { mirror: Some(mirror), update_noise: 0.1, ..Alignment::default() },
+    };
+    let conv = Op::Conv2d { out: 4, kernel: 3, stride: 1, padding: 1, bias: true, init: Init::FanIn };
+    let window = Window { kernel: 2, stride: 2, padding: 0 };
+    let linear = Op::Linear { out: 5, bias: false, init: Init::Normal(0.01) };
+    let none = RuleSpec::default;
+    let layer = |name: &str, inputs: &[&str], op, rule| {
+        let inputs = inputs.iter().map(|&input| input.into()).collect();
+        LayerSpec { name: name.into(), inputs, op, rule }
+    };
+    vec![
+        layer("conv", &["input"], conv, learned),
+        layer("norm", &["conv"], Op::BatchNorm { eps: 1e-5, momentum: 0.1, gamma: 1.0 }, none()),
+        layer("relu", &["norm"], Op::Relu, none()),
+        layer("sum", &["relu", "norm"], Op::Add, none()),
+        layer("max", &["sum"], Op::MaxPool(window), none()),
+        layer("mean", &["max"], Op::AvgPool(Window { kernel: 0, ..window }), none()),
+        layer("vector", &["mean"], Op::Flatten, none()),
+        layer("classes", &["vector"], linear, RuleSpec::Backprop),
+    ]
+}
