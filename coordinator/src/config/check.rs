@@ -3,7 +3,7 @@
 use proto::graph::{LayerSpec, Op};
 use proto::message::Value;
 use proto::optimizer::MAX_BOUNDARIES;
-use proto::rule::RuleSpec;
+use proto::rule::{Centering, RuleSpec};
 use proto::stage::MAX_MICROBATCH;
 
 use super::nearest::hint;
@@ -72,24 +72,26 @@ pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
             format!("is {}, which makes microbatches of more than {MAX_MICROBATCH} samples", train.batch);
         return refuse("train.batch", why);
     }
-    for (table, boundaries) in [
-        ("optimizer", &config.optimizer.boundaries),
-        ("optimizer_b", &config.optimizer_b.boundaries),
-        ("rule", &config.rule.course.boundaries),
-    ] {
-        if !boundaries.is_sorted_by(|a, b| a < b) {
-            return refuse(&format!("{table}.boundaries"), format!("is {boundaries:?}: it must ascend"));
-        }
-        if boundaries.len() > MAX_BOUNDARIES {
-            let why = format!("has {} boundaries, more than {MAX_BOUNDARIES}", boundaries.len());
-            return refuse(&format!("{table}.boundaries"), why);
-        }
-    }
+    boundaries("optimizer", &config.optimizer.boundaries, tree)?;
+    boundaries("optimizer_b", &config.optimizer_b.boundaries, tree)?;
     if custom {
         self::rules(config, &model.layers).and_then(|()| cuts(config, &model.layers))
     } else {
         Ok(())
     }
+}
+
+/// The boundaries of a course, of which `tree` knows who set them.
+pub(super) fn boundaries(table: &str, boundaries: &[f64], tree: &Tree) -> Result<(), ConfigError> {
+    let key = format!("{table}.boundaries");
+    let refuse = |why: String| Err(ConfigError::new(format!("'{key}' {} {why}", tree.place(&key))));
+    if !boundaries.is_sorted_by(|a, b| a < b) {
+        return refuse(format!("is {boundaries:?}: it must ascend"));
+    }
+    if boundaries.len() > MAX_BOUNDARIES {
+        return refuse(format!("has {} boundaries, more than {MAX_BOUNDARIES}", boundaries.len()));
+    }
+    Ok(())
 }
 
 /// Images that are of the size that the model is told of.
@@ -180,6 +182,27 @@ pub(super) fn norms(config: &Config, network: &Network, smallest: u64) -> Result
             layer.op.name(),
             layer.name,
             config.file
+        ))),
+    }
+}
+
+/// Rules that take a microbatch's mean off its samples, of which there must be several.
+pub(super) fn centering(config: &Config, network: &Network, smallest: u64) -> Result<(), ConfigError> {
+    let centred = |rule: &RuleSpec| match rule {
+        RuleSpec::Learned { alignment, .. } => {
+            alignment.centering == Centering::Batch && alignment.mirror.is_none()
+        }
+        _ => false,
+    };
+    let lonely =
+        network.layers.iter().find(|layer| smallest < 2 && layer.op.is_weight() && centred(&layer.rule));
+    match lonely {
+        None => Ok(()),
+        Some(layer) => Err(ConfigError::new(format!(
+            "the rule of the layer '{}' in {} takes the microbatch's mean off x ('centering' is \"batch\"), which leaves \
+             nothing of the smallest microbatch ({smallest} sample): set fewer 'pipeline.microbatches', another \
+             'train.batch', or 'train.remainder' to \"drop\"",
+            layer.name, config.file
         ))),
     }
 }

@@ -124,8 +124,8 @@ pub fn parse(
         .map_err(|error: toml::de::Error| ConfigError::new(format!("{file}: {}", error.message())))?;
     config.file = file.to_owned();
     config.model.layers = layers;
-    let microbatch = config.train.batch.div_ceil(config.pipeline.microbatches);
-    config.rule = Rule::resolve(&rules, &config.optimizer, &config.optimizer_b, microbatch)?;
+    let samples = [config.train.batch, config.pipeline.microbatches];
+    config.rule = Rule::resolve(&rules, &config.optimizer, &config.optimizer_b, samples)?;
     check::whole(&config, &tree)?;
     Ok(config)
 }
@@ -221,12 +221,13 @@ impl Config {
         Some([channels, side, side])
     }
 
-    /// Refuses batch norms that would see one value per channel in a microbatch of `smallest` samples: its
-    /// deviation would be 0.
+    /// Refuses what a microbatch of `smallest` samples is too small for: a batch norm that would see one value
+    /// per channel, whose deviation would be 0, and a mean over the microbatch of a single sample.
     ///
     /// # Errors
-    /// The first such norm, and what to do.
-    pub fn check_norms(&self, network: &Network, smallest: u64) -> Result<(), ConfigError> {
-        check::norms(self, network, smallest)
+    /// The first such layer, and what to do.
+    pub fn check_microbatches(&self, network: &Network, smallest: u64) -> Result<(), ConfigError> {
+        check::norms(self, network, smallest)?;
+        check::centering(self, network, smallest)
     }
 }

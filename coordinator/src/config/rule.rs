@@ -7,6 +7,7 @@ use proto::rule::{Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, 
 use toml::Value;
 
 use super::allowed::number;
+use super::check::boundaries;
 use super::optimizer::{Course, Method, Optimizer, schedule};
 use super::tree::Tree;
 use super::{ConfigError, keys};
@@ -89,17 +90,19 @@ impl Rule {
         self.layers.get(layer).unwrap_or(&self.all)
     }
 
-    /// The rules that `tree` (the keys below `rule`) names, for these optimizers of W and B and microbatches
-    /// of this many samples.
+    /// The rules that `tree` (the keys below `rule`) names, for these optimizers of W and B and minibatches
+    /// of `batch` samples in so many `microbatches`.
     pub(super) fn resolve(
         tree: &Tree,
         w: &Optimizer,
         b: &Optimizer,
-        microbatch: u32,
+        [batch, microbatches]: [u32; 2],
     ) -> Result<Self, ConfigError> {
-        let around = Surroundings { weight_decay: w.weight_decay, microbatch };
+        let (largest, smallest) = (batch.div_ceil(microbatches), batch / microbatches);
+        let around = Surroundings { weight_decay: w.weight_decay, microbatch: largest };
         let course = RuleCourse::read(tree);
-        let reader = Reader { tree, w, b, around, course: course.clone() };
+        boundaries("rule", &course.boundaries, tree)?;
+        let reader = Reader { tree, w, b, around, smallest, course: course.clone() };
         let all = reader.rule("rule", &RuleSpec::Backprop)?;
         let names = tree.paths().filter_map(|path| keys::own_rule(path).map(|(layer, _)| layer.to_owned()));
         let own =
@@ -129,6 +132,7 @@ struct Reader<'a> {
     w: &'a Optimizer,
     b: &'a Optimizer,
     around: Surroundings,
+    smallest: u32,
     course: RuleCourse,
 }
 
@@ -207,8 +211,10 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// What follows from a rule's name alone stands nowhere.
     fn refuse(&self, path: &str, why: &str) -> ConfigError {
-        ConfigError::new(format!("'{path}' {} {why}", self.tree.place(path)))
+        let place = self.tree.origin(path).map_or("by default".into(), |_| self.tree.place(path));
+        ConfigError::new(format!("'{path}' {place} {why}"))
     }
 
     fn check(&self, prefix: &str, rule: &RuleSpec) -> Result<(), ConfigError> {
@@ -248,11 +254,12 @@ impl Reader<'_> {
                 return refuse("update_noise", "is noise on the steps of B, which takes none: leave it out");
             }
         }
-        let samples = mirror.map_or(self.around.microbatch, |mirror| mirror.batch);
+        let samples = mirror.map_or(self.smallest, |mirror| mirror.batch);
         if *centering == Centering::Batch && samples < 2 {
             return refuse(
                 "centering",
-                "is \"batch\", which leaves nothing of a single sample: give it more",
+                "is \"batch\", which leaves nothing of a single sample: set fewer 'pipeline.microbatches', or with \
+                 noise a larger 'noise_batch'",
             );
         }
         mirror.map_or(Ok(()), |mirror| self.check_mirror(prefix, task, &mirror))
@@ -261,7 +268,9 @@ impl Reader<'_> {
     /// Mirror steps that happen, and that Adam can count.
     fn check_mirror(&self, prefix: &str, task: bool, mirror: &Mirror) -> Result<(), ConfigError> {
         if mirror.every == 0 && mirror.delay == 0 {
-            let why = format!("is 0, and so is '{prefix}.mirror_delay': B would never learn");
+            let why = format!(
+                "is 0, and so is '{prefix}.mirror_delay', so that B would never learn: set one of them"
+            );
             return Err(self.refuse(&format!("{prefix}.mirror_every"), &why));
         }
         if self.b.name == Method::Adam && (mirror.every != 1 || mirror.delay > 0 || task) {

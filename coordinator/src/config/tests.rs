@@ -320,6 +320,16 @@ fn how_a_rule_is_fed_is_checked_and_printed() {
             &["rule.name=weight_mirror", "rule.centering=batch", "rule.noise_batch=1"],
             "nothing of a single sample",
         ),
+        (
+            &[
+                "rule.name=activation_alignment",
+                "rule.centering=batch",
+                "train.batch=7",
+                "pipeline.microbatches=4",
+            ],
+            "nothing of a single sample",
+        ),
+        (&["rule.name=weight_mirror", "rule.amp=0"], "'rule.input' by default is \"noise\", of which only"),
         (&["rule.name=kolen_pollack", "rule.amp=1"], "kolen_pollack has no such term"),
         (&["rule.name=weight_mirror", "rule.mirror_every=0"], "B would never learn"),
         (
@@ -334,7 +344,10 @@ fn how_a_rule_is_fed_is_checked_and_printed() {
             &["rule.name=kolen_pollack", "rule.update_noise=1", "alarm.kolen_pollack=true"],
             "whose updates of B are noisy",
         ),
-        (&["rule.name=weight_mirror", "rule.schedule=step", "rule.boundaries=[2, 1]"], "it must ascend"),
+        (
+            &["rule.name=weight_mirror", "rule.schedule=step", "rule.boundaries=[2, 1]"],
+            "'rule.boundaries' in --set is [2.0, 1.0]: it must ascend",
+        ),
     ] {
         assert!(refusal(sets).contains(part), "{:?}", refusal(sets));
     }
@@ -376,9 +389,14 @@ fn a_network_fits_its_data_its_classes_and_its_norms() {
     assert!(network(&["model.channels=3"], [1, 6, 6]).unwrap_err().starts_with("'model.channels'"));
     let config = set(&[]).unwrap();
     assert_eq!(config.input_shape(), Some([1, 28, 28]));
-    let norms = |side, smallest| config.check_norms(&config.network([1, side, side]).unwrap(), smallest);
+    let norms =
+        |side, smallest| config.check_microbatches(&config.network([1, side, side]).unwrap(), smallest);
     assert!(norms(1, 2).is_ok() && norms(6, 1).is_ok());
     assert!(norms(1, 1).unwrap_err().to_string().contains("batch_norm 'batch_norm1' in net.toml"));
+    let centred = set(&["rule.name=activation_alignment", "rule.layers.middle.centering=batch"]).unwrap();
+    let smallest = |samples| centred.check_microbatches(&centred.network([1, 6, 6]).unwrap(), samples);
+    assert!(smallest(2).is_ok());
+    assert!(smallest(1).unwrap_err().to_string().contains("the layer 'middle' in net.toml takes"));
 }
 
 #[test]

@@ -60,7 +60,9 @@ fn tiles(run: &Run) -> String {
     let summary = &run.summary;
     let top5 = summary.test_top5.map(|_| format!("top-5 {}", percent(summary.test_top5)));
     let steps = summary.steps.unwrap_or(run.metrics.len() as u64);
-    let epochs = summary.epochs.filter(|_| summary.status.as_deref() == Some("done"));
+    let begun = run.metrics.last().map(|last| last.epoch + 1);
+    let epochs =
+        summary.epochs.filter(|_| summary.status.as_deref() == Some("done") && begun == summary.epochs);
     let length = [Some(plural(steps, "step")), epochs.map(|n| plural(n, "epoch"))];
     let length = length.into_iter().flatten().collect::<Vec<_>>().join(", ");
     let tile = |name: &str, value: String, note: String| {
@@ -71,19 +73,10 @@ fn tiles(run: &Run) -> String {
         tile("Status", status(run), length),
         tile("Test accuracy", percent(summary.test_top1), top5.unwrap_or_else(|| "top-1".to_owned())),
         tile("Angle of W and B", number(angle, 1, "°"), "mean of the layers, at the end".to_owned()),
-        tile("Images per second", rate(speed(run)), "training".to_owned()),
-        tile("Time", duration(summary.seconds), "of training".to_owned()),
+        tile("Images per second", rate(run.images_per_s()), "training".to_owned()),
+        tile("Time", duration(run.seconds()), "of training".to_owned()),
     ];
     format!("<dl class=\"tiles\">\n{}</dl>\n", tiles.concat())
-}
-
-/// Images per second: of the whole run, or the median of its steps where it didn't come to an end.
-fn speed(run: &Run) -> Option<f64> {
-    run.summary.images_per_s.or_else(|| {
-        let mut speeds: Vec<f64> = run.metrics.iter().filter_map(|step| step.images_per_s).collect();
-        speeds.sort_by(f64::total_cmp);
-        speeds.get(speeds.len() / 2).copied()
-    })
 }
 
 fn table(runs: &[Run]) -> String {
@@ -95,8 +88,8 @@ fn table(runs: &[Run]) -> String {
             ("Top-1", percent(summary.test_top1)),
             ("Top-5", percent(summary.test_top5)),
             ("Angle", number(alignment::mean_angle(run), 1, "°")),
-            ("Images/s", rate(speed(run))),
-            ("Time", duration(summary.seconds)),
+            ("Images/s", rate(run.images_per_s())),
+            ("Time", duration(run.seconds())),
             ("Steps", count(summary.steps.unwrap_or(run.metrics.len() as u64))),
         ];
         let cells = cells.map(|(name, value)| format!("<td data-label=\"{name}\">{value}</td>")).concat();

@@ -55,7 +55,7 @@ pub(super) fn differences(runs: &[Run]) -> String {
             keys.push(key);
         }
     }
-    let row = |key: &&str| {
+    let row = |key: &str| {
         let cell = |s: &Settings| format!("<td>{}</td>", escape(s.get(key).unwrap_or(NONE)));
         format!(
             "<tr><th scope=\"row\">{}</th>{}</tr>\n",
@@ -63,19 +63,40 @@ pub(super) fn differences(runs: &[Run]) -> String {
             settings.iter().map(cell).collect::<String>()
         )
     };
-    let rows: String = keys.iter().map(row).collect();
-    let names = runs.iter().enumerate().map(|(i, r)| format!("<th>{}</th>", key(i, &r.name)));
+    let names: String =
+        runs.iter().enumerate().map(|(i, r)| format!("<th>{}</th>", key(i, &r.name))).collect();
+    let table = |keys: &[&str]| {
+        let rows: String = keys.iter().copied().map(row).collect();
+        format!(
+            "<table class=\"words-9\">\n<thead><tr><th>Setting</th>{names}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>"
+        )
+    };
     match runs {
         [] | [_] => String::new(),
-        _ if rows.is_empty() => {
+        _ if keys.is_empty() => {
             "<section>\n<p>Their configurations are the same.</p>\n</section>\n".to_owned()
         }
-        _ => format!(
-            "<section>\n<h2>What differs</h2>\n<div class=\"scroll\"><table class=\"words-9\">\n\
-             <thead><tr><th>Setting</th>{}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n</section>\n",
-            names.collect::<String>()
-        ),
+        _ => {
+            let (of_layers, others): (Vec<&str>, Vec<&str>) = keys.iter().partition(|key| is_of_layer(key));
+            let (open, folded) = match of_layers.len() {
+                0..=MANY => (keys, String::new()),
+                many => (others, fold(&format!("{many} settings of single layers"), &table(&of_layers))),
+            };
+            let open = if open.is_empty() {
+                String::new()
+            } else {
+                format!("<div class=\"scroll\">{}</div>\n", table(&open))
+            };
+            format!("<section>\n<h2>What differs</h2>\n{open}{folded}</section>\n")
+        }
     }
+}
+
+/// Of so many settings of single layers the page still shows each at once; other networks differ in far more.
+const MANY: usize = 12;
+
+fn is_of_layer(key: &str) -> bool {
+    key.starts_with("layer[") || key.starts_with("rule.layers.")
 }
 
 /// Every run's configuration: open for one run, folded away for several.

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::chart::{Chart, Charts};
 use super::curve::{Curve, Hue, Style, finite, smooth, window};
 use super::run::{NodeSummary, Run};
-use super::settings::Settings;
 use super::text::{bytes, duration, escape, fold, key};
 
 /// One stage over all steps of its run.
@@ -59,16 +58,11 @@ fn totals(run: &Run) -> BTreeMap<usize, Total> {
 
 /// A bar per stage as long as the run, in three parts, with the shares beside it.
 ///
-/// The run is as long as its steps took by their speed. Its summary may know only the part since it was
-/// resumed, and neither is believed to be shorter than what the busiest stage did.
+/// The run is as long as its steps, and not believed to be shorter than what the busiest stage did.
 fn time(run: &Run) -> String {
     let totals = totals(run);
     let busiest = totals.values().map(|t| t.compute + t.wait).fold(0.0, f64::max);
-    let batch: f64 =
-        Settings::of(&run.config_toml).name("train.batch").and_then(|b| b.parse().ok()).unwrap_or(0.0);
-    let speeds = run.metrics.iter().filter_map(|step| step.images_per_s).filter(|speed| *speed > 0.0);
-    let steps: f64 = speeds.map(|speed| batch / speed).sum();
-    let whole = run.summary.seconds.unwrap_or(0.0).max(steps).max(busiest);
+    let whole = run.seconds().unwrap_or(0.0).max(busiest);
     if busiest == 0.0 {
         return "<p>Not measured.</p>\n".to_owned();
     }

@@ -3,6 +3,7 @@
 use super::events::Points;
 use crate::driver::Outcome;
 use serde::Serialize;
+use std::time::Duration;
 
 /// A line of `metrics.jsonl`.
 #[derive(Serialize)]
@@ -13,6 +14,7 @@ pub struct StepLine<'a> {
     loss: f64,
     accuracy: f64,
     images_per_s: f64,
+    seconds: f64,
     stages: Vec<StageLine>,
     layers: Vec<LayerLine<'a>>,
 }
@@ -36,8 +38,8 @@ struct LayerLine<'a> {
 }
 
 impl<'a> StepLine<'a> {
-    /// The line of `outcome`.
-    pub fn new(outcome: &'a Outcome, images_per_s: f64) -> Self {
+    /// The line of `outcome`, which came so long after what was before it.
+    pub fn new(outcome: &'a Outcome, images_per_s: f64, took: Duration) -> Self {
         let stages = outcome.stages.iter().enumerate().map(|(stage, done)| StageLine {
             stage,
             compute_s: done.compute.as_secs_f64(),
@@ -58,6 +60,7 @@ impl<'a> StepLine<'a> {
             loss: outcome.loss,
             accuracy: outcome.top1,
             images_per_s,
+            seconds: took.as_secs_f64(),
             stages: stages.collect(),
             layers: layers.collect(),
         }

@@ -56,7 +56,7 @@ impl Prepared {
         let network = config.network(shape).map_err(Failure::configuration)?;
         let smallest = microbatches(sampler.last(), config.pipeline.microbatches as usize);
         let smallest = smallest.iter().map(Range::len).min().unwrap_or(1);
-        config.check_norms(&network, smallest as u64).map_err(Failure::configuration)?;
+        config.check_microbatches(&network, smallest as u64).map_err(Failure::configuration)?;
         let ranges = cut(&config, &network)?;
         Ok(Self { config, sets, sampler, test_samples, network, ranges })
     }

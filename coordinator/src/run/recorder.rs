@@ -211,7 +211,7 @@ impl Recorder {
             alarm.check(outcome.step, &measures)?;
         }
         self.meters.trained(&outcome);
-        self.folder.step(&StepLine::new(&outcome, now))?;
+        self.folder.step(&StepLine::new(&outcome, now, took))?;
         let measures = outcome.stages.iter().flat_map(|done| &done.layers);
         self.layers.extend(measures.map(|measure| (measure.name.clone(), measure.clone())));
         let (steps, epochs, speed, angle) = (self.total_steps, self.epochs, self.speed, self.mean_angle());

@@ -65,8 +65,11 @@ pub struct Asked<'a> {
 pub async fn sweep(asked: Asked<'_>, environment: &Environment<'_>) -> Result<(), Failure> {
     let spec = load(asked)?;
     let plan = Plan::new(&spec).map_err(Failure::configuration)?;
-    let common = common(&spec, &plan, environment)?;
-    let base = std::fs::read_to_string(&spec.base).map_err(Failure::configuration)?;
+    let base = std::fs::read_to_string(&spec.base).map_err(|error| {
+        let file = spec.base.display();
+        Failure::configuration(format!("the configuration {file}, the sweep's base, cannot be read: {error}"))
+    })?;
+    let common = common(&spec, &plan, &base, environment)?;
     let path = choose(Some(&spec.name), asked.run_dir, "")?;
     let (folder, ledger) = SweepFolder::open(path, &spec, &base, asked.resume)?;
     let stop = interrupt::listen();
@@ -85,13 +88,10 @@ fn load(asked: Asked<'_>) -> Result<Spec, Failure> {
     Ok(spec)
 }
 
-/// What all trials set: `[set]`, and the threads of each node where cores were given. The first trial's
-/// configuration is checked before anything starts.
-fn common(spec: &Spec, plan: &Plan, environment: &Environment<'_>) -> Result<Settings, Failure> {
+/// What all trials set: `[set]`, and the threads of each node where cores were given.
+fn common(spec: &Spec, plan: &Plan, base: &str, environment: &Environment<'_>) -> Result<Settings, Failure> {
     let mut common = spec.set.clone();
-    let first = common.iter().map(|(key, value)| (key.clone(), value.clone())).chain(plan.propose(0, &[]));
-    let overrides: Vec<String> = first.map(|(key, value)| format!("{key}={value}")).collect();
-    let config = config::load(&spec.base, &overrides, environment).map_err(Failure::configuration)?;
+    let config = first(spec, plan, base, environment)?;
     let threads = "node.threads";
     if let Some(cores) =
         spec.cores.filter(|_| !common.contains_key(threads) && !spec.space.contains_key(threads))
@@ -100,6 +100,23 @@ fn common(spec: &Spec, plan: &Plan, environment: &Environment<'_>) -> Result<Set
         common.insert(threads.to_owned(), Value::Integer(each as i64));
     }
     Ok(common)
+}
+
+/// The configuration of the first trial that can be. Settings that only together are wrong are that trial's
+/// failure; where all that can be foreseen are wrong, nothing starts.
+fn first(spec: &Spec, plan: &Plan, base: &str, environment: &Environment<'_>) -> Result<Config, Failure> {
+    let file = spec.base.display().to_string();
+    let mut refused = None;
+    for trial in 0..plan.len() {
+        let all = spec.set.clone().into_iter().chain(plan.propose(trial, &[]));
+        let overrides: Vec<String> = all.map(|(key, value)| format!("{key}={value}")).collect();
+        match config::parse(base, &file, &overrides, environment) {
+            Ok(config) => return Ok(config),
+            Err(why) => _ = refused.get_or_insert(why),
+        }
+    }
+    let why = refused.map_or_else(String::new, |why| why.to_string());
+    Err(Failure::configuration(format!("every trial would be refused, as is the first: {why}")))
 }
 
 /// How many stages, and so nodes, a run with this configuration has.

@@ -26,11 +26,15 @@ const PRIMITIVES_KEYS: [&str; 7] = ["subsets", "trials_per_subset", "amp", "null
 /// Those below `stop`.
 const STOP_KEYS: [&str; 4] = ["median", "after_steps", "every_steps", "after_trials"];
 
-/// Brings the keys of `[set]`, `[space]` and the cases into their dotted form, and refuses a name that is unknown.
+/// Brings the keys of `[set]`, `[space]` and the cases into their dotted form, and refuses a name that is unknown
+/// or missing, and a range that is none.
 ///
 /// # Errors
 /// The first such name, with the nearest one that there is; `file` is where it was found.
 pub fn bring_into_form(table: &mut Table, file: &str) -> Result<(), ConfigError> {
+    if let Some(key) = ["base", "method"].into_iter().find(|key| !table.contains_key(*key)) {
+        return Err(ConfigError::new(format!("'{key}' in {file} is missing: every sweep needs one")));
+    }
     for (name, ranges) in [("set", false), ("space", true)] {
         dotted(table, name, ranges);
     }
@@ -72,9 +76,11 @@ fn known_keys(table: &Table, file: &str) -> Result<(), ConfigError> {
     for (name, others) in tables {
         let ranges = inner(name).into_iter().flatten().filter(|(key, _)| !others.contains(&key.as_str()));
         for (key, range) in ranges {
-            range
-                .as_table()
-                .map_or(Ok(()), |range| known(range, &format!("{name}.{key}."), &range::KEYS, file))?;
+            let Some(range) = range.as_table() else {
+                let why = "it must be a range, { values = […] } or { low = …, high = … }";
+                return Err(ConfigError::new(format!("'{name}.{key}' in {file} is {range}: {why}")));
+            };
+            known(range, &format!("{name}.{key}."), &range::KEYS, file)?;
         }
     }
     Ok(())

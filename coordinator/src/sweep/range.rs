@@ -84,6 +84,21 @@ impl From<Range> for Written {
 }
 
 impl Range {
+    /// Why a key cannot be tried on this range, which takes whole numbers only where `whole` is set: because
+    /// there is none in it, or because a `grid` would try the same twice.
+    pub fn fault(&self, whole: bool, grid: bool) -> Option<String> {
+        match self {
+            Range::Span { low, high, .. } if whole && low.ceil() > high.floor() => {
+                return Some(format!("takes whole numbers, and there is none from {low} to {high}"));
+            }
+            _ => {}
+        }
+        let points = self.grid_size().filter(|_| grid)?;
+        let values: Vec<Value> = (0..points).map(|index| self.value(self.grid_point(index), whole)).collect();
+        let (_, twice) = values.iter().enumerate().find(|(index, value)| values[..*index].contains(value))?;
+        Some(format!("would be tried twice as {twice} on a grid: list each value once, or give fewer points"))
+    }
+
     /// How many values a grid takes; `None` for a span without points.
     pub fn grid_size(&self) -> Option<usize> {
         match self {
@@ -175,6 +190,21 @@ mod tests {
         let drawn: Vec<Value> = [0.0, 0.4, 0.999].map(|u| words.value(words.coordinate(u), false)).to_vec();
         assert_eq!(drawn, ["sgd".into(), "adam".into(), Value::Integer(3)]);
         assert_eq!(words.locate(&Value::from("adam")), Some(1.0));
+    }
+
+    #[test]
+    fn a_key_is_not_tried_where_it_has_no_value_nor_twice_as_the_same() {
+        let fault = |text: &str, whole, grid| read(text).unwrap().fault(whole, grid);
+        let (narrow, crowded, twice) =
+            ("low = 8.2\nhigh = 8.8", "low = 8\nhigh = 10\npoints = 4", "values = [1, 2, 1]");
+        assert!(fault(narrow, true, false).unwrap().contains("none from 8.2 to 8.8"));
+        assert!(fault(crowded, true, true).unwrap().contains("twice as 9"));
+        assert!(fault(twice, false, true).unwrap().contains("twice as 1"));
+        for (text, whole, grid) in
+            [(narrow, false, false), (crowded, false, true), (crowded, true, false), (twice, false, false)]
+        {
+            assert_eq!(fault(text, whole, grid), None, "{text}");
+        }
     }
 
     #[test]

@@ -132,6 +132,12 @@ impl Spec {
                 "is empty, and there is no [[case]] and no [primitives]: name a key to try",
             );
         }
+        if self.primitives.as_ref().is_some_and(|primitives| primitives.subsets().is_empty()) {
+            return refuse(
+                "primitives.subsets",
+                "is empty: name a combination, or leave it out to try all 31",
+            );
+        }
         if self.primitives.is_some() && !self.cases.is_empty() {
             return refuse("case", "does not go with [primitives]: each needs a sweep of its own");
         }
@@ -197,6 +203,9 @@ impl Spec {
         config::check_keys(self.set.clone().into_iter().collect(), file)?;
         for (key, range) in &self.space {
             let whole = config::is_whole(key);
+            if let Some(why) = range.fault(whole, self.method == Method::Grid) {
+                return Err(ConfigError::new(format!("'{key}' in {file} {why}")));
+            }
             let ends = match range {
                 Range::Values(values) => values.clone(),
                 Range::Span { .. } => vec![range.value(0.0, whole), range.value(1.0, whole)],
@@ -261,6 +270,19 @@ rule.amp = { values = [0.1, 0.2] }
             (("trials = 12", "trials = \"many\""), "trials"),
             (("tpe", "grid"), "'trials' in sweep.toml does not go with a grid"),
             (("tpe", "best"), "unknown variant `best`"),
+            (("method = \"tpe\"", ""), "'method' in sweep.toml is missing"),
+            (
+                ("{ values = [0.1, 0.2] }", "[0.1, 0.2]"),
+                "'space.rule.amp' in sweep.toml is [0.1, 0.2]: it must be",
+            ),
+            (
+                ("train.epochs = 1\n[space]", "[space]\ntrain.batch = { low = 8.2, high = 8.8 }"),
+                "there is none from",
+            ),
+            (
+                ("rule.amp = { values = [0.1, 0.2] }", "[primitives]\nsubsets = []"),
+                "'primitives.subsets' in sweep.toml is",
+            ),
             (("[set]", "[primitives]\ntrials_per_subset = 1\n[set]"), "'rule.amp' in sweep.toml is what"),
             (("[set]", "cores = 1\nparallel = 2\n[set]"), "'cores' in sweep.toml is less"),
             (("[set]", "[[case]]\nname = \"a\"\nset.train.epochs = 2\n[set]"), "the case 'a' and in [set]"),

@@ -25,7 +25,8 @@ pub fn table<'a>(name: &str, objective: Objective, records: impl Iterator<Item =
     } else {
         of_subsets(matrix)
     };
-    format!("# {name}\n\n{} trials ({}); {best}.\n\n{}", records.len(), endings(&records), markdown(&rows))
+    let trials = if records.len() == 1 { "trial" } else { "trials" };
+    format!("# {name}\n\n{} {trials} ({}); {best}.\n\n{}", records.len(), endings(&records), markdown(&rows))
 }
 
 fn of_trials(records: &[&Record]) -> Vec<Vec<String>> {
@@ -192,6 +193,8 @@ pub fn plain(value: &Value) -> String {
 
 /// Rows, the first of which is the head, with columns that line up.
 pub fn markdown(rows: &[Vec<String>]) -> String {
+    let safe = |row: &Vec<String>| row.iter().map(|cell| cell.replace('|', "\\|")).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(safe).collect();
     let columns = rows.first().map_or(0, Vec::len);
     let cell = |row: &[String], column: usize| row.get(column).map_or(0, |cell| cell.chars().count());
     let widths: Vec<usize> =
@@ -249,19 +252,21 @@ mod tests {
             ..record(trial, status, top1)
         };
         let records = [
-            of(0, "b", Status::Done, Some(0.5)),
+            of(0, "b|c", Status::Done, Some(0.5)),
             of(1, "a", Status::Diverged, None),
-            of(2, "b", Status::Done, Some(0.7)),
-            Record { loss: Some(9.0), ..of(3, "b", Status::Failed, None) },
-            Record { loss: Some(9.0), ..of(4, "b", Status::Stopped, None) },
+            of(2, "b|c", Status::Done, Some(0.7)),
+            Record { loss: Some(9.0), ..of(3, "b|c", Status::Failed, None) },
+            Record { loss: Some(9.0), ..of(4, "b|c", Status::Stopped, None) },
         ];
         let found = table("rules", Objective::TestTop1, records.iter());
         let rows: Vec<&str> = found.lines().skip(6).collect();
-        let cells =
-            |row: &str| row.split('|').map(str::trim).map(str::to_owned).collect::<Vec<_>>()[1..8].to_vec();
+        let cells = |row: &str| {
+            row.replace("\\|", "/").split('|').map(str::trim).map(str::to_owned).collect::<Vec<_>>()[1..8]
+                .to_vec()
+        };
         assert_eq!(
             cells(rows[0]),
-            ["b", "2 done, 1 stopped, 1 failed", "60.00 %", "50.00 %", "70.00 %", "0.3333", "45°"]
+            ["b/c", "2 done, 1 stopped, 1 failed", "60.00 %", "50.00 %", "70.00 %", "0.3333", "45°"]
         );
         assert_eq!(cells(rows[1]), ["a", "1 diverged", "–", "–", "–", "–", "–"]);
     }

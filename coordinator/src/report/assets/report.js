@@ -6,6 +6,8 @@
   const plural = new Intl.NumberFormat("en");
   const digits = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
   const decimals = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+  const powers = new Intl.NumberFormat("en", { notation: "scientific", maximumFractionDigits: 2 });
+  const far = (value) => value !== 0 && (Math.abs(value) >= 1e6 || Math.abs(value) < 1e-4);
   const id = (curve) => curve.name + JSON.stringify(curve.hue);
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -29,7 +31,17 @@
     mark.style.opacity = style === "faint" ? 0.4 : "";
   }
 
-  const number = (chart, value) => (chart.unit ? decimals : digits).format(value) + chart.unit;
+  const number = (chart, value) => (chart.unit ? decimals : far(value) ? powers : digits).format(value) + chart.unit;
+
+  // The lines of a logarithmic axis: powers of ten, as many as have room; between few of them 2 and 5 times as well.
+  function decades(u, _, low, high) {
+    const from = Math.floor(Math.log10(low)), to = Math.ceil(Math.log10(high));
+    const every = Math.ceil((to - from + 1) / Math.max(2, u.bbox.height / devicePixelRatio / 30));
+    const tens = [];
+    for (let power = Math.ceil(from / every) * every; power <= to; power += every) tens.push(power);
+    const times = every === 1 && tens.length < 4 ? [1, 2, 5] : [1];
+    return tens.flatMap((power) => times.map((n) => Number(`${n}e${power}`))).filter((v) => v >= low && v <= high);
+  }
 
   // The vertical range: all that is shown, with air, no less and no more than the chart asks for.
   function range(chart, low, high) {
@@ -135,6 +147,7 @@
       axes: [
         { ...axis, grid: { show: false }, size: 28, space: chart.small ? 48 : 70, incrs: whole, values: (_, t) => t.map((v) => plural.format(v)) },
         { ...axis, grid, size: chart.small ? 42 : 52, space: chart.small ? 32 : 40, values: label,
+          ...(chart.log ? { splits: decades, filter: (_, splits) => splits } : {}),
           incrs: chart.unit === "°" ? [1, 5, 10, 15, 30, 45, 90] : undefined },
       ],
       hooks: { draw: [guide(chart)], setCursor: [tip(chart)] },
