@@ -245,12 +245,7 @@ fn another_rule_in_a_flag_puts_the_files_coefficients_aside() {
     let text =
         format!("[rule]\nname = 'symmetric_alignment'\nself = 0.04\n[rule.layers.middle]\nself = 0.5\n{NET}");
     let all = |sets: &[&str]| read(&text, sets).unwrap().rule.all;
-    let learned = |name: &str, coefficients| RuleSpec::Learned {
-        name: name.into(),
-        task: false,
-        coefficients,
-        alignment: Default::default(),
-    };
+    let learned = |name: &str, coefficients| RuleSpec::learned(name, false, coefficients);
     let tuned = Coefficients { self_: 0.04, decay: 1e-3, ..Coefficients::default() };
     assert_eq!(all(&["rule.name=symmetric_alignment"]), learned("symmetric_alignment", tuned));
     let fixed = Coefficients::default();
