@@ -15,10 +15,9 @@ use layer_node::layer::Settings;
 use layer_node::stage::Stage;
 use proto::graph::INPUT;
 use proto::lane::Phase;
-use proto::optimizer::{Method, OptimizerSpec, Schedule};
+use proto::optimizer::{Method, OptimizerSpec};
 use proto::rule::{Coefficients, RuleSpec};
 use proto::stage::StageSpec;
-use proto::tensor::Kind as Wire;
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -47,12 +46,7 @@ fn main() -> Result<(), Failure> {
 /// optimizer state.
 fn stages(classes: u32, image: u32, seed: u64) -> Result<Vec<StageSpec>, Failure> {
     let decay = Coefficients { decay: 1e-4, ..Coefficients::default() };
-    let rule = RuleSpec::Learned {
-        name: "kolen_pollack".into(),
-        task: true,
-        coefficients: decay,
-        alignment: Default::default(),
-    };
+    let rule = RuleSpec::learned("kolen_pollack", true, decay);
     let options = Options { classes, image, rule, ..Options::default() };
     let network = zoo::by_name("resnet18", &options).ok_or("the zoo has no resnet18")?;
     let ends = network.blocks[1..].iter().copied().chain([network.layers.len()]);
@@ -60,37 +54,22 @@ fn stages(classes: u32, image: u32, seed: u64) -> Result<Vec<StageSpec>, Failure
     let slices = partition::slices(&network, &ranges)?;
     let count = slices.len() as u32;
     let method = Method::Sgd { momentum: 0.9, nesterov: false };
-    let optimizer = OptimizerSpec { method, lr: 0.1, weight_decay: 0.0, schedule: Schedule::default() };
+    let optimizer = OptimizerSpec { method, ..OptimizerSpec::sgd(0.1) };
     let stage = |(index, slice): (usize, partition::Slice)| StageSpec {
         run: "drawn".into(),
-        incarnation: 0,
         index: index as u32,
         stages: count,
-        layers: slice.layers,
-        inputs: slice.inputs,
         outputs: slice.outputs,
         optimizer: optimizer.clone(),
         optimizer_backward: optimizer.clone(),
         seed,
-        max_microbatch: 1,
-        max_microbatches: 1,
-        wire: Wire::F32,
-        restore: None,
-        keep_snapshots: 1,
-        recompute: false,
+        ..StageSpec::alone(slice.layers, slice.inputs)
     };
     Ok(slices.into_iter().enumerate().map(stage).collect())
 }
 
 fn build(spec: &StageSpec) -> Result<Stage, Failure> {
-    let settings = Settings {
-        device: Device::Cpu,
-        kind: Kind::Float,
-        seed: spec.seed,
-        optimizer: spec.optimizer.clone(),
-        optimizer_backward: spec.optimizer_backward.clone(),
-    };
-    Ok(Stage::new(spec, settings)?)
+    Ok(Stage::new(spec, Settings::of(spec, Device::Cpu, Kind::Float))?)
 }
 
 fn folder(state: &Path, spec: &StageSpec) -> PathBuf {

@@ -18,6 +18,30 @@ microbatches = 2
 stages = ["branch2", "down"]
 "#;
 
+/// How many steps after each other [`saving`] takes snapshots.
+pub const SAVED_EVERY: u64 = 7;
+
+/// A run of so many epochs of ten steps over three stages, which takes snapshots. The keys end with its
+/// section `[snapshot]`.
+pub fn saving(epochs: u32) -> String {
+    format!(
+        r#"
+[rule]
+name = "symmetric_alignment"
+[train]
+epochs = {epochs}
+batch = 16
+[optimizer]
+lr = 0.05
+[pipeline]
+microbatches = 2
+stages = ["branch2", "down"]
+[snapshot]
+every_steps = {SAVED_EVERY}
+"#
+    )
+}
+
 /// Sends a signal, as in `-KILL`.
 pub fn signal(signal: &str, process: u32) {
     assert!(Command::new("kill").args([signal, &process.to_string()]).status().unwrap().success());

@@ -166,6 +166,11 @@ impl Run {
         self.lines("metrics.jsonl")
     }
 
+    /// How many steps it has written so far.
+    pub fn steps(&self) -> usize {
+        fs::read_to_string(self.folder.join("metrics.jsonl")).map_or(0, |text| text.lines().count())
+    }
+
     /// The lines of a file of JSON objects.
     pub fn lines(&self, name: &str) -> Vec<Value> {
         let text =

@@ -31,17 +31,9 @@ stages = "per_layer"
 /// The weights that the nodes draw, by name, as leaves of autograd's graph.
 fn drawn(prepared: &Prepared) -> BTreeMap<String, Tensor> {
     let whole = prepared.stages("run", 1, None).unwrap();
-    let optimizer = whole[0].optimizer.clone();
-    let settings = |seed| Settings {
-        device: Device::Cpu,
-        kind: Kind::Float,
-        seed,
-        optimizer: optimizer.clone(),
-        optimizer_backward: optimizer.clone(),
-    };
     let mut weights = BTreeMap::new();
     for spec in &whole {
-        let mut stage = Stage::new(spec, settings(prepared.config.seed)).unwrap();
+        let mut stage = Stage::new(spec, Settings::of(spec, Device::Cpu, Kind::Float)).unwrap();
         for (name, tensor) in stage.state().0 {
             let trained = !name.contains("running") && !name.ends_with(".momentum");
             if trained {

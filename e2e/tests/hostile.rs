@@ -2,7 +2,9 @@
 
 use e2e::{Bench, Ended, Node, digest};
 use proto::client;
-use proto::message::Contract;
+use proto::graph::{LayerSpec, Op};
+use proto::message::{Contract, Value};
+use proto::stage::StageSpec;
 use proto::tensor::Kind;
 use proto::wire;
 use proto::wire::layer_client::LayerClient;
@@ -260,35 +262,10 @@ async fn second_coordinator(control: &str, count: &AtomicUsize) {
     count.fetch_add(1, Relaxed);
 }
 
-fn stage() -> proto::stage::StageSpec {
-    use proto::graph::{LayerSpec, Op};
-    use proto::optimizer::{Method, OptimizerSpec, Schedule};
-    let method = Method::Sgd { momentum: 0.0, nesterov: false };
-    let optimizer = OptimizerSpec { method, lr: 0.1, weight_decay: 0.0, schedule: Schedule::default() };
-    let relu = LayerSpec {
-        name: "relu".into(),
-        inputs: vec!["input".into()],
-        op: Op::Relu,
-        rule: Default::default(),
-    };
-    proto::stage::StageSpec {
-        run: "second".into(),
-        incarnation: 1,
-        index: 0,
-        stages: 1,
-        layers: vec![relu],
-        inputs: vec![proto::message::Value { name: "input".into(), shape: vec![1] }],
-        outputs: vec!["relu".into()],
-        optimizer: optimizer.clone(),
-        optimizer_backward: optimizer,
-        seed: 0,
-        max_microbatch: 1,
-        max_microbatches: 1,
-        wire: Kind::F32,
-        restore: None,
-        keep_snapshots: 1,
-        recompute: false,
-    }
+fn stage() -> StageSpec {
+    let relu = LayerSpec::new("relu", &["input"], Op::Relu);
+    let inputs = vec![Value { name: "input".into(), shape: vec![1] }];
+    StageSpec { run: "second".into(), ..StageSpec::alone(vec![relu], inputs) }
 }
 
 /// Names of a megabyte, and messages above the limit.

@@ -1,26 +1,16 @@
 //! Stop and go on: interrupted, killed, restarted, the run ends in the bits of one that was never disturbed.
 
-use e2e::harm::{eventually, node, signal};
+use e2e::harm::{eventually, node, saving, signal};
 use e2e::{Bench, Ended, Run};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-const KEYS: &str = r#"
-[rule]
-name = "symmetric_alignment"
-[train]
-epochs = 40
-batch = 16
-[optimizer]
-lr = 0.05
-[pipeline]
-microbatches = 2
-stages = ["branch2", "down"]
-[snapshot]
-every_steps = 7
-"#;
+/// 400 steps.
+fn keys() -> String {
+    saving(40)
+}
 
 fn start(bench: &Bench, config: &Path, name: &str, more: &[&str]) -> Child {
     // An absolute path, by which a node can be told from those of other tests.
@@ -37,9 +27,7 @@ fn finish(child: Child) -> Ended {
 /// Waits until the run has written `lines` steps.
 fn trained(run: &Run, lines: usize) {
     let begun = Instant::now();
-    let written =
-        || std::fs::read_to_string(run.folder.join("metrics.jsonl")).map_or(0, |text| text.lines().count());
-    while written() < lines {
+    while run.steps() < lines {
         assert!(begun.elapsed() < Duration::from_secs(60), "step {lines} did not come");
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -55,7 +43,7 @@ fn same(disturbed: &Run, undisturbed: &Run) {
 #[test]
 fn however_a_run_is_disturbed_it_ends_in_the_same_bits() {
     let bench = Bench::new();
-    let config = bench.config(KEYS);
+    let config = bench.config(&keys());
     let undisturbed = bench.trained(&config, "undisturbed", &[]);
 
     // Interrupted twice, in the middle of an epoch, and resumed.
@@ -101,7 +89,7 @@ fn however_a_run_is_disturbed_it_ends_in_the_same_bits() {
 fn a_run_interrupted_in_its_last_evaluation_is_not_done() {
     let bench = Bench::new();
     // Evaluation takes minibatches of the same size: 53 of them after 10 steps.
-    let keys = KEYS
+    let keys = keys()
         .replace("batch = 16", "batch = 1\nmax_steps = 10")
         .replace("microbatches = 2", "microbatches = 1");
     let config = bench.config(&keys);
@@ -120,7 +108,7 @@ fn a_run_interrupted_in_its_last_evaluation_is_not_done() {
 #[test]
 fn a_run_that_goes_back_forgets_what_it_gives_up_at_once() {
     let bench = Bench::new();
-    let config = bench.config(KEYS);
+    let config = bench.config(&keys());
     let child = start(&bench, &config, "back", &[]);
     trained(&bench.run("back"), 15);
     signal("-INT", child.id());
@@ -162,7 +150,7 @@ fn interrupted_in_the_delay_phase(bench: &Bench, config: &Path, more: &[&str]) -
 fn a_run_interrupted_before_its_first_update_has_saved_nothing_and_begins_again() {
     let bench = Bench::new();
     let config =
-        bench.config(&KEYS.replace("symmetric_alignment\"", "weight_mirror\"\nmirror_delay = 1000000"));
+        bench.config(&keys().replace("symmetric_alignment\"", "weight_mirror\"\nmirror_delay = 1000000"));
     interrupted_in_the_delay_phase(&bench, &config, &[]);
     assert!(!bench.path("runs/delayed/state/stage-0/step-00000000").exists());
     let said = interrupted_in_the_delay_phase(&bench, &config, &["--resume", "auto"]);
@@ -172,7 +160,7 @@ fn a_run_interrupted_before_its_first_update_has_saved_nothing_and_begins_again(
 #[test]
 fn what_cannot_be_resumed_says_why() {
     let bench = Bench::new();
-    let config = bench.config(KEYS);
+    let config = bench.config(&keys());
     let short = ["--set", "train.max_steps=8"];
     let ended = finish(start(&bench, &config, "short", &short));
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);

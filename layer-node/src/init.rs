@@ -42,20 +42,13 @@ pub fn draw(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proto::optimizer::{Method, OptimizerSpec, Schedule};
+    use proto::stage::StageSpec;
     use tch::{Device, Kind};
 
     #[test]
     fn weights_have_the_deviation_that_their_fan_in_asks_for() {
-        let method = Method::Sgd { momentum: 0.0, nesterov: false };
-        let optimizer = OptimizerSpec { method, lr: 0.1, weight_decay: 0.0, schedule: Schedule::default() };
-        let settings = Settings {
-            device: Device::Cpu,
-            kind: Kind::Double,
-            seed: 1,
-            optimizer: optimizer.clone(),
-            optimizer_backward: optimizer,
-        };
+        let spec = StageSpec { seed: 1, ..StageSpec::alone(Vec::new(), Vec::new()) };
+        let settings = Settings::of(&spec, Device::Cpu, Kind::Double);
         let deviation = |which, init| {
             let drawn = draw(&settings, "conv", which, &[64, 16, 5, 5], init).unwrap();
             (drawn.std(false).double_value(&[]), drawn.abs().max().double_value(&[]))

@@ -93,11 +93,10 @@ impl Parameter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proto::optimizer::Schedule;
     use tch::{Device, Kind};
 
     fn walk(method: Method, weight_decay: f64, gradients: [f64; 3]) -> f64 {
-        let spec = OptimizerSpec { method, lr: 0.1, weight_decay, schedule: Schedule::default() };
+        let spec = OptimizerSpec { method, weight_decay, ..OptimizerSpec::sgd(0.1) };
         let one = |value: f64| Tensor::full([1], value, (Kind::Double, Device::Cpu));
         let mut parameter = Parameter::new(one(1.0), &method, true).unwrap();
         for (updates, gradient) in gradients.into_iter().enumerate() {

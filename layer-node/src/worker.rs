@@ -133,13 +133,7 @@ impl Worker {
         {
             tracing::warn!(moved_to = %to.display(), "the state of another run was moved out of the way");
         }
-        let settings = Settings {
-            device: self.device,
-            kind: Kind::Float,
-            seed: spec.seed,
-            optimizer: spec.optimizer.clone(),
-            optimizer_backward: spec.optimizer_backward.clone(),
-        };
+        let settings = Settings::of(&spec, self.device, Kind::Float);
         let mut stage = Stage::new(&spec, settings).map_err(|error| error.to_string())?;
         if let Some(snapshot) = restored {
             snapshot.restore(&mut stage.state()).map_err(|error| error.to_string())?;
@@ -265,31 +259,11 @@ mod tests {
     use crate::state::State;
     use proto::graph::{LayerSpec, Op};
     use proto::message::Value;
-    use proto::optimizer::{Method, OptimizerSpec, Schedule};
-    use proto::rule::RuleSpec;
 
     fn spec() -> StageSpec {
-        let method = Method::Sgd { momentum: 0.0, nesterov: false };
-        let optimizer = OptimizerSpec { method, lr: 0.1, weight_decay: 0.0, schedule: Schedule::default() };
-        let inputs = vec!["below".into()];
-        StageSpec {
-            run: "run".into(),
-            incarnation: 1,
-            index: 3,
-            stages: 5,
-            layers: vec![LayerSpec { name: "bias".into(), inputs, op: Op::Bias, rule: RuleSpec::Backprop }],
-            inputs: vec![Value { name: "below".into(), shape: vec![4] }],
-            outputs: vec!["bias".into()],
-            optimizer: optimizer.clone(),
-            optimizer_backward: optimizer,
-            seed: 0,
-            max_microbatch: 4,
-            max_microbatches: 2,
-            wire: proto::tensor::Kind::F32,
-            restore: None,
-            keep_snapshots: 2,
-            recompute: false,
-        }
+        let layers = vec![LayerSpec::new("bias", &["below"], Op::Bias)];
+        let inputs = vec![Value { name: "below".into(), shape: vec![4] }];
+        StageSpec { run: "run".into(), index: 3, stages: 5, ..StageSpec::alone(layers, inputs) }
     }
 
     #[test]

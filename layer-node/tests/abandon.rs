@@ -4,60 +4,31 @@
 //! last update, but running statistics that forward passes had moved since. Losses of the resumed run were
 //! right to the bit; its evaluations were not.
 
-use layer_node::layer::Settings;
+mod common;
+
+use common::{NORM, build, conv, layer, nesterov, state, under, value};
 use layer_node::stage::Stage;
-use proto::graph::{Init, LayerSpec, Op};
+use proto::graph::Op;
 use proto::lane::Phase;
-use proto::message::Value;
-use proto::optimizer::{Method, OptimizerSpec, Schedule};
 use proto::rule::{Coefficients, RuleSpec};
 use proto::stage::StageSpec;
-use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
 
 fn stage() -> Stage {
-    let method = Method::Sgd { momentum: 0.9, nesterov: true };
-    let optimizer = OptimizerSpec { method, lr: 0.1, weight_decay: 1e-4, schedule: Schedule::default() };
     let coefficients = Coefficients { amp: 0.1, self_: 0.1, decay: 0.1, ..Default::default() };
-    let rule =
-        RuleSpec::Learned { name: "custom".into(), task: true, coefficients, alignment: Default::default() };
-    let layer = |name: &str, input: &str, op| LayerSpec {
-        name: name.into(),
-        inputs: vec![input.into()],
-        op,
-        rule: rule.clone(),
-    };
-    let conv = Op::Conv2d { out: 4, kernel: 3, stride: 1, padding: 1, bias: true, init: Init::FanIn };
+    let layers = vec![
+        layer("conv", "below", conv(4, 3, 1, 1, true)),
+        layer("norm", "conv", NORM),
+        layer("bias", "norm", Op::Bias),
+    ];
+    let layers = under(&RuleSpec::learned("custom", true, coefficients), layers);
+    let optimizer = nesterov(0.1, 1e-4);
     let spec = StageSpec {
-        run: "run".into(),
-        incarnation: 1,
-        index: 1,
-        stages: 3,
-        layers: vec![
-            layer("conv", "below", conv),
-            layer("norm", "conv", Op::BatchNorm { eps: 1e-5, momentum: 0.1, gamma: 1.0 }),
-            layer("bias", "norm", Op::Bias),
-        ],
-        inputs: vec![Value { name: "below".into(), shape: vec![3, 5, 5] }],
-        outputs: vec!["bias".into()],
-        optimizer: optimizer.clone(),
-        optimizer_backward: optimizer.clone(),
-        seed: 0,
-        max_microbatch: 4,
-        max_microbatches: 2,
-        wire: proto::tensor::Kind::F32,
-        restore: None,
-        keep_snapshots: 2,
-        recompute: false,
-    };
-    let settings = Settings {
-        device: Device::Cpu,
-        kind: Kind::Float,
-        seed: 0,
         optimizer: optimizer.clone(),
         optimizer_backward: optimizer,
+        ..StageSpec::alone(layers, vec![value("below", &[3, 5, 5])])
     };
-    Stage::new(&spec, settings).unwrap()
+    build(&spec, Kind::Float)
 }
 
 fn input(seed: i64) -> Vec<(String, Tensor)> {
@@ -70,10 +41,6 @@ fn step(stage: &mut Stage, seed: i64) {
     stage.error(0, outputs).unwrap();
     stage.gradient(0, 4).unwrap();
     stage.update().unwrap();
-}
-
-fn state(stage: &mut Stage) -> BTreeMap<String, Tensor> {
-    stage.state().0.into_iter().map(|(name, tensor)| (name, tensor.copy())).collect()
 }
 
 #[test]

@@ -2,12 +2,13 @@
 //!
 //! The numbers and their generator lie in `golden/`. `GOLDEN=FILE` checks another file as well.
 
+mod common;
+
+use common::{conv, linear, nesterov};
 use layer_node::layer::{Layer, Pass, Settings, WeightLayer};
 use layer_node::optim::Parameter;
 use layer_node::state::State;
-use proto::graph::{Init, LayerSpec, Op};
-
-use proto::optimizer::{Method, OptimizerSpec, Schedule};
+use proto::graph::LayerSpec;
 use proto::rule::{Coefficients, RuleSpec};
 use serde_json::Value;
 use std::path::Path;
@@ -51,18 +52,11 @@ impl Case<'_> {
         let out = w.size()[0] as u32;
         let number = |name: &str| self.0[name].as_u64().map(|n| n as u32);
         let op = match (number("stride"), number("padding")) {
-            (Some(stride), Some(padding)) => Op::Conv2d {
-                out,
-                kernel: w.size()[2] as u32,
-                stride,
-                padding,
-                bias: false,
-                init: Init::FanIn,
-            },
-            _ => Op::Linear { out, bias: false, init: Init::FanIn },
+            (Some(stride), Some(padding)) => conv(out, w.size()[2] as u32, stride, padding, false),
+            _ => linear(out, false),
         };
         let shape: Vec<u64> = x.size()[1..].iter().map(|&size| size as u64).collect();
-        let spec = LayerSpec { name: "golden".into(), inputs: vec!["input".into()], op, rule };
+        let spec = LayerSpec { rule, ..LayerSpec::new("golden", &["input"], op) };
         let mut layer = WeightLayer::new(&spec, &shape, &settings()).unwrap();
         let mut state = State::default();
         layer.state(&mut state);
@@ -85,8 +79,7 @@ impl Case<'_> {
 }
 
 fn settings() -> Settings {
-    let method = Method::Sgd { momentum: 0.9, nesterov: true };
-    let optimizer = OptimizerSpec { method, lr: 0.1, weight_decay: 0.0, schedule: Schedule::default() };
+    let optimizer = nesterov(0.1, 0.0);
     let optimizer_backward = optimizer.clone();
     Settings { device: Device::Cpu, kind: Kind::Double, seed: 0, optimizer, optimizer_backward }
 }
@@ -103,7 +96,7 @@ fn rule(task: bool, terms: &[(&str, f64)]) -> RuleSpec {
             other => panic!("the file names an unknown primitive, {other}"),
         } = value;
     }
-    RuleSpec::Learned { name: "golden".into(), task, coefficients, alignment: Default::default() }
+    RuleSpec::learned("golden", task, coefficients)
 }
 
 /// What a primitive is worth, out of the layer's own maps: F through W for y, through B for z, E for r.

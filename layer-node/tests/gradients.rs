@@ -1,40 +1,20 @@
 //! Every kind of layer, alone and in a residual network, against autograd and finite differences in float64.
 
-use layer_node::layer::Settings;
+mod common;
+
+use common::{NORM, build, conv, layer, linear, random, value, window};
 use layer_node::stage::Stage;
-use proto::graph::{self, INPUT, Init, LayerSpec, Op, Window};
+use proto::graph::{self, INPUT, LayerSpec, Op};
 use proto::lane::{Action, Lane, Phase};
 use proto::message::Value;
-use proto::optimizer::{Method, OptimizerSpec, Schedule};
-use proto::rule::RuleSpec;
-use proto::seed;
+use proto::optimizer::OptimizerSpec;
 use proto::stage::StageSpec;
-use rand_distr::{Distribution, StandardNormal};
 use std::collections::BTreeMap;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 /// Tensors by name: `conv.weight` of the state; of microbatch m the inputs `x/m`, outputs `y/m`, and the
 /// errors `error y/m` and `error x/m`; after a step `gradient conv.weight`.
 type Named = BTreeMap<String, Tensor>;
-
-const NORM: Op = Op::BatchNorm { eps: 1e-5, momentum: 0.1, gamma: 1.0 };
-
-fn conv(out: u32, kernel: u32, stride: u32, padding: u32, bias: bool) -> Op {
-    Op::Conv2d { out, kernel, stride, padding, bias, init: Init::FanIn }
-}
-
-fn linear(out: u32, bias: bool) -> Op {
-    Op::Linear { out, bias, init: Init::FanIn }
-}
-
-fn window(kernel: u32, stride: u32, padding: u32) -> Window {
-    Window { kernel, stride, padding }
-}
-
-fn layer(name: &str, inputs: &str, op: Op) -> LayerSpec {
-    let inputs = inputs.split(' ').map(str::to_owned).collect();
-    LayerSpec { name: name.into(), inputs, op, rule: RuleSpec::Backprop }
-}
 
 /// A stage to be made, which sends its last layer's value above.
 struct Net {
@@ -46,8 +26,7 @@ impl Net {
     /// One layer on inputs of `shapes`.
     fn one(op: Op, shapes: &[&[u64]]) -> Self {
         let names: Vec<String> = (0..shapes.len()).map(|i| format!("x{i}")).collect();
-        let value = |(name, shape): (&String, &&[u64])| Value { name: name.clone(), shape: shape.to_vec() };
-        let inputs = names.iter().zip(shapes).map(value).collect();
+        let inputs = names.iter().zip(shapes).map(|(name, shape)| value(name, shape)).collect();
         Self { layers: vec![layer("one", &names.join(" "), op)], inputs }
     }
 
@@ -69,35 +48,16 @@ impl Net {
             layer("flat", "pool", Op::Flatten),
             layer("head", "flat", linear(5, true)),
         ];
-        Self { layers, inputs: vec![Value { name: input.into(), shape: vec![3, 7, 6] }] }
+        Self { layers, inputs: vec![value(input, &[3, 7, 6])] }
     }
 
     /// Plain SGD with learning rate 1: an update moves what is trained by −gradient.
     fn stage(&self) -> Stage {
-        let method = Method::Sgd { momentum: 0.0, nesterov: false };
-        let optimizer = OptimizerSpec { method, lr: 1.0, weight_decay: 0.0, schedule: Schedule::default() };
         let spec = StageSpec {
-            run: "gradients".into(),
-            incarnation: 0,
-            index: 0,
-            stages: 1,
-            layers: self.layers.clone(),
-            inputs: self.inputs.clone(),
-            outputs: vec![self.layers.last().unwrap().name.clone()],
-            optimizer: optimizer.clone(),
-            optimizer_backward: optimizer.clone(),
-            seed: 0,
-            max_microbatch: 8,
-            max_microbatches: 8,
-            wire: proto::tensor::Kind::F32,
-            restore: None,
-            keep_snapshots: 1,
-            recompute: false,
+            optimizer: OptimizerSpec::sgd(1.0),
+            ..StageSpec::alone(self.layers.clone(), self.inputs.clone())
         };
-        let optimizer_backward = optimizer.clone();
-        let device = Device::Cpu;
-        Stage::new(&spec, Settings { device, kind: Kind::Double, seed: 0, optimizer, optimizer_backward })
-            .unwrap()
+        build(&spec, Kind::Double)
     }
 
     /// Random numbers for everything that can be given: the state, and inputs and errors of microbatches.
@@ -281,14 +241,6 @@ fn apply(layer: &LayerSpec, leaves: &Named, values: &Named) -> Tensor {
         Op::Flatten => x.reshape([x.size()[0], -1]),
         Op::Add => layer.inputs[1..].iter().fold(x.shallow_clone(), |sum, input| sum + &values[input]),
     }
-}
-
-/// Normal numbers of the stream `name`.
-fn random(name: &str, shape: &[i64]) -> Tensor {
-    let mut rng = seed::rng(7, &[name]);
-    let count = shape.iter().product::<i64>() as usize;
-    let values: Vec<f64> = (0..count).map(|_| StandardNormal.sample(&mut rng)).collect();
-    Tensor::from_slice(&values).reshape(shape)
 }
 
 /// The largest |a − b| / max(1, max|b|) over all of `right`, which must not exceed `tolerance`.

@@ -1,56 +1,33 @@
 //! A neighbour that knows the run and breaks the protocol: the run ends with a reason, the node does not.
 
+mod common;
+#[path = "../../proto/tests/common/message.rs"]
+mod message;
 mod served;
 
 use bytes::Bytes;
+use common::{layer, linear, value};
+use message::{chunk, header, message};
 use proto::client::{self, Node, Reports};
 use proto::control::{Command, Report, Start, Step};
 use proto::framing::{CHUNK, parts};
-use proto::graph::{Init, LayerSpec, Op};
 use proto::lane::{Action, Lane, Phase};
-use proto::message::{Contract, Identity, Message, Value};
-use proto::optimizer::{Method, OptimizerSpec, Schedule};
-use proto::rule::RuleSpec;
+use proto::message::Contract;
 use proto::stage::StageSpec;
-use proto::tensor::{Kind, TensorData};
-use proto::wire::activation::Part;
+use proto::wire::Activation;
 use proto::wire::layer_client::LayerClient;
-use proto::wire::{Activation, Chunk, Header};
 use served::Served;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
 const WAIT: Duration = Duration::from_secs(10);
-const STEP: u64 = 7;
 /// Enough that one microbatch takes two chunks.
 const FEATURES: u64 = CHUNK as u64 / 4;
 
 fn stage(run: &str) -> StageSpec {
-    let method = Method::Sgd { momentum: 0.0, nesterov: false };
-    let optimizer = OptimizerSpec { method, lr: 0.1, weight_decay: 0.0, schedule: Schedule::default() };
-    StageSpec {
-        run: run.into(),
-        incarnation: 1,
-        index: 0,
-        stages: 1,
-        layers: vec![LayerSpec {
-            name: "out".into(),
-            inputs: vec!["input".into()],
-            op: Op::Linear { out: 2, bias: false, init: Init::FanIn },
-            rule: RuleSpec::default(),
-        }],
-        inputs: vec![Value { name: "input".into(), shape: vec![FEATURES] }],
-        outputs: vec!["out".into()],
-        optimizer: optimizer.clone(),
-        optimizer_backward: optimizer,
-        seed: 0,
-        max_microbatch: 2,
-        max_microbatches: 2,
-        wire: Kind::F32,
-        restore: None,
-        keep_snapshots: 1,
-        recompute: false,
-    }
+    let layers = vec![layer("out", "input", linear(2, false))];
+    let inputs = vec![value("input", &[FEATURES])];
+    StageSpec { run: run.into(), max_microbatch: 2, max_microbatches: 2, ..StageSpec::alone(layers, inputs) }
 }
 
 /// A run of one stage whose step waits for its first activation.
@@ -76,29 +53,9 @@ async fn open(control: &Node, run: &str) -> Opened {
     use Action::*;
     let actions = vec![Forward(0), Error(0), Gradient(0), Forward(1), Error(1), Gradient(1), Update];
     let lane = Lane::new(Phase::Train, actions).unwrap();
-    let step = Step { step: STEP, minibatch: 4, lane, measure: false };
+    let step = Step { step: message::STEP, minibatch: 4, lane, measure: false };
     commands.send(Command::Step(step)).await.unwrap();
     Opened { spec, reports, _commands: commands }
-}
-
-fn message(contract: &Contract, index: u32) -> Message {
-    let identity = Identity {
-        run: contract.run.clone(),
-        incarnation: 1,
-        step: STEP,
-        phase: Phase::Train,
-        minibatch: 4,
-        microbatches: 2,
-        index,
-        offset: 2 * index,
-        size: 2,
-    };
-    let tensor = |value: &Value| {
-        let shape = vec![2, value.shape[0]];
-        let zeros = Bytes::from(vec![0; 8 * value.shape[0] as usize]);
-        (value.name.clone(), TensorData::new(Kind::F32, shape, vec![zeros]).unwrap())
-    };
-    Message { identity, tensors: contract.values.iter().map(tensor).collect() }
 }
 
 impl Opened {
@@ -131,20 +88,6 @@ async fn idle(control: &Node) {
     }
 }
 
-fn header(part: &mut Activation) -> &mut Header {
-    match &mut part.part {
-        Some(Part::Header(header)) => header,
-        other => panic!("{other:?} is no header"),
-    }
-}
-
-fn chunk(part: &mut Activation) -> &mut Chunk {
-    match &mut part.part {
-        Some(Part::Chunk(chunk)) => chunk,
-        other => panic!("{other:?} is no chunk"),
-    }
-}
-
 /// What is wrong, how it is made so, and what the refusal says.
 type Harm = (&'static str, fn(&mut Vec<Activation>), &'static str);
 
@@ -156,7 +99,7 @@ const HARMS: [Harm; 17] = [
     ("many dimensions", |p| header(&mut p[0]).tensors[0].shape = vec![1; 10_000], "crosses this cut"),
     ("a huge microbatch", |p| header(&mut p[0]).size = u32::MAX, "crosses this cut"),
     ("a long name", |p| header(&mut p[0]).tensors[0].name = "x".repeat(1 << 20), "crosses this cut"),
-    ("a stale step", |p| header(&mut p[0]).step = STEP - 1, "while train step 7, microbatch 0 of 2"),
+    ("a stale step", |p| header(&mut p[0]).step = message::STEP - 1, "while train step 7, microbatch 0 of 2"),
     ("a step to come", |p| header(&mut p[0]).step = u64::MAX, "while train step 7, microbatch 0 of 2"),
     ("another microbatch", |p| header(&mut p[0]).index = 1, "while train step 7, microbatch 0 of 2"),
     ("another phase", |p| header(&mut p[0]).phase = 2, "while train step 7, microbatch 0 of 2"),
@@ -175,7 +118,7 @@ async fn a_neighbour_that_breaks_the_protocol_is_told_how_and_the_node_takes_the
     let control = Node::connect(&node.address("control"), WAIT).await.unwrap();
     for (number, (name, harm, says)) in HARMS.into_iter().enumerate() {
         let run = open(&control, &format!("run-{number}")).await;
-        let mut activations: Vec<Activation> = parts(message(&run.spec.activations_below(), 0)).collect();
+        let mut activations: Vec<Activation> = parts(message(&run.spec.activations_below(), 2, 0)).collect();
         harm(&mut activations);
         run.attack(node.url("data"), activations).await;
         let reason = run.reason().await;
@@ -196,15 +139,15 @@ async fn a_doubled_microbatch_or_error_signal_is_refused() {
         let done = Contract { values: Vec::new(), ..below.clone() };
         let bottom = client::exchange(&data, &done, WAIT).await.unwrap();
         let mut top = client::collect(&data, &above, WAIT).await.unwrap();
-        bottom.sender.send(message(&below, 0)).await.unwrap();
+        bottom.sender.send(message(&below, 2, 0)).await.unwrap();
         assert_eq!(top.incoming.next().await.unwrap().unwrap().identity.index, 0);
-        top.sender.send(message(&above, 0)).await.unwrap();
+        top.sender.send(message(&above, 2, 0)).await.unwrap();
         if doubled == "activation" {
-            bottom.sender.send(message(&below, 0)).await.unwrap();
+            bottom.sender.send(message(&below, 2, 0)).await.unwrap();
         } else {
-            bottom.sender.send(message(&below, 1)).await.unwrap();
+            bottom.sender.send(message(&below, 2, 1)).await.unwrap();
             assert_eq!(top.incoming.next().await.unwrap().unwrap().identity.index, 1);
-            top.sender.send(message(&above, 0)).await.unwrap();
+            top.sender.send(message(&above, 2, 0)).await.unwrap();
         }
         let reason = run.reason().await;
         let says = if doubled == "activation" { "microbatch 1 of 2" } else { "which is not due" };

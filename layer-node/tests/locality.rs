@@ -1,18 +1,17 @@
 //! Rules that do not read W work without it: W is NaN behind their backs, and nothing that they make changes.
 
-use layer_node::layer::Settings;
+mod common;
+
+use common::{NORM, build, conv, layer, linear, nesterov, random_f32, under, value, window};
 use layer_node::stage::{Stage, Values};
 use layer_node::torch;
-use proto::graph::{Init, LayerSpec, Op, Window};
+use proto::graph::Op;
 use proto::lane::Phase;
-use proto::message::Value;
-use proto::optimizer::{Method, OptimizerSpec, Schedule};
+use proto::optimizer::OptimizerSpec;
 use proto::rule::{Coefficients, RuleSpec};
-use proto::seed;
 use proto::stage::StageSpec;
-use rand_distr::{Distribution, StandardNormal};
 use std::collections::BTreeMap;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 const SIZES: [i64; 3] = [4, 1, 3];
 const N: u32 = 8;
@@ -31,7 +30,7 @@ fn rule(name: &str) -> RuleSpec {
         "all" => (true, Coefficients { amp: 2e-3, null: 1e-3, sparse: 1e-3, self_: 2e-3, decay: 1e-3 }),
         other => panic!("no rule {other}"),
     };
-    RuleSpec::Learned { name: name.into(), task, coefficients, alignment: Default::default() }
+    RuleSpec::learned(name, task, coefficients)
 }
 
 const LOCAL: [&str; 5] =
@@ -39,59 +38,28 @@ const LOCAL: [&str; 5] =
 
 /// Convolutions, one of them 1×1, and a dense layer, on values named `x`.
 fn stage(rule_name: &str, weight_decay: f64) -> Stage {
-    let conv =
-        |out, kernel, padding| Op::Conv2d { out, kernel, stride: 1, padding, bias: true, init: Init::FanIn };
-    let ops = [
-        ("conv1", conv(8, 3, 1)),
-        ("norm", Op::BatchNorm { eps: 1e-5, momentum: 0.1, gamma: 1.0 }),
-        ("relu", Op::Relu),
-        ("conv2", conv(16, 1, 0)),
-        ("pool", Op::MaxPool(Window { kernel: 2, stride: 2, padding: 0 })),
-        ("flat", Op::Flatten),
-        ("head", Op::Linear { out: 5, bias: true, init: Init::FanIn }),
+    let layers = vec![
+        layer("conv1", "x", conv(8, 3, 1, 1, true)),
+        layer("norm", "conv1", NORM),
+        layer("relu", "norm", Op::Relu),
+        layer("conv2", "relu", conv(16, 1, 1, 0, true)),
+        layer("pool", "conv2", Op::MaxPool(window(2, 2, 0))),
+        layer("flat", "pool", Op::Flatten),
+        layer("head", "flat", linear(5, true)),
     ];
-    let mut below = "x".to_owned();
-    let layer = |(name, op): (&str, Op)| {
-        let inputs = vec![std::mem::replace(&mut below, name.to_owned())];
-        LayerSpec { name: name.into(), inputs, op, rule: rule(rule_name) }
-    };
-    let method = Method::Sgd { momentum: 0.9, nesterov: true };
-    let optimizer = OptimizerSpec { method, lr: 0.1, weight_decay, schedule: Schedule::default() };
-    let optimizer_backward = OptimizerSpec { weight_decay: 0.0, ..optimizer.clone() };
+    let optimizer = nesterov(0.1, weight_decay);
     let spec = StageSpec {
-        run: "locality".into(),
-        incarnation: 0,
-        index: 1,
-        stages: 2,
-        layers: ops.into_iter().map(layer).collect(),
-        inputs: vec![Value { name: "x".into(), shape: vec![3, 6, 6] }],
-        outputs: vec!["head".into()],
-        optimizer: optimizer.clone(),
-        optimizer_backward: optimizer_backward.clone(),
+        optimizer_backward: OptimizerSpec { weight_decay: 0.0, ..optimizer.clone() },
+        optimizer,
         seed: 1,
-        max_microbatch: N,
-        max_microbatches: N,
-        wire: proto::tensor::Kind::F32,
-        restore: None,
-        keep_snapshots: 1,
-        recompute: false,
+        ..StageSpec::alone(under(&rule(rule_name), layers), vec![value("x", &[3, 6, 6])])
     };
-    let settings =
-        Settings { device: Device::Cpu, kind: Kind::Float, seed: 1, optimizer, optimizer_backward };
-    Stage::new(&spec, settings).unwrap()
-}
-
-/// Normal numbers of the stream `name`.
-fn random(name: &str, shape: &[i64]) -> Tensor {
-    let mut rng = seed::rng(7, &[name]);
-    let mut draw = || -> f64 { StandardNormal.sample(&mut rng) };
-    let values: Vec<f32> = (0..shape.iter().product::<i64>()).map(|_| draw() as f32).collect();
-    Tensor::from_slice(&values).reshape(shape)
+    build(&spec, Kind::Float)
 }
 
 fn forward(stage: &mut Stage) {
     for (m, size) in SIZES.into_iter().enumerate() {
-        let inputs = vec![("x".to_owned(), random(&format!("x{m}"), &[size, 3, 6, 6]))];
+        let inputs = vec![("x".to_owned(), random_f32(&format!("x{m}"), &[size, 3, 6, 6]))];
         stage.forward(m as u32, inputs, Phase::Train).unwrap();
     }
 }
@@ -100,7 +68,7 @@ fn forward(stage: &mut Stage) {
 fn backward(stage: &mut Stage, scale: f64) -> Vec<Values> {
     let mut signals = Vec::new();
     for (m, size) in SIZES.into_iter().enumerate() {
-        let error = random(&format!("error{m}"), &[size, 5]) * (scale / f64::from(N));
+        let error = random_f32(&format!("error{m}"), &[size, 5]) * (scale / f64::from(N));
         signals.push(stage.error(m as u32, vec![("head".to_owned(), error)]).unwrap());
         stage.gradient(m as u32, N).unwrap();
     }

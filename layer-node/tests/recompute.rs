@@ -1,16 +1,17 @@
 //! Recomputation changes what a stage keeps, and no bit of what it computes.
 
+mod common;
+
 use bytes::Bytes;
-use layer_node::layer::Settings;
+use common::{NORM, build, conv, layer, linear, nesterov, slice, under, value, window};
 use layer_node::stage::{Stage, Values};
 use layer_node::torch;
-use proto::graph::{self, INPUT, Init, LayerSpec, Op, Window};
+use proto::graph::{INPUT, LayerSpec, Op};
 use proto::lane::{Action, Phase};
-use proto::message::Value;
-use proto::optimizer::{Method, OptimizerSpec, Schedule};
 use proto::rule::{Coefficients, RuleSpec};
 use proto::stage::StageSpec;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
 /// 1F1B with three microbatches, of which up to two are between F and G.
@@ -19,64 +20,36 @@ const SIZES: [i64; 3] = [4, 2, 3];
 
 /// Two stages of a residual network with norms, each kind of pooling, and biases; the skip crosses the cut.
 fn network() -> Vec<LayerSpec> {
-    let conv = |out, stride, bias| Op::Conv2d { out, kernel: 3, stride, padding: 1, bias, init: Init::FanIn };
-    let norm = Op::BatchNorm { eps: 1e-5, momentum: 0.1, gamma: 1.0 };
     let coefficients = Coefficients { amp: 1e-3, null: 1e-4, sparse: 1e-3, self_: 2e-2, decay: 1e-2 };
-    let rule =
-        RuleSpec::Learned { name: "custom".into(), task: true, coefficients, alignment: Default::default() };
-    let layer = |(name, inputs, op): (&str, &str, Op)| {
-        let inputs = inputs.split(' ').map(str::to_owned).collect();
-        LayerSpec { name: name.into(), inputs, op, rule: rule.clone() }
-    };
-    [
-        ("stem", INPUT, conv(8, 1, true)),
-        ("norm0", "stem", norm),
-        ("relu0", "norm0", Op::Relu),
-        ("pool0", "relu0", Op::MaxPool(Window { kernel: 2, stride: 2, padding: 0 })),
-        ("conv1", "pool0", conv(8, 1, false)),
-        ("norm1", "conv1", norm),
-        ("relu1", "norm1", Op::Relu),
-        ("conv2", "relu1", conv(8, 1, false)),
-        ("norm2", "conv2", norm),
-        ("sum", "norm2 pool0", Op::Add),
-        ("relu2", "sum", Op::Relu),
-        ("pool", "relu2", Op::AvgPool(Window { kernel: 0, stride: 1, padding: 0 })),
-        ("flat", "pool", Op::Flatten),
-        ("head", "flat", Op::Linear { out: 5, bias: true, init: Init::FanIn }),
-    ]
-    .map(layer)
-    .into()
+    let layers = vec![
+        layer("stem", INPUT, conv(8, 3, 1, 1, true)),
+        layer("norm0", "stem", NORM),
+        layer("relu0", "norm0", Op::Relu),
+        layer("pool0", "relu0", Op::MaxPool(window(2, 2, 0))),
+        layer("conv1", "pool0", conv(8, 3, 1, 1, false)),
+        layer("norm1", "conv1", NORM),
+        layer("relu1", "norm1", Op::Relu),
+        layer("conv2", "relu1", conv(8, 3, 1, 1, false)),
+        layer("norm2", "conv2", NORM),
+        layer("sum", "norm2 pool0", Op::Add),
+        layer("relu2", "sum", Op::Relu),
+        layer("pool", "relu2", Op::AvgPool(window(0, 1, 0))),
+        layer("flat", "pool", Op::Flatten),
+        layer("head", "flat", linear(5, true)),
+    ];
+    under(&RuleSpec::learned("custom", true, coefficients), layers)
 }
 
-fn stage(layers: &[LayerSpec], range: std::ops::Range<usize>, recompute: bool) -> Stage {
-    let input = Value { name: INPUT.into(), shape: vec![3, 8, 8] };
-    let mut values = vec![input.clone()];
-    values.extend(graph::infer_shapes(&[input], layers).unwrap());
-    let shaped = |name: &str| values.iter().find(|value| value.name == name).unwrap().clone();
-    let method = Method::Sgd { momentum: 0.9, nesterov: true };
-    let optimizer = OptimizerSpec { method, lr: 0.05, weight_decay: 1e-2, schedule: Schedule::default() };
+fn stage(layers: &[LayerSpec], range: Range<usize>, recompute: bool) -> Stage {
+    let optimizer = nesterov(0.05, 1e-2);
     let spec = StageSpec {
-        run: "recompute".into(),
-        incarnation: 0,
-        index: 0,
-        stages: 1,
-        layers: layers[range.clone()].to_vec(),
-        inputs: graph::crossing(layers, range.start).into_iter().map(shaped).collect(),
-        outputs: graph::crossing(layers, range.end).into_iter().map(str::to_owned).collect(),
         optimizer: optimizer.clone(),
-        optimizer_backward: optimizer.clone(),
+        optimizer_backward: optimizer,
         seed: 3,
-        max_microbatch: 4,
-        max_microbatches: 3,
-        wire: proto::tensor::Kind::F32,
-        restore: None,
-        keep_snapshots: 1,
         recompute,
+        ..slice(layers, value(INPUT, &[3, 8, 8]), range)
     };
-    let optimizer_backward = optimizer.clone();
-    let settings =
-        Settings { device: Device::Cpu, kind: Kind::Float, seed: 3, optimizer, optimizer_backward };
-    Stage::new(&spec, settings).unwrap()
+    build(&spec, Kind::Float)
 }
 
 /// Every output, every error below and every tensor of the state after three steps and an evaluation.

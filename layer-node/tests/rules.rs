@@ -1,12 +1,13 @@
 //! What a rule makes of a layer: options against autograd, mirror steps, and the signs of W.
 
+mod common;
+
+use common::{nesterov, random};
 use layer_node::layer::{Layer, Pass, Settings, WeightLayer};
 use layer_node::state::State;
 use proto::graph::{Init, LayerSpec, Op};
-use proto::optimizer::{Method, OptimizerSpec, Schedule, Shape};
+use proto::optimizer::{OptimizerSpec, Schedule, Shape};
 use proto::rule::{Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, RuleSpec, Transfer};
-use proto::seed;
-use rand_distr::{Distribution, StandardNormal};
 use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
 
@@ -19,18 +20,14 @@ fn shape(op: &Op) -> Vec<u64> {
 }
 
 fn settings() -> Settings {
-    let method = Method::Sgd { momentum: 0.9, nesterov: true };
-    let optimizer = OptimizerSpec { method, lr: 0.1, weight_decay: 1e-3, schedule: Schedule::default() };
-    let plain = Method::Sgd { momentum: 0.0, nesterov: false };
-    let optimizer_backward =
-        OptimizerSpec { method: plain, lr: LR_B, weight_decay: 0.0, ..optimizer.clone() };
+    let (optimizer, optimizer_backward) = (nesterov(0.1, 1e-3), OptimizerSpec::sgd(LR_B));
     Settings { device: Device::Cpu, kind: Kind::Double, seed: 3, optimizer, optimizer_backward }
 }
 
 fn layer(op: Op, rule: RuleSpec) -> WeightLayer {
     // Tests run side by side: many small products would wait for each other's threads.
     tch::set_num_threads(1);
-    let spec = LayerSpec { name: "it".into(), inputs: vec!["x".into()], op, rule };
+    let spec = LayerSpec { rule, ..LayerSpec::new("it", &["x"], op) };
     WeightLayer::new(&spec, &shape(&op), &settings()).unwrap()
 }
 
@@ -48,14 +45,6 @@ fn state(layer: &mut WeightLayer) -> BTreeMap<String, Tensor> {
     let mut state = State::default();
     layer.state(&mut state);
     state.0.into_iter().map(|(name, tensor)| (name, tensor.copy())).collect()
-}
-
-/// Normal numbers of the stream `name`.
-fn random(name: &str, shape: &[i64]) -> Tensor {
-    let mut rng = seed::rng(5, &[name]);
-    let count = shape.iter().product::<i64>() as usize;
-    let values: Vec<f64> = StandardNormal.sample_iter(&mut rng).take(count).collect();
-    Tensor::from_slice(&values).reshape(shape)
 }
 
 /// F, E and G of one minibatch of `n` samples, the one called `name`: their x.

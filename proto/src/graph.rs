@@ -226,6 +226,14 @@ pub struct LayerSpec {
     pub rule: RuleSpec,
 }
 
+impl LayerSpec {
+    /// A layer that learns by backprop where it has weights.
+    pub fn new(name: &str, inputs: &[&str], op: Op) -> Self {
+        let inputs = inputs.iter().map(|&input| input.into()).collect();
+        Self { name: name.into(), inputs, op, rule: RuleSpec::default() }
+    }
+}
+
 /// The shapes of one sample of every value that `layers` compute, in order, given their inputs.
 ///
 /// # Errors
@@ -283,17 +291,13 @@ pub fn crossing(layers: &[LayerSpec], at: usize) -> Vec<&str> {
 mod tests {
     use super::*;
 
-    fn layer(name: &str, inputs: &[&str], op: Op) -> LayerSpec {
-        let inputs = inputs.iter().map(|input| input.to_string()).collect();
-        LayerSpec { name: name.into(), inputs, op, rule: RuleSpec::default() }
-    }
-
     fn conv(out: u32, stride: u32) -> Op {
         Op::Conv2d { out, kernel: 3, stride, padding: 1, bias: false, init: Init::FanIn }
     }
 
     /// A residual block whose skip crosses two cuts.
     fn block() -> Vec<LayerSpec> {
+        let layer = LayerSpec::new;
         vec![
             layer("stem", &["input"], conv(8, 1)),
             layer("a", &["stem"], conv(8, 1)),

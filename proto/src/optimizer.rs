@@ -99,6 +99,12 @@ impl Schedule {
 }
 
 impl OptimizerSpec {
+    /// Plain SGD at a constant learning rate, without weight decay.
+    pub fn sgd(lr: f64) -> Self {
+        let method = Method::Sgd { momentum: 0.0, nesterov: false };
+        Self { method, lr, weight_decay: 0.0, schedule: Schedule::default() }
+    }
+
     pub(crate) fn check(self) -> Result<Self, DoorError> {
         let unit = |value: f64| (0.0..1.0).contains(&value);
         let method = match self.method {

@@ -50,6 +50,30 @@ pub struct StageSpec {
 }
 
 impl StageSpec {
+    /// The only stage of a run: from `inputs` to the value of the last of `layers`, by plain SGD, drawn from seed
+    /// 0, one sample at a time. What shall be otherwise is set by `StageSpec { …, ..StageSpec::alone(…) }`.
+    pub fn alone(layers: Vec<LayerSpec>, inputs: Vec<Value>) -> Self {
+        let optimizer = OptimizerSpec::sgd(0.1);
+        Self {
+            run: "alone".into(),
+            incarnation: 1,
+            index: 0,
+            stages: 1,
+            outputs: layers.last().map(|layer| layer.name.clone()).into_iter().collect(),
+            layers,
+            inputs,
+            optimizer_backward: optimizer.clone(),
+            optimizer,
+            seed: 0,
+            max_microbatch: 1,
+            max_microbatches: 1,
+            wire: Kind::F32,
+            restore: None,
+            keep_snapshots: 1,
+            recompute: false,
+        }
+    }
+
     /// The values that go above, with the shapes that follow from the stage's layers.
     ///
     /// # Errors

@@ -1,13 +1,16 @@
 //! Framing: what is cut up is put together again, and whatever else arrives is refused.
 
+#[path = "common/message.rs"]
+mod message;
+
 use bytes::Bytes;
+use message::{chunk, header, message};
 use proptest::prelude::*;
 use proto::error::DoorError;
 use proto::framing::{Assembler, CHUNK, parts};
-use proto::lane::Phase;
-use proto::message::{Contract, Identity, Message, Value};
-use proto::tensor::{Kind, TensorData};
-use proto::wire::{Activation, Chunk, Header, activation::Part};
+use proto::message::{Contract, Message, Value};
+use proto::tensor::Kind;
+use proto::wire::{Activation, Header};
 
 /// What is wrong, and how it is made so.
 type Harm<T> = (&'static str, fn(&mut T));
@@ -25,28 +28,8 @@ fn contract(shapes: &[Vec<u64>]) -> Contract {
     }
 }
 
-fn message(contract: &Contract, size: u32) -> Message {
-    let identity = Identity {
-        run: contract.run.clone(),
-        incarnation: contract.incarnation,
-        step: 7,
-        phase: Phase::Train,
-        minibatch: 2 * size,
-        microbatches: 2,
-        index: 1,
-        offset: size,
-        size,
-    };
-    let tensor = |value: &Value| {
-        let shape: Vec<u64> = std::iter::once(u64::from(size)).chain(value.shape.iter().copied()).collect();
-        let bytes: Vec<u8> = (0..shape.iter().product::<u64>() * 4).map(|at| (at % 251) as u8).collect();
-        (value.name.clone(), TensorData::new(Kind::F32, shape, vec![bytes.into()]).unwrap())
-    };
-    Message { identity, tensors: contract.values.iter().map(tensor).collect() }
-}
-
 fn sent(contract: &Contract, size: u32) -> Vec<Activation> {
-    parts(message(contract, size)).collect()
+    parts(message(contract, size, 1)).collect()
 }
 
 /// Feeds parts one by one; the message that they make, or why they don't.
@@ -59,27 +42,13 @@ fn receive(contract: &Contract, parts: Vec<Activation>) -> Result<Option<Message
     Ok(message.filter(|_| assembler.is_idle()))
 }
 
-fn header(part: &mut Activation) -> &mut Header {
-    match &mut part.part {
-        Some(Part::Header(header)) => header,
-        other => panic!("{other:?} is no header"),
-    }
-}
-
-fn chunk(part: &mut Activation) -> &mut Chunk {
-    match &mut part.part {
-        Some(Part::Chunk(chunk)) => chunk,
-        other => panic!("{other:?} is no chunk"),
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn a_message_survives_the_wire(shapes in proptest::collection::vec(proptest::collection::vec(1u64..40, 1..4), 0..4), size in 1u32..=64) {
         let contract = contract(&shapes);
-        let original = message(&contract, size);
+        let original = message(&contract, size, 1);
         let received = receive(&contract, sent(&contract, size)).unwrap().unwrap();
         prop_assert_eq!(&received.identity, &original.identity);
         prop_assert_eq!(received.tensors.len(), original.tensors.len());

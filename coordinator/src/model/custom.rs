@@ -30,16 +30,11 @@ fn blocks(layers: &[LayerSpec]) -> Vec<usize> {
 mod tests {
     use super::*;
     use proto::graph::{Init, Op};
-    use proto::rule::RuleSpec;
-
-    fn layer(name: &str, inputs: &[&str], op: Op) -> LayerSpec {
-        let inputs = inputs.iter().map(|input| input.to_string()).collect();
-        LayerSpec { name: name.into(), inputs, op, rule: RuleSpec::default() }
-    }
 
     #[test]
     fn blocks_keep_residual_connections_whole() {
         let conv = Op::Conv2d { out: 4, kernel: 3, stride: 1, padding: 1, bias: false, init: Init::FanIn };
+        let layer = LayerSpec::new;
         let layers = [
             layer("stem", &["input"], conv),
             layer("a", &["stem"], conv),

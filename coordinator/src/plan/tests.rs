@@ -24,12 +24,7 @@ fn small() -> Options {
 /// By hand: 3×32×32 → flatten → fc1 (32) → relu1 │ fc2 (32) → relu2 │ fc3 (10), 8 samples in 4 microbatches.
 #[test]
 fn a_small_plan_is_what_one_counts_by_hand() {
-    let rule = RuleSpec::Learned {
-        name: "custom".into(),
-        task: true,
-        coefficients: Coefficients::default(),
-        alignment: Default::default(),
-    };
+    let rule = RuleSpec::learned("custom", true, Coefficients::default());
     let optimizer_backward = Method::Sgd { momentum: 0.0, nesterov: false };
     let workload = Workload { batch: 8, wire: Kind::Bf16, optimizer_backward, ..Workload::default() };
     let plan = planned(Options { width: 32, rule, ..small() }, "mlp", &Cuts::PerLayer, workload).unwrap();

@@ -139,15 +139,7 @@ mod tests {
                 assert_eq!(first_alarm(&optimizer, &differences(&optimizer, 60, Some(20))), Some(20));
             }
         }
-        let mut alarm = Alarm::new(
-            OptimizerSpec {
-                method: Method::Sgd { momentum: 0.0, nesterov: false },
-                lr: 0.1,
-                weight_decay: 0.0,
-                schedule: Schedule::default(),
-            },
-            vec!["layer".into()],
-        );
+        let mut alarm = Alarm::new(OptimizerSpec::sgd(0.1), vec!["layer".into()]);
         let nan = LayerMeasure {
             name: "layer".into(),
             angle_deg: 0.0,

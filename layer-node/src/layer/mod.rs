@@ -23,6 +23,7 @@ use crate::state::State;
 use proto::control::LayerMeasure;
 use proto::graph::{LayerSpec, Op};
 use proto::optimizer::OptimizerSpec;
+use proto::stage::StageSpec;
 use tch::{Device, Kind, TchError, Tensor};
 
 /// What all layers of a stage share.
@@ -38,6 +39,19 @@ pub struct Settings {
     pub optimizer: OptimizerSpec,
     /// For B.
     pub optimizer_backward: OptimizerSpec,
+}
+
+impl Settings {
+    /// Those of the stage `spec`, computed on `device` in `kind`.
+    pub fn of(spec: &StageSpec, device: Device, kind: Kind) -> Self {
+        Self {
+            device,
+            kind,
+            seed: spec.seed,
+            optimizer: spec.optimizer.clone(),
+            optimizer_backward: spec.optimizer_backward.clone(),
+        }
+    }
 }
 
 /// One layer of a stage.

@@ -71,6 +71,11 @@ pub enum Magnitude {
 }
 
 impl RuleSpec {
+    /// A B that follows its own loss, fed and weighed as usual.
+    pub fn learned(name: &str, task: bool, coefficients: Coefficients) -> Self {
+        Self::Learned { name: name.into(), task, coefficients, alignment: Alignment::default() }
+    }
+
     /// The rule's name in the paper, or `custom`.
     pub fn name(&self) -> &str {
         match self {

@@ -5,7 +5,6 @@ use proto::message::Value;
 use proto::optimizer::{Method, OptimizerSpec, Schedule, Shape};
 use proto::rule::{Alignment, Coefficients, Mirror, Noise, RuleSpec};
 use proto::stage::StageSpec;
-use proto::tensor::Kind;
 use proto::wire;
 
 pub fn stage() -> wire::Stage {
@@ -14,24 +13,19 @@ pub fn stage() -> wire::Stage {
     let optimizer = OptimizerSpec { method, lr: 0.1, weight_decay: 1e-4, schedule };
     let method = Method::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
     let schedule = Schedule { warmup: 0, shape: Shape::Cosine { total: 9 } };
-    let optimizer_backward = OptimizerSpec { method, lr: 0.1, weight_decay: 0.0, schedule };
+    let optimizer_backward = OptimizerSpec { method, schedule, ..OptimizerSpec::sgd(0.1) };
+    let inputs = vec![Value { name: "input".into(), shape: vec![3, 6, 6] }];
     StageSpec {
         run: "run".into(),
-        incarnation: 1,
-        index: 0,
         stages: 2,
-        layers: layers(),
-        inputs: vec![Value { name: "input".into(), shape: vec![3, 6, 6] }],
         outputs: vec!["norm".into(), "classes".into()],
         optimizer,
         optimizer_backward,
         seed: 1,
         max_microbatch: 4,
         max_microbatches: 2,
-        wire: Kind::F32,
-        restore: None,
         keep_snapshots: 2,
-        recompute: false,
+        ..StageSpec::alone(layers(), inputs)
     }
     .into()
 }
@@ -47,19 +41,15 @@ fn layers() -> Vec<LayerSpec> {
     let conv = Op::Conv2d { out: 4, kernel: 3, stride: 1, padding: 1, bias: true, init: Init::FanIn };
     let window = Window { kernel: 2, stride: 2, padding: 0 };
     let linear = Op::Linear { out: 5, bias: false, init: Init::Normal(0.01) };
-    let none = RuleSpec::default;
-    let layer = |name: &str, inputs: &[&str], op, rule| {
-        let inputs = inputs.iter().map(|&input| input.into()).collect();
-        LayerSpec { name: name.into(), inputs, op, rule }
-    };
+    let layer = LayerSpec::new;
     vec![
-        layer("conv", &["input"], conv, learned),
-        layer("norm", &["conv"], Op::BatchNorm { eps: 1e-5, momentum: 0.1, gamma: 1.0 }, none()),
-        layer("relu", &["norm"], Op::Relu, none()),
-        layer("sum", &["relu", "norm"], Op::Add, none()),
-        layer("max", &["sum"], Op::MaxPool(window), none()),
-        layer("mean", &["max"], Op::AvgPool(Window { kernel: 0, ..window }), none()),
-        layer("vector", &["mean"], Op::Flatten, none()),
-        layer("classes", &["vector"], linear, RuleSpec::Backprop),
+        LayerSpec { rule: learned, ..layer("conv", &["input"], conv) },
+        layer("norm", &["conv"], Op::BatchNorm { eps: 1e-5, momentum: 0.1, gamma: 1.0 }),
+        layer("relu", &["norm"], Op::Relu),
+        layer("sum", &["relu", "norm"], Op::Add),
+        layer("max", &["sum"], Op::MaxPool(window)),
+        layer("mean", &["max"], Op::AvgPool(Window { kernel: 0, ..window })),
+        layer("vector", &["mean"], Op::Flatten),
+        layer("classes", &["vector"], linear),
     ]
 }

@@ -53,8 +53,7 @@ fn a_tensor_that_several_layers_keep_is_counted_once() {
 #[test]
 fn a_rule_costs_what_its_primitives_compute() {
     let passes = |coefficients: Coefficients, task: bool| {
-        let rule =
-            RuleSpec::Learned { name: "custom".into(), task, coefficients, alignment: Default::default() };
+        let rule = RuleSpec::learned("custom", task, coefficients);
         let profile = Profile::new(&small("mlp", rule)).unwrap();
         let layer = &profile.layers()[3];
         assert_eq!(layer.backward, layer.weights);

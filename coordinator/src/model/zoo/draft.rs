@@ -29,8 +29,7 @@ impl<'a> Draft<'a> {
     pub(super) fn add(&mut self, name: impl Into<String>, inputs: &[&str], op: Op) -> String {
         let name = name.into();
         let rule = if op.is_weight() { self.options.rule.clone() } else { RuleSpec::default() };
-        let inputs = inputs.iter().map(|input| input.to_string()).collect();
-        self.layers.push(LayerSpec { name: name.clone(), inputs, op, rule });
+        self.layers.push(LayerSpec { rule, ..LayerSpec::new(&name, inputs, op) });
         name
     }
 

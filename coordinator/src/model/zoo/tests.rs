@@ -84,12 +84,7 @@ fn a_basic_block_is_written_in_torchvisions_names_with_its_projection_before_the
 
 #[test]
 fn only_the_classes_are_drawn_small_and_every_weight_layer_has_the_rule() {
-    let rule = RuleSpec::Learned {
-        name: "custom".into(),
-        task: true,
-        coefficients: Default::default(),
-        alignment: Default::default(),
-    };
+    let rule = RuleSpec::learned("custom", true, Default::default());
     for name in NAMES {
         let network = network(name, &Options { rule: rule.clone(), ..Options::default() });
         let weights: Vec<_> = network.layers.iter().filter(|layer| layer.op.is_weight()).collect();

@@ -1,0 +1,96 @@
+//! What is wrong is refused in a sentence.
+
+use std::path::Path;
+
+use super::{read, refusal};
+use crate::config::{Environment, load};
+
+#[test]
+fn every_refusal_is_a_sentence_that_says_where_and_what_is_allowed() {
+    for (sets, sentence) in [
+        ("train.batc=1", "unknown key 'train.batc' in --set: did you mean 'train.batch'?"),
+        ("epochs=1", "unknown key 'epochs' in --set: did you mean 'train.epochs'?"),
+        (
+            "rule.layers.middle.apm=1",
+            "unknown key 'rule.layers.middle.apm' in --set: did you mean 'rule.layers.middle.amp'?",
+        ),
+        ("optimizer.lr=fast", "'optimizer.lr' in --set is \"fast\": it must be a number, 0 or more"),
+        ("optimizer.lr=nan", "'optimizer.lr' in --set is nan: it must be a number, 0 or more"),
+        ("optimizer.momentum=1", "'optimizer.momentum' in --set is 1: it must be a number from 0 to below 1"),
+        ("optimizer=3", "'optimizer' in --set is 3: it must be a table"),
+        ("seed=-1", "'seed' in --set is -1: it must be a whole number, 0 or more"),
+        (
+            "pipeline.microbatches=0",
+            "'pipeline.microbatches' in --set is 0: it must be a whole number from 1 to 4096",
+        ),
+        (
+            "pipeline.schedule=gpip",
+            "'pipeline.schedule' in --set is \"gpip\": it must be \"gpipe\" or \"one_f_one_b\"; did you mean \"gpipe\"?",
+        ),
+        (
+            "pipeline.stages=per_leyer",
+            "'pipeline.stages' in --set is \"per_leyer\": it must be a number of stages, \"per_layer\", \"per_block\", or \
+             a list of the layers that begin a new stage",
+        ),
+        ("data.mean=[]", "'data.mean' in --set is []: it must be a list of numbers"),
+        ("train.batch", "'train.batch' in --set is not of the form key=value"),
+        (
+            "pipeline.microbatches=200",
+            "'pipeline.microbatches' in --set is 200, more than the 128 samples of 'train.batch'",
+        ),
+        (
+            "rule.layers.mid.name=backprop",
+            "'rule.layers.mid' names no layer with weights of the network in net.toml: did you mean 'middle'?",
+        ),
+        (
+            "pipeline.stages=[\"conv2\"]",
+            "'pipeline.stages' names 'conv2', which is no layer in net.toml: did you mean 'conv1'?",
+        ),
+        (
+            "pipeline.stages=[\"conv1\"]",
+            "'pipeline.stages' names 'conv1', which is the first layer in net.toml: the first stage begins there anyway",
+        ),
+        (
+            "pipeline.stages=[\"add1\", \"middle\"]",
+            "'pipeline.stages' names 'middle', which does not come after the cut before it in net.toml",
+        ),
+        ("optimizer.boundaries=[2, 1]", "'optimizer.boundaries' in --set is [2.0, 1.0]: it must ascend"),
+        (
+            "data.kind=idx",
+            "'model.classes' in net.toml is missing: 'data.kind' \"idx\" does not say how many there are",
+        ),
+    ] {
+        assert_eq!(refusal(&[sets]), sentence);
+    }
+    assert_eq!(
+        read("seed = 1\n[train]\nbatch == 3", &[]).unwrap_err().split(": ").next(),
+        Some("net.toml is not TOML at line 3, column 8")
+    );
+    assert!(
+        load(Path::new("no/such.toml"), &[], &Environment::empty())
+            .unwrap_err()
+            .to_string()
+            .contains("no/such.toml")
+    );
+}
+
+#[test]
+fn layers_are_refused_by_their_place() {
+    let only = |layer: &str| read(&format!("[[layer]]\nname = 'one'\n{layer}"), &[]).expect_err("refused");
+    let place = "of layer 1 ('one') in net.toml";
+    assert!(only("").starts_with(&format!("'layer.kind' {place} is missing: it must be \"conv2d\", ")));
+    assert!(only("kind = 'con2d'").ends_with("; did you mean \"conv2d\"?"));
+    assert_eq!(
+        only("kind = 'conv2d'\nkernal = 3"),
+        format!("unknown key 'layer.kernal' {place}, a conv2d: did you mean 'layer.kernel'?")
+    );
+    assert!(
+        only("kind = 'relu'\nkernel = 3").starts_with(&format!("unknown key 'layer.kernel' {place}, a relu"))
+    );
+    assert_eq!(only("kind = 'linear'"), format!("'layer.out' {place} is missing: a linear needs it"));
+    assert!(only("kind = 'relu'\ninput = 'inputt'").ends_with("did you mean 'input'?"));
+    assert!(only("kind = 'avg_pool'\nstride = 2").contains("needs 'layer.kernel'"));
+    assert!(read("layer = 3", &[]).unwrap_err().contains("write [[layer]] above each"));
+    assert!(read("[layer]\nkind = 'relu'", &[]).unwrap_err().contains("write [[layer]] above each"));
+    assert!(read("", &[]).unwrap_err().contains("there is no [[layer]]"));
+}

@@ -1,0 +1,140 @@
+//! The rules that a configuration asks for.
+
+use proto::optimizer::{Schedule, Shape};
+use proto::rule::{Coefficients, Magnitude, Mirror, Noise, RuleSpec};
+
+use super::{NET, read, refusal, set};
+
+/// `--set rule.name=feedback_alignment` on a file that tunes symmetric alignment must not train B.
+#[test]
+fn another_rule_in_a_flag_puts_the_files_coefficients_aside() {
+    let text =
+        format!("[rule]\nname = 'symmetric_alignment'\nself = 0.04\n[rule.layers.middle]\nself = 0.5\n{NET}");
+    let all = |sets: &[&str]| read(&text, sets).unwrap().rule.all;
+    let learned = |name: &str, coefficients| RuleSpec::learned(name, false, coefficients);
+    let tuned = Coefficients { self_: 0.04, decay: 1e-3, ..Coefficients::default() };
+    assert_eq!(all(&["rule.name=symmetric_alignment"]), learned("symmetric_alignment", tuned));
+    let fixed = Coefficients::default();
+    assert_eq!(all(&["rule.name=feedback_alignment"]), learned("feedback_alignment", fixed));
+    let amp = Coefficients { amp: 0.5, ..fixed };
+    assert_eq!(all(&["rule.amp=0.5", "rule.name=custom"]), learned("custom", amp));
+}
+
+#[test]
+fn kolen_pollack_needs_one_way_to_step() {
+    let with = |sets: &[&str]| set(&[&["rule.name=kolen_pollack"], sets].concat());
+    let RuleSpec::Learned { task, coefficients, .. } =
+        with(&["optimizer.weight_decay=0.05"]).unwrap().rule.all
+    else {
+        panic!("learned")
+    };
+    assert!(task && coefficients.decay == 0.025);
+    assert!(with(&["optimizer.weight_decay=0.05", "rule.decay=0.025"]).is_ok());
+    for (sets, part) in [
+        (
+            &["optimizer.weight_decay=0.05", "rule.decay=0.05"][..],
+            "needs half of optimizer.weight_decay, 0.025",
+        ),
+        (&["rule.task=false"], "'rule.task' in --set is false"),
+        (&["optimizer_b.lr=0.2"], "'optimizer_b.lr' must be the same as 'optimizer.lr'"),
+        (&["optimizer_b.nesterov=false"], "'optimizer_b.nesterov' must be"),
+        (&["optimizer_b.schedule=constant"], "'optimizer_b.schedule' must be"),
+        (&["optimizer_b.weight_decay=1e-4"], "'optimizer_b.weight_decay' must be 0"),
+        (&["optimizer.name=adam"], "'optimizer.name' must be \"sgd\""),
+        (&["optimizer_b.name=adam"], "'optimizer_b.name' must be"),
+    ] {
+        assert!(with(sets).unwrap_err().contains(part), "{:?}", with(sets));
+    }
+    assert!(set(&["rule.layers.middle.name=kolen_pollack", "optimizer_b.momentum=0"]).is_err());
+}
+
+#[test]
+fn rules_are_what_their_names_and_coefficients_say() {
+    assert!(refusal(&["rule.decay=0"]).starts_with("'rule.decay' in --set cannot go with the rule backprop"));
+    assert!(refusal(&["rule.name=custom", "rule.amp=0"]).contains("needs a coefficient other than 0"));
+    assert!(refusal(&["rule.name=symetric_alignment"]).ends_with("did you mean \"symmetric_alignment\"?"));
+    let config =
+        set(&["rule.name=activation_alignment", "rule.sparse=1", "rule.layers.middle.amp=3"]).unwrap();
+    let network = config.network([1, 6, 6]).unwrap();
+    let found = network.layers.iter().filter(|layer| layer.op.is_weight()).map(|layer| match &layer.rule {
+        RuleSpec::Learned { name, coefficients: c, .. } => (&*layer.name, &**name, c.amp, c.sparse),
+        other => panic!("{} has {other:?}", layer.name),
+    });
+    let aa = |layer, amp| (layer, "activation_alignment", amp, 1.0);
+    assert_eq!(found.collect::<Vec<_>>(), [aa("conv1", 2e-3), aa("middle", 3.0), aa("linear1", 2e-3)]);
+}
+
+#[test]
+fn how_a_rule_is_fed_is_checked_and_printed() {
+    for (sets, part) in [
+        (&["rule.name=sign_symmetry", "rule.amp=1"][..], "cannot go with the rule sign_symmetry"),
+        (&["rule.name=custom", "rule.amp=1", "rule.magnitude=fixed"], "belongs to the rule sign_symmetry"),
+        (&["rule.name=custom", "rule.amp=1", "rule.noise_sigma=2"], "says nothing unless 'rule.input' is"),
+        (&["rule.name=symmetric_alignment", "rule.input=noise"], "of which only amp, null and sparse learn"),
+        (
+            &["rule.name=symmetric_alignment", "rule.centering=batch"],
+            "of which only amp, null and sparse learn",
+        ),
+        (&["rule.name=feedback_alignment", "rule.update_noise=1"], "the steps of B, which takes none"),
+        (&["rule.name=sign_symmetry", "rule.schedule=cosine"], "of which no rule has one"),
+        (
+            &["rule.name=weight_mirror", "rule.centering=batch", "rule.noise_batch=1"],
+            "nothing of a single sample",
+        ),
+        (
+            &[
+                "rule.name=activation_alignment",
+                "rule.centering=batch",
+                "train.batch=7",
+                "pipeline.microbatches=4",
+            ],
+            "nothing of a single sample",
+        ),
+        (&["rule.name=weight_mirror", "rule.amp=0"], "'rule.input' by default is \"noise\", of which only"),
+        (&["rule.name=kolen_pollack", "rule.amp=1"], "kolen_pollack has no such term"),
+        (&["rule.name=weight_mirror", "rule.mirror_every=0"], "B would never learn"),
+        (
+            &["rule.name=weight_mirror", "rule.mirror_delay=9", "optimizer_b.name=adam"],
+            "needs one mirror step",
+        ),
+        (
+            &["rule.name=kolen_pollack", "rule.schedule=cosine"],
+            "'rule.schedule' and its keys must be left out",
+        ),
+        (
+            &["rule.name=kolen_pollack", "rule.update_noise=1", "alarm.kolen_pollack=true"],
+            "whose updates of B are noisy",
+        ),
+        (
+            &["rule.name=weight_mirror", "rule.schedule=step", "rule.boundaries=[2, 1]"],
+            "'rule.boundaries' in --set is [2.0, 1.0]: it must ascend",
+        ),
+    ] {
+        assert!(refusal(sets).contains(part), "{:?}", refusal(sets));
+    }
+    let mirror = set(&[
+        "rule.name=weight_mirror",
+        "rule.noise=uniform",
+        "rule.noise_sigma=0.5",
+        "rule.mirror_delay=7",
+        "rule.centering=batch",
+        "rule.activation=tanh",
+        "rule.update_noise=0.25",
+        "rule.schedule=step",
+        "rule.warmup_epochs=0.5",
+        "rule.boundaries=[1, 2]",
+        "rule.factor=0.5",
+        "rule.layers.middle.name=sign_symmetry",
+        "rule.layers.middle.magnitude=redrawn",
+        "train.batch=30",
+    ])
+    .unwrap();
+    let batch = mirror.train.batch.div_ceil(mirror.pipeline.microbatches);
+    let made = Mirror { noise: Noise::Uniform, sigma: 0.5, batch, every: 1, delay: 7 };
+    assert_eq!(mirror.rule.all.mirror(), Some(&made));
+    assert_eq!(mirror.rule.of("middle"), &RuleSpec::SignSymmetry(Magnitude::Redrawn));
+    let shape = Shape::Step { boundaries: vec![10, 20], factor: 0.5 };
+    assert_eq!(mirror.rule.course.spec(10, 40), Schedule { warmup: 5, shape });
+    let again = read(&mirror.to_toml().unwrap(), &[]).unwrap();
+    assert_eq!(again.rule, mirror.rule);
+}

@@ -1,0 +1,74 @@
+//! The schedule of harm: who is harmed how and when, drawn before anything runs.
+
+use std::time::{Duration, SystemTime};
+
+/// How often something is killed, and how often stopped.
+const KILLS: usize = 17;
+const STOPS: usize = 3;
+
+/// What is done to a process.
+#[derive(Clone, Copy)]
+pub enum Harm {
+    /// Killed, and started again after a while where nobody else does that.
+    Kill {
+        /// The while.
+        away: Duration,
+    },
+    /// Stopped for longer than others wait for it.
+    Stop,
+}
+
+/// The next blow, counted from the one before.
+pub struct Blow {
+    /// So many steps later,
+    pub steps: usize,
+    /// or after this time if they take longer, when the run may be anywhere but at its end;
+    pub within: Option<Duration>,
+    /// and a little after.
+    pub pause: Duration,
+    /// A number below that of the victims.
+    pub victim: usize,
+    /// What is done to it.
+    pub harm: Harm,
+}
+
+/// All blows to a run that has so many `victims`.
+pub fn schedule(random: &mut Random, victims: usize) -> Vec<Blow> {
+    let mut stops = [vec![false; KILLS], vec![true; STOPS]].concat();
+    for last in (1..stops.len()).rev() {
+        stops.swap(last, random.below(last as u64 + 1) as usize);
+    }
+    let mut blow = |stop| {
+        let (steps, within) = match random.below(4) {
+            0 => (25, Some(random.milliseconds(2000))),
+            _ => (1 + random.below(10) as usize, None),
+        };
+        let pause = random.milliseconds(50);
+        let victim = random.below(victims as u64) as usize;
+        let harm = if stop { Harm::Stop } else { Harm::Kill { away: random.milliseconds(500) } };
+        Blow { steps, within, pause, victim, harm }
+    };
+    stops.into_iter().map(&mut blow).collect()
+}
+
+/// Knuth's linear congruential generator.
+pub struct Random(u64);
+
+impl Random {
+    /// From `CHAOS_SEED`, or from the clock, in which case it says by which seed it can be had again.
+    pub fn new(name: &str) -> Self {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().subsec_nanos();
+        let seed = std::env::var("CHAOS_SEED").map_or(now.into(), |seed| seed.parse().unwrap());
+        println!("{name}: CHAOS_SEED={seed}");
+        Self(seed)
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.0 >> 33) % bound
+    }
+
+    fn milliseconds(&mut self, bound: u64) -> Duration {
+        Duration::from_millis(self.below(bound))
+    }
+}

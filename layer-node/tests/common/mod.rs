@@ -1,0 +1,87 @@
+//! What tests of layers and stages are made of; each takes its part of it.
+
+#![allow(dead_code)]
+
+use layer_node::layer::Settings;
+use layer_node::stage::Stage;
+use proto::graph::{self, Init, LayerSpec, Op, Window};
+use proto::message::Value;
+use proto::optimizer::{Method, OptimizerSpec};
+use proto::rule::RuleSpec;
+use proto::seed;
+use proto::stage::StageSpec;
+use rand_distr::{Distribution, StandardNormal};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use tch::{Device, Kind, Tensor};
+
+/// A batch norm as the zoo has it.
+pub const NORM: Op = Op::BatchNorm { eps: 1e-5, momentum: 0.1, gamma: 1.0 };
+
+pub fn conv(out: u32, kernel: u32, stride: u32, padding: u32, bias: bool) -> Op {
+    Op::Conv2d { out, kernel, stride, padding, bias, init: Init::FanIn }
+}
+
+pub fn linear(out: u32, bias: bool) -> Op {
+    Op::Linear { out, bias, init: Init::FanIn }
+}
+
+pub fn window(kernel: u32, stride: u32, padding: u32) -> Window {
+    Window { kernel, stride, padding }
+}
+
+/// A layer on `inputs`, which have spaces between them.
+pub fn layer(name: &str, inputs: &str, op: Op) -> LayerSpec {
+    LayerSpec::new(name, &inputs.split(' ').collect::<Vec<_>>(), op)
+}
+
+/// `layers`, all under `rule`.
+pub fn under(rule: &RuleSpec, layers: Vec<LayerSpec>) -> Vec<LayerSpec> {
+    layers.into_iter().map(|spec| LayerSpec { rule: rule.clone(), ..spec }).collect()
+}
+
+pub fn value(name: &str, shape: &[u64]) -> Value {
+    Value { name: name.into(), shape: shape.into() }
+}
+
+/// SGD with Nesterov's momentum.
+pub fn nesterov(lr: f64, weight_decay: f64) -> OptimizerSpec {
+    OptimizerSpec {
+        method: Method::Sgd { momentum: 0.9, nesterov: true },
+        weight_decay,
+        ..OptimizerSpec::sgd(lr)
+    }
+}
+
+/// The stage of `layers[range]` in a network on `input`.
+pub fn slice(layers: &[LayerSpec], input: Value, range: Range<usize>) -> StageSpec {
+    let mut values = vec![input.clone()];
+    values.extend(graph::infer_shapes(&[input], layers).unwrap());
+    let find = |name: &str| values.iter().find(|value| value.name == name).unwrap().clone();
+    let inputs = graph::crossing(layers, range.start).into_iter().map(find).collect();
+    let outputs = graph::crossing(layers, range.end).into_iter().map(str::to_owned).collect();
+    StageSpec { outputs, ..StageSpec::alone(layers[range].to_vec(), inputs) }
+}
+
+/// The stage itself, on the CPU.
+pub fn build(spec: &StageSpec, kind: Kind) -> Stage {
+    Stage::new(spec, Settings::of(spec, Device::Cpu, kind)).unwrap()
+}
+
+/// A copy of all that a stage keeps, by name.
+pub fn state(stage: &mut Stage) -> BTreeMap<String, Tensor> {
+    stage.state().0.into_iter().map(|(name, tensor)| (name, tensor.copy())).collect()
+}
+
+/// Normal numbers of the stream `name`, in float64.
+pub fn random(name: &str, shape: &[i64]) -> Tensor {
+    let rng = seed::rng(7, &[name]);
+    let count = shape.iter().product::<i64>() as usize;
+    let values: Vec<f64> = StandardNormal.sample_iter(rng).take(count).collect();
+    Tensor::from_slice(&values).reshape(shape)
+}
+
+/// The same in float32.
+pub fn random_f32(name: &str, shape: &[i64]) -> Tensor {
+    random(name, shape).to_kind(Kind::Float)
+}

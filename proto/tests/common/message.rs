@@ -1,0 +1,45 @@
+//! A valid message for any link, and its parts.
+
+use proto::lane::Phase;
+use proto::message::{Contract, Identity, Message, Value};
+use proto::tensor::{Kind, TensorData};
+use proto::wire::activation::Part;
+use proto::wire::{Activation, Chunk, Header};
+
+/// The step of every message.
+pub const STEP: u64 = 7;
+
+/// Microbatch `index` of a training step with two microbatches of `size` samples.
+pub fn message(contract: &Contract, size: u32, index: u32) -> Message {
+    let identity = Identity {
+        run: contract.run.clone(),
+        incarnation: contract.incarnation,
+        step: STEP,
+        phase: Phase::Train,
+        minibatch: 2 * size,
+        microbatches: 2,
+        index,
+        offset: size * index,
+        size,
+    };
+    let tensor = |value: &Value| {
+        let shape: Vec<u64> = std::iter::once(u64::from(size)).chain(value.shape.iter().copied()).collect();
+        let bytes: Vec<u8> = (0..shape.iter().product::<u64>() * 4).map(|at| (at % 251) as u8).collect();
+        (value.name.clone(), TensorData::new(Kind::F32, shape, vec![bytes.into()]).unwrap())
+    };
+    Message { identity, tensors: contract.values.iter().map(tensor).collect() }
+}
+
+pub fn header(part: &mut Activation) -> &mut Header {
+    match &mut part.part {
+        Some(Part::Header(header)) => header,
+        other => panic!("{other:?} is no header"),
+    }
+}
+
+pub fn chunk(part: &mut Activation) -> &mut Chunk {
+    match &mut part.part {
+        Some(Part::Chunk(chunk)) => chunk,
+        other => panic!("{other:?} is no chunk"),
+    }
+}
