@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use proto::error::DoorError;
 use proto::graph::{INPUT, LayerSpec, Op};
-use proto::rule::{Centering, Coefficients, RuleSpec, Transfer};
+use proto::rule::{Alignment, Coefficients, Mirror, RuleSpec, Transfer};
 
 use super::Network;
 pub use kept::Kept;
@@ -55,6 +55,8 @@ pub struct LayerProfile {
     pub waiting: u64,
     /// Bytes of a mirror step, whatever the batch: noise, y, and as much again in between.
     pub mirror: u64,
+    /// Multiply-adds of mirror steps, by the update that they follow.
+    pub mirror_macs: u64,
 }
 
 impl Profile {
@@ -111,18 +113,19 @@ fn count(layer: &LayerSpec, x: &[u64], inputs: u64, output: u64) -> LayerProfile
     let weights = op.weight_shape(x).map_or(0, |shape| shape.iter().product());
     let (backward, learns, extra) = match &layer.rule {
         RuleSpec::SignSymmetry(_) if op.is_weight() => (weights, false, 0),
-        RuleSpec::Learned { task, coefficients: c, .. } if op.is_weight() => {
-            let extra = alignment_passes(&layer.rule);
-            (weights, *task || extra > 0 || *c != Coefficients::default(), extra)
+        RuleSpec::Learned { task, coefficients: c, alignment, .. } if op.is_weight() => {
+            let extra = if alignment.mirror.is_none() { alignment_passes(c, alignment) } else { 0 };
+            (weights, *task || *c != Coefficients::default(), extra)
         }
         _ => (0, false, 0),
     };
+    let macs = op.macs(x);
     LayerProfile {
         parameters: op.parameters(x),
         backward,
         backward_learns: learns,
         weights,
-        macs: op.macs(x),
+        macs,
         error_passes: u64::from(layer.inputs.iter().any(|input| input != INPUT)),
         gradient_passes: 1 + extra,
         touched: if op.is_weight() || matches!(op, Op::Flatten) { 0 } else { inputs + output },
@@ -133,22 +136,25 @@ fn count(layer: &LayerSpec, x: &[u64], inputs: u64, output: u64) -> LayerProfile
             .rule
             .mirror()
             .map_or(0, |mirror| u64::from(mirror.batch) * 2 * (inputs + output) * FLOAT),
+        mirror_macs: mirror_macs(&layer.rule, macs),
         ..LayerProfile::default()
     }
 }
 
-/// Passes over a microbatch, each of a forward's work, that B's loss adds to G. The time of mirror steps
-/// is not counted: they are of the layer's own batch.
-fn alignment_passes(rule: &RuleSpec) -> u64 {
-    let RuleSpec::Learned { coefficients: c, alignment, .. } = rule else { return 0 };
-    if alignment.mirror.is_some() {
-        return 0;
-    }
+/// What mirror steps of the layer's own batch compute, shared out over the updates between them.
+fn mirror_macs(rule: &RuleSpec, macs: u64) -> u64 {
+    let RuleSpec::Learned { coefficients, alignment, .. } = rule else { return 0 };
+    let passes = |mirror: &Mirror| u64::from(mirror.batch) * alignment_passes(coefficients, alignment);
+    alignment.mirror.as_ref().map_or(0, |m| macs.saturating_mul(passes(m)).checked_div(m.every).unwrap_or(0))
+}
+
+/// Passes over B's samples, each of a forward's work, that its loss takes.
+fn alignment_passes(c: &Coefficients, alignment: &Alignment) -> u64 {
     let [amp, sparse, null] = [c.amp, c.sparse, c.null].map(|c| c != 0.0);
     // One filter gradient serves amp and sparse; sparse also needs z, as amp does under an activation.
     let with_z = sparse || (amp && alignment.transfer != Transfer::Identity);
-    // null needs r and a filter gradient; an x that was centred needs a y of its own.
-    let again = alignment.centering != Centering::None && c.use_output();
+    // null needs r and a filter gradient; an x that isn't the layer's input needs a y of its own.
+    let again = !alignment.is_fed_input() && c.use_output();
     u64::from(amp || sparse) + u64::from(with_z) + 2 * u64::from(null) + u64::from(again)
 }
 

@@ -172,6 +172,7 @@ fn assumed(layer: &LayerProfile, workload: &Workload) -> LayerTime {
         forward: pass + touch,
         error: layer.error_passes as f64 * (pass + touch),
         gradient: layer.gradient_passes as f64 * pass,
-        update: state_bytes(layer, workload) as f64 / bytes_per_second,
+        update: state_bytes(layer, workload) as f64 / bytes_per_second
+            + layer.mirror_macs as f64 / macs_per_second,
     }
 }

@@ -1,7 +1,7 @@
 //! Counts agree with the graph's own functions, and what is shared is kept once.
 
 use proto::graph::crossing;
-use proto::rule::Coefficients;
+use proto::rule::{Alignment, Coefficients, Mirror, Noise};
 
 use super::*;
 use crate::model::zoo::{NAMES, Options, by_name};
@@ -67,4 +67,21 @@ fn a_rule_costs_what_its_primitives_compute() {
     assert_eq!(passes(Coefficients { amp: 1.0, null: 1.0, decay: 1.0, ..none }, false), (1, 4, true, 2));
     let first = &Profile::new(&small("resnet18", RuleSpec::Backprop)).unwrap().layers()[0].clone();
     assert_eq!((first.error_passes, first.backward), (0, 0));
+}
+
+/// Weight mirror computes y and a filter gradient of its noise, here after every second update.
+#[test]
+fn mirror_steps_cost_what_their_own_batch_does() {
+    let mirror = |every| Mirror { noise: Noise::Normal, sigma: 1.0, batch: 6, every, delay: 9 };
+    let costs = |every| {
+        let alignment = Alignment { mirror: Some(mirror(every)), ..Alignment::default() };
+        let coefficients = Coefficients { amp: 1.0, decay: 1.0, ..Coefficients::default() };
+        let rule = RuleSpec::Learned { name: "custom".into(), task: false, coefficients, alignment };
+        let layer = Profile::new(&small("mlp", rule)).unwrap().layers()[3].clone();
+        assert_eq!(layer.gradient_passes, 1, "G of the task is W's alone");
+        (layer.mirror_macs, layer.macs)
+    };
+    let (mirror, macs) = costs(2);
+    assert_eq!(mirror, 6 * 2 * macs / 2);
+    assert_eq!(costs(0).0, 0, "a delay phase is over before the first update");
 }
