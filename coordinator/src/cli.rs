@@ -1,15 +1,17 @@
 //! The command line: flags in, exit code out.
 
+mod flags;
+
 use crate::config::{self, Config, Environment};
 use crate::failure::Failure;
 use crate::node;
-use crate::partition::LinkRate;
 use crate::plan;
 use crate::report;
-use crate::run::{self, Conduct, Measured, Naming, Prepared, Resume, Where, Which};
+use crate::run::{self, Conduct, Measured, Naming, Prepared, Where};
 use crate::sweep::{self, Asked};
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::net::SocketAddr;
+use crate::words::{answer, remark};
+use clap::{Parser, Subcommand, ValueEnum};
+use flags::{CheckFlags, CompareFlags, ConfigFlags, EvaluateFlags, PlanFlags, SweepFlags, TrainFlags};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -47,135 +49,6 @@ enum Command {
     Check(CheckFlags),
     /// Overlay the reports of several runs on one page
     Compare(CompareFlags),
-}
-
-#[derive(Args, Debug)]
-struct ConfigFlags {
-    /// The configuration, in TOML
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
-    /// Set one key, as in --set optimizer.lr=0.05; may be given again
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    overrides: Vec<String>,
-}
-
-#[derive(Args, Debug)]
-#[group(required = true, multiple = false)]
-struct PlaceFlags {
-    /// Start one layer-node per stage on this host, and end them with the run
-    #[arg(long)]
-    local: bool,
-    /// Control addresses of the layer nodes, one per stage, nearest the input first
-    #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',')]
-    nodes: Vec<String>,
-}
-
-#[derive(Args, Debug)]
-struct TrainFlags {
-    #[command(flatten)]
-    config: ConfigFlags,
-    #[command(flatten)]
-    place: PlaceFlags,
-    /// The run's folder becomes runs/NAME
-    #[arg(long)]
-    name: Option<String>,
-    /// The run's folder itself
-    #[arg(long, value_name = "DIR", conflicts_with = "name")]
-    run_dir: Option<PathBuf>,
-    /// Take up the run in the folder again: after STEP updates, or at the newest snapshot that all nodes have
-    #[arg(long, value_name = "STEP|auto")]
-    resume: Option<Resume>,
-    /// How often to roll back to the newest common snapshot and go on when a node fails
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    restarts: u32,
-    /// Leave trace.json in the run folder: when every action computed, for Perfetto or chrome://tracing
-    #[arg(long)]
-    trace: bool,
-    /// Where Prometheus scrapes the run, at http://ADDR/metrics; port 0 picks a free one
-    #[arg(long, value_name = "ADDR")]
-    metrics: Option<SocketAddr>,
-    /// Take the end of standard input for an interrupt: the run then ends with whoever started it
-    #[arg(long, hide = true)]
-    exit_with_stdin: bool,
-}
-
-#[derive(Args, Debug)]
-struct SweepFlags {
-    /// The sweep, in TOML
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
-    /// Start the layer-nodes of every trial on this host
-    #[arg(long)]
-    local: bool,
-    /// The sweep's folder; without it, runs/NAME
-    #[arg(long, value_name = "DIR")]
-    run_dir: Option<PathBuf>,
-    /// Trials side by side; part of the result
-    #[arg(long, value_name = "N")]
-    parallel: Option<usize>,
-    /// Cores that they share, which decides each node's threads; part of the result
-    #[arg(long, value_name = "N")]
-    cores: Option<usize>,
-    /// Set a key of the configuration in all trials, above the file's [set]; may be given many times
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
-    /// Go on with the sweep in the folder
-    #[arg(long)]
-    resume: bool,
-}
-
-#[derive(Args, Debug)]
-struct EvaluateFlags {
-    /// The folder of a run
-    #[arg(long, value_name = "DIR")]
-    run: PathBuf,
-    /// Which state: the final one, the one with the best test accuracy, or the one after N updates
-    #[arg(long, value_name = "last|best|N", default_value = "last")]
-    step: Which,
-    /// The nodes that keep the run's state; without it, local ones are started
-    #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',')]
-    nodes: Vec<String>,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args, Debug)]
-struct PlanFlags {
-    #[command(flatten)]
-    config: ConfigFlags,
-    /// Speed of the links, as in 10Gbit/s
-    #[arg(long, value_name = "RATE")]
-    link: Option<LinkRate>,
-    /// Measure layers and stages on this host, one at a time, and balance and predict by that
-    #[arg(long, requires = "local")]
-    measure: bool,
-    /// Where to measure: on nodes that are started here, and ended
-    #[arg(long, requires = "measure")]
-    local: bool,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args, Debug)]
-struct CompareFlags {
-    /// The folders of the runs
-    #[arg(required = true, value_name = "RUN")]
-    runs: Vec<PathBuf>,
-    /// The page to write
-    #[arg(long, default_value = "compare.html")]
-    out: PathBuf,
-}
-
-#[derive(Args, Debug)]
-struct CheckFlags {
-    /// Control addresses of the layer nodes
-    #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',', required = true)]
-    nodes: Vec<String>,
-    /// Seconds within which each must answer
-    #[arg(long, default_value_t = 10)]
-    deadline: u64,
 }
 
 /// Reads the command line.
@@ -245,19 +118,17 @@ async fn evaluate(flags: EvaluateFlags) -> Result<(), Failure> {
     let data = data_folder();
     let found = run::evaluate(&flags.run, flags.step, place, &Environment::new(data.as_deref())).await?;
     if flags.json {
-        println!("{}", serde_json::to_string(&found).map_err(Failure::internal)?);
-    } else {
-        let percent = |fraction: f64| format!("{:.2} %", 100.0 * fraction);
-        println!(
-            "after {} updates: test accuracy {} (top 5: {}), loss {:.4}, {} images",
-            found.step,
-            percent(found.test_top1),
-            percent(found.test_top5),
-            found.test_loss,
-            found.samples
-        );
+        return answer(format_args!("{}\n", serde_json::to_string(&found).map_err(Failure::internal)?));
     }
-    Ok(())
+    let percent = |fraction: f64| format!("{:.2} %", 100.0 * fraction);
+    answer(format_args!(
+        "after {} updates: test accuracy {} (top 5: {}), loss {:.4}, {} images\n",
+        found.step,
+        percent(found.test_top1),
+        percent(found.test_top5),
+        found.test_loss,
+        found.samples
+    ))
 }
 
 async fn show_plan(flags: &PlanFlags) -> Result<(), Failure> {
@@ -275,11 +146,9 @@ async fn show_plan(flags: &PlanFlags) -> Result<(), Failure> {
         plan = plan::plan(&network, &ranges, &estimator).map_err(Failure::configuration)?.with_peaks(&peaks);
     }
     if flags.json {
-        println!("{}", serde_json::to_string(&plan).map_err(Failure::internal)?);
-    } else {
-        print!("{}", plan::table(&plan));
+        return answer(format_args!("{}\n", serde_json::to_string(&plan).map_err(Failure::internal)?));
     }
-    Ok(())
+    answer(format_args!("{}", plan::table(&plan)))
 }
 
 fn compare(flags: &CompareFlags) -> Result<(), Failure> {
@@ -287,17 +156,16 @@ fn compare(flags: &CompareFlags) -> Result<(), Failure> {
     let page = report::render(&runs.map_err(Failure::configuration)?);
     let unwritable = |error| Failure::internal(format!("cannot write {}: {error}", flags.out.display()));
     std::fs::write(&flags.out, page).map_err(unwritable)?;
-    println!("{}", flags.out.display());
-    Ok(())
+    answer(format_args!("{}\n", flags.out.display()))
 }
 
 async fn check(flags: CheckFlags) -> Result<(), Failure> {
     let deadline = Duration::from_secs(flags.deadline);
     let (mut failed, mut first) = (0, None);
-    println!(
-        "{:<28} {:<10} {:<8} {:>7} {:>21}   run",
+    answer(format_args!(
+        "{:<28} {:<10} {:<8} {:>7} {:>21}   run\n",
         "control address", "release", "device", "threads", "memory free of all"
-    );
+    ))?;
     for (address, found) in flags.nodes.iter().zip(node::check(&flags.nodes, deadline).await) {
         match found {
             Ok(node) => {
@@ -305,13 +173,13 @@ async fn check(flags: CheckFlags) -> Result<(), Failure> {
                 let memory =
                     format!("{:.1} of {:.1} GiB", gib(node.memory_available), gib(node.memory_total));
                 let run = node.run.as_deref().unwrap_or("idle");
-                println!(
-                    "{address:<28} {:<10} {:<8} {:>7} {memory:>21}   {run}",
+                answer(format_args!(
+                    "{address:<28} {:<10} {:<8} {:>7} {memory:>21}   {run}\n",
                     node.version, node.device, node.threads
-                );
+                ))?;
             }
             Err(error) => {
-                println!("{address:<28} {error}");
+                answer(format_args!("{address:<28} {error}\n"))?;
                 failed += 1;
                 first.get_or_insert(error);
             }
@@ -336,6 +204,6 @@ fn data_folder() -> Option<PathBuf> {
 
 /// Shows a failure as the last line on stderr; returns its exit code.
 pub fn report(failure: &Failure) -> u8 {
-    eprintln!("error: {failure}");
+    remark(format_args!("error: {failure}\n"));
     failure.cause.code()
 }

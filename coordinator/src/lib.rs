@@ -27,3 +27,4 @@ pub mod report;
 pub mod rule;
 pub mod run;
 pub mod sweep;
+pub mod words;

@@ -1,14 +1,17 @@
 //! A workbench for tests of the real binaries: a small data set, configurations, runs, and what they leave.
 
 pub mod harm;
+mod node;
+mod run;
 pub mod scrape;
 
-use serde_json::Value;
+pub use node::Node;
+pub use run::Run;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use tempfile::TempDir;
 
@@ -16,8 +19,8 @@ use tempfile::TempDir;
 pub const SIDE: usize = 10;
 /// Classes of the data set.
 pub const CLASSES: usize = 5;
-/// A free port of loopback.
-const ANY: &str = "127.0.0.1:0";
+/// Five weight layers; the sum's skip spans a cut, under every cut into more than two stages.
+const NETWORK: &str = include_str!("network.toml");
 const TRAIN: usize = 150;
 const TEST: usize = 53;
 
@@ -154,59 +157,6 @@ impl Default for Bench {
     }
 }
 
-/// A run's folder.
-pub struct Run {
-    /// Where it lies.
-    pub folder: PathBuf,
-}
-
-impl Run {
-    /// The lines of `metrics.jsonl`.
-    pub fn metrics(&self) -> Vec<Value> {
-        self.lines("metrics.jsonl")
-    }
-
-    /// How many steps it has written so far.
-    pub fn steps(&self) -> usize {
-        fs::read_to_string(self.folder.join("metrics.jsonl")).map_or(0, |text| text.lines().count())
-    }
-
-    /// The lines of a file of JSON objects.
-    pub fn lines(&self, name: &str) -> Vec<Value> {
-        let text =
-            fs::read_to_string(self.folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
-        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
-    }
-
-    /// `summary.json`.
-    pub fn summary(&self) -> Value {
-        self.json("summary.json")
-    }
-
-    /// A JSON file of the run.
-    pub fn json(&self, name: &str) -> Value {
-        let text =
-            fs::read_to_string(self.folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
-        serde_json::from_str(&text).expect("JSON")
-    }
-
-    /// Losses and accuracies of every step and of every evaluation, as they were written.
-    pub fn history(&self) -> Vec<String> {
-        let steps = self
-            .metrics()
-            .into_iter()
-            .map(|line| format!("{} {} {}", line["step"], line["loss"], line["accuracy"]));
-        let evaluations = fs::read_to_string(self.folder.join("evaluations.jsonl")).unwrap_or_default();
-        steps.chain(evaluations.lines().map(str::to_owned)).collect()
-    }
-
-    /// `layer-node digest` of every stage, together: SHA-256 by tensor.
-    pub fn digests(&self) -> BTreeMap<String, String> {
-        let stages = fs::read_dir(self.folder.join("state")).expect("state/").flatten();
-        stages.flat_map(|stage| digest(&stage.path())).collect()
-    }
-}
-
 /// `layer-node digest --state-dir DIR`: SHA-256 by tensor.
 pub fn digest(state_dir: &Path) -> BTreeMap<String, String> {
     let output = Command::new(binary("layer-node")).args(["digest", "--state-dir"]).arg(state_dir).output();
@@ -215,127 +165,3 @@ pub fn digest(state_dir: &Path) -> BTreeMap<String, String> {
     let pairs = ended.stdout.lines().map(|line| line.split_once("  ").expect("HEX  NAME"));
     pairs.map(|(hash, name)| (name.to_owned(), hash.to_owned())).collect()
 }
-
-/// A layer-node that is started by hand, and killed when the test ends.
-pub struct Node {
-    /// The process.
-    pub child: Child,
-    /// Its first line on stdout.
-    pub ready: Value,
-}
-
-impl Node {
-    /// Starts a node on free ports of loopback.
-    pub fn start(state_dir: &Path) -> Self {
-        Self::launch(Command::new(binary("layer-node")), state_dir)
-    }
-
-    /// As [`Node::start`], with a metrics port.
-    pub fn metered(state_dir: &Path) -> Self {
-        Self::serve(Command::new(binary("layer-node")), state_dir, [ANY; 3], &["--metrics", ANY])
-    }
-
-    /// As [`Node::start`], by a command that stands for the program.
-    pub fn launch(command: Command, state_dir: &Path) -> Self {
-        Self::serve(command, state_dir, [ANY; 3], &[])
-    }
-
-    /// Starts a node at the addresses `data`, `control` and `health`.
-    pub fn at(state_dir: &Path, addresses: [&str; 3]) -> Self {
-        Self::serve(Command::new(binary("layer-node")), state_dir, addresses, &[])
-    }
-
-    fn serve(mut command: Command, state_dir: &Path, addresses: [&str; 3], more: &[&str]) -> Self {
-        let [data, control, health] = addresses;
-        command
-            .args(["serve", "--listen", data, "--control", control, "--health", health, "--state-dir"])
-            .arg(state_dir)
-            .args(more);
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("layer-node starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a first line");
-        let ready = serde_json::from_str(&line);
-        Self {
-            child,
-            ready: ready.unwrap_or_else(|error| panic!("no JSON on the first line: {error}: {line}")),
-        }
-    }
-
-    /// Its address on one of `data`, `control`, `health` and, where it was asked for, `metrics`.
-    pub fn address(&self, plane: &str) -> &str {
-        self.ready[plane].as_str().expect("an address")
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Five weight layers; the sum's skip spans a cut, under every cut into more than two stages.
-const NETWORK: &str = r#"
-[model]
-classes = 5
-[data]
-kind = "idx"
-path = "."
-
-[[layer]]
-name = "stem"
-kind = "conv2d"
-out = 6
-kernel = 3
-padding = 1
-[[layer]]
-name = "stem_norm"
-kind = "batch_norm"
-[[layer]]
-name = "stem_relu"
-kind = "relu"
-[[layer]]
-name = "branch1"
-kind = "conv2d"
-out = 8
-kernel = 3
-padding = 1
-bias = true
-[[layer]]
-name = "branch1_relu"
-kind = "relu"
-[[layer]]
-name = "branch2"
-kind = "conv2d"
-out = 6
-kernel = 3
-padding = 1
-[[layer]]
-name = "sum"
-kind = "add"
-inputs = ["branch2", "stem_relu"]
-[[layer]]
-name = "pool"
-kind = "max_pool"
-kernel = 2
-[[layer]]
-name = "down"
-kind = "conv2d"
-out = 8
-kernel = 3
-stride = 2
-[[layer]]
-name = "down_norm"
-kind = "batch_norm"
-[[layer]]
-name = "down_relu"
-kind = "relu"
-[[layer]]
-name = "flat"
-kind = "flatten"
-[[layer]]
-name = "classes"
-kind = "linear"
-out = 5
-"#;

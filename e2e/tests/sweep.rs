@@ -1,7 +1,7 @@
 //! A sweep, however it is disturbed, comes to the same table; and one that cannot be says why.
 
 use e2e::harm::{failed, signal};
-use e2e::{Bench, Ended};
+use e2e::{Bench, Ended, binary};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -148,20 +148,23 @@ method = "grid"
 train.max_steps = 3
 optimizer_b.lr = 0.5
 [space]
-rule.name = { values = ["backprop", "kolen_pollack", "feedback_alignment"] }
+rule.name = { values = ["kolen_pollack", "backprop", "feedback_alignment"] }
 "#;
     let sweep = written(&bench, grid);
     // Kolen-Pollack needs one learning rate for W and B.
     let ended = finish(start(&bench, &sweep, "grid", &[]));
-    failed(&ended, 2, &["1 of 3 trials failed; the first is trial 1: ", "'optimizer_b.lr' must be the same"]);
+    failed(&ended, 2, &["1 of 3 trials failed; the first is trial 0: ", "'optimizer_b.lr' must be the same"]);
     let table = std::fs::read_to_string(bench.path("grid/table.md")).unwrap();
     let has = |row: &str| table.split_whitespace().collect::<Vec<_>>().join(" ").contains(row);
-    assert!(has("| 1 | kolen_pollack | failed | – |"), "{table}");
+    assert!(has("| 0 | kolen_pollack | failed | – |"), "{table}");
     assert!(has("| 2 | feedback_alignment | done | 3 |"), "{table}");
 
     let other = bench.path("other.toml");
     std::fs::write(&other, grid.replace("max_steps", "max_stepz")).unwrap();
-    let cases: [(&Path, &str, &[&str], &str); 4] = [
+    let wrong = bench.path("wrong.toml");
+    std::fs::write(&wrong, grid.replace(", \"backprop\", \"feedback_alignment\"", "")).unwrap();
+    let cases: [(&Path, &str, &[&str], &str); 5] = [
+        (&wrong, "new", &[], "every trial would be refused, as is the first: "),
         (&sweep, "grid", &[], "--resume"),
         (&sweep, "new", &["--resume"], "no sweep in"),
         (&sweep, "grid", &["--resume", "--cores", "8"], "'cores' is not as in"),
@@ -172,4 +175,25 @@ rule.name = { values = ["backprop", "kolen_pollack", "feedback_alignment"] }
     }
     let alone = bench.coordinator(&["sweep", "--config", "sweep.toml"]).output().unwrap();
     failed(&alone.into(), 2, &["--local"]);
+}
+
+#[test]
+fn a_full_disk_says_nothing_of_a_trial() {
+    let bench = Bench::new();
+    let sweep = "base = \"config.toml\"\nmethod = \"grid\"\n[set]\ntrain.max_steps = 3\n[space]\nseed = { values = [4, 5] }";
+    let sweep = written(&bench, sweep);
+    let folder = bench.path("cramped");
+    let sweep =
+        ["sweep", "--local", "--config", sweep.to_str().unwrap(), "--run-dir", folder.to_str().unwrap()];
+    // No file may grow beyond a few kilobytes, which a run's report does.
+    let script = r#"trap '' XFSZ; ulimit -f 64; exec "$0" "$@""#;
+    let mut cramped = Command::new("sh");
+    cramped.args(["-c", script]).arg(binary("coordinator")).args(sweep);
+    cramped.current_dir(bench.path(".")).env_remove("NEUROPIL_DATA").env_remove("NEUROPIL_LAYER_NODE");
+    failed(&cramped.output().unwrap().into(), 1, &["cannot write", "make room there"]);
+    assert_eq!(lines(&folder.join("trials.jsonl")), 0);
+
+    let ended: Ended = bench.coordinator(&sweep).arg("--resume").output().unwrap().into();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stdout.contains("2 trials (2 done)"), "{}", ended.stdout);
 }

@@ -1,7 +1,7 @@
 //! Trouble with files: data sets, full disks, and state that belongs elsewhere.
 
 use e2e::harm::{Hosts, eventually, failed};
-use e2e::{Bench, Node, binary};
+use e2e::{Bench, Ended, Node, binary};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -34,6 +34,25 @@ fn a_data_set_that_is_not_whole_is_named() {
     let said = [labels, "sample 6 the label 77", "5 classes", "set model.classes to at least 78"];
     failed(&bench.train(&bench.config(KEYS), "mislabelled", &[]), 3, &said);
     assert!(!bench.path("runs").exists(), "nothing was begun");
+}
+
+#[test]
+fn words_that_cannot_be_written_neither_end_a_run_nor_change_its_exit_code() {
+    let bench = Bench::new();
+    let config = bench.config(KEYS);
+    let said = |to: &str, work: &[&str]| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!(r#"exec "$0" "$@" {to}"#)]).arg(binary("coordinator")).args(work);
+        shell.arg("--config").arg(&config).current_dir(bench.path(".")).env_remove("NEUROPIL_DATA");
+        shell.env_remove("NEUROPIL_LAYER_NODE").output().unwrap().into()
+    };
+    let train = |name| ["train", "--local", "--set", "train.max_steps=3", "--name", name];
+    let unsaid: Ended = said("2>/dev/full", &train("unsaid"));
+    assert_eq!(unsaid.code, Some(0));
+    assert!(unsaid.stdout.contains("run folder: "), "{}", unsaid.stdout);
+    assert_eq!(said("2>/dev/full", &["plan", "--set", "train.batch=0"]).code, Some(2));
+    failed(&said(">/dev/full", &train("unseen")), 1, &["cannot write to stdout", "make room where it goes"]);
+    assert!(bench.path("runs/unseen/summary.json").exists());
 }
 
 /// A node whose writes can be limited: they fail then, instead of killing it.

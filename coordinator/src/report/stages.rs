@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::chart::{Chart, Charts};
-use super::curve::{Curve, Hue, Style, finite, smooth, window};
+use super::curve::{Curve, Hue, Point, Style, finite, smooth, window};
 use super::run::{NodeSummary, Run};
 use super::text::{bytes, duration, escape, fold, key};
 
@@ -18,10 +18,7 @@ struct Total {
 
 /// The bars of every run and the speed over time; the traffic.
 pub(super) fn section(runs: &[Run], charts: &mut Charts) -> String {
-    let speed = |(i, run): (usize, &Run)| {
-        let points = finite(run.metrics.iter().map(|s| (s.step, s.images_per_s)));
-        Curve::new(&run.name, Hue::Run(i), Style::Line, &smooth(&points, window(points.len())), 1000)
-    };
+    let speed = |(i, run): (usize, &Run)| Curve::new(&run.name, Hue::Run(i), Style::Line, &speeds(run), 1000);
     let mut chart = Chart::new("Images per second", "", runs.iter().enumerate().map(speed).collect());
     chart.at_least = Some([0.0, 1.0]);
     let speed = charts.figure(chart);
@@ -43,6 +40,18 @@ pub(super) fn section(runs: &[Run], charts: &mut Charts) -> String {
          received is counted over the run.</p>\n{traffic}</section>\n"
     )
 }
+
+/// Images per second, smoothed as time per image: of steps that come out in a burst the first took the time
+/// of all, and the speed of the others says nothing.
+fn speeds(run: &Run) -> Vec<Point> {
+    let times = run.metrics.iter().map(|step| (step.step, step.images_per_s.map(|speed| 1.0 / speed)));
+    let times = finite(times);
+    let smoothed = smooth(&times, window(times.len()).max(BURST));
+    smoothed.into_iter().map(|(step, time)| (step, 1.0 / time)).collect()
+}
+
+/// Steps over which the speed is an average at least.
+const BURST: usize = 9;
 
 fn totals(run: &Run) -> BTreeMap<usize, Total> {
     let mut totals: BTreeMap<usize, Total> = BTreeMap::new();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::curve::{smooth, thin};
 use super::settings::Settings;
-use super::{PLOT_SCRIPT, Run, render};
+use super::{PLOT_SCRIPT, Run, Step, render};
 
 /// A run of three steps in which every string is `text`.
 fn run(text: &str) -> Run {
@@ -177,4 +177,22 @@ fn settings_of_other_networks_are_folded_away() {
     assert!(open.contains(">seed</th>") && !open.contains("layer["));
     assert!(folded.contains(">layer[39].name</th>"));
     assert!(!render(&[with(1), with(3)]).contains("settings of single layers"));
+}
+
+#[test]
+fn a_burst_of_steps_is_no_speed() {
+    let mut run = run("burst");
+    let speeds = [50.0, 100.0, 1e6, 1e6, 25.0].map(Some);
+    let first = run.metrics[0].clone();
+    let step = |(i, images_per_s)| Step { step: i, images_per_s, ..first.clone() };
+    run.metrics = (1..).zip(speeds).map(step).collect();
+    let page = render(&[run]);
+    let data = page.split("id=\"data\">").nth(1).unwrap().split("</script>").next().unwrap();
+    let data: serde_json::Value = serde_json::from_str(data).unwrap();
+    let shown =
+        data["charts"].as_array().unwrap().last().unwrap()["curves"][0]["y"].as_array().unwrap().clone();
+    assert!(
+        shown.len() == 5 && shown.iter().all(|y| (25.0..400.0).contains(&y.as_f64().unwrap())),
+        "{shown:?}"
+    );
 }

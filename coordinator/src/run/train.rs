@@ -11,6 +11,7 @@ use super::summary::{Summary, table};
 use crate::driver::{Board, NodeAddress};
 use crate::failure::{Cause, Failure};
 use crate::report;
+use crate::words::answer;
 use prometheus_client::metrics::counter::Counter;
 use proto::{door, metrics};
 use std::collections::BTreeSet;
@@ -87,9 +88,7 @@ pub async fn train(
     recorder.finish()?;
     write_report(recorder.folder())?;
     result?;
-    print!("{}", table(&summary));
-    println!("\nrun folder: {}", recorder.folder().path().display());
-    Ok(())
+    answer(format_args!("{}\nrun folder: {}\n", table(&summary), recorder.folder().path().display()))
 }
 
 /// Serves the run's metrics for as long as what it returns is kept.

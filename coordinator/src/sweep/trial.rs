@@ -13,6 +13,7 @@ use crate::failure::Failure;
 use crate::run::Summary;
 use crate::run::folder::{self, unwritable};
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
 /// How often a trial is looked at.
 const LOOK: Duration = Duration::from_millis(100);
+/// The bytes that must have room on the disk after a trial that failed.
+const ROOM: usize = 1 << 20;
 /// The steps whose mean is the loss at the end, where there is no early stopping to say it.
 const RECENT: usize = 50;
 
@@ -82,7 +85,19 @@ impl Trial {
         let status = status.map_err(Failure::internal)?;
         let record = self.record(&follow, status);
         let interrupted = stop.is_cancelled() || matches!(status.code(), Some(75 | 130 | 143));
+        if record.status == Status::Failed && !interrupted {
+            self.find_room()?;
+        }
         Ok(Some(record).filter(|record| !(interrupted && record.status == Status::Failed)))
+    }
+
+    /// A trial that failed on a full disk says nothing of its settings, and the next ones would fail as well.
+    fn find_room(&self) -> Result<(), Failure> {
+        let path = self.log.with_extension("room");
+        let written = File::create(&path)
+            .and_then(|mut file| file.write_all(&vec![0; ROOM]).and_then(|()| file.sync_data()));
+        let _ = fs::remove_file(&path);
+        written.map_err(|error| unwritable(&self.run_dir, &error))
     }
 
     /// The log, locked: what a killed sweep left of this trial has ended then. `None` where `stop` came first.

@@ -7,7 +7,7 @@
   const digits = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
   const decimals = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
   const powers = new Intl.NumberFormat("en", { notation: "scientific", maximumFractionDigits: 2 });
-  const far = (value) => value !== 0 && (Math.abs(value) >= 1e6 || Math.abs(value) < 1e-4);
+  const far = (value) => value !== 0 && (Math.abs(value) >= 1e5 || Math.abs(value) < 1e-4);
   const id = (curve) => curve.name + JSON.stringify(curve.hue);
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 

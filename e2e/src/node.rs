@@ -1,0 +1,69 @@
+//! Nodes that are started by hand.
+
+use crate::binary;
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// A free port of loopback.
+const ANY: &str = "127.0.0.1:0";
+
+/// A layer-node that is started by hand, and killed when the test ends.
+pub struct Node {
+    /// The process.
+    pub child: Child,
+    /// Its first line on stdout.
+    pub ready: Value,
+}
+
+impl Node {
+    /// Starts a node on free ports of loopback.
+    pub fn start(state_dir: &Path) -> Self {
+        Self::launch(Command::new(binary("layer-node")), state_dir)
+    }
+
+    /// As [`Node::start`], with a metrics port.
+    pub fn metered(state_dir: &Path) -> Self {
+        Self::serve(Command::new(binary("layer-node")), state_dir, [ANY; 3], &["--metrics", ANY])
+    }
+
+    /// As [`Node::start`], by a command that stands for the program.
+    pub fn launch(command: Command, state_dir: &Path) -> Self {
+        Self::serve(command, state_dir, [ANY; 3], &[])
+    }
+
+    /// Starts a node at the addresses `data`, `control` and `health`.
+    pub fn at(state_dir: &Path, addresses: [&str; 3]) -> Self {
+        Self::serve(Command::new(binary("layer-node")), state_dir, addresses, &[])
+    }
+
+    fn serve(mut command: Command, state_dir: &Path, addresses: [&str; 3], more: &[&str]) -> Self {
+        let [data, control, health] = addresses;
+        command
+            .args(["serve", "--listen", data, "--control", control, "--health", health, "--state-dir"])
+            .arg(state_dir)
+            .args(more);
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("layer-node starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a first line");
+        let ready = serde_json::from_str(&line);
+        Self {
+            child,
+            ready: ready.unwrap_or_else(|error| panic!("no JSON on the first line: {error}: {line}")),
+        }
+    }
+
+    /// Its address on one of `data`, `control`, `health` and, where it was asked for, `metrics`.
+    pub fn address(&self, plane: &str) -> &str {
+        self.ready[plane].as_str().expect("an address")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

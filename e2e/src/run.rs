@@ -1,0 +1,60 @@
+//! What a run leaves in its folder.
+
+use crate::digest;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+/// A run's folder.
+pub struct Run {
+    /// Where it lies.
+    pub folder: PathBuf,
+}
+
+impl Run {
+    /// The lines of `metrics.jsonl`.
+    pub fn metrics(&self) -> Vec<Value> {
+        self.lines("metrics.jsonl")
+    }
+
+    /// How many steps it has written so far.
+    pub fn steps(&self) -> usize {
+        fs::read_to_string(self.folder.join("metrics.jsonl")).map_or(0, |text| text.lines().count())
+    }
+
+    /// The lines of a file of JSON objects.
+    pub fn lines(&self, name: &str) -> Vec<Value> {
+        let text =
+            fs::read_to_string(self.folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+
+    /// `summary.json`.
+    pub fn summary(&self) -> Value {
+        self.json("summary.json")
+    }
+
+    /// A JSON file of the run.
+    pub fn json(&self, name: &str) -> Value {
+        let text =
+            fs::read_to_string(self.folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// Losses and accuracies of every step and of every evaluation, as they were written.
+    pub fn history(&self) -> Vec<String> {
+        let steps = self
+            .metrics()
+            .into_iter()
+            .map(|line| format!("{} {} {}", line["step"], line["loss"], line["accuracy"]));
+        let evaluations = fs::read_to_string(self.folder.join("evaluations.jsonl")).unwrap_or_default();
+        steps.chain(evaluations.lines().map(str::to_owned)).collect()
+    }
+
+    /// `layer-node digest` of every stage, together: SHA-256 by tensor.
+    pub fn digests(&self) -> BTreeMap<String, String> {
+        let stages = fs::read_dir(self.folder.join("state")).expect("state/").flatten();
+        stages.flat_map(|stage| digest(&stage.path())).collect()
+    }
+}
