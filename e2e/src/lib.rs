@@ -1,6 +1,7 @@
 //! A workbench for tests of the real binaries: a small data set, configurations, runs, and what they leave.
 
 pub mod harm;
+pub mod relay;
 pub mod scrape;
 
 use serde_json::Value;
