@@ -66,7 +66,7 @@ pub async fn sweep(asked: Asked<'_>, environment: &Environment<'_>) -> Result<()
     let spec = load(asked)?;
     let plan = Plan::new(&spec).map_err(Failure::configuration)?;
     let common = common(&spec, &plan, environment)?;
-    let base = std::fs::read_to_string(&spec.base).map_err(Failure::configuration)?;
+    let base = config::read_file(&spec.base).map_err(Failure::configuration)?;
     let path = choose(Some(&spec.name), asked.run_dir, "")?;
     let (folder, ledger) = SweepFolder::open(path, &spec, &base, asked.resume)?;
     let stop = interrupt::listen();
