@@ -246,6 +246,17 @@ impl RunFolder {
         append(&mut self.evaluations, &self.path.join("evaluations.jsonl"), evaluation)
     }
 
+    /// Has the history on disk: a run goes on no later than that reaches, also after a crash of the host.
+    ///
+    /// # Errors
+    /// When the disk says no.
+    pub fn sync(&self) -> Result<(), Failure> {
+        for (name, file) in [("metrics.jsonl", &self.metrics), ("evaluations.jsonl", &self.evaluations)] {
+            file.sync_data().map_err(|error| unwritable(&self.path.join(name), &error))?;
+        }
+        Ok(())
+    }
+
     /// Writes `summary.json`.
     ///
     /// # Errors
