@@ -2,6 +2,7 @@
 
 pub mod harm;
 mod node;
+pub mod relay;
 mod run;
 pub mod scrape;
 

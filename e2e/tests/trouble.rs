@@ -124,6 +124,13 @@ fn what_cannot_start_says_why_in_one_sentence() {
         let ended = Ended::from(bench.coordinator(arguments).output().unwrap());
         failed(&ended, code, &[said]);
     }
+    // A program that is no node, and talks without end.
+    let other = bench.path("other");
+    std::fs::write(&other, "#!/bin/sh\nexec cat /dev/zero\n").unwrap();
+    std::fs::set_permissions(&other, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut command = bench.coordinator(&["train", "--local", "--config", config]);
+    let ended = Ended::from(command.env("NEUROPIL_LAYER_NODE", &other).output().unwrap());
+    failed(&ended, 4, &["stage ", "did not become ready", "logs/stage-"]);
 }
 
 #[test]

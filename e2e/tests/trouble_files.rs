@@ -101,6 +101,14 @@ fn a_run_folder_that_cannot_be_written_is_named() {
     let mut command = bench.coordinator(&["train", "--local", "--config", config.to_str().unwrap()]);
     let ended = command.arg("--run-dir").arg(&folder).output().unwrap().into();
     failed(&ended, 1, &[folder.to_str().unwrap(), "choose another --run-dir"]);
+
+    // Why a run failed says more than what could not be written about it afterwards.
+    let folder = bench.path("blocked");
+    fs::create_dir_all(folder.join("report.html")).unwrap();
+    let diverging = ["--set", "optimizer.lr=1e20", "--set", "optimizer.weight_decay=0"];
+    let mut command = bench.coordinator(&["train", "--local", "--config", config.to_str().unwrap()]);
+    let ended = command.args(diverging).arg("--run-dir").arg(&folder).output().unwrap().into();
+    failed(&ended, 1, &["is not finite"]);
 }
 
 #[test]
@@ -139,4 +147,12 @@ fn state_of_another_network_or_cut_is_refused_by_tensor_and_file() {
 
     let ended = hosts.ended(&evaluate);
     assert_eq!(ended.code, Some(0), "all that was refused changed nothing: {}", ended.stderr);
+
+    // What a crash of the coordinator's host left at the end of the history.
+    let metrics = hosts.bench.run("short").folder.join("metrics.jsonl");
+    let torn = [&fs::read(&metrics).unwrap()[..], b"{\"step\": 5, \xff\xfe\0\0"].concat();
+    fs::write(&metrics, torn).unwrap();
+    let ended = hosts.ended(&resume);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(hosts.bench.run("short").metrics().len(), 4);
 }

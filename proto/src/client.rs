@@ -120,9 +120,25 @@ impl<'a> Attempts<'a> {
     }
 }
 
+/// Checks that `address` is of the form `host:port`, with an IPv6 host in brackets.
+///
+/// # Errors
+/// [`CallError::Address`] where it is not.
+pub fn check_address(address: &str) -> Result<(), CallError> {
+    let well_formed = address.rsplit_once(':').is_some_and(|(host, port)| {
+        let bracketed = host.starts_with('[') && host.ends_with(']');
+        let plain = !host.is_empty() && !host.contains([':', '/', '@']);
+        (bracketed || plain) && port.parse::<u16>().is_ok_and(|port| port > 0)
+    });
+    match well_formed && transport::endpoint(address).is_ok() {
+        true => Ok(()),
+        false => Err(CallError::Address(format!("'{address}' is no address: host:port is expected"))),
+    }
+}
+
 async fn channel(address: &str) -> Result<Channel, CallError> {
-    let endpoint = transport::endpoint(address)
-        .map_err(|_| CallError::Address(format!("'{address}' is no address: host:port is expected")))?;
+    check_address(address)?;
+    let endpoint = transport::endpoint(address).map_err(|error| CallError::Address(error.to_string()))?;
     endpoint.connect().await.map_err(|error| {
         let source = error.source().map(|source| innermost(source).to_string());
         CallError::Lost { address: address.to_owned(), why: source.unwrap_or_else(|| error.to_string()) }

@@ -57,6 +57,16 @@ pub struct Link<D> {
     pub incoming: Incoming<D>,
 }
 
+/// What it means that the link from `peer` ended with `status`.
+pub fn broken(peer: &str, status: &Status) -> String {
+    match CallError::from_status(peer, status) {
+        CallError::Lost { why, .. } => format!(
+            "the link from {peer} was lost ({why}): check that host and the network to it, then start the run again"
+        ),
+        _ => format!("the link from {peer} broke: {}", status.message()),
+    }
+}
+
 /// The run and incarnation that a call's metadata names.
 pub fn named_run(metadata: &MetadataMap) -> Option<(&str, u32)> {
     let run = metadata.get(RUN)?.to_str().ok()?;

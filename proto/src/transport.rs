@@ -14,9 +14,9 @@ const CONNECTION_WINDOW: u32 = 32 << 20;
 const FRAME: u32 = 256 << 10;
 /// What may be in flight on the control and health ports, on one stream: reports and lanes are small.
 const CONTROL_WINDOW: u32 = 1 << 20;
-/// A silent peer (stopped, or its host gone) is noticed after interval + timeout, below the 15 s
-/// within which it is to be named.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// A silent peer (stopped, or its host gone) is noticed after interval + timeout. Within 15 s it is to be
+/// named, and who is to blame is known as much as another interval later: its other neighbours' turn.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(3);
 /// See [`KEEPALIVE_INTERVAL`].
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(7);
 /// Streams that one connection may open: a peer needs one per call of this protocol.

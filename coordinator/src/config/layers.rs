@@ -1,6 +1,6 @@
 //! `[[layer]]`s out of TOML, with their defaults.
 
-use proto::graph::{INPUT, Init, LayerSpec, Op, Window};
+use proto::graph::{INPUT, Init, LayerSpec, MAX_LAYERS, Op, Window};
 use proto::rule::RuleSpec;
 use toml::{Table, Value};
 
@@ -24,6 +24,11 @@ pub(super) fn parse(tree: &Tree) -> Result<Vec<LayerSpec>, ConfigError> {
         Some(Value::Array(tables)) => tables,
         _ => return Err(refuse()),
     };
+    // Before their names are compared with each other.
+    if tables.len() > MAX_LAYERS {
+        let count = tables.len();
+        return Err(ConfigError::new(format!("'layer' {place} has {count} tables, more than {MAX_LAYERS}")));
+    }
     let mut layers: Vec<LayerSpec> = Vec::with_capacity(tables.len());
     for table in tables {
         let table = table.as_table().ok_or_else(refuse)?;

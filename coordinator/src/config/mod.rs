@@ -29,6 +29,8 @@ mod tests;
 mod tree;
 mod zoo;
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -38,6 +40,9 @@ use crate::data::Augment;
 use crate::model::Network;
 use keys::KEYS;
 use tree::{Origin, Tree};
+
+/// The longest file that is read, in bytes: ten times what the most layers take.
+const LONGEST: u64 = 16 << 20;
 
 pub use error::ConfigError;
 pub(crate) use nearest::hint;
@@ -89,9 +94,19 @@ pub struct Config {
 /// The file cannot be read, or what [`parse`] says.
 pub fn load(path: &Path, overrides: &[String], environment: &Environment) -> Result<Config, ConfigError> {
     let file = path.display().to_string();
-    let text = std::fs::read_to_string(path)
+    let text = read_file(path)
         .map_err(|error| ConfigError::new(format!("the configuration {file} cannot be read: {error}")))?;
     parse(&text, &file, overrides, environment)
+}
+
+/// The text of a file that a person wrote.
+pub(crate) fn read_file(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(LONGEST + 1).read_to_string(&mut text)?;
+    match text.len() as u64 <= LONGEST {
+        true => Ok(text),
+        false => Err(io::Error::other(format!("it is longer than {} MiB", LONGEST >> 20))),
+    }
 }
 
 /// Makes a configuration of `text`, which sentences call `file`, as [`load`] does.

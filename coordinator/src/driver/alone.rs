@@ -17,7 +17,7 @@ use proto::control::{Command, Report, Start, Step, StepDone};
 use proto::framing::Direction;
 use proto::graph::INPUT;
 use proto::lane::{Lane, Phase};
-use proto::link::Incoming;
+use proto::link::{Incoming, broken};
 use proto::message::{Contract, Identity, Message, Value};
 use proto::seed;
 use proto::stage::StageSpec;
@@ -173,8 +173,7 @@ async fn drop_all<D: Direction>(mut link: Incoming<D>, board: Board) {
             Ok(Some(_)) => {}
             Ok(None) => return,
             Err(status) => {
-                let why = format!("a link to the stage broke: {}", status.message());
-                return board.fail(Closeness::Hearsay, Failure::node(why));
+                return board.fail(Closeness::Hearsay, Failure::node(broken("the stage", &status)));
             }
         }
     }

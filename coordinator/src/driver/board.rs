@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 /// How long complaints are collected after the first one.
 const GRACE: Duration = Duration::from_millis(700);
 /// How long a better reason is waited for where there is only hearsay. Neighbours may notice a silent
-/// node earlier than the coordinator does: by as much as the time between two keepalives, which is 5 s.
-const PATIENCE: Duration = Duration::from_millis(5500);
+/// node earlier than the coordinator does: by as much as the time between two keepalives, which is 3 s.
+const PATIENCE: Duration = Duration::from_millis(3500);
 /// How often complaints are looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(50);
 

@@ -8,7 +8,7 @@ use crate::failure::{Cause, Failure};
 use futures::future::try_join_all;
 use proto::client::{self, CallError, Node, Reports};
 use proto::control::{Command, Configured, Report, Start};
-use proto::link::{Incoming, Link};
+use proto::link::{Incoming, Link, broken};
 use proto::message::{Contract, Message};
 use proto::stage::StageSpec;
 use proto::transport::QUEUE;
@@ -246,7 +246,7 @@ async fn drain(mut done: Incoming<wire::ErrorSignal>, address: String, board: Bo
             Ok(Some(_)) => {}
             Ok(None) => return,
             Err(status) => {
-                let why = format!("the link from stage 0 at {address} broke: {}", status.message());
+                let why = broken(&format!("stage 0 at {address}"), &status);
                 return board.fail(Closeness::Hearsay, Failure::node(why));
             }
         }

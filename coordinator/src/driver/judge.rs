@@ -5,7 +5,7 @@ use super::feed::Expected;
 use crate::failure::{Cause, Failure};
 use crate::loss::{Totals, softmax_cross_entropy};
 use proto::lane::Phase;
-use proto::link::Incoming;
+use proto::link::{self, Incoming};
 use proto::message::Message;
 use proto::tensor::{Kind, TensorData};
 use proto::wire;
@@ -114,7 +114,9 @@ impl Judge {
         let message = match self.logits.next().await {
             Ok(Some(message)) => message,
             Ok(None) => return Err(broke(format!("it ended while {due} was due"))),
-            Err(status) => return Err(broke(status.message().to_owned())),
+            Err(status) => {
+                return Err((Closeness::Hearsay, Failure::node(link::broken(&self.peer, &status))));
+            }
         };
         if message.identity != *due {
             return Err(broke(format!("it sent {} while {due} was due", message.identity)));

@@ -9,13 +9,15 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio_util::task::AbortOnDropHandle;
 
 const BINARY: &str = "layer-node";
 /// How long a node may take to open its device and ports.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
+/// The longest first line that is read of a node, whatever program it is.
+const FIRST_LINE: u64 = 4096;
 /// How long a node may take to write its state and end.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -136,10 +138,10 @@ async fn start(
     let failed =
         |what: &str, error: std::io::Error| Failure::node(format!("stage {stage}: cannot {what} ({error})"));
     let folders = [state.as_path(), log.parent().unwrap_or(run_dir)];
-    folders
-        .iter()
-        .try_for_each(std::fs::create_dir_all)
-        .map_err(|error| failed("make its folders", error))?;
+    for folder in folders {
+        let made = std::fs::create_dir_all(folder);
+        made.map_err(|error| failed(&format!("make the folder {}", folder.display()), error))?;
+    }
     let stderr = File::options()
         .create(true)
         .append(true)
@@ -154,7 +156,7 @@ async fn start(
     let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(Failure::internal(format!("stage {stage} was started without pipes")));
     };
-    let mut lines = BufReader::new(stdout).lines();
+    let mut lines = BufReader::new(stdout.take(FIRST_LINE)).lines();
     let ready = tokio::time::timeout(READY_DEADLINE, lines.next_line()).await;
     let ready = ready.ok().and_then(Result::ok).flatten();
     let Some(ready) = ready.and_then(|line| serde_json::from_str::<Ready>(&line).ok()) else {

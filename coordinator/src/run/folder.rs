@@ -124,8 +124,16 @@ impl RunFolder {
     /// # Errors
     /// When the disk says no.
     pub fn next_incarnation(&self, identity: &RunIdentity) -> Result<RunIdentity, Failure> {
-        let next = RunIdentity { id: identity.id.clone(), incarnation: identity.incarnation + 1 };
-        write(&self.path.join("run.json"), &json(&next)?)?;
+        let path = self.path.join("run.json");
+        let spent = || {
+            Failure::configuration(format!(
+                "{} is damaged: no start of a run comes after this one",
+                path.display()
+            ))
+        };
+        let incarnation = identity.incarnation.checked_add(1).ok_or_else(spent)?;
+        let next = RunIdentity { id: identity.id.clone(), incarnation };
+        write(&path, &json(&next)?)?;
         Ok(next)
     }
 
@@ -136,14 +144,13 @@ impl RunFolder {
     /// When the disk says no.
     pub fn rewind(&mut self, step: u64) -> Result<(), Failure> {
         for (name, limit) in [("metrics.jsonl", step + 1), ("evaluations.jsonl", step)] {
-            let path = self.path.join(name);
-            let text = fs::read_to_string(&path).map_err(|error| unwritable(&path, &error))?;
+            let text = self.text(name)?;
             let before = |line: &&str| {
                 let line: Option<serde_json::Value> = serde_json::from_str(line).ok();
                 line.and_then(|line| line["step"].as_u64()).is_some_and(|step| step < limit)
             };
             let kept: String = text.lines().filter(before).map(|line| format!("{line}\n")).collect();
-            write(&path, kept.as_bytes())?;
+            write(&self.path.join(name), kept.as_bytes())?;
         }
         *self = Self::open(self.path.clone(), self.owned.clone(), step)?;
         Ok(())
@@ -160,13 +167,24 @@ impl RunFolder {
         Ok(Self { path, metrics, evaluations, events, owned })
     }
 
+    /// A file of lines. What a crash of the host left of its end need not be text; such a line counts for nothing.
+    fn text(&self, name: &str) -> Result<String, Failure> {
+        let path = self.path.join(name);
+        let bytes = fs::read(&path).map_err(|error| {
+            Failure::internal(format!(
+                "cannot read {} ({error}): check its permissions and its disk",
+                path.display()
+            ))
+        })?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// The last step up to which `metrics.jsonl` is without a gap.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn last_step(&self) -> Result<u64, Failure> {
-        let path = self.path.join("metrics.jsonl");
-        let text = fs::read_to_string(&path).map_err(|error| unwritable(&path, &error))?;
+        let text = self.text("metrics.jsonl")?;
         let step = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?["step"].as_u64();
         Ok((1..)
             .zip(text.lines())
@@ -181,8 +199,7 @@ impl RunFolder {
     /// # Errors
     /// When the file cannot be read.
     pub fn evaluations(&self) -> Result<Vec<Evaluation>, Failure> {
-        let path = self.path.join("evaluations.jsonl");
-        let text = fs::read_to_string(&path).map_err(|error| unwritable(&path, &error))?;
+        let text = self.text("evaluations.jsonl")?;
         Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
@@ -191,8 +208,7 @@ impl RunFolder {
     /// # Errors
     /// When the file cannot be read.
     pub fn first_measures(&self) -> Result<Option<(u64, Vec<LayerMeasure>)>, Failure> {
-        let path = self.path.join("metrics.jsonl");
-        let text = fs::read_to_string(&path).map_err(|error| unwritable(&path, &error))?;
+        let text = self.text("metrics.jsonl")?;
         let measures = |line: &str| {
             let line: MeasuredLine = serde_json::from_str(line).ok()?;
             let layers = line.layers.into_iter().map(|layer| LayerMeasure {
@@ -228,6 +244,17 @@ impl RunFolder {
     pub fn evaluation(&mut self, evaluation: &Evaluation) -> Result<(), Failure> {
         self.events.add(evaluation.step, evaluation.points())?;
         append(&mut self.evaluations, &self.path.join("evaluations.jsonl"), evaluation)
+    }
+
+    /// Has the history on disk: a run goes on no later than that reaches, also after a crash of the host.
+    ///
+    /// # Errors
+    /// When the disk says no.
+    pub fn sync(&self) -> Result<(), Failure> {
+        for (name, file) in [("metrics.jsonl", &self.metrics), ("evaluations.jsonl", &self.evaluations)] {
+            file.sync_data().map_err(|error| unwritable(&self.path.join(name), &error))?;
+        }
+        Ok(())
     }
 
     /// Writes `summary.json`.
@@ -315,8 +342,14 @@ fn append(file: &mut File, path: &Path, value: &impl Serialize) -> Result<(), Fa
 /// When the disk says no.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let temporary = path.with_extension("writing");
-    let written = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
-    written.map_err(|error| unwritable(path, &error))
+    let written = || {
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        // Else a crash of the host may leave the new name with nothing in it.
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    written().map_err(|error| unwritable(path, &error))
 }
 
 /// The failure of a file that could not be written.

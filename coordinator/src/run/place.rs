@@ -4,6 +4,7 @@ use super::prepare::Prepared;
 use crate::driver::{Board, NodeAddress};
 use crate::failure::Failure;
 use crate::node::LocalNodes;
+use proto::client;
 use std::path::Path;
 
 /// Where the nodes of a run are.
@@ -16,18 +17,28 @@ pub enum Where {
 }
 
 impl Where {
-    /// Checks that there is a node for each of `stages`.
+    /// Checks that there is a node for each of `stages`, and another one for each.
     ///
     /// # Errors
-    /// One sentence with both numbers.
+    /// One sentence: both numbers, or the stage and its address.
     pub fn check(&self, stages: usize) -> Result<(), Failure> {
-        match self {
-            Where::Remote(given) if given.len() != stages => Err(Failure::configuration(format!(
+        let Where::Remote(given) = self else { return Ok(()) };
+        if given.len() != stages {
+            return Err(Failure::configuration(format!(
                 "--nodes names {} nodes, but pipeline.stages cuts the network into {stages} stages",
                 given.len()
-            ))),
-            _ => Ok(()),
+            )));
         }
+        for (stage, address) in given.iter().enumerate() {
+            let of_stage = |error| Failure::configuration(format!("stage {stage} at {error}"));
+            client::check_address(address).map_err(of_stage)?;
+            if let Some(first) = given[..stage].iter().position(|other| other == address) {
+                return Err(Failure::configuration(format!(
+                    "--nodes names {address} for stage {first} and for stage {stage}: a node is one stage, so name every node once"
+                )));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -78,5 +89,33 @@ impl Nodes {
         if let Nodes::Local(nodes) = self {
             nodes.stop().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stage_has_a_node_of_its_own_with_a_whole_address() {
+        let said = |given: &str| {
+            let given: Vec<String> = given.split(' ').map(str::to_owned).collect();
+            let stages = given.len();
+            Where::Remote(given).check(stages).err().map(|failure| failure.sentence).unwrap_or_default()
+        };
+        for good in ["a:7101 b:7101", "a:7101 a:7201", "[::1]:1 10.0.0.1:65535"] {
+            assert_eq!(said(good), "");
+        }
+        for bad in
+            ["a", "a:", ":1", "a:0", "a:65536", "a:b", "::1:1", "http://a:1", "a/b:1", "u@a:1", "[a:1", ""]
+        {
+            assert_eq!(
+                said(&format!("fine:1 {bad}")),
+                format!("stage 1 at '{bad}' is no address: host:port is expected")
+            );
+        }
+        assert!(said("a:1 b:1 a:1").contains("a:1 for stage 0 and for stage 2"));
+        assert!(Where::Remote(vec!["a:1".into()]).check(2).is_err());
+        assert!(Where::Local.check(2).is_ok());
     }
 }

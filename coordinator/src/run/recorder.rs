@@ -178,7 +178,7 @@ impl Recorder {
             Event::Saved(saved) => {
                 self.common = saved.iter().map(|done| done.updates).min().unwrap_or(self.common);
                 self.saving += saved.iter().map(|done| done.seconds).fold(0.0, f64::max);
-                Ok(())
+                self.folder.sync()
             }
             Event::Aligned(steps) => {
                 let total = self.delay;

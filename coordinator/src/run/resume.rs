@@ -10,7 +10,7 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 /// How long a node may take to see that an earlier start of the run is over: it notices a coordinator that
-/// fell silent by keepalives, after at most 12 s.
+/// fell silent by keepalives, after at most 10 s.
 const PATIENCE: Duration = Duration::from_secs(14);
 /// How often it is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(100);
@@ -57,7 +57,14 @@ pub async fn starting_point(
     for (stage, found) in idle(&addresses, deadline, run).await?.into_iter().enumerate() {
         let steps = steps_of(run, &found.snapshots, written);
         if steps.is_empty() {
-            recorder.say(&format!("stage {stage} at {} holds no snapshot of this run", addresses[stage]));
+            let later = found.snapshots.iter().any(|held| held.run == run);
+            let why = if later {
+                format!(" up to step {written}, where metrics.jsonl ends")
+            } else {
+                String::new()
+            };
+            recorder
+                .say(&format!("stage {stage} at {} holds no snapshot of this run{why}", addresses[stage]));
         }
         held.push(steps);
     }

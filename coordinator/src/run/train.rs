@@ -84,11 +84,18 @@ pub async fn train(
         Err(failure) => ("failed", Some(failure.sentence.clone())),
     };
     let summary = Summary::new(status, error, &prepared, &addresses, &recorder);
-    recorder.folder().summary(&summary)?;
-    recorder.finish()?;
-    write_report(recorder.folder())?;
+    let written = leave(&summary, &mut recorder);
+    // Why the run ended says more than what could not be written about it.
     result?;
+    written?;
     answer(format_args!("{}\nrun folder: {}\n", table(&summary), recorder.folder().path().display()))
+}
+
+/// Writes what a run leaves at its end, however it ended.
+fn leave(summary: &Summary, recorder: &mut Recorder) -> Result<(), Failure> {
+    recorder.folder().summary(summary)?;
+    recorder.finish()?;
+    write_report(recorder.folder())
 }
 
 /// Serves the run's metrics for as long as what it returns is kept.

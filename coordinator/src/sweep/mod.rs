@@ -66,7 +66,7 @@ pub struct Asked<'a> {
 pub async fn sweep(asked: Asked<'_>, environment: &Environment<'_>) -> Result<(), Failure> {
     let spec = load(asked)?;
     let plan = Plan::new(&spec).map_err(Failure::configuration)?;
-    let base = std::fs::read_to_string(&spec.base).map_err(|error| {
+    let base = config::read_file(&spec.base).map_err(|error| {
         let file = spec.base.display();
         Failure::configuration(format!("the configuration {file}, the sweep's base, cannot be read: {error}"))
     })?;

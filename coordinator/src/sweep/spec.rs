@@ -95,7 +95,7 @@ impl Spec {
     /// The first fault, in one sentence.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let file = path.display().to_string();
-        let text = std::fs::read_to_string(path)
+        let text = config::read_file(path)
             .map_err(|error| ConfigError::new(format!("the sweep {file} cannot be read: {error}")))?;
         let mut spec = Self::parse(&text, &file)?;
         if spec.name.is_empty() {

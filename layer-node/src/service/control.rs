@@ -98,10 +98,8 @@ impl ControlService {
 }
 
 fn busy(current: &Current) -> Status {
-    let run = current.spec.as_ref().map_or("another run", |spec| &spec.run);
-    Status::failed_precondition(format!(
-        "the node is busy with run {run}: wait for its end, or restart the node"
-    ))
+    let run = current.spec.as_ref().map_or_else(|| "another run".into(), |spec| format!("run {}", spec.run));
+    Status::failed_precondition(format!("the node is busy with {run}: wait for its end, or restart the node"))
 }
 
 /// Puts the node back to idle, however the run ends.
@@ -293,7 +291,10 @@ impl Run {
         let (to_worker, incoming) = mpsc::channel(QUEUE);
         let (outgoing, from_worker) = mpsc::channel(QUEUE);
         let fault = self.fault.clone();
-        (Port { peer, incoming, outgoing }, Slot { contract, to_worker, from_worker, fault })
+        (
+            Port { peer: peer.clone(), incoming, outgoing },
+            Slot { peer, contract, to_worker, from_worker, fault },
+        )
     }
 
     /// Passes commands on until the coordinator is done, gone, or the run has ended.

@@ -40,11 +40,13 @@ impl DataService {
             }
         })?;
         let visit = door::visit(&request);
-        let peer = visit.as_ref().and_then(Visit::peer);
-        let peer = peer.map_or_else(|| "a neighbour".to_owned(), |address| address.to_string());
+        let Slot { peer, contract, to_worker, from_worker, fault } = slot;
+        let peer = match visit.as_ref().and_then(Visit::peer) {
+            Some(address) => format!("{peer} at {address}"),
+            None => peer,
+        };
         visit.inspect(Visit::keep);
         tracing::debug!(?side, %peer, "link opened");
-        let Slot { contract, to_worker, from_worker, fault } = slot;
         let incoming = Incoming::new(request.into_inner(), contract);
         tokio::spawn(pump(incoming, to_worker, fault.clone(), peer, self.meters.clone()));
         let parts = outgoing::<Out>(from_worker).map(Ok).take_until(ended(fault.clone()));

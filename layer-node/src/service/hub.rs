@@ -8,6 +8,8 @@ use tonic::Status;
 
 /// One end of a link that a neighbour has yet to open.
 pub struct Slot {
+    /// Who is to open it, for sentences.
+    pub peer: String,
     /// What the neighbour may send.
     pub contract: Contract,
     /// Takes its messages to the worker.
@@ -96,7 +98,7 @@ mod tests {
             max_microbatches: 1,
         };
         let hub = Hub::default();
-        let slot = Slot { contract, to_worker, from_worker, fault: Fault::default() };
+        let slot = Slot { peer: "stage 0".into(), contract, to_worker, from_worker, fault: Fault::default() };
         hub.announce("run".into(), 3, slot, None);
         for stale in [("run", 2), ("other", 3)] {
             let refused = hub.take(Side::Below, Some(stale)).err().map(|status| status.code());

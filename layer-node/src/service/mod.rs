@@ -11,7 +11,7 @@ pub use hub::Hub;
 use crate::fault::{Fault, Trouble};
 use crate::meters::Meters;
 use proto::framing::Direction;
-use proto::link::Incoming;
+use proto::link::{Incoming, broken};
 use proto::message::Message;
 use tokio::sync::mpsc;
 use tonic::Code;
@@ -43,8 +43,7 @@ async fn pump<D: Direction>(
                 if status.code() == Code::InvalidArgument {
                     meters.refused_messages.inc();
                 }
-                return fault
-                    .fail(Trouble::neighbour(format!("the link from {peer} broke: {}", status.message())));
+                return fault.fail(Trouble::neighbour(broken(&peer, &status)));
             }
         }
     }

@@ -29,8 +29,8 @@ pub struct ExportFlags {
 /// One sentence; nothing is written then.
 pub fn export(flags: &ExportFlags) -> Result<String, String> {
     let out = flags.out.display();
-    if flags.out.is_dir() {
-        return Err(format!("{out} is a folder: name the file to write"));
+    if flags.out.exists() && !flags.out.is_file() {
+        return Err(format!("{out} is no regular file: name the file to write"));
     }
     if flags.out.exists() && !flags.force {
         return Err(format!("{out} exists: name another file, or replace it with --force"));

@@ -1,0 +1,31 @@
+//! Trouble between two nodes that are both well: what lies between them fell silent.
+
+use e2e::Ended;
+use e2e::harm::{CONTRACT, ENDLESS, Hosts, eventually, failed};
+use e2e::relay::Relay;
+use std::time::Instant;
+
+/// Both neighbours hear from the coordinator, so nobody but they can tell; it took 17.5 s once, because a
+/// better reason was waited for that could not come.
+#[test]
+fn a_silent_network_between_two_nodes_is_named_by_its_ends_in_time() {
+    let hosts = Hosts::new(3);
+    let [data, control] = ["data", "control"].map(|plane| Relay::to(&hosts.nodes[1], plane));
+    let [below, above] = [0, 2].map(|stage| hosts.nodes[stage].address("control"));
+    let nodes = [below, &control.address, above].join(",");
+    let config = hosts.bench.config(ENDLESS);
+    let train = ["train", "--config", config.to_str().unwrap(), "--name", "cut", "--nodes", &nodes];
+    let run = hosts.bench.coordinator(&train).spawn().unwrap();
+    let metrics = hosts.bench.run("cut").folder.join("metrics.jsonl");
+    eventually("the first steps", || metrics.metadata().is_ok_and(|file| file.len() > 1500));
+    data.fall_silent();
+    let begun = Instant::now();
+    let ended = Ended::from(run.wait_with_output().unwrap());
+    let said = ["stage 0", &data.address, "was lost", "the network to it", "start the run again"];
+    // Whichever of the two noticed first tells of the other.
+    let other = ["stage 1", "stage 0 at ", "was lost", "the network to it", "start the run again"];
+    let said = if ended.last_line().contains(&data.address) { said } else { other };
+    failed(&ended, 4, &said);
+    assert!(begun.elapsed() < CONTRACT, "{:?}", begun.elapsed());
+    eventually("the nodes' idleness", || hosts.idle() == 3);
+}
