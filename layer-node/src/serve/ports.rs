@@ -1,0 +1,145 @@
+//! The ports of a node, and what answers on each.
+
+use super::Serve;
+use crate::failure::Failure;
+use crate::meters::Meters;
+use crate::service::{ControlService, DataService};
+use futures::Stream;
+use proto::door;
+use proto::metrics::{self, Shown};
+use proto::transport::{self, CONTROL_MESSAGE_LIMIT, DATA_MESSAGE_LIMIT};
+use proto::wire;
+use proto::wire::layer_server::LayerServer;
+use proto::wire::node_server::NodeServer;
+use std::io;
+use std::net::SocketAddr;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::service::interceptor::InterceptedService;
+use tonic::{Request, Status};
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
+
+/// The longest question about the schema: the name of a symbol or file.
+const QUESTION_LIMIT: usize = 16 << 10;
+
+/// The ports, bound and not yet answering.
+pub(super) struct Ports {
+    data: TcpListener,
+    control: TcpListener,
+    health: TcpListener,
+    metrics: Option<TcpListener>,
+}
+
+impl Ports {
+    /// Binds them where the flags say.
+    pub(super) async fn bind(flags: &Serve) -> Result<Self, Failure> {
+        Ok(Self {
+            data: bind("--listen", flags.listen).await?,
+            control: bind("--control", flags.control).await?,
+            health: bind("--health", flags.health).await?,
+            metrics: match flags.metrics {
+                Some(address) => Some(bind("--metrics", address).await?),
+                None => None,
+            },
+        })
+    }
+
+    /// The data plane's number, by which neighbours dial this host.
+    pub(super) fn data_port(&self) -> Result<u16, String> {
+        Ok(address(&self.data)?.port())
+    }
+
+    /// The line on stdout that says where the node is.
+    pub(super) fn ready(&self) -> Result<serde_json::Value, String> {
+        let mut ready = serde_json::json!({
+            "event": "ready",
+            "data": address(&self.data)?.to_string(),
+            "control": address(&self.control)?.to_string(),
+            "health": address(&self.health)?.to_string(),
+        });
+        if let Some(listener) = &self.metrics {
+            ready["metrics"] = address(listener)?.to_string().into();
+        }
+        Ok(ready)
+    }
+
+    /// Answers until `stopping`: a task for each port that has streams to end.
+    pub(super) fn serve(
+        self,
+        data: DataService,
+        control: ControlService,
+        health: HealthServer<impl Health>,
+        meters: &Meters,
+        stopping: &CancellationToken,
+    ) -> Result<[JoinHandle<()>; 3], String> {
+        let servers = [
+            spawn_server(
+                door::guests(self.data, door::GUESTS, meters.refused_connections("data")),
+                transport::data_server().add_service(data_plane(data)).add_service(reflection()?),
+                stopping,
+            ),
+            spawn_server(
+                door::guests(self.control, door::GUESTS, meters.refused_connections("control")),
+                transport::control_server().add_service(control_plane(control)).add_service(reflection()?),
+                stopping,
+            ),
+            spawn_server(
+                door::guests(self.health, door::PROBES, meters.refused_connections("health")),
+                transport::control_server().add_service(InterceptedService::new(health, door::note)),
+                stopping,
+            ),
+        ];
+        if let Some(listener) = self.metrics {
+            let refused = meters.refused_connections("metrics");
+            tokio::spawn(metrics::serve(listener, Shown::new(meters.registry()), refused));
+        }
+        Ok(servers)
+    }
+}
+
+fn address(listener: &TcpListener) -> Result<SocketAddr, String> {
+    listener.local_addr().map_err(|error| error.to_string())
+}
+
+async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
+    door::listen(flag, address).await.map_err(Failure::configuration)
+}
+
+fn data_plane(service: DataService) -> LayerServer<DataService> {
+    LayerServer::new(service)
+        .max_decoding_message_size(DATA_MESSAGE_LIMIT)
+        .max_encoding_message_size(DATA_MESSAGE_LIMIT)
+}
+
+fn control_plane(service: ControlService) -> NodeServer<ControlService> {
+    NodeServer::new(service)
+        .max_decoding_message_size(CONTROL_MESSAGE_LIMIT)
+        .max_encoding_message_size(CONTROL_MESSAGE_LIMIT)
+}
+
+/// Passes calls to the service within, and notes them at the door.
+type Noted<S> = InterceptedService<S, fn(Request<()>) -> Result<Request<()>, Status>>;
+
+fn reflection() -> Result<Noted<ServerReflectionServer<impl ServerReflection>>, String> {
+    let service = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(wire::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .map_err(|error| format!("the schema cannot be shown by reflection: {error}"))?;
+    Ok(InterceptedService::new(service.max_decoding_message_size(QUESTION_LIMIT), door::note))
+}
+
+fn spawn_server(
+    guests: impl Stream<Item = io::Result<door::Guest>> + Send + 'static,
+    router: tonic::transport::server::Router,
+    stopping: &CancellationToken,
+) -> JoinHandle<()> {
+    let stopping = stopping.clone();
+    tokio::spawn(async move {
+        if let Err(error) = router.serve_with_incoming_shutdown(guests, stopping.cancelled_owned()).await {
+            tracing::error!(%error, "a port stopped serving");
+        }
+    })
+}

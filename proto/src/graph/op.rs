@@ -1,0 +1,202 @@
+//! What a layer computes, and the shapes, parameters and work that follow.
+
+/// The most elements of one sample of a value, and the most of one parameter tensor.
+const MAX_ELEMENTS: u64 = 1 << 40;
+
+/// How the elements of W and B are drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Init {
+    /// Normal, cut at two deviations, with a deviation of √(1/fan_in) / 0.8796 (variance scaling).
+    #[default]
+    FanIn,
+    /// Normal with this standard deviation.
+    Normal(f64),
+}
+
+/// What a layer computes. Convolutions and pooling windows are square.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Op {
+    /// y = conv2d(x, W), W of shape (out, in, kernel, kernel); then + bias.
+    Conv2d {
+        /// Channels of y.
+        out: u32,
+        /// Side of the window.
+        kernel: u32,
+        /// Step of the window.
+        stride: u32,
+        /// Zeros around x.
+        padding: u32,
+        /// Whether a bias per channel is added.
+        bias: bool,
+        /// How W and B are drawn.
+        init: Init,
+    },
+    /// y = x Wᵀ, W of shape (out, in); then + bias.
+    Linear {
+        /// Features of y.
+        out: u32,
+        /// Whether a bias per feature is added.
+        bias: bool,
+        /// How W and B are drawn.
+        init: Init,
+    },
+    /// Adds one number per channel.
+    Bias,
+    /// Normalises each channel over the microbatch and its positions, then scales by γ and adds β.
+    BatchNorm {
+        /// Added to the variance.
+        eps: f64,
+        /// Weight of a microbatch in the running statistics (PyTorch's convention: .1 is usual).
+        momentum: f64,
+        /// γ at the start.
+        gamma: f64,
+    },
+    /// max(0, x).
+    Relu,
+    /// The largest element of each window.
+    MaxPool(Window),
+    /// The mean of each window (padding counts as zeros).
+    AvgPool(Window),
+    /// One vector per sample.
+    Flatten,
+    /// The sum of two or more values of one shape.
+    Add,
+}
+
+/// A square pooling window. Kernel 0 takes the whole plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Side of the window.
+    pub kernel: u32,
+    /// Step of the window.
+    pub stride: u32,
+    /// Padding around x, less than the kernel by half at least.
+    pub padding: u32,
+}
+
+impl Op {
+    /// The op's name in configuration files and sentences.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Op::Conv2d { .. } => "conv2d",
+            Op::Linear { .. } => "linear",
+            Op::Bias => "bias",
+            Op::BatchNorm { .. } => "batch_norm",
+            Op::Relu => "relu",
+            Op::MaxPool(_) => "max_pool",
+            Op::AvgPool(_) => "avg_pool",
+            Op::Flatten => "flatten",
+            Op::Add => "add",
+        }
+    }
+
+    /// Whether the layer keeps W and B.
+    pub fn is_weight(&self) -> bool {
+        matches!(self, Op::Conv2d { .. } | Op::Linear { .. })
+    }
+
+    /// The shape of W for inputs of shape `x` (one sample), where the layer has one.
+    pub fn weight_shape(&self, x: &[u64]) -> Option<Vec<u64>> {
+        match (self, x) {
+            (Op::Conv2d { out, kernel, .. }, &[channels, _, _]) => {
+                Some(vec![u64::from(*out), channels, u64::from(*kernel), u64::from(*kernel)])
+            }
+            (Op::Linear { out, .. }, &[features]) => Some(vec![u64::from(*out), features]),
+            _ => None,
+        }
+    }
+
+    /// Trained numbers of the layer for inputs of shape `x` (one sample); B is not counted.
+    pub fn parameters(&self, x: &[u64]) -> u64 {
+        let channels = x.first().copied().unwrap_or(0);
+        match self {
+            Op::Conv2d { out, bias, .. } | Op::Linear { out, bias, .. } => {
+                let weights: u64 = self.weight_shape(x).map_or(0, |shape| shape.iter().product());
+                weights + if *bias { u64::from(*out) } else { 0 }
+            }
+            Op::Bias => channels,
+            Op::BatchNorm { .. } => 2 * channels,
+            _ => 0,
+        }
+    }
+
+    /// Multiply-adds of one sample's forward pass through W; other layers count as none.
+    pub fn macs(&self, x: &[u64]) -> u64 {
+        let weights: u64 = self.weight_shape(x).map_or(0, |shape| shape.iter().product());
+        let positions = match (self, self.output_shape(&[x])) {
+            (Op::Conv2d { .. }, Ok(y)) => y[1] * y[2],
+            _ => 1,
+        };
+        weights.saturating_mul(positions)
+    }
+
+    /// The shape of one sample of the output, from the shapes of one sample of the inputs.
+    ///
+    /// # Errors
+    /// A sentence without the layer's name: the caller knows it.
+    pub fn output_shape(&self, inputs: &[&[u64]]) -> Result<Vec<u64>, String> {
+        let only = match (self, inputs) {
+            (Op::Add, [first, rest @ ..]) if !rest.is_empty() => {
+                return match rest.iter().find(|shape| *shape != first) {
+                    None => Ok(first.to_vec()),
+                    Some(other) => Err(format!("adds values of different shapes, {first:?} and {other:?}")),
+                };
+            }
+            (Op::Add, _) => return Err("adds at least two values".into()),
+            (_, [only]) => *only,
+            _ => return Err(format!("takes one input, not {}", inputs.len())),
+        };
+        let shape = match *self {
+            Op::Linear { out, .. } if only.len() == 1 => vec![u64::from(out)],
+            Op::Linear { .. } => return Err(format!("takes vectors, not {only:?}: put a flatten before it")),
+            Op::Conv2d { out, kernel, stride, padding, .. } => {
+                let [_, height, width] = plane(only)?;
+                let side = |size| windows(size, Window { kernel, stride, padding });
+                vec![u64::from(out), side(height)?, side(width)?]
+            }
+            Op::MaxPool(window) | Op::AvgPool(window) => {
+                let [channels, height, width] = plane(only)?;
+                if u64::from(window.padding) * 2 > u64::from(window.kernel) {
+                    return Err(format!(
+                        "has padding {} beyond half its kernel {}",
+                        window.padding, window.kernel
+                    ));
+                }
+                if window.kernel == 0 {
+                    vec![channels, 1, 1]
+                } else {
+                    vec![channels, windows(height, window)?, windows(width, window)?]
+                }
+            }
+            Op::Flatten => vec![only.iter().product()],
+            Op::Bias | Op::BatchNorm { .. } if only.len() != 1 && only.len() != 3 => {
+                return Err(format!("takes vectors or planes, not {only:?}"));
+            }
+            Op::Bias | Op::BatchNorm { .. } | Op::Relu | Op::Add => only.to_vec(),
+        };
+        if bounded(&shape) && self.weight_shape(only).is_none_or(|weights| bounded(&weights)) {
+            return Ok(shape);
+        }
+        Err(format!("is empty or too large: {shape:?} from {only:?}"))
+    }
+}
+
+/// Whether a tensor can have this shape: neither empty nor beyond what a host could hold.
+pub(crate) fn bounded(shape: &[u64]) -> bool {
+    let elements = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size));
+    elements.is_some_and(|n| n > 0 && n <= MAX_ELEMENTS)
+}
+
+fn plane(shape: &[u64]) -> Result<[u64; 3], String> {
+    shape.try_into().map_err(|_| format!("takes planes (channels, height, width), not {shape:?}"))
+}
+
+/// How many windows fit side by side.
+fn windows(size: u64, window: Window) -> Result<u64, String> {
+    let Window { kernel, stride, padding } = window;
+    let padded = size + 2 * u64::from(padding);
+    if kernel == 0 || stride == 0 || u64::from(kernel) > padded {
+        return Err(format!("cannot move a window of {kernel} by {stride} over {padded} pixels"));
+    }
+    Ok((padded - u64::from(kernel)) / u64::from(stride) + 1)
+}
