@@ -5,12 +5,12 @@
 //! config ─▶ model (graph) ─▶ partition (stages) ─▶ pipeline (lanes) ─▶ plan
 //!                                                      │
 //! data ─▶ run (course) ─▶ driver ◀──── sockets ────▶ layer nodes
-//!         ▲    └─▶ folder, summary            loss
+//!         ▲    └─▶ folder ─▶ report           loss
 //! sweep ──┘ (a run as a process, many times)
 //! ```
 //!
-//! What is pure decides: `config`, `model`, `partition`, `pipeline`, `plan`, `loss` and the course of a
-//! run. What acts is thin: `driver`, `node`, and the files of `data` and `run`.
+//! What is pure decides: `config`, `model`, `rule`, `partition`, `pipeline`, `plan`, `loss` and the course
+//! of a run. What acts is thin: `driver`, `node`, and the files of `data` and `run`.
 
 pub mod cli;
 pub mod config;

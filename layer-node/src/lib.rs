@@ -6,7 +6,9 @@
 //! coordinator ─▶ commands ─────▶ mailbox ─────────▶ stage, state, snapshots ─▶ reports ─▶ coordinator
 //! ```
 //!
-//! Torch runs on the worker's thread alone; everything else is plumbing.
+//! Torch runs on the worker's thread alone; everything else is plumbing: `serve` is the process, `service` its calls,
+//! `session` and `fault` a run's links and their end. `checkpoint` and `state_dir` are the state on disk, which `digest`
+//! and `weights` (export, import) read without a run.
 
 pub mod checkpoint;
 mod clock;
