@@ -1,0 +1,118 @@
+//! Whether a rule can learn as it says, with the optimizers and the minibatches around it.
+
+use proto::rule::{Alignment, Centering, Coefficients, Mirror, RuleSpec, Transfer};
+
+use super::RuleCourse;
+use super::reader::Reader;
+use crate::config::ConfigError;
+use crate::config::optimizer::Method;
+use crate::rule::{self, CUSTOM, KOLEN_POLLACK};
+
+impl Reader<'_> {
+    /// Refuses a rule that could not do what its name or its keys say.
+    pub(super) fn check(&self, prefix: &str, rule: &RuleSpec) -> Result<(), ConfigError> {
+        let RuleSpec::Learned { name, task, coefficients, alignment } = rule else { return Ok(()) };
+        if name == CUSTOM && !task && *coefficients == Coefficients::default() {
+            let why = "is \"custom\", which needs a coefficient other than 0 (amp, null, sparse, self or decay) or \
+                       task = true";
+            return Err(self.refuse(&format!("{prefix}.name"), why));
+        }
+        self.check_fed(prefix, *task, coefficients, alignment)?;
+        if name == KOLEN_POLLACK { self.check_kolen_pollack(prefix, *task, coefficients) } else { Ok(()) }
+    }
+
+    /// Options that change something, and mirror steps of which something is learned.
+    fn check_fed(
+        &self,
+        prefix: &str,
+        task: bool,
+        c: &Coefficients,
+        alignment: &Alignment,
+    ) -> Result<(), ConfigError> {
+        let refuse = |key: &str, why: &str| Err(self.refuse(&format!("{prefix}.{key}"), why));
+        let Alignment { centering, transfer, update_noise, mirror, .. } = alignment;
+        let fed = [
+            ("input", mirror.is_some(), "is \"noise\""),
+            ("centering", *centering != Centering::None, "says what is taken off x"),
+            ("activation", *transfer != Transfer::Identity, "is put on y and z"),
+        ];
+        if !c.use_samples() {
+            if let Some((key, _, what)) = fed.iter().find(|(_, set, _)| *set) {
+                let why = format!(
+                    "{what}, of which only amp, null and sparse learn: give one of them a coefficient"
+                );
+                return refuse(key, &why);
+            }
+            if *update_noise != 0.0 && !task && *c == Coefficients::default() {
+                return refuse("update_noise", "is noise on the steps of B, which takes none: leave it out");
+            }
+        }
+        let samples = mirror.map_or(self.smallest, |mirror| mirror.batch);
+        if *centering == Centering::Batch && samples < 2 {
+            return refuse(
+                "centering",
+                "is \"batch\", which leaves nothing of a single sample: set fewer 'pipeline.microbatches', or with \
+                 noise a larger 'noise_batch'",
+            );
+        }
+        mirror.map_or(Ok(()), |mirror| self.check_mirror(prefix, task, &mirror))
+    }
+
+    /// Mirror steps that happen, and that Adam can count.
+    fn check_mirror(&self, prefix: &str, task: bool, mirror: &Mirror) -> Result<(), ConfigError> {
+        if mirror.every == 0 && mirror.delay == 0 {
+            let why = format!(
+                "is 0, and so is '{prefix}.mirror_delay', so that B would never learn: set one of them"
+            );
+            return Err(self.refuse(&format!("{prefix}.mirror_every"), &why));
+        }
+        if self.b.name == Method::Adam && (mirror.every != 1 || mirror.delay > 0 || task) {
+            let why = "is \"noise\", and Adam, which counts B's steps by those of W, needs one mirror step for each: \
+                       set 'mirror_every' to 1, 'mirror_delay' to 0 and 'task' to false, or 'optimizer_b.name' to \"sgd\"";
+            return Err(self.refuse(&format!("{prefix}.input"), why));
+        }
+        Ok(())
+    }
+
+    /// ‖W − B‖ shrinks only if W and B take the same steps, of the same gradient, with the same decay.
+    fn check_kolen_pollack(&self, prefix: &str, task: bool, c: &Coefficients) -> Result<(), ConfigError> {
+        let decay = c.decay;
+        let others = [("amp", c.amp), ("null", c.null), ("sparse", c.sparse), ("self", c.self_)];
+        if let Some((key, value)) = others.iter().find(|(_, value)| *value != 0.0) {
+            let why = format!(
+                "is {value}, but kolen_pollack has no such term: leave it out, or call the rule \"custom\""
+            );
+            return Err(self.refuse(&format!("{prefix}.{key}"), &why));
+        }
+        let matched = rule::matched_decay(self.w.weight_decay);
+        if !task {
+            return Err(self
+                .refuse(&format!("{prefix}.task"), "is false, but kolen_pollack is the task gradient on B"));
+        }
+        if (decay - matched).abs() > 1e-12 * matched {
+            let why = format!(
+                "is {decay}, but kolen_pollack needs half of optimizer.weight_decay, {matched}: leave it out or set that"
+            );
+            return Err(self.refuse(&format!("{prefix}.decay"), &why));
+        }
+        let wrong = if self.w.name != Method::Sgd {
+            "'optimizer.name' must be \"sgd\"".to_owned()
+        } else if let Some(key) = self.w.difference(self.b) {
+            format!("'optimizer_b.{key}' must be the same as 'optimizer.{key}'")
+        } else if self.b.weight_decay != 0.0 {
+            format!(
+                "'optimizer_b.weight_decay' must be 0, not {}: the rule itself decays B",
+                self.b.weight_decay
+            )
+        } else if self.course != RuleCourse::default() {
+            "'rule.schedule' and its keys must be left out, since W's decay has no such course".to_owned()
+        } else {
+            return Ok(());
+        };
+        let name = format!("{prefix}.name");
+        Err(self.refuse(
+            &name,
+            &format!("is \"{KOLEN_POLLACK}\", which lets W and B take the same steps: {wrong}"),
+        ))
+    }
+}
