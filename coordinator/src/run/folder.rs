@@ -1,14 +1,21 @@
 //! A run's folder: what it leaves behind.
 
+mod files;
+mod identity;
+
+pub use files::{read, unwritable, write};
+pub use identity::RunIdentity;
+
 use super::evaluation::Evaluation;
 use super::events::EventFile;
 use super::lines::StepLine;
-use crate::config::{self, Config, Data, Environment};
-use crate::failure::{Cause, Failure};
+use crate::config::{self, Config, Environment};
+use crate::failure::Failure;
+use files::{append, json};
+use identity::differs;
 use proto::control::LayerMeasure;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, TryLockError};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,28 +27,6 @@ pub struct RunFolder {
     events: EventFile,
     /// The folder itself, locked: one process at a time writes a run's history.
     owned: Arc<File>,
-}
-
-/// Names a run to its nodes; kept in `run.json`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct RunIdentity {
-    /// Drawn at random: whoever knows it may open links of the run.
-    pub id: String,
-    /// Counts the starts of the run.
-    pub incarnation: u32,
-}
-
-impl RunIdentity {
-    /// A new one.
-    ///
-    /// # Errors
-    /// When the system has no randomness.
-    pub fn draw() -> Result<Self, Failure> {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes)
-            .map_err(|error| Failure::internal(format!("the system has no randomness: {error}")))?;
-        Ok(Self { id: bytes.iter().map(|byte| format!("{byte:02x}")).collect(), incarnation: 1 })
-    }
 }
 
 /// What [`RunFolder::first_measures`] reads of a line.
@@ -284,107 +269,5 @@ fn own(path: &Path) -> Result<Arc<File>, Failure> {
         ))),
         // A file system without locks: whoever uses one sees to it himself.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(Arc::new(folder)),
-    }
-}
-
-/// The first table or key in which a run that goes on would be another run. How nodes are reached, what is measured
-/// and in which order the lanes go does not decide a bit.
-fn differs(began: &Config, now: &Config) -> Option<&'static str> {
-    let (was, is) = (&began.pipeline, &now.pipeline);
-    let pixels = |data: &Data| (data.mean.clone(), data.std.clone(), data.augment);
-    let same = [
-        ("seed", began.seed == now.seed),
-        ("model", began.model == now.model),
-        ("rule", began.rule == now.rule),
-        ("pipeline", was.stages == is.stages && was.microbatches == is.microbatches),
-        ("train", began.train == now.train),
-        ("optimizer", began.optimizer == now.optimizer),
-        ("optimizer_b", began.optimizer_b == now.optimizer_b),
-        ("data", (began.data.kind, began.data.limit) == (now.data.kind, now.data.limit)),
-        ("data", pixels(&began.data) == pixels(&now.data)),
-        ("node.threads", began.node.threads == now.node.threads),
-        ("network.wire", began.network.wire == now.network.wire),
-    ];
-    same.iter().find(|(_, same)| !same).map(|(section, _)| *section)
-}
-
-/// Reads a JSON file of the run in `path`.
-///
-/// # Errors
-/// When it is not there or no JSON.
-pub fn read<T: for<'de> Deserialize<'de>>(path: &Path, name: &str) -> Result<T, Failure> {
-    let file = path.join(name);
-    let bytes = fs::read(&file).map_err(|error| {
-        Failure::configuration(format!(
-            "cannot read {} ({error}): --run takes the folder of a run",
-            file.display()
-        ))
-    })?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| Failure::configuration(format!("{} is damaged: {error}", file.display())))
-}
-
-fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
-    let mut bytes = serde_json::to_vec_pretty(value).map_err(Failure::internal)?;
-    bytes.push(b'\n');
-    Ok(bytes)
-}
-
-fn append(file: &mut File, path: &Path, value: &impl Serialize) -> Result<(), Failure> {
-    let mut line = serde_json::to_vec(value).map_err(Failure::internal)?;
-    line.push(b'\n');
-    file.write_all(&line).map_err(|error| unwritable(path, &error))
-}
-
-/// Writes beside the place and renames, so that a reader finds the file whole.
-///
-/// # Errors
-/// When the disk says no.
-pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let temporary = path.with_extension("writing");
-    let written = || {
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        // Else a crash of the host may leave the new name with nothing in it.
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    written().map_err(|error| unwritable(path, &error))
-}
-
-/// The failure of a file that could not be written.
-pub fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(
-        Cause::Internal,
-        format!("cannot write {} ({error}): make room there, or choose another --run-dir", path.display()),
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_decides_a_bit_must_stay_and_the_rest_may_change() {
-        let example = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/small.toml"));
-        let config = |set: &str| {
-            let overrides: Vec<String> = set.split_whitespace().map(str::to_owned).collect();
-            config::load(example, &overrides, &Environment::empty()).unwrap()
-        };
-        let began = config("");
-        for (set, section) in [
-            ("", None),
-            ("data.path=elsewhere data.test_limit=10 network.message_deadline=9", None),
-            ("pipeline.ahead=2 metrics.layers_every=3 snapshot.every_steps=4 snapshot.best=true", None),
-            ("seed=7", Some("seed")),
-            ("data.limit=100", Some("data")),
-            ("data.augment=true", Some("data")),
-            ("data.mean=[0.25]", Some("data")),
-            ("data.std=[0.25]", Some("data")),
-            ("node.threads=2", Some("node.threads")),
-            ("network.wire=bf16", Some("network.wire")),
-        ] {
-            assert_eq!(differs(&began, &config(set)), section, "{set}");
-        }
     }
 }

@@ -1,0 +1,79 @@
+//! What makes a run this run: its name on the wire, and the configuration that decides its bits.
+
+use crate::config::{Config, Data};
+use crate::failure::Failure;
+use serde::{Deserialize, Serialize};
+
+/// Names a run to its nodes; kept in `run.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunIdentity {
+    /// Drawn at random: whoever knows it may open links of the run.
+    pub id: String,
+    /// Counts the starts of the run.
+    pub incarnation: u32,
+}
+
+impl RunIdentity {
+    /// A new one.
+    ///
+    /// # Errors
+    /// When the system has no randomness.
+    pub fn draw() -> Result<Self, Failure> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes)
+            .map_err(|error| Failure::internal(format!("the system has no randomness: {error}")))?;
+        Ok(Self { id: bytes.iter().map(|byte| format!("{byte:02x}")).collect(), incarnation: 1 })
+    }
+}
+
+/// The first table or key in which a run that goes on would be another run. How nodes are reached, what is measured
+/// and in which order the lanes go does not decide a bit.
+pub(super) fn differs(began: &Config, now: &Config) -> Option<&'static str> {
+    let (was, is) = (&began.pipeline, &now.pipeline);
+    let pixels = |data: &Data| (data.mean.clone(), data.std.clone(), data.augment);
+    let same = [
+        ("seed", began.seed == now.seed),
+        ("model", began.model == now.model),
+        ("rule", began.rule == now.rule),
+        ("pipeline", was.stages == is.stages && was.microbatches == is.microbatches),
+        ("train", began.train == now.train),
+        ("optimizer", began.optimizer == now.optimizer),
+        ("optimizer_b", began.optimizer_b == now.optimizer_b),
+        ("data", (began.data.kind, began.data.limit) == (now.data.kind, now.data.limit)),
+        ("data", pixels(&began.data) == pixels(&now.data)),
+        ("node.threads", began.node.threads == now.node.threads),
+        ("network.wire", began.network.wire == now.network.wire),
+    ];
+    same.iter().find(|(_, same)| !same).map(|(section, _)| *section)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Environment};
+    use std::path::Path;
+
+    #[test]
+    fn what_decides_a_bit_must_stay_and_the_rest_may_change() {
+        let example = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/small.toml"));
+        let config = |set: &str| {
+            let overrides: Vec<String> = set.split_whitespace().map(str::to_owned).collect();
+            config::load(example, &overrides, &Environment::empty()).unwrap()
+        };
+        let began = config("");
+        for (set, section) in [
+            ("", None),
+            ("data.path=elsewhere data.test_limit=10 network.message_deadline=9", None),
+            ("pipeline.ahead=2 metrics.layers_every=3 snapshot.every_steps=4 snapshot.best=true", None),
+            ("seed=7", Some("seed")),
+            ("data.limit=100", Some("data")),
+            ("data.augment=true", Some("data")),
+            ("data.mean=[0.25]", Some("data")),
+            ("data.std=[0.25]", Some("data")),
+            ("node.threads=2", Some("node.threads")),
+            ("network.wire=bf16", Some("network.wire")),
+        ] {
+            assert_eq!(differs(&began, &config(set)), section, "{set}");
+        }
+    }
+}
