@@ -1,7 +1,7 @@
 //! Snapshots of a stage: complete on disk, or not there.
 //!
 //! ```text
-//! STATE_DIR/step-00000042/stage.safetensors     metadata: run, step, format
+//! STATE_DIR/step-00000042/stage.safetensors     metadata: run, step, format, xxh3 of the tensors' bytes
 //! STATE_DIR/previous/RUN/step-…                 what another run left here
 //! ```
 
@@ -16,10 +16,13 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use tch::{Kind, TchError, Tensor};
+use xxhash_rust::xxh3::Xxh3;
 
 /// The version of the files' layout.
 const FORMAT: &str = "1";
 const FILE: &str = "stage.safetensors";
+/// The metadata that says what the tensors' bytes came to when they were written.
+const CHECKSUM: &str = "xxh3";
 /// The longest header that is read: names, shapes and metadata of a stage.
 const MAX_HEADER: u64 = 100 << 20;
 /// What to do with state that doesn't fit.
@@ -91,20 +94,21 @@ pub fn list(state_dir: &Path) -> Result<Vec<u64>, CheckpointError> {
 }
 
 /// The complete snapshots in `state_dir` with the runs that they belong to, ascending. Only their headers
-/// are read; a file that is shorter or longer than its header says is torn and left out.
+/// are read; a file that is shorter or longer than its header says is torn and left out, and so is one of
+/// another step or format.
 ///
 /// # Errors
 /// When the folder cannot be read.
 pub fn held(state_dir: &Path) -> Result<Vec<HeldSnapshot>, CheckpointError> {
     let steps = list(state_dir)?.into_iter();
-    let named =
-        steps.filter_map(|updates| Some(HeldSnapshot { run: owner(&file(state_dir, updates))?, updates }));
+    let named = steps.filter_map(|updates| Some(HeldSnapshot { run: owner(state_dir, updates)?, updates }));
     Ok(named.collect())
 }
 
-/// The run that a state file names in its header, where the file is as long as the header says.
-fn owner(path: &Path) -> Option<String> {
-    let mut file = File::open(path).ok()?;
+/// The run that the snapshot after `updates` names in its header, where the file is as long as the header
+/// says and is that snapshot.
+fn owner(state_dir: &Path, updates: u64) -> Option<String> {
+    let mut file = File::open(file(state_dir, updates)).ok()?;
     let mut length = [0; 8];
     file.read_exact(&mut length).ok()?;
     let length = u64::from_le_bytes(length);
@@ -113,8 +117,10 @@ fn owner(path: &Path) -> Option<String> {
     let header: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&header).ok()?;
     let end = |entry: &serde_json::Value| entry["data_offsets"][1].as_u64();
     let data = header.values().filter_map(end).max().unwrap_or(0);
-    let whole = file.metadata().ok()?.len() == 8 + length + data;
-    header["__metadata__"]["run"].as_str().filter(|_| whole).map(str::to_owned)
+    let whole = length.checked_add(data)?.checked_add(8)? == file.metadata().ok()?.len();
+    let said = header.get("__metadata__")?;
+    let own = said["format"] == FORMAT && said["step"] == updates.to_string();
+    said["run"].as_str().filter(|_| whole && own).map(str::to_owned)
 }
 
 /// Writes the snapshot after `updates` of `run`. Returns the size of the file in bytes.
@@ -176,9 +182,21 @@ fn lent(
     }
     let updates = updates.to_string();
     let metadata = [("run", run), ("step", &updates), ("format", FORMAT)];
-    let metadata: HashMap<String, String> =
+    let mut metadata: HashMap<String, String> =
         metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    seal(&mut metadata, tensors.iter().map(|(.., bytes)| &bytes[..]));
     Ok((tensors, metadata))
+}
+
+/// Notes in a snapshot's metadata what the bytes of its tensors, in the order of their names, come to.
+pub fn seal<'a>(metadata: &mut HashMap<String, String>, tensors: impl Iterator<Item = &'a [u8]>) {
+    metadata.insert(CHECKSUM.to_owned(), checksum(tensors));
+}
+
+fn checksum<'a>(tensors: impl Iterator<Item = &'a [u8]>) -> String {
+    let mut hash = Xxh3::new();
+    tensors.for_each(|bytes| hash.update(bytes));
+    format!("{:016x}", hash.digest())
 }
 
 /// Writes the file, piece by piece, and has it on disk.
@@ -237,7 +255,16 @@ impl Snapshot {
         if read("format") != FORMAT || read("step") != updates.to_string() {
             return Err(unusable(&path, "was not written as a snapshot of this format: use another one"));
         }
-        Ok(Self { run: read("run"), updates, path, bytes })
+        let snapshot = Self { run: read("run"), updates, path, bytes };
+        let bytes = checksum(snapshot.tensors()?.iter().map(|(_, tensor)| tensor.data()));
+        // Releases before this one wrote none.
+        if metadata.get(CHECKSUM).is_some_and(|written| *written != bytes) {
+            return Err(unusable(
+                &snapshot.path,
+                "is damaged (its bytes are not those that were written): remove its folder, and --resume auto takes the snapshot before it",
+            ));
+        }
+        Ok(snapshot)
     }
 
     /// The file.
@@ -245,14 +272,16 @@ impl Snapshot {
         &self.path
     }
 
-    /// What the file says of itself, by key.
+    /// What the file says of itself, by key, but for what its bytes come to: another file has other bytes.
     ///
     /// # Errors
     /// When the file is torn.
     pub fn metadata(&self) -> Result<HashMap<String, String>, CheckpointError> {
         let header = SafeTensors::read_metadata(&self.bytes);
         let (_, header) = header.map_err(|error| unusable(&self.path, format!("is torn ({error})")))?;
-        Ok(header.metadata().clone().unwrap_or_default())
+        let mut metadata = header.metadata().clone().unwrap_or_default();
+        metadata.remove(CHECKSUM);
+        Ok(metadata)
     }
 
     /// Fills `state` from the snapshot: the same names and shapes, no more and no fewer.
@@ -307,7 +336,7 @@ pub fn set_aside(state_dir: &Path, run: &str) -> Result<Option<PathBuf>, Checkpo
     let mut moved = None;
     for step in list(state_dir)? {
         let from = state_dir.join(format!("step-{step:08}"));
-        let owner = owner(&file(state_dir, step)).unwrap_or_else(|| "unreadable".to_owned());
+        let owner = owner(state_dir, step).unwrap_or_else(|| "unreadable".to_owned());
         if owner == run {
             continue;
         }
@@ -358,6 +387,12 @@ mod tests {
         assert_eq!(super::held(dir.path()).unwrap(), [held(2), held(10)]);
         let path = file(dir.path(), 10);
         let bytes = fs::read(&path).unwrap();
+        let mut flipped = bytes.clone();
+        *flipped.last_mut().unwrap() ^= 1;
+        fs::write(&path, flipped).unwrap();
+        assert!(restored(dir.path(), 10, 3).unwrap_err().to_string().contains("damaged"));
+        fs::copy(file(dir.path(), 2), &path).unwrap();
+        assert_eq!(super::held(dir.path()).unwrap(), [held(2)], "one of another step is left out");
         fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
         assert_eq!(super::held(dir.path()).unwrap(), [held(2)], "a torn one is left out");
         assert!(restored(dir.path(), 10, 3).unwrap_err().to_string().contains("torn"));

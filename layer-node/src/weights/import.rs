@@ -6,6 +6,7 @@
 use super::count;
 use super::nodes::{Nodes, NodesFlags, Owned, Role, role};
 use super::place::Beside;
+use crate::checkpoint;
 use clap::Args;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
@@ -127,9 +128,10 @@ fn replace(
     let mut written = Vec::with_capacity(changed.len());
     for node in changed {
         let snapshot = &nodes.snapshots[node];
-        let metadata = snapshot.metadata().map_err(|error| error.to_string())?;
+        let mut metadata = snapshot.metadata().map_err(|error| error.to_string())?;
         let own = owned.iter().filter(|(_, owned)| owned.node == node);
-        let views = own.map(|(name, owned)| (name, given.get(name).unwrap_or(&owned.view)));
+        let views: Vec<_> = own.map(|(name, owned)| (name, given.get(name).unwrap_or(&owned.view))).collect();
+        checkpoint::seal(&mut metadata, views.iter().map(|(_, view)| view.data()));
         let bytes = safetensors::serialize(views, Some(metadata));
         let bytes = bytes.map_err(|error| format!("cannot encode {}: {error}", snapshot.path().display()))?;
         written.push(Beside::write(snapshot.path(), &bytes)?);
