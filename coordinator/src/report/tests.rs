@@ -151,21 +151,6 @@ fn settings_are_found_under_their_dotted_names() {
 }
 
 #[test]
-fn the_time_of_a_resumed_run_is_that_of_all_its_steps() {
-    let mut run = run("resumed");
-    // The last minibatch of an epoch is short, and the summary knows the last start alone.
-    for (step, (seconds, speed)) in run.metrics.iter_mut().zip([(40.0, 9.0), (40.0, 9.0), (20.0, 1.5)]) {
-        (step.seconds, step.images_per_s) = (Some(seconds), Some(speed));
-    }
-    (run.summary.seconds, run.summary.images_per_s) = (Some(20.0), Some(1.5));
-    assert_eq!((run.seconds(), run.images_per_s()), (Some(100.0), Some(7.5)));
-    let page = render(std::slice::from_ref(&run));
-    assert!(page.contains("<dd>1 min 40 s</dd>") && page.contains("Share of 1 min 40 s"));
-    run.metrics[1].seconds = None;
-    assert_eq!((run.seconds(), run.images_per_s()), (Some(20.0), Some(1.5)));
-}
-
-#[test]
 fn settings_of_other_networks_are_folded_away() {
     let with = |layers: usize| {
         let layer = |i| format!("[[layer]]\nname = \"l{i}\"\n");

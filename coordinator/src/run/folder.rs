@@ -2,10 +2,9 @@
 
 use super::evaluation::Evaluation;
 use super::events::EventFile;
-use super::lines::StepLine;
+use super::lines::{PastStep, StepLine};
 use crate::config::{self, Config, Data, Environment};
 use crate::failure::{Cause, Failure};
-use proto::control::LayerMeasure;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
@@ -42,22 +41,6 @@ impl RunIdentity {
             .map_err(|error| Failure::internal(format!("the system has no randomness: {error}")))?;
         Ok(Self { id: bytes.iter().map(|byte| format!("{byte:02x}")).collect(), incarnation: 1 })
     }
-}
-
-/// What [`RunFolder::first_measures`] reads of a line.
-#[derive(Deserialize)]
-struct MeasuredLine {
-    step: u64,
-    layers: Vec<MeasuredLayer>,
-}
-
-#[derive(Deserialize)]
-struct MeasuredLayer {
-    name: String,
-    angle_deg: f64,
-    norm_ratio: f64,
-    norm: f64,
-    difference: f64,
 }
 
 /// Chooses a run's folder: as named, or the first free `runs/STEM-N`.
@@ -203,24 +186,13 @@ impl RunFolder {
         Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
-    /// The first measurement of the layers that `metrics.jsonl` holds, with its step.
+    /// The training steps that `metrics.jsonl` holds.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn first_measures(&self) -> Result<Option<(u64, Vec<LayerMeasure>)>, Failure> {
+    pub fn steps(&self) -> Result<Vec<PastStep>, Failure> {
         let text = self.text("metrics.jsonl")?;
-        let measures = |line: &str| {
-            let line: MeasuredLine = serde_json::from_str(line).ok()?;
-            let layers = line.layers.into_iter().map(|layer| LayerMeasure {
-                name: layer.name,
-                angle_deg: layer.angle_deg,
-                norm_ratio: layer.norm_ratio,
-                norm: layer.norm,
-                difference: layer.difference,
-            });
-            Some((line.step, layers.collect::<Vec<_>>())).filter(|(_, layers)| !layers.is_empty())
-        };
-        Ok(text.lines().find_map(measures))
+        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
     /// Where the run lies.
