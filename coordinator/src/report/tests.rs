@@ -51,9 +51,7 @@ fn no_string_of_a_run_gets_out_of_its_place() {
                 "&lt;/script&gt;&lt;img src=x onerror=&#39;alert(1)&#39; &quot;&amp;amp;&quot;&gt;"
             )
         );
-        let data = page.split("id=\"data\">").nth(1).unwrap().split("</script>").next().unwrap();
-        let data: serde_json::Value = serde_json::from_str(data).unwrap();
-        assert!(data["charts"].as_array().unwrap().len() >= 5);
+        assert!(data(&page)["charts"].as_array().unwrap().len() >= 5);
     }
 }
 
@@ -164,6 +162,12 @@ fn settings_of_other_networks_are_folded_away() {
     assert!(!render(&[with(1), with(3)]).contains("settings of single layers"));
 }
 
+/// What the script of the page draws.
+fn data(page: &str) -> serde_json::Value {
+    let data = page.split("id=\"data\">").nth(1).unwrap().split("</script>").next().unwrap();
+    serde_json::from_str(data).unwrap()
+}
+
 #[test]
 fn a_burst_of_steps_is_no_speed() {
     let mut run = run("burst");
@@ -180,4 +184,12 @@ fn a_burst_of_steps_is_no_speed() {
         shown.len() == 5 && shown.iter().all(|y| (25.0..400.0).contains(&y.as_f64().unwrap())),
         "{shown:?}"
     );
+}
+
+#[test]
+fn a_run_that_diverges_leaves_the_chart_whenever_it_is_evaluated() {
+    let mut run = run("diverged");
+    run.metrics[2].loss = Some(1e30);
+    run.evaluations[0].loss = Some(1e31);
+    assert_eq!(data(&render(&[run]))["charts"][0]["at_most"], serde_json::json!([0.0, 4.6]));
 }
