@@ -37,7 +37,17 @@ fn trained(run: &Run, lines: usize) {
 fn same(disturbed: &Run, undisturbed: &Run) {
     assert_eq!(disturbed.history(), undisturbed.history());
     assert_eq!(disturbed.digests(), undisturbed.digests());
-    assert_eq!(disturbed.summary()["status"], "done");
+    let (summary, whole) = (disturbed.summary(), undisturbed.summary());
+    assert_eq!(summary["status"], "done");
+    // The summary is of all starts together.
+    for (node, other) in summary["nodes"].as_array().unwrap().iter().zip(whole["nodes"].as_array().unwrap()) {
+        for key in ["bytes_sent", "bytes_received", "layers"] {
+            assert_eq!(node[key], other[key], "{key}");
+        }
+    }
+    let trained = summary["images_per_s"].as_f64().unwrap() * summary["seconds"].as_f64().unwrap();
+    let images = whole["images_per_s"].as_f64().unwrap() * whole["seconds"].as_f64().unwrap();
+    assert!((trained - images).abs() < 0.5, "{trained} images, not {images}");
 }
 
 #[test]

@@ -48,10 +48,11 @@ impl Chart {
     }
 
     /// An axis from 0 to at most twice what the curves begin with: a run that diverges leaves the chart
-    /// instead of pressing the others flat.
+    /// instead of pressing the others flat. Evaluations come when it has, and are no measure.
     pub(super) fn cut_off(mut self) -> Self {
         let high = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, f64::max);
-        let limit = 2.0 * high(&mut self.curves.iter().filter_map(|c| c.values().first().copied()));
+        let begin = self.curves.iter().filter(|c| c.style != Style::Marked);
+        let limit = 2.0 * high(&mut begin.filter_map(|c| c.values().first().copied()));
         self.at_least = Some([0.0, 0.0]);
         if high(&mut self.curves.iter().flat_map(Curve::values).copied()) > limit && limit > 0.0 {
             (self.at_most, self.note) = (Some([0.0, limit]), format!("cut off at {limit:.1}"));

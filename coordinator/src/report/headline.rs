@@ -73,8 +73,8 @@ fn tiles(run: &Run) -> String {
         tile("Status", status(run), length),
         tile("Test accuracy", percent(summary.test_top1), top5.unwrap_or_else(|| "top-1".to_owned())),
         tile("Angle of W and B", number(angle, 1, "°"), "mean of the layers, at the end".to_owned()),
-        tile("Images per second", rate(run.images_per_s()), "training".to_owned()),
-        tile("Time", duration(run.seconds()), "of training".to_owned()),
+        tile("Images per second", rate(summary.images_per_s), "training".to_owned()),
+        tile("Time", duration(summary.seconds), "of training".to_owned()),
     ];
     format!("<dl class=\"tiles\">\n{}</dl>\n", tiles.concat())
 }
@@ -88,8 +88,8 @@ fn table(runs: &[Run]) -> String {
             ("Top-1", percent(summary.test_top1)),
             ("Top-5", percent(summary.test_top5)),
             ("Angle", number(alignment::mean_angle(run), 1, "°")),
-            ("Images/s", rate(run.images_per_s())),
-            ("Time", duration(run.seconds())),
+            ("Images/s", rate(summary.images_per_s)),
+            ("Time", duration(summary.seconds)),
             ("Steps", count(summary.steps.unwrap_or(run.metrics.len() as u64))),
         ];
         let cells = cells.map(|(name, value)| format!("<td data-label=\"{name}\">{value}</td>")).concat();

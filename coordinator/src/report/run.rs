@@ -20,25 +20,6 @@ pub struct Run {
     pub summary: Summary,
 }
 
-impl Run {
-    /// The time that training took: that of its steps, over all starts. The summary knows the last start alone.
-    pub fn seconds(&self) -> Option<f64> {
-        self.sum(|step| step.seconds).or(self.summary.seconds)
-    }
-
-    /// Images trained on per second, over all starts.
-    pub fn images_per_s(&self) -> Option<f64> {
-        let images = self.sum(|step| Some(step.images_per_s? * step.seconds?));
-        let speed = images.zip(self.sum(|step| step.seconds)).map(|(images, seconds)| images / seconds);
-        speed.filter(|speed| speed.is_finite()).or(self.summary.images_per_s)
-    }
-
-    /// The sum over the steps, where each of them has a part.
-    fn sum(&self, part: fn(&Step) -> Option<f64>) -> Option<f64> {
-        self.metrics.iter().map(part).sum::<Option<f64>>().filter(|_| !self.metrics.is_empty())
-    }
-}
-
 /// One training step: a line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Step {
@@ -53,8 +34,6 @@ pub struct Step {
     pub accuracy: Option<f64>,
     /// The minibatch over the step's duration.
     pub images_per_s: Option<f64>,
-    /// The step's duration.
-    pub seconds: Option<f64>,
     /// What every stage did.
     #[serde(default)]
     pub stages: Vec<StageTrace>,
@@ -129,9 +108,9 @@ pub struct Summary {
     pub test_top1: Option<f64>,
     /// A fraction.
     pub test_top5: Option<f64>,
-    /// Over the training of its last start.
+    /// Over the whole training.
     pub images_per_s: Option<f64>,
-    /// Of the training of its last start.
+    /// Of the whole training.
     pub seconds: Option<f64>,
     /// Training steps done.
     pub steps: Option<u64>,

@@ -67,11 +67,11 @@ fn totals(run: &Run) -> BTreeMap<usize, Total> {
 
 /// A bar per stage as long as the run, in three parts, with the shares beside it.
 ///
-/// The run is as long as its steps, and not believed to be shorter than what the busiest stage did.
+/// The run is as long as its summary says, but not shorter than what the busiest stage did.
 fn time(run: &Run) -> String {
     let totals = totals(run);
     let busiest = totals.values().map(|t| t.compute + t.wait).fold(0.0, f64::max);
-    let whole = run.seconds().unwrap_or(0.0).max(busiest);
+    let whole = run.summary.seconds.unwrap_or(0.0).max(busiest);
     if busiest == 0.0 {
         return "<p>Not measured.</p>\n".to_owned();
     }

@@ -51,9 +51,7 @@ fn no_string_of_a_run_gets_out_of_its_place() {
                 "&lt;/script&gt;&lt;img src=x onerror=&#39;alert(1)&#39; &quot;&amp;amp;&quot;&gt;"
             )
         );
-        let data = page.split("id=\"data\">").nth(1).unwrap().split("</script>").next().unwrap();
-        let data: serde_json::Value = serde_json::from_str(data).unwrap();
-        assert!(data["charts"].as_array().unwrap().len() >= 5);
+        assert!(data(&page)["charts"].as_array().unwrap().len() >= 5);
     }
 }
 
@@ -151,21 +149,6 @@ fn settings_are_found_under_their_dotted_names() {
 }
 
 #[test]
-fn the_time_of_a_resumed_run_is_that_of_all_its_steps() {
-    let mut run = run("resumed");
-    // The last minibatch of an epoch is short, and the summary knows the last start alone.
-    for (step, (seconds, speed)) in run.metrics.iter_mut().zip([(40.0, 9.0), (40.0, 9.0), (20.0, 1.5)]) {
-        (step.seconds, step.images_per_s) = (Some(seconds), Some(speed));
-    }
-    (run.summary.seconds, run.summary.images_per_s) = (Some(20.0), Some(1.5));
-    assert_eq!((run.seconds(), run.images_per_s()), (Some(100.0), Some(7.5)));
-    let page = render(std::slice::from_ref(&run));
-    assert!(page.contains("<dd>1 min 40 s</dd>") && page.contains("Share of 1 min 40 s"));
-    run.metrics[1].seconds = None;
-    assert_eq!((run.seconds(), run.images_per_s()), (Some(20.0), Some(1.5)));
-}
-
-#[test]
 fn settings_of_other_networks_are_folded_away() {
     let with = |layers: usize| {
         let layer = |i| format!("[[layer]]\nname = \"l{i}\"\n");
@@ -177,6 +160,12 @@ fn settings_of_other_networks_are_folded_away() {
     assert!(open.contains(">seed</th>") && !open.contains("layer["));
     assert!(folded.contains(">layer[39].name</th>"));
     assert!(!render(&[with(1), with(3)]).contains("settings of single layers"));
+}
+
+/// What the script of the page draws.
+fn data(page: &str) -> serde_json::Value {
+    let data = page.split("id=\"data\">").nth(1).unwrap().split("</script>").next().unwrap();
+    serde_json::from_str(data).unwrap()
 }
 
 #[test]
@@ -195,4 +184,12 @@ fn a_burst_of_steps_is_no_speed() {
         shown.len() == 5 && shown.iter().all(|y| (25.0..400.0).contains(&y.as_f64().unwrap())),
         "{shown:?}"
     );
+}
+
+#[test]
+fn a_run_that_diverges_leaves_the_chart_whenever_it_is_evaluated() {
+    let mut run = run("diverged");
+    run.metrics[2].loss = Some(1e30);
+    run.evaluations[0].loss = Some(1e31);
+    assert_eq!(data(&render(&[run]))["charts"][0]["at_most"], serde_json::json!([0.0, 4.6]));
 }

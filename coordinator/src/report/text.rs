@@ -98,9 +98,11 @@ pub(super) fn plural(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
-/// The name of a run with the colour that it has in every chart.
+/// The name of a run with the colour that it has in every chart, and marks that say how its line is dashed.
 pub(super) fn key(index: usize, name: &str) -> String {
-    format!("<span class=\"key\"><i style=\"background:var(--c{})\"></i>{}</span>", index % 8, escape(name))
+    let (hue, dash) = (index % 8, index / 8 % 4);
+    let mark = format!("<i class=\"dash{dash}\" style=\"background:var(--c{hue})\"></i>");
+    format!("<span class=\"key\">{mark}{}</span>", escape(name))
 }
 
 /// Something that is there for who opens it.

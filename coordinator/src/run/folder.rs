@@ -8,13 +8,12 @@ pub use identity::RunIdentity;
 
 use super::evaluation::Evaluation;
 use super::events::EventFile;
-use super::lines::StepLine;
+use super::lines::{PastStep, StepLine};
 use crate::config::{self, Config, Environment};
 use crate::failure::Failure;
 use files::{append, json};
 use identity::differs;
-use proto::control::LayerMeasure;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,22 +26,6 @@ pub struct RunFolder {
     events: EventFile,
     /// The folder itself, locked: one process at a time writes a run's history.
     owned: Arc<File>,
-}
-
-/// What [`RunFolder::first_measures`] reads of a line.
-#[derive(Deserialize)]
-struct MeasuredLine {
-    step: u64,
-    layers: Vec<MeasuredLayer>,
-}
-
-#[derive(Deserialize)]
-struct MeasuredLayer {
-    name: String,
-    angle_deg: f64,
-    norm_ratio: f64,
-    norm: f64,
-    difference: f64,
 }
 
 /// Chooses a run's folder: as named, or the first free `runs/STEM-N`.
@@ -188,24 +171,13 @@ impl RunFolder {
         Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
-    /// The first measurement of the layers that `metrics.jsonl` holds, with its step.
+    /// The training steps that `metrics.jsonl` holds.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn first_measures(&self) -> Result<Option<(u64, Vec<LayerMeasure>)>, Failure> {
+    pub fn steps(&self) -> Result<Vec<PastStep>, Failure> {
         let text = self.text("metrics.jsonl")?;
-        let measures = |line: &str| {
-            let line: MeasuredLine = serde_json::from_str(line).ok()?;
-            let layers = line.layers.into_iter().map(|layer| LayerMeasure {
-                name: layer.name,
-                angle_deg: layer.angle_deg,
-                norm_ratio: layer.norm_ratio,
-                norm: layer.norm,
-                difference: layer.difference,
-            });
-            Some((line.step, layers.collect::<Vec<_>>())).filter(|(_, layers)| !layers.is_empty())
-        };
-        Ok(text.lines().find_map(measures))
+        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
     /// Where the run lies.

@@ -1,8 +1,10 @@
-//! What a training step leaves: a line of JSON, and points on TensorBoard's curves.
+//! What a training step leaves: a line of JSON, which a run that goes on reads again, and points on TensorBoard's
+//! curves.
 
 use super::events::Points;
 use crate::driver::Outcome;
-use serde::Serialize;
+use proto::control::LayerMeasure;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// A line of `metrics.jsonl`.
@@ -19,13 +21,17 @@ pub struct StepLine<'a> {
     layers: Vec<LayerLine<'a>>,
 }
 
-#[derive(Serialize)]
-struct StageLine {
+/// One stage in it.
+#[derive(Serialize, Deserialize)]
+pub struct StageLine {
     stage: usize,
-    compute_s: f64,
+    /// Time spent computing.
+    pub compute_s: f64,
     wait_s: f64,
-    bytes_forward: u64,
-    bytes_backward: u64,
+    /// Payload bytes sent above.
+    pub bytes_forward: u64,
+    /// Payload bytes sent below.
+    pub bytes_backward: u64,
 }
 
 #[derive(Serialize)]
@@ -79,5 +85,49 @@ impl<'a> StepLine<'a> {
             [named("angle_deg", layer.angle_deg), named("norm_ratio", layer.norm_ratio)]
         };
         step.into_iter().chain(self.layers.iter().flat_map(layer)).collect()
+    }
+}
+
+/// A line of `metrics.jsonl` as a run that goes on reads it.
+#[derive(Deserialize)]
+pub struct PastStep {
+    /// Counts from 1.
+    pub step: u64,
+    images_per_s: f64,
+    seconds: f64,
+    /// What every stage did.
+    pub stages: Vec<StageLine>,
+    layers: Vec<PastLayer>,
+}
+
+/// A measurement; what was not finite is `None`.
+#[derive(Deserialize)]
+struct PastLayer {
+    name: String,
+    angle_deg: Option<f64>,
+    norm_ratio: Option<f64>,
+    norm: Option<f64>,
+    difference: Option<f64>,
+}
+
+impl PastStep {
+    /// How long it took.
+    pub fn took(&self) -> Duration {
+        Duration::try_from_secs_f64(self.seconds).unwrap_or_default()
+    }
+
+    /// The samples of its minibatch.
+    pub fn samples(&self) -> u64 {
+        (self.images_per_s * self.seconds).round() as u64
+    }
+
+    /// What was measured of the layers.
+    pub fn measures(&self) -> Vec<LayerMeasure> {
+        let measure = |layer: &PastLayer| {
+            let PastLayer { name, angle_deg, norm_ratio, norm, difference } = layer;
+            let (name, angle_deg, norm_ratio) = (name.clone(), (*angle_deg)?, (*norm_ratio)?);
+            Some(LayerMeasure { name, angle_deg, norm_ratio, norm: (*norm)?, difference: (*difference)? })
+        };
+        self.layers.iter().filter_map(measure).collect()
     }
 }

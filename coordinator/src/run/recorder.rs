@@ -4,7 +4,7 @@ use super::alarm::Alarm;
 use super::evaluation::{Evaluation, NOTHING, best_of, better};
 use super::folder::RunFolder;
 use super::keep::{self, Known};
-use super::lines::StepLine;
+use super::lines::{PastStep, StepLine};
 use super::meters::Meters;
 use super::prepare::Prepared;
 use super::progress::Progress;
@@ -51,9 +51,9 @@ pub struct Recorder {
     alarm: Option<Alarm>,
     /// For a metrics port.
     pub meters: Meters,
-    /// Training steps done in this run, and the time and samples that they took.
+    /// Training steps done in this run, also by earlier starts.
     pub steps: u64,
-    /// Time of training steps; evaluations are not part of it.
+    /// Their time; evaluations are not part of it.
     pub training: Duration,
     /// Samples trained on.
     pub samples: u64,
@@ -115,13 +115,32 @@ impl Recorder {
         let evaluations = self.folder.evaluations()?;
         self.best = best_of(&evaluations, held);
         self.evaluation = evaluations.last().copied();
-        // The law is followed from the first measurement on, also over a restart.
         self.alarm = self.new_alarm.clone();
-        match &mut self.alarm {
-            Some(alarm) => {
-                self.folder.first_measures()?.map_or(Ok(()), |(step, measures)| alarm.check(step, &measures))
+        let past = self.folder.steps()?;
+        self.sum_up(&past);
+        // The law is followed from the first measurement on, also over a restart.
+        let measured =
+            past.iter().map(|past| (past.step, past.measures())).find(|(_, found)| !found.is_empty());
+        match (&mut self.alarm, measured) {
+            (Some(alarm), Some((step, measures))) => alarm.check(step, &measures),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sums of the steps that stay, whoever did them: the run's summary is that of all its starts.
+    fn sum_up(&mut self, past: &[PastStep]) {
+        (self.training, self.samples) = (Duration::ZERO, 0);
+        self.stages.fill(StageTotal::default());
+        self.layers.clear();
+        for step in past {
+            self.training += step.took();
+            self.samples += step.samples();
+            for (total, done) in self.stages.iter_mut().zip(&step.stages) {
+                total.bytes_forward += done.bytes_forward;
+                total.bytes_backward += done.bytes_backward;
+                total.compute += Duration::try_from_secs_f64(done.compute_s).unwrap_or_default();
             }
-            None => Ok(()),
+            self.layers.extend(step.measures().into_iter().map(|measure| (measure.name.clone(), measure)));
         }
     }
 

@@ -65,9 +65,9 @@ pub struct Record {
     pub angles: BTreeMap<String, f64>,
     /// Training steps that count.
     pub steps: usize,
-    /// Training time of its last start; no part of the result.
+    /// Training time; no part of the result.
     pub seconds: Option<f64>,
-    /// Training speed of its last start; no part of the result.
+    /// Training speed; no part of the result.
     pub images_per_s: Option<f64>,
     /// Why it failed or diverged.
     pub error: Option<String>,

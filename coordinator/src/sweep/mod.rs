@@ -10,6 +10,7 @@
 //! ledger. A trial looks only at trials that have ended for certain when it begins, so nothing depends on
 //! how long each took, nor on when the sweep was killed.
 
+mod common;
 mod folder;
 mod follow;
 mod ledger;
@@ -26,10 +27,10 @@ mod theory;
 mod tpe;
 mod trial;
 
-use crate::config::{self, Config, Environment};
+use crate::config::{self, Environment};
 use crate::failure::{Cause, Failure};
 use crate::run::folder::choose;
-use crate::run::{Prepared, cut, interrupt};
+use crate::run::interrupt;
 use crate::words::answer;
 use folder::SweepFolder;
 use ledger::{Ledger, Record, Status};
@@ -38,7 +39,6 @@ use spec::Spec;
 use std::path::Path;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use toml::Value;
 use trial::Trial;
 
 /// What the command line asks for.
@@ -70,7 +70,7 @@ pub async fn sweep(asked: Asked<'_>, environment: &Environment<'_>) -> Result<()
         let file = spec.base.display();
         Failure::configuration(format!("the configuration {file}, the sweep's base, cannot be read: {error}"))
     })?;
-    let common = common(&spec, &plan, &base, environment)?;
+    let common = common::settings(&spec, &plan, &base, environment)?;
     let path = choose(Some(&spec.name), asked.run_dir, "")?;
     let (folder, ledger) = SweepFolder::open(path, &spec, &base, asked.resume)?;
     let stop = interrupt::listen();
@@ -87,44 +87,6 @@ fn load(asked: Asked<'_>) -> Result<Spec, Failure> {
     let file = asked.config.display().to_string();
     spec.check(&file).map_err(Failure::configuration)?;
     Ok(spec)
-}
-
-/// What all trials set: `[set]`, and the threads of each node where cores were given.
-fn common(spec: &Spec, plan: &Plan, base: &str, environment: &Environment<'_>) -> Result<Settings, Failure> {
-    let mut common = spec.set.clone();
-    let config = first(spec, plan, base, environment)?;
-    let threads = "node.threads";
-    if let Some(cores) =
-        spec.cores.filter(|_| !common.contains_key(threads) && !spec.space.contains_key(threads))
-    {
-        let each = (cores / spec.parallel / stages(config)?).clamp(1, 1024);
-        common.insert(threads.to_owned(), Value::Integer(each as i64));
-    }
-    Ok(common)
-}
-
-/// The configuration of the first trial that can be. Settings that only together are wrong are that trial's
-/// failure; where all that can be foreseen are wrong, nothing starts.
-fn first(spec: &Spec, plan: &Plan, base: &str, environment: &Environment<'_>) -> Result<Config, Failure> {
-    let file = spec.base.display().to_string();
-    let mut refused = None;
-    for trial in 0..plan.len() {
-        let all = spec.set.clone().into_iter().chain(plan.propose(trial, &[]));
-        let overrides: Vec<String> = all.map(|(key, value)| format!("{key}={value}")).collect();
-        match config::parse(base, &file, &overrides, environment) {
-            Ok(config) => return Ok(config),
-            Err(why) => _ = refused.get_or_insert(why),
-        }
-    }
-    let why = refused.map_or_else(String::new, |why| why.to_string());
-    Err(Failure::configuration(format!("every trial would be refused, as is the first: {why}")))
-}
-
-/// How many stages, and so nodes, a run with this configuration has.
-fn stages(config: Config) -> Result<usize, Failure> {
-    let Some(shape) = config.input_shape() else { return Ok(Prepared::new(config)?.ranges.len()) };
-    let network = config.network(shape).map_err(Failure::configuration)?;
-    Ok(cut(&config, &network)?.len())
 }
 
 /// A sweep under way.

@@ -182,11 +182,13 @@ pub fn dash() -> String {
     "–".to_owned()
 }
 
-/// A value without quotes, and a small number without its zeros.
+/// A value without quotes, and a very small or large number without its zeros.
 pub fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        Value::Float(number) if *number != 0.0 && number.abs() < 1e-3 => format!("{number:e}"),
+        Value::Float(number) if *number != 0.0 && !(1e-3..1e6).contains(&number.abs()) => {
+            format!("{number:e}")
+        }
         value => value.to_string(),
     }
 }

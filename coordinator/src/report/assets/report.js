@@ -3,6 +3,7 @@
   "use strict";
   const { steps, epochs, charts } = JSON.parse(document.getElementById("data").textContent);
   const dashes = [[], [9, 4], [2, 3], [9, 3, 2, 3]];
+  const dash = (hue) => Math.floor(hue.run / 8) % 4;
   const plural = new Intl.NumberFormat("en");
   const digits = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
   const decimals = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
@@ -25,10 +26,11 @@
     return element;
   }
 
-  function swatch(parent, background, style) {
+  function swatch(parent, { hue, style }) {
     const mark = parent.querySelector("i") ?? parent.insertBefore(document.createElement("i"), parent.firstChild);
-    mark.style.background = background;
+    mark.style.background = colour(hue);
     mark.style.opacity = style === "faint" ? 0.4 : "";
+    mark.className = "run" in hue ? `dash${dash(hue)}` : "";
   }
 
   const number = (chart, value) => (chart.unit ? decimals : far(value) ? powers : digits).format(value) + chart.unit;
@@ -100,7 +102,7 @@
       for (const i of rows) {
         const { name, part, hue, style } = chart.curves[i - 1];
         const row = text(box, "div", part ? `${name}, ${part}` : name);
-        swatch(row, colour(hue), style);
+        swatch(row, { hue, style });
         text(row, "span", number(chart, value(i)));
       }
       const right = left > u.over.clientWidth / 2;
@@ -119,7 +121,7 @@
         show: !hidden.has(id(curve)),
         width: { line: chart.small ? 1.5 : 2, faint: 1, marked: 1 }[curve.style],
         alpha: curve.style === "faint" ? 0.3 : 1,
-        dash: "run" in curve.hue && curve.style === "line" ? dashes[Math.floor(curve.hue.run / 8) % 4] : [],
+        dash: "run" in curve.hue && curve.style === "line" ? dashes[dash(curve.hue)] : [],
         points: { show: marked || few(curve), size: marked ? 8 : 5, fill: marked ? css("--card") : stroke, width: 2 },
       };
     });
@@ -179,7 +181,7 @@
     return () => {
       for (const [button, curve] of buttons) {
         button.setAttribute("aria-pressed", String(!hidden.has(id(curve))));
-        swatch(button, colour(curve.hue), curve.style);
+        swatch(button, curve);
       }
     };
   }

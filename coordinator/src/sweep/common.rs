@@ -1,0 +1,105 @@
+//! What all trials of a sweep have in common, so that none takes more cores than there are.
+
+use super::space::{Plan, Settings};
+use super::spec::Spec;
+use crate::config::{self, Config, Environment};
+use crate::failure::Failure;
+use crate::run::{Prepared, cut};
+use std::collections::HashSet;
+use toml::Value;
+
+/// What all trials set: `[set]`, and the threads of each node where cores were given, which none may exceed.
+///
+/// # Errors
+/// That no trial can be, in the words of the first.
+pub fn settings(
+    spec: &Spec,
+    plan: &Plan,
+    base: &str,
+    environment: &Environment<'_>,
+) -> Result<Settings, Failure> {
+    let mut common = spec.set.clone();
+    let most = most_stages(spec, plan, base, environment)?;
+    let threads = "node.threads";
+    if let Some(cores) =
+        spec.cores.filter(|_| !common.contains_key(threads) && !spec.space.contains_key(threads))
+    {
+        let each = (cores / spec.parallel / most).clamp(1, 1024);
+        common.insert(threads.to_owned(), Value::Integer(each as i64));
+    }
+    Ok(common)
+}
+
+/// The most stages that a trial has, or 1 where nobody asks. Settings that only together are wrong are that
+/// trial's failure; where all that can be foreseen are wrong, nothing starts.
+fn most_stages(
+    spec: &Spec,
+    plan: &Plan,
+    base: &str,
+    environment: &Environment<'_>,
+) -> Result<usize, Failure> {
+    let file = spec.base.display().to_string();
+    let (mut most, mut known, mut refused) = (0, HashSet::new(), None);
+    for trial in 0..plan.len() {
+        let own = plan.propose(trial, &[]);
+        let decides = |key: &str| key == "pipeline.stages" || key.starts_with("model.");
+        let cut: Vec<String> =
+            { own.iter() }.filter(|(key, _)| decides(key)).map(|pair| format!("{pair:?}")).collect();
+        if known.contains(&cut) {
+            continue;
+        }
+        let all = spec.set.clone().into_iter().chain(own);
+        let overrides: Vec<String> = all.map(|(key, value)| format!("{key}={value}")).collect();
+        let config = config::parse(base, &file, &overrides, environment).map_err(Failure::configuration);
+        let found = config.and_then(|config| if spec.cores.is_some() { stages(config) } else { Ok(1) });
+        match found {
+            Ok(found) => (most, _) = (most.max(found), known.insert(cut)),
+            Err(why) => _ = refused.get_or_insert(why),
+        }
+    }
+    match refused {
+        Some(why) if most == 0 => {
+            Err(Failure { sentence: format!("every trial would be refused, as is the first: {why}"), ..why })
+        }
+        _ => Ok(most.max(1)),
+    }
+}
+
+/// How many stages, and so nodes, a run with this configuration has.
+fn stages(config: Config) -> Result<usize, Failure> {
+    let Some(shape) = config.input_shape() else { return Ok(Prepared::new(config)?.ranges.len()) };
+    let network = config.network(shape).map_err(Failure::configuration)?;
+    Ok(cut(&config, &network)?.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_trial_with_the_most_stages_decides_the_threads_of_all() {
+        let base = "pipeline.stages = 1\n[[layer]]\nkind = \"flatten\"\n[[layer]]\nkind = \"linear\"\nout = 20\n\
+                    [[layer]]\nkind = \"linear\"\nout = 10";
+        let threads = |space: &str| {
+            let text = format!("base = \"b\"\nmethod = \"grid\"\ncores = 8\nparallel = 2\n[space]\n{space}");
+            let spec = Spec::parse(&text, "sweep.toml").unwrap();
+            let plan = Plan::new(&spec).unwrap();
+            settings(&spec, &plan, base, &Environment::empty()).map(|common| common["node.threads"].clone())
+        };
+        assert_eq!(threads("seed = { values = [0, 1] }").unwrap(), Value::Integer(4));
+        let tried = "pipeline.stages = { values = [1, \"per_layer\"] }";
+        assert_eq!(threads(tried).unwrap(), Value::Integer(2));
+        let half = format!(
+            "{tried}\nrule.amp = {{ values = [0.0] }}\nrule.name = {{ values = [\"backprop\", \"custom\"] }}"
+        );
+        let why = threads(&half).unwrap_err().sentence;
+        assert!(
+            why.starts_with("every trial would be refused, as is the first: 'rule.amp' in --set"),
+            "{why}"
+        );
+        assert_eq!(
+            threads(&half.replace("custom", "weight_mirror").replace("0.0", "0.1")).unwrap(),
+            Value::Integer(2)
+        );
+    }
+}
