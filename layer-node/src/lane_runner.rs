@@ -92,7 +92,7 @@ impl<'a> LaneRunner<'a> {
                 .stage
                 .forward(m, runner.decode(&message)?, runner.step.lane.phase())
                 .map_err(Trouble::own)?;
-            runner.done.finite &= all_finite(&outputs)?;
+            runner.done.finite &= all_finite(&outputs, runner.wire)?;
             runner.encode(identity, outputs)
         })?;
         self.done.bytes_forward += message.payload();
@@ -200,11 +200,17 @@ enum Direction {
     Down,
 }
 
-/// Whether no value holds a NaN or an infinity: either survives a sum.
-fn all_finite(values: &Values) -> Result<bool> {
+/// Whether no value holds a NaN or an infinity once it is rounded to `wire`: either survives a sum.
+fn all_finite(values: &Values, wire: Kind) -> Result<bool> {
     for (_, tensor) in values {
-        let sum =
-            tensor.f_sum(tensor.kind()).and_then(|sum| sum.f_double_value(&[])).map_err(Trouble::own)?;
+        // f16 ends at 65,504; the others end where f32 does.
+        let sent = if wire == Kind::F16 {
+            tensor.f_to_kind(torch::kind_of(wire))
+        } else {
+            Ok(tensor.shallow_clone())
+        };
+        let sum = sent.and_then(|sent| sent.f_sum(tensor.kind())).and_then(|sum| sum.f_double_value(&[]));
+        let sum = sum.map_err(Trouble::own)?;
         if !sum.is_finite() {
             return Ok(false);
         }

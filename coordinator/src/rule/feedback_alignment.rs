@@ -9,4 +9,7 @@
 
 use super::{NONE, Named, loss};
 
-pub(super) const RULE: Named = loss("feedback_alignment", NONE);
+/// The rule's name in a configuration.
+pub const NAME: &str = "feedback_alignment";
+
+pub(super) const RULE: Named = loss(NAME, NONE);

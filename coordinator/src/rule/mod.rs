@@ -18,6 +18,7 @@ mod weight_mirror;
 use proto::rule::{Alignment, Coefficients, Magnitude, Mirror, Noise, RuleSpec};
 
 pub use custom::NAME as CUSTOM;
+pub use feedback_alignment::NAME as FEEDBACK_ALIGNMENT;
 pub use kolen_pollack::{NAME as KOLEN_POLLACK, matched_decay};
 pub use sign_symmetry::NAME as SIGN_SYMMETRY;
 

@@ -172,6 +172,9 @@ impl Recorder {
     pub fn finish(&mut self) -> Result<(), Failure> {
         match self.trace.take() {
             Some(trace) => {
+                if let Some(step) = trace.full_after() {
+                    self.say(&format!("trace.json ends with step {step}: it was full"));
+                }
                 self.folder.write("trace.json", &serde_json::to_vec(&trace).map_err(Failure::internal)?)
             }
             None => Ok(()),

@@ -4,11 +4,17 @@
 use crate::driver::Outcome;
 use serde::Serialize;
 
-/// The events of a run so far.
+/// The most events that are kept: viewers show no more with ease, and they stay in memory until the end.
+const MOST: usize = 1_000_000;
+
+/// The first events of a run.
 #[derive(Debug, Default, Serialize)]
 pub struct Trace {
     #[serde(rename = "traceEvents")]
     events: Vec<Event>,
+    /// The last step that is in it whole, once there were too many.
+    #[serde(skip)]
+    full_after: Option<u64>,
 }
 
 /// A complete event ("X"): one action.
@@ -33,8 +39,17 @@ struct EventArgs {
 }
 
 impl Trace {
-    /// Adds every action of a minibatch.
+    /// The last step in it, where later ones had no room.
+    pub fn full_after(&self) -> Option<u64> {
+        self.full_after
+    }
+
+    /// Adds every action of a minibatch, as long as there is room.
     pub fn add(&mut self, outcome: &Outcome) {
+        if self.events.len() >= MOST {
+            self.full_after.get_or_insert(outcome.step.saturating_sub(1));
+            return;
+        }
         for (pid, done) in outcome.stages.iter().enumerate() {
             self.events.extend(done.spans.iter().map(|span| Event {
                 name: span.action.to_string(),

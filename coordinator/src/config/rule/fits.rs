@@ -6,16 +6,18 @@ use super::RuleCourse;
 use super::reader::Reader;
 use crate::config::ConfigError;
 use crate::config::optimizer::Method;
-use crate::rule::{self, CUSTOM, KOLEN_POLLACK};
+use crate::rule::{self, FEEDBACK_ALIGNMENT, KOLEN_POLLACK};
 
 impl Reader<'_> {
     /// Refuses a rule that could not do what its name or its keys say.
     pub(super) fn check(&self, prefix: &str, rule: &RuleSpec) -> Result<(), ConfigError> {
         let RuleSpec::Learned { name, task, coefficients, alignment } = rule else { return Ok(()) };
-        if name == CUSTOM && !task && *coefficients == Coefficients::default() {
-            let why = "is \"custom\", which needs a coefficient other than 0 (amp, null, sparse, self or decay) or \
-                       task = true";
-            return Err(self.refuse(&format!("{prefix}.name"), why));
+        if name != FEEDBACK_ALIGNMENT && !task && *coefficients == Coefficients::default() {
+            let why = format!(
+                "is \"{name}\", which needs a coefficient other than 0 (amp, null, sparse, self or decay) or task = true: \
+                 a B that stays as it was drawn is \"{FEEDBACK_ALIGNMENT}\""
+            );
+            return Err(self.refuse(&format!("{prefix}.name"), &why));
         }
         self.check_fed(prefix, *task, coefficients, alignment)?;
         if name == KOLEN_POLLACK { self.check_kolen_pollack(prefix, *task, coefficients) } else { Ok(()) }

@@ -90,6 +90,10 @@ fn how_a_rule_is_fed_is_checked_and_printed() {
             ],
             "nothing of a single sample",
         ),
+        (
+            &["rule.name=symmetric_alignment", "rule.self=0", "rule.decay=0"],
+            "a B that stays as it was drawn is",
+        ),
         (&["rule.name=weight_mirror", "rule.amp=0"], "'rule.input' by default is \"noise\", of which only"),
         (&["rule.name=kolen_pollack", "rule.amp=1"], "kolen_pollack has no such term"),
         (&["rule.name=weight_mirror", "rule.mirror_every=0"], "B would never learn"),
