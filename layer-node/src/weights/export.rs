@@ -30,7 +30,8 @@ pub struct ExportFlags {
 pub fn export(flags: &ExportFlags) -> Result<String, String> {
     let out = flags.out.display();
     if flags.out.exists() && !flags.out.is_file() {
-        return Err(format!("{out} is no regular file: name the file to write"));
+        let what = if flags.out.is_dir() { "a folder" } else { "no regular file" };
+        return Err(format!("{out} is {what}: name the file to write"));
     }
     if flags.out.exists() && !flags.force {
         return Err(format!("{out} exists: name another file, or replace it with --force"));
