@@ -3,12 +3,14 @@
 use crate::config::{self, Config, Environment};
 use crate::failure::Failure;
 use crate::node;
+use crate::out;
 use crate::partition::LinkRate;
 use crate::plan;
 use crate::report;
 use crate::run::{self, Conduct, Measured, Naming, Prepared, Resume, Where, Which};
 use crate::sweep::{self, Asked};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use proto::control::Description;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -245,19 +247,17 @@ async fn evaluate(flags: EvaluateFlags) -> Result<(), Failure> {
     let data = data_folder();
     let found = run::evaluate(&flags.run, flags.step, place, &Environment::new(data.as_deref())).await?;
     if flags.json {
-        println!("{}", serde_json::to_string(&found).map_err(Failure::internal)?);
-    } else {
-        let percent = |fraction: f64| format!("{:.2} %", 100.0 * fraction);
-        println!(
-            "after {} updates: test accuracy {} (top 5: {}), loss {:.4}, {} images",
-            found.step,
-            percent(found.test_top1),
-            percent(found.test_top5),
-            found.test_loss,
-            found.samples
-        );
+        return out::answer(format_args!("{}\n", serde_json::to_string(&found).map_err(Failure::internal)?));
     }
-    Ok(())
+    let percent = |fraction: f64| format!("{:.2} %", 100.0 * fraction);
+    out::answer(format_args!(
+        "after {} updates: test accuracy {} (top 5: {}), loss {:.4}, {} images\n",
+        found.step,
+        percent(found.test_top1),
+        percent(found.test_top5),
+        found.test_loss,
+        found.samples
+    ))
 }
 
 async fn show_plan(flags: &PlanFlags) -> Result<(), Failure> {
@@ -275,11 +275,10 @@ async fn show_plan(flags: &PlanFlags) -> Result<(), Failure> {
         plan = plan::plan(&network, &ranges, &estimator).map_err(Failure::configuration)?.with_peaks(&peaks);
     }
     if flags.json {
-        println!("{}", serde_json::to_string(&plan).map_err(Failure::internal)?);
+        out::answer(format_args!("{}\n", serde_json::to_string(&plan).map_err(Failure::internal)?))
     } else {
-        print!("{}", plan::table(&plan));
+        out::answer(plan::table(&plan))
     }
-    Ok(())
 }
 
 fn compare(flags: &CompareFlags) -> Result<(), Failure> {
@@ -287,41 +286,38 @@ fn compare(flags: &CompareFlags) -> Result<(), Failure> {
     let page = report::render(&runs.map_err(Failure::configuration)?);
     let unwritable = |error| Failure::internal(format!("cannot write {}: {error}", flags.out.display()));
     std::fs::write(&flags.out, page).map_err(unwritable)?;
-    println!("{}", flags.out.display());
-    Ok(())
+    out::answer(format_args!("{}\n", flags.out.display()))
 }
 
 async fn check(flags: CheckFlags) -> Result<(), Failure> {
     let deadline = Duration::from_secs(flags.deadline);
     let (mut failed, mut first) = (0, None);
-    println!(
-        "{:<28} {:<10} {:<8} {:>7} {:>21}   run",
+    let mut table = format!(
+        "{:<28} {:<10} {:<8} {:>7} {:>21}   run\n",
         "control address", "release", "device", "threads", "memory free of all"
     );
     for (address, found) in flags.nodes.iter().zip(node::check(&flags.nodes, deadline).await) {
-        match found {
-            Ok(node) => {
-                let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-                let memory =
-                    format!("{:.1} of {:.1} GiB", gib(node.memory_available), gib(node.memory_total));
-                let run = node.run.as_deref().unwrap_or("idle");
-                println!(
-                    "{address:<28} {:<10} {:<8} {:>7} {memory:>21}   {run}",
-                    node.version, node.device, node.threads
-                );
-            }
-            Err(error) => {
-                println!("{address:<28} {error}");
-                failed += 1;
-                first.get_or_insert(error);
-            }
+        let line = found.as_ref().map_or_else(ToString::to_string, described);
+        table.push_str(&format!("{address:<28} {line}\n"));
+        if let Err(error) = found {
+            failed += 1;
+            first.get_or_insert(error);
         }
     }
+    out::answer(table)?;
     match first {
         None => Ok(()),
         Some(error) if failed == 1 => Err(error.into()),
         Some(error) => Err(Failure::node(format!("{error}; and {} more", failed - 1))),
     }
+}
+
+/// A node's line of the table, but for its address.
+fn described(node: &Description) -> String {
+    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    let memory = format!("{:.1} of {:.1} GiB", gib(node.memory_available), gib(node.memory_total));
+    let run = node.run.as_deref().unwrap_or("idle");
+    format!("{:<10} {:<8} {:>7} {memory:>21}   {run}", node.version, node.device, node.threads)
 }
 
 fn load(flags: &ConfigFlags) -> Result<Config, Failure> {
@@ -336,6 +332,6 @@ fn data_folder() -> Option<PathBuf> {
 
 /// Shows a failure as the last line on stderr; returns its exit code.
 pub fn report(failure: &Failure) -> u8 {
-    eprintln!("error: {failure}");
+    out::note(format_args!("error: {failure}"));
     failure.cause.code()
 }

@@ -20,6 +20,7 @@ pub mod failure;
 pub mod loss;
 pub mod model;
 pub mod node;
+pub mod out;
 pub mod partition;
 pub mod pipeline;
 pub mod plan;

@@ -14,7 +14,7 @@ use proto::transport::{self, CONTROL_MESSAGE_LIMIT, DATA_MESSAGE_LIMIT};
 use proto::wire;
 use proto::wire::layer_server::LayerServer;
 use proto::wire::node_server::NodeServer;
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -193,7 +193,8 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
         let refused = meters.refused_connections("metrics");
         tokio::spawn(metrics::serve(listener, Shown::new(meters.registry()), refused));
     }
-    println!("{ready}");
+    // With ports that were given, a node is of use also where nobody can read this.
+    let _ = writeln!(io::stdout(), "{ready}");
     tracing::info!(%ready, "serving");
 
     let stop = stop_reason(flags.exit_with_stdin, &mailbox).await?;

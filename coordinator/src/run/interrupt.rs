@@ -1,6 +1,7 @@
 //! SIGINT and SIGTERM: the first one ends the run in order, the second one at once. The end of standard
 //! input counts as the first one where that is asked for.
 
+use crate::out;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -20,12 +21,12 @@ pub fn listen() -> CancellationToken {
                 _ = terminate.recv() => 143,
             };
             if first.is_cancelled() {
-                eprintln!(
-                    "\nerror: stopped at once by a second signal; what the nodes had saved is still there"
+                out::note(
+                    "\nerror: stopped at once by a second signal; what the nodes had saved is still there",
                 );
                 std::process::exit(code);
             }
-            eprintln!("\nstopping after the steps under way, and saving; a second signal stops at once");
+            out::note("\nstopping after the steps under way, and saving; a second signal stops at once");
             first.cancel();
         }
     });

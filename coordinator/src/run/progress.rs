@@ -1,6 +1,7 @@
 //! The live progress line: rewritten in place on a terminal, a line every few seconds elsewhere.
 
-use std::io::{IsTerminal, Write, stderr};
+use crate::out;
+use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
 /// How often a terminal's line changes.
@@ -29,24 +30,23 @@ impl Progress {
         }
         self.shown = Some(Instant::now());
         if self.terminal {
-            eprint!("\r\x1b[K{}", line());
-            let _ = stderr().flush();
+            out::part(format_args!("\r\x1b[K{}", line()));
             self.dirty = true;
         } else {
-            eprintln!("{}", line());
+            out::note(line());
         }
     }
 
     /// Shows a line that stays.
     pub fn say(&mut self, line: &str) {
         self.finish();
-        eprintln!("{line}");
+        out::note(line);
     }
 
     /// Leaves the live line.
     pub fn finish(&mut self) {
         if std::mem::take(&mut self.dirty) {
-            eprint!("\r\x1b[K");
+            out::part("\r\x1b[K");
         }
     }
 }

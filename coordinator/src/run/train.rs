@@ -10,6 +10,7 @@ use super::resume::{Resume, starting_point};
 use super::summary::{Summary, table};
 use crate::driver::{Board, NodeAddress};
 use crate::failure::{Cause, Failure};
+use crate::out;
 use crate::report;
 use prometheus_client::metrics::counter::Counter;
 use proto::{door, metrics};
@@ -87,9 +88,7 @@ pub async fn train(
     // Why the run ended says more than what could not be written about it.
     result?;
     written?;
-    print!("{}", table(&summary));
-    println!("\nrun folder: {}", recorder.folder().path().display());
-    Ok(())
+    out::answer(format_args!("{}\nrun folder: {}\n", table(&summary), recorder.folder().path().display()))
 }
 
 /// Writes what a run leaves at its end, however it ended.

@@ -28,6 +28,7 @@ mod trial;
 
 use crate::config::{self, Config, Environment};
 use crate::failure::{Cause, Failure};
+use crate::out;
 use crate::run::folder::choose;
 use crate::run::{Prepared, cut, interrupt};
 use folder::SweepFolder;
@@ -124,7 +125,7 @@ impl Sweep {
         let mut running = JoinSet::new();
         let (mut next, mut result) = (0, Ok(()));
         let (ended, all, folder) = (self.ledger.len(), self.plan.len(), self.folder.path().display());
-        println!("{all} trials, {ended} ended; sweep folder {folder}");
+        out::answer(format_args!("{all} trials, {ended} ended; sweep folder {folder}\n"))?;
         loop {
             while running.len() < self.spec.parallel && !stop.is_cancelled() {
                 let Some(number) = self.startable(next) else { break };
@@ -183,14 +184,15 @@ impl Sweep {
             format!("; best so far: trial {}, {}", best.trial, self.spec.objective.show(best))
         });
         let what = record.case.as_ref().map_or_else(String::new, |case| format!("{case}: "));
-        println!(
-            "trial {} ({what}{}) {}: {result}; {} of {} ended{best}",
+        // The ledger has it: the trials go on, also where nobody reads how.
+        let _ = out::answer(format_args!(
+            "trial {} ({what}{}) {}: {result}; {} of {} ended{best}\n",
             record.trial,
             table::tried(record),
             record.status.word(),
             self.ledger.len(),
             self.plan.len()
-        );
+        ));
         Ok(())
     }
 
@@ -208,7 +210,7 @@ impl Sweep {
         if let Some(text) = results::results(&self.spec, &self.common, self.ledger.records()) {
             self.folder.results(&text)?;
         }
-        print!("\n{text}\nsweep folder: {folder}\n");
+        out::answer(format_args!("\n{text}\nsweep folder: {folder}\n"))?;
         let failed: Vec<&Record> =
             self.ledger.records().filter(|record| record.status == Status::Failed).collect();
         let Some(first) = failed.first() else { return Ok(()) };
