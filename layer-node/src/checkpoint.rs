@@ -119,8 +119,8 @@ fn owner(state_dir: &Path, updates: u64) -> Option<String> {
     let data = header.values().filter_map(end).max().unwrap_or(0);
     let whole = length.checked_add(data)?.checked_add(8)? == file.metadata().ok()?.len();
     let said = header.get("__metadata__")?;
-    let step = updates.to_string();
-    let own = said["format"] == FORMAT && said["step"] == step;
+    let step: Option<u64> = said["step"].as_str().and_then(|step| step.parse().ok());
+    let own = said["format"] == FORMAT && step == Some(updates);
     said["run"].as_str().filter(|_| whole && own).map(str::to_owned)
 }
 
