@@ -171,7 +171,7 @@ fn nodes_are_idle_soon_after_their_coordinator_was_killed_and_take_the_next_run(
 }
 
 #[test]
-fn a_full_disk_of_logs_does_not_stop_a_node() {
+fn a_full_disk_of_logs_stops_neither_a_node_nor_the_coordinator() {
     let mut command = Command::new("sh");
     command.args(["-c", r#"exec "$0" "$@" 2>/dev/full"#]).arg(binary("layer-node"));
     let mut hosts = Hosts::new(0);
@@ -181,4 +181,14 @@ fn a_full_disk_of_logs_does_not_stop_a_node() {
     let train = ["train", "--config", config.to_str().unwrap(), "--name", "unlogged"];
     let ended = hosts.ended(&[&train[..], &settings].concat());
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+
+    let full = |name: &str, redirected: &str| -> Ended {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!(r#"exec "$0" "$@" {redirected}/dev/full"#)]).arg(binary("coordinator"));
+        command.args(&train[..4]).arg(name).args(settings).args(["--nodes", &hosts.addresses()]);
+        command.env_remove("NEUROPIL_DATA").current_dir(hosts.bench.path("")).output().unwrap().into()
+    };
+    assert_eq!(full("unsaid", "2>").code, Some(0));
+    failed(&full("unanswered", ">"), 1, &["cannot write to stdout"]);
+    assert_eq!(hosts.bench.run("unanswered").summary()["status"], "done");
 }

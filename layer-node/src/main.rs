@@ -5,7 +5,7 @@ use layer_node::digest::{self, DigestFlags};
 use layer_node::failure::Failure;
 use layer_node::serve::{self, Serve};
 use layer_node::weights::{self, ExportFlags, ImportFlags};
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 /// A process that owns the weights of one stage of a network
@@ -45,22 +45,27 @@ fn main() -> ExitCode {
     start_log(cli.log_format);
     let code = match cli.command {
         Command::Serve(flags) => run(flags),
-        Command::Digest(flags) => digest::digest(&flags).map(print).map_err(Failure::from),
-        Command::Export(flags) => weights::export(&flags).map(print).map_err(Failure::from),
-        Command::Import(flags) => weights::import(&flags).map(print).map_err(Failure::from),
+        Command::Digest(flags) => digest::digest(&flags).and_then(print).map_err(Failure::from),
+        Command::Export(flags) => weights::export(&flags).and_then(print).map_err(Failure::from),
+        Command::Import(flags) => weights::import(&flags).and_then(print).map_err(Failure::from),
     };
     match code {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            eprintln!("error: {}", failure.sentence);
+            let _ = writeln!(io::stderr(), "error: {}", failure.sentence);
             ExitCode::from(failure.code)
         }
     }
 }
 
-fn print(lines: String) -> u8 {
-    print!("{lines}");
-    0
+fn print(lines: String) -> Result<u8, String> {
+    match write!(io::stdout(), "{lines}").and_then(|()| io::stdout().flush()) {
+        // Who closed it, as `head` does, has read enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("cannot write to stdout ({error}): make room where it leads to"))
+        }
+        _ => Ok(0),
+    }
 }
 
 fn run(flags: Serve) -> Result<u8, Failure> {
@@ -84,7 +89,7 @@ fn usage(error: &clap::Error) -> ExitCode {
         .take_while(|line| !line.starts_with("Usage") && !line.starts_with("For more"))
         .map(str::trim)
         .collect();
-    eprintln!("{} (see layer-node --help)", said.join(" ").trim());
+    let _ = writeln!(io::stderr(), "{} (see layer-node --help)", said.join(" ").trim());
     ExitCode::from(2)
 }
 

@@ -12,6 +12,7 @@ use crate::state_dir;
 use crate::worker::{self, Job};
 use clap::Args;
 use ports::Ports;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -92,7 +93,8 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
     tell(&reporter, ServingStatus::Serving).await;
     let stopping = CancellationToken::new();
     let servers = ports.serve(data, control.clone(), health, &meters, &stopping)?;
-    println!("{ready}");
+    // With ports that were given, a node is of use also where nobody can read this.
+    let _ = writeln!(std::io::stdout(), "{ready}");
     tracing::info!(%ready, "serving");
 
     let stop = stop_reason(flags.exit_with_stdin, &mailbox).await?;
