@@ -45,7 +45,12 @@ async fn bounded<T>(
     future: impl Future<Output = Option<T>>,
 ) -> Result<T, Trouble> {
     let gone = || {
-        let gone = || Trouble::neighbour(format!("{who} went away while {} was due", what()));
+        let gone = || {
+            let what = what();
+            Trouble::neighbour(format!(
+                "{who} went away while {what} was due: check that host and the network to it, then start the run again"
+            ))
+        };
         fault.trouble().cloned().unwrap_or_else(gone)
     };
     tokio::select! {

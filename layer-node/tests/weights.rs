@@ -268,9 +268,9 @@ fn an_export_replaces_nothing_unless_forced() {
     fs::write(bench.path("mine"), "mine").unwrap();
     bench.refused("export --state-dir state mine", 1, &["mine exists", "--force"]);
     bench.refused("export --state-dir state state", 1, &["is a folder"]);
-    assert!(Command::new("mkfifo").arg(bench.path("pipe")).status().unwrap().success());
-    bench.refused("export --force --state-dir state pipe", 1, &["is no regular file"]);
-    fs::remove_file(bench.path("pipe")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", bench.path("null")).unwrap();
+    bench.refused("export --force --state-dir state null", 1, &["is no regular file"]);
+    fs::remove_file(bench.path("null")).unwrap();
     bench.refused("export --state-dir state no/such/folder", 1, &["cannot write no/such/folder"]);
     bench.refused("export --state-dir state", 2, &["--help"]);
     bench.done("export --force --state-dir state mine");
