@@ -61,6 +61,15 @@ struct Current {
     configuring: bool,
 }
 
+impl Current {
+    fn check_idle(&self) -> Result<(), Status> {
+        if self.run.is_some() || self.configuring {
+            return Err(busy(self));
+        }
+        Ok(())
+    }
+}
+
 impl ControlService {
     /// A service that gives its work to `worker`.
     pub fn new(identity: Identity, worker: mpsc::Sender<Job>, hub: Hub, meters: Meters) -> Self {
@@ -119,9 +128,7 @@ struct Configuring(ControlService);
 impl Configuring {
     fn claim(service: &ControlService) -> Result<Self, Status> {
         let mut current = service.current();
-        if current.run.is_some() || current.configuring {
-            return Err(busy(&current));
-        }
+        current.check_idle()?;
         current.configuring = true;
         current.spec = None;
         Ok(Self(service.clone()))
@@ -168,6 +175,8 @@ impl Node for ControlService {
 
     async fn configure(&self, request: Request<wire::Stage>) -> Result<Response<wire::Configured>, Status> {
         let visit = door::visit(&request);
+        // A node that is at work has no time for what a stranger would have it become.
+        self.current().check_idle()?;
         let spec = StageSpec::try_from(request.into_inner())?;
         let configuring = Configuring::claim(self)?;
         visit.as_ref().inspect(|visit| visit.called());
