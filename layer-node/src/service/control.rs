@@ -1,6 +1,7 @@
 //! The control plane: what the coordinator asks of this node.
 
 use super::hub::{Hub, Slot};
+use super::look::Look;
 use super::pump;
 use crate::checkpoint;
 use crate::fault::{Fault, Trouble};
@@ -9,7 +10,7 @@ use crate::session::{Port, Session};
 use crate::worker::Job;
 use futures::Stream;
 use proto::client;
-use proto::control::{Command, Description, PROTOCOL, Report, Start};
+use proto::control::{Command, Description, HeldSnapshot, PROTOCOL, Report, Start};
 use proto::door;
 use proto::stage::StageSpec;
 use proto::transport::QUEUE;
@@ -50,8 +51,8 @@ pub struct ControlService {
     meters: Meters,
     /// Ends the run that is under way when the node is stopped.
     current: Arc<Mutex<Current>>,
-    /// Held by whoever looks at the state folder.
-    looking: Arc<tokio::sync::Mutex<()>>,
+    /// The snapshots on disk, or why they could not be seen.
+    snapshots: Look<Result<Vec<HeldSnapshot>, String>>,
 }
 
 #[derive(Default)]
@@ -73,7 +74,7 @@ impl Current {
 impl ControlService {
     /// A service that gives its work to `worker`.
     pub fn new(identity: Identity, worker: mpsc::Sender<Job>, hub: Hub, meters: Meters) -> Self {
-        Self { identity, worker, hub, meters, current: Arc::default(), looking: Arc::default() }
+        Self { identity, worker, hub, meters, current: Arc::default(), snapshots: Look::default() }
     }
 
     fn current(&self) -> MutexGuard<'_, Current> {
@@ -150,12 +151,9 @@ impl Node for ControlService {
         request: Request<wire::DescribeRequest>,
     ) -> Result<Response<wire::Description>, Status> {
         door::visit(&request).as_ref().inspect(|visit| visit.called());
-        // One look at the disk at a time, however many ask.
-        let _looking = self.looking.lock().await;
         let state_dir = self.identity.state_dir.clone();
-        let held = tokio::task::spawn_blocking(move || checkpoint::held(&state_dir)).await;
-        let snapshots = held.map_err(|_| Status::internal("the state folder could not be looked at"))?;
-        let snapshots = snapshots.map_err(|error| Status::failed_precondition(error.to_string()))?;
+        let look = move || checkpoint::held(&state_dir).map_err(|error| error.to_string());
+        let snapshots = self.snapshots.share(look).await?.map_err(Status::failed_precondition)?;
         let (memory_total, memory_available) = crate::memory::read();
         let current = self.current();
         let run = current.run.as_ref().and(current.spec.as_ref()).map(|spec| spec.run.clone());
