@@ -21,6 +21,6 @@ pub fn owner(file: &mut impl Read, size: u64, updates: u64) -> Option<String> {
     let data = header.values().filter_map(end).max().unwrap_or(0);
     let whole = length.checked_add(data)?.checked_add(8)? == size;
     let said = header.get("__metadata__")?;
-    let own = said["format"] == FORMAT && said["step"] == updates.to_string();
+    let own = said["format"] == FORMAT && said["step"].as_str() == Some(updates.to_string().as_str());
     said["run"].as_str().filter(|_| whole && own).map(str::to_owned)
 }
