@@ -83,10 +83,10 @@ async fn strangers_are_refused_with_a_reason_and_a_call_that_comes_early_may_try
     assert!(wrong_port.describe().await.unwrap_err().to_string().contains("control address"));
 
     let mut raw = wire::node_client::NodeClient::connect(node.url("control")).await.unwrap();
-    let junk = wire::Stage { run: "x".repeat(1 << 20), stages: 1, ..Default::default() };
+    let junk = wire::Stage { run: "x".repeat(1 << 19), stages: 1, ..Default::default() };
     let refused = raw.configure(junk).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
-    let huge = wire::Stage { run: "x".repeat(9 << 20), ..Default::default() };
+    let huge = wire::Stage { run: "x".repeat(2 << 20), ..Default::default() };
     assert_eq!(raw.configure(huge).await.unwrap_err().code(), Code::OutOfRange);
     assert!(control.describe().await.is_ok(), "the node goes on");
 }

@@ -75,7 +75,7 @@ impl TryFrom<wire::LayerSpec> for LayerSpec {
     fn try_from(layer: wire::LayerSpec) -> Result<Self> {
         let op: Op = need(layer.op, "op in a layer")?.try_into()?;
         let rule = match (layer.rule, op.is_weight()) {
-            (Some(rule), true) => rule.try_into()?,
+            (Some(rule), true) => (*rule).try_into()?,
             (None, true) => return Err(DoorError::Missing("rule in a weight layer")),
             (Some(_), false) => {
                 let name = short(&layer.name);
@@ -89,7 +89,7 @@ impl TryFrom<wire::LayerSpec> for LayerSpec {
 
 impl From<LayerSpec> for wire::LayerSpec {
     fn from(layer: LayerSpec) -> Self {
-        let rule = layer.op.is_weight().then(|| layer.rule.into());
+        let rule = layer.op.is_weight().then(|| Box::new(layer.rule.into()));
         Self { name: layer.name, inputs: layer.inputs, op: Some(layer.op.into()), rule }
     }
 }
