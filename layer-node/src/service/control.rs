@@ -11,7 +11,7 @@ use crate::worker::Job;
 use futures::Stream;
 use proto::client;
 use proto::control::{Command, Description, HeldSnapshot, PROTOCOL, Report, Start};
-use proto::door;
+use proto::door::{self, Kept, Visit};
 use proto::stage::StageSpec;
 use proto::transport::QUEUE;
 use proto::wire;
@@ -60,6 +60,8 @@ struct Current {
     spec: Option<StageSpec>,
     run: Option<Fault>,
     configuring: bool,
+    /// The connection that the stage came by, kept until the stage is replaced or its run begins: one at most.
+    configurer: Option<Kept>,
 }
 
 impl Current {
@@ -132,6 +134,7 @@ impl Configuring {
         current.check_idle()?;
         current.configuring = true;
         current.spec = None;
+        current.configurer = None;
         Ok(Self(service.clone()))
     }
 }
@@ -183,9 +186,12 @@ impl Node for ControlService {
         let configured =
             answer.await.map_err(|_| Status::internal("the worker is gone: restart the node"))?;
         let configured = configured.map_err(Status::failed_precondition)?;
-        self.current().spec = Some(spec);
+        {
+            let mut current = self.current();
+            current.spec = Some(spec);
+            current.configurer = visit.as_ref().map(Visit::keep);
+        }
         drop(configuring);
-        visit.as_ref().inspect(|visit| visit.keep());
         Ok(Response::new(configured.into()))
     }
 
@@ -194,9 +200,11 @@ impl Node for ControlService {
     async fn run(&self, request: Request<Streaming<wire::Command>>) -> Result<Response<Reports>, Status> {
         let (spec, fault) = self.claim()?;
         let claim = Claim(self.clone());
-        door::visit(&request).as_ref().inspect(|visit| visit.keep());
+        let visit = door::visit(&request);
+        visit.as_ref().inspect(|visit| visit.called());
         let (reports, answers) = mpsc::channel(COMMANDS);
-        let run = Run { service: self.clone(), spec, fault, reports, commands: request.into_inner() };
+        let commands = request.into_inner();
+        let run = Run { service: self.clone(), spec, fault, reports, commands, visit };
         // The answer's headers go out at once; the run goes on beside them.
         tokio::spawn(async move {
             run.run().await;
@@ -215,6 +223,7 @@ struct Run {
     fault: Fault,
     reports: mpsc::Sender<Result<Report, Status>>,
     commands: Streaming<wire::Command>,
+    visit: Option<Visit>,
 }
 
 impl Run {
@@ -229,6 +238,9 @@ impl Run {
 
     async fn try_run(&mut self) -> Result<(), Status> {
         let start = self.start().await?;
+        // Only who knows the run has a part in it, and takes the place over from who configured it.
+        let _kept = self.visit.as_ref().map(Visit::keep);
+        self.service.current().configurer = None;
         let (to_worker, commands) = mpsc::channel(COMMANDS);
         let (below, above) = self.links(&start).await?;
         if self.reports.send(Ok(Report::Started)).await.is_err() {
