@@ -20,6 +20,8 @@ pub fn run(bytes: &[u8]) {
     assert!(lane.microbatches() > 0 && of(Action::Forward));
     let trains = of(Action::Error) && of(Action::Gradient) && lane.actions().last() == Some(&Action::Update);
     assert_eq!(trains, phase == Phase::Train);
+    let updates = lane.actions().iter().filter(|action| **action == Action::Update).count();
+    assert_eq!(updates, usize::from(trains));
     for m in 0..lane.microbatches() {
         let place = |wanted| lane.actions().iter().position(|action| *action == wanted);
         let [forward, error, gradient] =

@@ -5,26 +5,25 @@
 //! STATE_DIR/previous/RUN/step-…                 what another run left here
 //! ```
 
+mod header;
+
 use crate::state::State;
 use crate::state_dir;
 use bytes::Bytes;
+use header::FORMAT;
 use proto::control::HeldSnapshot;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensorError, SafeTensors, serialize_to_file};
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use tch::{Kind, TchError, Tensor};
 use xxhash_rust::xxh3::Xxh3;
 
-/// The version of the files' layout.
-const FORMAT: &str = "1";
 const FILE: &str = "stage.safetensors";
 /// The metadata that says what the tensors' bytes came to when they were written.
 const CHECKSUM: &str = "xxh3";
-/// The longest header that is read: names, shapes and metadata of a stage.
-const MAX_HEADER: u64 = 100 << 20;
 /// What to do with state that doesn't fit.
 const ELSEWHERE: &str =
     "it belongs to another network or cut, so give the configuration that wrote it, and --nodes in its order";
@@ -105,23 +104,11 @@ pub fn held(state_dir: &Path) -> Result<Vec<HeldSnapshot>, CheckpointError> {
     Ok(named.collect())
 }
 
-/// The run that the snapshot after `updates` names in its header, where the file is as long as the header
-/// says and is that snapshot.
+/// The run that the snapshot after `updates` names, where the file is whole and is that snapshot.
 fn owner(state_dir: &Path, updates: u64) -> Option<String> {
     let mut file = File::open(file(state_dir, updates)).ok()?;
-    let mut length = [0; 8];
-    file.read_exact(&mut length).ok()?;
-    let length = u64::from_le_bytes(length);
-    let mut header = Vec::new();
-    Read::by_ref(&mut file).take(length.min(MAX_HEADER)).read_to_end(&mut header).ok()?;
-    let header: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&header).ok()?;
-    let end = |entry: &serde_json::Value| entry["data_offsets"][1].as_u64();
-    let data = header.values().filter_map(end).max().unwrap_or(0);
-    let whole = length.checked_add(data)?.checked_add(8)? == file.metadata().ok()?.len();
-    let said = header.get("__metadata__")?;
-    let step: Option<u64> = said["step"].as_str().and_then(|step| step.parse().ok());
-    let own = said["format"] == FORMAT && step == Some(updates);
-    said["run"].as_str().filter(|_| whole && own).map(str::to_owned)
+    let size = file.metadata().ok()?.len();
+    header::owner(&mut file, size, updates)
 }
 
 /// Writes the snapshot after `updates` of `run`. Returns the size of the file in bytes.
@@ -397,6 +384,16 @@ mod tests {
         fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
         assert_eq!(super::held(dir.path()).unwrap(), [held(2)], "a torn one is left out");
         assert!(restored(dir.path(), 10, 3).unwrap_err().to_string().contains("torn"));
+        let header = r#"{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+        let foreign = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 4]].concat();
+        fs::write(&path, foreign).unwrap();
+        assert_eq!(
+            super::held(dir.path()).unwrap(),
+            [held(2)],
+            "one that says nothing of itself is left out"
+        );
+        let refusal = restored(dir.path(), 10, 3).unwrap_err().to_string();
+        assert!(refusal.contains(path.to_str().unwrap()) && refusal.contains("not written as"), "{refusal}");
     }
 
     #[test]

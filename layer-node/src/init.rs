@@ -25,18 +25,33 @@ pub fn draw(
     let mut rng = seed::rng(settings.seed, &[name, which]);
     let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
     let fan_in: u64 = shape[1..].iter().product();
-    let count = shape.iter().product::<u64>() as usize;
-    let values: Vec<f32> = match init {
-        Init::Normal(deviation) => (0..count).map(|_| (deviation * normal()) as f32).collect(),
+    let (mut values, count) = room(name, which, shape)?;
+    match init {
+        Init::Normal(deviation) => values.extend((0..count).map(|_| (deviation * normal()) as f32)),
         Init::FanIn => {
             let deviation = (1.0 / fan_in as f64).sqrt() / CUT_DEVIATION;
             let mut cut = || std::iter::repeat_with(&mut normal).find(|z| z.abs() <= 2.0).unwrap_or_default();
-            (0..count).map(|_| (deviation * cut()) as f32).collect()
+            values.extend((0..count).map(|_| (deviation * cut()) as f32));
         }
-    };
+    }
     let shape: Vec<i64> = shape.iter().map(|&size| size as i64).collect();
     let tensor = Tensor::f_from_slice(&values)?.f_reshape(shape)?;
     tensor.f_to_device(settings.device)?.f_to_kind(settings.kind)
+}
+
+/// An empty list with room for `shape`, and how many numbers that is. What cannot be had is an error and not
+/// the end of the process.
+fn room(name: &str, which: &str, shape: &[u64]) -> Result<(Vec<f32>, usize), TchError> {
+    let bytes = shape.iter().try_fold(4u64, |bytes, &size| bytes.checked_mul(size));
+    let count = bytes.and_then(|bytes| usize::try_from(bytes / 4).ok());
+    let mut values = Vec::new();
+    match count.map(|count| values.try_reserve_exact(count).map(|()| count)) {
+        Some(Ok(count)) => Ok((values, count)),
+        _ => Err(TchError::Shape(format!(
+            "there is no memory for the {which} of layer '{name}', of shape {shape:?} ({} bytes): make the layer smaller, or give its stage a host with more memory",
+            bytes.map_or_else(|| "too many".into(), |bytes| bytes.to_string())
+        ))),
+    }
 }
 
 #[cfg(test)]
@@ -58,5 +73,20 @@ mod tests {
         assert!(largest <= 2.0 * 0.05 / CUT_DEVIATION);
         assert!((deviation("weight_backward", Init::Normal(0.01)).0 - 0.01).abs() < 0.0002);
         assert_ne!(deviation("weight", Init::FanIn), deviation("weight_backward", Init::FanIn));
+    }
+
+    #[test]
+    fn a_layer_that_no_memory_holds_is_refused_by_name() {
+        let spec = StageSpec::alone(Vec::new(), Vec::new());
+        let settings = Settings::of(&spec, Device::Cpu, Kind::Float);
+        for (shape, bytes) in
+            [([1 << 32, 1 << 29], "9223372036854775808 bytes"), ([1 << 40, 1 << 40], "too many bytes")]
+        {
+            for init in [Init::FanIn, Init::Normal(0.01)] {
+                let refusal = draw(&settings, "wide", "weight", &shape, init).unwrap_err().to_string();
+                assert!(refusal.contains("no memory for the weight of layer 'wide'"), "{refusal}");
+                assert!(refusal.contains(bytes), "{refusal}");
+            }
+        }
     }
 }

@@ -12,7 +12,7 @@ use proto::error::DoorError;
 use proto::graph::{self, INPUT};
 use proto::lane::Phase;
 use proto::stage::StageSpec;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use tch::{TchError, Tensor};
 
 /// Named values of one microbatch.
@@ -72,7 +72,7 @@ impl Stage {
             .collect();
         let mut parameters = 0;
         let mut layers = Vec::with_capacity(spec.layers.len());
-        for (place, layer) in spec.layers.iter().enumerate() {
+        for (layer, last) in spec.layers.iter().zip(last_taken(spec)) {
             let x = shapes[layer.inputs[0].as_str()];
             parameters += layer.op.parameters(x);
             layers.push(Placed {
@@ -80,7 +80,7 @@ impl Stage {
                 inputs: layer.inputs.clone(),
                 layer: layer::build(layer, x, &settings)?,
                 error_needed: layer.inputs.iter().any(|input| input != INPUT),
-                last: last_taken(spec, place),
+                last,
             });
         }
         let inputs = spec.inputs.iter().map(|value| value.name.clone()).collect();
@@ -235,10 +235,41 @@ impl Stage {
     }
 }
 
-/// The values of which layer `place` is the last consumer, or its own where it has none; outputs never.
-fn last_taken(spec: &StageSpec, place: usize) -> Vec<String> {
-    let layer = &spec.layers[place];
-    let later = |name: &String| spec.layers[place + 1..].iter().any(|above| above.inputs.contains(name));
-    let seen = layer.inputs.iter().chain([&layer.name]);
-    seen.filter(|name| !spec.outputs.contains(name) && !later(name)).cloned().collect()
+/// For each layer the values of which it is the last consumer, and its own where it has none; outputs never.
+fn last_taken(spec: &StageSpec) -> Vec<Vec<String>> {
+    let mut needed: HashSet<&str> = spec.outputs.iter().map(String::as_str).collect();
+    let downwards = spec.layers.iter().rev().map(|layer| {
+        let seen = layer.inputs.iter().chain([&layer.name]);
+        seen.filter(|name| needed.insert(name.as_str())).cloned().collect()
+    });
+    let mut last: Vec<Vec<String>> = downwards.collect();
+    last.reverse();
+    last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proto::graph::{LayerSpec, Op};
+    use proto::message::Value;
+
+    #[test]
+    fn a_value_is_dropped_after_its_last_consumer_and_an_output_never() {
+        let layer = |name: &str, inputs: &[&str]| {
+            let op = if inputs.len() > 1 { Op::Add } else { Op::Relu };
+            LayerSpec::new(name, inputs, op)
+        };
+        let layers = vec![
+            layer("a", &["x"]),
+            layer("unused", &["x"]),
+            layer("b", &["a"]),
+            layer("twice", &["a", "a"]),
+            layer("sum", &["twice", "b"]),
+        ];
+        let inputs = ["x", "skip"].map(|name| Value { name: name.into(), shape: vec![1] });
+        let outputs = ["b", "sum", "skip"].map(String::from);
+        let spec = StageSpec { outputs: outputs.into(), ..StageSpec::alone(layers, inputs.into()) };
+        let last: Vec<String> = last_taken(&spec).iter().map(|names| names.join(" ")).collect();
+        assert_eq!(last, ["", "x unused", "", "a", "twice"]);
+    }
 }

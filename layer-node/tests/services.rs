@@ -3,7 +3,11 @@
 mod served;
 
 use proto::client::{self, CallError, Node};
+use proto::control::{Command, Report, Start};
+use proto::door::GUESTS;
+use proto::graph::{LayerSpec, Op};
 use proto::message::{Contract, Value};
+use proto::stage::StageSpec;
 use proto::tensor::Kind;
 use proto::wire;
 use served::Served;
@@ -83,10 +87,10 @@ async fn strangers_are_refused_with_a_reason_and_a_call_that_comes_early_may_try
     assert!(wrong_port.describe().await.unwrap_err().to_string().contains("control address"));
 
     let mut raw = wire::node_client::NodeClient::connect(node.url("control")).await.unwrap();
-    let junk = wire::Stage { run: "x".repeat(1 << 20), stages: 1, ..Default::default() };
+    let junk = wire::Stage { run: "x".repeat(1 << 19), stages: 1, ..Default::default() };
     let refused = raw.configure(junk).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
-    let huge = wire::Stage { run: "x".repeat(9 << 20), ..Default::default() };
+    let huge = wire::Stage { run: "x".repeat(2 << 20), ..Default::default() };
     assert_eq!(raw.configure(huge).await.unwrap_err().code(), Code::OutOfRange);
     assert!(control.describe().await.is_ok(), "the node goes on");
 }
@@ -143,4 +147,36 @@ async fn a_full_port_still_lets_a_newcomer_in_and_a_silent_connection_goes() {
         assert_eq!(closed, 300, "{plane}");
     });
     futures::future::join_all(planes).await;
+}
+
+#[tokio::test]
+async fn connections_that_configured_or_ran_the_node_give_their_places_back() {
+    let node = Served::start();
+    let address = node.address("control");
+    let patience = Duration::from_secs(5);
+    let mut held = Vec::new();
+    for number in 0..GUESTS + 6 {
+        let control = Node::connect(&address, patience).await.unwrap();
+        let run = format!("run-{number}");
+        let inputs = vec![Value { name: "input".into(), shape: vec![1] }];
+        let layers = vec![LayerSpec::new("relu", &["input"], Op::Relu)];
+        let stage = StageSpec { run: run.clone(), ..StageSpec::alone(layers, inputs) };
+        control.configure(stage).await.unwrap_or_else(|error| panic!("connection {number}: {error}"));
+        let started = number % 3;
+        if started > 0 {
+            let (commands, mut reports) = control.run().await.unwrap();
+            let (connect_deadline, message_deadline) = (patience, patience);
+            let start =
+                Start { run, incarnation: started as u32, above: None, connect_deadline, message_deadline };
+            commands.send(Command::Start(start)).await.unwrap();
+            let report = reports.next().await;
+            assert_eq!(matches!(report, Ok(Some(Report::Started))), started == 1, "{report:?}");
+        }
+        while control.describe().await.unwrap().run.is_some() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        held.push(control);
+    }
+    let newcomer = Node::connect(&address, patience).await.unwrap();
+    assert!(newcomer.describe().await.is_ok(), "a newcomer gets in");
 }

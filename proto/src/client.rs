@@ -5,7 +5,7 @@ use crate::framing::Direction;
 use crate::link::{self, Incoming, Link};
 use crate::message::{Contract, Message};
 use crate::stage::StageSpec;
-use crate::transport::{self, CONTROL_MESSAGE_LIMIT, DATA_MESSAGE_LIMIT};
+use crate::transport::{self, CONTROL_MESSAGE_LIMIT, DATA_MESSAGE_LIMIT, REPORT_MESSAGE_LIMIT};
 use crate::wire;
 use crate::wire::layer_client::LayerClient;
 use crate::wire::node_client::NodeClient;
@@ -169,7 +169,7 @@ impl Node {
             }
         };
         let client = NodeClient::new(channel)
-            .max_decoding_message_size(CONTROL_MESSAGE_LIMIT)
+            .max_decoding_message_size(REPORT_MESSAGE_LIMIT)
             .max_encoding_message_size(CONTROL_MESSAGE_LIMIT);
         Ok(Self { address: address.to_owned(), client })
     }

@@ -2,7 +2,8 @@
 //! of them may send. None of it touches a connection that carries a run.
 //!
 //! ```text
-//! stranger ──a call that is answered──▶ caller ──Configure, Run or a link──▶ kept
+//! stranger ──a call that is answered──▶ caller ──its stage, its run, a link──▶ kept
+//!                                         caller ◀──replaced, or ended────── kept
 //! ```
 //!
 //! A newcomer always gets in: where the port is full, whoever is the least known goes. So a neighbour
@@ -13,7 +14,7 @@ mod guest;
 mod visit;
 
 pub use guest::Guest;
-pub use visit::Visit;
+pub use visit::{Kept, Visit};
 
 use futures::{Stream, StreamExt};
 use prometheus_client::metrics::counter::Counter;
@@ -30,9 +31,9 @@ use tonic::transport::server::TcpIncoming;
 pub const GUESTS: usize = 64;
 /// Connections of the health port: probes are few, and each is over in a moment.
 pub const PROBES: usize = 16;
-/// What all connections of a port that are not kept may have sent, together: two of the largest messages
+/// What all connections of a port that are not kept may have sent, together: some of the largest messages
 /// that Configure takes. What is buffered for strangers is never more.
-const HEARD: u64 = 2 * crate::transport::CONTROL_MESSAGE_LIMIT as u64;
+const HEARD: u64 = 16 * crate::transport::CONTROL_MESSAGE_LIMIT as u64;
 /// How long the one that has to go may take to go.
 const LEAVING: Duration = Duration::from_secs(1);
 /// Turns that other tasks get before somebody has to go: to learn that bytes have come, to read them, and to

@@ -14,7 +14,9 @@ use std::collections::HashMap;
 pub const INPUT: &str = "input";
 
 /// The most layers that one network may have.
-pub const MAX_LAYERS: usize = 10_000;
+pub const MAX_LAYERS: usize = 4096;
+/// The most values that one layer takes.
+pub const MAX_INPUTS: usize = 1024;
 /// The longest name of a layer, in bytes.
 pub const MAX_NAME: usize = 128;
 
@@ -56,6 +58,9 @@ pub fn infer_shapes(inputs: &[Value], layers: &[LayerSpec]) -> Result<Vec<Value>
     for layer in layers {
         check_name(&layer.name)?;
         let refuse = |why: String| DoorError::invalid(format!("layer '{}' {why}", layer.name));
+        if layer.inputs.len() > MAX_INPUTS {
+            return Err(refuse(format!("takes {} values, more than {MAX_INPUTS}", layer.inputs.len())));
+        }
         let find = |name: &String| {
             known.get(name.as_str()).map(Vec::as_slice).ok_or_else(|| {
                 refuse(format!("takes '{}', which no layer before it computes", crate::framing::short(name)))

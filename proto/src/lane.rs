@@ -47,6 +47,11 @@ impl FromStr for Action {
     }
 }
 
+/// The most actions of a lane: F, E and G of every microbatch, and U.
+pub const MAX_ACTIONS: usize = 3 * MAX_MICROBATCHES as usize + 1;
+/// So many actions of a list that is no lane are shown.
+const SHOWN: usize = 32;
+
 /// Why a list of actions is not a lane.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -73,7 +78,7 @@ impl fmt::Display for Phase {
 /// A checked list of actions for one minibatch of one stage.
 ///
 /// A lane of [`Phase::Train`] runs F, E and G of every microbatch once, each kind in ascending
-/// order and F before E before G of the same microbatch, and ends with an update. A lane of
+/// order and F before E before G of the same microbatch, and ends with its only update. A lane of
 /// [`Phase::Evaluate`] runs F of every microbatch once, in ascending order, and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lane {
@@ -94,7 +99,7 @@ impl Lane {
                 Action::Forward(m) => ((m, &mut forwards), MAX_MICROBATCHES),
                 Action::Error(m) => ((m, &mut errors), forwards),
                 Action::Gradient(m) => ((m, &mut gradients), errors),
-                Action::Update if gradients == forwards => continue,
+                Action::Update if gradients == forwards && at + 1 == actions.len() => continue,
                 Action::Update => return Err(out_of_place(at, action)),
             };
             let (index, done) = next;
@@ -103,13 +108,15 @@ impl Lane {
             }
             *done += 1;
         }
-        let updates = actions.iter().filter(|a| **a == Action::Update).count();
+        let updates = actions.last() == Some(&Action::Update);
         let complete = match phase {
-            Phase::Train => gradients == forwards && updates >= 1 && actions.last() == Some(&Action::Update),
-            Phase::Evaluate => errors == 0 && gradients == 0 && updates == 0,
+            Phase::Train => updates,
+            Phase::Evaluate => errors == 0 && gradients == 0 && !updates,
         };
         if forwards == 0 || !complete {
-            return Err(LaneError(format!("the {phase} lane '{}' is not complete", draw(&actions))));
+            let shown = draw(&actions[..actions.len().min(SHOWN)]);
+            let more = if actions.len() > SHOWN { " …" } else { "" };
+            return Err(LaneError(format!("the {phase} lane '{shown}{more}' is not complete")));
         }
         Ok(Self { phase, microbatches: forwards, actions })
     }
@@ -199,6 +206,9 @@ mod tests {
             "F0 F0 E0 G0 U",
             "F1 E1 G1 U",
             "F0 E0 U G0",
+            "U F0 E0 G0 U",
+            "F0 E0 G0 U U",
+            "F0 E0 G0 U F1 E1 G1 U",
             "X0",
             "F-1",
             "F",
@@ -209,5 +219,20 @@ mod tests {
         for bad in ["", "F0 E0", "F0 U", "F1"] {
             assert!(lane(Phase::Evaluate, bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_longest_lane_is_taken_and_a_longer_one_is_refused_in_a_sentence() {
+        let all = 0..MAX_MICROBATCHES;
+        let mut actions: Vec<Action> = all.clone().map(Action::Forward).collect();
+        actions.extend(all.flat_map(|m| [Action::Error(m), Action::Gradient(m)]));
+        let unfinished = Lane::new(Phase::Train, actions.clone()).unwrap_err().to_string();
+        assert!(unfinished.contains("F0 F1") && unfinished.len() < 300, "{unfinished}");
+        actions.push(Action::Update);
+        assert_eq!(actions.len(), MAX_ACTIONS);
+        assert!(Lane::new(Phase::Train, actions.clone()).is_ok());
+        actions.push(Action::Update);
+        let doubled = Lane::new(Phase::Train, actions).unwrap_err().to_string();
+        assert!(doubled.contains("is doubled or out of order"), "{doubled}");
     }
 }

@@ -6,10 +6,12 @@ use crate::lane::MAX_MICROBATCHES;
 use crate::message::{Contract, Value};
 use crate::optimizer::OptimizerSpec;
 use crate::tensor::Kind;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// The most samples that a microbatch may have.
 pub const MAX_MICROBATCH: u32 = 65_536;
+/// The most values that cross one cut.
+pub const MAX_VALUES: usize = 1024;
 
 /// A stage: everything a node must know to build its layers. It says how weights are drawn, and
 /// never what they are.
@@ -80,9 +82,10 @@ impl StageSpec {
     /// What [`graph::infer_shapes`] says, or an output that the stage does not know.
     pub fn output_values(&self) -> Result<Vec<Value>, DoorError> {
         let computed = graph::infer_shapes(&self.inputs, &self.layers)?;
+        let known: HashMap<&str, &Value> =
+            self.inputs.iter().chain(&computed).map(|value| (value.name.as_str(), value)).collect();
         let find = |name: &String| {
-            let value = computed.iter().chain(&self.inputs).find(|value| value.name == *name);
-            value.cloned().ok_or_else(|| {
+            known.get(name.as_str()).map(|&value| value.clone()).ok_or_else(|| {
                 DoorError::invalid(format!(
                     "stage {} cannot send '{}': it does not know it",
                     self.index,

@@ -31,8 +31,14 @@ const OFFENCES: usize = 64;
 
 /// The largest part on the data plane: one chunk and room for a header's names and shapes.
 pub const DATA_MESSAGE_LIMIT: usize = CHUNK + (256 << 10);
-/// The largest message on the control plane: a stage of some thousand layers, or a lane's report.
-pub const CONTROL_MESSAGE_LIMIT: usize = 8 << 20;
+/// The largest message that a node takes on the control plane. A stage of [`MAX_LAYERS`] has 256 bytes for each
+/// layer, and the longest lane takes 90 kB. Decoded, the smallest layers and values take a hundred times
+/// the room that they have on the wire, and nothing counts them before.
+///
+/// [`MAX_LAYERS`]: crate::graph::MAX_LAYERS
+pub const CONTROL_MESSAGE_LIMIT: usize = 1 << 20;
+/// The largest message that a node sends there: the report of the longest lane, with every layer's measures.
+pub const REPORT_MESSAGE_LIMIT: usize = 8 << 20;
 /// Whole messages that may wait at either end of each direction of a link. Each direction has its
 /// own queue: sharing one between activations and error signals deadlocks.
 pub const QUEUE: usize = 2;

@@ -9,7 +9,7 @@ use proto::wire;
 use proto::wire::layer_spec::Op;
 
 /// What was done to a valid stage, and what the refusal says.
-const HOSTILE: [(Break, &str); 15] = [
+const HOSTILE: [(Break, &str); 20] = [
     (|s| s.layers[1].rule = s.layers[0].rule.clone(), "layer 'norm' has a rule, but no weights"),
     (|s| s.layers[0].rule = None, "no rule in a weight layer"),
     (|s| rule(s).amp = f64::NAN, "coefficients must be finite"),
@@ -21,8 +21,13 @@ const HOSTILE: [(Break, &str); 15] = [
     (|s| s.inputs[0].shape = vec![1 << 40, 1 << 40, 1 << 40], "no value can be named 'input' with shape"),
     (|s| s.inputs[0].shape = vec![3, 0, 6], "no value can be named 'input' with shape [3, 0, 6]"),
     (|s| s.inputs[0].shape = vec![1; 1 << 20], "no value can be named 'input' with shape"),
-    (|s| s.outputs = vec!["norm".into(); 1 << 16], "takes and sends every value once"),
-    (|s| s.inputs = vec![s.inputs[0].clone(); 1 << 16], "takes and sends every value once"),
+    (|s| s.outputs = vec!["norm".into(); 2], "takes and sends every value once"),
+    (|s| s.inputs = vec![s.inputs[0].clone(); 2], "takes and sends every value once"),
+    (|s| s.outputs = vec!["norm".into(); 1025], "takes 1 values and sends 1025 is too large"),
+    (|s| s.inputs = vec![s.inputs[0].clone(); 1025], "takes 1025 values and sends 2 is too large"),
+    (|s| s.layers = vec![s.layers[0].clone(); 4097], "a stage of 4097 layers"),
+    (|s| s.layers[3].inputs = vec!["norm".into(); 1025], "layer 'sum' takes 1025 values, more than 1024"),
+    (|s| s.outputs[1] = "other".into(), "stage 0 cannot send 'other': it does not know it"),
     (|s| steps(s).boundaries = (0..1 << 16).collect(), "at 65536 boundaries"),
     (|s| steps(s).factor = f64::INFINITY, "a learning rate cannot fall by inf"),
 ];

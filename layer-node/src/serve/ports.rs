@@ -7,7 +7,7 @@ use crate::service::{ControlService, DataService};
 use futures::Stream;
 use proto::door;
 use proto::metrics::{self, Shown};
-use proto::transport::{self, CONTROL_MESSAGE_LIMIT, DATA_MESSAGE_LIMIT};
+use proto::transport::{self, CONTROL_MESSAGE_LIMIT, DATA_MESSAGE_LIMIT, REPORT_MESSAGE_LIMIT};
 use proto::wire;
 use proto::wire::layer_server::LayerServer;
 use proto::wire::node_server::NodeServer;
@@ -116,7 +116,7 @@ fn data_plane(service: DataService) -> LayerServer<DataService> {
 fn control_plane(service: ControlService) -> NodeServer<ControlService> {
     NodeServer::new(service)
         .max_decoding_message_size(CONTROL_MESSAGE_LIMIT)
-        .max_encoding_message_size(CONTROL_MESSAGE_LIMIT)
+        .max_encoding_message_size(REPORT_MESSAGE_LIMIT)
 }
 
 /// Passes calls to the service within, and notes them at the door.

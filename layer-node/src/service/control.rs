@@ -1,6 +1,7 @@
 //! The control plane: what the coordinator asks of this node.
 
 use super::hub::{Hub, Slot};
+use super::look::Look;
 use super::pump;
 use crate::checkpoint;
 use crate::fault::{Fault, Trouble};
@@ -9,8 +10,8 @@ use crate::session::{Port, Session};
 use crate::worker::Job;
 use futures::Stream;
 use proto::client;
-use proto::control::{Command, Description, PROTOCOL, Report, Start};
-use proto::door;
+use proto::control::{Command, Description, HeldSnapshot, PROTOCOL, Report, Start};
+use proto::door::{self, Kept, Visit};
 use proto::stage::StageSpec;
 use proto::transport::QUEUE;
 use proto::wire;
@@ -50,8 +51,8 @@ pub struct ControlService {
     meters: Meters,
     /// Ends the run that is under way when the node is stopped.
     current: Arc<Mutex<Current>>,
-    /// Held by whoever looks at the state folder.
-    looking: Arc<tokio::sync::Mutex<()>>,
+    /// The snapshots on disk, or why they could not be seen.
+    snapshots: Look<Result<Vec<HeldSnapshot>, String>>,
 }
 
 #[derive(Default)]
@@ -59,12 +60,23 @@ struct Current {
     spec: Option<StageSpec>,
     run: Option<Fault>,
     configuring: bool,
+    /// The connection that the stage came by, kept until the stage is replaced or its run begins: one at most.
+    configurer: Option<Kept>,
+}
+
+impl Current {
+    fn check_idle(&self) -> Result<(), Status> {
+        if self.run.is_some() || self.configuring {
+            return Err(busy(self));
+        }
+        Ok(())
+    }
 }
 
 impl ControlService {
     /// A service that gives its work to `worker`.
     pub fn new(identity: Identity, worker: mpsc::Sender<Job>, hub: Hub, meters: Meters) -> Self {
-        Self { identity, worker, hub, meters, current: Arc::default(), looking: Arc::default() }
+        Self { identity, worker, hub, meters, current: Arc::default(), snapshots: Look::default() }
     }
 
     fn current(&self) -> MutexGuard<'_, Current> {
@@ -119,11 +131,10 @@ struct Configuring(ControlService);
 impl Configuring {
     fn claim(service: &ControlService) -> Result<Self, Status> {
         let mut current = service.current();
-        if current.run.is_some() || current.configuring {
-            return Err(busy(&current));
-        }
+        current.check_idle()?;
         current.configuring = true;
         current.spec = None;
+        current.configurer = None;
         Ok(Self(service.clone()))
     }
 }
@@ -143,12 +154,9 @@ impl Node for ControlService {
         request: Request<wire::DescribeRequest>,
     ) -> Result<Response<wire::Description>, Status> {
         door::visit(&request).as_ref().inspect(|visit| visit.called());
-        // One look at the disk at a time, however many ask.
-        let _looking = self.looking.lock().await;
         let state_dir = self.identity.state_dir.clone();
-        let held = tokio::task::spawn_blocking(move || checkpoint::held(&state_dir)).await;
-        let snapshots = held.map_err(|_| Status::internal("the state folder could not be looked at"))?;
-        let snapshots = snapshots.map_err(|error| Status::failed_precondition(error.to_string()))?;
+        let look = move || checkpoint::held(&state_dir).map_err(|error| error.to_string());
+        let snapshots = self.snapshots.share(look).await?.map_err(Status::failed_precondition)?;
         let (memory_total, memory_available) = crate::memory::read();
         let current = self.current();
         let run = current.run.as_ref().and(current.spec.as_ref()).map(|spec| spec.run.clone());
@@ -168,6 +176,8 @@ impl Node for ControlService {
 
     async fn configure(&self, request: Request<wire::Stage>) -> Result<Response<wire::Configured>, Status> {
         let visit = door::visit(&request);
+        // A node that is at work has no time for what a stranger would have it become.
+        self.current().check_idle()?;
         let spec = StageSpec::try_from(request.into_inner())?;
         let configuring = Configuring::claim(self)?;
         visit.as_ref().inspect(|visit| visit.called());
@@ -176,9 +186,12 @@ impl Node for ControlService {
         let configured =
             answer.await.map_err(|_| Status::internal("the worker is gone: restart the node"))?;
         let configured = configured.map_err(Status::failed_precondition)?;
-        self.current().spec = Some(spec);
+        {
+            let mut current = self.current();
+            current.spec = Some(spec);
+            current.configurer = visit.as_ref().map(Visit::keep);
+        }
         drop(configuring);
-        visit.as_ref().inspect(|visit| visit.keep());
         Ok(Response::new(configured.into()))
     }
 
@@ -187,9 +200,11 @@ impl Node for ControlService {
     async fn run(&self, request: Request<Streaming<wire::Command>>) -> Result<Response<Reports>, Status> {
         let (spec, fault) = self.claim()?;
         let claim = Claim(self.clone());
-        door::visit(&request).as_ref().inspect(|visit| visit.keep());
+        let visit = door::visit(&request);
+        visit.as_ref().inspect(|visit| visit.called());
         let (reports, answers) = mpsc::channel(COMMANDS);
-        let run = Run { service: self.clone(), spec, fault, reports, commands: request.into_inner() };
+        let commands = request.into_inner();
+        let run = Run { service: self.clone(), spec, fault, reports, commands, visit };
         // The answer's headers go out at once; the run goes on beside them.
         tokio::spawn(async move {
             run.run().await;
@@ -208,6 +223,7 @@ struct Run {
     fault: Fault,
     reports: mpsc::Sender<Result<Report, Status>>,
     commands: Streaming<wire::Command>,
+    visit: Option<Visit>,
 }
 
 impl Run {
@@ -222,6 +238,9 @@ impl Run {
 
     async fn try_run(&mut self) -> Result<(), Status> {
         let start = self.start().await?;
+        // Only who knows the run has a part in it, and takes the place over from who configured it.
+        let _kept = self.visit.as_ref().map(Visit::keep);
+        self.service.current().configurer = None;
         let (to_worker, commands) = mpsc::channel(COMMANDS);
         let (below, above) = self.links(&start).await?;
         if self.reports.send(Ok(Report::Started)).await.is_err() {

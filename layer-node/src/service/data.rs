@@ -5,7 +5,7 @@ use super::pump;
 use crate::fault::Fault;
 use crate::meters::Meters;
 use futures::{Stream, StreamExt, stream};
-use proto::door::{self, Visit};
+use proto::door::{self, Kept, Visit};
 use proto::framing::Direction;
 use proto::link::{Incoming, named_run, outgoing};
 use proto::wire;
@@ -45,12 +45,14 @@ impl DataService {
             Some(address) => format!("{peer} at {address}"),
             None => peer,
         };
-        visit.inspect(Visit::keep);
+        let kept = visit.as_ref().map(Visit::keep);
         tracing::debug!(?side, %peer, "link opened");
         let incoming = Incoming::new(request.into_inner(), contract);
         tokio::spawn(pump(incoming, to_worker, fault.clone(), peer, self.meters.clone()));
         let parts = outgoing::<Out>(from_worker).map(Ok).take_until(ended(fault.clone()));
-        Ok(Response::new(Box::pin(parts.chain(stream::once(reason(fault)).filter_map(std::future::ready)))))
+        Ok(Response::new(Box::pin(
+            parts.chain(stream::once(reason(fault, kept)).filter_map(std::future::ready)),
+        )))
     }
 }
 
@@ -58,8 +60,8 @@ async fn ended(fault: Fault) {
     fault.ended().await;
 }
 
-/// The status that tells the neighbour why the run failed, if it did.
-async fn reason<D>(fault: Fault) -> Option<Result<D, Status>> {
+/// The status that tells the neighbour why the run failed, if it did. Until then its connection is kept.
+async fn reason<D>(fault: Fault, _kept: Option<Kept>) -> Option<Result<D, Status>> {
     fault.trouble().map(|trouble| Err(trouble.status()))
 }
 

@@ -3,6 +3,7 @@
 mod control;
 mod data;
 mod hub;
+mod look;
 
 pub use control::{ControlService, Identity as NodeIdentity};
 pub use data::DataService;

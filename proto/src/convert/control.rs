@@ -3,7 +3,7 @@
 use super::{Result, all, into_all, need};
 use crate::control::*;
 use crate::error::DoorError;
-use crate::lane::{Action, Lane, Phase};
+use crate::lane::{Action, Lane, MAX_ACTIONS, Phase};
 use crate::wire;
 use std::time::Duration;
 
@@ -130,6 +130,12 @@ impl TryFrom<wire::Step> for Step {
     type Error = DoorError;
     fn try_from(step: wire::Step) -> Result<Self> {
         let phase = Phase::try_from(step.phase())?;
+        if step.lane.len() > MAX_ACTIONS {
+            let actions = step.lane.len();
+            return Err(DoorError::invalid(format!(
+                "a lane of {actions} actions is longer than {MAX_ACTIONS}"
+            )));
+        }
         let lane =
             Lane::new(phase, all(step.lane)?).map_err(|error| DoorError::invalid(error.to_string()))?;
         Step { step: step.step, minibatch: step.minibatch, lane, measure: step.measure }.check()

@@ -3,15 +3,16 @@
 use super::{Result, all, into_all, need};
 use crate::error::DoorError;
 use crate::framing::short;
-use crate::graph::{Init, LayerSpec, Op, Window};
+use crate::graph::{Init, LayerSpec, MAX_LAYERS, Op, Window};
 use crate::rule::RuleSpec;
-use crate::stage::StageSpec;
+use crate::stage::{MAX_VALUES, StageSpec};
 use crate::tensor::Kind;
 use crate::wire;
 
 impl TryFrom<wire::Stage> for StageSpec {
     type Error = DoorError;
     fn try_from(stage: wire::Stage) -> Result<Self> {
+        check_counts(&stage)?;
         let wire = Kind::try_from(stage.wire())?;
         let spec = StageSpec {
             run: stage.run,
@@ -33,6 +34,17 @@ impl TryFrom<wire::Stage> for StageSpec {
         };
         spec.check()
     }
+}
+
+/// Before anything is done with each of them: what is small on the wire may be much in all.
+fn check_counts(stage: &wire::Stage) -> Result<()> {
+    let [layers, inputs, outputs] = [stage.layers.len(), stage.inputs.len(), stage.outputs.len()];
+    if layers <= MAX_LAYERS && inputs <= MAX_VALUES && outputs <= MAX_VALUES {
+        return Ok(());
+    }
+    Err(DoorError::invalid(format!(
+        "a stage of {layers} layers that takes {inputs} values and sends {outputs} is too large: it has at most {MAX_LAYERS} layers and takes and sends at most {MAX_VALUES} values"
+    )))
 }
 
 impl From<StageSpec> for wire::Stage {
@@ -63,7 +75,7 @@ impl TryFrom<wire::LayerSpec> for LayerSpec {
     fn try_from(layer: wire::LayerSpec) -> Result<Self> {
         let op: Op = need(layer.op, "op in a layer")?.try_into()?;
         let rule = match (layer.rule, op.is_weight()) {
-            (Some(rule), true) => rule.try_into()?,
+            (Some(rule), true) => (*rule).try_into()?,
             (None, true) => return Err(DoorError::Missing("rule in a weight layer")),
             (Some(_), false) => {
                 let name = short(&layer.name);
@@ -77,7 +89,7 @@ impl TryFrom<wire::LayerSpec> for LayerSpec {
 
 impl From<LayerSpec> for wire::LayerSpec {
     fn from(layer: LayerSpec) -> Self {
-        let rule = layer.op.is_weight().then(|| layer.rule.into());
+        let rule = layer.op.is_weight().then(|| Box::new(layer.rule.into()));
         Self { name: layer.name, inputs: layer.inputs, op: Some(layer.op.into()), rule }
     }
 }

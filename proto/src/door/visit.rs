@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +25,8 @@ struct Entry {
     /// When its last call was answered; 0 before the first.
     called: AtomicU64,
     heard: AtomicU64,
-    kept: AtomicBool,
+    /// How many parts of a run keep it.
+    kept: AtomicUsize,
     over: CancellationToken,
 }
 
@@ -37,7 +38,7 @@ impl Visit {
             peer,
             called: AtomicU64::new(0),
             heard: AtomicU64::new(0),
-            kept: AtomicBool::new(false),
+            kept: AtomicUsize::new(0),
             over: CancellationToken::new(),
         }))
     }
@@ -72,15 +73,16 @@ impl Visit {
         self.0.called.store(next(), Relaxed);
     }
 
-    /// Keeps the connection until its other end closes it: it is part of a run.
-    pub fn keep(&self) {
+    /// Keeps the connection for as long as the answer lives: it is part of a run.
+    pub fn keep(&self) -> Kept {
         self.called();
-        self.0.kept.store(true, Relaxed);
+        self.0.kept.fetch_add(1, Relaxed);
+        Kept(self.clone())
     }
 
     /// Whether it is part of a run.
     pub(super) fn is_kept(&self) -> bool {
-        self.0.kept.load(Relaxed)
+        self.0.kept.load(Relaxed) > 0
     }
 
     /// Bytes that it sent before it was kept.
@@ -105,5 +107,16 @@ impl Visit {
             () = self.0.over.cancelled() => {}
             () = stranger => self.0.over.cancel(),
         }
+    }
+}
+
+/// A connection's part in a run. Dropped, it is a caller's connection again, with its place to lose.
+#[must_use = "the connection is kept for as long as this lives"]
+pub struct Kept(Visit);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.0.called();
+        self.0.0.kept.fetch_sub(1, Relaxed);
     }
 }

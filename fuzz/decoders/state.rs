@@ -1,0 +1,12 @@
+#[path = "../../layer-node/src/checkpoint/header.rs"]
+mod header;
+
+/// The whole bytes are a snapshot's file after 7 updates. Who is named as its owner stands in the file.
+pub fn run(bytes: &[u8]) {
+    let Some(owner) = header::owner(&mut &bytes[..], bytes.len() as u64, 7) else { return };
+    let named = serde_json::to_string(&owner).unwrap();
+    let escaped = bytes.contains(&b'\\');
+    assert!(escaped || bytes.windows(named.len()).any(|window| window == named.as_bytes()));
+    let shorter = &bytes[..bytes.len() - 1];
+    assert_eq!(header::owner(&mut &shorter[..], shorter.len() as u64, 7), None, "a torn file is nobody's");
+}

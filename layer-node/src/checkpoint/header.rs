@@ -1,0 +1,26 @@
+//! What a snapshot's file says of itself, from its first bytes: a file may be anybody's, or cut off anywhere.
+
+use serde_json::{Map, Value};
+use std::io::Read;
+
+/// The version of the files' layout.
+pub const FORMAT: &str = "1";
+/// The longest header that is read: names, shapes and metadata of a stage.
+const MAX_HEADER: u64 = 100 << 20;
+
+/// The run that a snapshot after `updates` names in its header. `None` where the file of `size` bytes is longer
+/// or shorter than its header says, or was not written as that snapshot.
+pub fn owner(file: &mut impl Read, size: u64, updates: u64) -> Option<String> {
+    let mut length = [0; 8];
+    file.read_exact(&mut length).ok()?;
+    let length = u64::from_le_bytes(length);
+    let mut header = Vec::new();
+    file.take(length.min(MAX_HEADER)).read_to_end(&mut header).ok()?;
+    let header: Map<String, Value> = serde_json::from_slice(&header).ok()?;
+    let end = |entry: &Value| entry["data_offsets"][1].as_u64();
+    let data = header.values().filter_map(end).max().unwrap_or(0);
+    let whole = length.checked_add(data)?.checked_add(8)? == size;
+    let said = header.get("__metadata__")?;
+    let own = said["format"] == FORMAT && said["step"].as_str() == Some(updates.to_string().as_str());
+    said["run"].as_str().filter(|_| whole && own).map(str::to_owned)
+}

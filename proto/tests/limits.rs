@@ -1,0 +1,82 @@
+//! What a run needs fits into the control plane's messages, and what fits into them stays small in memory.
+
+use prost::Message;
+use proto::control::{Command, LayerMeasure, Report, Span, Step, StepDone};
+use proto::graph::{Init, LayerSpec, MAX_LAYERS, Op};
+use proto::lane::{Action, Lane, MAX_MICROBATCHES, Phase};
+use proto::message::Value;
+use proto::rule::{Alignment, Coefficients, RuleSpec};
+use proto::stage::StageSpec;
+use proto::transport::{CONTROL_MESSAGE_LIMIT, REPORT_MESSAGE_LIMIT};
+use proto::wire;
+use std::time::Duration;
+
+fn longest() -> Lane {
+    let microbatches = 0..MAX_MICROBATCHES;
+    let mut actions: Vec<Action> = microbatches.clone().map(Action::Forward).collect();
+    actions.extend(microbatches.flat_map(|m| [Action::Error(m), Action::Gradient(m)]));
+    actions.push(Action::Update);
+    Lane::new(Phase::Train, actions).unwrap()
+}
+
+#[test]
+fn the_longest_lane_and_its_report_fit() {
+    let lane = longest();
+    let spans = lane.actions().iter().map(|&action| Span { action, start_ns: u64::MAX, end_ns: u64::MAX });
+    let measure = |layer| LayerMeasure {
+        name: format!("{layer:0128}"),
+        angle_deg: 90.0,
+        norm_ratio: 1.0,
+        norm: 1.0,
+        difference: 1.0,
+    };
+    let done = StepDone {
+        step: u64::MAX,
+        phase: Phase::Train,
+        spans: spans.collect(),
+        compute: Duration::MAX,
+        wait: Duration::MAX,
+        bytes_forward: u64::MAX,
+        bytes_backward: u64::MAX,
+        finite: true,
+        layers: (0..MAX_LAYERS).map(measure).collect(),
+    };
+    let report = wire::Report::from(Report::Step(done)).encoded_len();
+    assert!(report < REPORT_MESSAGE_LIMIT, "{report}");
+    let step = Step { step: u64::MAX, minibatch: u32::MAX, lane, measure: true };
+    let command = wire::Command::from(Command::Step(step)).encoded_len();
+    assert!(command < CONTROL_MESSAGE_LIMIT / 8, "{command}");
+}
+
+#[test]
+fn a_stage_of_as_many_layers_as_there_may_be_fits() {
+    let rule = RuleSpec::Learned {
+        name: "information_alignment".into(),
+        task: true,
+        coefficients: Coefficients {
+            amp: 1e-3,
+            null: 1e-3,
+            sparse: 1e-3,
+            decay: 1e-3,
+            ..Coefficients::default()
+        },
+        alignment: Alignment::default(),
+    };
+    let names: Vec<String> = (0..=MAX_LAYERS).map(|layer| format!("stage4.block{layer:05}.conv")).collect();
+    let conv = Op::Conv2d { out: 2048, kernel: 3, stride: 1, padding: 1, bias: true, init: Init::FanIn };
+    let layers = names
+        .windows(2)
+        .map(|names| LayerSpec { rule: rule.clone(), ..LayerSpec::new(&names[1], &[&names[0]], conv) });
+    let inputs = vec![Value { name: names[0].clone(), shape: vec![2048, 7, 7] }];
+    let stage = wire::Stage::from(StageSpec::alone(layers.collect(), inputs));
+    let bytes = stage.encoded_len();
+    assert!(bytes < CONTROL_MESSAGE_LIMIT, "{bytes}");
+    assert!(StageSpec::try_from(stage).is_ok());
+}
+
+#[test]
+fn the_smallest_parts_of_a_stage_take_little_more_memory_than_a_message() {
+    let part = [size_of::<wire::LayerSpec>(), size_of::<wire::Value>(), size_of::<String>()];
+    let most = part.map(|bytes| (CONTROL_MESSAGE_LIMIT / 2 * bytes) >> 20);
+    assert!(most.iter().all(|mebibytes| *mebibytes < 64), "{most:?} MiB");
+}
