@@ -1,7 +1,6 @@
 //! Driving: puts the course of a run into the pipeline, and what comes out into the recorder.
 
 use super::course::{Course, Item};
-use super::folder::RunIdentity;
 use super::prepare::{Lanes, Prepared};
 use super::recorder::Recorder;
 use crate::driver::{self, Board, Driver, Minibatch, NodeAddress, Setup};
@@ -21,13 +20,13 @@ const IN_FLIGHT: usize = 3;
 pub async fn drive(
     prepared: &Prepared,
     nodes: &[NodeAddress],
-    identity: &RunIdentity,
     done: u64,
     board: &Board,
     stop: &CancellationToken,
     recorder: &mut Recorder,
 ) -> Result<(), Failure> {
     let restore = Some(done).filter(|done| *done > 0);
+    let identity = recorder.folder().identity();
     let stages = prepared.stages(&identity.id, identity.incarnation, restore)?;
     let (mut driver, _) = driver::open(setup(prepared, stages, nodes), board.clone()).await?;
     recorder.say(&format!(
@@ -43,7 +42,13 @@ pub async fn drive(
             take(&mut driver, recorder).await?;
         }
         match item {
-            Item::Snapshot { step } => driver.snapshot(recorder.keep(step)).await?,
+            Item::Snapshot { step } => {
+                // What nodes keep beside it is known once they all have the one before.
+                while driver.saving() {
+                    take(&mut driver, recorder).await?;
+                }
+                driver.snapshot(recorder.keep(step)).await?;
+            }
             Item::Align(steps) => driver.align(steps).await?,
             Item::Minibatch(minibatch) => submit(&mut driver, &mut lanes, minibatch).await?,
         }
