@@ -50,6 +50,24 @@ fn same(disturbed: &Run, undisturbed: &Run) {
     assert!((trained - images).abs() < 0.5, "{trained} images, not {images}");
 }
 
+/// A run that was killed has no end, but states that can be looked at; every look counts as a start, so that
+/// what is left of it is refused afterwards.
+fn evaluated_although_killed(bench: &Bench, name: &str) {
+    let run = bench.run(name);
+    let evaluate = |step: &str| -> Ended {
+        let folder = run.folder.to_str().unwrap();
+        bench.coordinator(&["evaluate", "--json", "--step", step, "--run", folder]).output().unwrap().into()
+    };
+    for word in ["last", "best"] {
+        failed(&evaluate(word), 2, &["has not ended", "--resume auto", "--step a number"]);
+    }
+    let known = run.json("run.json");
+    let ended = evaluate(&known["saved"].to_string());
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let started = |identity: &serde_json::Value| identity["incarnation"].as_u64().unwrap();
+    assert_eq!(started(&run.json("run.json")), started(&known) + 1);
+}
+
 #[test]
 fn however_a_run_is_disturbed_it_ends_in_the_same_bits() {
     let bench = Bench::new();
@@ -78,6 +96,7 @@ fn however_a_run_is_disturbed_it_ends_in_the_same_bits() {
         assert!(gone.elapsed() < Duration::from_secs(15), "nodes outlive their coordinator");
         std::thread::sleep(Duration::from_millis(20));
     }
+    evaluated_although_killed(&bench, "killed");
     let ended = finish(start(&bench, &config, "killed", &["--resume", "auto"]));
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     same(&bench.run("killed"), &undisturbed);

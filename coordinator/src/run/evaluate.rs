@@ -93,15 +93,18 @@ pub async fn evaluate(
     environment: &Environment<'_>,
 ) -> Result<Evaluate, Failure> {
     let stop = interrupt::listen();
-    let identity = RunIdentity::read(run_dir)?;
+    // Says that there is no run; only who has its folder counts its starts.
+    RunIdentity::read(run_dir)?;
+    let _owned = folder::own(run_dir)?;
     let step = which.of(run_dir)?;
     let config =
         config::load(&run_dir.join("config.toml"), &[], environment).map_err(Failure::configuration)?;
     let prepared = Prepared::new(config)?;
+    let identity = RunIdentity::read(run_dir)?.next(run_dir)?;
+    let stages = prepared.stages(&identity.id, identity.incarnation, Some(step))?;
     let board = Board::default();
     let nodes = Nodes::find(&place, &prepared, run_dir, &board).await?;
     let addresses = nodes.addresses().to_vec();
-    let stages = prepared.stages(&identity.id, identity.incarnation + 1, Some(step))?;
     let result = tokio::select! {
         result = run(&prepared, setup(&prepared, stages, &addresses), &board) => result,
         () = stop.cancelled() => Err(Failure::new(Cause::Interrupted, "the evaluation was interrupted: nothing was changed")),
