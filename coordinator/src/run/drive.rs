@@ -28,7 +28,8 @@ pub async fn drive(
     let restore = Some(done).filter(|done| *done > 0);
     let identity = recorder.folder().identity();
     let stages = prepared.stages(&identity.id, identity.incarnation, restore)?;
-    let (mut driver, _) = driver::open(setup(prepared, stages, nodes), board.clone()).await?;
+    let opening = driver::open(setup(prepared, stages, nodes), board.clone());
+    let (mut driver, _) = unless_stopped(stop, recorder.folder().path(), opening).await?;
     recorder.say(&format!(
         "{} stages connected; run folder {}",
         nodes.len(),
@@ -72,6 +73,28 @@ pub async fn drive(
         ));
     }
     Ok(())
+}
+
+/// Waits for what comes before the first step; nothing there is worth waiting for once `stop` has come.
+///
+/// # Errors
+/// What `work` says; or [`Cause::Interrupted`], where `stop` came first.
+pub async fn unless_stopped<T>(
+    stop: &CancellationToken,
+    folder: &Path,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Err(Failure::new(
+            Cause::Interrupted,
+            format!(
+                "interrupted before all nodes were connected; what they had saved is still there (run folder {}): --resume auto goes on",
+                folder.display()
+            ),
+        )),
+        done = work => done,
+    }
 }
 
 /// What an interrupted run says.

@@ -1,6 +1,6 @@
 //! `coordinator train`: a run from its first step to its table, however often it is taken up again.
 
-use super::drive::drive;
+use super::drive::{drive, unless_stopped};
 use super::folder::{self, RunFolder};
 use super::interrupt;
 use super::place::{Nodes, Where};
@@ -139,7 +139,9 @@ async fn attempt(
     recorder: &mut Recorder,
 ) -> (Result<(), Failure>, Vec<NodeAddress>) {
     let board = Board::default();
-    let nodes = match Nodes::find(place, prepared, recorder.folder().path(), &board).await {
+    let folder = recorder.folder().path().to_owned();
+    let finding = Nodes::find(place, prepared, &folder, &board);
+    let nodes = match unless_stopped(stop, &folder, finding).await {
         Ok(nodes) => nodes,
         Err(failure) => return (Err(failure), Vec::new()),
     };
@@ -147,10 +149,13 @@ async fn attempt(
     let result = async {
         let deadline = Duration::from_secs_f64(prepared.config.network.connect_deadline);
         let held = match resume {
-            Some(resume) => tokio::select! {
-                point = starting_point(&addresses, deadline, resume, recorder) => point?,
-                () = board.ended() => return Err(board.verdict().await),
-            },
+            Some(resume) => {
+                let point = starting_point(&addresses, deadline, resume, recorder);
+                tokio::select! {
+                    point = unless_stopped(stop, &folder, point) => point?,
+                    () = board.ended() => return Err(board.verdict().await),
+                }
+            }
             None => BTreeSet::new(),
         };
         let done = held.last().copied().unwrap_or(0);
