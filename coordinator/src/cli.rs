@@ -207,3 +207,18 @@ pub fn report(failure: &Failure) -> u8 {
     remark(format_args!("error: {failure}\n"));
     failure.cause.code()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_no_longer_than_a_day() {
+        let parses = |seconds: &str| {
+            Cli::try_parse_from(["coordinator", "check", "--nodes", "a:1", "--deadline", seconds]).is_ok()
+        };
+        for (seconds, good) in [("1", true), ("86400", true), ("0", false), ("18446744073709551615", false)] {
+            assert_eq!(parses(seconds), good, "{seconds}");
+        }
+    }
+}

@@ -16,6 +16,8 @@ pub enum Cause {
     Data,
     /// A node failed, or could not be reached.
     Node,
+    /// A node has not the state that it must have: another start would not find it either.
+    StateGone,
     /// A law that must hold was broken.
     Violation,
     /// Stopped on request; the run can be resumed.
@@ -29,7 +31,7 @@ impl Cause {
             Cause::Internal | Cause::Diverged => 1,
             Cause::Configuration => 2,
             Cause::Data => 3,
-            Cause::Node => 4,
+            Cause::Node | Cause::StateGone => 4,
             Cause::Violation => 5,
             Cause::Interrupted => 75,
         }

@@ -23,6 +23,13 @@ impl Run {
         fs::read_to_string(self.folder.join("metrics.jsonl")).map_or(0, |text| text.lines().count())
     }
 
+    /// How often it was started so far; 0 where there is no run yet.
+    pub fn starts(&self) -> u64 {
+        let text = fs::read_to_string(self.folder.join("run.json")).unwrap_or_default();
+        let identity: Value = serde_json::from_str(&text).unwrap_or_default();
+        identity["incarnation"].as_u64().unwrap_or_default()
+    }
+
     /// The lines of a file of JSON objects.
     pub fn lines(&self, name: &str) -> Vec<Value> {
         let text =

@@ -1,6 +1,6 @@
 //! Stop and go on: interrupted, killed, restarted, the run ends in the bits of one that was never disturbed.
 
-use e2e::harm::{eventually, node, saving, signal};
+use e2e::harm::{eventually, failed, node, saving, signal};
 use e2e::{Bench, Ended, Run};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -50,6 +50,23 @@ fn same(disturbed: &Run, undisturbed: &Run) {
     assert!((trained - images).abs() < 0.5, "{trained} images, not {images}");
 }
 
+/// A run that was killed has no end, but states that can be looked at; every look counts as a start, so that
+/// what is left of it is refused afterwards.
+fn evaluated_although_killed(bench: &Bench, name: &str) {
+    let run = bench.run(name);
+    let evaluate = |step: &str| -> Ended {
+        let folder = run.folder.to_str().unwrap();
+        bench.coordinator(&["evaluate", "--json", "--step", step, "--run", folder]).output().unwrap().into()
+    };
+    for word in ["last", "best"] {
+        failed(&evaluate(word), 2, &["has not ended", "--resume auto", "--step a number"]);
+    }
+    let known = run.json("run.json");
+    let ended = evaluate(&known["saved"].to_string());
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(known["incarnation"].as_u64(), Some(run.starts() - 1));
+}
+
 #[test]
 fn however_a_run_is_disturbed_it_ends_in_the_same_bits() {
     let bench = Bench::new();
@@ -78,6 +95,7 @@ fn however_a_run_is_disturbed_it_ends_in_the_same_bits() {
         assert!(gone.elapsed() < Duration::from_secs(15), "nodes outlive their coordinator");
         std::thread::sleep(Duration::from_millis(20));
     }
+    evaluated_although_killed(&bench, "killed");
     let ended = finish(start(&bench, &config, "killed", &["--resume", "auto"]));
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     same(&bench.run("killed"), &undisturbed);
@@ -137,6 +155,57 @@ fn a_run_that_goes_back_forgets_what_it_gives_up_at_once() {
     assert!(earlier.exists());
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn what_all_nodes_had_is_never_given_up_unasked() {
+    let bench = Bench::new();
+    let config = bench.config(&keys());
+    let undisturbed = bench.trained(&config, "undisturbed", &[]);
+    let run = bench.run("lost");
+    let [state, away] = [run.folder.join("state/stage-1"), bench.path("away")];
+    let lost = ["stage 1 at 127.0.0.1:", "has not the snapshot after step", "--resume 0"];
+
+    // A node comes back with an empty state folder, while the coordinator restarts by itself.
+    let child = start(&bench, &config, "lost", &["--restarts", "3"]);
+    trained(&run, 25);
+    let killed = node(&state).expect("a node");
+    // So that it saves nothing in between.
+    signal("-STOP", killed);
+    std::fs::rename(&state, &away).unwrap();
+    signal("-KILL", killed);
+    let ended = finish(child);
+    failed(&ended, 4, &lost);
+    assert_eq!(ended.stderr.matches("rolling back").count(), 1, "which does not help: {}", ended.stderr);
+    let kept = |folder: &Path| {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+        entries.filter(|name| name.to_str().unwrap().starts_with("step-")).count()
+    };
+    let (held, steps) = (kept(&run.folder.join("state/stage-0")), run.steps());
+    failed(&finish(start(&bench, &config, "lost", &["--resume", "auto"])), 4, &lost);
+
+    // The state is back, but now the history is gone.
+    std::fs::remove_dir(&state).unwrap();
+    std::fs::rename(&away, &state).unwrap();
+    let [history, aside] = [run.folder.join("metrics.jsonl"), bench.path("aside")];
+    std::fs::rename(&history, &aside).unwrap();
+    let ended = finish(start(&bench, &config, "lost", &["--resume", "auto"]));
+    failed(&ended, 4, &["lost/metrics.jsonl is whole up to step 0 only", "--resume 0"]);
+    std::fs::rename(&aside, &history).unwrap();
+
+    // Nothing was lost by all that.
+    assert_eq!((kept(&run.folder.join("state/stage-0")), run.steps()), (held, steps));
+    let ended = finish(start(&bench, &config, "lost", &["--resume", "auto"]));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("going on after step"), "{}", ended.stderr);
+    same(&run, &undisturbed);
+
+    // Who asks for the beginning gets it.
+    std::fs::remove_dir_all(&state).unwrap();
+    let ended = finish(start(&bench, &config, "lost", &["--resume", "0"]));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("beginning from the seed"), "{}", ended.stderr);
+    same(&run, &undisturbed);
 }
 
 /// Starts a run and interrupts it a second after it showed that its delay phase is under way.

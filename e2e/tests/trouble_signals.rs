@@ -1,8 +1,14 @@
 //! Signals, to coordinators and nodes; and two processes that would work in one folder.
 
 use e2e::harm::{ENDLESS, Hosts, eventually, failed, node, signal};
-use e2e::{Bench, Ended, binary};
+use e2e::{Bench, Ended, Run, binary};
 use std::process::{Child, Command, ExitStatus, Stdio};
+
+/// How a coordinator ended, soon.
+fn finish(mut child: Child) -> Ended {
+    end(&mut child);
+    child.wait_with_output().unwrap().into()
+}
 
 /// How a process ended, soon.
 fn end(child: &mut Child) -> ExitStatus {
@@ -30,6 +36,30 @@ fn a_second_signal_stops_at_once() {
         failed(&ended, code, &["stopped at once by a second signal", "still there"]);
         signal("-CONT", stopped);
         eventually("the end of the nodes", || node(&run.folder).is_none());
+    }
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_nodes() {
+    let bench = Bench::new();
+    let config = bench.config(ENDLESS);
+    let run = bench.run("waiting");
+    // Nobody listens at the first address; who listens at the second takes connections and says nothing.
+    let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nodes = ["127.0.0.1:1,127.0.0.1:2,127.0.0.1:3".to_owned(), deaf.local_addr().unwrap().to_string()];
+    let stages = [&[][..], &["--set", "pipeline.stages=1"]];
+    for ((nodes, stages), name) in nodes.iter().zip(stages).zip(["-INT", "-TERM"]) {
+        for resume in [&[][..], &["--resume", "auto"]] {
+            let mut command = bench.coordinator(&["train", "--config", config.to_str().unwrap()]);
+            command.arg("--run-dir").arg(&run.folder).args(["--nodes", nodes]).args(stages).args(resume);
+            let child = command.args(["--set", "network.connect_deadline=600"]).spawn().unwrap();
+            let begun = |run: &Run| run.starts() == 1 + resume.len() as u64 / 2;
+            eventually("the start", || begun(&run));
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            signal(name, child.id());
+            failed(&finish(child), 75, &["before all nodes were connected", "--resume auto"]);
+        }
+        std::fs::remove_dir_all(&run.folder).unwrap();
     }
 }
 

@@ -131,6 +131,6 @@ pub(super) struct CheckFlags {
     #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',', required = true)]
     pub(super) nodes: Vec<String>,
     /// Seconds within which each must answer
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(super) deadline: u64,
 }

@@ -118,6 +118,11 @@ impl Driver {
         self.pending.len()
     }
 
+    /// Whether a snapshot is under way.
+    pub fn saving(&self) -> bool {
+        self.pending.iter().any(|pending| matches!(pending, Pending::Snapshot))
+    }
+
     /// Where processes that the run depends on report their end.
     pub fn board(&self) -> Board {
         self.board.clone()

@@ -1,7 +1,6 @@
 //! Driving: puts the course of a run into the pipeline, and what comes out into the recorder.
 
 use super::course::{Course, Item};
-use super::folder::RunIdentity;
 use super::prepare::{Lanes, Prepared};
 use super::recorder::Recorder;
 use crate::driver::{self, Board, Driver, Minibatch, NodeAddress, Setup};
@@ -21,15 +20,16 @@ const IN_FLIGHT: usize = 3;
 pub async fn drive(
     prepared: &Prepared,
     nodes: &[NodeAddress],
-    identity: &RunIdentity,
     done: u64,
     board: &Board,
     stop: &CancellationToken,
     recorder: &mut Recorder,
 ) -> Result<(), Failure> {
     let restore = Some(done).filter(|done| *done > 0);
+    let identity = recorder.folder().identity();
     let stages = prepared.stages(&identity.id, identity.incarnation, restore)?;
-    let (mut driver, _) = driver::open(setup(prepared, stages, nodes), board.clone()).await?;
+    let opening = driver::open(setup(prepared, stages, nodes), board.clone());
+    let (mut driver, _) = unless_stopped(stop, recorder.folder().path(), opening).await?;
     recorder.say(&format!(
         "{} stages connected; run folder {}",
         nodes.len(),
@@ -43,7 +43,13 @@ pub async fn drive(
             take(&mut driver, recorder).await?;
         }
         match item {
-            Item::Snapshot { step } => driver.snapshot(recorder.keep(step)).await?,
+            Item::Snapshot { step } => {
+                // What nodes keep beside it is known once they all have the one before.
+                while driver.saving() {
+                    take(&mut driver, recorder).await?;
+                }
+                driver.snapshot(recorder.keep(step)).await?;
+            }
             Item::Align(steps) => driver.align(steps).await?,
             Item::Minibatch(minibatch) => submit(&mut driver, &mut lanes, minibatch).await?,
         }
@@ -67,6 +73,28 @@ pub async fn drive(
         ));
     }
     Ok(())
+}
+
+/// Waits for what comes before the first step; nothing there is worth waiting for once `stop` has come.
+///
+/// # Errors
+/// What `work` says; or [`Cause::Interrupted`], where `stop` came first.
+pub async fn unless_stopped<T>(
+    stop: &CancellationToken,
+    folder: &Path,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Err(Failure::new(
+            Cause::Interrupted,
+            format!(
+                "interrupted before all nodes were connected; what they had saved is still there (run folder {}): --resume auto goes on",
+                folder.display()
+            ),
+        )),
+        done = work => done,
+    }
 }
 
 /// What an interrupted run says.

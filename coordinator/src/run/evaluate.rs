@@ -41,17 +41,28 @@ impl FromStr for Which {
 }
 
 impl Which {
-    /// Its updates, in the run of this summary.
-    fn of(self, summary: &Summary) -> Result<u64, Failure> {
+    /// Its updates, in the run in `run_dir`; only a run that has ended knows which state is the last or the best.
+    fn of(self, run_dir: &Path) -> Result<u64, Failure> {
+        let word = match self {
+            Which::Step(step) => return Ok(step),
+            Which::Last => "last",
+            Which::Best => "best",
+        };
+        if !run_dir.join("summary.json").exists() {
+            let dir = run_dir.display();
+            return Err(Failure::configuration(format!(
+                "the run in {dir} has not ended, so it has no {word} state yet: go on with coordinator train --config {dir}/config.toml --run-dir {dir} --resume auto (and --local or --nodes), or give --step a number"
+            )));
+        }
+        let summary: Summary = folder::read(run_dir, "summary.json")?;
         let missing = || {
             Failure::configuration(
                 "the run kept no best snapshot: train with snapshot.best = true, or give --step a number",
             )
         };
         match self {
-            Which::Last => Ok(summary.steps),
             Which::Best => summary.best_step.ok_or_else(missing),
-            Which::Step(step) => Ok(step),
+            _ => Ok(summary.steps),
         }
     }
 }
@@ -82,16 +93,18 @@ pub async fn evaluate(
     environment: &Environment<'_>,
 ) -> Result<Evaluate, Failure> {
     let stop = interrupt::listen();
-    let summary: Summary = folder::read(run_dir, "summary.json")?;
-    let step = which.of(&summary)?;
-    let identity: RunIdentity = folder::read(run_dir, "run.json")?;
+    // Says that there is no run; only who has its folder counts its starts.
+    RunIdentity::read(run_dir)?;
+    let _owned = folder::own(run_dir)?;
+    let step = which.of(run_dir)?;
     let config =
         config::load(&run_dir.join("config.toml"), &[], environment).map_err(Failure::configuration)?;
     let prepared = Prepared::new(config)?;
+    let identity = RunIdentity::read(run_dir)?.next(run_dir)?;
+    let stages = prepared.stages(&identity.id, identity.incarnation, Some(step))?;
     let board = Board::default();
     let nodes = Nodes::find(&place, &prepared, run_dir, &board).await?;
     let addresses = nodes.addresses().to_vec();
-    let stages = prepared.stages(&identity.id, identity.incarnation + 1, Some(step))?;
     let result = tokio::select! {
         result = run(&prepared, setup(&prepared, stages, &addresses), &board) => result,
         () = stop.cancelled() => Err(Failure::new(Cause::Interrupted, "the evaluation was interrupted: nothing was changed")),

@@ -21,6 +21,7 @@ use std::sync::Arc;
 /// `runs/NAME`, or the folder that the caller names.
 pub struct RunFolder {
     path: PathBuf,
+    identity: RunIdentity,
     metrics: File,
     evaluations: File,
     events: EventFile,
@@ -49,7 +50,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// A folder that a run lies in already, or that cannot be written.
-    pub fn create(path: PathBuf, config: &Config) -> Result<(Self, RunIdentity), Failure> {
+    pub fn create(path: PathBuf, config: &Config) -> Result<Self, Failure> {
         let text = config.to_toml().map_err(Failure::configuration)?;
         if path.join("config.toml").exists() {
             let why = format!(
@@ -61,16 +62,16 @@ impl RunFolder {
         fs::create_dir_all(&path).map_err(|error| unwritable(&path, &error))?;
         let owned = own(&path)?;
         let identity = RunIdentity::draw()?;
-        write(&path.join("run.json"), &json(&identity)?)?;
+        identity.write(&path)?;
         write(&path.join("config.toml"), text.as_bytes())?;
-        Ok((Self::open(path, owned, 0)?, identity))
+        Self::open(path, identity, owned, 0)
     }
 
     /// Opens the folder of a run that is to go on, under a new incarnation.
     ///
     /// # Errors
     /// A folder without a run, or a configuration that would make it another run.
-    pub fn reopen(path: PathBuf, config: &Config) -> Result<(Self, RunIdentity), Failure> {
+    pub fn reopen(path: PathBuf, config: &Config) -> Result<Self, Failure> {
         let file = path.join("config.toml");
         let began = config::load(&file, &[], &Environment::empty()).map_err(Failure::configuration)?;
         if let Some(section) = differs(&began, config) {
@@ -81,28 +82,29 @@ impl RunFolder {
             return Err(Failure::configuration(why));
         }
         let owned = own(&path)?;
-        let identity: RunIdentity = read(&path, "run.json")?;
-        let folder = Self::open(path, owned, u64::MAX)?;
-        let identity = folder.next_incarnation(&identity)?;
-        Ok((folder, identity))
+        let identity = RunIdentity::read(&path)?.next(&path)?;
+        Self::open(path, identity, owned, u64::MAX)
     }
 
-    /// Counts another start of the run, so that what is left of the one before is refused.
+    /// Counts another start of the run.
     ///
     /// # Errors
     /// When the disk says no.
-    pub fn next_incarnation(&self, identity: &RunIdentity) -> Result<RunIdentity, Failure> {
-        let path = self.path.join("run.json");
-        let spent = || {
-            Failure::configuration(format!(
-                "{} is damaged: no start of a run comes after this one",
-                path.display()
-            ))
-        };
-        let incarnation = identity.incarnation.checked_add(1).ok_or_else(spent)?;
-        let next = RunIdentity { id: identity.id.clone(), incarnation };
-        write(&path, &json(&next)?)?;
-        Ok(next)
+    pub fn start_again(&mut self) -> Result<(), Failure> {
+        self.identity = self.identity.clone().next(&self.path)?;
+        Ok(())
+    }
+
+    /// Remembers, also after a crash of the host, that all nodes have the snapshot after `step`.
+    ///
+    /// # Errors
+    /// When the disk says no.
+    pub fn saved(&mut self, step: u64) -> Result<(), Failure> {
+        if self.identity.saved != step {
+            self.identity.saved = step;
+            self.identity.write(&self.path)?;
+        }
+        Ok(())
     }
 
     /// Drops the lines of what comes after `step`: it is about to be run again, and with it the evaluation
@@ -111,6 +113,7 @@ impl RunFolder {
     /// # Errors
     /// When the disk says no.
     pub fn rewind(&mut self, step: u64) -> Result<(), Failure> {
+        self.saved(step)?;
         for (name, limit) in [("metrics.jsonl", step + 1), ("evaluations.jsonl", step)] {
             let text = self.text(name)?;
             let before = |line: &&str| {
@@ -120,19 +123,19 @@ impl RunFolder {
             let kept: String = text.lines().filter(before).map(|line| format!("{line}\n")).collect();
             write(&self.path.join(name), kept.as_bytes())?;
         }
-        *self = Self::open(self.path.clone(), self.owned.clone(), step)?;
+        *self = Self::open(self.path.clone(), self.identity.clone(), self.owned.clone(), step)?;
         Ok(())
     }
 
     /// Opens the folder's files to append to them; of the curves, those up to `step` stay.
-    fn open(path: PathBuf, owned: Arc<File>, step: u64) -> Result<Self, Failure> {
+    fn open(path: PathBuf, identity: RunIdentity, owned: Arc<File>, step: u64) -> Result<Self, Failure> {
         let append = |name: &str| {
             let path = path.join(name);
             File::options().create(true).append(true).open(&path).map_err(|error| unwritable(&path, &error))
         };
         let (metrics, evaluations) = (append("metrics.jsonl")?, append("evaluations.jsonl")?);
         let events = EventFile::begin(&path, step)?;
-        Ok(Self { path, metrics, evaluations, events, owned })
+        Ok(Self { path, identity, metrics, evaluations, events, owned })
     }
 
     /// A file of lines. What a crash of the host left of its end need not be text; such a line counts for nothing.
@@ -178,6 +181,11 @@ impl RunFolder {
     pub fn steps(&self) -> Result<Vec<PastStep>, Failure> {
         let text = self.text("metrics.jsonl")?;
         Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+
+    /// What its nodes know the run by.
+    pub fn identity(&self) -> &RunIdentity {
+        &self.identity
     }
 
     /// Where the run lies.
@@ -232,7 +240,10 @@ impl RunFolder {
 }
 
 /// Has the folder for this process until it ends, however it ends.
-fn own(path: &Path) -> Result<Arc<File>, Failure> {
+///
+/// # Errors
+/// When another process has it, or it cannot be opened.
+pub fn own(path: &Path) -> Result<Arc<File>, Failure> {
     let folder = File::open(path).map_err(|error| unwritable(path, &error))?;
     match folder.try_lock() {
         Err(TryLockError::WouldBlock) => Err(Failure::configuration(format!(

@@ -160,6 +160,15 @@ impl Recorder {
         self.best.filter(|_| self.keep_best)
     }
 
+    /// Counts another start of the run.
+    ///
+    /// # Errors
+    /// When the disk says no.
+    pub fn start_again(&mut self) -> Result<(), Failure> {
+        self.meters.restarts.inc();
+        self.folder.start_again()
+    }
+
     /// The run's folder.
     pub fn folder(&self) -> &RunFolder {
         &self.folder
@@ -198,9 +207,13 @@ impl Recorder {
         }
         match event {
             Event::Saved(saved) => {
-                self.common = saved.iter().map(|done| done.updates).min().unwrap_or(self.common);
                 self.saving += saved.iter().map(|done| done.seconds).fold(0.0, f64::max);
-                self.folder.sync()
+                self.folder.sync()?;
+                let common = saved.iter().map(|done| done.updates).min().unwrap_or(self.common);
+                // Nodes delete older ones only after this.
+                self.folder.saved(common)?;
+                self.common = common;
+                Ok(())
             }
             Event::Aligned(steps) => {
                 let total = self.delay;

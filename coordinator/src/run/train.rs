@@ -1,7 +1,7 @@
 //! `coordinator train`: a run from its first step to its table, however often it is taken up again.
 
-use super::drive::drive;
-use super::folder::{self, RunFolder, RunIdentity};
+use super::drive::{drive, unless_stopped};
+use super::folder::{self, RunFolder};
 use super::interrupt;
 use super::place::{Nodes, Where};
 use super::prepare::Prepared;
@@ -68,13 +68,13 @@ pub async fn train(
         None => None,
     };
     let path = folder::choose(naming.name, naming.run_dir, naming.stem)?;
-    let (folder, identity) = match conduct.resume {
+    let folder = match conduct.resume {
         Some(_) => RunFolder::reopen(path, &prepared.config)?,
         None => RunFolder::create(path, &prepared.config)?,
     };
     let mut recorder = Recorder::new(folder, &prepared, conduct.trace);
     let _serving = scraped.map(|listener| show(listener, &mut recorder)).transpose()?;
-    let (result, addresses) = attempts(&prepared, &place, identity, conduct, &stop, &mut recorder).await;
+    let (result, addresses) = attempts(&prepared, &place, conduct, &stop, &mut recorder).await;
     let (status, error) = match &result {
         Ok(()) => ("done", None),
         Err(failure) if failure.cause == Cause::Interrupted => {
@@ -110,25 +110,22 @@ fn show(listener: TcpListener, recorder: &mut Recorder) -> Result<AbortOnDropHan
 async fn attempts(
     prepared: &Prepared,
     place: &Where,
-    mut identity: RunIdentity,
     conduct: Conduct,
     stop: &CancellationToken,
     recorder: &mut Recorder,
 ) -> (Result<(), Failure>, Vec<NodeAddress>) {
     let (mut resume, mut restarts) = (conduct.resume, conduct.restarts);
     loop {
-        let (result, addresses) = attempt(prepared, place, &identity, resume, stop, recorder).await;
+        let (result, addresses) = attempt(prepared, place, resume, stop, recorder).await;
         let failure = match result {
             Err(failure) if failure.cause == Cause::Node && restarts > 0 && !stop.is_cancelled() => failure,
             ended => return (ended, addresses),
         };
         restarts -= 1;
         resume = Some(Resume::Auto);
-        recorder.meters.restarts.inc();
         recorder.say(&format!("{failure}; rolling back and going on ({restarts} restarts left)"));
-        match recorder.folder().next_incarnation(&identity) {
-            Ok(next) => identity = next,
-            Err(failure) => return (Err(failure), addresses),
+        if let Err(failure) = recorder.start_again() {
+            return (Err(failure), addresses);
         }
     }
 }
@@ -137,13 +134,14 @@ async fn attempts(
 async fn attempt(
     prepared: &Prepared,
     place: &Where,
-    identity: &RunIdentity,
     resume: Option<Resume>,
     stop: &CancellationToken,
     recorder: &mut Recorder,
 ) -> (Result<(), Failure>, Vec<NodeAddress>) {
     let board = Board::default();
-    let nodes = match Nodes::find(place, prepared, recorder.folder().path(), &board).await {
+    let folder = recorder.folder().path().to_owned();
+    let finding = Nodes::find(place, prepared, &folder, &board);
+    let nodes = match unless_stopped(stop, &folder, finding).await {
         Ok(nodes) => nodes,
         Err(failure) => return (Err(failure), Vec::new()),
     };
@@ -151,15 +149,18 @@ async fn attempt(
     let result = async {
         let deadline = Duration::from_secs_f64(prepared.config.network.connect_deadline);
         let held = match resume {
-            Some(resume) => tokio::select! {
-                point = starting_point(&addresses, deadline, &identity.id, resume, recorder) => point?,
-                () = board.ended() => return Err(board.verdict().await),
-            },
+            Some(resume) => {
+                let point = starting_point(&addresses, deadline, resume, recorder);
+                tokio::select! {
+                    point = unless_stopped(stop, &folder, point) => point?,
+                    () = board.ended() => return Err(board.verdict().await),
+                }
+            }
             None => BTreeSet::new(),
         };
         let done = held.last().copied().unwrap_or(0);
         recorder.rewind(done, &held)?;
-        drive(prepared, &addresses, identity, done, &board, stop, recorder).await
+        drive(prepared, &addresses, done, &board, stop, recorder).await
     };
     let result = result.await;
     nodes.stop().await;

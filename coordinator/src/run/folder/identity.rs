@@ -1,16 +1,24 @@
 //! What makes a run this run: its name on the wire, and the configuration that decides its bits.
 
+use super::files::{json, read, write};
 use crate::config::{Config, Data};
 use crate::failure::Failure;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
-/// Names a run to its nodes; kept in `run.json`.
+const FILE: &str = "run.json";
+
+/// Names a run to its nodes, and says what they must hold of it; kept in `run.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunIdentity {
     /// Drawn at random: whoever knows it may open links of the run.
     pub id: String,
     /// Counts the starts of the run.
     pub incarnation: u32,
+    /// Updates of the newest snapshot that all nodes had; 0 where they never had one. What they had and have no more
+    /// is lost by mistake: the run must not begin again over what is left of it.
+    #[serde(default)]
+    pub saved: u64,
 }
 
 impl RunIdentity {
@@ -22,7 +30,40 @@ impl RunIdentity {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)
             .map_err(|error| Failure::internal(format!("the system has no randomness: {error}")))?;
-        Ok(Self { id: bytes.iter().map(|byte| format!("{byte:02x}")).collect(), incarnation: 1 })
+        Ok(Self { id: bytes.iter().map(|byte| format!("{byte:02x}")).collect(), incarnation: 1, saved: 0 })
+    }
+
+    /// That of the run in `folder`.
+    ///
+    /// # Errors
+    /// When there is no run, or its file is damaged.
+    pub fn read(folder: &Path) -> Result<Self, Failure> {
+        read(folder, FILE)
+    }
+
+    /// Keeps it in `folder`.
+    ///
+    /// # Errors
+    /// When the disk says no.
+    pub fn write(&self, folder: &Path) -> Result<(), Failure> {
+        write(&folder.join(FILE), &json(self)?)
+    }
+
+    /// Counts another start of the run in `folder`, so that what is left of the one before is refused.
+    ///
+    /// # Errors
+    /// When the disk says no.
+    pub fn next(mut self, folder: &Path) -> Result<Self, Failure> {
+        let spent = || {
+            let file = folder.join(FILE);
+            Failure::configuration(format!(
+                "{} is damaged: no start of a run comes after this one",
+                file.display()
+            ))
+        };
+        self.incarnation = self.incarnation.checked_add(1).ok_or_else(spent)?;
+        self.write(folder)?;
+        Ok(self)
     }
 }
 
