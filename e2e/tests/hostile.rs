@@ -6,6 +6,7 @@ use proto::graph::{LayerSpec, Op};
 use proto::message::{Contract, Value};
 use proto::stage::StageSpec;
 use proto::tensor::Kind;
+use proto::transport::CONTROL_MESSAGE_LIMIT;
 use proto::wire;
 use proto::wire::layer_client::LayerClient;
 use proto::wire::node_client::NodeClient;
@@ -94,9 +95,18 @@ fn peak(node: &Node) -> u64 {
 type Seen = BTreeMap<&'static str, usize>;
 
 fn attack(nodes: &[Node], until: Instant) -> Seen {
-    let counts: [(&'static str, Arc<AtomicUsize>); 8] =
-        ["garbage", "slow", "held", "strangers", "floods", "second coordinators", "long names", "questions"]
-            .map(|name| (name, Arc::default()));
+    let counts: [(&'static str, Arc<AtomicUsize>); 9] = [
+        "garbage",
+        "slow",
+        "held",
+        "strangers",
+        "floods",
+        "second coordinators",
+        "long names",
+        "questions",
+        "tiny layers",
+    ]
+    .map(|name| (name, Arc::default()));
     let address = |node: usize, plane: &str| nodes[node].address(plane).to_owned();
     let ports: Vec<String> =
         [0, 1].into_iter().flat_map(|node| ["data", "control"].map(|plane| address(node, plane))).collect();
@@ -106,7 +116,7 @@ fn attack(nodes: &[Node], until: Instant) -> Seen {
         scope.spawn(move || throw_garbage(ports, until, &garbage));
         scope.spawn(move || speak_slowly(ports, until, &slow));
         scope.spawn(move || hold(ports, until, &held));
-        let counts = [3, 4, 5, 6, 7].map(count);
+        let counts = [3, 4, 5, 6, 7, 8].map(count);
         scope.spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
@@ -118,6 +128,7 @@ fn attack(nodes: &[Node], until: Instant) -> Seen {
                             flood(data[at], &counts[1]).await;
                             second_coordinator(control[at], &counts[2]).await;
                             long_names(control[at], &counts[3]).await;
+                            tiny_layers(control[at], &counts[5]).await;
                             questions(data[at], &counts[4]).await;
                             questions(control[at], &counts[4]).await;
                         }
@@ -272,15 +283,29 @@ fn stage() -> StageSpec {
 async fn long_names(control: &str, count: &AtomicUsize) {
     let Some(channel) = channel(control).await else { return };
     let mut client = NodeClient::new(channel);
-    let long = wire::Stage { run: "x".repeat(1 << 20), stages: 1, ..Default::default() };
-    refused(client.configure(long).await.unwrap_err().code(), Code::InvalidArgument);
-    let huge = wire::Stage { run: "x".repeat(9 << 20), ..Default::default() };
+    let long = wire::Stage { run: "x".repeat(1 << 19), stages: 1, ..Default::default() };
+    refused(client.configure(long).await.unwrap_err().code(), Code::FailedPrecondition);
+    let huge = wire::Stage { run: "x".repeat(2 << 20), ..Default::default() };
     refused(client.configure(huge).await.unwrap_err().code(), Code::OutOfRange);
     let path = "x".repeat(60_000);
     let mut request = Request::new(wire::DescribeRequest {});
     request.metadata_mut().insert("long", path.parse().unwrap());
     assert!(client.describe(request).await.is_err(), "headers are bounded");
     count.fetch_add(3, Relaxed);
+}
+
+/// As many layers as fit into a message where none says anything of itself: two bytes each, and a hundred in
+/// the memory of who would decode them. One more, and the message is too long.
+async fn tiny_layers(control: &str, count: &AtomicUsize) {
+    let Some(channel) = channel(control).await else { return };
+    let mut client = NodeClient::new(channel);
+    for more in [0, 1] {
+        let layers = vec![wire::LayerSpec::default(); CONTROL_MESSAGE_LIMIT / 2 + more];
+        let stage = wire::Stage { layers, ..Default::default() };
+        let code = [Code::InvalidArgument, Code::OutOfRange][more];
+        refused(client.configure(stage).await.unwrap_err().code(), code);
+        count.fetch_add(1, Relaxed);
+    }
 }
 
 /// Questions about the schema whose answers nobody reads.

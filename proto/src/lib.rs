@@ -8,6 +8,7 @@
 //! weight, or a weight's gradient, could travel.
 
 pub mod client;
+pub mod codec;
 pub mod control;
 mod convert;
 pub mod door;

@@ -32,8 +32,8 @@ const OFFENCES: usize = 64;
 /// The largest part on the data plane: one chunk and room for a header's names and shapes.
 pub const DATA_MESSAGE_LIMIT: usize = CHUNK + (256 << 10);
 /// The largest message that a node takes on the control plane. A stage of [`MAX_LAYERS`] has 256 bytes for each
-/// layer, and the longest lane takes 90 kB. Decoded, the smallest layers and values take a hundred times
-/// the room that they have on the wire, and nothing counts them before.
+/// layer, and the longest lane takes 90 kB. What is small on the wire takes many times the room in memory: see
+/// [`codec`](crate::codec), too.
 ///
 /// [`MAX_LAYERS`]: crate::graph::MAX_LAYERS
 pub const CONTROL_MESSAGE_LIMIT: usize = 1 << 20;
