@@ -14,6 +14,9 @@ mod board;
 mod connect;
 mod feed;
 mod judge;
+mod patience;
+#[cfg(test)]
+mod tests;
 
 pub use alone::{Alone, alone};
 pub use board::{Board, Closeness};
@@ -22,6 +25,7 @@ pub use connect::{NodeAddress, Setup, open};
 use crate::data::Loader;
 use crate::failure::{Cause, Failure};
 use judge::Judged;
+use patience::Patience;
 use proto::control::{Align, Command, Keep, Report, SnapshotDone, Step, StepDone};
 use proto::lane::{Lane, Phase};
 use std::collections::VecDeque;
@@ -112,6 +116,19 @@ struct Stage {
     reports: mpsc::Receiver<Report>,
 }
 
+impl Stage {
+    /// The next report of this stage, which is `due`.
+    async fn report(
+        &mut self,
+        index: usize,
+        patience: &Patience,
+        due: &str,
+    ) -> Result<Report, Option<Failure>> {
+        let what = || format!("{due} from stage {index} at {}", self.address);
+        patience.wait(self.reports.recv(), what).await
+    }
+}
+
 impl Driver {
     /// How many minibatches and snapshots are under way.
     pub fn pending(&self) -> usize {
@@ -186,18 +203,14 @@ impl Driver {
     /// The next thing to come out; `None` where nothing is under way.
     ///
     /// # Errors
-    /// The run's failure, or a step that no node finished within the deadline.
+    /// The run's failure, or the first part that did not come within the deadline.
     pub async fn next(&mut self) -> Result<Option<Event>, Failure> {
         let Some(pending) = self.pending.pop_front() else { return Ok(None) };
-        let (board, deadline) = (self.board.clone(), self.deadline);
+        let board = self.board.clone();
         let event = tokio::select! {
             biased;
             event = self.collect(pending) => event,
             () = board.ended() => Err(None),
-            () = tokio::time::sleep(deadline) => {
-                let why = format!("nothing came out of the pipeline for {} s: network.message_deadline says how long to wait", deadline.as_secs());
-                Err(Some(Failure::node(why)))
-            }
         };
         match event {
             Ok(event) => Ok(Some(event)),
@@ -208,17 +221,23 @@ impl Driver {
 
     /// Waits for every part of `pending`; `Err(None)` where the board knows why one is missing.
     async fn collect(&mut self, pending: Pending) -> Result<Event, Option<Failure>> {
+        let patience = Patience::of(self.deadline);
+        let count = self.stages.len();
         match pending {
             Pending::Minibatch(minibatch) => {
-                let judged = self.judged.recv().await.ok_or(None)?;
-                let mut stages = Vec::with_capacity(self.stages.len());
+                let (phase, step) = (minibatch.phase, minibatch.step);
+                let logits = || match self.stages.last() {
+                    Some(last) => {
+                        format!("outputs of {phase} step {step} from stage {} at {}", count - 1, last.address)
+                    }
+                    None => format!("outputs of {phase} step {step}"),
+                };
+                let judged = patience.wait(self.judged.recv(), logits).await?;
+                let mut stages = Vec::with_capacity(count);
                 for (index, stage) in self.stages.iter_mut().enumerate() {
-                    match stage.reports.recv().await.ok_or(None)? {
-                        Report::Step(done)
-                            if done.step == minibatch.step && done.phase == minibatch.phase =>
-                        {
-                            stages.push(done)
-                        }
+                    let due = format!("report of {phase} step {step}");
+                    match stage.report(index, &patience, &due).await? {
+                        Report::Step(done) if done.step == step && done.phase == phase => stages.push(done),
                         other => return Err(Some(out_of_turn(index, stage, &other))),
                     }
                 }
@@ -226,9 +245,9 @@ impl Driver {
                 outcome(minibatch, judged, stages, address).map(Event::Done).map_err(Some)
             }
             Pending::Snapshot => {
-                let mut saved = Vec::with_capacity(self.stages.len());
+                let mut saved = Vec::with_capacity(count);
                 for (index, stage) in self.stages.iter_mut().enumerate() {
-                    match stage.reports.recv().await.ok_or(None)? {
+                    match stage.report(index, &patience, "report of a snapshot").await? {
                         Report::Snapshot(done) => saved.push(done),
                         other => return Err(Some(out_of_turn(index, stage, &other))),
                     }
@@ -236,8 +255,9 @@ impl Driver {
                 Ok(Event::Saved(saved))
             }
             Pending::Align(Align { done, steps }) => {
+                let due = format!("report of mirror steps {} to {}", done + 1, done + steps);
                 for (index, stage) in self.stages.iter_mut().enumerate() {
-                    match stage.reports.recv().await.ok_or(None)? {
+                    match stage.report(index, &patience, &due).await? {
                         Report::Aligned(now) if now == done + steps => {}
                         other => return Err(Some(out_of_turn(index, stage, &other))),
                     }

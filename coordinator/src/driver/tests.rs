@@ -1,0 +1,67 @@
+//! What the driver says of a pipeline out of which nothing comes.
+
+use super::*;
+
+/// A driver of two stages; what stage 0 reports, what the judge says, and the commands that nobody reads.
+struct Silent {
+    driver: Driver,
+    first: mpsc::Sender<Report>,
+    judge: mpsc::Sender<Judged>,
+    _open: (mpsc::Sender<Report>, Vec<mpsc::Receiver<Command>>, mpsc::Receiver<Minibatch>),
+}
+
+fn silent() -> Silent {
+    let stage = |address: &str| {
+        let ((commands, taken), (sender, reports)) = (mpsc::channel(4), mpsc::channel(4));
+        (Stage { address: address.into(), commands, reports }, sender, taken)
+    };
+    let (bottom, first, taken) = stage("a:1");
+    let (top, second, also_taken) = stage("b:2");
+    let ((judge, judged), (to_feeder, fed)) = (mpsc::channel(4), mpsc::channel(4));
+    let driver = Driver {
+        stages: vec![bottom, top],
+        to_feeder,
+        judged,
+        pending: VecDeque::new(),
+        board: Board::default(),
+        tasks: JoinSet::new(),
+        deadline: Duration::from_millis(50),
+    };
+    Silent { driver, first, judge, _open: (second, vec![taken, also_taken], fed) }
+}
+
+async fn said(driver: &mut Driver) -> String {
+    driver.next().await.err().map(|failure| failure.sentence).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn what_is_missing_is_named_by_step_stage_and_address() {
+    let mut silent = silent();
+    let minibatch = Minibatch {
+        step: 12,
+        phase: Phase::Train,
+        epoch: 0,
+        indices: vec![0],
+        microbatches: 1,
+        measure: false,
+    };
+    let driver = &mut silent.driver;
+    driver.submit(minibatch.clone(), &[]).await.unwrap();
+    let outputs = said(driver).await;
+    assert!(
+        outputs.starts_with("the outputs of training step 12 from stage 1 at b:2 did not come within 0.05 s")
+    );
+    assert!(outputs.contains("network.message_deadline"), "{outputs}");
+
+    let judged = Judged { loss: 1.0, accuracy: (0.0, 0.0), finite: true };
+    silent.judge.send(judged).await.unwrap();
+    driver.submit(minibatch, &[]).await.unwrap();
+    assert!(
+        said(driver).await.starts_with("the report of training step 12 from stage 0 at a:1 did not come")
+    );
+
+    driver.snapshot(Keep(Vec::new())).await.unwrap();
+    let done = SnapshotDone { updates: 12, bytes: 1, seconds: 0.0 };
+    silent.first.send(Report::Snapshot(done)).await.unwrap();
+    assert!(said(driver).await.starts_with("the report of a snapshot from stage 1 at b:2 did not come"));
+}
