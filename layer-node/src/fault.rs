@@ -62,6 +62,17 @@ impl Fault {
         self.token.cancelled().await;
     }
 
+    /// Whether the run goes on.
+    ///
+    /// # Errors
+    /// The reason for its end, once it has ended.
+    pub fn check(&self) -> Result<(), Trouble> {
+        match self.token.is_cancelled() {
+            false => Ok(()),
+            true => Err(self.trouble().cloned().unwrap_or_else(|| Trouble::own("the run was ended"))),
+        }
+    }
+
     /// The reason, once there is one.
     pub fn trouble(&self) -> Option<&Trouble> {
         self.trouble.get()

@@ -60,6 +60,8 @@ impl<'a> LaneRunner<'a> {
     /// One sentence: a neighbour that is gone, silent or out of order, or what torch says.
     pub fn run(mut self) -> Result<StepDone> {
         for &action in self.step.lane.actions() {
+            // Messages that wait in a queue would keep a stage at work on a run that has ended.
+            self.session.fault.check()?;
             match action {
                 Action::Forward(m) => self.forward(m)?,
                 Action::Error(m) => self.error(m)?,

@@ -188,15 +188,13 @@ impl Stage {
         Ok(())
     }
 
-    /// Mirror steps `done` + 1 to `done` + `steps`, before the first update.
+    /// A mirror step before the first update, after `done` others.
     ///
     /// # Errors
     /// What torch says.
-    pub fn align(&mut self, done: u64, steps: u64) -> Result<(), StageError> {
-        for step in done..done.saturating_add(steps) {
-            for placed in &mut self.layers {
-                placed.layer.align(&self.settings, step)?;
-            }
+    pub fn align(&mut self, done: u64) -> Result<(), StageError> {
+        for placed in &mut self.layers {
+            placed.layer.align(&self.settings, done)?;
         }
         Ok(())
     }

@@ -89,7 +89,7 @@ impl Worker {
                 Job::Run { mut session, done } => {
                     if let Err(trouble) = self.guarded(|worker| worker.run(&mut session)) {
                         session.fault.fail(trouble.clone());
-                        let _ = self.runtime.block_on(session.reports.send(Err(trouble.status())));
+                        self.runtime.block_on(session.last_word(&trouble));
                     }
                     drop(session);
                     let _ = done.send(());
@@ -181,10 +181,7 @@ impl Worker {
                 Ok(Some(Command::Align(_))) if stage.updates() > 0 => {
                     break Err(Trouble::own("mirror steps of a delay phase come before the first update"));
                 }
-                Ok(Some(Command::Align(Align { done, steps }))) => {
-                    let aligned = stage.align(done, steps);
-                    aligned.map(|()| Report::Aligned(done + steps)).map_err(Trouble::own)
-                }
+                Ok(Some(Command::Align(steps))) => align(stage, &session.fault, steps),
                 Ok(Some(Command::Snapshot(Keep(keep)))) => {
                     let done = snapshot(&self.state_dir, spec, stage);
                     *saved = done.as_ref().ok().map(|done| done.updates).or(*saved);
@@ -196,11 +193,9 @@ impl Worker {
                     done.and_then(|done| pruned(&done).map(|()| Report::Snapshot(done))).map_err(Trouble::own)
                 }
             };
-            let sent = report.map(|report| self.runtime.block_on(session.reports.send(Ok(report))));
-            match sent {
-                Err(trouble) => break Err(trouble),
-                Ok(Err(_)) => break Err(Trouble::own("the coordinator went away")),
-                Ok(Ok(())) => {}
+            let sent = report.and_then(|report| self.runtime.block_on(session.report(report)));
+            if let Err(trouble) = sent {
+                break Err(trouble);
             }
         };
         stage.abandon();
@@ -234,13 +229,22 @@ fn forget_future(state_dir: &Path, spec: &StageSpec, updates: u64, phase: Phase)
     state_dir::forget_after(state_dir, updates).map_err(|error| Trouble::own(error.to_string()))
 }
 
+/// Mirror steps, as long as the run goes on.
+fn align(stage: &mut Stage, fault: &Fault, Align { done, steps }: Align) -> Result<Report, Trouble> {
+    for step in done..done + steps {
+        fault.check()?;
+        stage.align(step).map_err(Trouble::own)?;
+    }
+    Ok(Report::Aligned(done + steps))
+}
+
 async fn next_command(
     commands: &mut mpsc::Receiver<Command>,
     fault: &Fault,
 ) -> Result<Option<Command>, Trouble> {
     tokio::select! {
         biased;
-        () = fault.ended() => Err(fault.trouble().cloned().unwrap_or_else(|| Trouble::own("the run was ended"))),
+        () = fault.ended() => fault.check().map(|()| None),
         command = commands.recv() => Ok(command),
     }
 }

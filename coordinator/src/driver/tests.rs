@@ -49,16 +49,14 @@ async fn what_is_missing_is_named_by_step_stage_and_address() {
     driver.submit(minibatch.clone(), &[]).await.unwrap();
     let outputs = said(driver).await;
     assert!(
-        outputs.starts_with("the outputs of training step 12 from stage 1 at b:2 did not come within 0.05 s")
+        outputs.starts_with("the outputs of train step 12 from stage 1 at b:2 did not come within 0.05 s")
     );
     assert!(outputs.contains("network.message_deadline"), "{outputs}");
 
     let judged = Judged { loss: 1.0, accuracy: (0.0, 0.0), finite: true };
     silent.judge.send(judged).await.unwrap();
     driver.submit(minibatch, &[]).await.unwrap();
-    assert!(
-        said(driver).await.starts_with("the report of training step 12 from stage 0 at a:1 did not come")
-    );
+    assert!(said(driver).await.starts_with("the report of train step 12 from stage 0 at a:1 did not come"));
 
     driver.snapshot(Keep(Vec::new())).await.unwrap();
     let done = SnapshotDone { updates: 12, bytes: 1, seconds: 0.0 };
