@@ -12,7 +12,7 @@ use tonic_prost::ProstEncoder;
 /// or snapshots of a node.
 const MAX_FIELDS: usize = 1 << 15;
 
-/// prost's codec for all that is sent, and for what is received with at most [`MAX_FIELDS`].
+/// prost's codec for all that is sent, and for what is received with at most so many fields.
 pub struct Counted<T, U>(PhantomData<(T, U)>);
 
 impl<T, U> Default for Counted<T, U> {

@@ -9,36 +9,34 @@ use std::path::Path;
 /// The page that the tables stand in.
 const PAGE: &str = "docs/results.md";
 
-/// One table: where it stands, the sweep that fills it, and what the short form sets.
+/// One table: where it stands on the page, also the name of its folder; the sweep that fills it, and what all
+/// of its trials set.
 struct Table {
     name: &'static str,
     sweep: &'static str,
-    short: &'static [&'static str],
+    set: &'static [&'static str],
 }
 
-const TABLES: [Table; 2] = [
-    Table { name: "rules", sweep: "examples/rules.toml", short: &["train.epochs=1", "data.limit=30000"] },
-    Table { name: "primitives", sweep: "examples/primitives.toml", short: &[] },
-];
+const SHORT: Table =
+    Table { name: "rules-short", sweep: "examples/rules.toml", set: &["train.epochs=1", "data.limit=30000"] };
+const FULL: Table = Table { name: "rules-full", sweep: "examples/rules.toml", set: &[] };
+const PRIMITIVES: Table = Table { name: "primitives", sweep: "examples/primitives.toml", set: &[] };
 
-/// Fills the page; in the `full` form with the demo's whole training.
+/// Fills the page; in the `full` form the table of the demo's whole training, and else that of a short one.
 ///
 /// # Errors
 /// What could not be set up, built, trained or written.
 pub fn results(root: &Root, full: bool) -> Result<(), Failure> {
     let Release { coordinator, data } = release::ready(root)?;
-    let form = if full { "full" } else { "short" };
-    for table in &TABLES {
-        let folder = format!("runs/results-{}-{form}", table.name);
+    for table in [if full { FULL } else { SHORT }, PRIMITIVES] {
+        let folder = format!("runs/results-{}", table.name);
         let mut sweep = root.command(&coordinator);
         sweep.env("NEUROPIL_DATA", &data);
         sweep.args(["sweep", "--local", "--config", table.sweep, "--run-dir", &folder]);
         if root.join(&folder).join("sweep.toml").exists() {
             sweep.arg("--resume");
         }
-        if !full {
-            table.short.iter().for_each(|set| _ = sweep.args(["--set", set]));
-        }
+        table.set.iter().for_each(|set| _ = sweep.args(["--set", set]));
         say(&line(&sweep));
         run(&mut sweep)?;
         put(&root.join(PAGE), table.name, &root.join(&folder).join("results.md"))?;

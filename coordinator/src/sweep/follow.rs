@@ -1,7 +1,7 @@
 //! A trial's course as its `metrics.jsonl` tells it, read on while it is written.
 
+use indexmap::IndexMap;
 use serde::Deserialize;
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
@@ -13,7 +13,7 @@ pub struct Follow {
     /// The file, which a run that is taken up again replaces, and how much of it has been read.
     place: (u64, u64),
     losses: Vec<f64>,
-    angles: Vec<(usize, BTreeMap<String, f64>)>,
+    angles: Vec<(usize, IndexMap<String, f64>)>,
 }
 
 #[derive(Deserialize)]
@@ -72,8 +72,8 @@ impl Follow {
         &self.losses
     }
 
-    /// The last angle of each layer that was measured up to `step`.
-    pub fn angles(&self, step: usize) -> BTreeMap<String, f64> {
+    /// The last angle of each layer that was measured up to `step`, the layer nearest the input first.
+    pub fn angles(&self, step: usize) -> IndexMap<String, f64> {
         let measured = self.angles.iter().take_while(|(when, _)| *when <= step);
         measured.flat_map(|(_, angles)| angles.clone()).collect()
     }

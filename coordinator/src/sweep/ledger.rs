@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::run::folder::unwritable;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -61,8 +62,9 @@ pub struct Record {
     pub test_top5: Option<f64>,
     /// The training loss at the end, a mean over the last steps.
     pub loss: Option<f64>,
-    /// The angle between W and B of each layer when it was last measured, in degrees.
-    pub angles: BTreeMap<String, f64>,
+    /// The angle between W and B of each layer when it was last measured, in degrees; the layer nearest the
+    /// input first.
+    pub angles: IndexMap<String, f64>,
     /// Training steps that count.
     pub steps: usize,
     /// Training time; no part of the result.
@@ -184,7 +186,7 @@ pub(super) mod tests {
             test_top1,
             test_top5: test_top1,
             loss: Some(1.0 / 3.0),
-            angles: BTreeMap::from([("fc1".to_owned(), 45.0)]),
+            angles: IndexMap::from([("fc1".to_owned(), 45.0)]),
             steps: 10,
             seconds: Some(1.5),
             images_per_s: Some(100.0),
