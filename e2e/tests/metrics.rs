@@ -128,6 +128,7 @@ fn says_of_run(scrape: &Scrape, lines: &[Value]) {
         for (sample, key) in [
             (format!("neuropil_stage_compute_seconds_total{{{labels}}}"), "compute_s"),
             (format!("neuropil_stage_wait_seconds_total{{{labels}}}"), "wait_s"),
+            (format!("neuropil_stage_send_seconds_total{{{labels}}}"), "send_s"),
             (format!("neuropil_stage_sent_bytes_total{{{labels},direction=\"forward\"}}"), "bytes_forward"),
             (format!("neuropil_stage_sent_bytes_total{{{labels},direction=\"backward\"}}"), "bytes_backward"),
         ] {
@@ -145,6 +146,7 @@ fn says_of_nodes(nodes: &[Scrape; 2], lines: &[Value]) {
         assert!(node.has(r#"neuropil_node_steps_total{phase="evaluate"}"#));
         assert_eq!(node.value(r#"neuropil_node_compute_seconds_total{phase="train"}"#), total("compute_s"));
         assert_eq!(node.value(r#"neuropil_node_wait_seconds_total{phase="train"}"#), total("wait_s"));
+        assert_eq!(node.value(r#"neuropil_node_send_seconds_total{phase="train"}"#), total("send_s"));
         for direction in ["forward", "backward"] {
             let sent = node.value(&bytes("sent", direction));
             assert_eq!(sent, total(&format!("bytes_{direction}")), "{direction}");

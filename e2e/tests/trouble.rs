@@ -1,6 +1,6 @@
 //! When things go wrong: one sentence, the contract's exit code, and no process left behind.
 
-use e2e::harm::{eventually, failed, signal};
+use e2e::harm::{CONTRACT, eventually, failed, signal};
 use e2e::{Bench, Ended};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -124,13 +124,17 @@ fn what_cannot_start_says_why_in_one_sentence() {
         let ended = Ended::from(bench.coordinator(arguments).output().unwrap());
         failed(&ended, code, &[said]);
     }
-    // A program that is no node, and talks without end.
-    let other = bench.path("other");
-    std::fs::write(&other, "#!/bin/sh\nexec cat /dev/zero\n").unwrap();
-    std::fs::set_permissions(&other, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let mut command = bench.coordinator(&["train", "--local", "--config", config]);
-    let ended = Ended::from(command.env("NEUROPIL_LAYER_NODE", &other).output().unwrap());
-    failed(&ended, 4, &["stage ", "did not become ready", "logs/stage-"]);
+    // Programs that are no node: one talks without end, and one says nothing.
+    for (name, program) in [("loud", "exec cat /dev/zero"), ("silent", "exec sleep 1000")] {
+        let other = bench.path(name);
+        std::fs::write(&other, format!("#!/bin/sh\n{program}\n")).unwrap();
+        std::fs::set_permissions(&other, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let mut command = bench.coordinator(&["train", "--local", "--config", config, "--name", name]);
+        let begun = std::time::Instant::now();
+        let ended = Ended::from(command.env("NEUROPIL_LAYER_NODE", &other).output().unwrap());
+        failed(&ended, 4, &["stage ", "did not become ready", "logs/stage-", other.to_str().unwrap()]);
+        assert!(begun.elapsed() < CONTRACT, "{name}: {:?}", begun.elapsed());
+    }
 }
 
 #[test]

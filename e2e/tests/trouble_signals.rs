@@ -40,6 +40,20 @@ fn a_second_signal_stops_at_once() {
 }
 
 #[test]
+fn a_signal_that_comes_twice_at_once_is_one() {
+    let bench = Bench::new();
+    let run = bench.run("timed");
+    let config = bench.config(ENDLESS);
+    let mut command = bench.coordinator(&["train", "--local", "--config", config.to_str().unwrap()]);
+    let child = command.arg("--run-dir").arg(&run.folder).spawn().unwrap();
+    let metrics = run.folder.join("metrics.jsonl");
+    eventually("the first steps", || metrics.metadata().is_ok_and(|file| file.len() > 1500));
+    // As `timeout` sends it, to the process and to its group.
+    (0..2).for_each(|_| signal("-TERM", child.id()));
+    failed(&finish(child), 75, &["interrupted", "--resume auto"]);
+}
+
+#[test]
 fn a_signal_ends_the_wait_for_nodes() {
     let bench = Bench::new();
     let config = bench.config(ENDLESS);

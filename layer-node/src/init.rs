@@ -1,6 +1,7 @@
 //! Initial weights: drawn by the node that keeps them, from the run's seed and the layer's name.
 
 use crate::layer::Settings;
+use crate::memory;
 use proto::graph::Init;
 use proto::seed;
 use rand_distr::{Distribution, StandardNormal};
@@ -43,7 +44,12 @@ pub fn draw(
 /// the end of the process.
 fn room(name: &str, which: &str, shape: &[u64]) -> Result<(Vec<f32>, usize), TchError> {
     let bytes = shape.iter().try_fold(4u64, |bytes, &size| bytes.checked_mul(size));
-    let count = bytes.and_then(|bytes| usize::try_from(bytes / 4).ok());
+    // The system may promise what it does not have; a tensor is copied once out of the list.
+    let there = match memory::read() {
+        (_, 0) => u64::MAX,
+        (_, available) => available / 2,
+    };
+    let count = bytes.filter(|&bytes| bytes <= there).and_then(|bytes| usize::try_from(bytes / 4).ok());
     let mut values = Vec::new();
     match count.map(|count| values.try_reserve_exact(count).map(|()| count)) {
         Some(Ok(count)) => Ok((values, count)),

@@ -46,9 +46,11 @@ impl<'a> LaneRunner<'a> {
             spans: Vec::with_capacity(step.lane.actions().len()),
             compute: Duration::ZERO,
             wait: Duration::ZERO,
+            send: Duration::ZERO,
             bytes_forward: 0,
             bytes_backward: 0,
             finite: true,
+            updates: 0,
             layers: Vec::new(),
         };
         Self { stage, session, wire, runtime, clock, step, microbatches: HashMap::new(), samples: 0, done }
@@ -82,6 +84,7 @@ impl<'a> LaneRunner<'a> {
         if self.step.measure {
             self.done.layers = self.stage.measure().map_err(Trouble::own)?;
         }
+        self.done.updates = self.stage.updates();
         Ok(self.done)
     }
 
@@ -89,16 +92,16 @@ impl<'a> LaneRunner<'a> {
         let message = self.receive(m, Direction::Up)?;
         self.expect(m, &message.identity)?;
         let identity = message.identity.clone();
-        let message = self.timed(Action::Forward(m), |runner| {
+        let outputs = self.timed(Action::Forward(m), |runner| {
             let outputs = runner
                 .stage
                 .forward(m, runner.decode(&message)?, runner.step.lane.phase())
                 .map_err(Trouble::own)?;
             runner.done.finite &= all_finite(&outputs, runner.wire)?;
-            runner.encode(identity, outputs)
+            Ok(outputs)
         })?;
-        self.done.bytes_forward += message.payload();
-        self.send(message, Direction::Up)
+        self.done.bytes_forward += self.send(identity, outputs, Direction::Up)?;
+        Ok(())
     }
 
     fn error(&mut self, m: u32) -> Result<()> {
@@ -112,12 +115,11 @@ impl<'a> LaneRunner<'a> {
             )));
         }
         let identity = message.identity.clone();
-        let message = self.timed(Action::Error(m), |runner| {
-            let errors = runner.stage.error(m, runner.decode(&message)?).map_err(Trouble::own)?;
-            runner.encode(identity, errors)
+        let errors = self.timed(Action::Error(m), |runner| {
+            runner.stage.error(m, runner.decode(&message)?).map_err(Trouble::own)
         })?;
-        self.done.bytes_backward += message.payload();
-        self.send(message, Direction::Down)
+        self.done.bytes_backward += self.send(identity, errors, Direction::Down)?;
+        Ok(())
     }
 
     /// Checks that the microbatch is the one that the lane is at, and follows the one before it.
@@ -156,16 +158,19 @@ impl<'a> LaneRunner<'a> {
         message
     }
 
-    fn send(&mut self, message: Message, direction: Direction) -> Result<()> {
+    /// Sends `values` under an identity; returns the bytes of their tensors.
+    fn send(&mut self, identity: Identity, values: Values, direction: Direction) -> Result<u64> {
         let begun = Instant::now();
+        let message = self.encode(identity, values)?;
+        let bytes = message.payload();
         let Session { below, above, fault, start, .. } = &*self.session;
         let port = match direction {
             Direction::Up => above,
             Direction::Down => below,
         };
         let sent = self.runtime.block_on(port.send(fault, start.message_deadline, message));
-        self.done.wait += begun.elapsed();
-        sent
+        self.done.send += begun.elapsed();
+        sent.map(|()| bytes)
     }
 
     fn timed<T>(&mut self, action: Action, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {

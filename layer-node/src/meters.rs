@@ -23,6 +23,7 @@ pub struct Meters {
     steps: Family<OfPhase, Counter>,
     compute: Family<OfPhase, Seconds>,
     wait: Family<OfPhase, Seconds>,
+    send: Family<OfPhase, Seconds>,
     sent: Family<OfTraffic, Counter>,
     received: Family<OfTraffic, Counter>,
     refused_connections: Family<OfPlane, Counter>,
@@ -58,6 +59,7 @@ impl Meters {
         self.steps.get_or_create(&of).inc();
         self.compute.get_or_create(&of).inc_by(done.compute.as_secs_f64());
         self.wait.get_or_create(&of).inc_by(done.wait.as_secs_f64());
+        self.send.get_or_create(&of).inc_by(done.send.as_secs_f64());
         for (direction, bytes) in [("forward", done.bytes_forward), ("backward", done.bytes_backward)] {
             self.sent.get_or_create(&OfTraffic { phase, direction }).inc_by(bytes);
         }
@@ -85,7 +87,7 @@ impl Meters {
             "Minibatches done; training ends in an update",
             self.steps.clone(),
         );
-        let (compute, wait) = (self.compute.clone(), self.wait.clone());
+        let (compute, wait, send) = (self.compute.clone(), self.wait.clone(), self.send.clone());
         all.register_with_unit("neuropil_node_compute", "Time spent computing", Unit::Seconds, compute);
         all.register_with_unit(
             "neuropil_node_wait",
@@ -93,6 +95,8 @@ impl Meters {
             Unit::Seconds,
             wait,
         );
+        let help = "Time spent making messages and giving them to the links";
+        all.register_with_unit("neuropil_node_send", help, Unit::Seconds, send);
         let (sent, received) = (self.sent.clone(), self.received.clone());
         let help = "Bytes of tensors sent to neighbours, forward to the one above";
         all.register_with_unit("neuropil_node_sent", help, Unit::Bytes, sent);

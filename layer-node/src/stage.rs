@@ -55,6 +55,8 @@ pub struct Stage {
     kept: Option<Held<Values>>,
     parameters: u64,
     updates: u64,
+    /// Whether an update failed on its way: some layers have made it, and others have not.
+    torn: bool,
 }
 
 impl Stage {
@@ -85,7 +87,7 @@ impl Stage {
         }
         let inputs = spec.inputs.iter().map(|value| value.name.clone()).collect();
         let (outputs, kept) = (spec.outputs.clone(), spec.recompute.then(Held::default));
-        Ok(Self { settings, layers, inputs, outputs, kept, parameters, updates: 0 })
+        Ok(Self { settings, layers, inputs, outputs, kept, parameters, updates: 0, torn: false })
     }
 
     /// Trained numbers, B not counted.
@@ -96,6 +98,11 @@ impl Stage {
     /// Finished updates.
     pub fn updates(&self) -> u64 {
         self.updates
+    }
+
+    /// Whether an update failed on its way, so that the state is that of no step.
+    pub fn is_torn(&self) -> bool {
+        self.torn
     }
 
     /// Says that the state has seen `updates`, after restoring it.
@@ -181,9 +188,11 @@ impl Stage {
     /// # Errors
     /// What torch says.
     pub fn update(&mut self) -> Result<(), StageError> {
+        self.torn = true;
         for placed in &mut self.layers {
             placed.layer.update(&self.settings, self.updates)?;
         }
+        self.torn = false;
         self.updates += 1;
         Ok(())
     }

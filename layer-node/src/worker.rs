@@ -103,7 +103,8 @@ impl Worker {
         }
     }
 
-    /// Turns a panic into a sentence that says that it is a bug; the stage is then given up.
+    /// Turns a panic into a sentence that says that it is a bug; the stage is then given up, as it is after an
+    /// update that failed on its way.
     fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Trouble>) -> Result<T, Trouble> {
         let result = std::panic::catch_unwind(AssertUnwindSafe(|| work(self)));
         let index = self.stage.as_ref().map(|configured| configured.spec.index);
@@ -111,6 +112,8 @@ impl Worker {
             Some(index) => trouble.of_stage(index),
             None => trouble,
         };
+        // A state of no step must never be saved.
+        self.stage = self.stage.take().filter(|configured| !configured.stage.is_torn());
         match result {
             Ok(result) => result.map_err(named),
             Err(panic) => {

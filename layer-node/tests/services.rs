@@ -180,3 +180,28 @@ async fn connections_that_configured_or_ran_the_node_give_their_places_back() {
     let newcomer = Node::connect(&address, patience).await.unwrap();
     assert!(newcomer.describe().await.is_ok(), "a newcomer gets in");
 }
+
+#[tokio::test]
+async fn a_call_that_never_starts_its_run_holds_nothing() {
+    let node = Served::start();
+    let (address, patience) = (node.address("control"), Duration::from_secs(5));
+    let (stranger, control) =
+        (Node::connect(&address, patience).await, Node::connect(&address, patience).await);
+    let (stranger, control) = (stranger.unwrap(), control.unwrap());
+    let stage = |run: &str| {
+        let inputs = vec![Value { name: "input".into(), shape: vec![1] }];
+        let layers = vec![LayerSpec::new("relu", &["input"], Op::Relu)];
+        StageSpec { run: run.into(), ..StageSpec::alone(layers, inputs) }
+    };
+    control.configure(stage("before")).await.unwrap();
+    let _silent = stranger.run().await.unwrap();
+    control.configure(stage("after")).await.unwrap();
+    let (commands, mut reports) = control.run().await.unwrap();
+    let (connect_deadline, message_deadline) = (patience, patience);
+    let start =
+        Start { run: "after".into(), incarnation: 1, above: None, connect_deadline, message_deadline };
+    commands.send(Command::Start(start)).await.unwrap();
+    assert!(matches!(reports.next().await, Ok(Some(Report::Started))));
+    let late = stranger.run().await.err().unwrap().to_string();
+    assert!(late.contains("busy with run after"), "{late}");
+}

@@ -129,14 +129,18 @@ pub struct StepDone {
     pub spans: Vec<Span>,
     /// Time spent computing.
     pub compute: Duration,
-    /// Time spent waiting for neighbours.
+    /// Time spent waiting for neighbours' messages.
     pub wait: Duration,
+    /// Time spent making messages and handing them to the links, while these have no room as well.
+    pub send: Duration,
     /// Payload bytes sent above.
     pub bytes_forward: u64,
     /// Payload bytes sent below.
     pub bytes_backward: u64,
     /// Whether every output was finite.
     pub finite: bool,
+    /// Updates that the stage has made since the seed, all starts together.
+    pub updates: u64,
     /// The weight layers, where they were measured.
     pub layers: Vec<LayerMeasure>,
 }

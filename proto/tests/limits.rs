@@ -36,9 +36,11 @@ fn the_longest_lane_and_its_report_fit() {
         spans: spans.collect(),
         compute: Duration::MAX,
         wait: Duration::MAX,
+        send: Duration::MAX,
         bytes_forward: u64::MAX,
         bytes_backward: u64::MAX,
         finite: true,
+        updates: u64::MAX,
         layers: (0..MAX_LAYERS).map(measure).collect(),
     };
     let report = wire::Report::from(Report::Step(done)).encoded_len();

@@ -19,6 +19,8 @@ use tokio::task::JoinSet;
 
 /// Reports that may wait to be collected: some minibatches' worth.
 const REPORTS: usize = 16;
+/// How much longer than a node's own deadline for its neighbour its answer may take.
+const STARTING: Duration = Duration::from_secs(4);
 /// Microbatches whose labels may wait for their logits.
 const EXPECTED: usize = 64;
 
@@ -148,6 +150,16 @@ pub(super) async fn prepare(
 ) -> Result<Ready, Failure> {
     let (node, data) = named(spec.index, dial(&address.control, deadline)).await?;
     let configured = named(spec.index, node.configure(spec.clone())).await?;
+    let due = spec.restore.unwrap_or(0);
+    if configured.updates != due {
+        let (index, address, made) = (spec.index, node.address(), configured.updates);
+        return Err(Failure::new(
+            Cause::Violation,
+            format!(
+                "stage {index} at {address} has made {made} updates where the run has made {due}: look whether its state folder belongs to this run"
+            ),
+        ));
+    }
     Ok(Ready { node, data, configured })
 }
 
@@ -170,10 +182,18 @@ pub(super) async fn start(
     let (commands, mut reports) = named(index, ready.node.run()).await?;
     let address = ready.node.address();
     let gone = || Failure::node(format!("stage {index} at {address} ended its run before it began"));
+    // A node that cannot reach the one above says so at this deadline itself.
+    let deadline = start.connect_deadline + STARTING;
     commands.send(Command::Start(start)).await.map_err(|_| gone())?;
-    match named(index, reports.next()).await? {
-        Some(Report::Started) => Ok((commands, reports)),
-        _ => Err(gone()),
+    match tokio::time::timeout(deadline, named(index, reports.next())).await {
+        Ok(started) => match started? {
+            Some(Report::Started) => Ok((commands, reports)),
+            _ => Err(gone()),
+        },
+        Err(_) => Err(Failure::node(format!(
+            "stage {index} at {address} did not begin the run within {} s: look at its log, or start it again",
+            deadline.as_secs_f64()
+        ))),
     }
 }
 

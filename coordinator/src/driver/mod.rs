@@ -290,6 +290,16 @@ fn outcome<'a>(
     address: impl Fn(usize) -> &'a str,
 ) -> Result<Outcome, Failure> {
     let Minibatch { step, phase, epoch, indices, .. } = minibatch;
+    let miscounted = |(_, done): &(usize, &StepDone)| phase == Phase::Train && done.updates != step;
+    if let Some((stage, done)) = stages.iter().enumerate().find(miscounted) {
+        let (address, updates) = (address(stage), done.updates);
+        return Err(Failure::new(
+            Cause::Violation,
+            format!(
+                "stage {stage} at {address} has made {updates} updates after {phase} step {step}: an update was lost or doubled; go back to a snapshot before it with --resume STEP"
+            ),
+        ));
+    }
     if judged.finite && judged.loss.is_finite() {
         let (top1, top5) = judged.accuracy;
         return Ok(Outcome {

@@ -34,17 +34,51 @@ async fn said(driver: &mut Driver) -> String {
     driver.next().await.err().map(|failure| failure.sentence).unwrap_or_default()
 }
 
+fn minibatch() -> Minibatch {
+    let (step, phase) = (12, Phase::Train);
+    Minibatch { step, phase, epoch: 0, indices: vec![0], microbatches: 1, measure: false }
+}
+
+const JUDGED: Judged = Judged { loss: 1.0, accuracy: (0.0, 0.0), finite: true };
+
+#[test]
+fn an_update_that_was_lost_or_doubled_is_a_violation() {
+    let done = |updates| {
+        let (step, phase, compute, wait, send) =
+            (12, Phase::Train, Duration::ZERO, Duration::ZERO, Duration::ZERO);
+        let (spans, layers) = (Vec::new(), Vec::new());
+        StepDone {
+            step,
+            phase,
+            spans,
+            compute,
+            wait,
+            send,
+            bytes_forward: 0,
+            bytes_backward: 0,
+            finite: true,
+            updates,
+            layers,
+        }
+    };
+    let after = |counts: [u64; 2]| {
+        outcome(minibatch(), JUDGED, counts.map(done).into(), |stage| ["a:1", "b:2"][stage])
+    };
+    assert!(after([12, 12]).is_ok());
+    for wrong in [11, 13] {
+        let failure = after([12, wrong]).err().unwrap();
+        assert_eq!(failure.cause, Cause::Violation);
+        let says = format!("stage 1 at b:2 has made {wrong} updates after train step 12");
+        assert!(failure.sentence.starts_with(&says), "{failure}");
+    }
+    let evaluation = Minibatch { phase: Phase::Evaluate, ..minibatch() };
+    assert!(outcome(evaluation, JUDGED, vec![done(3)], |_| "a:1").is_ok(), "an evaluation makes none");
+}
+
 #[tokio::test]
 async fn what_is_missing_is_named_by_step_stage_and_address() {
     let mut silent = silent();
-    let minibatch = Minibatch {
-        step: 12,
-        phase: Phase::Train,
-        epoch: 0,
-        indices: vec![0],
-        microbatches: 1,
-        measure: false,
-    };
+    let minibatch = minibatch();
     let driver = &mut silent.driver;
     driver.submit(minibatch.clone(), &[]).await.unwrap();
     let outputs = said(driver).await;
@@ -53,8 +87,7 @@ async fn what_is_missing_is_named_by_step_stage_and_address() {
     );
     assert!(outputs.contains("network.message_deadline"), "{outputs}");
 
-    let judged = Judged { loss: 1.0, accuracy: (0.0, 0.0), finite: true };
-    silent.judge.send(judged).await.unwrap();
+    silent.judge.send(JUDGED).await.unwrap();
     driver.submit(minibatch, &[]).await.unwrap();
     assert!(said(driver).await.starts_with("the report of train step 12 from stage 0 at a:1 did not come"));
 

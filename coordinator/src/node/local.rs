@@ -8,7 +8,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio_util::task::AbortOnDropHandle;
@@ -16,6 +16,8 @@ use tokio_util::task::AbortOnDropHandle;
 const BINARY: &str = "layer-node";
 /// How long a node may take to open its device and ports.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
+/// How long it may do nothing meanwhile: a cold libtorch takes its time, who sleeps or is stopped never comes.
+const IDLE_DEADLINE: Duration = Duration::from_secs(12);
 /// The longest first line that is read of a node, whatever program it is.
 const FIRST_LINE: u64 = 4096;
 /// How long a node may take to write its state and end.
@@ -157,14 +159,18 @@ async fn start(
         return Err(Failure::internal(format!("stage {stage} was started without pipes")));
     };
     let mut lines = BufReader::new(stdout.take(FIRST_LINE)).lines();
-    let ready = tokio::time::timeout(READY_DEADLINE, lines.next_line()).await;
-    let ready = ready.ok().and_then(Result::ok).flatten();
+    let ready = tokio::select! {
+        line = lines.next_line() => line.ok().flatten(),
+        () = idle(child.id()) => None,
+        () = tokio::time::sleep(READY_DEADLINE) => None,
+    };
     let Some(ready) = ready.and_then(|line| serde_json::from_str::<Ready>(&line).ok()) else {
         let last = std::fs::read_to_string(&log).unwrap_or_default();
         let last = last.lines().last().unwrap_or("it said nothing").to_owned();
         return Err(Failure::node(format!(
-            "stage {stage} did not become ready ({last}): see {}",
-            log.display()
+            "stage {stage} did not become ready ({last}): see {}, and whether {} is a layer-node that runs here",
+            log.display(),
+            binary.display()
         )));
     };
     let address = NodeAddress { control: ready.control };
@@ -172,6 +178,35 @@ async fn start(
     let watch = watch(stage, child, address.control.clone(), log, board);
     let ended = AbortOnDropHandle::new(tokio::spawn(watch));
     Ok((Local { stdin, process, ended }, address))
+}
+
+/// Completes when a process has done nothing for [`IDLE_DEADLINE`]; never where nobody knows.
+async fn idle(process: Option<u32>) {
+    let (mut effort, mut since) = (None, Instant::now());
+    while since.elapsed() < IDLE_DEADLINE {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let Some(now) = process.and_then(self::effort) else { return std::future::pending().await };
+        if now.waits_for_disk || effort.as_ref() != Some(&now) {
+            (effort, since) = (Some(now), Instant::now());
+        }
+    }
+}
+
+/// What a process has done so far.
+#[derive(PartialEq)]
+struct Effort {
+    waits_for_disk: bool,
+    /// Page faults that took the disk, and ticks of processor time.
+    spent: [u64; 3],
+}
+
+/// As Linux says it in `/proc/PID/stat`.
+fn effort(process: u32) -> Option<Effort> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let mut fields = stat.rsplit(") ").next()?.split(' ');
+    let waits_for_disk = fields.next()? == "D";
+    let numbers: Vec<u64> = fields.map(|field| field.parse().unwrap_or(0)).collect();
+    Some(Effort { waits_for_disk, spent: [*numbers.get(8)?, *numbers.get(10)?, *numbers.get(11)?] })
 }
 
 /// Reports a node's end to the board; after the run's own end nobody reads it any more.

@@ -51,6 +51,8 @@ pub struct StageTrace {
     pub compute_s: Option<f64>,
     /// Seconds in which it waited for a neighbour.
     pub wait_s: Option<f64>,
+    /// Seconds in which it made messages and handed them over.
+    pub send_s: Option<f64>,
     /// Bytes of activations that it sent.
     #[serde(default)]
     pub bytes_forward: u64,

@@ -12,6 +12,7 @@ use super::text::{bytes, duration, escape, fold, key};
 struct Total {
     compute: f64,
     wait: f64,
+    send: f64,
     forward: u64,
     backward: u64,
 }
@@ -34,7 +35,8 @@ pub(super) fn section(runs: &[Run], charts: &mut Charts) -> String {
     format!(
         "<section>\n<h2>Time</h2>\n<p class=\"keys\"><span class=\"key\"><i class=\"compute\"></i>computing</span>\
          <span class=\"key\"><i class=\"wait\"></i>waiting for neighbours</span>\
-         <span class=\"key\"><i class=\"other\"></i>sending and other</span></p>\n\
+         <span class=\"key\"><i class=\"send\"></i>sending</span>\
+         <span class=\"key\"><i class=\"other\"></i>neither</span></p>\n\
          <div class=\"charts\">\n{time}{speed}</div>\n</section>\n\
          <section>\n<h2>Traffic</h2>\n<p>Activations go up and error signals down, counted per step; what was sent and \
          received is counted over the run.</p>\n{traffic}</section>\n"
@@ -59,37 +61,39 @@ fn totals(run: &Run) -> BTreeMap<usize, Total> {
         let total = totals.entry(trace.stage).or_default();
         total.compute += trace.compute_s.unwrap_or(0.0);
         total.wait += trace.wait_s.unwrap_or(0.0);
+        total.send += trace.send_s.unwrap_or(0.0);
         total.forward += trace.bytes_forward;
         total.backward += trace.bytes_backward;
     }
     totals
 }
 
-/// A bar per stage as long as the run, in three parts, with the shares beside it.
+/// A bar per stage as long as the run, in four parts, with the shares beside it.
 ///
 /// The run is as long as its summary says, but not shorter than what the busiest stage did.
 fn time(run: &Run) -> String {
     let totals = totals(run);
-    let busiest = totals.values().map(|t| t.compute + t.wait).fold(0.0, f64::max);
+    let busiest = totals.values().map(|t| t.compute + t.wait + t.send).fold(0.0, f64::max);
     let whole = run.summary.seconds.unwrap_or(0.0).max(busiest);
     if busiest == 0.0 {
         return "<p>Not measured.</p>\n".to_owned();
     }
     let row = |(stage, total): (&usize, &Total)| {
-        let other = whole - total.compute - total.wait;
+        let other = whole - total.compute - total.wait - total.send;
         let part = |class: &str, seconds: f64| {
             let (share, time) = (seconds / whole * 100.0, duration(Some(seconds)));
             let bar = format!("<i class=\"{class}\" style=\"width:{share:.2}%\" title=\"{time}\"></i>");
             (bar, format!("<td>{share:.0}%</td>"))
         };
-        let parts = [part("compute", total.compute), part("wait", total.wait), part("other", other)];
+        let [compute, wait, send] = [("compute", total.compute), ("wait", total.wait), ("send", total.send)];
+        let parts = [compute, wait, send, ("other", other)].map(|(class, seconds)| part(class, seconds));
         let (bars, shares): (String, String) = parts.into_iter().unzip();
         format!("<tr><th scope=\"row\">{stage}</th><td><div class=\"bar\">{bars}</div></td>{shares}</tr>\n")
     };
     let rows: String = totals.iter().map(row).collect();
     format!(
         "<table class=\"bars words-2\">\n<thead><tr><th>Stage</th><th>Share of {}</th><th>Comp.</th><th>Wait</th>\
-         <th>Other</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n",
+         <th>Send</th><th>Other</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n",
         duration(Some(whole))
     )
 }

@@ -103,11 +103,16 @@ pub async fn evaluate(
     let identity = RunIdentity::read(run_dir)?.next(run_dir)?;
     let stages = prepared.stages(&identity.id, identity.incarnation, Some(step))?;
     let board = Board::default();
-    let nodes = Nodes::find(&place, &prepared, run_dir, &board).await?;
+    let interrupted =
+        || Failure::new(Cause::Interrupted, "the evaluation was interrupted: nothing was changed");
+    let nodes = tokio::select! {
+        nodes = Nodes::find(&place, &prepared, run_dir, &board) => nodes?,
+        () = stop.cancelled() => return Err(interrupted()),
+    };
     let addresses = nodes.addresses().to_vec();
     let result = tokio::select! {
         result = run(&prepared, setup(&prepared, stages, &addresses), &board) => result,
-        () = stop.cancelled() => Err(Failure::new(Cause::Interrupted, "the evaluation was interrupted: nothing was changed")),
+        () = stop.cancelled() => Err(interrupted()),
     };
     nodes.stop().await;
     result.map(|evaluate| Evaluate { step, ..evaluate })

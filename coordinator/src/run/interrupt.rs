@@ -2,8 +2,13 @@
 //! input counts as the first one where that is asked for.
 
 use crate::words::remark;
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+/// Signals so soon after the first are the same one: `timeout` sends its own to the process and then to the
+/// whole group, and a terminal's interrupt may come by a parent as well.
+const SAME: Duration = Duration::from_millis(300);
 
 /// Cancelled at the first signal; the process exits with the contract's code at the second.
 pub fn listen() -> CancellationToken {
@@ -15,11 +20,15 @@ pub fn listen() -> CancellationToken {
     };
     let first = stop.clone();
     tokio::spawn(async move {
+        let mut begun: Option<Instant> = None;
         loop {
             let code = tokio::select! {
                 _ = interrupt.recv() => 130,
                 _ = terminate.recv() => 143,
             };
+            if begun.is_some_and(|begun| begun.elapsed() < SAME) {
+                continue;
+            }
             if first.is_cancelled() {
                 remark(format_args!(
                     "\nerror: stopped at once by a second signal; what the nodes had saved is still there\n"
@@ -29,6 +38,7 @@ pub fn listen() -> CancellationToken {
             remark(format_args!(
                 "\nstopping after the steps under way, and saving; a second signal stops at once\n"
             ));
+            begun = Some(Instant::now());
             first.cancel();
         }
     });

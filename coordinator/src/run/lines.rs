@@ -28,6 +28,7 @@ pub struct StageLine {
     /// Time spent computing.
     pub compute_s: f64,
     wait_s: f64,
+    send_s: f64,
     /// Payload bytes sent above.
     pub bytes_forward: u64,
     /// Payload bytes sent below.
@@ -50,6 +51,7 @@ impl<'a> StepLine<'a> {
             stage,
             compute_s: done.compute.as_secs_f64(),
             wait_s: done.wait.as_secs_f64(),
+            send_s: done.send.as_secs_f64(),
             bytes_forward: done.bytes_forward,
             bytes_backward: done.bytes_backward,
         });

@@ -181,18 +181,20 @@ mod tests {
                 Span { action, start_ns, end_ns }
             };
             let spans = spans.split(' ').map(span).collect();
-            let (compute, wait) = Default::default();
-            let rest = (0, 0, true, Vec::new());
-            let (bytes_forward, bytes_backward, finite, layers) = rest;
+            let (compute, wait, send) = Default::default();
+            let rest = (0, 0, true, 1, Vec::new());
+            let (bytes_forward, bytes_backward, finite, updates, layers) = rest;
             StepDone {
                 step: 1,
                 phase: Phase::Train,
                 spans,
                 compute,
                 wait,
+                send,
                 bytes_forward,
                 bytes_backward,
                 finite,
+                updates,
                 layers,
             }
         };

@@ -32,6 +32,7 @@ pub struct Meters {
     test_accuracy: Family<OfRank, Measured>,
     compute: Family<OfStage, Seconds>,
     wait: Family<OfStage, Seconds>,
+    send: Family<OfStage, Seconds>,
     sent: Family<OfTraffic, Counter>,
     angle: Family<OfLayer, Measured>,
     norm_ratio: Family<OfLayer, Measured>,
@@ -86,6 +87,7 @@ impl Meters {
         for (stage, done) in outcome.stages.iter().enumerate() {
             self.compute.get_or_create(&OfStage { stage }).inc_by(done.compute.as_secs_f64());
             self.wait.get_or_create(&OfStage { stage }).inc_by(done.wait.as_secs_f64());
+            self.send.get_or_create(&OfStage { stage }).inc_by(done.send.as_secs_f64());
             for (direction, bytes) in [("forward", done.bytes_forward), ("backward", done.bytes_backward)] {
                 self.sent.get_or_create(&OfTraffic { stage, direction }).inc_by(bytes);
             }
@@ -123,6 +125,8 @@ impl Meters {
         all.register_with_unit("neuropil_stage_compute", help, Unit::Seconds, self.compute.clone());
         let help = "Time in which a stage waited for its neighbours, in training";
         all.register_with_unit("neuropil_stage_wait", help, Unit::Seconds, self.wait.clone());
+        let help = "Time in which a stage made messages and gave them to its links, in training";
+        all.register_with_unit("neuropil_stage_send", help, Unit::Seconds, self.send.clone());
         let help = "Bytes of tensors that a stage sent in training, forward to the stage above";
         all.register_with_unit("neuropil_stage_sent", help, Unit::Bytes, self.sent.clone());
         let help = "The angle between W and B of a layer";

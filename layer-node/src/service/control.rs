@@ -71,6 +71,12 @@ impl Current {
         }
         Ok(())
     }
+
+    /// The stage of an idle node.
+    fn stage(&self) -> Result<&StageSpec, Status> {
+        self.check_idle()?;
+        self.spec.as_ref().ok_or_else(|| Status::failed_precondition("the node is not configured"))
+    }
 }
 
 impl ControlService {
@@ -94,18 +100,19 @@ impl ControlService {
         self.worker.send(job).await.map_err(|_| Status::internal("the worker is gone: restart the node"))
     }
 
-    /// Claims the node for a run of its configured stage.
-    fn claim(&self) -> Result<(StageSpec, Fault), Status> {
+    /// Claims the node for the run that `start` names, which is that of its configured stage.
+    fn claim(&self, start: &Start) -> Result<(StageSpec, Fault, Claim), Status> {
         let mut current = self.current();
-        if current.run.is_some() {
-            return Err(busy(&current));
+        let spec = current.stage()?.clone();
+        if start.run != spec.run || start.incarnation != spec.incarnation {
+            return Err(Status::permission_denied("the node was configured for another run since"));
         }
-        let spec =
-            current.spec.clone().ok_or_else(|| Status::failed_precondition("the node is not configured"))?;
         let fault = Fault::default();
         current.run = Some(fault.clone());
+        // Only who knows the run has a part in it, and takes the place over from who configured it.
+        current.configurer = None;
         self.meters.busy.set(1);
-        Ok((spec, fault))
+        Ok((spec, fault, Claim(self.clone())))
     }
 }
 
@@ -198,21 +205,52 @@ impl Node for ControlService {
     type RunStream = Reports;
 
     async fn run(&self, request: Request<Streaming<wire::Command>>) -> Result<Response<Reports>, Status> {
-        let (spec, fault) = self.claim()?;
-        let claim = Claim(self.clone());
+        self.current().stage()?;
         let visit = door::visit(&request);
         visit.as_ref().inspect(|visit| visit.called());
         let (reports, answers) = mpsc::channel(COMMANDS);
-        let commands = request.into_inner();
-        let run = Run { service: self.clone(), spec, fault, reports, commands, visit };
+        let opened = Opened { service: self.clone(), reports, commands: request.into_inner(), visit };
         // The answer's headers go out at once; the run goes on beside them.
-        tokio::spawn(async move {
-            run.run().await;
-            drop(claim);
-        });
+        tokio::spawn(opened.run());
         let answers =
             futures::StreamExt::map(ReceiverStream::new(answers), |report| report.map(wire::Report::from));
         Ok(Response::new(Box::pin(answers)))
+    }
+}
+
+/// A Run call that has not said its Start, and holds nothing yet but its own connection.
+struct Opened {
+    service: ControlService,
+    reports: mpsc::Sender<Result<Report, Status>>,
+    commands: Streaming<wire::Command>,
+    visit: Option<Visit>,
+}
+
+impl Opened {
+    async fn run(mut self) {
+        let begun = self.start().await.and_then(|start| Ok((self.service.claim(&start)?, start)));
+        let ((spec, fault, claim), start) = match begun {
+            Ok(begun) => begun,
+            Err(status) => {
+                let _ = self.reports.send(Err(status)).await;
+                return;
+            }
+        };
+        let Self { service, reports, commands, visit } = self;
+        let _kept = visit.as_ref().map(Visit::keep);
+        let mut run = Run { service, spec, fault, reports, commands };
+        run.run(start).await;
+        drop(claim);
+    }
+
+    async fn start(&mut self) -> Result<Start, Status> {
+        let first = tokio::time::timeout(START_DEADLINE, self.commands.message()).await;
+        let first =
+            first.map_err(|_| Status::deadline_exceeded("the run was opened but never started"))??;
+        match first.map(Command::try_from).transpose()? {
+            Some(Command::Start(start)) => Ok(start),
+            _ => Err(Status::invalid_argument("a run begins with Start")),
+        }
     }
 }
 
@@ -223,24 +261,18 @@ struct Run {
     fault: Fault,
     reports: mpsc::Sender<Result<Report, Status>>,
     commands: Streaming<wire::Command>,
-    visit: Option<Visit>,
 }
 
 impl Run {
-    async fn run(mut self) {
-        if let Err(status) = self.try_run().await {
+    async fn run(&mut self, start: Start) {
+        if let Err(status) = self.try_run(start).await {
             self.fault.fail(Trouble::own(status.message()));
-            let reports = self.reports.clone();
-            let _ = reports.send(Err(status)).await;
+            let _ = self.reports.send(Err(status)).await;
         }
         self.fault.end();
     }
 
-    async fn try_run(&mut self) -> Result<(), Status> {
-        let start = self.start().await?;
-        // Only who knows the run has a part in it, and takes the place over from who configured it.
-        let _kept = self.visit.as_ref().map(Visit::keep);
-        self.service.current().configurer = None;
+    async fn try_run(&mut self, start: Start) -> Result<(), Status> {
         let (to_worker, commands) = mpsc::channel(COMMANDS);
         let (below, above) = self.links(&start).await?;
         if self.reports.send(Ok(Report::Started)).await.is_err() {
@@ -259,23 +291,6 @@ impl Run {
         self.forward(to_worker).await;
         let _ = idle.await;
         Ok(())
-    }
-
-    async fn start(&mut self) -> Result<Start, Status> {
-        let first = tokio::time::timeout(START_DEADLINE, self.commands.message()).await;
-        let first =
-            first.map_err(|_| Status::deadline_exceeded("the run was opened but never started"))??;
-        match first.map(Command::try_from).transpose()? {
-            Some(Command::Start(start))
-                if start.run == self.spec.run && start.incarnation == self.spec.incarnation =>
-            {
-                Ok(start)
-            }
-            Some(Command::Start(_)) => {
-                Err(Status::permission_denied("the node was configured for another run since"))
-            }
-            _ => Err(Status::invalid_argument("a run begins with Start")),
-        }
     }
 
     /// Announces the links that others open, and opens the one above.

@@ -225,6 +225,8 @@ impl TryFrom<wire::StepDone> for StepDone {
             bytes_backward: done.bytes_backward,
             finite: done.finite,
             layers: done.layers.into_iter().map(Into::into).collect(),
+            send: Duration::from_nanos(done.send_ns),
+            updates: done.updates,
         })
     }
 }
@@ -242,6 +244,8 @@ impl From<StepDone> for wire::StepDone {
             bytes_backward: done.bytes_backward,
             finite: done.finite,
             layers: into_all(done.layers),
+            send_ns: nanos(done.send),
+            updates: done.updates,
         }
     }
 }
