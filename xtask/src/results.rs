@@ -38,8 +38,12 @@ pub fn results(root: &Root, full: bool) -> Result<(), Failure> {
         }
         table.set.iter().for_each(|set| _ = sweep.args(["--set", set]));
         say(&line(&sweep));
-        run(&mut sweep)?;
-        put(&root.join(PAGE), table.name, &root.join(&folder).join("results.md"))?;
+        let ended = run(&mut sweep);
+        let found = root.join(&folder).join("results.md");
+        if found.exists() {
+            put(&root.join(PAGE), table.name, &found)?;
+        }
+        ended?;
     }
     say(&format!("both tables stand in {PAGE}"));
     Ok(())

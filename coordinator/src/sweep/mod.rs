@@ -173,19 +173,19 @@ impl Sweep {
         ))
     }
 
-    /// Shows and writes the table.
+    /// Shows and writes the table, also that of the trials so far.
     fn finish(&self) -> Result<(), Failure> {
         let (ended, all, folder) = (self.ledger.len(), self.plan.len(), self.folder.path().display());
-        if ended < all {
-            let why = format!(
-                "interrupted after {ended} of {all} trials (sweep folder {folder}): --resume goes on from there"
-            );
-            return Err(Failure::new(Cause::Interrupted, why));
-        }
         let text = table::table(&self.spec.name, self.spec.objective, self.ledger.records());
         self.folder.table(&text)?;
         if let Some(text) = results::results(&self.spec, &self.common, self.ledger.records()) {
             self.folder.results(&text)?;
+        }
+        if ended < all {
+            let why = format!(
+                "interrupted after {ended} of {all} trials (their table so far is in the sweep folder {folder}): --resume goes on from there"
+            );
+            return Err(Failure::new(Cause::Interrupted, why));
         }
         answer(format_args!("\n{text}\nsweep folder: {folder}\n"))?;
         let failed: Vec<&Record> =
