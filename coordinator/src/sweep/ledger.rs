@@ -6,9 +6,9 @@
 use super::primitives::Subset;
 use crate::failure::Failure;
 use crate::run::folder::unwritable;
+use indexmap::IndexMap;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
-use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
