@@ -1,6 +1,6 @@
 //! A sweep, however it is disturbed, comes to the same table; and one that cannot be says why.
 
-use e2e::harm::{failed, signal};
+use e2e::harm::{failed, node, signal};
 use e2e::{Bench, Ended, binary};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -79,8 +79,11 @@ fn under_way(folder: &Path, ended: usize) {
 
 /// The processes that are at work in a folder.
 fn left(folder: &Path) -> String {
-    let output =
-        Command::new("pgrep").args(["-f", &format!("(train|serve) .*{}", folder.display())]).output();
+    found(&format!("(train|serve) .*{}", folder.display()))
+}
+
+fn found(pattern: &str) -> String {
+    let output = Command::new("pgrep").args(["-f", pattern]).output();
     String::from_utf8(output.unwrap().stdout).unwrap()
 }
 
@@ -111,6 +114,57 @@ fn a_sweep_that_is_killed_and_interrupted_comes_to_the_same_table() {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert_eq!(table("disturbed"), undisturbed);
     assert_eq!(lines(&folder.join("trials.jsonl")), 12);
+}
+
+#[test]
+fn what_is_killed_of_a_trial_says_nothing_of_its_settings() {
+    let bench = Bench::new();
+    let sweep = "base = \"config.toml\"\nmethod = \"grid\"\n[set]\ntrain.max_steps = 160\ntrain.epochs = 30\n\
+                 [space]\nseed = { values = [4, 5, 6] }";
+    let sweep = written(&bench, sweep);
+    let ended = finish(start(&bench, &sweep, "undisturbed", &[]));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let table = |name: &str| std::fs::read_to_string(bench.path(name).join("table.md")).unwrap();
+
+    let folder = bench.path("disturbed");
+    let run = |trial: usize| folder.join(format!("trials/trial-00{trial}"));
+    let training = |trial: usize| {
+        let metrics = run(trial).join("metrics.jsonl");
+        sooner_or_later("a trial", || (10..110).contains(&lines(&metrics)));
+    };
+    let killed = start(&bench, &sweep, "disturbed", &[]);
+    training(0);
+    let trial = found(&format!("coordinator train .*{}", run(0).display()));
+    signal("-KILL", trial.trim().parse().unwrap());
+    failed(&finish(killed), 75, &["trial 0 was killed by signal 9", "--resume goes on from there"]);
+    assert_eq!((lines(&folder.join("trials.jsonl")), left(&run(1)).as_str()), (0, ""));
+
+    // A node of a trial: the trial itself goes on.
+    let resumed = start(&bench, &sweep, "disturbed", &["--resume"]);
+    training(2);
+    signal("-KILL", node(&run(2)).expect("a node"));
+    let ended = finish(resumed);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let log = std::fs::read_to_string(folder.join("logs/trial-002.log")).unwrap();
+    assert!(log.contains("rolling back and going on"), "{log}");
+    assert_eq!(table("disturbed"), table("undisturbed"));
+}
+
+#[test]
+fn data_that_is_missing_says_nothing_of_a_trial() {
+    let bench = Bench::new();
+    let sweep = "base = \"config.toml\"\nmethod = \"grid\"\n[set]\ntrain.max_steps = 3\n[space]\nseed = { values = [4, 5, 6] }";
+    let sweep = written(&bench, sweep);
+    let (there, away) = (bench.path("t10k-images-idx3-ubyte"), bench.path("away"));
+    std::fs::rename(&there, &away).unwrap();
+    failed(&finish(start(&bench, &sweep, "grid", &[])), 3, &["t10k-images"]);
+    let ledger = bench.path("grid/trials.jsonl");
+    assert_eq!((lines(&ledger), bench.path("grid/logs/trial-002.log").exists()), (0, false));
+
+    std::fs::rename(&away, &there).unwrap();
+    let ended = finish(start(&bench, &sweep, "grid", &["--resume"]));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stdout.contains("3 trials (3 done)"), "{}", ended.stdout);
 }
 
 #[test]

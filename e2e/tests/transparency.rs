@@ -66,18 +66,30 @@ fn the_network_is_the_same_however_it_is_cut_and_whatever_the_schedule() {
     }
 }
 
-/// Every rule, and every option of a rule, each with what else it needs.
+/// Every rule, and every option of a rule, each with what else it needs. An epoch has five steps, so that the
+/// boundaries, which are in epochs, lie before the third and the fourth.
 const RULES: &[(&str, &[&str])] = &[
     ("backprop", &[]),
     ("feedback_alignment", &[]),
     ("symmetric_alignment", &["rule.schedule=cosine", "rule.warmup_epochs=0.5"]),
-    ("kolen_pollack", &["rule.update_noise=0.01"]),
+    (
+        "kolen_pollack",
+        &["rule.update_noise=0.01", "optimizer.schedule=step", "optimizer.boundaries=[0.4, 0.6]"],
+    ),
     ("weight_mirror", &["rule.mirror_delay=30", "rule.noise=uniform"]),
+    (
+        "weight_mirror",
+        &["rule.noise_sigma=0.5", "rule.noise_batch=7", "optimizer_b.name=adam", "optimizer_b.lr=0.001"],
+    ),
     ("weight_mirror", &["rule.input=activation"]),
     ("information_alignment", &["rule.centering=sample"]),
     ("information_alignment", &["rule.input=noise", "rule.mirror_every=2", "rule.update_noise=0.01"]),
     ("activation_alignment", &["rule.activation=relu", "optimizer_b.name=adam", "optimizer_b.lr=0.001"]),
-    ("activation_alignment", &["rule.centering=batch", "rule.activation=tanh", "rule.schedule=step"]),
+    (
+        "activation_alignment",
+        &["rule.centering=batch", "rule.activation=tanh", "rule.schedule=step", "rule.boundaries=[0.4]"],
+    ),
+    ("custom", &["rule.amp=0.001", "rule.decay=0.01", "rule.task=true"]),
     ("sign_symmetry", &["rule.magnitude=uniform"]),
     ("sign_symmetry", &["rule.magnitude=redrawn"]),
     ("sign_symmetry", &["rule.magnitude=fixed"]),

@@ -7,7 +7,8 @@ use proto::rule::{Centering, RuleSpec};
 use proto::stage::MAX_MICROBATCH;
 
 use super::nearest::hint;
-use super::tree::Tree;
+use super::optimizer::Course;
+use super::tree::{Origin, Tree};
 use super::{Config, ConfigError, Stages};
 use crate::data::DataKind;
 use crate::model::Network;
@@ -74,6 +75,10 @@ pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
     }
     boundaries("optimizer", &config.optimizer.boundaries, tree)?;
     boundaries("optimizer_b", &config.optimizer_b.boundaries, tree)?;
+    let [w, b] = [config.optimizer.schedule, config.optimizer_b.schedule];
+    // What nobody sets of B's optimizer follows W's.
+    steps("optimizer", &[w, b], tree)?;
+    steps("optimizer_b", &[b], tree)?;
     if custom {
         self::rules(config, &model.layers).and_then(|()| cuts(config, &model.layers))
     } else {
@@ -92,6 +97,20 @@ pub(super) fn boundaries(table: &str, boundaries: &[f64], tree: &Tree) -> Result
         return refuse(format!("has {} boundaries, more than {MAX_BOUNDARIES}", boundaries.len()));
     }
     Ok(())
+}
+
+/// Refuses a flag that sets steps which none of these courses takes. In a file they may stand beside any
+/// course, as in the resolved one of every run.
+pub(super) fn steps(table: &str, courses: &[Course], tree: &Tree) -> Result<(), ConfigError> {
+    let keys = ["boundaries", "factor"].map(|key| format!("{table}.{key}"));
+    let flag = keys.iter().find(|key| tree.origin(key) == Some(Origin::Flag));
+    match (flag, courses) {
+        (Some(key), [course, ..]) if !courses.contains(&Course::Step) => Err(ConfigError::new(format!(
+            "'{key}' in --set counts only with {table}.schedule = \"step\" (it is \"{}\")",
+            course.word()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Images that are of the size that the model is told of.

@@ -55,6 +55,8 @@ pub(crate) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
 
 /// What stands for a layer's name in the keys of its own rule.
 pub(crate) const ANY_LAYER: &str = "LAYER";
+/// What the keys of layers' own rules begin with.
+pub(super) const OWN_RULES: &str = "rule.layers.";
 
 use Unset::{Follows, Is};
 
@@ -290,5 +292,5 @@ pub(super) fn of_rule() -> impl Iterator<Item = &'static str> {
 
 /// A layer and a key of its own rule, where `path` is one. Layers' names may have dots.
 pub(crate) fn own_rule(path: &str) -> Option<(&str, &str)> {
-    path.strip_prefix("rule.layers.")?.rsplit_once('.')
+    path.strip_prefix(OWN_RULES)?.rsplit_once('.')
 }

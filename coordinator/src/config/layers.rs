@@ -9,7 +9,7 @@ use super::allowed::Allowed::Words;
 use super::allowed::number;
 use super::layer_keys::{LAYER_KEYS, NAMES};
 use super::nearest::hint;
-use super::tree::Tree;
+use super::tree::{Origin, Tree};
 
 /// The deviation of the last linear layer's W and B.
 const LAST: f64 = 0.01;
@@ -19,6 +19,10 @@ pub(super) fn parse(tree: &Tree) -> Result<Vec<LayerSpec>, ConfigError> {
     let place = tree.place("layer");
     let refuse =
         || ConfigError::new(format!("'layer' {place} must be a list of tables: write [[layer]] above each"));
+    let below = tree.paths().find(|path| *path != "layer" && tree.origin(path) == Some(Origin::Flag));
+    if let Some((path, value)) = below.and_then(|path| Some((path, tree.get(path)?))) {
+        return Err(tree.unknown(path, value));
+    }
     let tables = match tree.get("layer") {
         None if tree.paths().next().is_none() => return Ok(Vec::new()),
         Some(Value::Array(tables)) => tables,

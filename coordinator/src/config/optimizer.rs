@@ -25,6 +25,17 @@ pub enum Course {
     Step,
 }
 
+impl Course {
+    /// Its word.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Course::Constant => "constant",
+            Course::Cosine => "cosine",
+            Course::Step => "step",
+        }
+    }
+}
+
 /// The optimizer of W (with biases and norms), or that of B.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

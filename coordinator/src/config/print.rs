@@ -4,7 +4,6 @@ use proto::graph::{Init, LayerSpec, Op, Window};
 use proto::rule::{Coefficients, Mirror, RuleSpec};
 use toml::{Table, Value};
 
-use super::optimizer::Course;
 use super::rule::{CENTERINGS, MAGNITUDES, NOISES, RuleCourse, TRANSFERS};
 use super::{Config, ConfigError};
 
@@ -75,13 +74,8 @@ fn course(course: &RuleCourse) -> Vec<(&'static str, Value)> {
     if *course == RuleCourse::default() {
         return Vec::new();
     }
-    let name = match course.schedule {
-        Course::Constant => "constant",
-        Course::Cosine => "cosine",
-        Course::Step => "step",
-    };
     vec![
-        ("schedule", name.into()),
+        ("schedule", course.schedule.word().into()),
         ("warmup_epochs", course.warmup_epochs.into()),
         ("boundaries", course.boundaries.clone().into()),
         ("factor", course.factor.into()),

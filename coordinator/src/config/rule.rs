@@ -10,7 +10,7 @@ use proto::rule::{Centering, Coefficients, Magnitude, Noise, RuleSpec, Transfer}
 use toml::Value;
 
 use super::allowed::number;
-use super::check::boundaries;
+use super::check::{boundaries, steps};
 use super::optimizer::{Course, Optimizer, schedule};
 use super::tree::Tree;
 use super::{ConfigError, keys};
@@ -103,9 +103,11 @@ impl Rule {
         let around = Surroundings { weight_decay: w.weight_decay, microbatch: largest };
         let course = RuleCourse::read(tree);
         boundaries("rule", &course.boundaries, tree)?;
+        steps("rule", &[course.schedule], tree)?;
         let reader = Reader { tree, w, b, around, smallest, course: course.clone() };
         let all = reader.rule("rule", &RuleSpec::Backprop)?;
-        let names = tree.paths().filter_map(|path| keys::own_rule(path).map(|(layer, _)| layer.to_owned()));
+        let names = tree.paths().filter_map(|path| keys::own_rule(path).map(|(layer, _)| layer));
+        let names = names.chain(tree.bare()).map(str::to_owned);
         let own =
             |layer: String| reader.rule(&format!("rule.layers.{layer}"), &all).map(|rule| (layer, rule));
         let layers = names.map(own).collect::<Result<_, _>>()?;

@@ -1,6 +1,6 @@
 //! The keys that were set, each with its value and where it was set: the file, and `--set` above it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use toml::{Table, Value};
 
@@ -13,6 +13,8 @@ use super::nearest::hint;
 #[derive(Clone, Debug)]
 pub(super) struct Tree {
     values: BTreeMap<String, (Value, Origin)>,
+    /// Layers for which there is a table of their own rule without a key in it.
+    bare: BTreeSet<String>,
     file: String,
 }
 
@@ -29,7 +31,7 @@ impl Tree {
     /// What `text`, called `file`, sets, with `overrides` (`key=value`) above it.
     pub(super) fn read(text: &str, file: &str, overrides: &[String]) -> Result<Self, ConfigError> {
         let mut tree = Tree::of(read_toml(text, file)?, file);
-        let mut flags = Tree { values: BTreeMap::new(), file: file.to_owned() };
+        let mut flags = Tree::empty(file);
         for assignment in overrides {
             flags.flatten("", assigned(assignment)?, Origin::Flag);
         }
@@ -39,9 +41,13 @@ impl Tree {
 
     /// What `table`, found in `file`, sets.
     pub(super) fn of(table: Table, file: &str) -> Self {
-        let mut tree = Tree { values: BTreeMap::new(), file: file.to_owned() };
+        let mut tree = Tree::empty(file);
         tree.flatten("", table, Origin::File);
         tree
+    }
+
+    fn empty(file: &str) -> Self {
+        Tree { values: BTreeMap::new(), bare: BTreeSet::new(), file: file.to_owned() }
     }
 
     /// Puts `flags` above what is here. Coefficients belong to the rule that they stand with: another rule's
@@ -63,6 +69,7 @@ impl Tree {
             }
             self.values.insert(path, (value, origin));
         }
+        self.bare.extend(flags.bare);
     }
 
     fn flatten(&mut self, prefix: &str, table: Table, origin: Origin) {
@@ -70,7 +77,10 @@ impl Tree {
             let path = format!("{prefix}{name}");
             match value {
                 Value::Table(inner) if !inner.is_empty() => self.flatten(&format!("{path}."), inner, origin),
-                Value::Table(_) if is_table(&path) || path.starts_with("rule.layers.") => {}
+                Value::Table(_) if path.starts_with(keys::OWN_RULES) => {
+                    self.bare.extend(path.strip_prefix(keys::OWN_RULES).map(str::to_owned));
+                }
+                Value::Table(_) if is_table(&path) => {}
                 value => {
                     self.values.insert(path, (value, origin));
                 }
@@ -86,8 +96,13 @@ impl Tree {
         })
     }
 
-    fn unknown(&self, path: &str, value: &Value) -> ConfigError {
+    /// The refusal of a key that is none.
+    pub(super) fn unknown(&self, path: &str, value: &Value) -> ConfigError {
         let place = self.place(path);
+        if path.starts_with("layer.") {
+            let why = "layers are a list in the file ([[layer]]), of which --set cannot change one";
+            return ConfigError::new(format!("unknown key '{path}' {place}: {why}"));
+        }
         if is_table(path) {
             return ConfigError::new(format!("'{path}' {place} is {value}: it must be a table"));
         }
@@ -146,7 +161,7 @@ impl Tree {
             |key: &String| key == path || key.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
         let (taken, left) = std::mem::take(&mut self.values).into_iter().partition(|(key, _)| belongs(key));
         self.values = left;
-        Tree { values: taken, file: self.file.clone() }
+        Tree { values: taken, bare: self.bare.clone(), file: self.file.clone() }
     }
 
     /// Sets what nobody has set to the table's defaults.
@@ -166,6 +181,11 @@ impl Tree {
     /// The dotted keys, in order.
     pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
         self.values.keys().map(String::as_str)
+    }
+
+    /// The layers for which there is a table of their own rule without a key in it.
+    pub(super) fn bare(&self) -> impl Iterator<Item = &str> {
+        self.bare.iter().map(String::as_str)
     }
 
     /// The keys, nested as TOML has them. All are known, and so of one or two parts.
@@ -191,7 +211,7 @@ impl Tree {
 /// Whether keys stand below `path`.
 fn is_table(path: &str) -> bool {
     let below = |key: &str| key.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
-    let layer = path.starts_with("rule.layers.") && keys::own_rule(path).is_none();
+    let layer = path.starts_with(keys::OWN_RULES) && keys::own_rule(path).is_none();
     layer || KEYS.iter().any(|key| below(&key.path))
 }
 

@@ -46,7 +46,7 @@ fn cases(spec: &Spec, common: &Settings, records: &[&Record]) -> String {
 fn command(spec: &Spec, common: &Settings, record: &Record) -> String {
     let sets = common.iter().chain(&record.settings);
     let sets: String = sets.map(|(key, value)| format!(" --set '{key}={}'", plain(value))).collect();
-    format!("coordinator train --local --config {}{sets}", spec.base.display())
+    format!("target/release/coordinator train --local --config {}{sets}", spec.base.display())
 }
 
 fn matrix(angles_of: &str, ranked: Vec<Ranked>) -> String {

@@ -9,11 +9,12 @@ use super::ledger::{Record, Status, hold};
 use super::median::Stop;
 use super::primitives::Subset;
 use super::space::Settings;
-use crate::failure::Failure;
+use crate::failure::{Cause, Failure};
 use crate::run::Summary;
 use crate::run::folder::{self, unwritable};
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -28,6 +29,8 @@ const LOOK: Duration = Duration::from_millis(100);
 const ROOM: usize = 1 << 20;
 /// The steps whose mean is the loss at the end, where there is no early stopping to say it.
 const RECENT: usize = 50;
+/// How often a trial goes on by itself when a node of it fails, which seldom is its settings' doing.
+const RESTARTS: &str = "2";
 
 /// A trial that is to be run.
 #[derive(Clone, Debug)]
@@ -63,8 +66,8 @@ impl Trial {
     /// to the trial itself, came first.
     ///
     /// # Errors
-    /// What makes every trial impossible: files that cannot be written, or a process that cannot be
-    /// started.
+    /// What ends the sweep, and says nothing of the settings: files that cannot be written or data that cannot
+    /// be read, a process that cannot be started, or one that was killed.
     pub async fn run(&self, stop: &CancellationToken) -> Result<Option<Record>, Failure> {
         let Some(log) = self.log(stop).await? else { return Ok(None) };
         let mut process = self.start(log)?;
@@ -86,6 +89,7 @@ impl Trial {
         let record = self.record(&follow, status);
         let interrupted = stop.is_cancelled() || matches!(status.code(), Some(75 | 130 | 143));
         if record.status == Status::Failed && !interrupted {
+            passing(&record, status)?;
             self.find_room()?;
         }
         Ok(Some(record).filter(|record| !(interrupted && record.status == Status::Failed)))
@@ -125,7 +129,8 @@ impl Trial {
     fn start(&self, log: File) -> Result<Child, Failure> {
         let exe = std::env::current_exe().map_err(Failure::internal)?;
         let mut command = Command::new(exe);
-        command.args(["train", "--local", "--exit-with-stdin", "--config"]).arg(&self.base);
+        command.args(["train", "--local", "--exit-with-stdin", "--restarts", RESTARTS]);
+        command.arg("--config").arg(&self.base);
         command.arg("--run-dir").arg(&self.run_dir);
         self.overrides().iter().for_each(|pair| _ = command.args(["--set", pair]));
         if self.run_dir.join("config.toml").exists() {
@@ -207,6 +212,22 @@ async fn end(mut process: Child) -> std::io::Result<ExitStatus> {
     }
     process.start_kill()?;
     process.wait().await
+}
+
+/// Refuses a failure that says nothing of the trial's settings: data that cannot be read, which every trial
+/// needs, and a signal that nobody handles.
+fn passing(record: &Record, status: ExitStatus) -> Result<(), Failure> {
+    match (status.code(), status.signal()) {
+        (Some(code), _) if code == i32::from(Cause::Data.code()) => {
+            Err(Failure::new(Cause::Data, record.error.clone().unwrap_or_default()))
+        }
+        (None, signal) => {
+            let (trial, signal) = (record.trial, signal.unwrap_or_default());
+            let why = format!("trial {trial} was killed by signal {signal}: --resume goes on from there");
+            Err(Failure::new(Cause::Interrupted, why))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The sentence with which a failure ends, or how the process ended without one.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{read, refusal};
+use super::{NET, read, refusal, set};
 use crate::config::{Environment, load};
 
 #[test]
@@ -56,6 +56,18 @@ fn every_refusal_is_a_sentence_that_says_where_and_what_is_allowed() {
         ),
         ("optimizer.boundaries=[2, 1]", "'optimizer.boundaries' in --set is [2.0, 1.0]: it must ascend"),
         (
+            "layer.conv1.out=64",
+            "unknown key 'layer.conv1.out' in --set: layers are a list in the file ([[layer]]), of which --set cannot change one",
+        ),
+        (
+            "layer.conv1={}",
+            "unknown key 'layer.conv1' in --set: layers are a list in the file ([[layer]]), of which --set cannot change one",
+        ),
+        (
+            "rule.layers.mid={}",
+            "'rule.layers.mid' names no layer with weights of the network in net.toml: did you mean 'middle'?",
+        ),
+        (
             "data.kind=idx",
             "'model.classes' in net.toml is missing: 'data.kind' \"idx\" does not say how many there are",
         ),
@@ -72,6 +84,30 @@ fn every_refusal_is_a_sentence_that_says_where_and_what_is_allowed() {
             .to_string()
             .contains("no/such.toml")
     );
+}
+
+#[test]
+fn steps_in_a_flag_belong_to_a_course_that_takes_them() {
+    let learned = "rule.name=symmetric_alignment";
+    for (sets, refused) in [
+        (&["optimizer.boundaries=[1, 2]"][..], "optimizer.boundaries"),
+        (&["optimizer.schedule=constant", "optimizer.factor=0.5"], "optimizer.factor"),
+        (
+            &["optimizer.schedule=step", "optimizer_b.schedule=cosine", "optimizer_b.factor=0.5"],
+            "optimizer_b.factor",
+        ),
+        (&[learned, "rule.schedule=cosine", "rule.boundaries=[1]"], "rule.boundaries"),
+        (&["optimizer.schedule=step", "optimizer.boundaries=[1]", "optimizer_b.factor=0.5"], ""),
+        (&["optimizer_b.schedule=step", "optimizer.boundaries=[1]"], ""),
+        (&[learned, "rule.schedule=step", "rule.boundaries=[1]"], ""),
+    ] {
+        let said = set(sets).err().unwrap_or_default();
+        let table = refused.split('.').next().unwrap();
+        let why = format!("'{refused}' in --set counts only with {table}.schedule = \"step\" (it is \"");
+        assert!(said.starts_with(&why) || (said.is_empty() && refused.is_empty()), "{sets:?}: {said}");
+    }
+    // A file may say what another schedule would do, as the resolved one does.
+    read(&format!("optimizer.boundaries = [1, 2]\noptimizer.factor = 0.5\n{NET}"), &[]).unwrap();
 }
 
 #[test]
@@ -92,5 +128,8 @@ fn layers_are_refused_by_their_place() {
     assert!(only("kind = 'avg_pool'\nstride = 2").contains("needs 'layer.kernel'"));
     assert!(read("layer = 3", &[]).unwrap_err().contains("write [[layer]] above each"));
     assert!(read("[layer]\nkind = 'relu'", &[]).unwrap_err().contains("write [[layer]] above each"));
+    let typo = read(&format!("[rule.layers.mid]\n{NET}"), &[]).unwrap_err();
+    assert!(typo.starts_with("'rule.layers.mid' names no layer"), "{typo}");
+    assert!(read(&format!("[rule.layers.middle]\n{NET}"), &[]).is_ok());
     assert!(read("", &[]).unwrap_err().contains("there is no [[layer]]"));
 }
