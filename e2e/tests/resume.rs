@@ -208,6 +208,55 @@ fn what_all_nodes_had_is_never_given_up_unasked() {
     same(&run, &undisturbed);
 }
 
+/// Zeroes the end of a stage's newest snapshot, whose length stays. Returns its step.
+fn damage(run: &Run, stage: usize) -> u64 {
+    let step = run.snapshots(stage).pop().expect("a snapshot");
+    let file = run.folder.join(format!("state/stage-{stage}/step-{step:08}/stage.safetensors"));
+    let mut bytes = std::fs::read(&file).unwrap();
+    let end = bytes.len() - 64;
+    bytes[end..].fill(0);
+    std::fs::write(file, bytes).unwrap();
+    step
+}
+
+#[test]
+fn a_damaged_snapshot_leads_to_the_one_before_it() {
+    let bench = Bench::new();
+    let config = bench.config(&keys());
+    let undisturbed = bench.trained(&config, "undisturbed", &[]);
+    let child = start(&bench, &config, "damaged", &[]);
+    let run = bench.run("damaged");
+    trained(&run, 30);
+    signal("-INT", child.id());
+    assert_eq!(finish(child).code, Some(75));
+
+    let before = run.snapshots(0);
+    let step = damage(&run, 1);
+    assert_eq!(before.last(), Some(&step), "a snapshot that all have");
+    let ended = finish(start(&bench, &config, "damaged", &["--resume", "auto"]));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let older = before[before.len() - 2];
+    for said in [
+        &format!("step-{step:08}/stage.safetensors was damaged"),
+        &format!("lies in damaged-step-{step:08} now"),
+        "going back to the one before",
+        &format!("going on after step {older}, "),
+        &format!("steps {} to {step} are run again", older + 1),
+    ] {
+        assert!(ended.stderr.contains(said), "'{said}' is not said in: {}", ended.stderr);
+    }
+    same(&run, &undisturbed);
+
+    // Where none is left in common, the run is refused; what is whole stays.
+    let before = run.snapshots(0);
+    let newest = damage(&run, 1);
+    std::fs::remove_dir_all(run.folder.join(format!("state/stage-2/step-{newest:08}"))).unwrap();
+    damage(&run, 2);
+    let ended = finish(start(&bench, &config, "damaged", &["--resume", "auto", "--restarts", "3"]));
+    failed(&ended, 4, &["has not the snapshot after step", "which all nodes had", "--resume 0"]);
+    assert_eq!(run.snapshots(0), before);
+}
+
 /// Starts a run and interrupts it a second after it showed that its delay phase is under way.
 fn interrupted_in_the_delay_phase(bench: &Bench, config: &Path, more: &[&str]) -> String {
     let mut child = start(bench, config, "delayed", more);

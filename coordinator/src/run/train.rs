@@ -115,15 +115,28 @@ async fn attempts(
     recorder: &mut Recorder,
 ) -> (Result<(), Failure>, Vec<NodeAddress>) {
     let (mut resume, mut restarts) = (conduct.resume, conduct.restarts);
+    // The snapshot that was chosen last and was not to be had: what is chosen next must be older, so that this
+    // happens at most as often as there are snapshots.
+    let mut refused = u64::MAX;
     loop {
         let (result, addresses) = attempt(prepared, place, resume, stop, recorder).await;
         let failure = match result {
-            Err(failure) if failure.cause == Cause::Node && restarts > 0 && !stop.is_cancelled() => failure,
+            Err(failure) if !stop.is_cancelled() => failure,
             ended => return (ended, addresses),
         };
-        restarts -= 1;
-        resume = Some(Resume::Auto);
-        recorder.say(&format!("{failure}; rolling back and going on ({restarts} restarts left)"));
+        let older = resume == Some(Resume::Auto) && recorder.steps < refused;
+        match failure.cause {
+            Cause::SnapshotGone if older => {
+                refused = recorder.steps;
+                recorder.say(&format!("{failure}; going back to the one before"));
+            }
+            Cause::Node if restarts > 0 => {
+                restarts -= 1;
+                (resume, refused) = (Some(Resume::Auto), u64::MAX);
+                recorder.say(&format!("{failure}; rolling back and going on ({restarts} restarts left)"));
+            }
+            _ => return (Err(failure), addresses),
+        }
         if let Err(failure) = recorder.start_again() {
             return (Err(failure), addresses);
         }
