@@ -125,6 +125,14 @@ pub fn held(state_dir: &Path) -> Result<Vec<HeldSnapshot>, CheckpointError> {
     Ok(named.collect())
 }
 
+/// The steps of the snapshots that [`held`] finds.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn whole(state_dir: &Path) -> Result<Vec<u64>, CheckpointError> {
+    Ok(held(state_dir)?.into_iter().map(|held| held.updates).collect())
+}
+
 /// The run that the snapshot after `updates` names, where the file is whole and is that snapshot.
 fn owner(state_dir: &Path, updates: u64) -> Option<String> {
     let mut file = File::open(file(state_dir, updates)).ok()?;
