@@ -50,6 +50,18 @@ fn same(disturbed: &Run, undisturbed: &Run) {
     assert!((trained - images).abs() < 0.5, "{trained} images, not {images}");
 }
 
+/// Who finds no nodes knows nothing new of the run.
+fn a_start_that_changes_nothing_leaves_the_end_as_it_was(bench: &Bench, config: &Path, name: &str) {
+    let (run, nobody) = (bench.run(name), "127.0.0.1:1,127.0.0.1:2,127.0.0.1:3");
+    let before = run.summary();
+    assert_eq!(before["status"], "interrupted");
+    let mut train = bench.coordinator(&["train", "--nodes", nobody, "--resume", "auto", "--name", name]);
+    train.args(["--set", "network.connect_deadline=1", "--config"]).arg(config);
+    failed(&train.output().unwrap().into(), 4, &["could not be reached"]);
+    assert_eq!(run.summary(), before);
+    assert!(run.folder.join("report.html").exists());
+}
+
 /// A run that was killed has no end, but states that can be looked at; every look counts as a start, so that
 /// what is left of it is refused afterwards.
 fn evaluated_although_killed(bench: &Bench, name: &str) {
@@ -61,6 +73,7 @@ fn evaluated_although_killed(bench: &Bench, name: &str) {
     for word in ["last", "best"] {
         failed(&evaluate(word), 2, &["has not ended", "--resume auto", "--step a number"]);
     }
+    assert!(!run.folder.join("report.html").exists());
     let known = run.json("run.json");
     let ended = evaluate(&known["saved"].to_string());
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -85,8 +98,13 @@ fn however_a_run_is_disturbed_it_ends_in_the_same_bits() {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     same(&bench.run("interrupted"), &undisturbed);
 
-    // The coordinator is killed.
-    let mut child = start(&bench, &config, "killed", &[]);
+    // The coordinator is killed, after an earlier start had an end.
+    let child = start(&bench, &config, "killed", &[]);
+    trained(&bench.run("killed"), 5);
+    signal("-INT", child.id());
+    assert_eq!(finish(child).code, Some(75));
+    a_start_that_changes_nothing_leaves_the_end_as_it_was(&bench, &config, "killed");
+    let mut child = start(&bench, &config, "killed", &["--resume", "auto"]);
     trained(&bench.run("killed"), 25);
     child.kill().unwrap();
     child.wait().unwrap();

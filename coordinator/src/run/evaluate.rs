@@ -48,13 +48,13 @@ impl Which {
             Which::Last => "last",
             Which::Best => "best",
         };
-        if !run_dir.join("summary.json").exists() {
+        if !run_dir.join(folder::SUMMARY).exists() {
             let dir = run_dir.display();
             return Err(Failure::configuration(format!(
                 "the run in {dir} has not ended, so it has no {word} state yet: go on with coordinator train --config {dir}/config.toml --run-dir {dir} --resume auto (and --local or --nodes), or give --step a number"
             )));
         }
-        let summary: Summary = folder::read(run_dir, "summary.json")?;
+        let summary: Summary = folder::read(run_dir, folder::SUMMARY)?;
         let missing = || {
             Failure::configuration(
                 "the run kept no best snapshot: train with snapshot.best = true, or give --step a number",

@@ -91,8 +91,12 @@ pub async fn train(
     answer(format_args!("{}\nrun folder: {}\n", table(&summary), recorder.folder().path().display()))
 }
 
-/// Writes what a run leaves at its end, however it ended.
+/// Writes what a run leaves at its end, however it ended. A start that ended before it changed anything leaves
+/// what was there.
 fn leave(summary: &Summary, recorder: &mut Recorder) -> Result<(), Failure> {
+    if !recorder.folder().begun() {
+        return Ok(());
+    }
     recorder.folder().summary(summary)?;
     recorder.finish()?;
     write_report(recorder.folder())
@@ -183,5 +187,5 @@ async fn attempt(
 /// Draws `report.html` from the files of the run.
 fn write_report(folder: &RunFolder) -> Result<(), Failure> {
     let run = report::Run::read(folder.path()).map_err(Failure::internal)?;
-    folder.write("report.html", report::render(&[run]).as_bytes())
+    folder.report(&report::render(&[run]))
 }
