@@ -100,7 +100,11 @@ pub async fn evaluate(
     let config =
         config::load(&run_dir.join("config.toml"), &[], environment).map_err(Failure::configuration)?;
     let prepared = Prepared::new(config)?;
-    let identity = RunIdentity::read(run_dir)?.next(run_dir)?;
+    let identity = RunIdentity::read(run_dir)?;
+    if let Some(mark) = &identity.data {
+        mark.check(&prepared.data_mark(), true, &prepared.config, run_dir)?;
+    }
+    let identity = identity.next(run_dir)?;
     let stages = prepared.stages(&identity.id, identity.incarnation, Some(step))?;
     let board = Board::default();
     let nodes = Nodes::find(&place, &prepared, run_dir, &board).await?;

@@ -1,8 +1,10 @@
 //! A run's folder: what it leaves behind.
 
+mod data_mark;
 mod files;
 mod identity;
 
+pub use data_mark::DataMark;
 pub use files::{read, unwritable, write};
 pub use identity::RunIdentity;
 
@@ -53,11 +55,11 @@ pub fn choose(name: Option<&str>, run_dir: Option<&Path>, stem: &str) -> Result<
 }
 
 impl RunFolder {
-    /// Makes the folder of a new run, with its resolved configuration.
+    /// Makes the folder of a new run, with its resolved configuration, and remembers its data.
     ///
     /// # Errors
     /// A folder that a run lies in already, or that cannot be written.
-    pub fn create(path: PathBuf, config: &Config) -> Result<Self, Failure> {
+    pub fn create(path: PathBuf, config: &Config, data: DataMark) -> Result<Self, Failure> {
         let text = config.to_toml().map_err(Failure::configuration)?;
         if path.join("config.toml").exists() {
             let why = format!(
@@ -68,7 +70,7 @@ impl RunFolder {
         }
         fs::create_dir_all(&path).map_err(|error| unwritable(&path, &error))?;
         let owned = own(&path)?;
-        let identity = RunIdentity::draw()?;
+        let identity = RunIdentity { data: Some(data), ..RunIdentity::draw()? };
         identity.write(&path)?;
         write(&path.join("config.toml"), text.as_bytes())?;
         Ok(Self { begun: true, ..Self::open(path, identity, owned, 0)? })
@@ -77,8 +79,8 @@ impl RunFolder {
     /// Opens the folder of a run that is to go on, under a new incarnation.
     ///
     /// # Errors
-    /// A folder without a run, or a configuration that would make it another run.
-    pub fn reopen(path: PathBuf, config: &Config) -> Result<Self, Failure> {
+    /// A folder without a run, or a configuration or data that would make it another run.
+    pub fn reopen(path: PathBuf, config: &Config, data: &DataMark) -> Result<Self, Failure> {
         let file = path.join("config.toml");
         let began = config::load(&file, &[], &Environment::empty()).map_err(Failure::configuration)?;
         if let Some(section) = differs(&began, config) {
@@ -89,7 +91,11 @@ impl RunFolder {
             return Err(Failure::configuration(why));
         }
         let owned = own(&path)?;
-        let identity = RunIdentity::read(&path)?.next(&path)?;
+        let identity = RunIdentity::read(&path)?;
+        if let Some(mark) = &identity.data {
+            mark.check(data, began.data.test_limit == config.data.test_limit, config, &path)?;
+        }
+        let identity = identity.next(&path)?;
         Self::open(path, identity, owned, u64::MAX)
     }
 

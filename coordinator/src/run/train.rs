@@ -69,8 +69,8 @@ pub async fn train(
     };
     let path = folder::choose(naming.name, naming.run_dir, naming.stem)?;
     let folder = match conduct.resume {
-        Some(_) => RunFolder::reopen(path, &prepared.config)?,
-        None => RunFolder::create(path, &prepared.config)?,
+        Some(_) => RunFolder::reopen(path, &prepared.config, &prepared.data_mark())?,
+        None => RunFolder::create(path, &prepared.config, prepared.data_mark())?,
     };
     let mut recorder = Recorder::new(folder, &prepared, conduct.trace);
     let _serving = scraped.map(|listener| show(listener, &mut recorder)).transpose()?;
