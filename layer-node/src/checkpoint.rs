@@ -7,6 +7,9 @@
 //! ```
 
 mod header;
+mod previous;
+
+pub use previous::{bring_back, place_of, set_aside};
 
 use crate::state::State;
 use crate::state_dir;
@@ -113,24 +116,29 @@ pub fn list(state_dir: &Path) -> Result<Vec<u64>, CheckpointError> {
     Ok(steps)
 }
 
-/// The complete snapshots in `state_dir` with the runs that they belong to, ascending. Only their headers
-/// are read; a file that is shorter or longer than its header says is torn and left out, and so is one of
-/// another step or format.
+/// The snapshots that a node could be restored to, with the runs that they belong to: the complete ones in
+/// `state_dir`, ascending, and those of the runs that were set aside. Only their headers are read; a file that is
+/// shorter or longer than its header says is torn and left out, and so is one of another step or format.
 ///
 /// # Errors
 /// When the folder cannot be read.
 pub fn held(state_dir: &Path) -> Result<Vec<HeldSnapshot>, CheckpointError> {
-    let steps = list(state_dir)?.into_iter();
-    let named = steps.filter_map(|updates| Some(HeldSnapshot { run: owner(state_dir, updates)?, updates }));
-    Ok(named.collect())
+    let mut held = of_folder(state_dir)?;
+    held.extend(previous::held(state_dir));
+    Ok(held)
 }
 
-/// The steps of the snapshots that [`held`] finds.
+/// The steps of the complete snapshots that lie in `state_dir` itself, ascending.
 ///
 /// # Errors
 /// When the folder cannot be read.
 pub fn whole(state_dir: &Path) -> Result<Vec<u64>, CheckpointError> {
-    Ok(held(state_dir)?.into_iter().map(|held| held.updates).collect())
+    Ok(of_folder(state_dir)?.into_iter().map(|held| held.updates).collect())
+}
+
+fn of_folder(folder: &Path) -> Result<Vec<HeldSnapshot>, CheckpointError> {
+    let steps = list(folder)?.into_iter();
+    Ok(steps.filter_map(|updates| Some(HeldSnapshot { run: owner(folder, updates)?, updates })).collect())
 }
 
 /// The run that the snapshot after `updates` names, where the file is whole and is that snapshot.
@@ -361,33 +369,6 @@ impl Snapshot {
     }
 }
 
-/// Puts the snapshots that another run left in `state_dir` out of the way, so that they are neither
-/// reused nor lost. Returns the folder that they were moved to.
-///
-/// # Errors
-/// When the disk says no.
-pub fn set_aside(state_dir: &Path, run: &str) -> Result<Option<PathBuf>, CheckpointError> {
-    let mut moved = None;
-    for step in list(state_dir)? {
-        let from = state_dir.join(format!("step-{step:08}"));
-        let owner = owner(state_dir, step).unwrap_or_else(|| "unreadable".to_owned());
-        if owner == run {
-            continue;
-        }
-        let name: String =
-            owner.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(64).collect();
-        let to = state_dir.join("previous").join(name);
-        let target = to.join(format!("step-{step:08}"));
-        fs::create_dir_all(&to).map_err(io_error("cannot make the folder", &to))?;
-        if target.exists() {
-            fs::remove_dir_all(&target).map_err(io_error("cannot replace", &target))?;
-        }
-        fs::rename(&from, &target).map_err(io_error("cannot move away", &from))?;
-        moved = Some(to);
-    }
-    Ok(moved)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -457,15 +438,5 @@ mod tests {
         );
         let refusal = restored(dir.path(), 10, 3).unwrap_err().to_string();
         assert!(refusal.contains(path.to_str().unwrap()) && refusal.contains("not written as"), "{refusal}");
-    }
-
-    #[test]
-    fn another_runs_state_is_set_aside_not_reused_and_not_lost() {
-        let dir = tempfile::tempdir().unwrap();
-        save_one(dir.path(), "old", 5, 1.0).unwrap();
-        save_one(dir.path(), "new", 6, 1.0).unwrap();
-        let to = set_aside(dir.path(), "new").unwrap().unwrap();
-        assert_eq!(list(dir.path()).unwrap(), [6]);
-        assert_eq!(list(&to).unwrap(), [5]);
     }
 }

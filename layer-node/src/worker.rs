@@ -153,14 +153,18 @@ impl Worker {
         self.save_unsaved()?;
         self.stage = None;
         let restored = spec.restore.map(|updates| self.snapshot_of(&spec.run, updates)).transpose()?;
-        if let Some(to) = checkpoint::set_aside(&self.state_dir, &spec.run)? {
-            tracing::warn!(moved_to = %to.display(), "the state of another run was moved out of the way");
-        }
         let settings = Settings::of(&spec, self.device, Kind::Float);
         let mut stage = Stage::new(&spec, settings).map_err(|error| error.to_string())?;
         if let Some(snapshot) = restored {
             snapshot.restore(&mut stage.state())?;
             stage.set_updates(snapshot.updates);
+        }
+        // Last: a stage that is refused moves nothing.
+        if let Some(to) = checkpoint::set_aside(&self.state_dir, &spec.run)? {
+            tracing::warn!(moved_to = %to.display(), "the state of another run was moved out of the way");
+        }
+        if let snapshots @ 1.. = checkpoint::bring_back(&self.state_dir, &spec.run)? {
+            tracing::warn!(snapshots, "the state of this run, which had been set aside, was moved back");
         }
         let configured = Configured { parameters: stage.parameters(), updates: stage.updates() };
         tracing::info!(
@@ -174,9 +178,10 @@ impl Worker {
         Ok(configured)
     }
 
-    /// The snapshot after `updates`, which must be of `run`. It is looked at before anything is moved.
+    /// The snapshot after `updates`, which must be of `run`, wherever it lies. It is looked at before anything is moved.
     fn snapshot_of(&self, run: &str, updates: u64) -> Result<Snapshot, Refused> {
-        let snapshot = Snapshot::open_or_retire(&self.state_dir, updates)?;
+        let snapshot =
+            Snapshot::open_or_retire(&checkpoint::place_of(&self.state_dir, run, updates), updates)?;
         if snapshot.run == run {
             return Ok(snapshot);
         }
