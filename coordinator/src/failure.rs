@@ -18,6 +18,8 @@ pub enum Cause {
     Node,
     /// A node has not the state that it must have: another start would not find it either.
     StateGone,
+    /// The snapshot that a node was to restore is not there, or was damaged: the one before it may be whole.
+    SnapshotGone,
     /// A law that must hold was broken.
     Violation,
     /// Stopped on request; the run can be resumed.
@@ -31,7 +33,7 @@ impl Cause {
             Cause::Internal | Cause::Diverged => 1,
             Cause::Configuration => 2,
             Cause::Data => 3,
-            Cause::Node | Cause::StateGone => 4,
+            Cause::Node | Cause::StateGone | Cause::SnapshotGone => 4,
             Cause::Violation => 5,
             Cause::Interrupted => 75,
         }

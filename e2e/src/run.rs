@@ -23,6 +23,16 @@ impl Run {
         fs::read_to_string(self.folder.join("metrics.jsonl")).map_or(0, |text| text.lines().count())
     }
 
+    /// The steps of the snapshots that a local stage holds, ascending.
+    pub fn snapshots(&self, stage: usize) -> Vec<u64> {
+        let folder = self.folder.join(format!("state/stage-{stage}"));
+        let names = fs::read_dir(folder).expect("a state folder").flatten().map(|entry| entry.file_name());
+        let steps = names.filter_map(|name| name.to_str()?.strip_prefix("step-")?.parse().ok());
+        let mut steps: Vec<u64> = steps.collect();
+        steps.sort_unstable();
+        steps
+    }
+
     /// How often it was started so far; 0 where there is no run yet.
     pub fn starts(&self) -> u64 {
         let text = fs::read_to_string(self.folder.join("run.json")).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! Nodes started by hand, as on three hosts: check, train, evaluate, train again.
 
+use e2e::harm::{Hosts, eventually, saving, signal};
 use e2e::{Bench, Ended, Node, digest};
 
 const KEYS: &str = r#"
@@ -49,6 +50,42 @@ fn three_nodes_by_hand_train_what_local_ones_train() {
     let reused = run(&["train", "--config", config, "--name", "again"]);
     assert_eq!(reused.code, Some(2), "{}", reused.stderr);
     assert!(reused.last_line().contains("runs/again"), "{}", reused.stderr);
+}
+
+#[test]
+fn runs_that_take_turns_on_the_same_nodes_both_go_on() {
+    let hosts = Hosts::new(2);
+    let keys = saving(20).replace("[\"branch2\", \"down\"]", "[\"down\"]");
+    let bench = &hosts.bench;
+    let undisturbed = bench.trained(&bench.config(&keys), "undisturbed", &[]);
+    let config = bench.path("config.toml");
+    let train = |name: &str, more: &[&str]| {
+        let arguments = ["train", "--config", config.to_str().unwrap(), "--name", name];
+        let ended = hosts.ended(&[&arguments[..], more].concat());
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        ended
+    };
+    let first = hosts.training(&keys, "first");
+    eventually("some snapshots", || bench.run("first").steps() > 30);
+    signal("-INT", first.id());
+    assert_eq!(Ended::from(first.wait_with_output().unwrap()).code, Some(75));
+    train("second", &["--set", "seed=1", "--set", "train.max_steps=9"]);
+
+    let resumed = train("first", &["--resume", "auto"]);
+    assert!(resumed.stderr.contains("going on after step"), "{}", resumed.stderr);
+    let digests = || (0..2).flat_map(|host| digest(&bench.path(&format!("host-{host}")))).collect();
+    let first: std::collections::BTreeMap<_, _> = digests();
+    assert_eq!(first, undisturbed.digests());
+    assert_eq!(bench.run("first").history(), undisturbed.history());
+
+    // And back again, to look at the other one.
+    let evaluated = hosts.ended(&["evaluate", "--run", "runs/second", "--json"]);
+    assert_eq!(evaluated.code, Some(0), "{}", evaluated.stderr);
+    let found: serde_json::Value = serde_json::from_str(&evaluated.stdout).unwrap();
+    assert_eq!(found["test_top1"], bench.run("second").summary()["test_top1"]);
+    assert_ne!(digests(), first);
+    let aside = format!("host-0/previous/{}", bench.run("first").json("run.json")["id"].as_str().unwrap());
+    assert!(bench.path(&aside).is_dir());
 }
 
 #[test]

@@ -50,6 +50,18 @@ fn same(disturbed: &Run, undisturbed: &Run) {
     assert!((trained - images).abs() < 0.5, "{trained} images, not {images}");
 }
 
+/// Who finds no nodes knows nothing new of the run.
+fn a_start_that_changes_nothing_leaves_the_end_as_it_was(bench: &Bench, config: &Path, name: &str) {
+    let (run, nobody) = (bench.run(name), "127.0.0.1:1,127.0.0.1:2,127.0.0.1:3");
+    let before = run.summary();
+    assert_eq!(before["status"], "interrupted");
+    let mut train = bench.coordinator(&["train", "--nodes", nobody, "--resume", "auto", "--name", name]);
+    train.args(["--set", "network.connect_deadline=1", "--config"]).arg(config);
+    failed(&train.output().unwrap().into(), 4, &["could not be reached"]);
+    assert_eq!(run.summary(), before);
+    assert!(run.folder.join("report.html").exists());
+}
+
 /// A run that was killed has no end, but states that can be looked at; every look counts as a start, so that
 /// what is left of it is refused afterwards.
 fn evaluated_although_killed(bench: &Bench, name: &str) {
@@ -61,6 +73,7 @@ fn evaluated_although_killed(bench: &Bench, name: &str) {
     for word in ["last", "best"] {
         failed(&evaluate(word), 2, &["has not ended", "--resume auto", "--step a number"]);
     }
+    assert!(!run.folder.join("report.html").exists());
     let known = run.json("run.json");
     let ended = evaluate(&known["saved"].to_string());
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -85,8 +98,13 @@ fn however_a_run_is_disturbed_it_ends_in_the_same_bits() {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     same(&bench.run("interrupted"), &undisturbed);
 
-    // The coordinator is killed.
-    let mut child = start(&bench, &config, "killed", &[]);
+    // The coordinator is killed, after an earlier start had an end.
+    let child = start(&bench, &config, "killed", &[]);
+    trained(&bench.run("killed"), 5);
+    signal("-INT", child.id());
+    assert_eq!(finish(child).code, Some(75));
+    a_start_that_changes_nothing_leaves_the_end_as_it_was(&bench, &config, "killed");
+    let mut child = start(&bench, &config, "killed", &["--resume", "auto"]);
     trained(&bench.run("killed"), 25);
     child.kill().unwrap();
     child.wait().unwrap();
@@ -206,6 +224,55 @@ fn what_all_nodes_had_is_never_given_up_unasked() {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(ended.stderr.contains("beginning from the seed"), "{}", ended.stderr);
     same(&run, &undisturbed);
+}
+
+/// Zeroes the end of a stage's newest snapshot, whose length stays. Returns its step.
+fn damage(run: &Run, stage: usize) -> u64 {
+    let step = run.snapshots(stage).pop().expect("a snapshot");
+    let file = run.folder.join(format!("state/stage-{stage}/step-{step:08}/stage.safetensors"));
+    let mut bytes = std::fs::read(&file).unwrap();
+    let end = bytes.len() - 64;
+    bytes[end..].fill(0);
+    std::fs::write(file, bytes).unwrap();
+    step
+}
+
+#[test]
+fn a_damaged_snapshot_leads_to_the_one_before_it() {
+    let bench = Bench::new();
+    let config = bench.config(&keys());
+    let undisturbed = bench.trained(&config, "undisturbed", &[]);
+    let child = start(&bench, &config, "damaged", &[]);
+    let run = bench.run("damaged");
+    trained(&run, 30);
+    signal("-INT", child.id());
+    assert_eq!(finish(child).code, Some(75));
+
+    let before = run.snapshots(0);
+    let step = damage(&run, 1);
+    assert_eq!(before.last(), Some(&step), "a snapshot that all have");
+    let ended = finish(start(&bench, &config, "damaged", &["--resume", "auto"]));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let older = before[before.len() - 2];
+    for said in [
+        &format!("step-{step:08}/stage.safetensors was damaged"),
+        &format!("lies in damaged-step-{step:08} now"),
+        "going back to the one before",
+        &format!("going on after step {older}, "),
+        &format!("steps {} to {step} are run again", older + 1),
+    ] {
+        assert!(ended.stderr.contains(said), "'{said}' is not said in: {}", ended.stderr);
+    }
+    same(&run, &undisturbed);
+
+    // Where none is left in common, the run is refused; what is whole stays.
+    let before = run.snapshots(0);
+    let newest = damage(&run, 1);
+    std::fs::remove_dir_all(run.folder.join(format!("state/stage-2/step-{newest:08}"))).unwrap();
+    damage(&run, 2);
+    let ended = finish(start(&bench, &config, "damaged", &["--resume", "auto", "--restarts", "3"]));
+    failed(&ended, 4, &["has not the snapshot after step", "which all nodes had", "--resume 0"]);
+    assert_eq!(run.snapshots(0), before);
 }
 
 /// Starts a run and interrupts it a second after it showed that its delay phase is under way.

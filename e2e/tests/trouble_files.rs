@@ -55,6 +55,44 @@ fn words_that_cannot_be_written_neither_end_a_run_nor_change_its_exit_code() {
     assert!(bench.path("runs/unseen/summary.json").exists());
 }
 
+#[test]
+fn a_run_goes_on_with_the_data_that_it_began_with() {
+    let bench = Bench::new();
+    let config = bench.config(&KEYS.replace("150", "4"));
+    bench.trained(&config, "short", &[]);
+    let run = bench.run("short");
+    let evaluate = || bench.coordinator(&["evaluate", "--run", "runs/short"]).output().unwrap().into();
+    let resume = |set: &[&str]| {
+        let mut train = bench.coordinator(&["train", "--local", "--name", "short", "--resume", "auto"]);
+        train.arg("--config").arg(&config).args(set).output().unwrap().into()
+    };
+    let known = run.json("run.json");
+    for (file, half) in [("train-images-idx3-ubyte", "training"), ("t10k-labels-idx1-ubyte", "test")] {
+        let whole = fs::read(bench.path(file)).unwrap();
+        let mut other = whole.clone();
+        let last = other.last_mut().unwrap();
+        *last = if *last == 0 { 1 } else { *last - 1 };
+        fs::write(bench.path(file), &other).unwrap();
+        let checksum = known["data"][if half == "test" { "test" } else { "train" }]["xxh3"].as_str().unwrap();
+        let said = [half, "not those of the run in runs/short", checksum, "set data.path"];
+        failed(&evaluate(), 2, &said);
+        failed(&resume(&[]), 2, &said);
+        assert_eq!(run.json("run.json"), known, "nothing was begun");
+
+        // A run of a release that did not look at its data.
+        let mut older = known.clone();
+        older.as_object_mut().unwrap().remove("data");
+        fs::write(run.folder.join("run.json"), older.to_string()).unwrap();
+        let ended: Ended = evaluate();
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        fs::write(run.folder.join("run.json"), known.to_string()).unwrap();
+        fs::write(bench.path(file), whole).unwrap();
+    }
+    // Fewer samples to test with are no other run.
+    let ended: Ended = resume(&["--set", "data.test_limit=10"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
 /// A node whose writes can be limited: they fail then, instead of killing it.
 fn limited(state_dir: &Path) -> Node {
     let mut command = Command::new("sh");

@@ -2,10 +2,14 @@
 //!
 //! ```text
 //! STATE_DIR/step-00000042/stage.safetensors     metadata: run, step, format, xxh3 of the tensors' bytes
+//! STATE_DIR/damaged-step-00000042/              one whose bytes were not those that were written any more
 //! STATE_DIR/previous/RUN/step-…                 what another run left here
 //! ```
 
 mod header;
+mod previous;
+
+pub use previous::{bring_back, place_of, set_aside};
 
 use crate::state::State;
 use crate::state_dir;
@@ -51,6 +55,22 @@ pub enum CheckpointError {
         /// What is wrong, and what to do.
         why: String,
     },
+    /// The file's bytes are not those that were written.
+    #[error("{} is {why}: use another snapshot", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The snapshot to restore is not there, or not any more: an earlier one may be.
+    #[error("{} {why}", .path.display())]
+    Gone {
+        /// The file.
+        path: PathBuf,
+        /// What became of it, and what to do.
+        why: String,
+    },
     /// Another node works there.
     #[error(
         "another layer-node has the state folder {}: end that one first (kill -CONT, if it was stopped), or give --state-dir another folder", .0.display()
@@ -68,6 +88,10 @@ fn io_error<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -
 
 fn unusable(path: &Path, why: impl Into<String>) -> CheckpointError {
     CheckpointError::Unusable { path: path.to_owned(), why: why.into() }
+}
+
+fn torn(path: &Path, error: &SafeTensorError) -> CheckpointError {
+    CheckpointError::Damaged { path: path.to_owned(), why: format!("torn ({error})") }
 }
 
 /// The file of the snapshot after `updates`.
@@ -92,16 +116,29 @@ pub fn list(state_dir: &Path) -> Result<Vec<u64>, CheckpointError> {
     Ok(steps)
 }
 
-/// The complete snapshots in `state_dir` with the runs that they belong to, ascending. Only their headers
-/// are read; a file that is shorter or longer than its header says is torn and left out, and so is one of
-/// another step or format.
+/// The snapshots that a node could be restored to, with the runs that they belong to: the complete ones in
+/// `state_dir`, ascending, and those of the runs that were set aside. Only their headers are read; a file that is
+/// shorter or longer than its header says is torn and left out, and so is one of another step or format.
 ///
 /// # Errors
 /// When the folder cannot be read.
 pub fn held(state_dir: &Path) -> Result<Vec<HeldSnapshot>, CheckpointError> {
-    let steps = list(state_dir)?.into_iter();
-    let named = steps.filter_map(|updates| Some(HeldSnapshot { run: owner(state_dir, updates)?, updates }));
-    Ok(named.collect())
+    let mut held = of_folder(state_dir)?;
+    held.extend(previous::held(state_dir));
+    Ok(held)
+}
+
+/// The steps of the complete snapshots that lie in `state_dir` itself, ascending.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn whole(state_dir: &Path) -> Result<Vec<u64>, CheckpointError> {
+    Ok(of_folder(state_dir)?.into_iter().map(|held| held.updates).collect())
+}
+
+fn of_folder(folder: &Path) -> Result<Vec<HeldSnapshot>, CheckpointError> {
+    let steps = list(folder)?.into_iter();
+    Ok(steps.filter_map(|updates| Some(HeldSnapshot { run: owner(folder, updates)?, updates })).collect())
 }
 
 /// The run that the snapshot after `updates` names, where the file is whole and is that snapshot.
@@ -223,21 +260,18 @@ impl Snapshot {
     /// Reads and checks the snapshot after `updates`.
     ///
     /// # Errors
-    /// When it is not there, torn, or of another format.
+    /// When it is not there, torn or damaged, or of another format.
     pub fn open(state_dir: &Path, updates: u64) -> Result<Self, CheckpointError> {
         let path = file(state_dir, updates);
         let bytes = fs::read(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => unusable(
-                &path,
-                "is not there: give --nodes that keep the run's state, in their order, or resume at a step that all have",
-            ),
+            io::ErrorKind::NotFound => CheckpointError::Gone {
+                path: path.clone(),
+                why: "is not there: give --nodes that keep the run's state, in their order, or resume at a step that all have".into(),
+            },
             _ => io_error("cannot read the state in", &path)(error),
         })?;
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| {
-            unusable(&path, format!("is torn or no state file ({error}): use another snapshot"))
-        })?;
-        SafeTensors::deserialize(&bytes)
-            .map_err(|error| unusable(&path, format!("is torn ({error}): use another snapshot")))?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| torn(&path, &error))?;
+        SafeTensors::deserialize(&bytes).map_err(|error| torn(&path, &error))?;
         let metadata = header.metadata().clone().unwrap_or_default();
         let read = |key: &str| metadata.get(key).cloned().unwrap_or_default();
         if read("format") != FORMAT || read("step") != updates.to_string() {
@@ -247,12 +281,33 @@ impl Snapshot {
         let bytes = checksum(snapshot.tensors()?.iter().map(|(_, tensor)| tensor.data()));
         // Releases before this one wrote none.
         if metadata.get(CHECKSUM).is_some_and(|written| *written != bytes) {
-            return Err(unusable(
-                &snapshot.path,
-                "is damaged (its bytes are not those that were written): remove its folder, and --resume auto takes the snapshot before it",
-            ));
+            let why = "damaged (its bytes are not those that were written)".into();
+            return Err(CheckpointError::Damaged { path: snapshot.path, why });
         }
         Ok(snapshot)
+    }
+
+    /// As [`Snapshot::open`]. One that is torn or damaged is moved out of the way first: nobody finds it a
+    /// second time, neither who asks what the node holds nor who removes what is old.
+    ///
+    /// # Errors
+    /// As [`Snapshot::open`]; [`CheckpointError::Gone`] where it was moved.
+    pub fn open_or_retire(state_dir: &Path, updates: u64) -> Result<Self, CheckpointError> {
+        let (path, why) = match Self::open(state_dir, updates) {
+            Err(CheckpointError::Damaged { path, why }) => (path, why),
+            opened => return opened,
+        };
+        let name = format!("damaged-step-{updates:08}");
+        let [from, to] = [state_dir.join(format!("step-{updates:08}")), state_dir.join(&name)];
+        let moved = match fs::remove_dir_all(&to) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => fs::rename(&from, &to),
+        };
+        moved.map_err(io_error("cannot move away the damaged state in", &from))?;
+        let why = format!(
+            "was {why} and lies in {name} now: --resume auto takes the newest snapshot that all nodes still have"
+        );
+        Err(CheckpointError::Gone { path, why })
     }
 
     /// The file.
@@ -266,7 +321,7 @@ impl Snapshot {
     /// When the file is torn.
     pub fn metadata(&self) -> Result<HashMap<String, String>, CheckpointError> {
         let header = SafeTensors::read_metadata(&self.bytes);
-        let (_, header) = header.map_err(|error| unusable(&self.path, format!("is torn ({error})")))?;
+        let (_, header) = header.map_err(|error| torn(&self.path, &error))?;
         let mut metadata = header.metadata().clone().unwrap_or_default();
         metadata.remove(CHECKSUM);
         Ok(metadata)
@@ -308,38 +363,10 @@ impl Snapshot {
     /// When the file is torn.
     pub fn tensors(&self) -> Result<Vec<(String, TensorView<'_>)>, CheckpointError> {
         let tensors = SafeTensors::deserialize(&self.bytes);
-        let mut tensors =
-            tensors.map_err(|error| unusable(&self.path, format!("is torn ({error})")))?.tensors();
+        let mut tensors = tensors.map_err(|error| torn(&self.path, &error))?.tensors();
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(tensors)
     }
-}
-
-/// Puts the snapshots that another run left in `state_dir` out of the way, so that they are neither
-/// reused nor lost. Returns the folder that they were moved to.
-///
-/// # Errors
-/// When the disk says no.
-pub fn set_aside(state_dir: &Path, run: &str) -> Result<Option<PathBuf>, CheckpointError> {
-    let mut moved = None;
-    for step in list(state_dir)? {
-        let from = state_dir.join(format!("step-{step:08}"));
-        let owner = owner(state_dir, step).unwrap_or_else(|| "unreadable".to_owned());
-        if owner == run {
-            continue;
-        }
-        let name: String =
-            owner.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(64).collect();
-        let to = state_dir.join("previous").join(name);
-        let target = to.join(format!("step-{step:08}"));
-        fs::create_dir_all(&to).map_err(io_error("cannot make the folder", &to))?;
-        if target.exists() {
-            fs::remove_dir_all(&target).map_err(io_error("cannot replace", &target))?;
-        }
-        fs::rename(&from, &target).map_err(io_error("cannot move away", &from))?;
-        moved = Some(to);
-    }
-    Ok(moved)
 }
 
 #[cfg(test)]
@@ -379,6 +406,23 @@ mod tests {
         *flipped.last_mut().unwrap() ^= 1;
         fs::write(&path, flipped).unwrap();
         assert!(restored(dir.path(), 10, 3).unwrap_err().to_string().contains("damaged"));
+        save_one(dir.path(), "run", 3, 3.0).unwrap();
+        for bytes in [&fs::read(&path).unwrap()[..], &bytes[..bytes.len() - 1]] {
+            // Also where one was damaged before.
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, bytes).unwrap();
+            let refusal = Snapshot::open_or_retire(dir.path(), 10).err().unwrap();
+            assert!(matches!(refusal, CheckpointError::Gone { .. }), "{refusal}");
+            assert!(refusal.to_string().contains("damaged-step-00000010"), "{refusal}");
+            assert_eq!(list(dir.path()).unwrap(), [2, 3]);
+            state_dir::prune(dir.path(), 3, 2, &[10]).unwrap();
+            assert!(
+                dir.path().join("damaged-step-00000010").join(FILE).is_file(),
+                "it is nobody's to remove"
+            );
+        }
+        fs::remove_dir_all(dir.path().join("step-00000003")).unwrap();
+        fs::create_dir(path.parent().unwrap()).unwrap();
         fs::copy(file(dir.path(), 2), &path).unwrap();
         assert_eq!(super::held(dir.path()).unwrap(), [held(2)], "one of another step is left out");
         fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
@@ -394,15 +438,5 @@ mod tests {
         );
         let refusal = restored(dir.path(), 10, 3).unwrap_err().to_string();
         assert!(refusal.contains(path.to_str().unwrap()) && refusal.contains("not written as"), "{refusal}");
-    }
-
-    #[test]
-    fn another_runs_state_is_set_aside_not_reused_and_not_lost() {
-        let dir = tempfile::tempdir().unwrap();
-        save_one(dir.path(), "old", 5, 1.0).unwrap();
-        save_one(dir.path(), "new", 6, 1.0).unwrap();
-        let to = set_aside(dir.path(), "new").unwrap().unwrap();
-        assert_eq!(list(dir.path()).unwrap(), [6]);
-        assert_eq!(list(&to).unwrap(), [5]);
     }
 }

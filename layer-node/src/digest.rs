@@ -12,7 +12,7 @@ pub struct DigestFlags {
     /// Where a node keeps its weights
     #[arg(long, value_name = "DIR")]
     pub state_dir: PathBuf,
-    /// The snapshot after this many updates; the newest by default
+    /// The snapshot after this many updates; the newest whole one by default
     #[arg(long)]
     pub step: Option<u64>,
 }
@@ -25,10 +25,10 @@ pub fn digest(flags: &DigestFlags) -> Result<String, String> {
     let step = match flags.step {
         Some(step) => step,
         None => {
-            let all = checkpoint::list(&flags.state_dir).map_err(|error| error.to_string())?;
+            let all = checkpoint::whole(&flags.state_dir).map_err(|error| error.to_string())?;
             let none = || {
                 format!(
-                    "there is no snapshot in {}: --state-dir names a node's state, as in runs/NAME/state/stage-0",
+                    "there is no whole snapshot in {}: --state-dir names a node's state, as in runs/NAME/state/stage-0",
                     flags.state_dir.display()
                 )
             };

@@ -1,6 +1,6 @@
 //! The worker: the one thread that owns every tensor. It takes jobs one at a time from its mailbox.
 
-use crate::checkpoint::{self, Snapshot};
+use crate::checkpoint::{self, CheckpointError, Snapshot};
 use crate::clock::Clock;
 use crate::fault::{Fault, Trouble};
 use crate::lane_runner::LaneRunner;
@@ -26,7 +26,7 @@ pub enum Job {
         /// Which one.
         spec: Box<StageSpec>,
         /// Answered when the layers are built, with one sentence if they cannot be.
-        reply: oneshot::Sender<Result<Configured, String>>,
+        reply: oneshot::Sender<Result<Configured, Refused>>,
     },
     /// Run the stage until the session ends.
     Run {
@@ -40,6 +40,27 @@ pub enum Job {
         /// Answered before the thread ends.
         reply: oneshot::Sender<Result<(), String>>,
     },
+}
+
+/// Why a node did not become a stage.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// One sentence.
+    pub why: String,
+    /// The snapshot to restore is not there, or not any more: an earlier one may be.
+    pub gone: bool,
+}
+
+impl From<String> for Refused {
+    fn from(why: String) -> Self {
+        Self { why, gone: false }
+    }
+}
+
+impl From<CheckpointError> for Refused {
+    fn from(error: CheckpointError) -> Self {
+        Self { why: error.to_string(), gone: matches!(error, CheckpointError::Gone { .. }) }
+    }
 }
 
 /// The owner of the tensors.
@@ -83,8 +104,12 @@ impl Worker {
         while let Some(job) = jobs.blocking_recv() {
             match job {
                 Job::Configure { spec, reply } => {
-                    let configured = self.guarded(|worker| worker.configure(*spec).map_err(Trouble::own));
-                    let _ = reply.send(configured.map_err(|trouble| trouble.why));
+                    let mut gone = false;
+                    let configured = self.guarded(|worker| {
+                        let configured = worker.configure(*spec);
+                        configured.inspect_err(|refused| gone = refused.gone).map_err(|e| Trouble::own(e.why))
+                    });
+                    let _ = reply.send(configured.map_err(|trouble| Refused { why: trouble.why, gone }));
                 }
                 Job::Run { mut session, done } => {
                     if let Err(trouble) = self.guarded(|worker| worker.run(&mut session)) {
@@ -127,20 +152,22 @@ impl Worker {
         }
     }
 
-    fn configure(&mut self, spec: StageSpec) -> Result<Configured, String> {
+    fn configure(&mut self, spec: StageSpec) -> Result<Configured, Refused> {
         self.save_unsaved()?;
         self.stage = None;
         let restored = spec.restore.map(|updates| self.snapshot_of(&spec.run, updates)).transpose()?;
-        if let Some(to) =
-            checkpoint::set_aside(&self.state_dir, &spec.run).map_err(|error| error.to_string())?
-        {
-            tracing::warn!(moved_to = %to.display(), "the state of another run was moved out of the way");
-        }
         let settings = Settings::of(&spec, self.device, Kind::Float);
         let mut stage = Stage::new(&spec, settings).map_err(|error| error.to_string())?;
         if let Some(snapshot) = restored {
-            snapshot.restore(&mut stage.state()).map_err(|error| error.to_string())?;
+            snapshot.restore(&mut stage.state())?;
             stage.set_updates(snapshot.updates);
+        }
+        // Last: a stage that is refused moves nothing.
+        if let Some(to) = checkpoint::set_aside(&self.state_dir, &spec.run)? {
+            tracing::warn!(moved_to = %to.display(), "the state of another run was moved out of the way");
+        }
+        if let snapshots @ 1.. = checkpoint::bring_back(&self.state_dir, &spec.run)? {
+            tracing::warn!(snapshots, "the state of this run, which had been set aside, was moved back");
         }
         let configured = Configured { parameters: stage.parameters(), updates: stage.updates() };
         tracing::info!(
@@ -154,13 +181,15 @@ impl Worker {
         Ok(configured)
     }
 
-    /// The snapshot after `updates`, which must be of `run`. It is looked at before anything is moved.
-    fn snapshot_of(&self, run: &str, updates: u64) -> Result<Snapshot, String> {
-        let snapshot = Snapshot::open(&self.state_dir, updates).map_err(|error| error.to_string())?;
+    /// The snapshot after `updates`, which must be of `run`, wherever it lies. It is looked at before anything is moved.
+    fn snapshot_of(&self, run: &str, updates: u64) -> Result<Snapshot, Refused> {
+        let snapshot =
+            Snapshot::open_or_retire(&checkpoint::place_of(&self.state_dir, run, updates), updates)?;
         if snapshot.run == run {
             return Ok(snapshot);
         }
-        Err(format!("the state after {updates} updates belongs to run {}, not to run {run}", snapshot.run))
+        let owner = &snapshot.run;
+        Err(format!("the state after {updates} updates belongs to run {owner}, not to run {run}").into())
     }
 
     fn run(&mut self, session: &mut Session) -> Result<(), Trouble> {

@@ -248,6 +248,24 @@ fn the_newest_step_that_all_have_is_taken() {
 }
 
 #[test]
+fn a_torn_newest_snapshot_is_not_taken_unless_it_is_asked_for() {
+    let bench = Bench::of_two(1);
+    let whole = bench.digests();
+    bench.save("state/stage-0", "run", 9, LOWER, 5);
+    bench.save("state/stage-1", "run", 9, UPPER, 6);
+    for stage in ["stage-0", "stage-1"] {
+        let file = checkpoint::file(&bench.path(&format!("state/{stage}")), 9);
+        let bytes = fs::read(&file).unwrap();
+        fs::write(&file, &bytes[..bytes.len() - 1]).unwrap();
+    }
+    assert_eq!(bench.digests(), whole);
+    assert!(bench.done("export --state-dir state seven.safetensors").contains("after 7 updates"));
+    assert!(bench.done("import --state-dir state seven.safetensors").contains("after 7 updates"));
+    bench.refused("digest --state-dir state/stage-0 --step 9", 1, &["step-00000009", "is torn"]);
+    bench.refused("export --step 9 --state-dir state no.safetensors", 1, &["step-00000009", "is torn"]);
+}
+
+#[test]
 fn nodes_that_do_not_belong_together_are_refused() {
     let bench = Bench::of_two(1);
     bench.save("stranger", "other", 7, UPPER, 1);
@@ -257,7 +275,7 @@ fn nodes_that_do_not_belong_together_are_refused() {
             |folders: &str| format!("{verb} {folders} file{}", if verb == "export" { ".new" } else { "" });
         bench.refused(&line("--state-dir state --state-dir stranger"), 1, &["run other", "run run"]);
         bench.refused(&line("--state-dir state --state-dir state/stage-0"), 1, &["'bn1.bias'", "once"]);
-        bench.refused(&line("--state-dir nowhere"), 1, &["no snapshot in nowhere"]);
+        bench.refused(&line("--state-dir nowhere"), 1, &["no whole snapshot in nowhere"]);
         bench.refused(&line(""), 2, &["--help"]);
     }
 }
@@ -300,6 +318,6 @@ fn a_file_that_does_not_fit_is_refused_before_anything_is_written() {
     let path = checkpoint::file(&bench.path("state/stage-1"), 7);
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
-    bench.refused("import --state-dir state whole", 1, &["stage-1", "torn"]);
-    bench.refused("export --state-dir state out", 1, &["stage-1", "torn"]);
+    bench.refused("import --state-dir state whole", 1, &["whole snapshot", "stage-1 has []"]);
+    bench.refused("export --state-dir state out", 1, &["whole snapshot", "stage-1 has []"]);
 }

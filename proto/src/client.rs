@@ -49,6 +49,15 @@ pub enum CallError {
         /// What the peer said.
         why: String,
     },
+    /// The snapshot that the peer was to restore is not there, or was damaged and moved away: an earlier one may be
+    /// whole.
+    #[error("{address}: {why}")]
+    Gone {
+        /// Who was called.
+        address: String,
+        /// What the peer said.
+        why: String,
+    },
     /// The peer ends the run because of what a third party did, or failed to do.
     #[error("{address}: {why}")]
     Hearsay {
@@ -77,6 +86,7 @@ impl CallError {
                 Self::Lost { address, why }
             }
             Code::DataLoss => Self::Hearsay { address, why },
+            Code::NotFound => Self::Gone { address, why },
             Code::Unimplemented => Self::Refused {
                 address,
                 why: "no such service there: give the node's control address".into(),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::DataError;
+use xxhash_rust::xxh3::Xxh3;
 
 /// The samples of one split: at least one, all of one shape, every label below the number of classes.
 #[derive(Debug, Clone)]
@@ -73,6 +74,14 @@ impl Dataset {
     /// All labels, in the order of the images.
     pub fn labels(&self) -> &[u32] {
         &self.labels
+    }
+
+    /// XXH3-64 of all pixels and then all labels (little-endian): another data set has another one.
+    pub fn checksum(&self) -> u64 {
+        let mut hash = Xxh3::new();
+        hash.update(&self.images);
+        self.labels.iter().for_each(|label| hash.update(&label.to_le_bytes()));
+        hash.digest()
     }
 
     /// The pixels (channels × height × width bytes) and the label of sample `index`, counted from 0.

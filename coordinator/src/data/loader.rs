@@ -43,6 +43,11 @@ impl Loader {
         Ok(Loader { tables: normalization.tables(), data, augment, seed })
     }
 
+    /// What it loads from.
+    pub fn data(&self) -> &Dataset {
+        &self.data
+    }
+
     /// The microbatch of the samples `indices`, in that order, as epoch `epoch` varies them.
     ///
     /// # Errors

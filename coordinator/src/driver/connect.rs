@@ -209,13 +209,19 @@ pub(super) async fn named<T>(
 fn describe(index: usize, error: &CallError) -> (Closeness, Failure) {
     let closeness = match error {
         CallError::Hearsay { .. } => Closeness::Hearsay,
-        CallError::Refused { .. } | CallError::Address(_) => Closeness::Reason,
+        CallError::Refused { .. } | CallError::Gone { .. } | CallError::Address(_) => Closeness::Reason,
         CallError::Lost { .. } | CallError::Unreachable { .. } => Closeness::Lost,
     };
-    let cause = if matches!(error, CallError::Address(_)) { Cause::Configuration } else { Cause::Node };
+    let cause = match error {
+        CallError::Address(_) => Cause::Configuration,
+        CallError::Gone { .. } => Cause::SnapshotGone,
+        _ => Cause::Node,
+    };
     let sentence = match error {
         // The node names its stage itself.
-        CallError::Refused { address, why } | CallError::Hearsay { address, why }
+        CallError::Refused { address, why }
+        | CallError::Gone { address, why }
+        | CallError::Hearsay { address, why }
             if why.starts_with("stage ") =>
         {
             format!("{why} (reported by {address})")

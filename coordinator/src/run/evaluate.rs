@@ -48,13 +48,13 @@ impl Which {
             Which::Last => "last",
             Which::Best => "best",
         };
-        if !run_dir.join("summary.json").exists() {
+        if !run_dir.join(folder::SUMMARY).exists() {
             let dir = run_dir.display();
             return Err(Failure::configuration(format!(
                 "the run in {dir} has not ended, so it has no {word} state yet: go on with coordinator train --config {dir}/config.toml --run-dir {dir} --resume auto (and --local or --nodes), or give --step a number"
             )));
         }
-        let summary: Summary = folder::read(run_dir, "summary.json")?;
+        let summary: Summary = folder::read(run_dir, folder::SUMMARY)?;
         let missing = || {
             Failure::configuration(
                 "the run kept no best snapshot: train with snapshot.best = true, or give --step a number",
@@ -100,7 +100,11 @@ pub async fn evaluate(
     let config =
         config::load(&run_dir.join("config.toml"), &[], environment).map_err(Failure::configuration)?;
     let prepared = Prepared::new(config)?;
-    let identity = RunIdentity::read(run_dir)?.next(run_dir)?;
+    let identity = RunIdentity::read(run_dir)?;
+    if let Some(mark) = &identity.data {
+        mark.check(&prepared.data_mark(), true, &prepared.config, run_dir)?;
+    }
+    let identity = identity.next(run_dir)?;
     let stages = prepared.stages(&identity.id, identity.incarnation, Some(step))?;
     let board = Board::default();
     let interrupted =

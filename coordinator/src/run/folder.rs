@@ -1,8 +1,10 @@
 //! A run's folder: what it leaves behind.
 
+mod data_mark;
 mod files;
 mod identity;
 
+pub use data_mark::DataMark;
 pub use files::{read, unwritable, write};
 pub use identity::RunIdentity;
 
@@ -11,12 +13,17 @@ use super::events::EventFile;
 use super::lines::{PastStep, StepLine};
 use crate::config::{self, Config, Environment};
 use crate::failure::Failure;
-use files::{append, json};
+use files::{append, json, remove};
 use identity::differs;
 use serde::Serialize;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// What a run comes to.
+pub(super) const SUMMARY: &str = "summary.json";
+/// The page that shows it.
+const REPORT: &str = "report.html";
 
 /// `runs/NAME`, or the folder that the caller names.
 pub struct RunFolder {
@@ -25,6 +32,8 @@ pub struct RunFolder {
     metrics: File,
     evaluations: File,
     events: EventFile,
+    /// Whether the history is this start's: until then the end that an earlier one wrote is true.
+    begun: bool,
     /// The folder itself, locked: one process at a time writes a run's history.
     owned: Arc<File>,
 }
@@ -46,11 +55,11 @@ pub fn choose(name: Option<&str>, run_dir: Option<&Path>, stem: &str) -> Result<
 }
 
 impl RunFolder {
-    /// Makes the folder of a new run, with its resolved configuration.
+    /// Makes the folder of a new run, with its resolved configuration, and remembers its data.
     ///
     /// # Errors
     /// A folder that a run lies in already, or that cannot be written.
-    pub fn create(path: PathBuf, config: &Config) -> Result<Self, Failure> {
+    pub fn create(path: PathBuf, config: &Config, data: DataMark) -> Result<Self, Failure> {
         let text = config.to_toml().map_err(Failure::configuration)?;
         if path.join("config.toml").exists() {
             let why = format!(
@@ -61,17 +70,17 @@ impl RunFolder {
         }
         fs::create_dir_all(&path).map_err(|error| unwritable(&path, &error))?;
         let owned = own(&path)?;
-        let identity = RunIdentity::draw()?;
+        let identity = RunIdentity { data: Some(data), ..RunIdentity::draw()? };
         identity.write(&path)?;
         write(&path.join("config.toml"), text.as_bytes())?;
-        Self::open(path, identity, owned, 0)
+        Ok(Self { begun: true, ..Self::open(path, identity, owned, 0)? })
     }
 
     /// Opens the folder of a run that is to go on, under a new incarnation.
     ///
     /// # Errors
-    /// A folder without a run, or a configuration that would make it another run.
-    pub fn reopen(path: PathBuf, config: &Config) -> Result<Self, Failure> {
+    /// A folder without a run, or a configuration or data that would make it another run.
+    pub fn reopen(path: PathBuf, config: &Config, data: &DataMark) -> Result<Self, Failure> {
         let file = path.join("config.toml");
         let began = config::load(&file, &[], &Environment::empty()).map_err(Failure::configuration)?;
         if let Some(section) = differs(&began, config) {
@@ -82,7 +91,11 @@ impl RunFolder {
             return Err(Failure::configuration(why));
         }
         let owned = own(&path)?;
-        let identity = RunIdentity::read(&path)?.next(&path)?;
+        let identity = RunIdentity::read(&path)?;
+        if let Some(mark) = &identity.data {
+            mark.check(data, began.data.test_limit == config.data.test_limit, config, &path)?;
+        }
+        let identity = identity.next(&path)?;
         Self::open(path, identity, owned, u64::MAX)
     }
 
@@ -108,11 +121,15 @@ impl RunFolder {
     }
 
     /// Drops the lines of what comes after `step`: it is about to be run again, and with it the evaluation
-    /// that follows `step` itself.
+    /// that follows `step` itself. What an earlier start said of its end goes first: should this one be killed,
+    /// nobody takes that for the end of the run.
     ///
     /// # Errors
     /// When the disk says no.
     pub fn rewind(&mut self, step: u64) -> Result<(), Failure> {
+        for name in [SUMMARY, REPORT] {
+            remove(&self.path.join(name))?;
+        }
         self.saved(step)?;
         for (name, limit) in [("metrics.jsonl", step + 1), ("evaluations.jsonl", step)] {
             let text = self.text(name)?;
@@ -123,7 +140,8 @@ impl RunFolder {
             let kept: String = text.lines().filter(before).map(|line| format!("{line}\n")).collect();
             write(&self.path.join(name), kept.as_bytes())?;
         }
-        *self = Self::open(self.path.clone(), self.identity.clone(), self.owned.clone(), step)?;
+        let (path, identity, owned) = (self.path.clone(), self.identity.clone(), self.owned.clone());
+        *self = Self { begun: true, ..Self::open(path, identity, owned, step)? };
         Ok(())
     }
 
@@ -135,7 +153,7 @@ impl RunFolder {
         };
         let (metrics, evaluations) = (append("metrics.jsonl")?, append("evaluations.jsonl")?);
         let events = EventFile::begin(&path, step)?;
-        Ok(Self { path, identity, metrics, evaluations, events, owned })
+        Ok(Self { path, identity, metrics, evaluations, events, begun: false, owned })
     }
 
     /// A file of lines. What a crash of the host left of its end need not be text; such a line counts for nothing.
@@ -188,6 +206,11 @@ impl RunFolder {
         &self.identity
     }
 
+    /// Whether this start has made the history its own; one that ended before has nothing to say of the run.
+    pub fn begun(&self) -> bool {
+        self.begun
+    }
+
     /// Where the run lies.
     pub fn path(&self) -> &Path {
         &self.path
@@ -227,7 +250,15 @@ impl RunFolder {
     /// # Errors
     /// When the disk says no.
     pub fn summary(&self, summary: &impl Serialize) -> Result<(), Failure> {
-        write(&self.path.join("summary.json"), &json(summary)?)
+        write(&self.path.join(SUMMARY), &json(summary)?)
+    }
+
+    /// Writes `report.html`.
+    ///
+    /// # Errors
+    /// When the disk says no.
+    pub fn report(&self, page: &str) -> Result<(), Failure> {
+        write(&self.path.join(REPORT), page.as_bytes())
     }
 
     /// Writes another file of the run.

@@ -1,6 +1,7 @@
 //! Everything that follows from a configuration and its data, before anything is started.
 
 use super::alarm::Alarm;
+use super::folder::DataMark;
 use crate::config::{Config, Stages};
 use crate::data::{Augment, Loader, Normalization, Sampler, Split, microbatches, open};
 use crate::driver::Sets;
@@ -59,6 +60,11 @@ impl Prepared {
         config.check_microbatches(&network, smallest as u64).map_err(Failure::configuration)?;
         let ranges = cut(&config, &network)?;
         Ok(Self { config, sets, sampler, test_samples, network, ranges })
+    }
+
+    /// By which a later start knows the data.
+    pub fn data_mark(&self) -> DataMark {
+        DataMark { train: self.sets.train.data().into(), test: self.sets.test.data().into() }
     }
 
     /// Minibatches of the whole run.

@@ -69,8 +69,8 @@ pub async fn train(
     };
     let path = folder::choose(naming.name, naming.run_dir, naming.stem)?;
     let folder = match conduct.resume {
-        Some(_) => RunFolder::reopen(path, &prepared.config)?,
-        None => RunFolder::create(path, &prepared.config)?,
+        Some(_) => RunFolder::reopen(path, &prepared.config, &prepared.data_mark())?,
+        None => RunFolder::create(path, &prepared.config, prepared.data_mark())?,
     };
     let mut recorder = Recorder::new(folder, &prepared, conduct.trace);
     let _serving = scraped.map(|listener| show(listener, &mut recorder)).transpose()?;
@@ -91,8 +91,12 @@ pub async fn train(
     answer(format_args!("{}\nrun folder: {}\n", table(&summary), recorder.folder().path().display()))
 }
 
-/// Writes what a run leaves at its end, however it ended.
+/// Writes what a run leaves at its end, however it ended. A start that ended before it changed anything leaves
+/// what was there.
 fn leave(summary: &Summary, recorder: &mut Recorder) -> Result<(), Failure> {
+    if !recorder.folder().begun() {
+        return Ok(());
+    }
     recorder.folder().summary(summary)?;
     recorder.finish()?;
     write_report(recorder.folder())
@@ -115,15 +119,28 @@ async fn attempts(
     recorder: &mut Recorder,
 ) -> (Result<(), Failure>, Vec<NodeAddress>) {
     let (mut resume, mut restarts) = (conduct.resume, conduct.restarts);
+    // The snapshot that was chosen last and was not to be had: what is chosen next must be older, so that this
+    // happens at most as often as there are snapshots.
+    let mut refused = u64::MAX;
     loop {
         let (result, addresses) = attempt(prepared, place, resume, stop, recorder).await;
         let failure = match result {
-            Err(failure) if failure.cause == Cause::Node && restarts > 0 && !stop.is_cancelled() => failure,
+            Err(failure) if !stop.is_cancelled() => failure,
             ended => return (ended, addresses),
         };
-        restarts -= 1;
-        resume = Some(Resume::Auto);
-        recorder.say(&format!("{failure}; rolling back and going on ({restarts} restarts left)"));
+        let older = resume == Some(Resume::Auto) && recorder.steps < refused;
+        match failure.cause {
+            Cause::SnapshotGone if older => {
+                refused = recorder.steps;
+                recorder.say(&format!("{failure}; going back to the one before"));
+            }
+            Cause::Node if restarts > 0 => {
+                restarts -= 1;
+                (resume, refused) = (Some(Resume::Auto), u64::MAX);
+                recorder.say(&format!("{failure}; rolling back and going on ({restarts} restarts left)"));
+            }
+            _ => return (Err(failure), addresses),
+        }
         if let Err(failure) = recorder.start_again() {
             return (Err(failure), addresses);
         }
@@ -170,5 +187,5 @@ async fn attempt(
 /// Draws `report.html` from the files of the run.
 fn write_report(folder: &RunFolder) -> Result<(), Failure> {
     let run = report::Run::read(folder.path()).map_err(Failure::internal)?;
-    folder.write("report.html", report::render(&[run]).as_bytes())
+    folder.report(&report::render(&[run]))
 }

@@ -192,7 +192,10 @@ impl Node for ControlService {
         self.submit(Job::Configure { spec: Box::new(spec.clone()), reply }).await?;
         let configured =
             answer.await.map_err(|_| Status::internal("the worker is gone: restart the node"))?;
-        let configured = configured.map_err(Status::failed_precondition)?;
+        let configured = configured.map_err(|refused| match refused.gone {
+            true => Status::not_found(refused.why),
+            false => Status::failed_precondition(refused.why),
+        })?;
         {
             let mut current = self.current();
             current.spec = Some(spec);

@@ -15,7 +15,7 @@ pub struct NodesFlags {
     /// Where a node keeps its weights, or a folder of such stage-S folders (runs/NAME/state); may be repeated
     #[arg(long = "state-dir", value_name = "DIR", required = true)]
     pub state_dirs: Vec<PathBuf>,
-    /// The snapshot after this many updates; the newest that all have by default
+    /// The snapshot after this many updates; the newest that all have whole by default
     #[arg(long)]
     pub step: Option<u64>,
 }
@@ -121,9 +121,9 @@ pub(super) fn role<T>(name: &str, all: &BTreeMap<String, T>) -> Role {
     }
 }
 
-/// `folder` with its steps, or, where it has none itself, the folders of its stages with theirs.
+/// `folder` with the steps of its whole snapshots, or, where it has none itself, the folders of its stages with theirs.
 fn stages(folder: &Path) -> Result<Vec<(PathBuf, Vec<u64>)>, String> {
-    let list = |folder: &Path| checkpoint::list(folder).map_err(|error| error.to_string());
+    let list = |folder: &Path| checkpoint::whole(folder).map_err(|error| error.to_string());
     let steps = list(folder)?;
     if !steps.is_empty() {
         return Ok(vec![(folder.to_owned(), steps)]);
@@ -137,7 +137,7 @@ fn stages(folder: &Path) -> Result<Vec<(PathBuf, Vec<u64>)>, String> {
     }
     if stages.is_empty() {
         return Err(format!(
-            "there is no snapshot in {}: --state-dir names a node's state, as in runs/NAME/state/stage-0",
+            "there is no whole snapshot in {}: --state-dir names a node's state, as in runs/NAME/state/stage-0",
             folder.display()
         ));
     }
@@ -152,6 +152,6 @@ fn newest(folders: &[(PathBuf, Vec<u64>)]) -> Result<u64, String> {
     common.copied().ok_or_else(|| {
         let shown: Vec<_> =
             folders.iter().map(|(folder, steps)| format!("{} has {steps:?}", folder.display())).collect();
-        format!("there is no step of which all nodes have a snapshot: {}", shown.join(", "))
+        format!("there is no step of which all nodes have a whole snapshot: {}", shown.join(", "))
     })
 }

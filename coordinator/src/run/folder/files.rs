@@ -3,7 +3,7 @@
 use crate::failure::{Cause, Failure};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 /// Reads a JSON file of the run in `path`.
@@ -53,6 +53,17 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
     };
     written().map_err(|error| unwritable(path, &error))
+}
+
+/// Removes a file that may be there.
+///
+/// # Errors
+/// When the disk says no.
+pub(super) fn remove(path: &Path) -> Result<(), Failure> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(unwritable(path, &error)),
+        _ => Ok(()),
+    }
 }
 
 /// The failure of a file that could not be written.

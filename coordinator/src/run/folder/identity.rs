@@ -1,5 +1,6 @@
 //! What makes a run this run: its name on the wire, and the configuration that decides its bits.
 
+use super::data_mark::DataMark;
 use super::files::{json, read, write};
 use crate::config::{Config, Data};
 use crate::failure::Failure;
@@ -19,6 +20,9 @@ pub struct RunIdentity {
     /// is lost by mistake: the run must not begin again over what is left of it.
     #[serde(default)]
     pub saved: u64,
+    /// The data that it began with; `None` for a run of an earlier release, which may go on with any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataMark>,
 }
 
 impl RunIdentity {
@@ -30,7 +34,8 @@ impl RunIdentity {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)
             .map_err(|error| Failure::internal(format!("the system has no randomness: {error}")))?;
-        Ok(Self { id: bytes.iter().map(|byte| format!("{byte:02x}")).collect(), incarnation: 1, saved: 0 })
+        let id = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { id, incarnation: 1, saved: 0, data: None })
     }
 
     /// That of the run in `folder`.
