@@ -4,6 +4,7 @@ mod control;
 mod data;
 mod hub;
 mod look;
+mod run;
 
 pub use control::{ControlService, Identity as NodeIdentity};
 pub use data::DataService;
