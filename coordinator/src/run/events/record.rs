@@ -6,6 +6,9 @@
 //!
 //! The framing is TensorFlow's (`tensorflow/core/lib/io/record_writer.h`), the messages are
 //! `tensorflow/core/util/event.proto` and `framework/summary.proto`, with the fields that scalars need.
+//!
+//! They are written here because the one crate for it, tensorboard-rs (0.5.9, of 2022), is not kept: it stands on
+//! protobuf 2 and image 0.23.
 
 use prost::Message;
 
