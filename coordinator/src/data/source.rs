@@ -14,7 +14,8 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Deflate's best ratio: 258 bytes in 2 bits is 1032 to 1 (RFC 1951). A file that declares more is a bomb.
 const DEFLATE_RATIO: u64 = 1032;
 
-/// A data set lives in memory, so a file of more than 16 GiB of content is refused before it fills it.
+/// A data set lives in memory, so a file of more than 16 GiB of content, or of more than is free, is refused
+/// before it fills it.
 const LARGEST: u64 = 16 << 30;
 
 /// The way out for every file whose content is wrong.
@@ -117,7 +118,7 @@ impl Source {
             return Err(self.wrong(wrong));
         }
         let mut bytes = Vec::new();
-        let size = usize::try_from(declared).ok().filter(|_| declared <= LARGEST);
+        let size = usize::try_from(declared).ok().filter(|_| declared <= room());
         if size.is_none_or(|size| bytes.try_reserve_exact(size).is_err()) {
             return Err(self.wrong(format!("should hold {declared} bytes, which don't fit into memory")));
         }
@@ -133,6 +134,14 @@ impl Source {
             _ => DataError::Unreadable { path: self.path.clone(), cause: error },
         }
     }
+}
+
+/// What a file may take: the system promises more memory than it has.
+fn room() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let available = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib = available.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    kib.map_or(LARGEST, |kib| LARGEST.min(kib.saturating_mul(1024)))
 }
 
 /// The file and its length. What isn't a regular file is refused before it is opened: opening a pipe
