@@ -61,7 +61,10 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 /// When the disk says no.
 pub(super) fn remove(path: &Path) -> Result<(), Failure> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(unwritable(path, &error)),
+        // A folder of that name is nothing that a run has written.
+        Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) => {
+            Err(unwritable(path, &error))
+        }
         _ => Ok(()),
     }
 }
