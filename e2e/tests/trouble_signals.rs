@@ -16,16 +16,22 @@ fn end(child: &mut Child) -> ExitStatus {
     child.wait().unwrap()
 }
 
+/// A run without an end, after its first steps.
+fn training(bench: &Bench, run: &Run) -> Child {
+    let config = bench.config(ENDLESS);
+    let mut command = bench.coordinator(&["train", "--local", "--config", config.to_str().unwrap()]);
+    let child = command.arg("--run-dir").arg(&run.folder).spawn().unwrap();
+    let metrics = run.folder.join("metrics.jsonl");
+    eventually("the first steps", || metrics.metadata().is_ok_and(|file| file.len() > 1500));
+    child
+}
+
 #[test]
 fn a_second_signal_stops_at_once() {
     for (name, code) in [("-INT", 130), ("-TERM", 143)] {
         let bench = Bench::new();
         let run = bench.run("stopped");
-        let config = bench.config(ENDLESS);
-        let mut command = bench.coordinator(&["train", "--local", "--config", config.to_str().unwrap()]);
-        let child = command.arg("--run-dir").arg(&run.folder).spawn().unwrap();
-        let metrics = run.folder.join("metrics.jsonl");
-        eventually("the first steps", || metrics.metadata().is_ok_and(|file| file.len() > 1500));
+        let child = training(&bench, &run);
         // With a stopped node the run cannot save, so that the first signal does not end it.
         let stopped = node(&run.folder.join("state/stage-1")).unwrap();
         signal("-STOP", stopped);
@@ -43,11 +49,7 @@ fn a_second_signal_stops_at_once() {
 fn a_signal_that_comes_twice_at_once_is_one() {
     let bench = Bench::new();
     let run = bench.run("timed");
-    let config = bench.config(ENDLESS);
-    let mut command = bench.coordinator(&["train", "--local", "--config", config.to_str().unwrap()]);
-    let child = command.arg("--run-dir").arg(&run.folder).spawn().unwrap();
-    let metrics = run.folder.join("metrics.jsonl");
-    eventually("the first steps", || metrics.metadata().is_ok_and(|file| file.len() > 1500));
+    let child = training(&bench, &run);
     // As `timeout` sends it, to the process and to its group.
     (0..2).for_each(|_| signal("-TERM", child.id()));
     failed(&finish(child), 75, &["interrupted", "--resume auto"]);

@@ -1,5 +1,6 @@
 //! `--local`: one layer-node per stage on loopback, which end when the coordinator does, however it ends.
 
+use super::process::{Effort, peak};
 use crate::driver::{Board, Closeness, NodeAddress};
 use crate::failure::Failure;
 use futures::future::{join_all, try_join_all};
@@ -41,8 +42,7 @@ struct Local {
 impl Local {
     /// Whether the process is stopped, as by SIGSTOP: it cannot end by itself then.
     fn is_stopped(&self) -> bool {
-        let stat = self.process.and_then(|id| std::fs::read_to_string(format!("/proc/{id}/stat")).ok());
-        stat.is_some_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['T', 't'])))
+        self.process.and_then(Effort::of).is_some_and(|effort| matches!(effort.state.as_str(), "T" | "t"))
     }
 }
 
@@ -185,28 +185,12 @@ async fn idle(process: Option<u32>) {
     let (mut effort, mut since) = (None, Instant::now());
     while since.elapsed() < IDLE_DEADLINE {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        let Some(now) = process.and_then(self::effort) else { return std::future::pending().await };
-        if now.waits_for_disk || effort.as_ref() != Some(&now) {
-            (effort, since) = (Some(now), Instant::now());
+        let Some(now) = process.and_then(Effort::of) else { return std::future::pending().await };
+        if now.state == "D" || effort.is_none_or(|before: Effort| before.spent != now.spent) {
+            since = Instant::now();
         }
+        effort = Some(now);
     }
-}
-
-/// What a process has done so far.
-#[derive(PartialEq)]
-struct Effort {
-    waits_for_disk: bool,
-    /// Page faults that took the disk, and ticks of processor time.
-    spent: [u64; 3],
-}
-
-/// As Linux says it in `/proc/PID/stat`.
-fn effort(process: u32) -> Option<Effort> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    let mut fields = stat.rsplit(") ").next()?.split(' ');
-    let waits_for_disk = fields.next()? == "D";
-    let numbers: Vec<u64> = fields.map(|field| field.parse().unwrap_or(0)).collect();
-    Some(Effort { waits_for_disk, spent: [*numbers.get(8)?, *numbers.get(10)?, *numbers.get(11)?] })
 }
 
 /// Reports a node's end to the board; after the run's own end nobody reads it any more.
@@ -215,11 +199,4 @@ async fn watch(stage: usize, mut child: Child, address: String, log: PathBuf, bo
     let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
     let why = format!("stage {stage} at {address}: its process ended ({status}): see {}", log.display());
     board.fail(Closeness::Cause, Failure::node(why));
-}
-
-/// VmHWM, the high-water mark of what a process had resident, as Linux says it.
-fn peak(process: u32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
 }

@@ -1,6 +1,7 @@
 //! The nodes of a run: processes started here, or addresses given by hand.
 
 mod local;
+mod process;
 
 pub use local::{LocalNodes, find_binary};
 

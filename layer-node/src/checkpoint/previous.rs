@@ -1,6 +1,6 @@
 //! What other runs left in a node's folder: out of the way in `previous/RUN`, found there, and moved back.
 
-use super::{CheckpointError, io_error, list, of_folder, owner};
+use super::{CheckpointError, io_error, list, of_folder, owner, step_folder};
 use proto::control::HeldSnapshot;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,6 @@ const RUNS: usize = 64;
 fn folder(state_dir: &Path, run: &str) -> PathBuf {
     let name: String = run.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(64).collect();
     state_dir.join("previous").join(name)
-}
-
-fn step_in(folder: &Path, step: u64) -> PathBuf {
-    folder.join(format!("step-{step:08}"))
 }
 
 /// The folder that has the snapshot of `run` after `updates`: that of the runs set aside, or the node's own, also
@@ -53,7 +49,7 @@ pub fn set_aside(state_dir: &Path, run: &str) -> Result<Option<PathBuf>, Checkpo
             continue;
         }
         let to = folder(state_dir, &owner);
-        let [from, target] = [step_in(state_dir, step), step_in(&to, step)];
+        let [from, target] = [step_folder(state_dir, step), step_folder(&to, step)];
         fs::create_dir_all(&to).map_err(io_error("cannot make the folder", &to))?;
         if target.exists() {
             fs::remove_dir_all(&target).map_err(io_error("cannot replace", &target))?;
@@ -73,7 +69,7 @@ pub fn bring_back(state_dir: &Path, run: &str) -> Result<usize, CheckpointError>
     let mut moved = 0;
     for step in list(&from)?.into_iter().filter(|step| owner(&from, *step).is_some_and(|owner| owner == run))
     {
-        let [back, place] = [step_in(&from, step), step_in(state_dir, step)];
+        let [back, place] = [step_folder(&from, step), step_folder(state_dir, step)];
         if place.exists() {
             // Written since, at the same step.
             fs::remove_dir_all(&back).map_err(io_error("cannot remove", &back))?;
@@ -113,7 +109,7 @@ mod tests {
 
         // A crash between two moves leaves a run in both places.
         set_aside(dir, "old").unwrap();
-        fs::rename(step_in(&aside, 6), step_in(dir, 6)).unwrap();
+        fs::rename(step_folder(&aside, 6), step_folder(dir, 6)).unwrap();
         assert_eq!((of("old"), of("new")), (vec![6, 5], vec![6]));
         assert_eq!(bring_back(dir, "old").unwrap(), 1);
         assert_eq!((list(dir).unwrap(), aside.exists()), (vec![5, 6], false));

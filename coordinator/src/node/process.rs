@@ -1,0 +1,30 @@
+//! What Linux says of a process.
+
+use std::fs;
+
+/// What a process is at, and what it has done so far.
+pub struct Effort {
+    /// As in `/proc/PID/stat`: `D` waits for the disk, `T` and `t` are stopped.
+    pub state: String,
+    /// Page faults that took the disk, and ticks of processor time, the user's and the system's.
+    pub spent: [u64; 3],
+}
+
+impl Effort {
+    /// Of a process that is there.
+    pub fn of(process: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        // The name before it may hold anything.
+        let mut fields = stat.rsplit(") ").next()?.split(' ');
+        let state = fields.next()?.to_owned();
+        let numbers: Vec<u64> = fields.map(|field| field.parse().unwrap_or(0)).collect();
+        Some(Self { state, spent: [*numbers.get(8)?, *numbers.get(10)?, *numbers.get(11)?] })
+    }
+}
+
+/// VmHWM, the high-water mark of what a process had resident, in bytes.
+pub fn peak(process: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
+}
