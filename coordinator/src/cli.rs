@@ -3,13 +3,13 @@
 mod flags;
 
 use crate::config::{self, Config, Environment};
+use crate::console::{answer, remark};
 use crate::failure::Failure;
 use crate::node;
 use crate::plan;
 use crate::report;
-use crate::run::{self, Conduct, Measured, Naming, Prepared, Where};
-use crate::sweep::{self, Asked};
-use crate::words::{answer, remark};
+use crate::run::{self, Measured, Naming, Placement, Prepared, TrainOptions};
+use crate::sweep::{self, SweepOptions};
 use clap::{Parser, Subcommand, ValueEnum};
 use flags::{CheckFlags, CompareFlags, ConfigFlags, EvaluateFlags, PlanFlags, SweepFlags, TrainFlags};
 use std::path::{Path, PathBuf};
@@ -94,11 +94,11 @@ pub fn execute(cli: Cli) -> Result<(), Failure> {
 
 async fn train(flags: TrainFlags) -> Result<(), Failure> {
     let prepared = Prepared::new(load(&flags.config)?)?;
-    let place = if flags.place.local { Where::Local } else { Where::Remote(flags.place.nodes) };
+    let place = if flags.place.local { Placement::Local } else { Placement::Remote(flags.place.nodes) };
     let stem = flags.config.config.file_stem().and_then(|stem| stem.to_str()).unwrap_or("run");
     let naming = Naming { name: flags.name.as_deref(), run_dir: flags.run_dir.as_deref(), stem };
     let TrainFlags { resume, restarts, trace, metrics, exit_with_stdin, .. } = flags;
-    let conduct = Conduct { resume, restarts, trace, metrics, exit_with_stdin };
+    let conduct = TrainOptions { resume, restarts, trace, metrics, exit_with_stdin };
     run::train(prepared, place, naming, conduct).await
 }
 
@@ -109,12 +109,12 @@ async fn start_sweep(flags: &SweepFlags) -> Result<(), Failure> {
     let SweepFlags { config, run_dir, parallel, cores, set, resume, .. } = flags;
     let (run_dir, parallel, cores, resume) = (run_dir.as_deref(), *parallel, *cores, *resume);
     let data = data_folder();
-    let asked = Asked { config, run_dir, parallel, cores, set, resume };
+    let asked = SweepOptions { config, run_dir, parallel, cores, set, resume };
     sweep::sweep(asked, &Environment::new(data.as_deref())).await
 }
 
 async fn evaluate(flags: EvaluateFlags) -> Result<(), Failure> {
-    let place = if flags.nodes.is_empty() { Where::Local } else { Where::Remote(flags.nodes) };
+    let place = if flags.nodes.is_empty() { Placement::Local } else { Placement::Remote(flags.nodes) };
     let data = data_folder();
     let found = run::evaluate(&flags.run, flags.step, place, &Environment::new(data.as_deref())).await?;
     if flags.json {

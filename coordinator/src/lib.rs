@@ -14,6 +14,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod data;
 pub mod driver;
 pub mod failure;
@@ -27,4 +28,3 @@ pub mod report;
 pub mod rule;
 pub mod run;
 pub mod sweep;
-pub mod words;

@@ -10,14 +10,14 @@
 
 use coordinator::model::zoo::{self, Options};
 use coordinator::partition;
-use layer_node::checkpoint::{self, Snapshot};
 use layer_node::layer::Settings;
 use layer_node::stage::Stage;
-use proto::graph::INPUT;
+use layer_node::state::checkpoint::{self, Snapshot};
 use proto::lane::Phase;
-use proto::optimizer::{Method, OptimizerSpec};
-use proto::rule::{Coefficients, RuleSpec};
-use proto::stage::StageSpec;
+use proto::spec::graph::INPUT;
+use proto::spec::optimizer::{Method, OptimizerSpec};
+use proto::spec::rule::{Coefficients, RuleSpec};
+use proto::spec::stage::StageSpec;
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,9 +2,10 @@
 
 use e2e::{Bench, Ended, Node, digest};
 use proto::client;
-use proto::graph::{LayerSpec, Op};
-use proto::message::{Contract, Value};
-use proto::stage::StageSpec;
+use proto::link::Contract;
+use proto::spec::graph::Value;
+use proto::spec::graph::{LayerSpec, Op};
+use proto::spec::stage::StageSpec;
 use proto::tensor::Kind;
 use proto::transport::CONTROL_MESSAGE_LIMIT;
 use proto::wire;

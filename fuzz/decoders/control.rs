@@ -1,6 +1,6 @@
 use prost::Message as _;
 use proto::control::{Command, Description, Report};
-use proto::stage::StageSpec;
+use proto::spec::stage::StageSpec;
 use proto::wire;
 
 /// The first byte says what the rest is. What is taken must survive the way back.

@@ -1,6 +1,7 @@
 use prost::Message as _;
-use proto::framing::Assembler;
-use proto::message::{Contract, Value};
+use proto::link::Contract;
+use proto::link::framing::Assembler;
+use proto::spec::graph::Value;
 use proto::tensor::Kind;
 use proto::wire::Activation;
 

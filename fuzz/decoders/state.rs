@@ -1,4 +1,4 @@
-#[path = "../../layer-node/src/checkpoint/header.rs"]
+#[path = "../../layer-node/src/state/checkpoint/header.rs"]
 mod header;
 
 /// The whole bytes are a snapshot's file after 7 updates. Who is named as its owner stands in the file.

@@ -2,8 +2,8 @@
 
 use crate::layer::Settings;
 use crate::memory;
-use proto::graph::Init;
 use proto::seed;
+use proto::spec::graph::Init;
 use rand_distr::{Distribution, StandardNormal};
 use tch::{TchError, Tensor};
 
@@ -63,7 +63,7 @@ fn room(name: &str, which: &str, shape: &[u64]) -> Result<(Vec<f32>, usize), Tch
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proto::stage::StageSpec;
+    use proto::spec::stage::StageSpec;
     use tch::{Device, Kind};
 
     #[test]

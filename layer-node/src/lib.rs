@@ -10,13 +10,9 @@
 //! `session` and `fault` a run's links and their end. `checkpoint` and `state_dir` are the state on disk, which `digest`
 //! and `weights` (export, import) read without a run.
 
-pub mod checkpoint;
-mod clock;
-pub mod digest;
+pub mod exec;
 pub mod failure;
-pub mod fault;
 mod init;
-mod lane_runner;
 pub mod layer;
 mod memory;
 mod meters;
@@ -24,10 +20,6 @@ pub mod optim;
 pub mod rule;
 pub mod serve;
 pub mod service;
-pub mod session;
 pub mod stage;
 pub mod state;
-pub mod state_dir;
 pub mod torch;
-pub mod weights;
-pub mod worker;

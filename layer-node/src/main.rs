@@ -1,10 +1,10 @@
 //! The command line of a layer node.
 
 use clap::{Parser, Subcommand, ValueEnum};
-use layer_node::digest::{self, DigestFlags};
 use layer_node::failure::Failure;
 use layer_node::serve::{self, Serve};
-use layer_node::weights::{self, ExportFlags, ImportFlags};
+use layer_node::state::digest::{self, DigestFlags};
+use layer_node::state::weights::{self, ExportFlags, ImportFlags};
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 

@@ -9,9 +9,9 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use proto::control::StepDone;
-use proto::framing::Direction;
 use proto::lane::Phase;
-use proto::message::Message;
+use proto::link::framing::Direction;
+use proto::microbatch::Message;
 use std::sync::atomic::AtomicU64;
 
 /// Seconds, summed up.

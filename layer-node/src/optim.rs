@@ -1,7 +1,7 @@
 //! How a tensor steps: SGD with (Nesterov) momentum, and Adam.
 
 use crate::torch::{add_scaled, copy};
-use proto::optimizer::{Method, OptimizerSpec};
+use proto::spec::optimizer::{Method, OptimizerSpec};
 use tch::{TchError, Tensor};
 
 /// A trained tensor with the state of its optimizer.

@@ -5,11 +5,11 @@ mod ports;
 
 pub use device::DeviceName;
 
+use crate::exec::worker::{self, Job};
 use crate::failure::Failure;
 use crate::meters::Meters;
-use crate::service::{ControlService, DataService, Hub, NodeIdentity};
-use crate::state_dir;
-use crate::worker::{self, Job};
+use crate::service::{ControlService, DataService, LinkRegistry, NodeIdentity};
+use crate::state::state_dir;
 use clap::Args;
 use ports::Ports;
 use std::io::{self, Write};
@@ -86,7 +86,7 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
     let (meters, runtime) = (Meters::default(), tokio::runtime::Handle::current());
     let mailbox = worker::spawn(device, flags.threads, flags.state_dir, runtime, meters.clone())
         .map_err(|error| format!("cannot start the worker: {error}"))?;
-    let hub = Hub::default();
+    let hub = LinkRegistry::default();
     let control = ControlService::new(identity, mailbox.clone(), hub.clone(), meters.clone());
     let data = DataService::new(hub, meters.clone());
     let (reporter, health) = tonic_health::server::health_reporter();

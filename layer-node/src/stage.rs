@@ -6,12 +6,12 @@
 
 use crate::layer::held::Held;
 use crate::layer::{self, Layer, Pass, Settings};
-use crate::state::State;
+use crate::state::named::State;
 use proto::control::LayerMeasure;
-use proto::error::DoorError;
-use proto::graph::{self, INPUT};
+use proto::error::ProtocolError;
 use proto::lane::Phase;
-use proto::stage::StageSpec;
+use proto::spec::graph::{self, INPUT};
+use proto::spec::stage::StageSpec;
 use std::collections::{HashMap, HashSet};
 use tch::{TchError, Tensor};
 
@@ -26,7 +26,7 @@ pub enum StageError {
     Torch(#[from] TchError),
     /// The specification does not describe a stage.
     #[error("{0}")]
-    Spec(#[from] DoorError),
+    Spec(#[from] ProtocolError),
 }
 
 /// torch's messages carry a C++ stack trace after their first line.
@@ -257,8 +257,8 @@ fn last_taken(spec: &StageSpec) -> Vec<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proto::graph::{LayerSpec, Op};
-    use proto::message::Value;
+    use proto::spec::graph::Value;
+    use proto::spec::graph::{LayerSpec, Op};
 
     #[test]
     fn a_value_is_dropped_after_its_last_consumer_and_an_output_never() {

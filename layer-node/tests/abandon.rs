@@ -8,10 +8,10 @@ mod common;
 
 use common::{NORM, build, conv, layer, nesterov, state, under, value};
 use layer_node::stage::Stage;
-use proto::graph::Op;
 use proto::lane::Phase;
-use proto::rule::{Coefficients, RuleSpec};
-use proto::stage::StageSpec;
+use proto::spec::graph::Op;
+use proto::spec::rule::{Coefficients, RuleSpec};
+use proto::spec::stage::StageSpec;
 use tch::{Device, Kind, Tensor};
 
 fn stage() -> Stage {

@@ -4,11 +4,11 @@ mod common;
 
 use common::{NORM, build, conv, layer, linear, random, value, window};
 use layer_node::stage::Stage;
-use proto::graph::{self, INPUT, LayerSpec, Op};
 use proto::lane::{Action, Lane, Phase};
-use proto::message::Value;
-use proto::optimizer::OptimizerSpec;
-use proto::stage::StageSpec;
+use proto::spec::graph::Value;
+use proto::spec::graph::{self, INPUT, LayerSpec, Op};
+use proto::spec::optimizer::OptimizerSpec;
+use proto::spec::stage::StageSpec;
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 

@@ -5,11 +5,11 @@ mod common;
 use common::{NORM, build, conv, layer, linear, nesterov, random_f32, under, value, window};
 use layer_node::stage::{Stage, Values};
 use layer_node::torch;
-use proto::graph::Op;
 use proto::lane::Phase;
-use proto::optimizer::OptimizerSpec;
-use proto::rule::{Coefficients, RuleSpec};
-use proto::stage::StageSpec;
+use proto::spec::graph::Op;
+use proto::spec::optimizer::OptimizerSpec;
+use proto::spec::rule::{Coefficients, RuleSpec};
+use proto::spec::stage::StageSpec;
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 

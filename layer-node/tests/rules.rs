@@ -4,10 +4,10 @@ mod common;
 
 use common::{nesterov, random};
 use layer_node::layer::{Layer, Pass, Settings, WeightLayer};
-use layer_node::state::State;
-use proto::graph::{Init, LayerSpec, Op};
-use proto::optimizer::{OptimizerSpec, Schedule, Shape};
-use proto::rule::{Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, RuleSpec, Transfer};
+use layer_node::state::named::State;
+use proto::spec::graph::{Init, LayerSpec, Op};
+use proto::spec::optimizer::{OptimizerSpec, Schedule, Shape};
+use proto::spec::rule::{Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, RuleSpec, Transfer};
 use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
 

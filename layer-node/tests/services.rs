@@ -4,11 +4,12 @@ mod served;
 
 use proto::client::{self, CallError, Node};
 use proto::control::{Command, Report, Start};
-use proto::door::GUESTS;
-use proto::graph::{LayerSpec, Op};
-use proto::message::{Contract, Value};
-use proto::stage::StageSpec;
+use proto::link::Contract;
+use proto::spec::graph::Value;
+use proto::spec::graph::{LayerSpec, Op};
+use proto::spec::stage::StageSpec;
 use proto::tensor::Kind;
+use proto::transport::admission::GUESTS;
 use proto::wire;
 use served::Served;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! `layer-node export` and `import` on state folders, by the real binary.
 
-use layer_node::checkpoint::{self, Snapshot};
-use layer_node::state::State;
+use layer_node::state::checkpoint::{self, Snapshot};
+use layer_node::state::named::State;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use std::collections::BTreeMap;

@@ -1,10 +1,11 @@
 //! Calls to a layer node, in domain types. Every wait has a deadline and every error an address.
 
 use crate::control::{Command, Configured, Description, PROTOCOL, Report};
-use crate::framing::Direction;
+use crate::link::Contract;
+use crate::link::framing::Direction;
 use crate::link::{self, Incoming, Link};
-use crate::message::{Contract, Message};
-use crate::stage::StageSpec;
+use crate::microbatch::Message;
+use crate::spec::stage::StageSpec;
 use crate::transport::{self, CONTROL_MESSAGE_LIMIT, DATA_MESSAGE_LIMIT, REPORT_MESSAGE_LIMIT};
 use crate::wire;
 use crate::wire::layer_client::LayerClient;
@@ -278,7 +279,7 @@ impl Reports {
     pub async fn next(&mut self) -> Result<Option<Report>, CallError> {
         let report =
             self.stream.message().await.map_err(|status| CallError::from_status(&self.address, &status))?;
-        let refused = |why: crate::error::DoorError| CallError::Refused {
+        let refused = |why: crate::error::ProtocolError| CallError::Refused {
             address: self.address.clone(),
             why: why.to_string(),
         };

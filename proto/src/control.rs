@@ -1,6 +1,6 @@
 //! What the coordinator commands a configured node, and what the node reports.
 
-use crate::error::DoorError;
+use crate::error::ProtocolError;
 use crate::lane::{Action, Lane, Phase};
 use std::time::Duration;
 
@@ -186,21 +186,21 @@ pub struct SnapshotDone {
 pub const MAX_ALIGN: u64 = 10_000;
 
 impl Align {
-    pub(crate) fn check(self) -> Result<Self, DoorError> {
+    pub(crate) fn check(self) -> Result<Self, ProtocolError> {
         if self.steps <= MAX_ALIGN && self.done.checked_add(self.steps).is_some() {
             return Ok(self);
         }
-        Err(DoorError::invalid(format!("{} mirror steps are too many for one command", self.steps)))
+        Err(ProtocolError::invalid(format!("{} mirror steps are too many for one command", self.steps)))
     }
 }
 
 impl Step {
     /// Checks that the minibatch can be cut as the lane says.
-    pub(crate) fn check(self) -> Result<Self, DoorError> {
+    pub(crate) fn check(self) -> Result<Self, ProtocolError> {
         if self.minibatch >= self.lane.microbatches() {
             return Ok(self);
         }
         let (samples, microbatches) = (self.minibatch, self.lane.microbatches());
-        Err(DoorError::invalid(format!("{samples} samples cannot make {microbatches} microbatches")))
+        Err(ProtocolError::invalid(format!("{samples} samples cannot make {microbatches} microbatches")))
     }
 }

@@ -2,7 +2,7 @@
 
 /// Why a received message is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DoorError {
+pub enum ProtocolError {
     /// A field that every sender sets is absent.
     #[error("the message has no {0}")]
     Missing(&'static str),
@@ -11,14 +11,14 @@ pub enum DoorError {
     Invalid(String),
 }
 
-impl DoorError {
+impl ProtocolError {
     pub(crate) fn invalid(sentence: impl Into<String>) -> Self {
         Self::Invalid(sentence.into())
     }
 }
 
-impl From<DoorError> for tonic::Status {
-    fn from(error: DoorError) -> Self {
+impl From<ProtocolError> for tonic::Status {
+    fn from(error: ProtocolError) -> Self {
         tonic::Status::invalid_argument(error.to_string())
     }
 }

@@ -8,21 +8,15 @@
 //! weight, or a weight's gradient, could travel.
 
 pub mod client;
-pub mod codec;
 pub mod control;
 mod convert;
-pub mod door;
 pub mod error;
-pub mod framing;
-pub mod graph;
 pub mod lane;
 pub mod link;
-pub mod message;
 pub mod metrics;
-pub mod optimizer;
-pub mod rule;
+pub mod microbatch;
 pub mod seed;
-pub mod stage;
+pub mod spec;
 pub mod tensor;
 pub mod transport;
 

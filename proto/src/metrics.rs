@@ -3,7 +3,7 @@
 //! What comes in is a stranger's: a request's head is small or it is refused, a connection carries one
 //! request, and the door bounds how many there are and how long they may take.
 
-use crate::door;
+use crate::transport::admission;
 use futures::StreamExt;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
@@ -45,7 +45,7 @@ impl Shown {
 
 /// Answers at `listener` for as long as it is polled; `refused` counts the connections that had to go.
 pub async fn serve(listener: TcpListener, shown: Shown, refused: Counter) {
-    let mut guests = pin!(door::guests(listener, door::PROBES, refused));
+    let mut guests = pin!(admission::guests(listener, admission::PROBES, refused));
     while let Some(guest) = guests.next().await {
         // The door has waited already, where none could be accepted.
         let Ok(guest) = guest else { continue };

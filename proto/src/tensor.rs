@@ -1,6 +1,6 @@
 //! Tensors as they cross the wire: a kind, a shape and bytes that always agree.
 
-use crate::error::DoorError;
+use crate::error::ProtocolError;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -63,12 +63,12 @@ impl TensorData {
     /// A tensor of `kind` and `shape` out of `pieces`, in order.
     ///
     /// # Errors
-    /// [`DoorError::Invalid`] when the pieces do not add up to the shape's bytes.
-    pub fn new(kind: Kind, shape: Vec<u64>, pieces: Vec<Bytes>) -> Result<Self, DoorError> {
+    /// [`ProtocolError::Invalid`] when the pieces do not add up to the shape's bytes.
+    pub fn new(kind: Kind, shape: Vec<u64>, pieces: Vec<Bytes>) -> Result<Self, ProtocolError> {
         let have: usize = pieces.iter().map(Bytes::len).sum();
         match byte_len(kind, &shape) {
             Some(want) if want == have && shape.len() <= MAX_DIMENSIONS => Ok(Self { kind, shape, pieces }),
-            _ => Err(DoorError::invalid(format!(
+            _ => Err(ProtocolError::invalid(format!(
                 "{have} bytes do not make a {kind} tensor of shape {shape:?}"
             ))),
         }
@@ -77,8 +77,8 @@ impl TensorData {
     /// An f32 tensor of `shape` from its elements.
     ///
     /// # Errors
-    /// [`DoorError::Invalid`] when the number of elements is not the shape's.
-    pub fn from_f32(shape: Vec<u64>, elements: &[f32]) -> Result<Self, DoorError> {
+    /// [`ProtocolError::Invalid`] when the number of elements is not the shape's.
+    pub fn from_f32(shape: Vec<u64>, elements: &[f32]) -> Result<Self, ProtocolError> {
         let bytes: Vec<u8> = elements.iter().flat_map(|element| element.to_le_bytes()).collect();
         Self::new(Kind::F32, shape, vec![bytes.into()])
     }
@@ -132,8 +132,8 @@ impl TensorData {
     /// The elements of `values` rounded to `kind` (to nearest, ties to even), as a tensor of `shape`.
     ///
     /// # Errors
-    /// [`DoorError::Invalid`] when the number of elements is not the shape's.
-    pub fn round_from_f32(kind: Kind, shape: Vec<u64>, values: &[f32]) -> Result<Self, DoorError> {
+    /// [`ProtocolError::Invalid`] when the number of elements is not the shape's.
+    pub fn round_from_f32(kind: Kind, shape: Vec<u64>, values: &[f32]) -> Result<Self, ProtocolError> {
         let halves =
             |round: fn(f32) -> u16| values.iter().flat_map(|v| round(*v).to_le_bytes()).collect::<Vec<u8>>();
         match kind {
@@ -147,7 +147,7 @@ impl TensorData {
     ///
     /// # Errors
     /// None in practice: the length is right by construction.
-    pub fn to_kind(self, kind: Kind) -> Result<Self, DoorError> {
+    pub fn to_kind(self, kind: Kind) -> Result<Self, ProtocolError> {
         if self.kind == kind {
             return Ok(self);
         }

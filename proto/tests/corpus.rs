@@ -13,7 +13,7 @@ mod stage;
 use prost::Message as _;
 use proto::control::{Command, Start, Step};
 use proto::lane::{Lane, Phase};
-use proto::message::{Identity, Message};
+use proto::microbatch::{Identity, Message};
 use proto::tensor::TensorData;
 use proto::wire;
 use std::fs;
@@ -95,7 +95,7 @@ fn framed() -> Vec<u8> {
         (value.name.clone(), TensorData::from_f32(shape, &elements).unwrap())
     });
     let message = Message { identity, tensors: tensors.collect() };
-    let parts = proto::framing::parts::<wire::Activation>(message);
+    let parts = proto::link::framing::parts::<wire::Activation>(message);
     parts.flat_map(|part| part.encode_length_delimited_to_vec()).collect()
 }
 

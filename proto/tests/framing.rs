@@ -6,9 +6,11 @@ mod message;
 use bytes::Bytes;
 use message::{chunk, header, message};
 use proptest::prelude::*;
-use proto::error::DoorError;
-use proto::framing::{Assembler, CHUNK, parts};
-use proto::message::{Contract, Message, Value};
+use proto::error::ProtocolError;
+use proto::link::Contract;
+use proto::link::framing::{Assembler, CHUNK, parts};
+use proto::microbatch::Message;
+use proto::spec::graph::Value;
 use proto::tensor::Kind;
 use proto::wire::{Activation, Header};
 
@@ -33,7 +35,7 @@ fn sent(contract: &Contract, size: u32) -> Vec<Activation> {
 }
 
 /// Feeds parts one by one; the message that they make, or why they don't.
-fn receive(contract: &Contract, parts: Vec<Activation>) -> Result<Option<Message>, DoorError> {
+fn receive(contract: &Contract, parts: Vec<Activation>) -> Result<Option<Message>, ProtocolError> {
     let mut assembler = Assembler::new(contract.clone());
     let mut message = None;
     for part in parts {

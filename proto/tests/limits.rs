@@ -2,11 +2,11 @@
 
 use prost::Message;
 use proto::control::{Command, LayerMeasure, Report, Span, Step, StepDone};
-use proto::graph::{Init, LayerSpec, MAX_LAYERS, Op};
 use proto::lane::{Action, Lane, MAX_MICROBATCHES, Phase};
-use proto::message::Value;
-use proto::rule::{Alignment, Coefficients, RuleSpec};
-use proto::stage::StageSpec;
+use proto::spec::graph::Value;
+use proto::spec::graph::{Init, LayerSpec, MAX_LAYERS, Op};
+use proto::spec::rule::{Alignment, Coefficients, RuleSpec};
+use proto::spec::stage::StageSpec;
 use proto::transport::{CONTROL_MESSAGE_LIMIT, REPORT_MESSAGE_LIMIT};
 use proto::wire;
 use std::time::Duration;

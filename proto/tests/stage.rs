@@ -4,7 +4,7 @@
 #[path = "common/stage.rs"]
 mod stage;
 
-use proto::stage::StageSpec;
+use proto::spec::stage::StageSpec;
 use proto::wire;
 use proto::wire::layer_spec::Op;
 

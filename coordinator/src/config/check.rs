@@ -1,10 +1,10 @@
 //! What must hold between keys, and between a configuration and its network.
 
-use proto::graph::{LayerSpec, Op};
-use proto::message::Value;
-use proto::optimizer::MAX_BOUNDARIES;
-use proto::rule::{Centering, RuleSpec};
-use proto::stage::MAX_MICROBATCH;
+use proto::spec::graph::Value;
+use proto::spec::graph::{LayerSpec, Op};
+use proto::spec::optimizer::MAX_BOUNDARIES;
+use proto::spec::rule::{Centering, RuleSpec};
+use proto::spec::stage::MAX_MICROBATCH;
 
 use super::nearest::hint;
 use super::optimizer::Course;

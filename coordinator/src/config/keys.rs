@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use proto::lane::MAX_MICROBATCHES;
-use proto::stage::MAX_MICROBATCH;
+use proto::spec::stage::MAX_MICROBATCH;
 
 use super::allowed::Allowed::{self, *};
 use super::zoo;

@@ -1,7 +1,7 @@
 //! `[[layer]]`s out of TOML, with their defaults.
 
-use proto::graph::{INPUT, Init, LayerSpec, MAX_LAYERS, Op, Window};
-use proto::rule::RuleSpec;
+use proto::spec::graph::{INPUT, Init, LayerSpec, MAX_LAYERS, Op, Window};
+use proto::spec::rule::RuleSpec;
 use toml::{Table, Value};
 
 use super::ConfigError;

@@ -13,13 +13,13 @@
 
 mod allowed;
 mod check;
+mod data_path;
 mod error;
 mod keys;
 mod layer_keys;
 mod layers;
 mod nearest;
 mod optimizer;
-mod place;
 mod print;
 mod reference;
 mod rule;
@@ -44,10 +44,10 @@ use tree::{Origin, Tree};
 /// The longest file that is read, in bytes: ten times what the most layers take.
 const LONGEST: u64 = 16 << 20;
 
+pub use data_path::Environment;
 pub use error::ConfigError;
 pub(crate) use nearest::hint;
 pub use optimizer::{Course, Method, Optimizer};
-pub use place::Environment;
 pub use reference::reference;
 pub use rule::Rule;
 pub use sections::{Alarm, Data, Links, Metrics, Model, Node, Pipeline, Snapshot, Stages, Train};

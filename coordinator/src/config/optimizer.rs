@@ -1,6 +1,6 @@
 //! An optimizer as the configuration says it: in epochs, where nodes count updates.
 
-use proto::optimizer::{self, OptimizerSpec, Shape};
+use proto::spec::optimizer::{self, OptimizerSpec, Shape};
 use serde::{Deserialize, Serialize};
 
 /// What turns a gradient into a step.

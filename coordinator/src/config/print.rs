@@ -1,7 +1,7 @@
 //! A configuration as TOML, with nothing left to a default: what a run leaves as `config.toml`.
 
-use proto::graph::{Init, LayerSpec, Op, Window};
-use proto::rule::{Coefficients, Mirror, RuleSpec};
+use proto::spec::graph::{Init, LayerSpec, Op, Window};
+use proto::spec::rule::{Coefficients, Mirror, RuleSpec};
 use toml::{Table, Value};
 
 use super::rule::{CENTERINGS, MAGNITUDES, NOISES, RuleCourse, TRANSFERS};

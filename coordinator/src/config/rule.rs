@@ -5,8 +5,8 @@ mod reader;
 
 use std::collections::BTreeMap;
 
-use proto::optimizer::Schedule;
-use proto::rule::{Centering, Coefficients, Magnitude, Noise, RuleSpec, Transfer};
+use proto::spec::optimizer::Schedule;
+use proto::spec::rule::{Centering, Coefficients, Magnitude, Noise, RuleSpec, Transfer};
 use toml::Value;
 
 use super::allowed::number;

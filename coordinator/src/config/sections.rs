@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use proto::graph::LayerSpec;
+use proto::spec::graph::LayerSpec;
 use proto::tensor::Kind;
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,7 @@ pub struct Model {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pipeline {
-    /// Where the network is cut.
+    /// Placement the network is cut.
     pub stages: Stages,
     /// M, how many microbatches a minibatch is cut into.
     pub microbatches: u32,

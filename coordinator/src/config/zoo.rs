@@ -1,4 +1,4 @@
-//! Where a model's name becomes a network: the one place that knows which models there are.
+//! Placement a model's name becomes a network: the one place that knows which models there are.
 
 use crate::model::zoo::{self, Options};
 use crate::model::{Network, custom};

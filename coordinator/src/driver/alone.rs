@@ -8,19 +8,21 @@
 //! ```
 
 use super::NodeAddress;
-use super::board::{Board, Closeness};
 use super::connect::{listen, named, prepare, start};
+use super::failures::{FailureCollector, Precedence};
 use crate::data::microbatches;
 use crate::failure::Failure;
 use proto::client;
 use proto::control::{Command, Report, Start, Step, StepDone};
-use proto::framing::Direction;
-use proto::graph::INPUT;
 use proto::lane::{Lane, Phase};
+use proto::link::Contract;
+use proto::link::framing::Direction;
 use proto::link::{Incoming, broken};
-use proto::message::{Contract, Identity, Message, Value};
+use proto::microbatch::{Identity, Message};
 use proto::seed;
-use proto::stage::StageSpec;
+use proto::spec::graph::INPUT;
+use proto::spec::graph::Value;
+use proto::spec::stage::StageSpec;
 use proto::tensor::TensorData;
 use rand::RngExt;
 use std::time::Duration;
@@ -50,7 +52,11 @@ pub struct Alone {
 ///
 /// # Errors
 /// The stage and its address, where it could not be reached, failed, or fell silent.
-pub async fn alone(trial: &Alone, node: &NodeAddress, board: &Board) -> Result<Vec<StepDone>, Failure> {
+pub async fn alone(
+    trial: &Alone,
+    node: &NodeAddress,
+    board: &FailureCollector,
+) -> Result<Vec<StepDone>, Failure> {
     tokio::select! {
         biased;
         () = board.ended() => Err(board.verdict().await),
@@ -58,14 +64,14 @@ pub async fn alone(trial: &Alone, node: &NodeAddress, board: &Board) -> Result<V
             Ok(done) => Ok(done),
             // The board may come to know better why.
             Err(failure) => {
-                board.fail(Closeness::Lost, failure);
+                board.fail(Precedence::Lost, failure);
                 Err(board.verdict().await)
             }
         },
     }
 }
 
-async fn run(trial: &Alone, node: &NodeAddress, board: &Board) -> Result<Vec<StepDone>, Failure> {
+async fn run(trial: &Alone, node: &NodeAddress, board: &FailureCollector) -> Result<Vec<StepDone>, Failure> {
     let Alone { spec, connect_deadline, message_deadline, .. } = trial;
     let ready = prepare(spec, node, *connect_deadline).await?;
     let begin = Start {
@@ -167,13 +173,13 @@ async fn feed(link: mpsc::Sender<Message>, messages: Vec<Message>, steps: u64) {
 }
 
 /// Takes whatever comes out.
-async fn drop_all<D: Direction>(mut link: Incoming<D>, board: Board) {
+async fn drop_all<D: Direction>(mut link: Incoming<D>, board: FailureCollector) {
     loop {
         match link.next().await {
             Ok(Some(_)) => {}
             Ok(None) => return,
             Err(status) => {
-                return board.fail(Closeness::Hearsay, Failure::node(broken("the stage", &status)));
+                return board.fail(Precedence::Hearsay, Failure::node(broken("the stage", &status)));
             }
         }
     }

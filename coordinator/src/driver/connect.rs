@@ -1,16 +1,17 @@
 //! Opening a pipeline: configure every node, start every run, open both ends of the ring.
 
-use super::board::{Board, Closeness};
+use super::failures::{FailureCollector, Precedence};
 use super::feed::Feeder;
-use super::judge::Judge;
+use super::loss_task::LossTask;
 use super::{Driver, Sets, Stage};
 use crate::failure::{Cause, Failure};
 use futures::future::try_join_all;
 use proto::client::{self, CallError, Node, Reports};
 use proto::control::{Command, Configured, Report, Start};
+use proto::link::Contract;
 use proto::link::{Incoming, Link, broken};
-use proto::message::{Contract, Message};
-use proto::stage::StageSpec;
+use proto::microbatch::Message;
+use proto::spec::stage::StageSpec;
 use proto::transport::QUEUE;
 use proto::wire;
 use std::time::Duration;
@@ -60,7 +61,7 @@ pub(super) struct Ready {
 ///
 /// # Errors
 /// The first node, by its stage and address, that could not be reached or refused.
-pub async fn open(setup: Setup, board: Board) -> Result<(Driver, Vec<Configured>), Failure> {
+pub async fn open(setup: Setup, board: FailureCollector) -> Result<(Driver, Vec<Configured>), Failure> {
     tokio::select! {
         biased;
         opened = open_all(setup, board.clone()) => opened,
@@ -68,7 +69,7 @@ pub async fn open(setup: Setup, board: Board) -> Result<(Driver, Vec<Configured>
     }
 }
 
-async fn open_all(setup: Setup, board: Board) -> Result<(Driver, Vec<Configured>), Failure> {
+async fn open_all(setup: Setup, board: FailureCollector) -> Result<(Driver, Vec<Configured>), Failure> {
     let Setup { stages: specs, nodes, sets, classes, smoothing, connect_deadline, message_deadline } = setup;
     let preparing = specs.iter().zip(&nodes).map(|(spec, node)| prepare(spec, node, connect_deadline));
     let ready = try_join_all(preparing).await?;
@@ -116,7 +117,7 @@ async fn open_all(setup: Setup, board: Board) -> Result<(Driver, Vec<Configured>
     let Link { sender, incoming } = outputs;
     tasks.spawn(post(errors, sender));
     let peer = format!("stage {} at {top}", last.index);
-    let judge = Judge {
+    let judge = LossTask {
         classes,
         smoothing,
         wire: last.wire,
@@ -206,11 +207,11 @@ pub(super) async fn named<T>(
 }
 
 /// How telling an error of stage `index` is, and its sentence.
-fn describe(index: usize, error: &CallError) -> (Closeness, Failure) {
+fn describe(index: usize, error: &CallError) -> (Precedence, Failure) {
     let closeness = match error {
-        CallError::Hearsay { .. } => Closeness::Hearsay,
-        CallError::Refused { .. } | CallError::Gone { .. } | CallError::Address(_) => Closeness::Reason,
-        CallError::Lost { .. } | CallError::Unreachable { .. } => Closeness::Lost,
+        CallError::Hearsay { .. } => Precedence::Hearsay,
+        CallError::Refused { .. } | CallError::Gone { .. } | CallError::Address(_) => Precedence::Reason,
+        CallError::Lost { .. } | CallError::Unreachable { .. } => Precedence::Lost,
     };
     let cause = match error {
         CallError::Address(_) => Cause::Configuration,
@@ -243,7 +244,7 @@ pub(super) async fn listen(
     address: String,
     mut reports: Reports,
     to: mpsc::Sender<Report>,
-    board: Board,
+    board: FailureCollector,
 ) {
     loop {
         match reports.next().await {
@@ -255,7 +256,7 @@ pub(super) async fn listen(
             Ok(None) if to.is_closed() => return,
             Ok(None) => {
                 let why = format!("stage {index} at {address} ended its run before its time: see its log");
-                return board.fail(Closeness::Lost, Failure::node(why));
+                return board.fail(Precedence::Lost, Failure::node(why));
             }
             Err(error) => {
                 let (closeness, failure) = describe(index, &error);
@@ -266,14 +267,14 @@ pub(super) async fn listen(
 }
 
 /// Takes the first stage's answers; each says that a microbatch has been all the way down again.
-async fn drain(mut done: Incoming<wire::ErrorSignal>, address: String, board: Board) {
+async fn drain(mut done: Incoming<wire::ErrorSignal>, address: String, board: FailureCollector) {
     loop {
         match done.next().await {
             Ok(Some(_)) => {}
             Ok(None) => return,
             Err(status) => {
                 let why = broken(&format!("stage 0 at {address}"), &status);
-                return board.fail(Closeness::Hearsay, Failure::node(why));
+                return board.fail(Precedence::Hearsay, Failure::node(why));
             }
         }
     }

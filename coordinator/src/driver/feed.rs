@@ -1,11 +1,11 @@
 //! The feeder: loads microbatches and sends them to the first stage, as fast as that takes them.
 
-use super::board::{Board, Closeness};
+use super::failures::{FailureCollector, Precedence};
 use super::{Minibatch, Sets};
 use crate::data::{Microbatch, microbatches};
 use crate::failure::Failure;
 use proto::lane::Phase;
-use proto::message::{Identity, Message};
+use proto::microbatch::{Identity, Message};
 use proto::tensor::{Kind, TensorData};
 use tokio::sync::mpsc;
 
@@ -29,8 +29,8 @@ pub struct Feeder {
     pub to_first: mpsc::Sender<Message>,
     /// To whoever computes the loss.
     pub to_judge: mpsc::Sender<Expected>,
-    /// Where failures go.
-    pub board: Board,
+    /// Placement failures go.
+    pub board: FailureCollector,
 }
 
 impl Feeder {
@@ -40,7 +40,7 @@ impl Feeder {
             match self.feed(&minibatch) {
                 Ok(true) => {}
                 Ok(false) => return,
-                Err(failure) => return self.board.fail(Closeness::Cause, failure),
+                Err(failure) => return self.board.fail(Precedence::Cause, failure),
             }
         }
     }
@@ -69,8 +69,10 @@ impl Feeder {
             let shape = shape.iter().map(|&size| size as u64).collect();
             let images = TensorData::new(Kind::F32, shape, vec![images]).map_err(Failure::internal)?;
             let images = images.to_kind(self.wire).map_err(Failure::internal)?;
-            let message =
-                Message { identity: identity.clone(), tensors: vec![(proto::graph::INPUT.into(), images)] };
+            let message = Message {
+                identity: identity.clone(),
+                tensors: vec![(proto::spec::graph::INPUT.into(), images)],
+            };
             let expected = Expected { identity, labels };
             if self.to_judge.blocking_send(expected).is_err() || self.to_first.blocking_send(message).is_err()
             {

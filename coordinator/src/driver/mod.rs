@@ -10,22 +10,22 @@
 //! Feeding, judging and draining are independent tasks: where one of them waits, the others go on.
 
 mod alone;
-mod board;
 mod connect;
+mod deadline;
+mod failures;
 mod feed;
-mod judge;
-mod patience;
+mod loss_task;
 #[cfg(test)]
 mod tests;
 
 pub use alone::{Alone, alone};
-pub use board::{Board, Closeness};
 pub use connect::{NodeAddress, Setup, open};
+pub use failures::{FailureCollector, Precedence};
 
 use crate::data::Loader;
 use crate::failure::{Cause, Failure};
-use judge::Judged;
-use patience::Patience;
+use deadline::Deadline;
+use loss_task::BatchLoss;
 use proto::control::{Align, Command, Keep, Report, SnapshotDone, Step, StepDone};
 use proto::lane::{Lane, Phase};
 use std::collections::VecDeque;
@@ -102,9 +102,9 @@ enum Pending {
 pub struct Driver {
     stages: Vec<Stage>,
     to_feeder: mpsc::Sender<Minibatch>,
-    judged: mpsc::Receiver<Judged>,
+    judged: mpsc::Receiver<BatchLoss>,
     pending: VecDeque<Pending>,
-    board: Board,
+    board: FailureCollector,
     tasks: JoinSet<()>,
     deadline: Duration,
 }
@@ -121,7 +121,7 @@ impl Stage {
     async fn report(
         &mut self,
         index: usize,
-        patience: &Patience,
+        patience: &Deadline,
         due: &str,
     ) -> Result<Report, Option<Failure>> {
         let what = || format!("{due} from stage {index} at {}", self.address);
@@ -140,8 +140,8 @@ impl Driver {
         self.pending.iter().any(|pending| matches!(pending, Pending::Snapshot))
     }
 
-    /// Where processes that the run depends on report their end.
-    pub fn board(&self) -> Board {
+    /// Placement processes that the run depends on report their end.
+    pub fn board(&self) -> FailureCollector {
         self.board.clone()
     }
 
@@ -221,7 +221,7 @@ impl Driver {
 
     /// Waits for every part of `pending`; `Err(None)` where the board knows why one is missing.
     async fn collect(&mut self, pending: Pending) -> Result<Event, Option<Failure>> {
-        let patience = Patience::of(self.deadline);
+        let patience = Deadline::of(self.deadline);
         let count = self.stages.len();
         match pending {
             Pending::Minibatch(minibatch) => {
@@ -285,7 +285,7 @@ fn out_of_turn(index: usize, stage: &Stage, report: &Report) -> Failure {
 /// Puts the parts together; a loss that is not finite ends the run.
 fn outcome<'a>(
     minibatch: Minibatch,
-    judged: Judged,
+    judged: BatchLoss,
     stages: Vec<StepDone>,
     address: impl Fn(usize) -> &'a str,
 ) -> Result<Outcome, Failure> {

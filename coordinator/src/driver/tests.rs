@@ -6,7 +6,7 @@ use super::*;
 struct Silent {
     driver: Driver,
     first: mpsc::Sender<Report>,
-    judge: mpsc::Sender<Judged>,
+    judge: mpsc::Sender<BatchLoss>,
     _open: (mpsc::Sender<Report>, Vec<mpsc::Receiver<Command>>, mpsc::Receiver<Minibatch>),
 }
 
@@ -23,7 +23,7 @@ fn silent() -> Silent {
         to_feeder,
         judged,
         pending: VecDeque::new(),
-        board: Board::default(),
+        board: FailureCollector::default(),
         tasks: JoinSet::new(),
         deadline: Duration::from_millis(50),
     };
@@ -39,7 +39,7 @@ fn minibatch() -> Minibatch {
     Minibatch { step, phase, epoch: 0, indices: vec![0], microbatches: 1, measure: false }
 }
 
-const JUDGED: Judged = Judged { loss: 1.0, accuracy: (0.0, 0.0), finite: true };
+const JUDGED: BatchLoss = BatchLoss { loss: 1.0, accuracy: (0.0, 0.0), finite: true };
 
 #[test]
 fn an_update_that_was_lost_or_doubled_is_a_violation() {

@@ -1,8 +1,8 @@
 //! A network out of the user's own list of layers: no code, only `[[layer]]`s.
 
-use proto::error::DoorError;
-use proto::graph::{self, INPUT, LayerSpec};
-use proto::message::Value;
+use proto::error::ProtocolError;
+use proto::spec::graph::Value;
+use proto::spec::graph::{self, INPUT, LayerSpec};
 
 use super::Network;
 
@@ -13,7 +13,7 @@ use super::Network;
 ///
 /// # Errors
 /// What [`graph::infer_shapes`] says, by the layer's name.
-pub fn network(layers: &[LayerSpec], input: [u64; 3]) -> Result<Network, DoorError> {
+pub fn network(layers: &[LayerSpec], input: [u64; 3]) -> Result<Network, ProtocolError> {
     let input = Value { name: INPUT.into(), shape: input.to_vec() };
     let network = Network { input, layers: layers.to_vec(), blocks: blocks(layers) };
     network.values()?;
@@ -29,7 +29,7 @@ fn blocks(layers: &[LayerSpec]) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proto::graph::{Init, Op};
+    use proto::spec::graph::{Init, Op};
 
     #[test]
     fn blocks_keep_residual_connections_whole() {

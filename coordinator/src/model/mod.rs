@@ -4,9 +4,9 @@ pub mod custom;
 pub mod profile;
 pub mod zoo;
 
-use proto::error::DoorError;
-use proto::graph::{self, LayerSpec};
-use proto::message::Value;
+use proto::error::ProtocolError;
+use proto::spec::graph::Value;
+use proto::spec::graph::{self, LayerSpec};
 
 /// A network: its input, its layers in the order of their computation, and where its blocks begin.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +24,7 @@ impl Network {
     ///
     /// # Errors
     /// What [`graph::infer_shapes`] says, by the layer's name.
-    pub fn values(&self) -> Result<Vec<Value>, DoorError> {
+    pub fn values(&self) -> Result<Vec<Value>, ProtocolError> {
         graph::infer_shapes(std::slice::from_ref(&self.input), &self.layers)
     }
 }

@@ -6,9 +6,9 @@ mod tests;
 
 use std::collections::HashMap;
 
-use proto::error::DoorError;
-use proto::graph::{INPUT, LayerSpec, Op};
-use proto::rule::{Alignment, Coefficients, Mirror, RuleSpec, Transfer};
+use proto::error::ProtocolError;
+use proto::spec::graph::{INPUT, LayerSpec, Op};
+use proto::spec::rule::{Alignment, Coefficients, Mirror, RuleSpec, Transfer};
 
 use super::Network;
 pub use kept::Kept;
@@ -64,7 +64,7 @@ impl Profile {
     ///
     /// # Errors
     /// What [`Network::values`] says.
-    pub fn new(network: &Network) -> Result<Self, DoorError> {
+    pub fn new(network: &Network) -> Result<Self, ProtocolError> {
         let computed = network.values()?;
         let shapes: Vec<&[u64]> =
             std::iter::once(&network.input).chain(&computed).map(|v| v.shape.as_slice()).collect();

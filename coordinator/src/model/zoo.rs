@@ -19,7 +19,7 @@ mod stem;
 mod tests;
 pub mod vgg;
 
-use proto::rule::RuleSpec;
+use proto::spec::rule::RuleSpec;
 
 use super::Network;
 pub use stem::Stem;

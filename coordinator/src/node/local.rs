@@ -1,7 +1,7 @@
 //! `--local`: one layer-node per stage on loopback, which end when the coordinator does, however it ends.
 
 use super::process::{Effort, peak};
-use crate::driver::{Board, Closeness, NodeAddress};
+use crate::driver::{FailureCollector, NodeAddress, Precedence};
 use crate::failure::Failure;
 use futures::future::{join_all, try_join_all};
 use serde::Deserialize;
@@ -49,14 +49,14 @@ impl Local {
 /// Nodes that belong to this process.
 pub struct LocalNodes {
     nodes: Vec<Local>,
-    /// Where they are reached.
+    /// Placement they are reached.
     pub addresses: Vec<NodeAddress>,
 }
 
 /// The node's binary: `NEUROPIL_LAYER_NODE`, beside this one, or on PATH.
 ///
 /// # Errors
-/// Where it is in none of these places.
+/// Placement it is in none of these places.
 pub fn find_binary() -> Result<PathBuf, Failure> {
     if let Some(given) = std::env::var_os("NEUROPIL_LAYER_NODE") {
         let given = PathBuf::from(given);
@@ -81,7 +81,12 @@ impl LocalNodes {
     ///
     /// # Errors
     /// The first stage whose process could not be started or did not become ready.
-    pub async fn start(count: usize, run_dir: &Path, threads: u32, board: &Board) -> Result<Self, Failure> {
+    pub async fn start(
+        count: usize,
+        run_dir: &Path,
+        threads: u32,
+        board: &FailureCollector,
+    ) -> Result<Self, Failure> {
         Self::start_some(0..count, run_dir, threads, board).await
     }
 
@@ -93,7 +98,7 @@ impl LocalNodes {
         stages: Range<usize>,
         run_dir: &Path,
         threads: u32,
-        board: &Board,
+        board: &FailureCollector,
     ) -> Result<Self, Failure> {
         let binary = find_binary()?;
         let starting = stages.map(|stage| start(stage, &binary, run_dir, threads, board.clone()));
@@ -133,7 +138,7 @@ async fn start(
     binary: &Path,
     run_dir: &Path,
     threads: u32,
-    board: Board,
+    board: FailureCollector,
 ) -> Result<(Local, NodeAddress), Failure> {
     let state = run_dir.join("state").join(format!("stage-{stage}"));
     let log = run_dir.join("logs").join(format!("stage-{stage}.log"));
@@ -194,9 +199,9 @@ async fn idle(process: Option<u32>) {
 }
 
 /// Reports a node's end to the board; after the run's own end nobody reads it any more.
-async fn watch(stage: usize, mut child: Child, address: String, log: PathBuf, board: Board) {
+async fn watch(stage: usize, mut child: Child, address: String, log: PathBuf, board: FailureCollector) {
     let status = child.wait().await;
     let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
     let why = format!("stage {stage} at {address}: its process ended ({status}): see {}", log.display());
-    board.fail(Closeness::Cause, Failure::node(why));
+    board.fail(Precedence::Cause, Failure::node(why));
 }

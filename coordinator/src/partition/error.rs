@@ -1,6 +1,6 @@
 //! Why a network cannot be cut as it was asked for.
 
-use proto::error::DoorError;
+use proto::error::ProtocolError;
 
 use crate::pipeline::ShapeError;
 
@@ -63,7 +63,7 @@ pub enum PartitionError {
     Shape(#[from] ShapeError),
     /// The network's layers don't fit together.
     #[error(transparent)]
-    Network(#[from] DoorError),
+    Network(#[from] ProtocolError),
 }
 
 fn hint(nearest: &Option<String>) -> String {

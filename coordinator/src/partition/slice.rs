@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use proto::error::DoorError;
-use proto::graph::{LayerSpec, crossing};
-use proto::message::Value;
+use proto::error::ProtocolError;
+use proto::spec::graph::Value;
+use proto::spec::graph::{LayerSpec, crossing};
 
 use crate::model::Network;
 
@@ -23,7 +23,7 @@ pub struct Slice {
 ///
 /// # Errors
 /// What [`Network::values`] says.
-pub fn slices(network: &Network, ranges: &[Range<usize>]) -> Result<Vec<Slice>, DoorError> {
+pub fn slices(network: &Network, ranges: &[Range<usize>]) -> Result<Vec<Slice>, ProtocolError> {
     let computed = network.values()?;
     let shaped = |name: &str| {
         let value = std::iter::once(&network.input).chain(&computed).find(|value| value.name == name);

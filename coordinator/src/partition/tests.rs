@@ -1,6 +1,6 @@
 //! Cuts are what they are called, and their slices fit together.
 
-use proto::graph::infer_shapes;
+use proto::spec::graph::infer_shapes;
 
 use super::*;
 use crate::model::zoo::{NAMES, Options, by_name};

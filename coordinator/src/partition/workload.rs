@@ -1,7 +1,7 @@
 //! What an estimate must know of a run besides its network: sizes, schedule, optimizers, rates.
 
 use proto::lane::Lane;
-use proto::optimizer::Method;
+use proto::spec::optimizer::Method;
 use proto::tensor::Kind;
 use serde::Serialize;
 

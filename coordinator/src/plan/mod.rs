@@ -10,8 +10,8 @@ mod warnings;
 
 use std::ops::Range;
 
-use proto::graph::{LayerSpec, Op};
-use proto::message::Value;
+use proto::spec::graph::Value;
+use proto::spec::graph::{LayerSpec, Op};
 use serde::Serialize;
 
 use crate::model::Network;

@@ -1,8 +1,8 @@
 //! Plans count what is there, and say what the contracts name.
 
 use proto::lane::MAX_MICROBATCHES;
-use proto::optimizer::Method;
-use proto::rule::{Coefficients, RuleSpec};
+use proto::spec::optimizer::Method;
+use proto::spec::rule::{Coefficients, RuleSpec};
 use proto::tensor::Kind;
 use serde_json::{Value as Json, json};
 

@@ -125,7 +125,7 @@ pub struct Summary {
 pub struct NodeSummary {
     /// Counts from 0, the input's end.
     pub stage: usize,
-    /// Where its data plane listened.
+    /// Placement its data plane listened.
     pub address: Option<String>,
     /// The layers of its stage.
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! Where the time of every stage went, and how much every node sent and received.
+//! Placement the time of every stage went, and how much every node sent and received.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -9,6 +9,6 @@
 //! Kunin et al., "Two Routes to Scalable Credit Assignment without Weight Symmetry", ICML 2020.
 
 use super::{NONE, Named, loss};
-use proto::rule::Coefficients;
+use proto::spec::rule::Coefficients;
 
 pub(super) const RULE: Named = loss("activation_alignment", Coefficients { amp: 2e-3, sparse: 1e-3, ..NONE });

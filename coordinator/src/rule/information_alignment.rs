@@ -9,7 +9,7 @@
 //! Kunin et al., "Two Routes to Scalable Credit Assignment without Weight Symmetry", ICML 2020.
 
 use super::{NONE, Named, loss};
-use proto::rule::Coefficients;
+use proto::spec::rule::Coefficients;
 
 pub(super) const RULE: Named =
     loss("information_alignment", Coefficients { amp: 2e-3, null: 1e-3, decay: 1e-3, ..NONE });

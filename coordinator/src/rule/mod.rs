@@ -15,7 +15,7 @@ mod sign_symmetry;
 mod symmetric_alignment;
 mod weight_mirror;
 
-use proto::rule::{Alignment, Coefficients, Magnitude, Mirror, Noise, RuleSpec};
+use proto::spec::rule::{Alignment, Coefficients, Magnitude, Mirror, Noise, RuleSpec};
 
 pub use custom::NAME as CUSTOM;
 pub use feedback_alignment::NAME as FEEDBACK_ALIGNMENT;

@@ -12,7 +12,7 @@
 //! coefficients of Kunin et al. 2020.
 
 use super::{Form, NONE, Named};
-use proto::rule::Coefficients;
+use proto::spec::rule::Coefficients;
 
 pub(super) const RULE: Named = Named {
     name: "weight_mirror",

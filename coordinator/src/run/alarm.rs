@@ -9,12 +9,12 @@
 
 use crate::failure::{Cause, Failure};
 use proto::control::LayerMeasure;
-use proto::optimizer::{Method, OptimizerSpec};
+use proto::spec::optimizer::{Method, OptimizerSpec};
 use std::collections::BTreeMap;
 
 /// How far ‖W − B‖ may be from the law, relatively: some times what f32 rounding does to it.
 const TOLERANCE: f64 = 1e-4;
-/// Where the law has shrunk the difference below this share, rounding is all that is left of it.
+/// Placement the law has shrunk the difference below this share, rounding is all that is left of it.
 const SHARE: f64 = 0.01;
 
 /// The factor aₜ, step by step.
@@ -92,7 +92,7 @@ impl Alarm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proto::optimizer::{Schedule, Shape};
+    use proto::spec::optimizer::{Schedule, Shape};
 
     /// ‖W − B‖ of one weight under the recursion, done twice over: on W and on B.
     fn differences(optimizer: &OptimizerSpec, steps: u64, lost: Option<u64>) -> Vec<f64> {

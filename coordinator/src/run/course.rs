@@ -37,7 +37,7 @@ pub struct Course<'a> {
 impl<'a> Course<'a> {
     /// The course of a run whose state has seen `done` updates.
     ///
-    /// Where these updates end an epoch, its evaluation comes first: a run that goes on may have missed it.
+    /// Placement these updates end an epoch, its evaluation comes first: a run that goes on may have missed it.
     pub fn new(prepared: &'a Prepared, done: u64) -> Self {
         let mut course = Self { prepared, next: done + 1, epoch: None, queue: VecDeque::new() };
         match done {

@@ -3,7 +3,7 @@
 use super::course::{Course, Item};
 use super::prepare::{Lanes, Prepared};
 use super::recorder::Recorder;
-use crate::driver::{self, Board, Driver, Minibatch, NodeAddress, Setup};
+use crate::driver::{self, Driver, FailureCollector, Minibatch, NodeAddress, Setup};
 use crate::failure::{Cause, Failure};
 use std::path::Path;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub async fn drive(
     prepared: &Prepared,
     nodes: &[NodeAddress],
     done: u64,
-    board: &Board,
+    board: &FailureCollector,
     stop: &CancellationToken,
     recorder: &mut Recorder,
 ) -> Result<(), Failure> {
@@ -111,7 +111,11 @@ fn leaving(step: u64, total: u64, folder: &Path) -> String {
 }
 
 /// What the driver must know.
-pub fn setup(prepared: &Prepared, stages: Vec<proto::stage::StageSpec>, nodes: &[NodeAddress]) -> Setup {
+pub fn setup(
+    prepared: &Prepared,
+    stages: Vec<proto::spec::stage::StageSpec>,
+    nodes: &[NodeAddress],
+) -> Setup {
     let config = &prepared.config;
     Setup {
         stages,

@@ -4,11 +4,11 @@ use super::course::Course;
 use super::drive::{setup, submit};
 use super::folder::{self, RunIdentity};
 use super::interrupt;
-use super::place::{Nodes, Where};
+use super::place::{Nodes, Placement};
 use super::prepare::{Lanes, Prepared};
 use super::summary::Summary;
 use crate::config::{self, Environment};
-use crate::driver::{self, Board, Event};
+use crate::driver::{self, Event, FailureCollector};
 use crate::failure::{Cause, Failure};
 use serde::Serialize;
 use std::path::Path;
@@ -89,7 +89,7 @@ pub struct Evaluate {
 pub async fn evaluate(
     run_dir: &Path,
     which: Which,
-    place: Where,
+    place: Placement,
     environment: &Environment<'_>,
 ) -> Result<Evaluate, Failure> {
     let stop = interrupt::listen();
@@ -106,7 +106,7 @@ pub async fn evaluate(
     }
     let identity = identity.next(run_dir)?;
     let stages = prepared.stages(&identity.id, identity.incarnation, Some(step))?;
-    let board = Board::default();
+    let board = FailureCollector::default();
     let interrupted =
         || Failure::new(Cause::Interrupted, "the evaluation was interrupted: nothing was changed");
     let nodes = tokio::select! {
@@ -122,7 +122,11 @@ pub async fn evaluate(
     result.map(|evaluate| Evaluate { step, ..evaluate })
 }
 
-async fn run(prepared: &Prepared, setup: driver::Setup, board: &Board) -> Result<Evaluate, Failure> {
+async fn run(
+    prepared: &Prepared,
+    setup: driver::Setup,
+    board: &FailureCollector,
+) -> Result<Evaluate, Failure> {
     let mut lanes = Lanes::new(&prepared.config, prepared.ranges.len());
     let (mut driver, _) = driver::open(setup, board.clone()).await?;
     let mut total = Evaluate { step: 0, samples: 0, test_loss: 0.0, test_top1: 0.0, test_top5: 0.0 };

@@ -211,7 +211,7 @@ impl RunFolder {
         self.begun
     }
 
-    /// Where the run lies.
+    /// Placement the run lies.
     pub fn path(&self) -> &Path {
         &self.path
     }

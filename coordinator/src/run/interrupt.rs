@@ -1,7 +1,7 @@
 //! SIGINT and SIGTERM: the first one ends the run in order, the second one at once. The end of standard
 //! input counts as the first one where that is asked for.
 
-use crate::words::remark;
+use crate::console::remark;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;

@@ -9,7 +9,7 @@ use super::interrupt;
 use super::prepare::{RunStart, cut_by, stages};
 use crate::config::{Config, Pipeline, Stages};
 use crate::data;
-use crate::driver::{Alone, Board, alone};
+use crate::driver::{Alone, FailureCollector, alone};
 use crate::failure::{Cause, Failure};
 use crate::model::Network;
 use crate::node::LocalNodes;
@@ -17,7 +17,7 @@ use crate::partition::{self, Cuts, Estimator, LayerTime};
 use crate::pipeline::{Shape, lane};
 use proto::control::{Span, StepDone};
 use proto::lane::Action;
-use proto::stage::StageSpec;
+use proto::spec::stage::StageSpec;
 use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
@@ -58,7 +58,7 @@ pub async fn measure(config: &Config, network: &Network, estimator: Estimator) -
     result
 }
 
-/// Where stages are measured.
+/// Placement stages are measured.
 struct Bench<'a> {
     config: &'a Config,
     network: &'a Network,
@@ -130,7 +130,7 @@ impl Bench<'_> {
 
     /// Runs one stage on a node that is ended with it.
     async fn one(&self, folder: &Path, trial: &Alone) -> Result<(Vec<StepDone>, Option<u64>), Failure> {
-        let board = Board::default();
+        let board = FailureCollector::default();
         let index = trial.spec.index as usize;
         let nodes =
             LocalNodes::start_some(index..index + 1, folder, self.config.node.threads, &board).await?;

@@ -1,28 +1,28 @@
-//! Where the nodes of a run are: started here, or given by hand.
+//! Placement the nodes of a run are: started here, or given by hand.
 
 use super::prepare::Prepared;
-use crate::driver::{Board, NodeAddress};
+use crate::driver::{FailureCollector, NodeAddress};
 use crate::failure::Failure;
 use crate::node::LocalNodes;
 use proto::client;
 use std::path::Path;
 
-/// Where the nodes of a run are.
+/// Placement the nodes of a run are.
 #[derive(Clone, Debug)]
-pub enum Where {
+pub enum Placement {
     /// Processes of this host, started and ended by the coordinator.
     Local,
     /// Control addresses, one per stage.
     Remote(Vec<String>),
 }
 
-impl Where {
+impl Placement {
     /// Checks that there is a node for each of `stages`, and another one for each.
     ///
     /// # Errors
     /// One sentence: both numbers, or the stage and its address.
     pub fn check(&self, stages: usize) -> Result<(), Failure> {
-        let Where::Remote(given) = self else { return Ok(()) };
+        let Placement::Remote(given) = self else { return Ok(()) };
         if given.len() != stages {
             return Err(Failure::configuration(format!(
                 "--nodes names {} nodes, but pipeline.stages cuts the network into {stages} stages",
@@ -56,18 +56,18 @@ impl Nodes {
     /// # Errors
     /// Another number of addresses than stages, or a node that could not be started.
     pub async fn find(
-        place: &Where,
+        place: &Placement,
         prepared: &Prepared,
         run_dir: &Path,
-        board: &Board,
+        board: &FailureCollector,
     ) -> Result<Self, Failure> {
         let stages = prepared.ranges.len();
         match place {
-            Where::Local => {
+            Placement::Local => {
                 let threads = prepared.config.node.threads;
                 LocalNodes::start(stages, run_dir, threads, board).await.map(Nodes::Local)
             }
-            Where::Remote(given) => {
+            Placement::Remote(given) => {
                 place.check(stages)?;
                 Ok(Nodes::Remote(
                     given.iter().map(|control| NodeAddress { control: control.clone() }).collect(),
@@ -76,7 +76,7 @@ impl Nodes {
         }
     }
 
-    /// Where they are reached.
+    /// Placement they are reached.
     pub fn addresses(&self) -> &[NodeAddress] {
         match self {
             Nodes::Local(nodes) => &nodes.addresses,
@@ -101,7 +101,7 @@ mod tests {
         let said = |given: &str| {
             let given: Vec<String> = given.split(' ').map(str::to_owned).collect();
             let stages = given.len();
-            Where::Remote(given).check(stages).err().map(|failure| failure.sentence).unwrap_or_default()
+            Placement::Remote(given).check(stages).err().map(|failure| failure.sentence).unwrap_or_default()
         };
         for good in ["a:7101 b:7101", "a:7101 a:7201", "[::1]:1 10.0.0.1:65535"] {
             assert_eq!(said(good), "");
@@ -115,7 +115,7 @@ mod tests {
             );
         }
         assert!(said("a:1 b:1 a:1").contains("a:1 for stage 0 and for stage 2"));
-        assert!(Where::Remote(vec!["a:1".into()]).check(2).is_err());
-        assert!(Where::Local.check(2).is_ok());
+        assert!(Placement::Remote(vec!["a:1".into()]).check(2).is_err());
+        assert!(Placement::Local.check(2).is_ok());
     }
 }

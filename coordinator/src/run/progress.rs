@@ -1,6 +1,6 @@
 //! The live progress line: rewritten in place on a terminal, a line every few seconds elsewhere.
 
-use crate::words::remark;
+use crate::console::remark;
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Where a run can be taken up again: at the newest snapshot that all of its nodes have.
+//! Placement a run can be taken up again: at the newest snapshot that all of its nodes have.
 
 use super::folder::RunIdentity;
 use super::recorder::Recorder;

@@ -3,17 +3,18 @@
 use super::drive::{drive, unless_stopped};
 use super::folder::{self, RunFolder};
 use super::interrupt;
-use super::place::{Nodes, Where};
+use super::place::{Nodes, Placement};
 use super::prepare::Prepared;
 use super::recorder::Recorder;
 use super::resume::{Resume, starting_point};
 use super::summary::{Summary, table};
-use crate::driver::{Board, NodeAddress};
+use crate::console::answer;
+use crate::driver::{FailureCollector, NodeAddress};
 use crate::failure::{Cause, Failure};
 use crate::report;
-use crate::words::answer;
 use prometheus_client::metrics::counter::Counter;
-use proto::{door, metrics};
+use proto::metrics;
+use proto::transport::admission;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -35,14 +36,14 @@ pub struct Naming<'a> {
 
 /// How a run is carried out, beyond its configuration.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Conduct {
+pub struct TrainOptions {
     /// Take up a run that lies in the folder already.
     pub resume: Option<Resume>,
     /// How often to roll back and go on by itself when a node fails.
     pub restarts: u32,
     /// Leave `trace.json`.
     pub trace: bool,
-    /// Where a scraper reaches the metrics of the run.
+    /// Placement a scraper reaches the metrics of the run.
     pub metrics: Option<SocketAddr>,
     /// Take the end of standard input for an interrupt: the run then ends with whoever started it.
     pub exit_with_stdin: bool,
@@ -54,9 +55,9 @@ pub struct Conduct {
 /// One sentence, with the contract's exit code; the folder then holds what there was.
 pub async fn train(
     prepared: Prepared,
-    place: Where,
+    place: Placement,
     naming: Naming<'_>,
-    conduct: Conduct,
+    conduct: TrainOptions,
 ) -> Result<(), Failure> {
     let stop = interrupt::listen();
     if conduct.exit_with_stdin {
@@ -64,7 +65,7 @@ pub async fn train(
     }
     place.check(prepared.ranges.len())?;
     let scraped = match conduct.metrics {
-        Some(address) => Some(door::listen("--metrics", address).await.map_err(Failure::configuration)?),
+        Some(address) => Some(admission::listen("--metrics", address).await.map_err(Failure::configuration)?),
         None => None,
     };
     let path = folder::choose(naming.name, naming.run_dir, naming.stem)?;
@@ -113,8 +114,8 @@ fn show(listener: TcpListener, recorder: &mut Recorder) -> Result<AbortOnDropHan
 /// Trains until the run ends, or fails once more than it may be restarted.
 async fn attempts(
     prepared: &Prepared,
-    place: &Where,
-    conduct: Conduct,
+    place: &Placement,
+    conduct: TrainOptions,
     stop: &CancellationToken,
     recorder: &mut Recorder,
 ) -> (Result<(), Failure>, Vec<NodeAddress>) {
@@ -150,12 +151,12 @@ async fn attempts(
 /// One start of the run, with nodes of its own where they are local.
 async fn attempt(
     prepared: &Prepared,
-    place: &Where,
+    place: &Placement,
     resume: Option<Resume>,
     stop: &CancellationToken,
     recorder: &mut Recorder,
 ) -> (Result<(), Failure>, Vec<NodeAddress>) {
-    let board = Board::default();
+    let board = FailureCollector::default();
     let folder = recorder.folder().path().to_owned();
     let finding = Nodes::find(place, prepared, &folder, &board);
     let nodes = match unless_stopped(stop, &folder, finding).await {

@@ -80,12 +80,12 @@ impl SweepFolder {
         self.path.join("trials").join(format!("trial-{number:03}"))
     }
 
-    /// Where a trial's output goes.
+    /// Placement a trial's output goes.
     pub fn log(&self, number: usize) -> PathBuf {
         self.path.join("logs").join(format!("trial-{number:03}.log"))
     }
 
-    /// Where it lies.
+    /// Placement it lies.
     pub fn path(&self) -> &Path {
         &self.path
     }

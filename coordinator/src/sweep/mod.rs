@@ -12,7 +12,6 @@
 
 mod common;
 mod folder;
-mod follow;
 mod ledger;
 mod median;
 mod names;
@@ -23,15 +22,16 @@ mod score;
 mod space;
 mod spec;
 mod table;
+mod tail;
 mod theory;
 mod tpe;
 mod trial;
 
 use crate::config::{self, Environment};
+use crate::console::answer;
 use crate::failure::{Cause, Failure};
 use crate::run::folder::choose;
 use crate::run::interrupt;
-use crate::words::answer;
 use folder::SweepFolder;
 use ledger::{Ledger, Record, Status};
 use space::{Plan, Settings};
@@ -43,7 +43,7 @@ use trial::Trial;
 
 /// What the command line asks for.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct SweepOptions<'a> {
     /// The sweep's file.
     pub config: &'a Path,
     /// Its folder; without one, `runs/NAME`.
@@ -63,7 +63,7 @@ pub struct Asked<'a> {
 /// # Errors
 /// What is wrong with the sweep; [`Cause::Interrupted`] where it can go on; or that trials failed, after
 /// all have ended.
-pub async fn sweep(asked: Asked<'_>, environment: &Environment<'_>) -> Result<(), Failure> {
+pub async fn sweep(asked: SweepOptions<'_>, environment: &Environment<'_>) -> Result<(), Failure> {
     let spec = load(asked)?;
     let plan = Plan::new(&spec).map_err(Failure::configuration)?;
     let base = config::read_file(&spec.base).map_err(|error| {
@@ -79,7 +79,7 @@ pub async fn sweep(asked: Asked<'_>, environment: &Environment<'_>) -> Result<()
     sweep.finish()
 }
 
-fn load(asked: Asked<'_>) -> Result<Spec, Failure> {
+fn load(asked: SweepOptions<'_>) -> Result<Spec, Failure> {
     let mut spec = Spec::load(asked.config).map_err(Failure::configuration)?;
     spec.parallel = asked.parallel.unwrap_or(spec.parallel);
     spec.cores = asked.cores.or(spec.cores);

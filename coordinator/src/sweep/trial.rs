@@ -4,11 +4,11 @@
 //! stopped, and when the sweep is killed it closes by itself. Its log is locked until the trial has ended,
 //! so that a sweep that goes on knows what is left of the one before.
 
-use super::follow::Follow;
 use super::ledger::{Record, Status, hold};
 use super::median::Stop;
 use super::primitives::Subset;
 use super::space::Settings;
+use super::tail::Follow;
 use crate::failure::{Cause, Failure};
 use crate::run::Summary;
 use crate::run::folder::{self, unwritable};

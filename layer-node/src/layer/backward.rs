@@ -5,11 +5,11 @@ use super::{LinearMap, Settings};
 use crate::init;
 use crate::optim::Parameter;
 use crate::rule::{self, Feedback, Seen};
-use crate::state::State;
+use crate::state::named::State;
 use crate::torch::add_scaled;
-use proto::graph::{Init, LayerSpec};
-use proto::optimizer::{Method, OptimizerSpec, Schedule};
-use proto::rule::{Alignment, Centering, Mirror, Noise, RuleSpec};
+use proto::spec::graph::{Init, LayerSpec};
+use proto::spec::optimizer::{Method, OptimizerSpec, Schedule};
+use proto::spec::rule::{Alignment, Centering, Mirror, Noise, RuleSpec};
 use tch::{TchError, Tensor};
 
 /// Backward weights, and the rule that trains them.

@@ -3,9 +3,9 @@
 use super::held::{Held, Sum};
 use super::{Layer, Pass, Settings};
 use crate::optim::Parameter;
-use crate::state::State;
+use crate::state::named::State;
 use crate::torch;
-use proto::optimizer::Method;
+use proto::spec::optimizer::Method;
 use tch::{TchError, Tensor};
 
 /// Scale γ, shift β, and running statistics, which move once per microbatch.

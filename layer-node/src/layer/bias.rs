@@ -3,8 +3,8 @@
 use super::held::{Held, Sum};
 use super::{Layer, Pass, Settings};
 use crate::optim::Parameter;
-use crate::state::State;
-use proto::optimizer::Method;
+use crate::state::named::State;
+use proto::spec::optimizer::Method;
 use tch::{TchError, Tensor};
 
 /// One number per channel, added to `(N, C)` or `(N, C, H, W)`.

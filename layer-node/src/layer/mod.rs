@@ -19,11 +19,11 @@ pub use map::LinearMap;
 pub use pass::Pass;
 pub use weight::WeightLayer;
 
-use crate::state::State;
+use crate::state::named::State;
 use proto::control::LayerMeasure;
-use proto::graph::{LayerSpec, Op};
-use proto::optimizer::OptimizerSpec;
-use proto::stage::StageSpec;
+use proto::spec::graph::{LayerSpec, Op};
+use proto::spec::optimizer::OptimizerSpec;
+use proto::spec::stage::StageSpec;
 use tch::{Device, Kind, TchError, Tensor};
 
 /// What all layers of a stage share.

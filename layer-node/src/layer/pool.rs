@@ -2,7 +2,7 @@
 
 use super::held::Held;
 use super::{Layer, Pass};
-use proto::graph::Window;
+use proto::spec::graph::Window;
 use tch::{TchError, Tensor};
 
 /// A window in torch's terms: `[kernel, stride, padding]`, each for height and width.

@@ -6,10 +6,10 @@ use super::held::{Held, Sum};
 use super::{Layer, LinearMap, Pass, Settings};
 use crate::init;
 use crate::optim::Parameter;
-use crate::state::State;
+use crate::state::named::State;
 use proto::control::LayerMeasure;
-use proto::graph::{Init, LayerSpec, Op};
-use proto::optimizer::Method;
+use proto::spec::graph::{Init, LayerSpec, Op};
+use proto::spec::optimizer::Method;
 use tch::{Kind, TchError, Tensor};
 
 /// Forward weights W, and backward weights B of the same shape.

@@ -1,6 +1,6 @@
 //! What is taken off the primitives' x, so that B learns from what varies.
 
-use proto::rule::Centering;
+use proto::spec::rule::Centering;
 use tch::{TchError, Tensor};
 
 /// x less its mean: over each sample's features and positions, or over the microbatch's samples.

@@ -2,7 +2,7 @@
 //! sign symmetry. Which combination a rule of the literature is, the coordinator's `rule/` says.
 
 use super::{Access, AtUpdate, Local, ReadsWeight, Rule, Seen, primitives};
-use proto::rule::{Coefficients, Transfer};
+use proto::spec::rule::{Coefficients, Transfer};
 use std::marker::PhantomData;
 use tch::{TchError, Tensor};
 

@@ -18,7 +18,7 @@ pub use noise::draw as draw_noise;
 pub use sign_symmetry::aligned as signs_of;
 
 use crate::layer::LinearMap;
-use proto::rule::{Magnitude, RuleSpec};
+use proto::spec::rule::{Magnitude, RuleSpec};
 use tch::{TchError, Tensor};
 
 /// What a rule sees of its layer in one microbatch, or in one mirror step.

@@ -1,8 +1,8 @@
 //! Noise of a layer's own: drawn by the node, from the run's seed and a name.
 
 use crate::layer::Settings;
-use proto::rule::Noise;
 use proto::seed;
+use proto::spec::rule::Noise;
 use rand_distr::{Distribution, StandardNormal, StandardUniform};
 use tch::{TchError, Tensor};
 

@@ -14,7 +14,7 @@
 //! ```
 
 use super::{Seen, transfer};
-use proto::rule::Transfer;
+use proto::spec::rule::Transfer;
 use tch::{TchError, Tensor};
 
 /// amp and sparse meet x in the same filter gradient, so one is enough: cW(x, φ′ ∘ (2βz − αy)) / N.

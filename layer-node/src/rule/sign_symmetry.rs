@@ -9,7 +9,7 @@
 //! Liao, Leibo and Poggio, "How Important Is Weight Symmetry in Backpropagation?", AAAI 2016. M comes from
 //! the initialiser of W. A W of exactly 0 counts as positive, so that no magnitude is lost.
 
-use proto::rule::Magnitude;
+use proto::spec::rule::Magnitude;
 use tch::{TchError, Tensor};
 
 /// B for W as it is now. `backward` is B as it was, whose magnitudes frSF keeps; `drawn` draws another M.

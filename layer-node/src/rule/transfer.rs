@@ -1,6 +1,6 @@
 //! An activation on y and z, inside the primitives only: φ and its slope.
 
-use proto::rule::Transfer;
+use proto::spec::rule::Transfer;
 use tch::{TchError, Tensor};
 
 /// φ(y).

@@ -5,8 +5,8 @@ use crate::failure::Failure;
 use crate::meters::Meters;
 use crate::service::{ControlService, DataService};
 use futures::Stream;
-use proto::door;
 use proto::metrics::{self, Shown};
+use proto::transport::admission;
 use proto::transport::{self, CONTROL_MESSAGE_LIMIT, DATA_MESSAGE_LIMIT, REPORT_MESSAGE_LIMIT};
 use proto::wire;
 use proto::wire::layer_server::LayerServer;
@@ -76,18 +76,18 @@ impl Ports {
     ) -> Result<[JoinHandle<()>; 3], String> {
         let servers = [
             spawn_server(
-                door::guests(self.data, door::GUESTS, meters.refused_connections("data")),
+                admission::guests(self.data, admission::GUESTS, meters.refused_connections("data")),
                 transport::data_server().add_service(data_plane(data)).add_service(reflection()?),
                 stopping,
             ),
             spawn_server(
-                door::guests(self.control, door::GUESTS, meters.refused_connections("control")),
+                admission::guests(self.control, admission::GUESTS, meters.refused_connections("control")),
                 transport::control_server().add_service(control_plane(control)).add_service(reflection()?),
                 stopping,
             ),
             spawn_server(
-                door::guests(self.health, door::PROBES, meters.refused_connections("health")),
-                transport::control_server().add_service(InterceptedService::new(health, door::note)),
+                admission::guests(self.health, admission::PROBES, meters.refused_connections("health")),
+                transport::control_server().add_service(InterceptedService::new(health, admission::note)),
                 stopping,
             ),
         ];
@@ -104,7 +104,7 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, String> {
 }
 
 async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
-    door::listen(flag, address).await.map_err(Failure::configuration)
+    admission::listen(flag, address).await.map_err(Failure::configuration)
 }
 
 fn data_plane(service: DataService) -> LayerServer<DataService> {
@@ -128,11 +128,11 @@ fn reflection() -> Result<Noted<ServerReflectionServer<impl ServerReflection>>, 
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .map_err(|error| format!("the schema cannot be shown by reflection: {error}"))?;
-    Ok(InterceptedService::new(service.max_decoding_message_size(QUESTION_LIMIT), door::note))
+    Ok(InterceptedService::new(service.max_decoding_message_size(QUESTION_LIMIT), admission::note))
 }
 
 fn spawn_server(
-    guests: impl Stream<Item = io::Result<door::Guest>> + Send + 'static,
+    guests: impl Stream<Item = io::Result<admission::LimitedStream>> + Send + 'static,
     router: tonic::transport::server::Router,
     stopping: &CancellationToken,
 ) -> JoinHandle<()> {

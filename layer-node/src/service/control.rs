@@ -1,16 +1,16 @@
 //! The control plane: what the coordinator asks of this node.
 
-use super::hub::Hub;
-use super::look::Look;
+use super::registry::LinkRegistry;
 use super::run::Opened;
-use crate::checkpoint;
-use crate::fault::{Fault, Trouble};
+use super::single_flight::SingleFlight;
+use crate::exec::cancellation::{Cancellation, Trouble};
+use crate::exec::worker::Job;
 use crate::meters::Meters;
-use crate::worker::Job;
+use crate::state::checkpoint;
 use futures::Stream;
 use proto::control::{Description, HeldSnapshot, PROTOCOL, Start};
-use proto::door::{self, Kept, Visit};
-use proto::stage::StageSpec;
+use proto::spec::stage::StageSpec;
+use proto::transport::admission::{self, ConnectionInfo, Kept};
 use proto::wire;
 use proto::wire::node_server::Node;
 use std::path::PathBuf;
@@ -41,18 +41,18 @@ pub struct Identity {
 pub struct ControlService {
     identity: Identity,
     worker: mpsc::Sender<Job>,
-    pub(super) hub: Hub,
+    pub(super) hub: LinkRegistry,
     pub(super) meters: Meters,
     /// Ends the run that is under way when the node is stopped.
     current: Arc<Mutex<Current>>,
     /// The snapshots on disk, or why they could not be seen.
-    snapshots: Look<Result<Vec<HeldSnapshot>, String>>,
+    snapshots: SingleFlight<Result<Vec<HeldSnapshot>, String>>,
 }
 
 #[derive(Default)]
 struct Current {
     spec: Option<StageSpec>,
-    run: Option<Fault>,
+    run: Option<Cancellation>,
     configuring: bool,
     /// The connection that the stage came by, kept until the stage is replaced or its run begins: one at most.
     configurer: Option<Kept>,
@@ -75,8 +75,8 @@ impl Current {
 
 impl ControlService {
     /// A service that gives its work to `worker`.
-    pub fn new(identity: Identity, worker: mpsc::Sender<Job>, hub: Hub, meters: Meters) -> Self {
-        Self { identity, worker, hub, meters, current: Arc::default(), snapshots: Look::default() }
+    pub fn new(identity: Identity, worker: mpsc::Sender<Job>, hub: LinkRegistry, meters: Meters) -> Self {
+        Self { identity, worker, hub, meters, current: Arc::default(), snapshots: SingleFlight::default() }
     }
 
     fn current(&self) -> MutexGuard<'_, Current> {
@@ -95,13 +95,13 @@ impl ControlService {
     }
 
     /// Claims the node for the run that `start` names, which is that of its configured stage.
-    pub(super) fn claim(&self, start: &Start) -> Result<(StageSpec, Fault, Claim), Status> {
+    pub(super) fn claim(&self, start: &Start) -> Result<(StageSpec, Cancellation, Claim), Status> {
         let mut current = self.current();
         let spec = current.stage()?.clone();
         if start.run != spec.run || start.incarnation != spec.incarnation {
             return Err(Status::permission_denied("the node was configured for another run since"));
         }
-        let fault = Fault::default();
+        let fault = Cancellation::default();
         current.run = Some(fault.clone());
         // Only who knows the run has a part in it, and takes the place over from who configured it.
         current.configurer = None;
@@ -154,7 +154,7 @@ impl Node for ControlService {
         &self,
         request: Request<wire::DescribeRequest>,
     ) -> Result<Response<wire::Description>, Status> {
-        door::visit(&request).as_ref().inspect(|visit| visit.called());
+        admission::visit(&request).as_ref().inspect(|visit| visit.called());
         let state_dir = self.identity.state_dir.clone();
         let look = move || checkpoint::held(&state_dir).map_err(|error| error.to_string());
         let snapshots = self.snapshots.share(look).await?.map_err(Status::failed_precondition)?;
@@ -176,7 +176,7 @@ impl Node for ControlService {
     }
 
     async fn configure(&self, request: Request<wire::Stage>) -> Result<Response<wire::Configured>, Status> {
-        let visit = door::visit(&request);
+        let visit = admission::visit(&request);
         // A node that is at work has no time for what a stranger would have it become.
         self.current().check_idle()?;
         let spec = StageSpec::try_from(request.into_inner())?;
@@ -193,7 +193,7 @@ impl Node for ControlService {
         {
             let mut current = self.current();
             current.spec = Some(spec);
-            current.configurer = visit.as_ref().map(Visit::keep);
+            current.configurer = visit.as_ref().map(ConnectionInfo::keep);
         }
         drop(configuring);
         Ok(Response::new(configured.into()))
@@ -203,7 +203,7 @@ impl Node for ControlService {
 
     async fn run(&self, request: Request<Streaming<wire::Command>>) -> Result<Response<Reports>, Status> {
         self.current().stage()?;
-        let visit = door::visit(&request);
+        let visit = admission::visit(&request);
         visit.as_ref().inspect(|visit| visit.called());
         let (reports, answers) = mpsc::channel(REPORTS);
         let opened = Opened { service: self.clone(), reports, commands: request.into_inner(), visit };

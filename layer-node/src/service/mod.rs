@@ -2,19 +2,19 @@
 
 mod control;
 mod data;
-mod hub;
-mod look;
+mod registry;
 mod run;
+mod single_flight;
 
 pub use control::{ControlService, Identity as NodeIdentity};
 pub use data::DataService;
-pub use hub::Hub;
+pub use registry::LinkRegistry;
 
-use crate::fault::{Fault, Trouble};
+use crate::exec::cancellation::{Cancellation, Trouble};
 use crate::meters::Meters;
-use proto::framing::Direction;
+use proto::link::framing::Direction;
 use proto::link::{Incoming, broken};
-use proto::message::Message;
+use proto::microbatch::Message;
 use tokio::sync::mpsc;
 use tonic::Code;
 
@@ -24,7 +24,7 @@ use tonic::Code;
 async fn pump<D: Direction>(
     mut incoming: Incoming<D>,
     queue: mpsc::Sender<Message>,
-    fault: Fault,
+    fault: Cancellation,
     peer: String,
     meters: Meters,
 ) {

@@ -2,16 +2,16 @@
 //! their way to the worker.
 
 use super::control::ControlService;
-use super::hub::Slot;
 use super::pump;
-use crate::fault::{Fault, Trouble};
-use crate::session::{Port, Session};
-use crate::worker::Job;
+use super::registry::PendingLink;
+use crate::exec::cancellation::{Cancellation, Trouble};
+use crate::exec::links::{Port, Session};
+use crate::exec::worker::Job;
 use proto::client;
 use proto::control::{Command, Report, Start};
-use proto::door::Visit;
-use proto::stage::StageSpec;
+use proto::spec::stage::StageSpec;
 use proto::transport::QUEUE;
+use proto::transport::admission::ConnectionInfo;
 use proto::wire;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -27,7 +27,7 @@ pub(super) struct Opened {
     pub service: ControlService,
     pub reports: mpsc::Sender<Result<Report, Status>>,
     pub commands: Streaming<wire::Command>,
-    pub visit: Option<Visit>,
+    pub visit: Option<ConnectionInfo>,
 }
 
 impl Opened {
@@ -41,7 +41,7 @@ impl Opened {
             }
         };
         let Self { service, reports, commands, visit } = self;
-        let _kept = visit.as_ref().map(Visit::keep);
+        let _kept = visit.as_ref().map(ConnectionInfo::keep);
         let mut run = Run { service, spec, fault, reports, commands };
         run.run(start).await;
         drop(claim);
@@ -62,7 +62,7 @@ impl Opened {
 struct Run {
     service: ControlService,
     spec: StageSpec,
-    fault: Fault,
+    fault: Cancellation,
     reports: mpsc::Sender<Result<Report, Status>>,
     commands: Streaming<wire::Command>,
 }
@@ -125,13 +125,13 @@ impl Run {
     }
 
     /// The worker's end of a link that the neighbour opens, and the slot that waits for it.
-    fn slot(&self, peer: String, contract: proto::message::Contract) -> (Port, Slot) {
+    fn slot(&self, peer: String, contract: proto::link::Contract) -> (Port, PendingLink) {
         let (to_worker, incoming) = mpsc::channel(QUEUE);
         let (outgoing, from_worker) = mpsc::channel(QUEUE);
         let fault = self.fault.clone();
         (
             Port { peer: peer.clone(), incoming, outgoing },
-            Slot { peer, contract, to_worker, from_worker, fault },
+            PendingLink { peer, contract, to_worker, from_worker, fault },
         )
     }
 

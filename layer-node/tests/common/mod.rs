@@ -4,12 +4,12 @@
 
 use layer_node::layer::Settings;
 use layer_node::stage::Stage;
-use proto::graph::{self, Init, LayerSpec, Op, Window};
-use proto::message::Value;
-use proto::optimizer::{Method, OptimizerSpec};
-use proto::rule::RuleSpec;
 use proto::seed;
-use proto::stage::StageSpec;
+use proto::spec::graph::Value;
+use proto::spec::graph::{self, Init, LayerSpec, Op, Window};
+use proto::spec::optimizer::{Method, OptimizerSpec};
+use proto::spec::rule::RuleSpec;
+use proto::spec::stage::StageSpec;
 use rand_distr::{Distribution, StandardNormal};
 use std::collections::BTreeMap;
 use std::ops::Range;

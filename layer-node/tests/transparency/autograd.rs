@@ -3,8 +3,8 @@
 use crate::common::state;
 use crate::networks::residual;
 use crate::training::{DECAY, LR, N, SIZES, initial, loss_error, sample, stages};
-use proto::graph::{INPUT, LayerSpec};
 use proto::lane::Phase;
+use proto::spec::graph::{INPUT, LayerSpec};
 use std::collections::BTreeMap;
 use tch::nn::{self, OptimizerConfig};
 use tch::{Device, Kind, Tensor};

@@ -1,7 +1,7 @@
 //! Networks that are cut, for images of 3×8×8 and ten classes.
 
 use crate::common::{NORM, conv, layer, linear, window};
-use proto::graph::{LayerSpec, Op};
+use proto::spec::graph::{LayerSpec, Op};
 
 /// A plain convolutional network.
 pub fn plain() -> Vec<LayerSpec> {

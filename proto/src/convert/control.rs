@@ -2,7 +2,7 @@
 
 use super::{Result, all, into_all, need};
 use crate::control::*;
-use crate::error::DoorError;
+use crate::error::ProtocolError;
 use crate::lane::{Action, Lane, MAX_ACTIONS, Phase};
 use crate::wire;
 use std::time::Duration;
@@ -24,7 +24,7 @@ impl From<Description> for wire::Description {
 }
 
 impl TryFrom<wire::Description> for Description {
-    type Error = DoorError;
+    type Error = ProtocolError;
     fn try_from(d: wire::Description) -> Result<Self> {
         let port = u16::try_from(d.data_port).ok().filter(|port| *port > 0);
         Ok(Self {
@@ -66,7 +66,7 @@ impl From<wire::Configured> for Configured {
 }
 
 impl TryFrom<wire::Command> for Command {
-    type Error = DoorError;
+    type Error = ProtocolError;
     fn try_from(command: wire::Command) -> Result<Self> {
         use wire::command::Command as C;
         Ok(match need(command.command, "command")? {
@@ -92,11 +92,11 @@ impl From<Command> for wire::Command {
 }
 
 impl TryFrom<wire::Snapshot> for Keep {
-    type Error = DoorError;
+    type Error = ProtocolError;
     fn try_from(snapshot: wire::Snapshot) -> Result<Self> {
         match snapshot.keep.len() {
             0..=MAX_KEEP => Ok(Self(snapshot.keep)),
-            more => Err(DoorError::invalid(format!("{more} snapshots to keep are more than {MAX_KEEP}"))),
+            more => Err(ProtocolError::invalid(format!("{more} snapshots to keep are more than {MAX_KEEP}"))),
         }
     }
 }
@@ -127,17 +127,17 @@ impl From<Start> for wire::Start {
 }
 
 impl TryFrom<wire::Step> for Step {
-    type Error = DoorError;
+    type Error = ProtocolError;
     fn try_from(step: wire::Step) -> Result<Self> {
         let phase = Phase::try_from(step.phase())?;
         if step.lane.len() > MAX_ACTIONS {
             let actions = step.lane.len();
-            return Err(DoorError::invalid(format!(
+            return Err(ProtocolError::invalid(format!(
                 "a lane of {actions} actions is longer than {MAX_ACTIONS}"
             )));
         }
         let lane =
-            Lane::new(phase, all(step.lane)?).map_err(|error| DoorError::invalid(error.to_string()))?;
+            Lane::new(phase, all(step.lane)?).map_err(|error| ProtocolError::invalid(error.to_string()))?;
         Step { step: step.step, minibatch: step.minibatch, lane, measure: step.measure }.check()
     }
 }
@@ -155,7 +155,7 @@ impl From<Step> for wire::Step {
 }
 
 impl TryFrom<wire::Action> for Action {
-    type Error = DoorError;
+    type Error = ProtocolError;
     fn try_from(action: wire::Action) -> Result<Self> {
         use wire::action::Kind as K;
         let m = action.microbatch;
@@ -164,7 +164,7 @@ impl TryFrom<wire::Action> for Action {
             K::Error => Ok(Action::Error(m)),
             K::Gradient => Ok(Action::Gradient(m)),
             K::Update => Ok(Action::Update),
-            K::Unspecified => Err(DoorError::Missing("action's kind")),
+            K::Unspecified => Err(ProtocolError::Missing("action's kind")),
         }
     }
 }
@@ -183,7 +183,7 @@ impl From<Action> for wire::Action {
 }
 
 impl TryFrom<wire::Report> for Report {
-    type Error = DoorError;
+    type Error = ProtocolError;
     fn try_from(report: wire::Report) -> Result<Self> {
         use wire::report::Report as R;
         Ok(match need(report.report, "report")? {
@@ -213,7 +213,7 @@ impl From<Report> for wire::Report {
 }
 
 impl TryFrom<wire::StepDone> for StepDone {
-    type Error = DoorError;
+    type Error = ProtocolError;
     fn try_from(done: wire::StepDone) -> Result<Self> {
         Ok(Self {
             step: done.step,
@@ -251,7 +251,7 @@ impl From<StepDone> for wire::StepDone {
 }
 
 impl TryFrom<wire::Span> for Span {
-    type Error = DoorError;
+    type Error = ProtocolError;
     fn try_from(span: wire::Span) -> Result<Self> {
         let action = need(span.action, "action in a span")?.try_into()?;
         Ok(Self { action, start_ns: span.start_ns, end_ns: span.end_ns })

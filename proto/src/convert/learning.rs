@@ -1,19 +1,19 @@
 //! Rules and optimizers.
 
 use super::{Result, need};
-use crate::error::DoorError;
-use crate::optimizer::{Method, OptimizerSpec, Schedule, Shape};
-use crate::rule::{Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, RuleSpec, Transfer};
+use crate::error::ProtocolError;
+use crate::spec::optimizer::{Method, OptimizerSpec, Schedule, Shape};
+use crate::spec::rule::{Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, RuleSpec, Transfer};
 use crate::wire;
 
 impl TryFrom<wire::Rule> for RuleSpec {
-    type Error = DoorError;
+    type Error = ProtocolError;
     fn try_from(rule: wire::Rule) -> Result<Self> {
         use wire::Magnitude as M;
         if rule.transport {
             return Ok(RuleSpec::Backprop);
         }
-        match M::try_from(rule.magnitude).map_err(|_| DoorError::Missing("known magnitude"))? {
+        match M::try_from(rule.magnitude).map_err(|_| ProtocolError::Missing("known magnitude"))? {
             M::Unspecified => {}
             M::Uniform => return Ok(RuleSpec::SignSymmetry(Magnitude::Uniform)),
             M::Redrawn => return Ok(RuleSpec::SignSymmetry(Magnitude::Redrawn)),
@@ -28,12 +28,13 @@ impl TryFrom<wire::Rule> for RuleSpec {
 
 fn alignment(rule: &wire::Rule) -> Result<Alignment> {
     use wire::{Centering as C, Transfer as T};
-    let centering = match C::try_from(rule.centering).map_err(|_| DoorError::Missing("known centering"))? {
-        C::None => Centering::None,
-        C::Sample => Centering::Sample,
-        C::Batch => Centering::Batch,
-    };
-    let transfer = match T::try_from(rule.transfer).map_err(|_| DoorError::Missing("known transfer"))? {
+    let centering =
+        match C::try_from(rule.centering).map_err(|_| ProtocolError::Missing("known centering"))? {
+            C::None => Centering::None,
+            C::Sample => Centering::Sample,
+            C::Batch => Centering::Batch,
+        };
+    let transfer = match T::try_from(rule.transfer).map_err(|_| ProtocolError::Missing("known transfer"))? {
         T::Identity => Transfer::Identity,
         T::Relu => Transfer::Relu,
         T::Tanh => Transfer::Tanh,
@@ -89,13 +90,13 @@ impl From<RuleSpec> for wire::Rule {
 }
 
 impl TryFrom<wire::Mirror> for Mirror {
-    type Error = DoorError;
+    type Error = ProtocolError;
     fn try_from(mirror: wire::Mirror) -> Result<Self> {
         use wire::mirror::Noise as N;
         let noise = match mirror.noise() {
             N::Normal => Noise::Normal,
             N::Uniform => Noise::Uniform,
-            N::Unspecified => return Err(DoorError::Missing("mirror steps' noise")),
+            N::Unspecified => return Err(ProtocolError::Missing("mirror steps' noise")),
         };
         let wire::Mirror { sigma, batch, every, delay, .. } = mirror;
         Ok(Self { noise, sigma, batch, every, delay })
@@ -114,7 +115,7 @@ impl From<Mirror> for wire::Mirror {
 }
 
 impl TryFrom<wire::Optimizer> for OptimizerSpec {
-    type Error = DoorError;
+    type Error = ProtocolError;
     fn try_from(optimizer: wire::Optimizer) -> Result<Self> {
         use wire::optimizer::Kind as K;
         let method = match need(optimizer.kind, "optimizer's kind")? {
@@ -139,7 +140,7 @@ impl From<OptimizerSpec> for wire::Optimizer {
 }
 
 impl TryFrom<wire::LearningRate> for Schedule {
-    type Error = DoorError;
+    type Error = ProtocolError;
     fn try_from(rate: wire::LearningRate) -> Result<Self> {
         use wire::learning_rate::Shape as W;
         let shape = match rate.shape {

@@ -6,21 +6,23 @@ mod control;
 mod learning;
 mod stage;
 
-use crate::error::DoorError;
-use crate::framing::short;
-use crate::graph::{MAX_NAME, bounded};
+use crate::error::ProtocolError;
 use crate::lane::Phase;
-use crate::message::{Identity, Value};
+use crate::link::framing::short;
+use crate::microbatch::Identity;
+use crate::spec::graph::Value;
+use crate::spec::limits::MAX_NAME;
+use crate::spec::op::bounded;
 use crate::tensor::{Kind, MAX_DIMENSIONS};
 use crate::wire;
 
-type Result<T> = std::result::Result<T, DoorError>;
+type Result<T> = std::result::Result<T, ProtocolError>;
 
 fn need<T>(value: Option<T>, name: &'static str) -> Result<T> {
-    value.ok_or(DoorError::Missing(name))
+    value.ok_or(ProtocolError::Missing(name))
 }
 
-fn all<W, D: TryFrom<W, Error = DoorError>>(values: Vec<W>) -> Result<Vec<D>> {
+fn all<W, D: TryFrom<W, Error = ProtocolError>>(values: Vec<W>) -> Result<Vec<D>> {
     values.into_iter().map(D::try_from).collect()
 }
 
@@ -29,13 +31,13 @@ fn into_all<D, W: From<D>>(values: Vec<D>) -> Vec<W> {
 }
 
 impl TryFrom<wire::Kind> for Kind {
-    type Error = DoorError;
+    type Error = ProtocolError;
     fn try_from(kind: wire::Kind) -> Result<Self> {
         match kind {
             wire::Kind::F32 => Ok(Kind::F32),
             wire::Kind::Bf16 => Ok(Kind::Bf16),
             wire::Kind::F16 => Ok(Kind::F16),
-            wire::Kind::Unspecified => Err(DoorError::Missing("number format")),
+            wire::Kind::Unspecified => Err(ProtocolError::Missing("number format")),
         }
     }
 }
@@ -51,12 +53,12 @@ impl From<Kind> for wire::Kind {
 }
 
 impl TryFrom<wire::Phase> for Phase {
-    type Error = DoorError;
+    type Error = ProtocolError;
     fn try_from(phase: wire::Phase) -> Result<Self> {
         match phase {
             wire::Phase::Train => Ok(Phase::Train),
             wire::Phase::Evaluate => Ok(Phase::Evaluate),
-            wire::Phase::Unspecified => Err(DoorError::Missing("phase")),
+            wire::Phase::Unspecified => Err(ProtocolError::Missing("phase")),
         }
     }
 }
@@ -71,12 +73,14 @@ impl From<Phase> for wire::Phase {
 }
 
 impl TryFrom<wire::Value> for Value {
-    type Error = DoorError;
+    type Error = ProtocolError;
     fn try_from(value: wire::Value) -> Result<Self> {
         let wire::Value { name, shape } = value;
         if name.len() > MAX_NAME || shape.len() >= MAX_DIMENSIONS || !bounded(&shape) {
             let (name, shape) = (short(&name), &shape[..shape.len().min(MAX_DIMENSIONS)]);
-            return Err(DoorError::invalid(format!("no value can be named '{name}' with shape {shape:?}")));
+            return Err(ProtocolError::invalid(format!(
+                "no value can be named '{name}' with shape {shape:?}"
+            )));
         }
         Ok(Value { name, shape })
     }
@@ -89,7 +93,7 @@ impl From<Value> for wire::Value {
 }
 
 impl TryFrom<wire::Header> for Identity {
-    type Error = DoorError;
+    type Error = ProtocolError;
     fn try_from(header: wire::Header) -> Result<Self> {
         let phase = Phase::try_from(header.phase())?;
         let identity = Identity {

@@ -1,16 +1,16 @@
 //! Stages and their layers.
 
 use super::{Result, all, into_all, need};
-use crate::error::DoorError;
-use crate::framing::short;
-use crate::graph::{Init, LayerSpec, MAX_LAYERS, Op, Window};
-use crate::rule::RuleSpec;
-use crate::stage::{MAX_VALUES, StageSpec};
+use crate::error::ProtocolError;
+use crate::link::framing::short;
+use crate::spec::graph::{Init, LayerSpec, MAX_LAYERS, Op, Window};
+use crate::spec::rule::RuleSpec;
+use crate::spec::stage::{MAX_VALUES, StageSpec};
 use crate::tensor::Kind;
 use crate::wire;
 
 impl TryFrom<wire::Stage> for StageSpec {
-    type Error = DoorError;
+    type Error = ProtocolError;
     fn try_from(stage: wire::Stage) -> Result<Self> {
         check_counts(&stage)?;
         let wire = Kind::try_from(stage.wire())?;
@@ -42,7 +42,7 @@ fn check_counts(stage: &wire::Stage) -> Result<()> {
     if layers <= MAX_LAYERS && inputs <= MAX_VALUES && outputs <= MAX_VALUES {
         return Ok(());
     }
-    Err(DoorError::invalid(format!(
+    Err(ProtocolError::invalid(format!(
         "a stage of {layers} layers that takes {inputs} values and sends {outputs} is too large: it has at most {MAX_LAYERS} layers and takes and sends at most {MAX_VALUES} values"
     )))
 }
@@ -71,15 +71,15 @@ impl From<StageSpec> for wire::Stage {
 }
 
 impl TryFrom<wire::LayerSpec> for LayerSpec {
-    type Error = DoorError;
+    type Error = ProtocolError;
     fn try_from(layer: wire::LayerSpec) -> Result<Self> {
         let op: Op = need(layer.op, "op in a layer")?.try_into()?;
         let rule = match (layer.rule, op.is_weight()) {
             (Some(rule), true) => (*rule).try_into()?,
-            (None, true) => return Err(DoorError::Missing("rule in a weight layer")),
+            (None, true) => return Err(ProtocolError::Missing("rule in a weight layer")),
             (Some(_), false) => {
                 let name = short(&layer.name);
-                return Err(DoorError::invalid(format!("layer '{name}' has a rule, but no weights")));
+                return Err(ProtocolError::invalid(format!("layer '{name}' has a rule, but no weights")));
             }
             (None, false) => RuleSpec::default(),
         };
@@ -95,7 +95,7 @@ impl From<LayerSpec> for wire::LayerSpec {
 }
 
 impl TryFrom<wire::layer_spec::Op> for Op {
-    type Error = DoorError;
+    type Error = ProtocolError;
     fn try_from(op: wire::layer_spec::Op) -> Result<Self> {
         use wire::layer_spec::Op as W;
         Ok(match op {
@@ -116,7 +116,7 @@ impl TryFrom<wire::layer_spec::Op> for Op {
                 wire::Simple::Relu => Op::Relu,
                 wire::Simple::Flatten => Op::Flatten,
                 wire::Simple::Add => Op::Add,
-                wire::Simple::Unspecified => return Err(DoorError::Missing("known op in a layer")),
+                wire::Simple::Unspecified => return Err(ProtocolError::Missing("known op in a layer")),
             },
         })
     }
@@ -127,7 +127,7 @@ fn init(init: Option<wire::Init>) -> Result<Init> {
         None => Ok(Init::FanIn),
         Some(deviation) if deviation >= 0.0 && deviation.is_finite() => Ok(Init::Normal(deviation)),
         Some(deviation) => {
-            Err(DoorError::invalid(format!("weights cannot be drawn with a deviation of {deviation}")))
+            Err(ProtocolError::invalid(format!("weights cannot be drawn with a deviation of {deviation}")))
         }
     }
 }
@@ -137,7 +137,7 @@ fn batch_norm(norm: wire::BatchNorm) -> Result<Op> {
     if eps > 0.0 && eps.is_finite() && (0.0..=1.0).contains(&momentum) && gamma.is_finite() {
         return Ok(Op::BatchNorm { eps, momentum, gamma });
     }
-    Err(DoorError::invalid(format!("a batch norm cannot work with {norm:?}")))
+    Err(ProtocolError::invalid(format!("a batch norm cannot work with {norm:?}")))
 }
 
 impl From<Op> for wire::layer_spec::Op {

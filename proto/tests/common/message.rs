@@ -1,7 +1,9 @@
 //! A valid message for any link, and its parts.
 
 use proto::lane::Phase;
-use proto::message::{Contract, Identity, Message, Value};
+use proto::link::Contract;
+use proto::microbatch::{Identity, Message};
+use proto::spec::graph::Value;
 use proto::tensor::{Kind, TensorData};
 use proto::wire::activation::Part;
 use proto::wire::{Activation, Chunk, Header};

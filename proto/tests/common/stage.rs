@@ -1,10 +1,10 @@
 //! A valid stage that has a bit of everything.
 
-use proto::graph::{Init, LayerSpec, Op, Window};
-use proto::message::Value;
-use proto::optimizer::{Method, OptimizerSpec, Schedule, Shape};
-use proto::rule::{Alignment, Coefficients, Mirror, Noise, RuleSpec};
-use proto::stage::StageSpec;
+use proto::spec::graph::Value;
+use proto::spec::graph::{Init, LayerSpec, Op, Window};
+use proto::spec::optimizer::{Method, OptimizerSpec, Schedule, Shape};
+use proto::spec::rule::{Alignment, Coefficients, Mirror, Noise, RuleSpec};
+use proto::spec::stage::StageSpec;
 use proto::wire;
 
 pub fn stage() -> wire::Stage {

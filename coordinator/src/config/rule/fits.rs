@@ -1,6 +1,6 @@
 //! Whether a rule can learn as it says, with the optimizers and the minibatches around it.
 
-use proto::rule::{Alignment, Centering, Coefficients, Mirror, RuleSpec, Transfer};
+use proto::spec::rule::{Alignment, Centering, Coefficients, Mirror, RuleSpec, Transfer};
 
 use super::RuleCourse;
 use super::reader::Reader;

@@ -1,6 +1,6 @@
 //! Reading one rule: its name, and the keys that change what the name says.
 
-use proto::rule::{Alignment, Coefficients, RuleSpec};
+use proto::spec::rule::{Alignment, Coefficients, RuleSpec};
 use toml::Value;
 
 use super::{CENTERINGS, MAGNITUDES, NOISES, PRIMITIVES, RuleCourse, TRANSFERS, word};

@@ -1,7 +1,7 @@
 //! The rules that a configuration asks for.
 
-use proto::optimizer::{Schedule, Shape};
-use proto::rule::{Coefficients, Magnitude, Mirror, Noise, RuleSpec};
+use proto::spec::optimizer::{Schedule, Shape};
+use proto::spec::rule::{Coefficients, Magnitude, Mirror, Noise, RuleSpec};
 
 use super::{NET, read, refusal, set};
 

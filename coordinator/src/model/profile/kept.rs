@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use proto::graph::Op;
-use proto::rule::RuleSpec;
+use proto::spec::graph::Op;
+use proto::spec::rule::RuleSpec;
 
 use super::{FLOAT, LayerProfile};
 use crate::model::Network;

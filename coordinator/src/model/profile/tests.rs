@@ -1,7 +1,7 @@
 //! Counts agree with the graph's own functions, and what is shared is kept once.
 
-use proto::graph::crossing;
-use proto::rule::{Alignment, Coefficients, Mirror, Noise};
+use proto::spec::graph::crossing;
+use proto::spec::rule::{Alignment, Coefficients, Mirror, Noise};
 
 use super::*;
 use crate::model::zoo::{NAMES, Options, by_name};

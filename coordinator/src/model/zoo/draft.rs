@@ -1,8 +1,8 @@
 //! A network while it is being written down: layers are added on top of named values.
 
-use proto::graph::{INPUT, Init, LayerSpec, Op, Window};
-use proto::message::Value;
-use proto::rule::RuleSpec;
+use proto::spec::graph::Value;
+use proto::spec::graph::{INPUT, Init, LayerSpec, Op, Window};
+use proto::spec::rule::RuleSpec;
 
 use super::Options;
 use crate::model::Network;

@@ -1,6 +1,6 @@
 //! Dense layers alone: the smallest network that has a depth.
 
-use proto::graph::INPUT;
+use proto::spec::graph::INPUT;
 
 use super::Options;
 use super::draft::Draft;

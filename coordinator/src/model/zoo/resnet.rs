@@ -8,7 +8,7 @@
 //! As in torchvision the stride of a bottleneck stands in its 3×3 convolution ("v1.5"). The last γ of
 //! each block starts at 0, so that every block starts as its skip.
 
-use proto::graph::Op;
+use proto::spec::graph::Op;
 
 use super::draft::{Convolution, Draft};
 use super::{Options, stem};
@@ -37,7 +37,7 @@ impl Block {
     }
 }
 
-/// Where a block stands, and what it is given.
+/// Placement a block stands, and what it is given.
 pub(super) struct Place {
     /// `layer1.0`, torchvision's name.
     pub(super) name: String,

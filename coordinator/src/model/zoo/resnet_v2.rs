@@ -9,7 +9,7 @@
 //! As the paper's appendix has it, the first block takes the stem's activation and has no `bn1` and
 //! `relu1` of its own, and a norm and an activation follow the last addition.
 
-use proto::graph::Op;
+use proto::spec::graph::Op;
 
 use super::draft::{Convolution, Draft};
 use super::resnet::{Block, Place, places};

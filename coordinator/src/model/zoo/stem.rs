@@ -1,6 +1,6 @@
 //! How a residual network begins: from pixels to the first block's channels.
 
-use proto::graph::{INPUT, Window};
+use proto::spec::graph::{INPUT, Window};
 use serde::{Deserialize, Serialize};
 
 use super::Options;

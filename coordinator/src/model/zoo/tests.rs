@@ -1,6 +1,6 @@
 //! The zoo's networks are those of the papers: known parameter counts, names, planes and blocks.
 
-use proto::graph::{Init, Op, crossing};
+use proto::spec::graph::{Init, Op, crossing};
 
 use super::*;
 use crate::model::profile::Profile;

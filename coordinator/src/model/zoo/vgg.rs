@@ -1,7 +1,7 @@
 //! Plain convolutional networks (Simonyan & Zisserman 2014, "Very Deep Convolutional Networks for
 //! Large-Scale Image Recognition").
 
-use proto::graph::{INPUT, Window};
+use proto::spec::graph::{INPUT, Window};
 
 use super::Options;
 use super::draft::{Convolution, Draft};

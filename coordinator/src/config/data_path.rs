@@ -1,0 +1,92 @@
+//! Placement the data set lies: `data.path`, the environment's folder of data sets, or `data/`.
+
+use std::path::{Path, PathBuf};
+
+use crate::data::DataKind;
+
+/// What the surroundings say: the one thing that a configuration depends on beside its text.
+#[derive(Clone, Copy)]
+pub struct Environment<'a> {
+    /// `NEUROPIL_DATA`: the folder that holds data sets.
+    pub data: Option<&'a Path>,
+    /// Whether a path exists.
+    pub exists: &'a dyn Fn(&Path) -> bool,
+}
+
+impl<'a> Environment<'a> {
+    /// With the folder of data sets `data`, looked at on disk. An empty path counts as none.
+    pub fn new(data: Option<&'a Path>) -> Self {
+        Self { data: data.filter(|path| !path.as_os_str().is_empty()), exists: &Path::exists }
+    }
+
+    /// Nothing set, nothing there.
+    pub fn empty() -> Self {
+        Self { data: None, exists: &|_| false }
+    }
+
+    /// The folder of a data set of `kind` for which the file says `path`.
+    ///
+    /// A relative path is a place in `NEUROPIL_DATA` where it exists there, and otherwise one from the
+    /// current folder. An absolute path is taken as it is where it exists, and without a folder of data sets
+    /// to look into. All else is the kind's own folder in `NEUROPIL_DATA`, or that folder itself where it
+    /// holds the kind's files directly, or the kind's folder in `data/`.
+    pub(super) fn folder(&self, kind: DataKind, path: Option<&Path>) -> PathBuf {
+        let Some(data) = self.data else {
+            return path.map_or_else(|| Path::new("data").join(kind.folder()), Path::to_owned);
+        };
+        match path {
+            Some(path) if path.is_relative() && (self.exists)(&data.join(path)) => data.join(path),
+            Some(path) if path.is_relative() || (self.exists)(path) || !self.holds(data, kind) => {
+                path.to_owned()
+            }
+            _ if !(self.exists)(&data.join(kind.folder())) && self.directly(data, kind) => data.to_owned(),
+            _ => data.join(kind.folder()),
+        }
+    }
+
+    fn holds(&self, data: &Path, kind: DataKind) -> bool {
+        (self.exists)(&data.join(kind.folder())) || self.directly(data, kind)
+    }
+
+    fn directly(&self, data: &Path, kind: DataKind) -> bool {
+        let files: &[&str] = match kind {
+            DataKind::FashionMnist | DataKind::Idx => {
+                &["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz", "train-images-idx4-ubyte"]
+            }
+            DataKind::Cifar10 => &["data_batch_1.bin", "data_batch_1.bin.gz"],
+            DataKind::Cifar100 => &["train.bin", "train.bin.gz"],
+        };
+        files.iter().any(|file| (self.exists)(&data.join(file)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The folder of Fashion-MNIST, given NEUROPIL_DATA, what the file says, and what exists.
+    fn folder(data: Option<&str>, path: Option<&str>, there: &[&str]) -> String {
+        let exists = |path: &Path| there.iter().any(|there| Path::new(there) == path);
+        let environment = Environment { data: data.map(Path::new), exists: &exists };
+        environment.folder(DataKind::FashionMnist, path.map(Path::new)).display().to_string()
+    }
+
+    #[test]
+    fn data_sets_are_found_where_the_surroundings_have_them() {
+        assert_eq!(folder(None, None, &[]), "data/fashion-mnist");
+        assert_eq!(folder(Some("/sets"), None, &[]), "/sets/fashion-mnist");
+        assert_eq!(folder(Some("/sets"), None, &["/sets/train-images-idx3-ubyte.gz"]), "/sets");
+        let both = ["/sets/fashion-mnist", "/sets/train-images-idx3-ubyte"];
+        assert_eq!(folder(Some("/sets"), None, &both), "/sets/fashion-mnist");
+    }
+
+    #[test]
+    fn a_path_in_the_file_is_looked_for_in_the_folder_of_data_sets_first() {
+        assert_eq!(folder(None, Some("mine"), &[]), "mine");
+        assert_eq!(folder(Some("/sets"), Some("mine"), &["/sets/mine"]), "/sets/mine");
+        assert_eq!(folder(Some("/sets"), Some("mine"), &["/sets/fashion-mnist"]), "mine");
+        assert_eq!(folder(Some("/sets"), Some("/mine"), &["/mine", "/sets/fashion-mnist"]), "/mine");
+        assert_eq!(folder(Some("/sets"), Some("/gone"), &["/sets/fashion-mnist"]), "/sets/fashion-mnist");
+        assert_eq!(folder(Some("/sets"), Some("/gone"), &[]), "/gone");
+    }
+}

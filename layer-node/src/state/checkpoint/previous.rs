@@ -1,0 +1,122 @@
+//! What other runs left in a node's folder: out of the way in `previous/RUN`, found there, and moved back.
+
+use super::{CheckpointError, io_error, list, of_folder, owner, step_folder};
+use proto::control::HeldSnapshot;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// So many runs are looked for, those that were set aside last: a node answers soon, however old it is.
+const RUNS: usize = 64;
+
+/// Where the snapshots of `run` lie while the node works for another one.
+fn folder(state_dir: &Path, run: &str) -> PathBuf {
+    let name: String = run.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(64).collect();
+    state_dir.join("previous").join(name)
+}
+
+/// The folder that has the snapshot of `run` after `updates`: that of the runs set aside, or the node's own, also
+/// where neither has it.
+pub fn place_of(state_dir: &Path, run: &str, updates: u64) -> PathBuf {
+    let aside = folder(state_dir, run);
+    let in_it = |folder: &Path| owner(folder, updates).is_some_and(|owner| owner == run);
+    if !in_it(state_dir) && in_it(&aside) { aside } else { state_dir.to_owned() }
+}
+
+/// The complete snapshots of the runs that were set aside.
+pub fn held(state_dir: &Path) -> Vec<HeldSnapshot> {
+    let runs = fs::read_dir(state_dir.join("previous")).into_iter().flatten().flatten();
+    let dated = |entry: fs::DirEntry| Some((entry.metadata().ok()?.modified().ok()?, entry.path()));
+    let mut runs: Vec<_> = runs.filter_map(dated).collect();
+    runs.sort_unstable_by(|a, b| b.cmp(a));
+    let held = runs.into_iter().take(RUNS).flat_map(|(_, place)| {
+        let found = of_folder(&place).unwrap_or_default().into_iter();
+        // One that lies where nobody would look for it is not held.
+        found.filter(move |held| folder(state_dir, &held.run) == place)
+    });
+    held.collect()
+}
+
+/// Puts the snapshots that another run left in `state_dir` out of the way, so that they are neither
+/// reused nor lost. Returns the folder that they were moved to.
+///
+/// # Errors
+/// When the disk says no.
+pub fn set_aside(state_dir: &Path, run: &str) -> Result<Option<PathBuf>, CheckpointError> {
+    let mut moved = None;
+    for step in list(state_dir)? {
+        let owner = owner(state_dir, step).unwrap_or_else(|| "unreadable".to_owned());
+        if owner == run {
+            continue;
+        }
+        let to = folder(state_dir, &owner);
+        let [from, target] = [step_folder(state_dir, step), step_folder(&to, step)];
+        fs::create_dir_all(&to).map_err(io_error("cannot make the folder", &to))?;
+        if target.exists() {
+            fs::remove_dir_all(&target).map_err(io_error("cannot replace", &target))?;
+        }
+        fs::rename(&from, &target).map_err(io_error("cannot move away", &from))?;
+        moved = Some(to);
+    }
+    Ok(moved)
+}
+
+/// Moves the snapshots of `run` back, after [`set_aside`] has made room. Returns how many there were.
+///
+/// # Errors
+/// When the disk says no; what was not moved yet is still found where it was.
+pub fn bring_back(state_dir: &Path, run: &str) -> Result<usize, CheckpointError> {
+    let from = folder(state_dir, run);
+    let mut moved = 0;
+    for step in list(&from)?.into_iter().filter(|step| owner(&from, *step).is_some_and(|owner| owner == run))
+    {
+        let [back, place] = [step_folder(&from, step), step_folder(state_dir, step)];
+        if place.exists() {
+            // Written since, at the same step.
+            fs::remove_dir_all(&back).map_err(io_error("cannot remove", &back))?;
+            continue;
+        }
+        fs::rename(&back, &place).map_err(io_error("cannot move back", &back))?;
+        moved += 1;
+    }
+    // It stays where something else lies in it.
+    let _ = fs::remove_dir(&from);
+    Ok(moved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::checkpoint::{file, held, save};
+    use crate::state::named::State;
+
+    #[test]
+    fn runs_take_turns_and_neither_is_reused_or_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        let save = |run: &str, updates| save(dir, run, updates, &State::default()).unwrap();
+        save("old", 5);
+        save("old", 6);
+        let aside = set_aside(dir, "new").unwrap().unwrap();
+        save("new", 6);
+        assert_eq!((list(dir).unwrap(), list(&aside).unwrap()), (vec![6], vec![5, 6]));
+        let of = |run: &str| {
+            let held = held(dir).unwrap().into_iter().filter(|held| held.run == run);
+            held.map(|held| held.updates).collect::<Vec<_>>()
+        };
+        assert_eq!((of("old"), of("new")), (vec![5, 6], vec![6]), "both can be restored");
+        assert_eq!([place_of(dir, "old", 6), place_of(dir, "new", 6)], [aside.clone(), dir.to_owned()]);
+        assert_eq!(place_of(dir, "old", 7), dir, "where it is missed");
+
+        // A crash between two moves leaves a run in both places.
+        set_aside(dir, "old").unwrap();
+        fs::rename(step_folder(&aside, 6), step_folder(dir, 6)).unwrap();
+        assert_eq!((of("old"), of("new")), (vec![6, 5], vec![6]));
+        assert_eq!(bring_back(dir, "old").unwrap(), 1);
+        assert_eq!((list(dir).unwrap(), aside.exists()), (vec![5, 6], false));
+
+        // What nobody can read belongs to no run.
+        fs::write(file(dir, 6), "torn").unwrap();
+        set_aside(dir, "old").unwrap();
+        assert_eq!((of("old"), list(&folder(dir, "unreadable")).unwrap()), (vec![5], vec![6]));
+    }
+}

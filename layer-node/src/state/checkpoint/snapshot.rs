@@ -1,0 +1,139 @@
+//! Reading a snapshot: checked to its last byte, and moved away where it is damaged.
+
+use super::header::FORMAT;
+use super::{CHECKSUM, CheckpointError, checksum, dtype, file, io_error, step_folder, torn, unusable};
+use crate::state::named::State;
+use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use tch::Tensor;
+
+/// What to do with state that doesn't fit.
+const ELSEWHERE: &str =
+    "it belongs to another network or cut, so give the configuration that wrote it, and --nodes in its order";
+
+/// A snapshot's bytes, and what they say of themselves.
+pub struct Snapshot {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    /// The run that wrote it.
+    pub run: String,
+    /// Updates that it has seen.
+    pub updates: u64,
+}
+
+impl Snapshot {
+    /// Reads and checks the snapshot after `updates`.
+    ///
+    /// # Errors
+    /// When it is not there, torn or damaged, or of another format.
+    pub fn open(state_dir: &Path, updates: u64) -> Result<Self, CheckpointError> {
+        let path = file(state_dir, updates);
+        let bytes = fs::read(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => CheckpointError::Gone {
+                path: path.clone(),
+                why: "is not there: give --nodes that keep the run's state, in their order, or resume at a step that all have".into(),
+            },
+            _ => io_error("cannot read the state in", &path)(error),
+        })?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| torn(&path, &error))?;
+        SafeTensors::deserialize(&bytes).map_err(|error| torn(&path, &error))?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        let read = |key: &str| metadata.get(key).cloned().unwrap_or_default();
+        if read("format") != FORMAT || read("step") != updates.to_string() {
+            return Err(unusable(&path, "was not written as a snapshot of this format: use another one"));
+        }
+        let snapshot = Self { run: read("run"), updates, path, bytes };
+        let bytes = checksum(snapshot.tensors()?.iter().map(|(_, tensor)| tensor.data()));
+        // Releases before this one wrote none.
+        if metadata.get(CHECKSUM).is_some_and(|written| *written != bytes) {
+            let why = "damaged (its bytes are not those that were written)".into();
+            return Err(CheckpointError::Damaged { path: snapshot.path, why });
+        }
+        Ok(snapshot)
+    }
+
+    /// As [`Snapshot::open`]. One that is torn or damaged is moved out of the way first: nobody finds it a
+    /// second time, neither who asks what the node holds nor who removes what is old.
+    ///
+    /// # Errors
+    /// As [`Snapshot::open`]; [`CheckpointError::Gone`] where it was moved.
+    pub fn open_or_retire(state_dir: &Path, updates: u64) -> Result<Self, CheckpointError> {
+        let (path, why) = match Self::open(state_dir, updates) {
+            Err(CheckpointError::Damaged { path, why }) => (path, why),
+            opened => return opened,
+        };
+        let name = format!("damaged-step-{updates:08}");
+        let [from, to] = [step_folder(state_dir, updates), state_dir.join(&name)];
+        let moved = match fs::remove_dir_all(&to) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => fs::rename(&from, &to),
+        };
+        moved.map_err(io_error("cannot move away the damaged state in", &from))?;
+        let why = format!(
+            "was {why} and lies in {name} now: --resume auto takes the newest snapshot that all nodes still have"
+        );
+        Err(CheckpointError::Gone { path, why })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the file says of itself, by key, but for what its bytes come to: another file has other bytes.
+    ///
+    /// # Errors
+    /// When the file is torn.
+    pub fn metadata(&self) -> Result<HashMap<String, String>, CheckpointError> {
+        let header = SafeTensors::read_metadata(&self.bytes);
+        let (_, header) = header.map_err(|error| torn(&self.path, &error))?;
+        let mut metadata = header.metadata().clone().unwrap_or_default();
+        metadata.remove(CHECKSUM);
+        Ok(metadata)
+    }
+
+    /// Fills `state` from the snapshot: the same names and shapes, no more and no fewer.
+    ///
+    /// # Errors
+    /// When a tensor is missing, left over, or of another shape.
+    pub fn restore(&self, state: &mut State) -> Result<(), CheckpointError> {
+        let tensors = self.tensors()?;
+        if let Some((name, _)) = tensors.iter().find(|(name, _)| !state.0.contains_key(name)) {
+            return Err(unusable(
+                &self.path,
+                format!("holds '{name}', which this stage does not have: {ELSEWHERE}"),
+            ));
+        }
+        let stored: HashMap<String, TensorView> = tensors.into_iter().collect();
+        for (name, tensor) in &mut state.0 {
+            let Some(view) = stored.get(name) else {
+                return Err(unusable(&self.path, format!("lacks '{name}': {ELSEWHERE}")));
+            };
+            let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
+            if shape != tensor.size() || view.dtype() != dtype(tensor.kind())? {
+                let want = tensor.size();
+                return Err(unusable(
+                    &self.path,
+                    format!("holds '{name}' as {shape:?} where {want:?} is needed: {ELSEWHERE}"),
+                ));
+            }
+            tensor.f_copy_(&Tensor::f_from_data_size(view.data(), &shape, tensor.kind())?)?;
+        }
+        Ok(())
+    }
+
+    /// The tensors by name, sorted.
+    ///
+    /// # Errors
+    /// When the file is torn.
+    pub fn tensors(&self) -> Result<Vec<(String, TensorView<'_>)>, CheckpointError> {
+        let tensors = SafeTensors::deserialize(&self.bytes);
+        let mut tensors = tensors.map_err(|error| torn(&self.path, &error))?.tensors();
+        tensors.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(tensors)
+    }
+}

@@ -1,0 +1,25 @@
+//! A stage's state by name: what snapshots hold, digests show, and restoring fills in.
+
+use crate::optim::{Parameter, slots};
+use proto::spec::optimizer::Method;
+use std::collections::BTreeMap;
+use tch::Tensor;
+
+/// Every tensor that survives a step, by its name in the state file.
+#[derive(Default)]
+pub struct State<'a>(pub BTreeMap<String, &'a mut Tensor>);
+
+impl<'a> State<'a> {
+    /// Shows `tensor` under `name`.
+    pub fn tensor(&mut self, name: String, tensor: &'a mut Tensor) {
+        self.0.insert(name, tensor);
+    }
+
+    /// Shows a parameter under `name`, and its optimizer's state below that name.
+    pub fn parameter(&mut self, name: &str, parameter: &'a mut Parameter, method: &Method) {
+        for (slot, tensor) in slots(method).iter().zip(&mut parameter.slots) {
+            self.tensor(format!("{name}.{slot}"), tensor);
+        }
+        self.tensor(name.to_owned(), &mut parameter.value);
+    }
+}

@@ -1,0 +1,155 @@
+//! The state folder as a place: one node owns it at a time, and old snapshots leave it.
+
+use crate::state::checkpoint::{self, CheckpointError};
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long a node waits for the one before it, which may still be writing its state.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it looks meanwhile.
+const LOOK: Duration = Duration::from_millis(50);
+/// What a snapshot that is being written is called.
+const WRITING: &str = ".writing-";
+
+/// A folder that is this process's own for as long as the value lives; the system gives it free when the
+/// process ends, however it ends.
+///
+/// A node that was stopped and forgotten still owns its folder, so that nobody works in a folder in which
+/// it would one day wake up and write what it then holds for new.
+#[derive(Debug)]
+pub struct Owned {
+    _locked: File,
+}
+
+/// Makes the folder where it is not there, and owns it.
+///
+/// # Errors
+/// What the system says, or that another node has it, and which flag to change.
+pub fn own(state_dir: &Path) -> Result<Owned, CheckpointError> {
+    own_within(state_dir, PATIENCE)
+}
+
+fn own_within(state_dir: &Path, patience: Duration) -> Result<Owned, CheckpointError> {
+    let failed = |doing| {
+        move |source| CheckpointError::Io {
+            doing,
+            path: state_dir.to_owned(),
+            source,
+            advice: "give --state-dir a folder that can be written",
+        }
+    };
+    fs::create_dir_all(state_dir).map_err(failed("cannot make the state folder"))?;
+    let folder = File::open(state_dir).map_err(failed("cannot open the state folder"))?;
+    let begun = Instant::now();
+    loop {
+        match folder.try_lock() {
+            Err(TryLockError::WouldBlock) if begun.elapsed() < patience => std::thread::sleep(LOOK),
+            Err(TryLockError::WouldBlock) => return Err(CheckpointError::Taken(state_dir.to_owned())),
+            // A file system without locks: whoever uses one sees to it himself.
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(Owned { _locked: folder }),
+        }
+    }
+}
+
+/// A snapshot while it is being written.
+pub fn writing(state_dir: &Path, updates: u64) -> PathBuf {
+    state_dir.join(format!("{WRITING}{updates:08}"))
+}
+
+/// Removes all snapshots but that after `updates`, the `newest` ones before it and those in `keep`. Later
+/// ones belong to a future that a rollback gave up: they go as well, and so does what a node that was killed
+/// in the middle of writing left.
+///
+/// # Errors
+/// When the disk says no.
+pub fn prune(state_dir: &Path, updates: u64, newest: usize, keep: &[u64]) -> Result<(), CheckpointError> {
+    let snapshots = checkpoint::list(state_dir)?;
+    remove(state_dir, superfluous(&snapshots, updates, newest, keep))
+}
+
+/// Removes all snapshots later than that after `updates`: the future that a run gave up when it went back.
+///
+/// # Errors
+/// When the disk says no.
+pub fn forget_after(state_dir: &Path, updates: u64) -> Result<(), CheckpointError> {
+    let mut snapshots = checkpoint::list(state_dir)?;
+    snapshots.retain(|step| *step > updates);
+    remove(state_dir, snapshots)
+}
+
+/// Removes the snapshots after these `steps`, and what was being written.
+fn remove(state_dir: &Path, steps: Vec<u64>) -> Result<(), CheckpointError> {
+    let old = steps.into_iter().map(|step| {
+        let file = checkpoint::file(state_dir, step);
+        file.parent().map_or(file.clone(), Path::to_owned)
+    });
+    for folder in old.chain(unfinished(state_dir)) {
+        match fs::remove_dir_all(&folder) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                let doing = "cannot remove the old state";
+                let advice = "check the state folder, its permissions and its disk";
+                return Err(CheckpointError::Io { doing, path: folder, source, advice });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The snapshots to remove, of `snapshots` in ascending order.
+fn superfluous(snapshots: &[u64], updates: u64, newest: usize, keep: &[u64]) -> Vec<u64> {
+    let (past, future): (Vec<u64>, Vec<u64>) = snapshots.iter().partition(|step| **step <= updates);
+    let old = past.into_iter().rev().skip(newest).filter(|step| !keep.contains(step));
+    old.chain(future).collect()
+}
+
+/// What was being written by a node that is no more: this one is not writing now.
+fn unfinished(state_dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(state_dir).into_iter().flatten().flatten();
+    let left = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(WRITING);
+    entries.filter(left).map(|entry| entry.path()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_has_one_owner_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        let first = own_within(&state, Duration::ZERO).unwrap();
+        let refused = own_within(&state, Duration::ZERO).unwrap_err().to_string();
+        assert!(refused.contains(state.to_str().unwrap()), "{refused}");
+        assert!(refused.contains("another layer-node"), "{refused}");
+        let waiting = std::thread::spawn({
+            let state = state.clone();
+            move || own_within(&state, Duration::from_secs(60)).map(drop)
+        });
+        drop(first);
+        waiting.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn the_newest_and_the_kept_stay() {
+        let removed = |updates, newest, keep: &[u64]| {
+            let mut removed = superfluous(&[10, 20, 23, 30, 40], updates, newest, keep);
+            removed.sort_unstable();
+            removed
+        };
+        assert_eq!(removed(40, 2, &[]), [10, 20, 23]);
+        assert_eq!(removed(40, 2, &[10, 23]), [20]);
+        assert_eq!(removed(40, 9, &[]), [0; 0]);
+        assert_eq!(removed(23, 2, &[]), [10, 30, 40], "a rollback gives up what came later");
+    }
+
+    #[test]
+    fn what_a_killed_node_was_writing_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(writing(dir.path(), 7)).unwrap();
+        prune(dir.path(), 8, 2, &[]).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}

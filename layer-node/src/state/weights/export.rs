@@ -1,0 +1,61 @@
+//! `layer-node export`: the weights of one or several nodes as one safetensors file.
+
+use super::atomic_file::Beside;
+use super::count;
+use super::nodes::{Nodes, NodesFlags, Role, role};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Flags of `layer-node export`.
+#[derive(Args, Debug)]
+pub struct ExportFlags {
+    /// From where.
+    #[command(flatten)]
+    pub nodes: NodesFlags,
+    /// Also write what the optimizers keep of each parameter
+    #[arg(long)]
+    pub with_optimizer: bool,
+    /// Replace OUT where it exists
+    #[arg(long)]
+    pub force: bool,
+    /// The safetensors file to write
+    pub out: PathBuf,
+}
+
+/// Merges the snapshots into one file, under the names that they have and with the metadata that they
+/// share. Returns what was done, in a line.
+///
+/// # Errors
+/// One sentence; nothing is written then.
+pub fn export(flags: &ExportFlags) -> Result<String, String> {
+    let out = flags.out.display();
+    if flags.out.exists() && !flags.out.is_file() {
+        let what = if flags.out.is_dir() { "a folder" } else { "no regular file" };
+        return Err(format!("{out} is {what}: name the file to write"));
+    }
+    if flags.out.exists() && !flags.force {
+        return Err(format!("{out} exists: name another file, or replace it with --force"));
+    }
+    let nodes = Nodes::open(&flags.nodes)?;
+    let tensors = nodes.tensors()?;
+    let wanted = |name: &str| flags.with_optimizer || role(name, &tensors) != Role::Optimizer;
+    let views: Vec<_> =
+        tensors.iter().filter(|(name, _)| wanted(name)).map(|(name, owned)| (name, &owned.view)).collect();
+    let written = count(views.len(), "tensor");
+
+    let mut metadata = nodes.snapshots[0].metadata().map_err(|error| error.to_string())?;
+    for other in &nodes.snapshots[1..] {
+        let other = other.metadata().map_err(|error| error.to_string())?;
+        metadata.retain(|key, value| other.get(key) == Some(value));
+    }
+    let bytes = safetensors::serialize(views, Some(metadata));
+    let bytes = bytes.map_err(|error| format!("cannot encode {out}: {error}"))?;
+    Beside::write(&flags.out, &bytes)?.put()?;
+    let from = count(nodes.snapshots.len(), "node");
+    Ok(format!(
+        "{out}: {written}, {} bytes, from {from} of run {} after {} updates\n",
+        bytes.len(),
+        nodes.run(),
+        nodes.updates()
+    ))
+}

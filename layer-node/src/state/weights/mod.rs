@@ -1,0 +1,24 @@
+//! Weights as files: `layer-node export` merges what nodes keep into one file, `layer-node import` puts
+//! a file's tensors into what they keep.
+//!
+//! ```text
+//! stage-0/step-00000042/stage.safetensors ─┐                    ┌─▶ torch: load_state_dict(strict=False)
+//! stage-1/step-00000042/stage.safetensors ─┼─▶ OUT.safetensors ─┤
+//! stage-2/step-00000042/stage.safetensors ─┘                    └─▶ the same snapshots, other numbers
+//! ```
+//!
+//! Both read and write folders and need no node; there is no way to ask a node for weights.
+
+mod atomic_file;
+mod export;
+mod import;
+mod nodes;
+
+pub use export::{ExportFlags, export};
+pub use import::{ImportFlags, import};
+pub use nodes::NodesFlags;
+
+/// `1 tensor`, `2 tensors`.
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}

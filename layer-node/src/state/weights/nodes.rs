@@ -1,0 +1,157 @@
+//! The state folders of a run's nodes, at one step.
+
+use crate::optim;
+use crate::state::checkpoint::{self, Snapshot};
+use clap::Args;
+use proto::spec::optimizer::Method;
+use safetensors::tensor::TensorView;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Which nodes, and which of their snapshots.
+#[derive(Args, Debug)]
+pub struct NodesFlags {
+    /// Where a node keeps its weights, or a folder of such stage-S folders (runs/NAME/state); may be repeated
+    #[arg(long = "state-dir", value_name = "DIR", required = true)]
+    pub state_dirs: Vec<PathBuf>,
+    /// The snapshot after this many updates; the newest that all have whole by default
+    #[arg(long)]
+    pub step: Option<u64>,
+}
+
+/// One snapshot of each node, all of one run and after the same updates.
+pub(super) struct Nodes {
+    /// In the order of the flags; never empty.
+    pub(super) snapshots: Vec<Snapshot>,
+}
+
+/// What a tensor is to those who read weights.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// W, a bias, a norm's parameters and statistics: what a forward pass takes.
+    Forward,
+    /// B.
+    Backward,
+    /// What an optimizer keeps of a parameter.
+    Optimizer,
+}
+
+/// A node's tensor.
+pub(super) struct Owned<'a> {
+    /// Index into the snapshots.
+    pub(super) node: usize,
+    /// Shape, format and bytes.
+    pub(super) view: TensorView<'a>,
+}
+
+impl Nodes {
+    /// Opens the snapshots that `flags` speak of.
+    ///
+    /// # Errors
+    /// One sentence, when there is no such step or the nodes are not of one run.
+    pub(super) fn open(flags: &NodesFlags) -> Result<Self, String> {
+        let mut folders = Vec::new();
+        for folder in &flags.state_dirs {
+            folders.extend(stages(folder)?);
+        }
+        let step = match flags.step {
+            Some(step) => step,
+            None => newest(&folders)?,
+        };
+        let snapshots = folders.iter().map(|(folder, _)| Snapshot::open(folder, step));
+        let snapshots = snapshots.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+        let run = &snapshots[0].run;
+        match snapshots.iter().find(|snapshot| snapshot.run != *run) {
+            Some(other) => Err(format!(
+                "{} is of run {} and {} of run {run}: name the nodes of one run",
+                other.path().display(),
+                other.run,
+                snapshots[0].path().display()
+            )),
+            None => Ok(Self { snapshots }),
+        }
+    }
+
+    /// The run's name.
+    pub(super) fn run(&self) -> &str {
+        &self.snapshots[0].run
+    }
+
+    /// Updates that the snapshots have seen.
+    pub(super) fn updates(&self) -> u64 {
+        self.snapshots[0].updates
+    }
+
+    /// The tensors of all nodes by name.
+    ///
+    /// # Errors
+    /// One sentence, when two nodes have a tensor of the same name.
+    pub(super) fn tensors(&self) -> Result<BTreeMap<String, Owned<'_>>, String> {
+        let mut all: BTreeMap<String, Owned> = BTreeMap::new();
+        for (node, snapshot) in self.snapshots.iter().enumerate() {
+            for (name, view) in snapshot.tensors().map_err(|error| error.to_string())? {
+                if let Some(other) = all.get(&name) {
+                    return Err(format!(
+                        "'{name}' is in {} and in {}: name every node once, all of one cut",
+                        self.snapshots[other.node].path().display(),
+                        snapshot.path().display()
+                    ));
+                }
+                all.insert(name, Owned { node, view });
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// What the tensor `name` of a state is, among `all` its names.
+pub(super) fn role<T>(name: &str, all: &BTreeMap<String, T>) -> Role {
+    let [sgd, adam] =
+        [Method::Sgd { momentum: 1.0, nesterov: false }, Method::Adam { beta1: 0.0, beta2: 0.0, eps: 0.0 }];
+    match name.rsplit_once('.') {
+        Some((_, "weight_backward")) => Role::Backward,
+        Some((parameter, slot))
+            if optim::slots(&sgd).iter().chain(optim::slots(&adam)).any(|known| *known == slot)
+                && all.contains_key(parameter) =>
+        {
+            Role::Optimizer
+        }
+        _ => Role::Forward,
+    }
+}
+
+/// `folder` with the steps of its whole snapshots, or, where it has none itself, the folders of its stages with theirs.
+fn stages(folder: &Path) -> Result<Vec<(PathBuf, Vec<u64>)>, String> {
+    let list = |folder: &Path| checkpoint::whole(folder).map_err(|error| error.to_string());
+    let steps = list(folder)?;
+    if !steps.is_empty() {
+        return Ok(vec![(folder.to_owned(), steps)]);
+    }
+    let mut stages = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let number = entry.file_name().to_string_lossy().strip_prefix("stage-").map(str::parse::<u32>);
+        if let Some(Ok(number)) = number {
+            stages.push((number, entry.path()));
+        }
+    }
+    if stages.is_empty() {
+        return Err(format!(
+            "there is no whole snapshot in {}: --state-dir names a node's state, as in runs/NAME/state/stage-0",
+            folder.display()
+        ));
+    }
+    stages.sort();
+    stages.into_iter().map(|(_, path)| list(&path).map(|steps| (path, steps))).collect()
+}
+
+/// The newest step that all folders have.
+fn newest(folders: &[(PathBuf, Vec<u64>)]) -> Result<u64, String> {
+    let (first, rest) = folders.split_first().ok_or("there is no state folder")?;
+    let common = first.1.iter().rev().find(|step| rest.iter().all(|(_, steps)| steps.contains(step)));
+    common.copied().ok_or_else(|| {
+        let shown: Vec<_> =
+            folders.iter().map(|(folder, steps)| format!("{} has {steps:?}", folder.display())).collect();
+        format!("there is no step of which all nodes have a whole snapshot: {}", shown.join(", "))
+    })
+}

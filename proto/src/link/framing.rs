@@ -1,0 +1,205 @@
+//! Messages as parts on a stream: one header, then chunks of at most [`CHUNK`] bytes.
+
+use crate::error::ProtocolError;
+use crate::link::Contract;
+use crate::microbatch::{Identity, Message};
+use crate::tensor::{Kind, MAX_DIMENSIONS, TensorData, byte_len};
+use crate::wire;
+use bytes::Bytes;
+
+/// The most payload bytes in one part. Large enough that per-message costs vanish, small enough that
+/// one part never holds much memory or blocks a connection for long.
+pub const CHUNK: usize = 1 << 20;
+
+/// A direction of the data plane: the generated type whose parts carry it.
+pub trait Direction: prost::Message + Default + Send + 'static {
+    /// What the direction carries, for sentences.
+    const NAME: &'static str;
+    /// Which way it goes, for counters.
+    const WAY: &'static str;
+    /// Makes a part from a header.
+    fn from_header(header: wire::Header) -> Self;
+    /// Makes a part from a chunk.
+    fn from_chunk(chunk: wire::Chunk) -> Self;
+    /// Takes the part apart; `None` when the sender left it empty.
+    fn into_part(self) -> Option<Part>;
+}
+
+/// One part of a message.
+pub enum Part {
+    /// Opens a message.
+    Header(wire::Header),
+    /// Continues it.
+    Chunk(wire::Chunk),
+}
+
+macro_rules! direction {
+    ($type:ident, $part:path, $name:literal, $way:literal) => {
+        impl Direction for wire::$type {
+            const NAME: &'static str = $name;
+            const WAY: &'static str = $way;
+            fn from_header(header: wire::Header) -> Self {
+                use $part as P;
+                Self { part: Some(P::Header(header)) }
+            }
+            fn from_chunk(chunk: wire::Chunk) -> Self {
+                use $part as P;
+                Self { part: Some(P::Chunk(chunk)) }
+            }
+            fn into_part(self) -> Option<Part> {
+                use $part as P;
+                self.part.map(|part| match part {
+                    P::Header(header) => Part::Header(header),
+                    P::Chunk(chunk) => Part::Chunk(chunk),
+                })
+            }
+        }
+    };
+}
+direction!(Activation, wire::activation::Part, "activation", "forward");
+direction!(ErrorSignal, wire::error_signal::Part, "error signal", "backward");
+
+/// The parts of `message`, in the order in which they are sent. No payload byte is copied.
+pub fn parts<D: Direction>(message: Message) -> impl Iterator<Item = D> + Send {
+    let tensors = message.tensors.iter().map(|(name, tensor)| wire::TensorHeader {
+        name: name.clone(),
+        kind: wire::Kind::from(tensor.kind()).into(),
+        shape: tensor.shape().to_vec(),
+        checksum: tensor.checksum(),
+    });
+    let header = message.identity.to_wire(tensors.collect());
+    let chunks =
+        message.tensors.into_iter().enumerate().flat_map(|(index, (_, tensor))| chunks(index as u32, tensor));
+    std::iter::once(D::from_header(header)).chain(chunks.map(D::from_chunk))
+}
+
+fn chunks(tensor: u32, data: TensorData) -> impl Iterator<Item = wire::Chunk> + Send {
+    let bytes = data.into_bytes();
+    (0..bytes.len()).step_by(CHUNK).map(move |start| {
+        let data = bytes.slice(start..bytes.len().min(start + CHUNK));
+        wire::Chunk { tensor, offset: start as u64, data }
+    })
+}
+
+/// Puts messages together again, and refuses every part that the link's contract does not allow.
+pub struct Assembler {
+    contract: Contract,
+    open: Option<Open>,
+}
+
+/// A message whose header is in and whose chunks are arriving.
+struct Open {
+    identity: Identity,
+    headers: Vec<(Kind, Vec<u64>, u64)>,
+    tensors: Vec<(String, TensorData)>,
+    pieces: Vec<Bytes>,
+    received: usize,
+}
+
+impl Assembler {
+    /// An assembler for one direction of one link.
+    pub fn new(contract: Contract) -> Self {
+        Self { contract, open: None }
+    }
+
+    /// Takes one part; returns the message that it completes.
+    ///
+    /// # Errors
+    /// [`ProtocolError`] for a part that is empty, out of order, or of another run, kind or shape than
+    /// the contract says. The stream must then be given up.
+    pub fn push<D: Direction>(&mut self, part: D) -> Result<Option<Message>, ProtocolError> {
+        let mut open = match (part.into_part(), self.open.take()) {
+            (None, _) => return Err(ProtocolError::Missing("header or chunk")),
+            (Some(Part::Header(header)), None) => self.open(header)?,
+            (Some(Part::Chunk(chunk)), Some(mut open)) => {
+                open.chunk(chunk, &self.contract)?;
+                open
+            }
+            (Some(Part::Header(_)), Some(open)) => {
+                return Err(ProtocolError::invalid(format!(
+                    "a new header while {} is incomplete",
+                    open.identity
+                )));
+            }
+            (Some(Part::Chunk(_)), None) => return Err(ProtocolError::invalid("a chunk without a header")),
+        };
+        if open.tensors.len() < self.contract.values.len() {
+            self.open = Some(open);
+            return Ok(None);
+        }
+        Ok(Some(Message { identity: open.identity, tensors: std::mem::take(&mut open.tensors) }))
+    }
+
+    /// Whether the stream may end here: no message is half received.
+    pub fn is_idle(&self) -> bool {
+        self.open.is_none()
+    }
+
+    fn open(&self, header: wire::Header) -> Result<Open, ProtocolError> {
+        let tensors = header.tensors.len();
+        if tensors != self.contract.values.len() {
+            let want = self.contract.values.len();
+            return Err(ProtocolError::invalid(format!(
+                "a message of {tensors} tensors where {want} cross this cut"
+            )));
+        }
+        let headers = header.tensors.iter().zip(&self.contract.values).map(|(tensor, value)| {
+            let kind = Kind::try_from(tensor.kind())?;
+            let mut shape = vec![u64::from(header.size)];
+            shape.extend(&value.shape);
+            let named = tensor.name == value.name && kind == self.contract.kind;
+            if named && tensor.shape == shape && byte_len(kind, &shape).is_some_and(|bytes| bytes > 0) {
+                return Ok((kind, shape, tensor.checksum));
+            }
+            let got: Vec<_> = tensor.shape.iter().take(MAX_DIMENSIONS).collect();
+            Err(ProtocolError::invalid(format!(
+                "'{}' as {kind} {got:?} where '{}' as {} {shape:?} crosses this cut",
+                short(&tensor.name),
+                value.name,
+                self.contract.kind
+            )))
+        });
+        let headers = headers.collect::<Result<Vec<_>, _>>()?;
+        let identity = Identity::try_from(header)?;
+        self.contract.check(&identity)?;
+        Ok(Open { identity, headers, tensors: Vec::new(), pieces: Vec::new(), received: 0 })
+    }
+}
+
+impl Open {
+    fn chunk(&mut self, chunk: wire::Chunk, contract: &Contract) -> Result<(), ProtocolError> {
+        let index = self.tensors.len();
+        let (kind, shape, checksum) = &self.headers[index];
+        let want = byte_len(*kind, shape).unwrap_or(0);
+        let length = chunk.data.len();
+        let in_order = chunk.tensor as usize == index && chunk.offset == self.received as u64;
+        // Every chunk but a tensor's last is full, so that small ones cannot cost more than they carry.
+        if !in_order || length != CHUNK.min(want - self.received) {
+            return Err(ProtocolError::invalid(format!(
+                "a chunk of {length} bytes for tensor {} at {} while byte {} of {want} of tensor {index} is due",
+                chunk.tensor, chunk.offset, self.received
+            )));
+        }
+        self.received += length;
+        self.pieces.push(chunk.data);
+        if self.received < want {
+            return Ok(());
+        }
+        let tensor = TensorData::new(*kind, shape.clone(), std::mem::take(&mut self.pieces))?;
+        if tensor.checksum() != *checksum {
+            let name = &contract.values[index].name;
+            return Err(ProtocolError::invalid(format!(
+                "'{name}' of {} was damaged on its way",
+                self.identity
+            )));
+        }
+        self.tensors.push((contract.values[index].name.clone(), tensor));
+        self.received = 0;
+        Ok(())
+    }
+}
+
+/// A name from the network, cut to what fits in a sentence.
+pub(crate) fn short(name: &str) -> String {
+    name.chars().take(64).collect()
+}

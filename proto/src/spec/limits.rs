@@ -1,0 +1,12 @@
+//! Bounds on what a node is told: what is small on the wire may be much in memory.
+
+/// The most layers that one network may have.
+pub const MAX_LAYERS: usize = 4096;
+/// The most values that one layer takes.
+pub const MAX_INPUTS: usize = 1024;
+/// The most values that cross one cut.
+pub const MAX_VALUES: usize = 1024;
+/// The longest name of a layer, in bytes.
+pub const MAX_NAME: usize = 128;
+/// The most samples that a microbatch may have.
+pub const MAX_MICROBATCH: u32 = 65_536;

@@ -1,0 +1,136 @@
+//! How weights step: the optimizer, and its learning rate as a function of the update count.
+
+use crate::error::ProtocolError;
+
+/// The most boundaries that a schedule in steps may have.
+pub const MAX_BOUNDARIES: usize = 64;
+
+/// What turns a gradient into a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Method {
+    /// buf = momentum · buf + g; p −= lr · buf, or lr · (g + momentum · buf) with Nesterov.
+    Sgd {
+        /// Weight of the past.
+        momentum: f64,
+        /// Look one step ahead (Nesterov).
+        nesterov: bool,
+    },
+    /// Kingma & Ba 2015, with bias correction; weight decay is added to the gradient.
+    Adam {
+        /// Weight of the past in the mean.
+        beta1: f64,
+        /// Weight of the past in the square.
+        beta2: f64,
+        /// Added to the root.
+        eps: f64,
+    },
+}
+
+/// One optimizer: a stage has one for W (with biases and norms) and one for B.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OptimizerSpec {
+    /// What turns a gradient into a step.
+    pub method: Method,
+    /// The learning rate at factor 1.
+    pub lr: f64,
+    /// λ: λ · p is added to the gradient of conv and linear matrices, never of biases and norms.
+    pub weight_decay: f64,
+    /// The factor on `lr`.
+    pub schedule: Schedule,
+}
+
+/// The learning rate's factor over a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Schedule {
+    /// Updates over which the factor rises linearly to 1, on top of the shape; 0 for none.
+    pub warmup: u64,
+    /// What happens otherwise.
+    pub shape: Shape,
+}
+
+/// The learning rate's factor after warm-up.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Shape {
+    /// 1 throughout.
+    #[default]
+    Constant,
+    /// (1 + cos(π t / total)) / 2, then 0.
+    Cosine {
+        /// Updates until the factor is 0.
+        total: u64,
+    },
+    /// `factor` once for every boundary that has been reached.
+    Step {
+        /// Update counts, ascending.
+        boundaries: Vec<u64>,
+        /// What each boundary multiplies by.
+        factor: f64,
+    },
+}
+
+impl Schedule {
+    /// The factor of the step that follows `updates` finished ones.
+    pub fn factor(&self, updates: u64) -> f64 {
+        let shape = match &self.shape {
+            Shape::Constant => 1.0,
+            Shape::Cosine { total } => {
+                let progress = updates.min(*total) as f64 / (*total).max(1) as f64;
+                0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
+            }
+            Shape::Step { boundaries, factor } => {
+                let reached = boundaries.iter().filter(|boundary| **boundary <= updates).count();
+                factor.powi(i32::try_from(reached).unwrap_or(i32::MAX))
+            }
+        };
+        let warm = if updates < self.warmup { (updates + 1) as f64 / self.warmup as f64 } else { 1.0 };
+        warm * shape
+    }
+
+    pub(crate) fn check(self) -> Result<Self, ProtocolError> {
+        let Shape::Step { boundaries, factor } = &self.shape else { return Ok(self) };
+        let (steps, ascend) = (boundaries.len(), boundaries.is_sorted());
+        if steps <= MAX_BOUNDARIES && ascend && factor.is_finite() && *factor >= 0.0 {
+            return Ok(self);
+        }
+        Err(ProtocolError::invalid(format!(
+            "a learning rate cannot fall by {factor} at {steps} boundaries: at most {MAX_BOUNDARIES}, ascending"
+        )))
+    }
+}
+
+impl OptimizerSpec {
+    /// Plain SGD at a constant learning rate, without weight decay.
+    pub fn sgd(lr: f64) -> Self {
+        let method = Method::Sgd { momentum: 0.0, nesterov: false };
+        Self { method, lr, weight_decay: 0.0, schedule: Schedule::default() }
+    }
+
+    pub(crate) fn check(self) -> Result<Self, ProtocolError> {
+        let unit = |value: f64| (0.0..1.0).contains(&value);
+        let method = match self.method {
+            Method::Sgd { momentum, nesterov } => unit(momentum) && (!nesterov || momentum > 0.0),
+            Method::Adam { beta1, beta2, eps } => unit(beta1) && unit(beta2) && eps > 0.0 && eps.is_finite(),
+        };
+        let positive = |value: f64| value >= 0.0 && value.is_finite();
+        if method && positive(self.lr) && positive(self.weight_decay) {
+            return Ok(self);
+        }
+        Err(ProtocolError::invalid(format!("an optimizer cannot work with {self:?}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_factor_follows_its_drawing() {
+        let at = |schedule: &Schedule, updates: [u64; 4]| {
+            updates.map(|u| (schedule.factor(u) * 1e3).round() / 1e3)
+        };
+        let cosine = Schedule { warmup: 0, shape: Shape::Cosine { total: 4 } };
+        assert_eq!(at(&cosine, [0, 1, 2, 9]), [1.0, 0.854, 0.5, 0.0]);
+        let step = Schedule { warmup: 2, shape: Shape::Step { boundaries: vec![3, 5], factor: 0.1 } };
+        assert_eq!(at(&step, [0, 1, 3, 5]), [0.5, 1.0, 0.1, 0.01]);
+    }
+}

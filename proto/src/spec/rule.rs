@@ -1,0 +1,114 @@
+//! How B learns: a rule's name, and the primitives that it is made of.
+//!
+//! The primitives and the coefficients by which the paper's rules mix them are those of Kunin et al.,
+//! "Two Routes to Scalable Credit Assignment without Weight Symmetry", ICML 2020, in the convention
+//! of its code: squared terms carry no ½.
+
+pub use super::alignment::{Alignment, Centering, Mirror, Noise, Transfer};
+
+use crate::error::ProtocolError;
+
+/// The coefficients of the primitives in B's loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Coefficients {
+    /// −Σ mean(z ∘ y): B's output should agree with W's.
+    pub amp: f64,
+    /// Σ mean(r²): what B sends back of y should be small.
+    pub null: f64,
+    /// Σ mean(z²): B's output should be small.
+    pub sparse: f64,
+    /// −Σ W ∘ B: B should point where W points. The one primitive that reads W.
+    pub self_: f64,
+    /// Σ B².
+    pub decay: f64,
+}
+
+impl Coefficients {
+    /// Whether the primitives need y, what W makes of x.
+    pub fn use_output(&self) -> bool {
+        self.amp != 0.0 || self.null != 0.0
+    }
+
+    /// Whether samples have a part in the primitives: all but self and decay do.
+    pub fn use_samples(&self) -> bool {
+        self.use_output() || self.sparse != 0.0
+    }
+}
+
+/// What trains a layer's backward weights.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum RuleSpec {
+    /// B is W itself: weight transport, the rule that all others avoid.
+    #[default]
+    Backprop,
+    /// B has the signs of W, and magnitudes that are not W's.
+    SignSymmetry(Magnitude),
+    /// B is a tensor of its own and follows the gradient of its own loss.
+    Learned {
+        /// The rule's name in the paper, or `custom`.
+        name: String,
+        /// Whether W's own task gradient is added to B's (Kolen-Pollack).
+        task: bool,
+        /// The primitives in B's loss; all zero leaves B as it was drawn (feedback alignment).
+        coefficients: Coefficients,
+        /// How the primitives are fed and weighed.
+        alignment: Alignment,
+    },
+}
+
+/// The magnitudes of B under sign symmetry (Liao, Leibo and Poggio 2016).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Magnitude {
+    /// One magnitude for all, √(1/fan_in): uSF.
+    #[default]
+    Uniform,
+    /// Drawn anew after every update: brSF.
+    Redrawn,
+    /// Drawn once: frSF.
+    Fixed,
+}
+
+impl RuleSpec {
+    /// A B that follows its own loss, fed and weighed as usual.
+    pub fn learned(name: &str, task: bool, coefficients: Coefficients) -> Self {
+        Self::Learned { name: name.into(), task, coefficients, alignment: Alignment::default() }
+    }
+
+    /// The rule's name in the paper, or `custom`.
+    pub fn name(&self) -> &str {
+        match self {
+            RuleSpec::Backprop => "backprop",
+            RuleSpec::SignSymmetry(_) => "sign_symmetry",
+            RuleSpec::Learned { name, .. } => name,
+        }
+    }
+
+    /// The mirror steps of the rule, where it has some.
+    pub fn mirror(&self) -> Option<&Mirror> {
+        match self {
+            RuleSpec::Learned { alignment, .. } => alignment.mirror.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether the rule must be given W: backprop, sign symmetry, and whatever uses the self primitive.
+    pub fn reads_weight(&self) -> bool {
+        match self {
+            RuleSpec::Backprop | RuleSpec::SignSymmetry(_) => true,
+            RuleSpec::Learned { coefficients, .. } => coefficients.self_ != 0.0,
+        }
+    }
+
+    pub(crate) fn check(self) -> Result<Self, ProtocolError> {
+        if let RuleSpec::Learned { name, coefficients: c, alignment, .. } = &self {
+            alignment.check()?;
+            let finite = [c.amp, c.null, c.sparse, c.self_, c.decay].iter().all(|value| value.is_finite());
+            if !finite || name.len() > crate::spec::limits::MAX_NAME {
+                return Err(ProtocolError::invalid(
+                    "a rule's coefficients must be finite and its name short",
+                ));
+            }
+        }
+        Ok(self)
+    }
+}

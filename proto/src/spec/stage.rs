@@ -1,0 +1,160 @@
+//! What the coordinator tells a node to become: a slice of the graph, and how it learns.
+
+use crate::error::ProtocolError;
+use crate::lane::MAX_MICROBATCHES;
+use crate::link::Contract;
+use crate::spec::graph::{self, LayerSpec, Value};
+pub use crate::spec::limits::{MAX_MICROBATCH, MAX_VALUES};
+use crate::spec::optimizer::OptimizerSpec;
+use crate::tensor::Kind;
+use std::collections::{HashMap, HashSet};
+
+/// A stage: everything a node must know to build its layers. It says how weights are drawn, and
+/// never what they are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StageSpec {
+    /// The run's name on the wire.
+    pub run: String,
+    /// Counts the starts of the same run.
+    pub incarnation: u32,
+    /// This stage's place, 0 being nearest the input.
+    pub index: u32,
+    /// How many stages there are.
+    pub stages: u32,
+    /// The slice of the graph, in order.
+    pub layers: Vec<LayerSpec>,
+    /// The values that arrive from below.
+    pub inputs: Vec<Value>,
+    /// The names of the values that go above.
+    pub outputs: Vec<String>,
+    /// For W, biases and norms.
+    pub optimizer: OptimizerSpec,
+    /// For B.
+    pub optimizer_backward: OptimizerSpec,
+    /// Of the run.
+    pub seed: u64,
+    /// The most samples in a microbatch.
+    pub max_microbatch: u32,
+    /// The most microbatches in a minibatch.
+    pub max_microbatches: u32,
+    /// The number format between neighbours.
+    pub wire: Kind,
+    /// The update whose snapshot is restored; `None` draws the weights from the seed.
+    pub restore: Option<u64>,
+    /// How many snapshots the node keeps.
+    pub keep_snapshots: u32,
+    /// Whether the stage keeps only its inputs between F and E, and computes the rest again before E.
+    pub recompute: bool,
+}
+
+impl StageSpec {
+    /// The only stage of a run: from `inputs` to the value of the last of `layers`, by plain SGD, drawn from seed
+    /// 0, one sample at a time. What shall be otherwise is set by `StageSpec { …, ..StageSpec::alone(…) }`.
+    pub fn alone(layers: Vec<LayerSpec>, inputs: Vec<Value>) -> Self {
+        let optimizer = OptimizerSpec::sgd(0.1);
+        Self {
+            run: "alone".into(),
+            incarnation: 1,
+            index: 0,
+            stages: 1,
+            outputs: layers.last().map(|layer| layer.name.clone()).into_iter().collect(),
+            layers,
+            inputs,
+            optimizer_backward: optimizer.clone(),
+            optimizer,
+            seed: 0,
+            max_microbatch: 1,
+            max_microbatches: 1,
+            wire: Kind::F32,
+            restore: None,
+            keep_snapshots: 1,
+            recompute: false,
+        }
+    }
+
+    /// The values that go above, with the shapes that follow from the stage's layers.
+    ///
+    /// # Errors
+    /// What [`graph::infer_shapes`] says, or an output that the stage does not know.
+    pub fn output_values(&self) -> Result<Vec<Value>, ProtocolError> {
+        let computed = graph::infer_shapes(&self.inputs, &self.layers)?;
+        let known: HashMap<&str, &Value> =
+            self.inputs.iter().chain(&computed).map(|value| (value.name.as_str(), value)).collect();
+        let find = |name: &String| {
+            known.get(name.as_str()).map(|&value| value.clone()).ok_or_else(|| {
+                ProtocolError::invalid(format!(
+                    "stage {} cannot send '{}': it does not know it",
+                    self.index,
+                    crate::link::framing::short(name)
+                ))
+            })
+        };
+        self.outputs.iter().map(find).collect()
+    }
+
+    /// What the link below carries upwards, into this stage.
+    pub fn activations_below(&self) -> Contract {
+        self.contract(self.inputs.clone())
+    }
+
+    /// What the link above carries upwards, out of this stage.
+    ///
+    /// # Errors
+    /// As [`StageSpec::output_values`].
+    pub fn activations_above(&self) -> Result<Contract, ProtocolError> {
+        Ok(self.contract(self.output_values()?))
+    }
+
+    /// What the link above carries downwards, into this stage: nobody needs the error of the network's
+    /// input.
+    ///
+    /// # Errors
+    /// As [`StageSpec::output_values`].
+    pub fn errors_above(&self) -> Result<Contract, ProtocolError> {
+        let values = self.output_values()?.into_iter().filter(|value| value.name != graph::INPUT);
+        Ok(self.contract(values.collect()))
+    }
+
+    fn contract(&self, values: Vec<Value>) -> Contract {
+        Contract {
+            run: self.run.clone(),
+            incarnation: self.incarnation,
+            values,
+            kind: self.wire,
+            max_microbatch: self.max_microbatch,
+            max_microbatches: self.max_microbatches,
+        }
+    }
+
+    pub(crate) fn check(self) -> Result<Self, ProtocolError> {
+        let bounded = (1..=MAX_MICROBATCH).contains(&self.max_microbatch)
+            && (1..=MAX_MICROBATCHES).contains(&self.max_microbatches);
+        if self.index >= self.stages || !bounded || self.layers.is_empty() || self.keep_snapshots == 0 {
+            return Err(ProtocolError::invalid(format!(
+                "no stage is number {} of {} with {} layers, microbatches of {} and {} of them",
+                self.index,
+                self.stages,
+                self.layers.len(),
+                self.max_microbatch,
+                self.max_microbatches
+            )));
+        }
+        if self.inputs.is_empty()
+            || self.outputs.is_empty()
+            || self.run.is_empty()
+            || self.run.len() > graph::MAX_NAME
+        {
+            return Err(ProtocolError::invalid("a stage needs a run, inputs and outputs"));
+        }
+        if !unique(self.inputs.iter().map(|value| &value.name)) || !unique(self.outputs.iter()) {
+            return Err(ProtocolError::invalid("a stage takes and sends every value once"));
+        }
+        self.output_values()?;
+        Ok(self)
+    }
+}
+
+fn unique<'a>(names: impl Iterator<Item = &'a String>) -> bool {
+    let mut seen = HashSet::new();
+    names.into_iter().all(|name| seen.insert(name))
+}

@@ -1,0 +1,83 @@
+//! HTTP/2 settings of both ends, each with its reason. Large tensors make most defaults wrong.
+
+pub mod admission;
+pub mod codec;
+
+use crate::link::framing::CHUNK;
+use std::time::Duration;
+use tonic::transport::{Endpoint, Server};
+
+/// What may be in flight on one stream. A window over the round-trip time caps speed: 16 MiB carry
+/// 1 GB/s over 16 ms, where hyper's 1 MiB (server) would do so over 1 ms.
+const STREAM_WINDOW: u32 = 16 << 20;
+/// What may be in flight on one connection: both directions of a link share none, and control is
+/// on a connection of its own, so twice the stream's window is never the bound.
+const CONNECTION_WINDOW: u32 = 32 << 20;
+/// Frames of 16 KiB (the default) cost a lock and a wake-up each; 256 KiB make them rare.
+const FRAME: u32 = 256 << 10;
+/// What may be in flight on the control and health ports, on one stream: reports and lanes are small.
+const CONTROL_WINDOW: u32 = 1 << 20;
+/// A silent peer (stopped, or its host gone) is noticed after interval + timeout. Within 15 s it is to be
+/// named, and who is to blame is known as much as another interval later: its other neighbours' turn.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(3);
+/// See [`KEEPALIVE_INTERVAL`].
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(7);
+/// Streams that one connection may open: a peer needs one per call of this protocol.
+const STREAMS: u32 = 16;
+/// A call's headers, unpacked: its path, the run's name, and what a proxy adds.
+const HEADERS: u32 = 16 << 10;
+/// Streams that a peer may open and reset at once, before anybody looked at them, until its connection is
+/// closed: no more than it may have open.
+const RESETS: usize = STREAMS as usize;
+/// Streams that this end may have to reset for what the peer did wrong, until its connection is closed.
+const OFFENCES: usize = 64;
+
+/// The largest part on the data plane: one chunk and room for a header's names and shapes.
+pub const DATA_MESSAGE_LIMIT: usize = CHUNK + (256 << 10);
+/// The largest message that a node takes on the control plane. A stage of [`MAX_LAYERS`] has 256 bytes for each
+/// layer, and the longest lane takes 90 kB. What is small on the wire takes many times the room in memory: see
+/// [`codec`](crate::transport::codec), too.
+///
+/// [`MAX_LAYERS`]: crate::spec::graph::MAX_LAYERS
+pub const CONTROL_MESSAGE_LIMIT: usize = 1 << 20;
+/// The largest message that a node sends there: the report of the longest lane, with every layer's measures.
+pub const REPORT_MESSAGE_LIMIT: usize = 8 << 20;
+/// Whole messages that may wait at either end of each direction of a link. Each direction has its
+/// own queue: sharing one between activations and error signals deadlocks.
+pub const QUEUE: usize = 2;
+
+/// A server with this protocol's settings for the data plane.
+pub fn data_server() -> Server {
+    server().initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW)
+}
+
+/// A server with this protocol's settings for everything but tensors.
+pub fn control_server() -> Server {
+    server().initial_stream_window_size(CONTROL_WINDOW).initial_connection_window_size(2 * CONTROL_WINDOW)
+}
+
+fn server() -> Server {
+    Server::builder()
+        .max_frame_size(FRAME)
+        .max_concurrent_streams(STREAMS)
+        .http2_max_header_list_size(HEADERS)
+        .http2_max_pending_accept_reset_streams(Some(RESETS))
+        .http2_max_local_error_reset_streams(Some(OFFENCES))
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+}
+
+/// An endpoint for `address` (`host:port`) with this protocol's settings.
+///
+/// # Errors
+/// When the address is none.
+pub fn endpoint(address: &str) -> Result<Endpoint, tonic::transport::Error> {
+    Ok(Endpoint::from_shared(format!("http://{address}"))?
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .tcp_nodelay(true)
+        .connect_timeout(Duration::from_secs(5)))
+}
