@@ -29,7 +29,7 @@ pub fn run(bytes: &[u8]) {
             Ok(data) => {
                 let [channels, height, width] = data.shape();
                 assert!((0..data.len()).all(|at| {
-                    let (image, label) = data.sample(at).unwrap();
+                    let (image, label) = (data.pixels(0, at).unwrap(), data.label(at).unwrap());
                     image.len() == channels * height * width && label < 100
                 }));
             }

@@ -20,15 +20,6 @@ pub(super) fn data_kind(tree: &Tree) -> Result<DataKind, ConfigError> {
     kind.ok_or_else(|| ConfigError::new(format!("'data.kind' {} is missing", tree.place("data.kind"))))
 }
 
-/// The shape of the kind's samples, where the kind decides it.
-pub(super) fn shape_of(kind: DataKind) -> Option<[u64; 3]> {
-    match kind {
-        DataKind::FashionMnist => Some([1, 28, 28]),
-        DataKind::Cifar10 | DataKind::Cifar100 => Some([3, 32, 32]),
-        DataKind::Idx => None,
-    }
-}
-
 /// Keys that must go together; `tree` knows who set them.
 pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
     let refuse = |key: &str, why: String| Err(ConfigError::new(format!("'{key}' {} {why}", tree.place(key))));

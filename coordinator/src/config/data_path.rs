@@ -49,14 +49,7 @@ impl<'a> Environment<'a> {
     }
 
     fn directly(&self, data: &Path, kind: DataKind) -> bool {
-        let files: &[&str] = match kind {
-            DataKind::FashionMnist | DataKind::Idx => {
-                &["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz", "train-images-idx4-ubyte"]
-            }
-            DataKind::Cifar10 => &["data_batch_1.bin", "data_batch_1.bin.gz"],
-            DataKind::Cifar100 => &["train.bin", "train.bin.gz"],
-        };
-        files.iter().any(|file| (self.exists)(&data.join(file)))
+        kind.files().iter().any(|file| (self.exists)(&data.join(file)))
     }
 }
 

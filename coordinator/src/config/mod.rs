@@ -36,7 +36,6 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::data::Augment;
 use crate::model::Network;
 use keys::KEYS;
 use tree::{Origin, Tree};
@@ -195,7 +194,7 @@ fn resolve(tree: &mut Tree, environment: &Environment) -> Result<(), ConfigError
         }
         _ => {}
     }
-    tree.default("data.augment", Value::Boolean(Augment::usual(kind) != Augment::NONE));
+    tree.default("data.augment", Value::Boolean(kind.varied()));
     let path = tree.text("data.path").map(Path::new);
     if tree.origin("data.path") != Some(Origin::Flag) {
         let folder = environment.folder(kind, path);
@@ -230,7 +229,7 @@ impl Config {
     /// The shape of a sample (channels, height, width) as far as it is known without opening the data: from
     /// `model.image` and `model.channels`, or else from the kind. `None` for `idx` that doesn't say.
     pub fn input_shape(&self) -> Option<[u64; 3]> {
-        let kind = check::shape_of(self.data.kind);
+        let kind = self.data.kind.shape();
         let side = self.model.image.map(u64::from).or(kind.map(|[_, side, _]| side))?;
         let channels = self.model.channels.map(u64::from).or(kind.map(|[channels, _, _]| channels))?;
         Some([channels, side, side])

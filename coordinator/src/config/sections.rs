@@ -149,14 +149,9 @@ pub struct Data {
 }
 
 impl Data {
-    /// How training images are varied: not at all without `augment`; otherwise as is usual for the kind,
-    /// or, where nothing is, crops out of 2 pixels of padding (and flips, for `fashion_mnist`).
+    /// How training images are varied: as suits the kind where `augment` is set, and not at all otherwise.
     pub fn augmentation(&self) -> Augment {
-        match Augment::usual(self.kind) {
-            _ if !self.augment => Augment::NONE,
-            Augment::NONE => Augment { pad: 2, flip: self.kind == DataKind::FashionMnist },
-            usual => usual,
-        }
+        if self.augment { self.kind.variation() } else { Augment::NONE }
     }
 }
 

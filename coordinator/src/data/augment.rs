@@ -2,7 +2,6 @@
 
 use proto::seed;
 
-use super::DataKind;
 use super::draw::below;
 
 /// How training images are varied.
@@ -28,17 +27,8 @@ pub struct Placement {
 }
 
 impl Augment {
-    /// Images as they are: evaluation, and the default of the MNIST kinds.
+    /// Images as they are, which evaluation sees.
     pub const NONE: Augment = Augment { pad: 0, flip: false };
-
-    /// What is usual for a kind: a crop out of 4 pixels of padding and a flip for CIFAR (He et al., "Deep
-    /// Residual Learning", arXiv 1512.03385, 4.2), nothing for the MNIST kinds.
-    pub fn usual(kind: DataKind) -> Self {
-        match kind {
-            DataKind::FashionMnist | DataKind::Idx => Augment::NONE,
-            DataKind::Cifar10 | DataKind::Cifar100 => Augment { pad: 4, flip: true },
-        }
-    }
 
     /// Where sample `sample` (its place in the data set, from 0) lies in epoch `epoch`, each offset and
     /// side equally often. A function of its arguments alone: the stream is named "augment", epoch, sample.

@@ -11,14 +11,41 @@
 use std::path::Path;
 
 use super::dataset::check_labels;
+use super::facts::Facts;
 use super::source::Source;
-use super::{DataError, Dataset, Split};
+use super::{Augment, DataError, Dataset, Split};
 
 const SHAPE: [usize; 3] = [3, 32, 32];
 const PIXELS: usize = 3 * 32 * 32;
 
+/// A crop out of 4 pixels of padding and a flip, as is usual (He et al., "Deep Residual Learning", arXiv
+/// 1512.03385, 4.2).
+const VARIATION: Augment = Augment { pad: 4, flip: true };
+
+/// CIFAR-10.
+pub(super) const TEN: Facts = Facts {
+    folder: "cifar-10-batches-bin",
+    files: &["data_batch_1.bin", "data_batch_1.bin.gz"],
+    classes: Some(10),
+    shape: Some([3, 32, 32]),
+    figures: Some((&[0.4914, 0.4822, 0.4465], &[0.2470, 0.2435, 0.2616])),
+    variation: VARIATION,
+    varied: true,
+    open: |folder, split, classes| Ok(Box::new(open(&FORMAT_TEN, folder, split, classes)?)),
+};
+
+/// CIFAR-100.
+pub(super) const HUNDRED: Facts = Facts {
+    folder: "cifar-100-binary",
+    files: &["train.bin", "train.bin.gz"],
+    classes: Some(100),
+    figures: Some((&[0.5071, 0.4865, 0.4409], &[0.2673, 0.2564, 0.2762])),
+    open: |folder, split, classes| Ok(Box::new(open(&FORMAT_HUNDRED, folder, split, classes)?)),
+    ..TEN
+};
+
 /// One of the two formats.
-pub(super) struct Format {
+struct Format {
     train: &'static [&'static str],
     test: &'static [&'static str],
     /// How many values each label byte may have; the last label is the one that is learned.
@@ -28,8 +55,7 @@ pub(super) struct Format {
     remedy: &'static str,
 }
 
-/// CIFAR-10.
-pub(super) const TEN: Format = Format {
+const FORMAT_TEN: Format = Format {
     train: &[
         "data_batch_1.bin",
         "data_batch_2.bin",
@@ -44,8 +70,7 @@ pub(super) const TEN: Format = Format {
              cifar-10-batches-bin or NEUROPIL_DATA to the folder that holds it",
 };
 
-/// CIFAR-100.
-pub(super) const HUNDRED: Format = Format {
+const FORMAT_HUNDRED: Format = Format {
     train: &["train.bin"],
     test: &["test.bin"],
     labels: &[20, 100],
@@ -55,12 +80,7 @@ pub(super) const HUNDRED: Format = Format {
 };
 
 /// Opens one split of the files in `folder`.
-pub(super) fn open(
-    format: &Format,
-    folder: &Path,
-    split: Split,
-    classes: usize,
-) -> Result<Dataset, DataError> {
+fn open(format: &Format, folder: &Path, split: Split, classes: usize) -> Result<Dataset, DataError> {
     let (files, records) = match split {
         Split::Train => (format.train, format.train_records),
         Split::Test => (format.test, 10_000),
@@ -121,9 +141,11 @@ fn check_format(format: &Format, path: &Path, sample: usize, marks: &[u8]) -> Re
 
 #[cfg(test)]
 mod tests {
-    use super::super::{DataKind, open};
+    use super::super::fixtures::labels;
+    use super::super::{DataKind, Samples, open};
     use super::*;
     use std::fs;
+    use std::sync::Arc;
 
     /// A record whose red, green and blue planes are constant.
     fn record(labels: &[u8], planes: [u8; 3]) -> Vec<u8> {
@@ -132,7 +154,7 @@ mod tests {
         record
     }
 
-    fn opened(kind: DataKind, split: Split, files: &[(&str, Vec<u8>)]) -> Result<Dataset, String> {
+    fn opened(kind: DataKind, split: Split, files: &[(&str, Vec<u8>)]) -> Result<Arc<dyn Samples>, String> {
         let folder = tempfile::tempdir().unwrap();
         for (name, bytes) in files {
             fs::write(folder.path().join(name), bytes).unwrap();
@@ -143,14 +165,18 @@ mod tests {
 
     #[test]
     fn ten_joins_its_five_batches_in_order() {
-        let files: Vec<_> =
-            TEN.train.iter().zip(0..).map(|(&name, n)| (name, record(&[n], [n, 10 + n, 20 + n]))).collect();
+        let files: Vec<_> = FORMAT_TEN
+            .train
+            .iter()
+            .zip(0..)
+            .map(|(&name, n)| (name, record(&[n], [n, 10 + n, 20 + n])))
+            .collect();
         let data = opened(DataKind::Cifar10, Split::Train, &files).unwrap();
-        assert_eq!((data.shape(), data.labels()), (SHAPE, &[0, 1, 2, 3, 4][..]));
-        let (pixels, label) = data.sample(3).unwrap();
-        assert_eq!((pixels[0], pixels[1024], pixels[3071], label), (3, 13, 23, 3));
+        assert_eq!((data.shape(), labels(&*data)), (SHAPE, vec![0, 1, 2, 3, 4]));
+        let pixels = data.pixels(0, 3).unwrap();
+        assert_eq!((pixels[0], pixels[1024], pixels[3071]), (3, 13, 23));
 
-        let error = opened(DataKind::Cifar10, Split::Train, &files[..4]).unwrap_err();
+        let error = opened(DataKind::Cifar10, Split::Train, &files[..4]).err().unwrap();
         assert!(
             error.starts_with("data_batch_5.bin is missing") && error.contains("cifar-10-binary"),
             "{error}"
@@ -161,8 +187,8 @@ mod tests {
     fn hundred_learns_the_fine_label() {
         let file = [record(&[19, 99], [1, 2, 3]), record(&[0, 7], [4, 5, 6])].concat();
         let data = opened(DataKind::Cifar100, Split::Test, &[("test.bin", file)]).unwrap();
-        assert_eq!(data.labels(), [99, 7]);
-        assert_eq!(data.sample(1).unwrap().0[3071], 6);
+        assert_eq!(labels(&*data), [99, 7]);
+        assert_eq!(data.pixels(0, 1).unwrap()[3071], 6);
     }
 
     #[test]
@@ -177,12 +203,12 @@ mod tests {
         ];
         for (bytes, text) in faults {
             let error =
-                opened(DataKind::Cifar10, Split::Test, &[("test_batch.bin", bytes.clone())]).unwrap_err();
+                opened(DataKind::Cifar10, Split::Test, &[("test_batch.bin", bytes.clone())]).err().unwrap();
             assert!(error.contains("test_batch.bin") && error.contains(text), "{error} should say: {text}");
         }
         // CIFAR-10's bytes under CIFAR-100's name: the size may fit, the coarse label can't.
         let file = record(&[20, 0], [0; 3]);
-        let error = opened(DataKind::Cifar100, Split::Test, &[("test.bin", file)]).unwrap_err();
+        let error = opened(DataKind::Cifar100, Split::Test, &[("test.bin", file)]).err().unwrap();
         assert!(error.contains("test.bin") && error.contains("label 20"), "{error}");
     }
 }

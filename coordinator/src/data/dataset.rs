@@ -1,9 +1,11 @@
 //! A data set in memory: images as bytes, labels as numbers; one cannot exist with a wrong length.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use super::DataError;
 use xxhash_rust::xxh3::Xxh3;
+
+use super::{DataError, Samples};
 
 /// The samples of one split: at least one, all of one shape, every label below the number of classes.
 #[derive(Debug, Clone)]
@@ -45,81 +47,53 @@ impl Dataset {
         Ok(Dataset { origin: origin.to_owned(), shape, classes, images, labels })
     }
 
-    /// The number of samples, at least 1.
-    #[expect(clippy::len_without_is_empty, reason = "a data set is never empty")]
-    pub fn len(&self) -> usize {
+    /// The fault of asking for a sample that is not there.
+    fn no_such(&self, index: usize) -> DataError {
+        DataError::NoSuchSample { path: self.origin.clone(), index, samples: self.labels.len() }
+    }
+}
+
+impl Samples for Dataset {
+    fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// One sample's shape: channels, height and width.
-    pub fn shape(&self) -> [usize; 3] {
+    fn shape(&self) -> [usize; 3] {
         self.shape
     }
 
-    /// The number of classes, which every label is below.
-    pub fn classes(&self) -> usize {
+    fn classes(&self) -> usize {
         self.classes
     }
 
-    /// The folder or file that the samples were read from.
-    pub fn origin(&self) -> &Path {
+    fn origin(&self) -> &Path {
         &self.origin
     }
 
-    /// All pixels, sample after sample, channel after channel, row after row.
-    pub fn images(&self) -> &[u8] {
-        &self.images
+    fn label(&self, index: usize) -> Result<u32, DataError> {
+        self.labels.get(index).copied().ok_or_else(|| self.no_such(index))
     }
 
-    /// All labels, in the order of the images.
-    pub fn labels(&self) -> &[u32] {
-        &self.labels
+    /// Lends the pixels, which are the same in every epoch.
+    fn pixels(&self, _: u64, index: usize) -> Result<Cow<'_, [u8]>, DataError> {
+        let size = self.shape.iter().product();
+        let pixels = self.images.chunks_exact(size).nth(index);
+        pixels.map(Cow::Borrowed).ok_or_else(|| self.no_such(index))
     }
 
-    /// XXH3-64 of all pixels and then all labels (little-endian): another data set has another one.
-    pub fn checksum(&self) -> u64 {
+    /// XXH3-64 of all pixels and then all labels (little-endian).
+    fn fingerprint(&self) -> u64 {
         let mut hash = Xxh3::new();
         hash.update(&self.images);
         self.labels.iter().for_each(|label| hash.update(&label.to_le_bytes()));
         hash.digest()
     }
 
-    /// The pixels (channels × height × width bytes) and the label of sample `index`, counted from 0.
-    ///
-    /// # Errors
-    /// When there is no such sample.
-    pub fn sample(&self, index: usize) -> Result<(&[u8], u32), DataError> {
-        let Some(&label) = self.labels.get(index) else {
-            return Err(DataError::NoSuchSample { path: self.origin.clone(), index, samples: self.len() });
-        };
-        let size: usize = self.shape.iter().product();
-        Ok((&self.images[index * size..][..size], label))
-    }
-
-    /// Checks that `test` holds samples of the same shape, as a network that is trained on `self` needs.
-    ///
-    /// # Errors
-    /// When the shapes differ; the sentence names `test`'s files.
-    pub fn check_same_shape(&self, test: &Dataset) -> Result<(), DataError> {
-        if self.shape == test.shape {
-            return Ok(());
-        }
-        let text = |[channels, height, width]: [usize; 3]| format!("{channels}×{height}×{width}");
-        let wrong = format!(
-            "holds test images of {}, but those to train on are {}",
-            text(test.shape),
-            text(self.shape)
-        );
-        Err(DataError::malformed(&test.origin, wrong, "put both halves of one data set into the folder"))
-    }
-
-    /// The first `samples` samples, or all of them where there are fewer.
-    pub(super) fn first(mut self, samples: usize) -> Self {
+    fn truncate(&mut self, samples: usize) {
         let size: usize = self.shape.iter().product();
         self.labels.truncate(samples);
         self.images.truncate(self.labels.len() * size);
         self.images.shrink_to_fit();
-        self
     }
 }
 

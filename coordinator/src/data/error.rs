@@ -59,6 +59,18 @@ pub enum DataError {
         /// How many there are.
         samples: usize,
     },
+    /// A sample was not decoded into an image of the set's shape: a fault of the decoder, not of the data.
+    #[error(
+        "sample {index} of {} {wrong}: this is a fault of Neuropil, please report it", path.display()
+    )]
+    Decoder {
+        /// Where the data set is read from.
+        path: PathBuf,
+        /// The sample, counted from 0.
+        index: usize,
+        /// What the decoder did.
+        wrong: String,
+    },
 }
 
 impl DataError {

@@ -1,6 +1,12 @@
-//! Tiny data files for tests.
+//! Data for tests: tiny files, and a set that is larger than memory.
 
+use std::borrow::Cow;
 use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::{Augment, DataError, DataKind, Loader, Normalization, Samples};
 
 /// An idx file of images: `sizes` are count, rows and columns, whatever `pixels` holds.
 pub(super) fn idx_images(sizes: [u32; 3], pixels: &[u8]) -> Vec<u8> {
@@ -19,4 +25,84 @@ pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
+}
+
+/// A set larger than memory: each sample is computed when it is asked for, and decodes counted.
+pub(super) struct Generated {
+    pub samples: usize,
+    pub shape: [usize; 3],
+    /// The bytes of a decoded sample, which the shape should take.
+    pub image: usize,
+    /// Is called with the index of each sample that is decoded: it may wait, or panic.
+    pub before: fn(usize),
+    pub decoded: AtomicUsize,
+}
+
+impl Generated {
+    pub fn new(samples: usize, shape: [usize; 3], before: fn(usize)) -> Self {
+        let decoded = AtomicUsize::new(0);
+        Self { samples, shape, image: shape.iter().product(), before, decoded }
+    }
+
+    /// A loader of the set that leaves the pixels on the scale from 0 to 1.
+    pub fn loader(set: impl Into<Arc<Self>>) -> Loader {
+        let set = set.into();
+        let channels = set.shape[0];
+        let (mean, std) = (vec![0.0; channels], vec![1.0; channels]);
+        let figures = Normalization::of(DataKind::Idx, &*set, Some(&mean), Some(&std)).unwrap();
+        Loader::new(set, &figures, Augment::NONE, 0).unwrap()
+    }
+
+    /// What every pixel of a sample is: as another crop would be, another one in each epoch.
+    pub fn pixel(epoch: u64, index: usize) -> u8 {
+        (index as u64 * 31 + epoch) as u8
+    }
+}
+
+impl Samples for Generated {
+    fn len(&self) -> usize {
+        self.samples
+    }
+
+    fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    fn classes(&self) -> usize {
+        10
+    }
+
+    fn origin(&self) -> &Path {
+        "generated".as_ref()
+    }
+
+    fn label(&self, index: usize) -> Result<u32, DataError> {
+        Ok((index % 10) as u32)
+    }
+
+    fn pixels(&self, epoch: u64, index: usize) -> Result<Cow<'_, [u8]>, DataError> {
+        self.decoded.fetch_add(1, Ordering::SeqCst);
+        (self.before)(index);
+        if index >= self.samples {
+            return Err(DataError::NoSuchSample { path: "generated".into(), index, samples: self.samples });
+        }
+        Ok(vec![Self::pixel(epoch, index); self.image].into())
+    }
+
+    fn fingerprint(&self) -> u64 {
+        0
+    }
+
+    fn truncate(&mut self, samples: usize) {
+        self.samples = self.samples.min(samples);
+    }
+
+    fn is_costly(&self) -> bool {
+        true
+    }
+}
+
+/// All labels of a set.
+pub(super) fn labels(data: &dyn Samples) -> Vec<u32> {
+    (0..data.len()).map(|index| data.label(index).unwrap()).collect()
 }

@@ -13,8 +13,9 @@
 use std::path::Path;
 
 use super::dataset::check_labels;
+use super::facts::Facts;
 use super::source::Source;
-use super::{DataError, Dataset, Split};
+use super::{Augment, DataError, Dataset, Split};
 
 const IMAGES: u32 = 0x0000_0803;
 const COLOUR_IMAGES: u32 = 0x0000_0804;
@@ -24,8 +25,30 @@ const LABELS: u32 = 0x0000_0801;
 const REMEDY: &str = "run `cargo xtask demo`, which sets up Fashion-MNIST, or set data.path (or \
                       NEUROPIL_DATA, the folder of data sets) to where the files are";
 
+/// Fashion-MNIST.
+pub(super) const FASHION_MNIST: Facts = Facts {
+    folder: "fashion-mnist",
+    classes: Some(10),
+    shape: Some([1, 28, 28]),
+    figures: Some((&[0.2860], &[0.3530])),
+    variation: Augment { pad: 2, flip: true },
+    ..ANY
+};
+
+/// Any other folder of idx files; digits and letters are not mirrored.
+pub(super) const ANY: Facts = Facts {
+    folder: "idx",
+    files: &["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz", "train-images-idx4-ubyte"],
+    classes: None,
+    shape: None,
+    figures: None,
+    variation: Augment { pad: 2, flip: false },
+    varied: false,
+    open: |folder, split, classes| Ok(Box::new(open(folder, split, classes)?)),
+};
+
 /// Opens one split of the idx files in `folder`.
-pub(super) fn open(folder: &Path, split: Split, classes: usize) -> Result<Dataset, DataError> {
+fn open(folder: &Path, split: Split, classes: usize) -> Result<Dataset, DataError> {
     let prefix = match split {
         Split::Train => "train",
         Split::Test => "t10k",
@@ -95,16 +118,17 @@ fn read_sizes<const N: usize>(source: &mut Source) -> Result<[u32; N], DataError
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::{gzip, idx_images, idx_labels};
-    use super::super::{DataKind, open};
+    use super::super::fixtures::{gzip, idx_images, idx_labels, labels as labels_of};
+    use super::super::{DataKind, Normalization, Samples, open};
     use super::*;
     use std::fs;
+    use std::sync::Arc;
 
     const IMAGE_FILE: &str = "t10k-images-idx3-ubyte";
     const LABEL_FILE: &str = "t10k-labels-idx1-ubyte";
 
     /// Two images of 2×3 with labels 9 and 0, written as `files`; what opening them gives.
-    fn opened(files: &[(&str, &[u8])]) -> Result<Dataset, String> {
+    fn opened(files: &[(&str, &[u8])]) -> Result<Arc<dyn Samples>, String> {
         let folder = tempfile::tempdir().unwrap();
         for (name, bytes) in files {
             fs::write(folder.path().join(name), bytes).unwrap();
@@ -131,9 +155,9 @@ mod tests {
         ])
         .unwrap();
         for data in [plain, packed] {
-            assert_eq!((data.len(), data.shape(), data.labels()), (2, [1, 2, 3], &[9, 0][..]));
-            assert_eq!(data.sample(1).unwrap(), (&[7, 8, 9, 10, 11, 12][..], 0));
-            assert!(data.sample(2).is_err());
+            assert_eq!((data.len(), data.shape(), labels_of(&*data)), (2, [1, 2, 3], vec![9, 0]));
+            assert_eq!(*data.pixels(0, 1).unwrap(), [7, 8, 9, 10, 11, 12]);
+            assert!(data.pixels(0, 2).is_err() && data.label(2).is_err());
         }
     }
 
@@ -143,7 +167,8 @@ mod tests {
         let pixels: Vec<u8> = (1..=12).collect();
         let images = [sizes, pixels].concat();
         let data = opened(&[("t10k-images-idx4-ubyte", &images), (LABEL_FILE, &labels())]).unwrap();
-        assert_eq!((data.shape(), data.sample(1).unwrap().0), ([2, 1, 3], &[7, 8, 9, 10, 11, 12][..]));
+        assert_eq!(data.shape(), [2, 1, 3]);
+        assert_eq!(*data.pixels(0, 1).unwrap(), [7, 8, 9, 10, 11, 12]);
     }
 
     #[test]
@@ -175,7 +200,7 @@ mod tests {
             (longer(&gzip(&images)), "is not a whole gzip file"),
         ];
         for (bytes, text) in image_faults {
-            let error = opened(&[(IMAGE_FILE, bytes), (LABEL_FILE, &labels)]).unwrap_err();
+            let error = opened(&[(IMAGE_FILE, bytes), (LABEL_FILE, &labels)]).err().unwrap();
             assert!(error.contains(IMAGE_FILE) && error.contains(text), "{error} should say: {text}");
         }
 
@@ -186,14 +211,14 @@ mod tests {
             (images.clone(), "starts with 0x00000803"),
         ];
         for (bytes, text) in label_faults {
-            let error = opened(&[(IMAGE_FILE, &images), (LABEL_FILE, bytes)]).unwrap_err();
+            let error = opened(&[(IMAGE_FILE, &images), (LABEL_FILE, bytes)]).err().unwrap();
             assert!(error.contains(LABEL_FILE) && error.contains(text), "{error} should say: {text}");
         }
     }
 
     #[test]
     fn what_is_missing_is_named_with_the_way_out() {
-        let error = opened(&[(LABEL_FILE, &labels())]).unwrap_err();
+        let error = opened(&[(LABEL_FILE, &labels())]).err().unwrap();
         assert!(
             error.contains("t10k-images-idx3-ubyte or t10k-images-idx3-ubyte.gz is missing from the folder"),
             "{error}"
@@ -202,7 +227,7 @@ mod tests {
             assert!(error.contains(way_out), "{error}");
         }
         let error =
-            open(DataKind::Idx, "no/such/folder".as_ref(), Split::Train, 10, None).unwrap_err().to_string();
+            open(DataKind::Idx, "no/such/folder".as_ref(), Split::Train, 10, None).err().unwrap().to_string();
         assert!(
             error.contains("the folder no/such/folder, which should hold train-labels-idx1-ubyte or"),
             "{error}"
@@ -213,7 +238,7 @@ mod tests {
     fn a_directory_in_the_place_of_a_file_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join(LABEL_FILE)).unwrap();
-        let error = open(DataKind::Idx, folder.path(), Split::Test, 10, None).unwrap_err().to_string();
+        let error = open(DataKind::Idx, folder.path(), Split::Test, 10, None).err().unwrap().to_string();
         assert!(error.contains(LABEL_FILE) && error.contains("not a regular file"), "{error}");
     }
 
@@ -223,9 +248,11 @@ mod tests {
         fs::write(folder.path().join(IMAGE_FILE), images()).unwrap();
         fs::write(folder.path().join(LABEL_FILE), labels()).unwrap();
         let limited = |limit| open(DataKind::Idx, folder.path(), Split::Test, 10, Some(limit));
-        assert_eq!(limited(1).unwrap().images(), [1, 2, 3, 4, 5, 6]);
+        let first = limited(1).unwrap();
+        assert_eq!((first.len(), &*first.pixels(0, 0).unwrap()), (1, &[1, 2, 3, 4, 5, 6][..]));
+        assert!(first.pixels(0, 1).is_err());
         assert_eq!(limited(5).unwrap().len(), 2);
-        assert!(limited(0).unwrap_err().to_string().contains("data.limit"));
+        assert!(limited(0).err().unwrap().to_string().contains("data.limit"));
     }
 
     /// Fashion-MNIST itself, where `cargo xtask demo` or the user has put it.
@@ -244,15 +271,15 @@ mod tests {
         let opened = |split| open(DataKind::FashionMnist, &folder, split, 10, None).unwrap();
         let (train, test) = (opened(Split::Train), opened(Split::Test));
         assert_eq!((train.len(), test.len(), train.shape()), (60_000, 10_000, [1, 28, 28]));
-        train.check_same_shape(&test).unwrap();
+        train.check_same_shape(&*test).unwrap();
         for data in [&train, &test] {
             let mut counts = [0; 10];
-            data.labels().iter().for_each(|&label| counts[label as usize] += 1);
+            labels_of(&**data).iter().for_each(|&label| counts[label as usize] += 1);
             assert_eq!(counts, [data.len() / 10; 10]);
         }
         // The known figures of this data set are the ones that the idx kind would compute.
-        let known = super::super::Normalization::of(DataKind::FashionMnist, &train, None, None).unwrap();
-        let computed = super::super::Normalization::of(DataKind::Idx, &train, None, None).unwrap();
+        let known = Normalization::of(DataKind::FashionMnist, &*train, None, None).unwrap();
+        let computed = Normalization::of(DataKind::Idx, &*train, None, None).unwrap();
         assert!((known.mean()[0] - computed.mean()[0]).abs() < 1e-4);
         assert!((known.std()[0] - computed.std()[0]).abs() < 1e-4);
     }

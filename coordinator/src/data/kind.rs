@@ -1,16 +1,9 @@
-//! The kinds of data set that can be opened, and what is known of each before it is.
+//! The kinds of data set that can be opened.
 
 use serde::{Deserialize, Serialize};
 
-/// Which half of a data set: what is learned from, or what only measures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Split {
-    /// The samples that train the network.
-    Train,
-    /// The samples that it never learns from.
-    Test,
-}
+use super::facts::Facts;
+use super::{Augment, cifar, idx};
 
 /// A kind of data set; its name in a configuration (`data.kind`) is the snake_case one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -29,24 +22,45 @@ pub enum DataKind {
 }
 
 impl DataKind {
+    /// What the file that reads this kind says of it.
+    pub(super) fn facts(self) -> &'static Facts {
+        match self {
+            DataKind::FashionMnist => &idx::FASHION_MNIST,
+            DataKind::Idx => &idx::ANY,
+            DataKind::Cifar10 => &cifar::TEN,
+            DataKind::Cifar100 => &cifar::HUNDRED,
+        }
+    }
+
     /// The folder, within the folder of data sets (`NEUROPIL_DATA`), where this kind is looked for when
     /// the configuration names no path; CIFAR's are the names that its archives unpack to.
     pub fn folder(self) -> &'static str {
-        match self {
-            DataKind::FashionMnist => "fashion-mnist",
-            DataKind::Idx => "idx",
-            DataKind::Cifar10 => "cifar-10-batches-bin",
-            DataKind::Cifar100 => "cifar-100-binary",
-        }
+        self.facts().folder
+    }
+
+    /// The files of which any one shows that a folder holds this kind's files directly.
+    pub fn files(self) -> &'static [&'static str] {
+        self.facts().files
     }
 
     /// The number of classes, where the kind decides it; `None` for idx files of the user's own.
     pub fn classes(self) -> Option<usize> {
-        match self {
-            DataKind::FashionMnist | DataKind::Cifar10 => Some(10),
-            DataKind::Cifar100 => Some(100),
-            DataKind::Idx => None,
-        }
+        self.facts().classes
+    }
+
+    /// A sample's channels, height and width, where the kind decides them.
+    pub fn shape(self) -> Option<[u64; 3]> {
+        self.facts().shape
+    }
+
+    /// How training images are varied where `data.augment` is true.
+    pub fn variation(self) -> Augment {
+        self.facts().variation
+    }
+
+    /// What `data.augment` is where nobody sets it.
+    pub fn varied(self) -> bool {
+        self.facts().varied
     }
 }
 

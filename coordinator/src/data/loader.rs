@@ -1,29 +1,32 @@
 //! Turns samples into what stage 0 takes: normalised f32 values as the bytes of one message.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread;
 
 use bytes::Bytes;
 
-use super::{Augment, DataError, Dataset, Normalization};
+use super::{Augment, DataError, Normalization, Samples};
 
 /// What the first stage takes, and the labels that stay in the coordinator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Microbatch {
     /// Samples, channels, height, width.
     pub shape: [usize; 4],
-    /// The images: f32, little-endian, contiguous in the order of the shape.
-    pub images: Bytes,
+    /// The images: f32, little-endian, contiguous in the order of the shape; a piece from each thread that
+    /// loaded a part of them.
+    pub images: Vec<Bytes>,
     /// One label per sample, below the data set's number of classes.
     pub labels: Vec<u32>,
 }
 
 /// Makes microbatches of one data set: a table look-up per pixel, the bytes written once, in place.
 ///
-/// Give evaluation a loader of its own with [`Augment::NONE`].
-#[derive(Debug, Clone)]
+/// Give evaluation a loader of its own with [`Augment::NONE`]. A clone shares the data set and the tables.
+#[derive(Clone)]
 pub struct Loader {
-    data: Arc<Dataset>,
-    tables: Vec<[[u8; 4]; 256]>,
+    data: Arc<dyn Samples>,
+    tables: Arc<[[[u8; 4]; 256]]>,
     augment: Augment,
     seed: u64,
 }
@@ -34,47 +37,73 @@ impl Loader {
     /// # Errors
     /// When the normalisation is for another number of channels.
     pub fn new(
-        data: Arc<Dataset>,
+        data: Arc<dyn Samples>,
         normalization: &Normalization,
         augment: Augment,
         seed: u64,
     ) -> Result<Self, DataError> {
         normalization.check(data.shape()[0])?;
-        Ok(Loader { tables: normalization.tables(), data, augment, seed })
+        Ok(Loader { tables: normalization.tables().into(), data, augment, seed })
     }
 
     /// What it loads from.
-    pub fn data(&self) -> &Dataset {
-        &self.data
+    pub fn data(&self) -> &dyn Samples {
+        &*self.data
+    }
+
+    /// How many threads should load at the same time: all that the machine has where decoding is costly.
+    pub fn threads(&self) -> usize {
+        if !self.data.is_costly() {
+            return 1;
+        }
+        thread::available_parallelism().map_or(1, usize::from)
     }
 
     /// The microbatch of the samples `indices`, in that order, as epoch `epoch` varies them.
     ///
     /// # Errors
-    /// When there is no such sample.
+    /// The first sample that is not there or cannot be decoded. A decoder's panic is such an error too.
     pub fn load(&self, epoch: u64, indices: &[usize]) -> Result<Microbatch, DataError> {
         let [channels, height, width] = self.data.shape();
-        let plane = height * width;
+        let size = channels * height * width;
         // Zeroed pages come from the system for free, and the padding of a crop is then already there.
-        let mut values = vec![[0; 4]; indices.len() * channels * plane];
+        let mut values = vec![[0; 4]; indices.len() * size];
         let mut labels = Vec::with_capacity(indices.len());
-        for (&index, out) in indices.iter().zip(values.chunks_exact_mut(channels * plane)) {
-            let (pixels, label) = self.data.sample(index)?;
-            let place = self.augment.place(self.seed, epoch, index);
-            let planes = pixels.chunks_exact(plane).zip(out.chunks_exact_mut(plane));
-            for ((pixels, out), table) in planes.zip(&self.tables) {
-                place.write(pixels, width, table, out);
-            }
-            labels.push(label);
+        for (&index, out) in indices.iter().zip(values.chunks_exact_mut(size)) {
+            let written = catch_unwind(AssertUnwindSafe(|| self.write(epoch, index, out)));
+            labels.push(written.unwrap_or_else(|_| Err(self.broken(index, "made its decoder panic")))?);
         }
-        let images = Bytes::from(values.into_flattened());
+        let images = vec![values.into_flattened().into()];
         Ok(Microbatch { shape: [indices.len(), channels, height, width], images, labels })
+    }
+
+    /// Writes the values of sample `index` to `out`, which comes zeroed; returns the sample's label.
+    fn write(&self, epoch: u64, index: usize, out: &mut [[u8; 4]]) -> Result<u32, DataError> {
+        let [_, height, width] = self.data.shape();
+        let plane = height * width;
+        let pixels = self.data.pixels(epoch, index)?;
+        if pixels.len() != out.len() {
+            let wrong = format!("was decoded into {} bytes instead of {}", pixels.len(), out.len());
+            return Err(self.broken(index, wrong));
+        }
+        let place = self.augment.place(self.seed, epoch, index);
+        let planes = pixels.chunks_exact(plane).zip(out.chunks_exact_mut(plane));
+        for ((pixels, out), table) in planes.zip(&*self.tables) {
+            place.write(pixels, width, table, out);
+        }
+        self.data.label(index)
+    }
+
+    /// A fault of the decoder at sample `index`.
+    pub(super) fn broken(&self, index: usize, wrong: impl Into<String>) -> DataError {
+        DataError::Decoder { path: self.data.origin().to_owned(), index, wrong: wrong.into() }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::DataKind;
+    use super::super::fixtures::Generated;
+    use super::super::{DataKind, Dataset};
     use super::*;
 
     /// Six samples of 2×5×5, every pixel of another value.
@@ -85,8 +114,8 @@ mod tests {
         Loader::new(Arc::new(data), &figures, augment, 3).unwrap()
     }
 
-    fn floats(bytes: &[u8]) -> Vec<f32> {
-        bytes.chunks_exact(4).map(|value| f32::from_le_bytes(value.try_into().unwrap())).collect()
+    fn floats(pieces: &[Bytes]) -> Vec<f32> {
+        pieces.concat().chunks_exact(4).map(|value| f32::from_le_bytes(value.try_into().unwrap())).collect()
     }
 
     #[test]
@@ -105,7 +134,7 @@ mod tests {
         let together = loader.load(5, &[0, 1, 2, 3, 4, 5]).unwrap();
         for sample in 0..6 {
             let alone = loader.load(5, &[sample]).unwrap();
-            assert_eq!(alone.images, together.images[sample * 200..][..200]);
+            assert_eq!(alone.images[0], together.images[0][sample * 200..][..200]);
         }
         assert_ne!(loader.load(6, &[0, 1, 2, 3, 4, 5]).unwrap().images, together.images);
     }
@@ -121,5 +150,25 @@ mod tests {
     fn a_sample_that_is_not_there_is_an_error() {
         let error = loader(Augment::NONE).load(0, &[6]).unwrap_err().to_string();
         assert!(error.starts_with("sample 6 was asked of here, which has 6"), "{error}");
+    }
+
+    #[test]
+    fn a_set_decodes_differently_in_each_epoch() {
+        let loader = Generated::loader(Generated::new(9, [1, 2, 2], |_| {}));
+        for (epoch, index) in [(0, 3), (1, 3), (1, 8)] {
+            let microbatch = loader.load(epoch, &[index]).unwrap();
+            assert_eq!(floats(&microbatch.images), [f32::from(Generated::pixel(epoch, index)) / 255.0; 4]);
+        }
+    }
+
+    #[test]
+    fn a_fault_of_the_decoder_names_the_sample() {
+        let panicking = Generated::loader(Generated::new(9, [1, 2, 2], |index| assert_ne!(index, 5)));
+        let error = panicking.load(0, &[4, 5, 6]).unwrap_err().to_string();
+        assert!(error.starts_with("sample 5 of generated made its decoder panic"), "{error}");
+
+        let short = Generated { image: 3, ..Generated::new(9, [1, 2, 2], |_| {}) };
+        let error = Generated::loader(short).load(0, &[4]).unwrap_err().to_string();
+        assert!(error.starts_with("sample 4 of generated was decoded into 3 bytes instead of 4"), "{error}");
     }
 }

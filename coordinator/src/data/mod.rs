@@ -1,43 +1,51 @@
-//! What the network is fed with: a data set in memory, the order of its samples, and microbatches of it.
+//! What the network is fed with: samples, their order, and microbatches of them.
 //!
 //! ```text
-//! files ──open──▶ Dataset (u8) ─────────────┐
-//!                    │ Normalization::of     ▼
-//!  (seed, epoch) ──▶ Sampler ──indices──▶ Loader ──▶ Microbatch (f32, N×C×H×W, little-endian) + labels
-//!                                            ▲
-//!            (seed, epoch, sample) ──▶ Augment
+//! files ──open──▶ Samples (u8, one at a time) ─┐
+//!                    │ Normalization::of       ▼
+//!                    └───────────────────▶ Loader ──▶ Pool ──▶ Microbatch (f32, N×C×H×W, little-endian) + labels
+//!            (seed, epoch, sample) ──▶ Augment ▲       ▲
+//!                  (seed, epoch) ──▶ Sampler ──┴─ indices
 //! ```
 //!
-//! A data set is read and checked once, whole, and stays in memory as bytes: a quarter of what f32
-//! would take. Everything after it is a pure function of (seed, epoch, index), so a run goes on at any
-//! step without replaying the steps before.
+//! [`Samples`] hides whether a set is in memory or in files. The sets of today, idx and CIFAR, are a
+//! [`Dataset`]: read and checked once, whole, and kept in memory as bytes, a quarter of what f32 would take.
+//! A [`Pool`] loads the next microbatches on threads of its own and says how much memory it holds at most.
+//! Everything after the files is a pure function of (seed, epoch, index), so a run goes on at any step
+//! without replaying the steps before, and no number depends on a thread.
 //!
-//! What is absent: no file is opened but by [`open`], no clock, no threads, no network, no libtorch, and
-//! no random number outside the streams that [`proto::seed::rng`] names.
+//! What is absent: no clock, no network, no libtorch, no file that is opened outside of a set, no thread
+//! outside of the pool, and no random number outside the streams that [`proto::seed::rng`] names.
 
 mod augment;
 mod cifar;
 mod dataset;
 mod draw;
 mod error;
+mod facts;
 #[cfg(test)]
 mod fixtures;
 mod idx;
 mod kind;
 mod loader;
 mod normalize;
+mod pool;
 mod sampler;
+mod samples;
 mod source;
 
 pub use augment::{Augment, Placement};
 pub use dataset::Dataset;
 pub use error::DataError;
-pub use kind::{DataKind, Split};
+pub use kind::DataKind;
 pub use loader::{Loader, Microbatch};
 pub use normalize::Normalization;
+pub use pool::{Pool, Request};
 pub use sampler::{Epoch, Remainder, Sampler, evaluation, microbatches};
+pub use samples::{Samples, Split};
 
 use std::path::Path;
+use std::sync::Arc;
 
 /// Reads one split of a data set from the files in the folder `path`, and checks all of it.
 ///
@@ -65,7 +73,7 @@ pub fn open(
     split: Split,
     classes: usize,
     limit: Option<usize>,
-) -> Result<Dataset, DataError> {
+) -> Result<Arc<dyn Samples>, DataError> {
     if classes == 0 {
         return Err(DataError::setting("model.classes is 0", "set it to the number of classes of the data"));
     }
@@ -75,13 +83,9 @@ pub fn open(
             "set it to 1 or more, or leave it out for all samples",
         ));
     }
-    let whole = match kind {
-        DataKind::FashionMnist | DataKind::Idx => idx::open(path, split, classes),
-        DataKind::Cifar10 => cifar::open(&cifar::TEN, path, split, classes),
-        DataKind::Cifar100 => cifar::open(&cifar::HUNDRED, path, split, classes),
-    }?;
-    Ok(match limit {
-        Some(samples) => whole.first(samples),
-        None => whole,
-    })
+    let mut samples = (kind.facts().open)(path, split, classes)?;
+    if let Some(limit) = limit {
+        samples.truncate(limit);
+    }
+    Ok(samples.into())
 }

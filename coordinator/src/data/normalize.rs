@@ -1,6 +1,6 @@
 //! From a byte to the number that the network sees: (v / 255 − mean) / std, by channel.
 
-use super::{DataError, DataKind, Dataset};
+use super::{DataError, DataKind, Samples};
 
 /// Each channel's mean and standard deviation, on the scale where a pixel goes from 0 to 1.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,18 +19,21 @@ impl Normalization {
     /// should write them down rather than compute them again from other samples.
     ///
     /// # Errors
-    /// When a figure isn't finite, a deviation isn't above 0 (as that of a constant channel), or there
-    /// isn't one for each channel.
+    /// When a figure isn't finite, a deviation isn't above 0 (as that of a constant channel), there isn't
+    /// one for each channel, or a sample that they are computed from cannot be decoded.
     pub fn of(
         kind: DataKind,
-        train: &Dataset,
+        train: &dyn Samples,
         mean: Option<&[f32]>,
         std: Option<&[f32]>,
     ) -> Result<Self, DataError> {
         let (mean, std) = match (mean, std) {
             (Some(mean), Some(std)) => (mean.to_vec(), std.to_vec()),
             (mean, std) => {
-                let (default_mean, default_std) = default(kind, train);
+                let (default_mean, default_std) = match kind.facts().figures {
+                    Some((mean, std)) => (mean.to_vec(), std.to_vec()),
+                    None => histograms(train)?.iter().map(moments).unzip(),
+                };
                 (mean.map_or(default_mean, <[f32]>::to_vec), std.map_or(default_std, <[f32]>::to_vec))
             }
         };
@@ -79,25 +82,18 @@ fn value(pixel: usize, mean: f32, std: f32) -> f32 {
     ((pixel as f64 / 255.0 - f64::from(mean)) / f64::from(std)) as f32
 }
 
-/// Means and deviations where the caller gives none.
-fn default(kind: DataKind, train: &Dataset) -> (Vec<f32>, Vec<f32>) {
-    match kind {
-        DataKind::FashionMnist => (vec![0.2860], vec![0.3530]),
-        DataKind::Cifar10 => (vec![0.4914, 0.4822, 0.4465], vec![0.2470, 0.2435, 0.2616]),
-        DataKind::Cifar100 => (vec![0.5071, 0.4865, 0.4409], vec![0.2673, 0.2564, 0.2762]),
-        DataKind::Idx => histograms(train).iter().map(moments).unzip(),
-    }
-}
-
-/// How often each channel has each value: whole numbers, so the order of the pixels can't matter.
-fn histograms(data: &Dataset) -> Vec<[u64; 256]> {
+/// How often each channel has each value, one sample after the other: whole numbers, so the order of the
+/// pixels can't matter.
+fn histograms(data: &dyn Samples) -> Result<Vec<[u64; 256]>, DataError> {
     let [channels, height, width] = data.shape();
     let mut counts = vec![[0; 256]; channels];
-    for (plane, pixels) in data.images().chunks_exact(height * width).enumerate() {
-        let count = &mut counts[plane % channels];
-        pixels.iter().for_each(|&pixel| count[usize::from(pixel)] += 1);
+    for index in 0..data.len() {
+        let pixels = data.pixels(0, index)?;
+        for (pixels, count) in pixels.chunks_exact(height * width).zip(&mut counts) {
+            pixels.iter().for_each(|&pixel| count[usize::from(pixel)] += 1);
+        }
     }
-    counts
+    Ok(counts)
 }
 
 /// Mean and (population) standard deviation of v / 255.
@@ -113,6 +109,7 @@ fn moments(counts: &[u64; 256]) -> (f32, f32) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Dataset;
     use super::*;
 
     fn data(shape: [usize; 3], images: &[u8]) -> Dataset {

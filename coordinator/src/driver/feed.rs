@@ -1,12 +1,13 @@
-//! The feeder: loads microbatches and sends them to the first stage, as fast as that takes them.
+//! The feeder: sends microbatches to the first stage, as fast as that takes them, while the next are loaded.
 
 use super::failures::{FailureCollector, Precedence};
 use super::{Minibatch, Sets};
-use crate::data::{Microbatch, microbatches};
+use crate::data::{Microbatch, Pool, Request, microbatches};
 use crate::failure::Failure;
 use proto::lane::Phase;
 use proto::microbatch::{Identity, Message};
 use proto::tensor::{Kind, TensorData};
+use std::ops::Range;
 use tokio::sync::mpsc;
 
 /// The labels of a microbatch that is on its way.
@@ -35,27 +36,40 @@ pub struct Feeder {
 
 impl Feeder {
     /// Feeds until `queue` is closed or the run has ended.
-    pub fn run(self, mut queue: mpsc::Receiver<Minibatch>) {
-        while let Some(minibatch) = queue.blocking_recv() {
-            match self.feed(&minibatch) {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(failure) => return self.board.fail(Precedence::Cause, failure),
-            }
+    pub fn run(self, queue: mpsc::Receiver<Minibatch>) {
+        if let Err(failure) = self.feed(queue) {
+            self.board.fail(Precedence::Cause, failure);
         }
     }
 
-    /// Feeds one minibatch; `false` where the run has ended meanwhile.
-    fn feed(&self, minibatch: &Minibatch) -> Result<bool, Failure> {
+    fn feed(&self, mut queue: mpsc::Receiver<Minibatch>) -> Result<(), Failure> {
+        let threads = self.sets.train.threads().max(self.sets.test.threads());
+        let mut pool = Pool::new(threads).map_err(Failure::internal)?;
+        let mut parts = Vec::new().into_iter();
+        let mut more = |idle| loop {
+            if let Some(part) = parts.next() {
+                return Some(part);
+            }
+            let minibatch = if idle { queue.blocking_recv() } else { queue.try_recv().ok() };
+            parts = self.cut(&minibatch?).into_iter();
+        };
+        while let Some((identity, microbatch)) = pool.next(&mut more) {
+            if !self.send(identity, microbatch?)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// The microbatches of `minibatch`.
+    fn cut(&self, minibatch: &Minibatch) -> Vec<Request<Identity>> {
         let loader = match minibatch.phase {
             Phase::Train => &self.sets.train,
             Phase::Evaluate => &self.sets.test,
         };
         let cuts = microbatches(minibatch.indices.len(), minibatch.microbatches as usize);
-        for (index, range) in cuts.iter().enumerate() {
-            let Microbatch { shape, images, labels } =
-                loader.load(minibatch.epoch, &minibatch.indices[range.clone()])?;
-            let identity = Identity {
+        let request = |(index, range): (usize, &Range<usize>)| {
+            let tag = Identity {
                 run: self.run.0.clone(),
                 incarnation: self.run.1,
                 step: minibatch.step,
@@ -66,19 +80,21 @@ impl Feeder {
                 offset: range.start as u32,
                 size: range.len() as u32,
             };
-            let shape = shape.iter().map(|&size| size as u64).collect();
-            let images = TensorData::new(Kind::F32, shape, vec![images]).map_err(Failure::internal)?;
-            let images = images.to_kind(self.wire).map_err(Failure::internal)?;
-            let message = Message {
-                identity: identity.clone(),
-                tensors: vec![(proto::spec::graph::INPUT.into(), images)],
-            };
-            let expected = Expected { identity, labels };
-            if self.to_judge.blocking_send(expected).is_err() || self.to_first.blocking_send(message).is_err()
-            {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+            let indices = minibatch.indices[range.clone()].to_vec();
+            Request { tag, loader: loader.clone(), epoch: minibatch.epoch, indices }
+        };
+        cuts.iter().enumerate().map(request).collect()
+    }
+
+    /// Sends a microbatch to the first stage and its labels to the loss; `false` where the run has ended.
+    fn send(&self, identity: Identity, microbatch: Microbatch) -> Result<bool, Failure> {
+        let Microbatch { shape, images, labels } = microbatch;
+        let shape = shape.iter().map(|&size| size as u64).collect();
+        let images = TensorData::new(Kind::F32, shape, images).map_err(Failure::internal)?;
+        let images = images.to_kind(self.wire).map_err(Failure::internal)?;
+        let message =
+            Message { identity: identity.clone(), tensors: vec![(proto::spec::graph::INPUT.into(), images)] };
+        let expected = Expected { identity, labels };
+        Ok(self.to_judge.blocking_send(expected).is_ok() && self.to_first.blocking_send(message).is_ok())
     }
 }

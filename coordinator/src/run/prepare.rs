@@ -44,15 +44,15 @@ impl Prepared {
         let classes = config.model.classes as usize;
         let train = open(data.kind, &data.path, Split::Train, classes, data.limit)?;
         let test = open(data.kind, &data.path, Split::Test, classes, data.test_limit)?;
-        train.check_same_shape(&test)?;
+        train.check_same_shape(&*test)?;
         let shape = train.shape().map(|size| size as u64);
-        let normalization = Normalization::of(data.kind, &train, data.mean.as_deref(), data.std.as_deref())?;
+        let normalization = Normalization::of(data.kind, &*train, data.mean.as_deref(), data.std.as_deref())?;
         let sampler =
             Sampler::new(config.seed, train.len(), config.train.batch as usize, config.train.remainder)?;
         let test_samples = test.len();
         let sets = Sets {
-            train: Loader::new(Arc::new(train), &normalization, data.augmentation(), config.seed)?,
-            test: Loader::new(Arc::new(test), &normalization, Augment::NONE, config.seed)?,
+            train: Loader::new(train, &normalization, data.augmentation(), config.seed)?,
+            test: Loader::new(test, &normalization, Augment::NONE, config.seed)?,
         };
         let network = config.network(shape).map_err(Failure::configuration)?;
         let smallest = microbatches(sampler.last(), config.pipeline.microbatches as usize);

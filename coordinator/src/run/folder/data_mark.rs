@@ -1,7 +1,7 @@
 //! By which data a run began: what tells another data set under the same path.
 
 use crate::config::Config;
-use crate::data::Dataset;
+use crate::data::Samples;
 use crate::failure::Failure;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -20,13 +20,13 @@ pub struct DataMark {
 pub struct SplitMark {
     /// How many samples there are.
     pub samples: usize,
-    /// XXH3-64 of their pixels and labels, in hexadecimal.
+    /// [`Samples::fingerprint`], in hexadecimal: XXH3-64 of the pixels and labels of a set in memory.
     pub xxh3: String,
 }
 
-impl From<&Dataset> for SplitMark {
-    fn from(data: &Dataset) -> Self {
-        Self { samples: data.len(), xxh3: format!("{:016x}", data.checksum()) }
+impl From<&dyn Samples> for SplitMark {
+    fn from(data: &dyn Samples) -> Self {
+        Self { samples: data.len(), xxh3: format!("{:016x}", data.fingerprint()) }
     }
 }
 

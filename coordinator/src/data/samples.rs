@@ -1,0 +1,80 @@
+//! What every data set is to the rest: samples that are decoded one at a time.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::DataError;
+
+/// Which half of a data set: what is learned from, or what only measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Split {
+    /// The samples that train the network.
+    Train,
+    /// The samples that it never learns from.
+    Test,
+}
+
+/// The samples of one split: at least one, all of one shape once they are decoded.
+///
+/// Nothing outside a set needs all of its images at once, so a set may be larger than memory and read each
+/// sample from its file when that sample is asked for. Several threads ask at the same time.
+pub trait Samples: Send + Sync {
+    /// The number of samples, at least 1.
+    #[expect(clippy::len_without_is_empty, reason = "a data set is never empty")]
+    fn len(&self) -> usize;
+
+    /// The shape of a decoded sample: channels, height and width, each at least 1.
+    fn shape(&self) -> [usize; 3];
+
+    /// The number of classes, which every label is below.
+    fn classes(&self) -> usize;
+
+    /// The folder or file that an error should name.
+    fn origin(&self) -> &Path;
+
+    /// The label of sample `index`, counted from 0: cheap, because nothing is decoded.
+    ///
+    /// # Errors
+    /// When there is no such sample.
+    fn label(&self, index: usize) -> Result<u32, DataError>;
+
+    /// The decoded sample `index` as epoch `epoch` sees it: channels × height × width bytes in that order
+    /// (channels are planes, rows run from the top). A set in memory lends them.
+    ///
+    /// The result is a function of the set, the epoch and the index alone, whatever was decoded before.
+    ///
+    /// # Errors
+    /// When there is no such sample, or its file is unreadable or malformed.
+    fn pixels(&self, epoch: u64, index: usize) -> Result<Cow<'_, [u8]>, DataError>;
+
+    /// The number by which a resumed run recognises the set: another set has another one.
+    ///
+    /// Each set chooses what it covers: all pixels and labels where they are in memory, a list of the files
+    /// with their sizes where reading all of them would take too long.
+    fn fingerprint(&self) -> u64;
+
+    /// Keeps only the first `samples` samples, at least 1; all of them where there are fewer.
+    fn truncate(&mut self, samples: usize);
+
+    /// Whether decoding takes long enough to be spread over all threads of the machine; a look-up does not.
+    fn is_costly(&self) -> bool {
+        false
+    }
+
+    /// Checks that `test` holds samples of the same shape, as a network that is trained on `self` needs.
+    ///
+    /// # Errors
+    /// When the shapes differ; the sentence names `test`'s files.
+    fn check_same_shape(&self, test: &dyn Samples) -> Result<(), DataError> {
+        if self.shape() == test.shape() {
+            return Ok(());
+        }
+        let text = |[channels, height, width]: [usize; 3]| format!("{channels}×{height}×{width}");
+        let (test_shape, train_shape) = (text(test.shape()), text(self.shape()));
+        let wrong = format!("holds test images of {test_shape}, but those to train on are {train_shape}");
+        Err(DataError::malformed(test.origin(), wrong, "put both halves of one data set into the folder"))
+    }
+}
