@@ -4,6 +4,9 @@ use std::path::Path;
 
 use super::{Augment, DataError, Samples, Split};
 
+/// A data set that may still be cut short, or what is wrong with it.
+pub(super) type Opened = Result<Box<dyn Samples>, DataError>;
+
 /// The facts of one kind, which the file that reads the kind declares.
 pub(super) struct Facts {
     /// The folder, within the folder of data sets, where the kind is looked for.
@@ -21,5 +24,5 @@ pub(super) struct Facts {
     /// Whether training images are varied where nobody says so.
     pub varied: bool,
     /// Opens and checks one split of the files in a folder, for a network of so many classes.
-    pub open: fn(&Path, Split, usize) -> Result<Box<dyn Samples>, DataError>,
+    pub open: fn(&Path, Split, usize) -> Opened,
 }

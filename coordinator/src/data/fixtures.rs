@@ -3,10 +3,9 @@
 use std::borrow::Cow;
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Augment, DataError, DataKind, Loader, Normalization, Samples};
+use super::{DataError, Samples};
 
 /// An idx file of images: `sizes` are count, rows and columns, whatever `pixels` holds.
 pub(super) fn idx_images(sizes: [u32; 3], pixels: &[u8]) -> Vec<u8> {
@@ -27,7 +26,7 @@ pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A set larger than memory: each sample is computed when it is asked for, and decodes counted.
+/// A set that may be larger than memory: each sample is computed when it is asked for, and counted.
 pub(super) struct Generated {
     pub samples: usize,
     pub shape: [usize; 3],
@@ -44,16 +43,7 @@ impl Generated {
         Self { samples, shape, image: shape.iter().product(), before, decoded }
     }
 
-    /// A loader of the set that leaves the pixels on the scale from 0 to 1.
-    pub fn loader(set: impl Into<Arc<Self>>) -> Loader {
-        let set = set.into();
-        let channels = set.shape[0];
-        let (mean, std) = (vec![0.0; channels], vec![1.0; channels]);
-        let figures = Normalization::of(DataKind::Idx, &*set, Some(&mean), Some(&std)).unwrap();
-        Loader::new(set, &figures, Augment::NONE, 0).unwrap()
-    }
-
-    /// What every pixel of a sample is: as another crop would be, another one in each epoch.
+    /// What every pixel of a sample is: another value in each epoch, as a random crop would give.
     pub fn pixel(epoch: u64, index: usize) -> u8 {
         (index as u64 * 31 + epoch) as u8
     }

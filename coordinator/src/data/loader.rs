@@ -101,10 +101,18 @@ impl Loader {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::fixtures::Generated;
     use super::super::{DataKind, Dataset};
     use super::*;
+
+    /// A loader that leaves the pixels of `data` on the scale from 0 to 1.
+    pub(in super::super) fn plain(data: impl Into<Arc<Generated>>) -> Loader {
+        let data = data.into();
+        let (mean, std) = (vec![0.0; data.shape[0]], vec![1.0; data.shape[0]]);
+        let figures = Normalization::of(DataKind::Idx, &*data, Some(&mean), Some(&std)).unwrap();
+        Loader::new(data, &figures, Augment::NONE, 0).unwrap()
+    }
 
     /// Six samples of 2×5×5, every pixel of another value.
     fn loader(augment: Augment) -> Loader {
@@ -154,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_set_decodes_differently_in_each_epoch() {
-        let loader = Generated::loader(Generated::new(9, [1, 2, 2], |_| {}));
+        let loader = plain(Generated::new(9, [1, 2, 2], |_| {}));
         for (epoch, index) in [(0, 3), (1, 3), (1, 8)] {
             let microbatch = loader.load(epoch, &[index]).unwrap();
             assert_eq!(floats(&microbatch.images), [f32::from(Generated::pixel(epoch, index)) / 255.0; 4]);
@@ -163,12 +171,12 @@ mod tests {
 
     #[test]
     fn a_fault_of_the_decoder_names_the_sample() {
-        let panicking = Generated::loader(Generated::new(9, [1, 2, 2], |index| assert_ne!(index, 5)));
+        let panicking = plain(Generated::new(9, [1, 2, 2], |index| assert_ne!(index, 5)));
         let error = panicking.load(0, &[4, 5, 6]).unwrap_err().to_string();
         assert!(error.starts_with("sample 5 of generated made its decoder panic"), "{error}");
 
         let short = Generated { image: 3, ..Generated::new(9, [1, 2, 2], |_| {}) };
-        let error = Generated::loader(short).load(0, &[4]).unwrap_err().to_string();
+        let error = plain(short).load(0, &[4]).unwrap_err().to_string();
         assert!(error.starts_with("sample 4 of generated was decoded into 3 bytes instead of 4"), "{error}");
     }
 }

@@ -82,7 +82,8 @@ impl<T> Pool<T> {
     ///
     /// Before it waits, it asks for `more` as long as there is room. `more` learns whether nothing is
     /// loading: only then may it wait for the next request, because otherwise it would hold up what is loaded.
-    /// Outside of asynchronous code only, because it blocks.
+    /// Outside of asynchronous code only, because it blocks for as long as decoding takes. A run's deadline
+    /// for a minibatch's results covers this wait.
     pub fn next(&mut self, mut more: impl FnMut(bool) -> Option<Request<T>>) -> Option<(T, Loaded)> {
         while self.asked.iter().map(|asked| asked.pieces.len()).sum::<usize>() < 2 * self.threads.len() {
             let Some(request) = more(self.asked.is_empty()) else { break };
@@ -147,6 +148,7 @@ fn work(jobs: &Mutex<Receiver<Job>>) {
 #[cfg(test)]
 mod tests {
     use super::super::fixtures::Generated;
+    use super::super::loader::tests::plain;
     use super::super::{Remainder, Sampler};
     use super::*;
     use std::sync::atomic::Ordering;
@@ -168,7 +170,7 @@ mod tests {
     fn microbatches_come_in_order_whichever_thread_is_faster() {
         // Delays of up to 3 ms that have nothing to do with the order.
         let delay = |index| sleep(Duration::from_micros(index as u64 * 7919 % 3000));
-        let loader = Generated::loader(Generated::new(1000, SHAPE, delay));
+        let loader = plain(Generated::new(1000, SHAPE, delay));
         for (threads, size) in [(1, 5), (3, 1), (4, 7), (8, 3)] {
             let mut pool = Pool::new(threads).unwrap();
             let mut more = requests(&loader, size);
@@ -189,7 +191,7 @@ mod tests {
             sleep(Duration::from_millis(if index < 6 { 5 } else { 0 }));
             assert_ne!(index, 10);
         };
-        let loader = Generated::loader(Generated::new(20, SHAPE, faulty));
+        let loader = plain(Generated::new(20, SHAPE, faulty));
         let mut pool = Pool::new(4).unwrap();
         let mut more = requests(&loader, 3);
         let mut sentence = || match pool.next(&mut more).unwrap() {
@@ -208,7 +210,7 @@ mod tests {
     fn no_more_is_loaded_than_the_bound() {
         for (threads, size) in [(1, 4), (2, 4), (4, 3), (8, 1)] {
             let set = Arc::new(Generated::new(10_000, SHAPE, |_| {}));
-            let mut more = requests(&Generated::loader(set.clone()), size);
+            let mut more = requests(&plain(set.clone()), size);
             let mut pool = Pool::new(threads).unwrap();
             let piece = size.div_ceil(threads);
             for taken in 1..=20 {
@@ -223,7 +225,7 @@ mod tests {
 
     #[test]
     fn requests_are_waited_for_only_where_nothing_is_loading() {
-        let loader = Generated::loader(Generated::new(10, SHAPE, |_| {}));
+        let loader = plain(Generated::new(10, SHAPE, |_| {}));
         let mut only = requests(&loader, 2)(true);
         let mut idle = Vec::new();
         let mut more = |waits| {
@@ -239,7 +241,7 @@ mod tests {
     #[test]
     fn dropping_the_pool_ends_its_threads() {
         let set = Arc::new(Generated::new(10_000, SHAPE, |_| sleep(Duration::from_millis(10))));
-        let loader = Generated::loader(set.clone());
+        let loader = plain(set.clone());
         let mut pool = Pool::new(4).unwrap();
         pool.next(requests(&loader, 40)).unwrap().1.unwrap();
         drop(loader);
@@ -254,7 +256,7 @@ mod tests {
     fn a_set_larger_than_memory_is_loaded_in_the_order_of_an_epoch() {
         let samples = 10_000_000;
         let set = Arc::new(Generated::new(samples, [3, 32, 32], |_| {}));
-        let loader = Generated::loader(set.clone());
+        let loader = plain(set.clone());
         let sampler = Sampler::new(1, samples, 64, Remainder::Split).unwrap();
         let (number, order) = (1, sampler.epoch(1));
         let mut minibatches = (0..20).map_while(|index| order.minibatch(index));

@@ -21,9 +21,9 @@ pub enum Split {
 ///
 /// Nothing outside a set needs all of its images at once, so a set may be larger than memory and read each
 /// sample from its file when that sample is asked for. Several threads ask at the same time.
+#[expect(clippy::len_without_is_empty, reason = "a data set is never empty")]
 pub trait Samples: Send + Sync {
     /// The number of samples, at least 1.
-    #[expect(clippy::len_without_is_empty, reason = "a data set is never empty")]
     fn len(&self) -> usize;
 
     /// The shape of a decoded sample: channels, height and width, each at least 1.
