@@ -1,14 +1,12 @@
 //! One result, however it is cut: networks in one stage and in many, on every lane, train to the same bits.
 
 mod autograd;
-#[path = "../common/mod.rs"]
-mod common;
 mod lanes;
 mod networks;
 mod training;
 
+use crate::common::under;
 use bytes::Bytes;
-use common::under;
 use lanes::{ORDERS, Order, gpipe};
 use layer_node::torch;
 use networks::{plain, residual, tangled};

@@ -1,7 +1,6 @@
 //! A node's ports, as strangers see them: health, reflection, and refusals that say why.
 
-mod served;
-
+use crate::served::Served;
 use proto::client::{self, CallError, Node};
 use proto::control::{Command, Report, Start};
 use proto::link::Contract;
@@ -11,7 +10,6 @@ use proto::spec::stage::StageSpec;
 use proto::tensor::Kind;
 use proto::transport::admission::GUESTS;
 use proto::wire;
-use served::Served;
 use std::time::Duration;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;

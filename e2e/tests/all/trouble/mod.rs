@@ -1,5 +1,10 @@
 //! When things go wrong: one sentence, the contract's exit code, and no process left behind.
 
+mod files;
+mod links;
+mod nodes;
+mod signals;
+
 use e2e::harm::{CONTRACT, eventually, failed, signal};
 use e2e::{Bench, Ended};
 use std::process::{Command, Stdio};

@@ -1,6 +1,6 @@
 //! Orders in which stages may work through a step.
 
-use crate::training::SIZES;
+use super::training::SIZES;
 use proto::lane::Action;
 
 /// A way to order the actions of stage `s` of `n`.

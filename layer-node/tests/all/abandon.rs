@@ -4,9 +4,7 @@
 //! last update, but running statistics that forward passes had moved since. Losses of the resumed run were
 //! right to the bit; its evaluations were not.
 
-mod common;
-
-use common::{NORM, build, conv, layer, nesterov, state, under, value};
+use crate::common::{NORM, build, conv, layer, nesterov, state, under, value};
 use layer_node::stage::Stage;
 use proto::lane::Phase;
 use proto::spec::graph::Op;

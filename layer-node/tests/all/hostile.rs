@@ -1,13 +1,9 @@
 //! A neighbour that knows the run and breaks the protocol: the run ends with a reason, the node does not.
 
-mod common;
-#[path = "../../proto/tests/common/message.rs"]
-mod message;
-mod served;
-
+use crate::common::{layer, linear, value};
+use crate::message::{self, chunk, header, message};
+use crate::served::Served;
 use bytes::Bytes;
-use common::{layer, linear, value};
-use message::{chunk, header, message};
 use proto::client::{self, Node, Reports};
 use proto::control::{Command, Report, Start, Step};
 use proto::lane::{Action, Lane, Phase};
@@ -16,7 +12,6 @@ use proto::link::framing::{CHUNK, parts};
 use proto::spec::stage::StageSpec;
 use proto::wire::Activation;
 use proto::wire::layer_client::LayerClient;
-use served::Served;
 use std::time::Duration;
 use tokio::sync::mpsc;
 

@@ -1,8 +1,8 @@
 //! Backprop in one stage against torch's own autograd and optimizer.
 
+use super::networks::residual;
+use super::training::{DECAY, LR, N, SIZES, initial, loss_error, sample, stages};
 use crate::common::state;
-use crate::networks::residual;
-use crate::training::{DECAY, LR, N, SIZES, initial, loss_error, sample, stages};
 use proto::lane::Phase;
 use proto::spec::graph::{INPUT, LayerSpec};
 use std::collections::BTreeMap;

@@ -1,15 +1,13 @@
 //! Every file of the fuzzers' corpus, through what the fuzzers do with it.
 
-#[path = "../../fuzz/decoders/control.rs"]
+#[path = "../../../fuzz/decoders/control.rs"]
 mod control;
-#[path = "../../fuzz/decoders/framing.rs"]
+#[path = "../../../fuzz/decoders/framing.rs"]
 mod framing;
-#[path = "../../fuzz/decoders/lane.rs"]
+#[path = "../../../fuzz/decoders/lane.rs"]
 mod lane;
 
-#[path = "common/stage.rs"]
-mod stage;
-
+use crate::valid_stage;
 use prost::Message as _;
 use proto::control::{Command, Start, Step};
 use proto::lane::{Lane, Phase};
@@ -59,7 +57,7 @@ fn seeds(target: &str) -> Vec<(&'static str, Vec<u8>)> {
             let command = |command: Command| [vec![1], wire::Command::from(command).encode_to_vec()].concat();
             let report = wire::Report { report: Some(wire::report::Report::Step(done())) };
             vec![
-                ("stage", [vec![0], stage::stage().encode_to_vec()].concat()),
+                ("stage", [vec![0], valid_stage::stage().encode_to_vec()].concat()),
                 ("start", command(start)),
                 ("step", command(Command::Step(step))),
                 ("report", [vec![2], report.encode_to_vec()].concat()),

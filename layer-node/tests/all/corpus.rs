@@ -1,6 +1,6 @@
 //! Every file of the fuzzer's corpus of snapshots, through what the fuzzer does with it.
 
-#[path = "../../fuzz/decoders/state.rs"]
+#[path = "../../../fuzz/decoders/state.rs"]
 mod state;
 
 use std::fs;

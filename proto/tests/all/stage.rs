@@ -1,9 +1,7 @@
 //! A stage from the network that could not be built, or that would cost the node more than it may: each is
 //! refused in one sentence.
 
-#[path = "common/stage.rs"]
-mod stage;
-
+use crate::valid_stage;
 use proto::spec::stage::StageSpec;
 use proto::wire;
 use proto::wire::layer_spec::Op;
@@ -52,9 +50,9 @@ fn steps(stage: &mut wire::Stage) -> &mut wire::StepDecay {
 
 #[test]
 fn every_hostile_stage_is_refused_in_a_sentence() {
-    StageSpec::try_from(stage::stage()).expect("the unbroken stage is valid");
+    StageSpec::try_from(valid_stage::stage()).expect("the unbroken stage is valid");
     for (index, (harm, sentence)) in HOSTILE.into_iter().enumerate() {
-        let mut broken = stage::stage();
+        let mut broken = valid_stage::stage();
         harm(&mut broken);
         let refusal = StageSpec::try_from(broken).expect_err(sentence).to_string();
         assert!(refusal.contains(sentence) && refusal.len() < 500, "case {index}: {refusal}");

@@ -1,8 +1,6 @@
 //! What a rule makes of a layer: options against autograd, mirror steps, and the signs of W.
 
-mod common;
-
-use common::{nesterov, random};
+use crate::common::{nesterov, random};
 use layer_node::layer::{Layer, Pass, Settings, WeightLayer};
 use layer_node::state::named::State;
 use proto::spec::graph::{Init, LayerSpec, Op};

@@ -1,8 +1,6 @@
 //! Every kind of layer, alone and in a residual network, against autograd and finite differences in float64.
 
-mod common;
-
-use common::{NORM, build, conv, layer, linear, random, value, window};
+use crate::common::{NORM, build, conv, layer, linear, random, value, window};
 use layer_node::stage::Stage;
 use proto::lane::{Action, Lane, Phase};
 use proto::spec::graph::Value;

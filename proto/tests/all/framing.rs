@@ -1,10 +1,7 @@
 //! Framing: what is cut up is put together again, and whatever else arrives is refused.
 
-#[path = "common/message.rs"]
-mod message;
-
+use crate::message::{chunk, header, message};
 use bytes::Bytes;
-use message::{chunk, header, message};
 use proptest::prelude::*;
 use proto::error::ProtocolError;
 use proto::link::Contract;

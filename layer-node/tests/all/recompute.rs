@@ -1,9 +1,7 @@
 //! Recomputation changes what a stage keeps, and no bit of what it computes.
 
-mod common;
-
+use crate::common::{NORM, build, conv, layer, linear, nesterov, slice, under, value, window};
 use bytes::Bytes;
-use common::{NORM, build, conv, layer, linear, nesterov, slice, under, value, window};
 use layer_node::stage::{Stage, Values};
 use layer_node::torch;
 use proto::lane::{Action, Phase};

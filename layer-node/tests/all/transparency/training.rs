@@ -1,7 +1,7 @@
 //! A network in stages that hand each other bytes, and what they are trained on.
 
+use super::lanes::Order;
 use crate::common::{build, nesterov, random_f32, slice, state, value};
-use crate::lanes::Order;
 use layer_node::stage::{Stage, Values};
 use layer_node::torch;
 use proto::lane::{Action, Lane, Phase};

@@ -1,8 +1,6 @@
 //! Rules that do not read W work without it: W is NaN behind their backs, and nothing that they make changes.
 
-mod common;
-
-use common::{NORM, build, conv, layer, linear, nesterov, random_f32, under, value, window};
+use crate::common::{NORM, build, conv, layer, linear, nesterov, random_f32, under, value, window};
 use layer_node::stage::{Stage, Values};
 use layer_node::torch;
 use proto::lane::Phase;

@@ -2,9 +2,7 @@
 //!
 //! The numbers and their generator lie in `golden/`. `GOLDEN=FILE` checks another file as well.
 
-mod common;
-
-use common::{conv, linear, nesterov};
+use crate::common::{conv, linear, nesterov};
 use layer_node::layer::{Layer, Pass, Settings, WeightLayer};
 use layer_node::optim::Parameter;
 use layer_node::state::named::State;

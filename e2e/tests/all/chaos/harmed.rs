@@ -1,6 +1,6 @@
 //! A run, and everything that can be done to it.
 
-use crate::schedule::{Blow, Harm, Random};
+use super::schedule::{Blow, Harm, Random};
 use e2e::harm::{eventually, node, signal};
 use e2e::{Bench, Node, Run};
 use std::fs::{self, File};
