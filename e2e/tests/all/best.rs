@@ -36,7 +36,7 @@ fn held(run: &Run, step: u64) -> bool {
 fn evaluate(bench: &Bench, name: &str, step: &str) -> Ended {
     let folder = bench.run(name).folder;
     let arguments = ["evaluate", "--json", "--step", step, "--run", folder.to_str().unwrap()];
-    bench.coordinator(&arguments).output().unwrap().into()
+    bench.ended(&arguments)
 }
 
 #[test]
@@ -61,10 +61,7 @@ fn the_best_snapshot_stays_and_can_be_gone_back_to() {
 
     let (history, digests) = (run.history(), run.digests());
     let step = step.to_string();
-    let folder = run.folder.to_str().unwrap();
-    let again =
-        ["train", "--local", "--config", config.to_str().unwrap(), "--run-dir", folder, "--resume", &step];
-    let ended: Ended = bench.coordinator(&again).output().unwrap().into();
+    let ended = bench.start("kept", &config, &["--local", "--resume", &step]).ended();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert_eq!((run.history(), run.digests()), (history, digests), "from the best to the same end");
     assert_eq!(run.summary()["best_step"].to_string(), step);

@@ -1,6 +1,7 @@
 //! Strangers attack every port of two nodes that train: the run ends as if they had not been there.
 
-use e2e::{Bench, Ended, Node, digest};
+use e2e::Node;
+use e2e::harm::Hosts;
 use proto::client;
 use proto::link::Contract;
 use proto::spec::graph::Value;
@@ -42,13 +43,10 @@ stages = ["down"]
 
 #[test]
 fn a_run_under_attack_ends_as_if_it_had_not_been() {
-    let bench = Bench::new();
-    let config = bench.config(KEYS);
     let begun = Instant::now();
-    let (quiet, memory_quiet, _) = run(&bench, &config, "quiet", |_| ());
+    let (quiet, memory_quiet, ()) = run("quiet", |_| ());
     let lasts = begun.elapsed().div_f64(2.0).min(ATTACK);
-    let (attacked, memory_attacked, seen) =
-        run(&bench, &config, "attacked", |nodes| attack(nodes, Instant::now() + lasts));
+    let (attacked, memory_attacked, seen) = run("attacked", |nodes| attack(nodes, Instant::now() + lasts));
     assert_eq!(quiet, attacked);
     println!("{seen:#?}, peak memory {memory_quiet:?} undisturbed, {memory_attacked:?} attacked");
     for (quiet, attacked) in memory_quiet.into_iter().zip(memory_attacked) {
@@ -57,32 +55,14 @@ fn a_run_under_attack_ends_as_if_it_had_not_been() {
 }
 
 /// Trains over two nodes, `meanwhile` something else; the digests and the nodes' peak memory.
-fn run<T>(
-    bench: &Bench,
-    config: &std::path::Path,
-    name: &str,
-    meanwhile: impl FnOnce(&[Node]) -> T,
-) -> (BTreeMap<String, String>, Vec<u64>, T) {
-    let states = [0, 1].map(|stage| bench.path(&format!("{name}-{stage}")));
-    let nodes = states.each_ref().map(|state| Node::start(state));
-    let addresses = nodes.each_ref().map(|node| node.address("control")).join(",");
-    let config = config.to_str().unwrap();
-    let arguments = ["train", "--config", config, "--name", name, "--nodes", &addresses];
-    let mut coordinator = bench.coordinator(&arguments).spawn().unwrap();
-    let metrics = bench.run(name).folder.join("metrics.jsonl");
-    let begun = Instant::now();
-    while metrics.metadata().map_or(0, |file| file.len()) == 0 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "the run starts");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let seen = meanwhile(&nodes);
-    if name == "attacked" {
-        assert!(coordinator.try_wait().unwrap().is_none(), "the run was over before the attack");
-    }
-    let ended = Ended::from(coordinator.wait_with_output().unwrap());
+fn run<T>(name: &str, meanwhile: impl FnOnce(&[Node]) -> T) -> (BTreeMap<String, String>, Vec<u64>, T) {
+    let hosts = Hosts::new(2);
+    let mut coordinator = hosts.training(KEYS, name);
+    let seen = meanwhile(&hosts.nodes);
+    assert!(name == "quiet" || !coordinator.is_over(), "the run was over before the attack");
+    let ended = coordinator.ended();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    let memory = nodes.iter().map(peak).collect();
-    (states.iter().flat_map(|state| digest(state)).collect(), memory, seen)
+    (hosts.digests(), hosts.nodes.iter().map(peak).collect(), seen)
 }
 
 /// The most memory that the node ever had, in bytes.

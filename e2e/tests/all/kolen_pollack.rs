@@ -74,10 +74,7 @@ fn the_alarm_ends_a_run_in_which_updates_were_lost() {
     let forged = forge(earlier, &[(&id(&other), &id(&run)), ("\"step\":\"6\"", "\"step\":\"10\"")]);
     std::fs::write(later, forged).unwrap();
 
-    let folder = run.folder.to_str().unwrap();
-    let config = config.to_str().unwrap();
-    let arguments = ["train", "--local", "--config", config, "--run-dir", folder, "--resume", "auto"];
-    let ended = e2e::Ended::from(bench.coordinator(&arguments).output().unwrap());
+    let ended = bench.start("lossy", &config, &["--local", "--resume", "auto"]).ended();
     assert_eq!(ended.code, Some(5), "{}", ended.stderr);
     assert!(
         ended.last_line().contains("Kolen-Pollack's law is broken in layer 'branch2'"),

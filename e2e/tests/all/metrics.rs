@@ -3,7 +3,7 @@
 
 use e2e::harm::failed;
 use e2e::scrape::{Scrape, ask, scrape};
-use e2e::{Bench, Ended, Node, binary};
+use e2e::{Bench, Node, binary};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -225,8 +225,7 @@ fn a_taken_metrics_port_is_said_with_its_flag() {
     let bench = Bench::new();
     let config = bench.config(KEYS);
     let train = ["train", "--local", "--name", "taken", "--metrics", &address, "--config"];
-    let ended: Ended =
-        bench.coordinator(&[&train[..], &[config.to_str().unwrap()]].concat()).output().unwrap().into();
+    let ended = bench.ended(&[&train[..], &[config.to_str().unwrap()]].concat());
     failed(&ended, 2, &[&address, "give --metrics another address"]);
     assert!(!bench.run("taken").folder.exists(), "a run that cannot start leaves no folder");
     let mut node = Command::new(binary("layer-node"));

@@ -1,36 +1,38 @@
 //! Stop and go on: interrupted, killed, restarted, the run ends in the bits of one that was never disturbed.
 
 use e2e::harm::{eventually, failed, node, saving, signal};
-use e2e::{Bench, Ended, Run};
+use e2e::{Bench, Coordinator, Ended, Run};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::Child;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// 400 steps.
 fn keys() -> String {
     saving(40)
 }
 
-fn start(bench: &Bench, config: &Path, name: &str, more: &[&str]) -> Child {
-    // An absolute path, by which a node can be told from those of other tests.
-    let folder = bench.run(name).folder;
-    let mut command =
-        bench.coordinator(&["train", "--local", "--config", config.to_str().unwrap(), "--run-dir"]);
-    command.arg(folder).args(more).spawn().unwrap()
+fn start(bench: &Bench, config: &Path, name: &str, more: &[&str]) -> Coordinator {
+    bench.start(name, config, &[&["--local"], more].concat())
 }
 
-fn finish(child: Child) -> Ended {
-    child.wait_with_output().unwrap().into()
+/// Interrupts a run, which must say so; what else it said.
+fn interrupted(coordinator: Coordinator) -> Ended {
+    coordinator.signal("-INT");
+    let ended = coordinator.ended();
+    assert_eq!(ended.code, Some(75), "{}", ended.stderr);
+    ended
 }
 
-/// Waits until the run has written `lines` steps.
-fn trained(run: &Run, lines: usize) {
-    let begun = Instant::now();
-    while run.steps() < lines {
-        assert!(begun.elapsed() < Duration::from_secs(60), "step {lines} did not come");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+/// Goes on with a run to its end; what it said.
+fn resumed(bench: &Bench, config: &Path, name: &str) -> Ended {
+    finished(start(bench, config, name, &["--resume", "auto"]))
+}
+
+/// Waits for the end of a run, which must be a good one; what it said.
+fn finished(coordinator: Coordinator) -> Ended {
+    let ended = coordinator.ended();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    ended
 }
 
 /// State, losses and evaluations are those of the undisturbed run.
@@ -68,7 +70,7 @@ fn evaluated_although_killed(bench: &Bench, name: &str) {
     let run = bench.run(name);
     let evaluate = |step: &str| -> Ended {
         let folder = run.folder.to_str().unwrap();
-        bench.coordinator(&["evaluate", "--json", "--step", step, "--run", folder]).output().unwrap().into()
+        bench.ended(&["evaluate", "--json", "--step", step, "--run", folder])
     };
     for word in ["last", "best"] {
         failed(&evaluate(word), 2, &["has not ended", "--resume auto", "--step a number"]);
@@ -88,45 +90,28 @@ fn however_a_run_is_disturbed_it_ends_in_the_same_bits() {
 
     // Interrupted twice, in the middle of an epoch, and resumed.
     for (at, more) in [(5, &[][..]), (30, &["--resume", "auto"])] {
-        let child = start(&bench, &config, "interrupted", more);
-        trained(&bench.run("interrupted"), at);
-        signal("-INT", child.id());
-        let ended = finish(child);
-        assert_eq!(ended.code, Some(75), "{}", ended.stderr);
+        interrupted(start(&bench, &config, "interrupted", more).wait_for_steps(at));
     }
-    let ended = finish(start(&bench, &config, "interrupted", &["--resume", "auto"]));
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    resumed(&bench, &config, "interrupted");
     same(&bench.run("interrupted"), &undisturbed);
 
     // The coordinator is killed, after an earlier start had an end.
-    let child = start(&bench, &config, "killed", &[]);
-    trained(&bench.run("killed"), 5);
-    signal("-INT", child.id());
-    assert_eq!(finish(child).code, Some(75));
+    interrupted(start(&bench, &config, "killed", &[]).wait_for_steps(5));
     a_start_that_changes_nothing_leaves_the_end_as_it_was(&bench, &config, "killed");
-    let mut child = start(&bench, &config, "killed", &["--resume", "auto"]);
-    trained(&bench.run("killed"), 25);
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let gone = Instant::now();
-    while node(&bench.path("runs/killed")).is_some() {
-        assert!(gone.elapsed() < Duration::from_secs(15), "nodes outlive their coordinator");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    start(&bench, &config, "killed", &["--resume", "auto"]).wait_for_steps(25).kill();
+    eventually("the end of the nodes", || node(&bench.path("runs/killed")).is_none());
     evaluated_although_killed(&bench, "killed");
-    let ended = finish(start(&bench, &config, "killed", &["--resume", "auto"]));
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    resumed(&bench, &config, "killed");
     same(&bench.run("killed"), &undisturbed);
 
     // Nodes are killed, and the run goes on by itself.
-    let child = start(&bench, &config, "restarted", &["--restarts", "2"]);
+    let mut coordinator = start(&bench, &config, "restarted", &["--restarts", "2"]);
     for (stage, at) in [("stage-1", 10), ("stage-2", 50)] {
-        trained(&bench.run("restarted"), at);
+        coordinator = coordinator.wait_for_steps(at);
         signal("-KILL", node(&bench.path("runs/restarted/state").join(stage)).expect("a node"));
         std::thread::sleep(Duration::from_millis(1500));
     }
-    let ended = finish(child);
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let ended = finished(coordinator);
     assert_eq!(ended.stderr.matches("rolling back and going on").count(), 2, "{}", ended.stderr);
     same(&bench.run("restarted"), &undisturbed);
 }
@@ -140,14 +125,9 @@ fn a_run_interrupted_in_its_last_evaluation_is_not_done() {
         .replace("microbatches = 2", "microbatches = 1");
     let config = bench.config(&keys);
     let undisturbed = bench.trained(&config, "undisturbed", &[]);
-    let child = start(&bench, &config, "interrupted", &[]);
-    trained(&bench.run("interrupted"), 10);
-    signal("-INT", child.id());
-    let ended = finish(child);
-    assert_eq!(ended.code, Some(75), "{}", ended.stderr);
+    let ended = interrupted(start(&bench, &config, "interrupted", &[]).wait_for_steps(10));
     assert!(ended.last_line().contains("after step 10 of 10"), "{}", ended.stderr);
-    let ended = finish(start(&bench, &config, "interrupted", &["--resume", "auto"]));
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    resumed(&bench, &config, "interrupted");
     same(&bench.run("interrupted"), &undisturbed);
 }
 
@@ -155,11 +135,7 @@ fn a_run_interrupted_in_its_last_evaluation_is_not_done() {
 fn a_run_that_goes_back_forgets_what_it_gives_up_at_once() {
     let bench = Bench::new();
     let config = bench.config(&keys());
-    let child = start(&bench, &config, "back", &[]);
-    trained(&bench.run("back"), 15);
-    signal("-INT", child.id());
-    let ended = finish(child);
-    assert_eq!(ended.code, Some(75), "{}", ended.stderr);
+    interrupted(start(&bench, &config, "back", &[]).wait_for_steps(15));
     let stage = bench.path("runs/back/state/stage-0");
     let mut held: Vec<_> = std::fs::read_dir(stage).unwrap().map(|entry| entry.unwrap().path()).collect();
     held.sort();
@@ -167,12 +143,10 @@ fn a_run_that_goes_back_forgets_what_it_gives_up_at_once() {
     let step = earlier.to_str().unwrap().rsplit('-').next().unwrap();
 
     // No snapshot before the end of its 400 steps, at which older ones would go anyway.
-    let mut child = start(&bench, &config, "back", &["--resume", step, "--set", "snapshot.every_steps=0"]);
+    let _back = start(&bench, &config, "back", &["--resume", step, "--set", "snapshot.every_steps=0"]);
     eventually("the newest is forgotten", || !newest.exists());
     assert!(bench.run("back").metrics().len() < 300, "forgotten only at the end");
     assert!(earlier.exists());
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
 
 #[test]
@@ -185,14 +159,13 @@ fn what_all_nodes_had_is_never_given_up_unasked() {
     let lost = ["stage 1 at 127.0.0.1:", "has not the snapshot after step", "--resume 0"];
 
     // A node comes back with an empty state folder, while the coordinator restarts by itself.
-    let child = start(&bench, &config, "lost", &["--restarts", "3"]);
-    trained(&run, 25);
+    let coordinator = start(&bench, &config, "lost", &["--restarts", "3"]).wait_for_steps(25);
     let killed = node(&state).expect("a node");
     // So that it saves nothing in between.
     signal("-STOP", killed);
     std::fs::rename(&state, &away).unwrap();
     signal("-KILL", killed);
-    let ended = finish(child);
+    let ended = coordinator.ended();
     failed(&ended, 4, &lost);
     assert_eq!(ended.stderr.matches("rolling back").count(), 1, "which does not help: {}", ended.stderr);
     let kept = |folder: &Path| {
@@ -200,28 +173,26 @@ fn what_all_nodes_had_is_never_given_up_unasked() {
         entries.filter(|name| name.to_str().unwrap().starts_with("step-")).count()
     };
     let (held, steps) = (kept(&run.folder.join("state/stage-0")), run.steps());
-    failed(&finish(start(&bench, &config, "lost", &["--resume", "auto"])), 4, &lost);
+    failed(&start(&bench, &config, "lost", &["--resume", "auto"]).ended(), 4, &lost);
 
     // The state is back, but now the history is gone.
     std::fs::remove_dir(&state).unwrap();
     std::fs::rename(&away, &state).unwrap();
     let [history, aside] = [run.folder.join("metrics.jsonl"), bench.path("aside")];
     std::fs::rename(&history, &aside).unwrap();
-    let ended = finish(start(&bench, &config, "lost", &["--resume", "auto"]));
+    let ended = start(&bench, &config, "lost", &["--resume", "auto"]).ended();
     failed(&ended, 4, &["lost/metrics.jsonl is whole up to step 0 only", "--resume 0"]);
     std::fs::rename(&aside, &history).unwrap();
 
     // Nothing was lost by all that.
     assert_eq!((kept(&run.folder.join("state/stage-0")), run.steps()), (held, steps));
-    let ended = finish(start(&bench, &config, "lost", &["--resume", "auto"]));
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let ended = resumed(&bench, &config, "lost");
     assert!(ended.stderr.contains("going on after step"), "{}", ended.stderr);
     same(&run, &undisturbed);
 
     // Who asks for the beginning gets it.
     std::fs::remove_dir_all(&state).unwrap();
-    let ended = finish(start(&bench, &config, "lost", &["--resume", "0"]));
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let ended = finished(start(&bench, &config, "lost", &["--resume", "0"]));
     assert!(ended.stderr.contains("beginning from the seed"), "{}", ended.stderr);
     same(&run, &undisturbed);
 }
@@ -242,17 +213,13 @@ fn a_damaged_snapshot_leads_to_the_one_before_it() {
     let bench = Bench::new();
     let config = bench.config(&keys());
     let undisturbed = bench.trained(&config, "undisturbed", &[]);
-    let child = start(&bench, &config, "damaged", &[]);
+    interrupted(start(&bench, &config, "damaged", &[]).wait_for_steps(30));
     let run = bench.run("damaged");
-    trained(&run, 30);
-    signal("-INT", child.id());
-    assert_eq!(finish(child).code, Some(75));
 
     let before = run.snapshots(0);
     let step = damage(&run, 1);
     assert_eq!(before.last(), Some(&step), "a snapshot that all have");
-    let ended = finish(start(&bench, &config, "damaged", &["--resume", "auto"]));
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let ended = resumed(&bench, &config, "damaged");
     let older = before[before.len() - 2];
     for said in [
         &format!("step-{step:08}/stage.safetensors was damaged"),
@@ -270,23 +237,23 @@ fn a_damaged_snapshot_leads_to_the_one_before_it() {
     let newest = damage(&run, 1);
     std::fs::remove_dir_all(run.folder.join(format!("state/stage-2/step-{newest:08}"))).unwrap();
     damage(&run, 2);
-    let ended = finish(start(&bench, &config, "damaged", &["--resume", "auto", "--restarts", "3"]));
+    let ended = start(&bench, &config, "damaged", &["--resume", "auto", "--restarts", "3"]).ended();
     failed(&ended, 4, &["has not the snapshot after step", "which all nodes had", "--resume 0"]);
     assert_eq!(run.snapshots(0), before);
 }
 
 /// Starts a run and interrupts it a second after it showed that its delay phase is under way.
 fn interrupted_in_the_delay_phase(bench: &Bench, config: &Path, more: &[&str]) -> String {
-    let mut child = start(bench, config, "delayed", more);
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut coordinator = start(bench, config, "delayed", more);
+    let mut stderr = BufReader::new(coordinator.child().stderr.take().unwrap());
     let mut said = String::new();
     while !said.contains("delay phase") {
         assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
     }
     std::thread::sleep(Duration::from_secs(1));
-    signal("-INT", child.id());
+    coordinator.signal("-INT");
     stderr.read_to_string(&mut said).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(75), "{said}");
+    assert_eq!(coordinator.ended().code, Some(75), "{said}");
     assert!(said.contains("nothing was trained yet"), "{said}");
     assert!(said.matches("delay phase").count() < 3, "a line every few seconds: {said}");
     said
@@ -308,8 +275,7 @@ fn what_cannot_be_resumed_says_why() {
     let bench = Bench::new();
     let config = bench.config(&keys());
     let short = ["--set", "train.max_steps=8"];
-    let ended = finish(start(&bench, &config, "short", &short));
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    finished(start(&bench, &config, "short", &short));
     let cases: [(&str, &[&str], &str); 3] = [
         ("nobody", &["--resume", "auto"], "runs/nobody"),
         ("short", &["--resume", "3", "--set", "train.max_steps=8"], "stage 0 has no snapshot after step 3"),
@@ -320,11 +286,10 @@ fn what_cannot_be_resumed_says_why() {
         ),
     ];
     for (name, more, said) in cases {
-        let ended = finish(start(&bench, &config, name, more));
+        let ended = start(&bench, &config, name, more).ended();
         assert_eq!(ended.code, Some(2), "{}", ended.stderr);
         assert!(ended.last_line().contains(said), "{}", ended.stderr);
     }
-    let ended = finish(start(&bench, &config, "short", &["--resume", "7", "--set", "train.max_steps=8"]));
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    finished(start(&bench, &config, "short", &["--resume", "7", "--set", "train.max_steps=8"]));
     assert_eq!(bench.run("short").metrics().len(), 8);
 }

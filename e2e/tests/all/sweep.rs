@@ -1,10 +1,10 @@
 //! A sweep, however it is disturbed, comes to the same table; and one that cannot be says why.
 
-use e2e::harm::{failed, node, signal};
-use e2e::{Bench, Ended, binary};
+use e2e::harm::{failed, node, signal, within};
+use e2e::{Bench, Coordinator, Run, binary};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 const RUN: &str = r#"
 [train]
@@ -44,14 +44,11 @@ fn written(bench: &Bench, sweep: &str) -> PathBuf {
     path
 }
 
-fn start(bench: &Bench, sweep: &Path, folder: &str, more: &[&str]) -> Child {
+fn start(bench: &Bench, sweep: &Path, folder: &str, more: &[&str]) -> Coordinator {
     let folder = bench.path(folder);
     let mut command = bench.coordinator(&["sweep", "--local", "--parallel", "2", "--config"]);
-    command.arg(sweep).arg("--run-dir").arg(folder).args(more).spawn().unwrap()
-}
-
-fn finish(child: Child) -> Ended {
-    child.wait_with_output().unwrap().into()
+    command.arg(sweep).arg("--run-dir").arg(&folder).args(more);
+    Coordinator::start(command, Run { folder })
 }
 
 fn lines(path: &Path) -> usize {
@@ -59,12 +56,8 @@ fn lines(path: &Path) -> usize {
 }
 
 /// Waits for something that takes as long as the host is busy.
-fn sooner_or_later(what: &str, mut condition: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what} did not come");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+fn sooner_or_later(what: &str, condition: impl FnMut() -> bool) {
+    within(Duration::from_secs(60), what, condition);
 }
 
 /// Waits until `ended` trials have ended, and one that has not is under way.
@@ -91,7 +84,7 @@ fn found(pattern: &str) -> String {
 fn a_sweep_that_is_killed_and_interrupted_comes_to_the_same_table() {
     let bench = Bench::new();
     let sweep = written(&bench, SWEEP);
-    let ended = finish(start(&bench, &sweep, "undisturbed", &[]));
+    let ended = start(&bench, &sweep, "undisturbed", &[]).ended();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let table = |name: &str| std::fs::read_to_string(bench.path(name).join("table.md")).unwrap();
     let undisturbed = table("undisturbed");
@@ -101,16 +94,15 @@ fn a_sweep_that_is_killed_and_interrupted_comes_to_the_same_table() {
 
     // Killed, and gone on with while what is left of it still saves; interrupted.
     let folder = bench.path("disturbed");
-    let mut killed = start(&bench, &sweep, "disturbed", &[]);
+    let killed = start(&bench, &sweep, "disturbed", &[]);
     under_way(&folder, 3);
-    killed.kill().unwrap();
-    killed.wait().unwrap();
+    killed.kill();
     let interrupted = start(&bench, &sweep, "disturbed", &["--resume"]);
     under_way(&folder, 6);
-    signal("-INT", interrupted.id());
-    failed(&finish(interrupted), 75, &["of 12 trials", "--resume goes on from there"]);
+    interrupted.signal("-INT");
+    failed(&interrupted.ended(), 75, &["of 12 trials", "--resume goes on from there"]);
 
-    let ended = finish(start(&bench, &sweep, "disturbed", &["--resume"]));
+    let ended = start(&bench, &sweep, "disturbed", &["--resume"]).ended();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert_eq!(table("disturbed"), undisturbed);
     assert_eq!(lines(&folder.join("trials.jsonl")), 12);
@@ -122,7 +114,7 @@ fn what_is_killed_of_a_trial_says_nothing_of_its_settings() {
     let sweep = "base = \"config.toml\"\nmethod = \"grid\"\n[set]\ntrain.max_steps = 160\ntrain.epochs = 30\n\
                  [space]\nseed = { values = [4, 5, 6] }";
     let sweep = written(&bench, sweep);
-    let ended = finish(start(&bench, &sweep, "undisturbed", &[]));
+    let ended = start(&bench, &sweep, "undisturbed", &[]).ended();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let table = |name: &str| std::fs::read_to_string(bench.path(name).join("table.md")).unwrap();
 
@@ -136,14 +128,14 @@ fn what_is_killed_of_a_trial_says_nothing_of_its_settings() {
     training(0);
     let trial = found(&format!("coordinator train .*{}", run(0).display()));
     signal("-KILL", trial.trim().parse().unwrap());
-    failed(&finish(killed), 75, &["trial 0 was killed by signal 9", "--resume goes on from there"]);
+    failed(&killed.ended(), 75, &["trial 0 was killed by signal 9", "--resume goes on from there"]);
     assert_eq!((lines(&folder.join("trials.jsonl")), left(&run(1)).as_str()), (0, ""));
 
     // A node of a trial: the trial itself goes on.
     let resumed = start(&bench, &sweep, "disturbed", &["--resume"]);
     training(2);
     signal("-KILL", node(&run(2)).expect("a node"));
-    let ended = finish(resumed);
+    let ended = resumed.ended();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let log = std::fs::read_to_string(folder.join("logs/trial-002.log")).unwrap();
     assert!(log.contains("rolling back and going on"), "{log}");
@@ -157,12 +149,12 @@ fn data_that_is_missing_says_nothing_of_a_trial() {
     let sweep = written(&bench, sweep);
     let (there, away) = (bench.path("t10k-images-idx3-ubyte"), bench.path("away"));
     std::fs::rename(&there, &away).unwrap();
-    failed(&finish(start(&bench, &sweep, "grid", &[])), 3, &["t10k-images"]);
+    failed(&start(&bench, &sweep, "grid", &[]).ended(), 3, &["t10k-images"]);
     let ledger = bench.path("grid/trials.jsonl");
     assert_eq!((lines(&ledger), bench.path("grid/logs/trial-002.log").exists()), (0, false));
 
     std::fs::rename(&away, &there).unwrap();
-    let ended = finish(start(&bench, &sweep, "grid", &["--resume"]));
+    let ended = start(&bench, &sweep, "grid", &["--resume"]).ended();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(ended.stdout.contains("3 trials (3 done)"), "{}", ended.stdout);
 }
@@ -174,12 +166,12 @@ fn no_trial_outlives_its_sweep() {
     let sweep = written(&bench, &endless.replace("low = 1e-3, high = 1e3", "low = 1e-3, high = 1e-2"));
     for harm in ["-INT", "-KILL"] {
         let folder = bench.path(harm);
-        let child = start(&bench, &sweep, harm, &[]);
+        let endless = start(&bench, &sweep, harm, &[]);
         let both = ["trials/trial-000/metrics.jsonl", "trials/trial-001/metrics.jsonl"];
         sooner_or_later("two trials", || both.iter().all(|metrics| lines(&folder.join(metrics)) > 5));
         assert_ne!(left(&folder), "");
-        signal(harm, child.id());
-        let ended = finish(child);
+        endless.signal(harm);
+        let ended = endless.ended();
         match harm {
             "-INT" => {
                 failed(&ended, 75, &["interrupted after 0 of 12 trials", "--resume goes on from there"])
@@ -206,7 +198,7 @@ rule.name = { values = ["kolen_pollack", "backprop", "feedback_alignment"] }
 "#;
     let sweep = written(&bench, grid);
     // Kolen-Pollack needs one learning rate for W and B.
-    let ended = finish(start(&bench, &sweep, "grid", &[]));
+    let ended = start(&bench, &sweep, "grid", &[]).ended();
     failed(&ended, 2, &["1 of 3 trials failed; the first is trial 0: ", "'optimizer_b.lr' must be the same"]);
     let table = std::fs::read_to_string(bench.path("grid/table.md")).unwrap();
     let has = |row: &str| table.split_whitespace().collect::<Vec<_>>().join(" ").contains(row);
@@ -225,10 +217,9 @@ rule.name = { values = ["kolen_pollack", "backprop", "feedback_alignment"] }
         (&other, "new", &[], "did you mean 'train.max_steps'?"),
     ];
     for (sweep, folder, more, said) in cases {
-        failed(&finish(start(&bench, sweep, folder, more)), 2, &[said]);
+        failed(&start(&bench, sweep, folder, more).ended(), 2, &[said]);
     }
-    let alone = bench.coordinator(&["sweep", "--config", "sweep.toml"]).output().unwrap();
-    failed(&alone.into(), 2, &["--local"]);
+    failed(&bench.ended(&["sweep", "--config", "sweep.toml"]), 2, &["--local"]);
 }
 
 #[test]
@@ -247,7 +238,7 @@ fn a_full_disk_says_nothing_of_a_trial() {
     failed(&cramped.output().unwrap().into(), 1, &["cannot write", "make room there"]);
     assert_eq!(lines(&folder.join("trials.jsonl")), 0);
 
-    let ended: Ended = bench.coordinator(&sweep).arg("--resume").output().unwrap().into();
+    let ended = bench.ended(&[&sweep[..], &["--resume"]].concat());
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(ended.stdout.contains("2 trials (2 done)"), "{}", ended.stdout);
 }

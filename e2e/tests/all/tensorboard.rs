@@ -1,7 +1,7 @@
 //! The event file in a run's folder holds the curves of its JSON files, no step twice, also after a resume.
 //! Read here by a decoder of its own, from the format's description alone.
 
-use e2e::{Bench, Ended, Run};
+use e2e::{Bench, Run};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -31,9 +31,7 @@ fn the_event_file_holds_what_the_json_files_hold() {
     let run = bench.trained(&config, "curves", &[]);
     assert_eq!(curves(&run), told(&run));
     // From the end of the second epoch: its evaluation is made again, and so is the third epoch.
-    let resume = ["train", "--local", "--name", "curves", "--resume", "20", "--config"];
-    let ended: Ended =
-        bench.coordinator(&[&resume[..], &[config.to_str().unwrap()]].concat()).output().unwrap().into();
+    let ended = bench.start("curves", &config, &["--local", "--resume", "20"]).ended();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert_eq!(curves(&run), told(&run));
 }

@@ -2,11 +2,11 @@
 
 use super::schedule::{Blow, Harm, Random};
 use e2e::harm::{eventually, node, signal};
-use e2e::{Bench, Node, Run};
+use e2e::{Bench, Coordinator, Node, Run};
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 pub const STAGES: usize = 3;
@@ -52,7 +52,7 @@ pub struct Harmed {
     bench: Bench,
     config: PathBuf,
     nodes: Nodes,
-    coordinator: Option<Child>,
+    coordinator: Option<Coordinator>,
 }
 
 impl Harmed {
@@ -60,7 +60,7 @@ impl Harmed {
     pub fn start(bench: Bench, config: PathBuf, nodes: Nodes) -> Self {
         let mut harmed = Self { bench, config, nodes, coordinator: None };
         harmed.launch(&[]);
-        eventually("the first steps", || harmed.run().steps() > 0);
+        harmed.coordinator = harmed.coordinator.map(|coordinator| coordinator.wait_for_steps(1));
         harmed
     }
 
@@ -77,7 +77,8 @@ impl Harmed {
             }
         };
         let log = File::options().create(true).append(true).open(self.log()).unwrap();
-        self.coordinator = Some(command.stderr(log).spawn().unwrap());
+        command.stderr(log);
+        self.coordinator = Some(Coordinator::start(command, self.run()));
     }
 
     /// What it leaves.
@@ -114,8 +115,8 @@ impl Harmed {
         }
         assert!(begun.elapsed() < PATIENCE, "step {due} did not come: {}", self.said());
         std::thread::sleep(blow.pause);
-        let over = self.coordinator.as_mut().unwrap().try_wait().unwrap();
-        assert!(over.is_none(), "the run ended too early: {}", self.said());
+        let over = self.coordinator.as_mut().unwrap().is_over();
+        assert!(!over, "the run ended too early: {}", self.said());
         match blow.harm {
             Harm::Kill { away } => self.kill(blow.victim, away),
             Harm::Stop => self.stop(blow.victim),
@@ -140,7 +141,7 @@ impl Harmed {
         // A local node may have been replaced meanwhile: then another moment is as good.
         let _ = Command::new("kill").args(["-KILL", &process.to_string()]).status();
         if victim == COORDINATOR {
-            self.coordinator.take().unwrap().wait().unwrap();
+            self.coordinator.take().unwrap().kill();
             std::thread::sleep(away);
             return self.launch(&["--resume", "auto"]);
         }
@@ -168,21 +169,11 @@ impl Harmed {
 
     /// Waits for the run's own end, which must be a good one.
     pub fn finish(&mut self) {
-        let begun = Instant::now();
-        let mut coordinator = self.coordinator.take().unwrap();
-        while coordinator.try_wait().unwrap().is_none() {
+        let (begun, mut coordinator) = (Instant::now(), self.coordinator.take().unwrap());
+        while !coordinator.is_over() {
             assert!(begun.elapsed() < Duration::from_secs(120), "the run does not end: {}", self.said());
             std::thread::sleep(Duration::from_millis(20));
         }
-        assert!(coordinator.wait().unwrap().success(), "{}", self.said());
-    }
-}
-
-impl Drop for Harmed {
-    fn drop(&mut self) {
-        if let Some(mut coordinator) = self.coordinator.take() {
-            let _ = coordinator.kill();
-            let _ = coordinator.wait();
-        }
+        assert_eq!(coordinator.ended().code, Some(0), "{}", self.said());
     }
 }

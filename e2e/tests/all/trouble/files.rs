@@ -61,10 +61,11 @@ fn a_run_goes_on_with_the_data_that_it_began_with() {
     let config = bench.config(&KEYS.replace("150", "4"));
     bench.trained(&config, "short", &[]);
     let run = bench.run("short");
-    let evaluate = || bench.coordinator(&["evaluate", "--run", "runs/short"]).output().unwrap().into();
+    let evaluate = || bench.ended(&["evaluate", "--run", "runs/short"]);
     let resume = |set: &[&str]| {
-        let mut train = bench.coordinator(&["train", "--local", "--name", "short", "--resume", "auto"]);
-        train.arg("--config").arg(&config).args(set).output().unwrap().into()
+        let path = config.to_str().unwrap();
+        let train = ["train", "--local", "--name", "short", "--resume", "auto", "--config", path];
+        bench.ended(&[&train[..], set].concat())
     };
     let known = run.json("run.json");
     for (file, half) in [("train-images-idx3-ubyte", "training"), ("t10k-labels-idx1-ubyte", "test")] {
@@ -83,13 +84,13 @@ fn a_run_goes_on_with_the_data_that_it_began_with() {
         let mut older = known.clone();
         older.as_object_mut().unwrap().remove("data");
         fs::write(run.folder.join("run.json"), older.to_string()).unwrap();
-        let ended: Ended = evaluate();
+        let ended = evaluate();
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
         fs::write(run.folder.join("run.json"), known.to_string()).unwrap();
         fs::write(bench.path(file), whole).unwrap();
     }
     // Fewer samples to test with are no other run.
-    let ended: Ended = resume(&["--set", "data.test_limit=10"]);
+    let ended = resume(&["--set", "data.test_limit=10"]);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }
 
@@ -115,7 +116,7 @@ fn a_full_disk_ends_the_run_and_leaves_the_older_snapshots() {
     let run = hosts.training(KEYS, "full");
     eventually("a snapshot", || state.join("step-00000003").exists());
     limit(&hosts.nodes[1], "1000");
-    let ended = run.wait_with_output().unwrap().into();
+    let ended = run.ended();
     let address = hosts.nodes[1].address("control");
     failed(&ended, 4, &["stage 1: ", address, state.to_str().unwrap(), "make room there", "--resume auto"]);
     let left: Vec<_> = fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -135,18 +136,16 @@ fn a_full_disk_ends_the_run_and_leaves_the_older_snapshots() {
 fn a_run_folder_that_cannot_be_written_is_named() {
     let bench = Bench::new();
     let config = bench.config(KEYS);
+    let train = ["train", "--local", "--config", config.to_str().unwrap(), "--run-dir"];
     let folder = bench.path("config.toml").join("run");
-    let mut command = bench.coordinator(&["train", "--local", "--config", config.to_str().unwrap()]);
-    let ended = command.arg("--run-dir").arg(&folder).output().unwrap().into();
-    failed(&ended, 1, &[folder.to_str().unwrap(), "choose another --run-dir"]);
+    let folder = folder.to_str().unwrap();
+    let ended = bench.ended(&[&train[..], &[folder]].concat());
+    failed(&ended, 1, &[folder, "choose another --run-dir"]);
 
     // Why a run failed says more than what could not be written about it afterwards.
-    let folder = bench.path("blocked");
-    fs::create_dir_all(folder.join("report.html")).unwrap();
-    let diverging = ["--set", "optimizer.lr=1e20", "--set", "optimizer.weight_decay=0"];
-    let mut command = bench.coordinator(&["train", "--local", "--config", config.to_str().unwrap()]);
-    let ended = command.args(diverging).arg("--run-dir").arg(&folder).output().unwrap().into();
-    failed(&ended, 1, &["is not finite"]);
+    fs::create_dir_all(bench.path("blocked/report.html")).unwrap();
+    let diverging = ["blocked", "--set", "optimizer.lr=1e20", "--set", "optimizer.weight_decay=0"];
+    failed(&bench.ended(&[&train[..], &diverging].concat()), 1, &["is not finite"]);
 }
 
 #[test]
@@ -169,8 +168,11 @@ fn state_of_another_network_or_cut_is_refused_by_tensor_and_file() {
     hosts.nodes.reverse();
 
     // Nodes of its own don't have the state.
-    let local = hosts.bench.coordinator(&evaluate).output().unwrap().into();
-    failed(&local, 4, &["stage ", "/step-00000004/stage.safetensors is not there", "--nodes"]);
+    failed(
+        &hosts.bench.ended(&evaluate),
+        4,
+        &["stage ", "/step-00000004/stage.safetensors is not there", "--nodes"],
+    );
 
     // Another network under the same run.
     let resolved = hosts.bench.run("short").folder.join("config.toml");

@@ -1,6 +1,5 @@
 //! Trouble between two nodes that are both well: what lies between them fell silent.
 
-use e2e::Ended;
 use e2e::harm::{CONTRACT, ENDLESS, Hosts, eventually, failed};
 use e2e::relay::Relay;
 use std::time::Instant;
@@ -14,13 +13,10 @@ fn a_silent_network_between_two_nodes_is_named_by_its_ends_in_time() {
     let [below, above] = [0, 2].map(|stage| hosts.nodes[stage].address("control"));
     let nodes = [below, &control.address, above].join(",");
     let config = hosts.bench.config(ENDLESS);
-    let train = ["train", "--config", config.to_str().unwrap(), "--name", "cut", "--nodes", &nodes];
-    let run = hosts.bench.coordinator(&train).spawn().unwrap();
-    let metrics = hosts.bench.run("cut").folder.join("metrics.jsonl");
-    eventually("the first steps", || metrics.metadata().is_ok_and(|file| file.len() > 1500));
+    let run = hosts.bench.start("cut", &config, &["--nodes", &nodes]).wait_for_steps(3);
     data.fall_silent();
     let begun = Instant::now();
-    let ended = Ended::from(run.wait_with_output().unwrap());
+    let ended = run.ended();
     // Whichever end noticed first tells of the other.
     failed(&ended, 4, &["stage 0", "stage 1", "the network to it", "start the run again"]);
     assert!(begun.elapsed() < CONTRACT, "{:?}", begun.elapsed());

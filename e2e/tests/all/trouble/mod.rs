@@ -5,10 +5,9 @@ mod links;
 mod nodes;
 mod signals;
 
-use e2e::harm::{CONTRACT, eventually, failed, signal};
-use e2e::{Bench, Ended};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use e2e::harm::{CONTRACT, eventually, failed, node, signal};
+use e2e::{Bench, Coordinator, Ended};
+use std::time::Instant;
 
 const KEYS: &str = r#"
 [train]
@@ -19,79 +18,47 @@ microbatches = 2
 stages = "per_layer"
 "#;
 
-/// The layer nodes that work in a bench's folder.
-fn nodes(bench: &Bench) -> Vec<u32> {
-    let output = Command::new("pgrep")
-        .args(["-f", &format!("layer-node serve.*{}", bench.path("").display())])
-        .output();
-    let text = String::from_utf8(output.expect("pgrep").stdout).unwrap();
-    text.lines().map(|line| line.parse().unwrap()).collect()
+/// An endless run that trains.
+fn training(bench: &Bench) -> Coordinator {
+    bench.start("harmed", &bench.config(KEYS), &["--local"]).wait_for_steps(5)
 }
 
-/// Starts an endless run, waits until it trains, does `harm`, and returns how it ended, and how soon.
-fn harmed(bench: &Bench, harm: impl FnOnce(u32)) -> (Ended, Duration) {
-    let config = bench.config(KEYS);
-    let run_dir = bench.path("run");
-    let mut command =
-        bench.coordinator(&["train", "--local", "--run-dir", run_dir.to_str().unwrap(), "--config"]);
-    let child = command.arg(config).stdout(Stdio::piped()).spawn().unwrap();
-    let metrics = run_dir.join("metrics.jsonl");
-    eventually("the first steps", || metrics.metadata().is_ok_and(|file| file.len() > 4000));
-    harm(child.id());
+/// Sends a signal to a stage of an endless run: how the run ended, which it must soon, without a node left.
+fn harmed(bench: &Bench, harm: &str, stage: usize) -> Ended {
+    let coordinator = training(bench);
+    let state = coordinator.run.folder.join(format!("state/stage-{stage}"));
+    signal(harm, node(&state).expect("the stage runs"));
     let begun = Instant::now();
-    let ended = child.wait_with_output().unwrap().into();
-    (ended, begun.elapsed())
+    let ended = coordinator.ended();
+    assert!(begun.elapsed() < CONTRACT, "{:?}", begun.elapsed());
+    eventually("the end of the nodes", || node(&bench.path("")).is_none());
+    ended
 }
 
 #[test]
 fn a_killed_node_is_named_and_nothing_stays_behind() {
     let bench = Bench::new();
-    let (ended, took) = harmed(&bench, |_| {
-        let stage = nodes(&bench).into_iter().find(|process| {
-            let line = std::fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap();
-            line.contains("stage-3")
-        });
-        signal("-KILL", stage.expect("stage 3 runs"));
-    });
-    failed(&ended, 4, &["error: stage 3 at 127.0.0.1:"]);
-    assert!(took < Duration::from_secs(15), "{took:?}");
-    eventually("the end of the nodes", || nodes(&bench).is_empty());
-    let summary: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(bench.path("run/summary.json")).unwrap()).unwrap();
-    assert_eq!(summary["status"], "failed");
+    failed(&harmed(&bench, "-KILL", 3), 4, &["error: stage 3 at 127.0.0.1:"]);
+    assert_eq!(bench.run("harmed").summary()["status"], "failed");
 }
 
 #[test]
 fn a_stopped_node_is_named_within_fifteen_seconds() {
-    let bench = Bench::new();
-    let (ended, took) = harmed(&bench, |_| {
-        let stage = nodes(&bench).into_iter().find(|process| {
-            let line = std::fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap();
-            line.contains("stage-1")
-        });
-        signal("-STOP", stage.expect("stage 1 runs"));
-    });
-    failed(&ended, 4, &["error: stage 1 at 127.0.0.1:"]);
-    assert!(took < Duration::from_secs(15), "{took:?}");
-    eventually("the end of the nodes", || nodes(&bench).is_empty());
+    failed(&harmed(&Bench::new(), "-STOP", 1), 4, &["error: stage 1 at 127.0.0.1:"]);
 }
 
 #[test]
 fn an_interrupted_run_saves_and_a_killed_coordinator_leaves_no_node() {
     let bench = Bench::new();
-    let (ended, _) = harmed(&bench, |coordinator| signal("-INT", coordinator));
-    failed(&ended, 75, &["error: interrupted after step "]);
-    assert_eq!(
-        std::fs::read_dir(bench.path("run/state/stage-4")).unwrap().count(),
-        1,
-        "a snapshot was written"
-    );
-    assert!(nodes(&bench).is_empty());
+    let coordinator = training(&bench);
+    coordinator.signal("-INT");
+    failed(&coordinator.ended(), 75, &["error: interrupted after step "]);
+    assert_eq!(bench.run("harmed").snapshots(4).len(), 1, "a snapshot was written");
+    assert_eq!(node(&bench.path("")), None);
 
     let bench = Bench::new();
-    let (ended, _) = harmed(&bench, |coordinator| signal("-KILL", coordinator));
-    assert_eq!(ended.code, None);
-    eventually("the end of the nodes", || nodes(&bench).is_empty());
+    training(&bench).kill();
+    eventually("the end of the nodes", || node(&bench.path("")).is_none());
 }
 
 #[test]
@@ -126,8 +93,7 @@ fn what_cannot_start_says_why_in_one_sentence() {
         (&["check", "--nodes", "127.0.0.1:1", "--deadline", "1"], 4, "127.0.0.1:1"),
     ];
     for (arguments, code, said) in cases {
-        let ended = Ended::from(bench.coordinator(arguments).output().unwrap());
-        failed(&ended, code, &[said]);
+        failed(&bench.ended(arguments), code, &[said]);
     }
     // Programs that are no node: one talks without end, and one says nothing.
     for (name, program) in [("loud", "exec cat /dev/zero"), ("silent", "exec sleep 1000")] {

@@ -2,11 +2,10 @@
 //! to do; the nodes that are left are idle again.
 
 use e2e::harm::{CONTRACT, ENDLESS, Hosts, eventually, failed, signal};
-use e2e::{Bench, Ended, Node, binary, digest};
+use e2e::{Bench, Ended, Node, binary};
 use proto::control::PROTOCOL;
 use proto::wire;
 use proto::wire::node_server::NodeServer;
-use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::process::Command;
 use std::time::Instant;
@@ -22,9 +21,8 @@ fn refused(address: &str, said: &[&str]) {
     let train = ["train", "--config", config.to_str().unwrap(), "--nodes", address];
     let settings = ["--set", "pipeline.stages=1", "--set", "network.connect_deadline=2"];
     let begun = Instant::now();
-    let ended: Ended = bench.coordinator(&check).output().unwrap().into();
-    failed(&ended, 4, &[&[address], said].concat());
-    let ended: Ended = bench.coordinator(&[&train[..], &settings].concat()).output().unwrap().into();
+    failed(&bench.ended(&check), 4, &[&[address], said].concat());
+    let ended = bench.ended(&[&train[..], &settings].concat());
     failed(&ended, 4, &[&[format!("stage 0 at {address}").as_str()], said].concat());
     assert!(begun.elapsed() < CONTRACT, "{:?}", begun.elapsed());
 }
@@ -110,14 +108,13 @@ fn lost(harm: &str) -> Hosts {
     let run = hosts.training(ENDLESS, "lost");
     signal(harm, hosts.nodes[1].child.id());
     let begun = Instant::now();
-    let ended = Ended::from(run.wait_with_output().unwrap());
+    let ended = run.ended();
     let address = hosts.nodes[1].address("control");
     failed(&ended, 4, &[&format!("stage 1 at {address} was lost"), "start the run again"]);
     assert!(begun.elapsed() < CONTRACT, "{:?}", begun.elapsed());
     let others = [&hosts.nodes[0], &hosts.nodes[2]].map(|node| node.address("control")).join(",");
     eventually("the others' idleness", || {
-        let checked = hosts.bench.coordinator(&["check", "--nodes", &others]).output().unwrap();
-        Ended::from(checked).stdout.matches("idle").count() == 2
+        hosts.bench.ended(&["check", "--nodes", &others]).stdout.matches("idle").count() == 2
     });
     hosts
 }
@@ -147,21 +144,19 @@ fn a_second_coordinator_is_refused_and_the_first_goes_on_undisturbed() {
         failed(&ended, 4, &["stage ", "127.0.0.1:", "the node is busy with run", "wait for its end"]);
         assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
     }
-    assert!(first.try_wait().unwrap().is_none(), "the first run was still under way");
-    let ended = Ended::from(first.wait_with_output().unwrap());
+    assert!(!first.is_over(), "the first run was still under way");
+    let ended = first.ended();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    let states = (0..3).flat_map(|stage| digest(&hosts.bench.path(&format!("host-{stage}"))));
-    assert_eq!(states.collect::<BTreeMap<_, _>>(), alone.digests());
+    assert_eq!(hosts.digests(), alone.digests());
     assert_eq!(hosts.bench.run("first").history(), alone.history());
 }
 
 #[test]
 fn nodes_are_idle_soon_after_their_coordinator_was_killed_and_take_the_next_run() {
     let hosts = Hosts::new(3);
-    let mut run = hosts.training(ENDLESS, "killed");
+    let run = hosts.training(ENDLESS, "killed");
     assert_eq!(hosts.idle(), 0);
-    run.kill().unwrap();
-    run.wait().unwrap();
+    run.kill();
     eventually("the nodes' idleness", || hosts.idle() == 3);
     let config = hosts.bench.config(ENDLESS);
     let next =
