@@ -1,12 +1,11 @@
-//! What tests of layers and stages are made of; each takes its part of it.
+//! What tests of layers and stages are made of.
 
-#![allow(dead_code)]
-
+use bytes::Bytes;
 use layer_node::layer::Settings;
 use layer_node::stage::Stage;
+use layer_node::torch;
 use proto::seed;
-use proto::spec::graph::Value;
-use proto::spec::graph::{self, Init, LayerSpec, Op, Window};
+use proto::spec::graph::{self, Init, LayerSpec, Op, Value, Window};
 use proto::spec::optimizer::{Method, OptimizerSpec};
 use proto::spec::rule::RuleSpec;
 use proto::spec::stage::StageSpec;
@@ -18,15 +17,15 @@ use tch::{Device, Kind, Tensor};
 /// A batch norm as the zoo has it.
 pub const NORM: Op = Op::BatchNorm { eps: 1e-5, momentum: 0.1, gamma: 1.0 };
 
-pub fn conv(out: u32, kernel: u32, stride: u32, padding: u32, bias: bool) -> Op {
+pub const fn conv(out: u32, kernel: u32, stride: u32, padding: u32, bias: bool) -> Op {
     Op::Conv2d { out, kernel, stride, padding, bias, init: Init::FanIn }
 }
 
-pub fn linear(out: u32, bias: bool) -> Op {
+pub const fn linear(out: u32, bias: bool) -> Op {
     Op::Linear { out, bias, init: Init::FanIn }
 }
 
-pub fn window(kernel: u32, stride: u32, padding: u32) -> Window {
+pub const fn window(kernel: u32, stride: u32, padding: u32) -> Window {
     Window { kernel, stride, padding }
 }
 
@@ -63,8 +62,20 @@ pub fn slice(layers: &[LayerSpec], input: Value, range: Range<usize>) -> StageSp
     StageSpec { outputs, ..StageSpec::alone(layers[range].to_vec(), inputs) }
 }
 
+/// Float64 on the CPU, with an optimizer each for W and B.
+pub fn double(optimizer: OptimizerSpec, optimizer_backward: OptimizerSpec) -> Settings {
+    one_thread();
+    Settings { device: Device::Cpu, kind: Kind::Double, seed: 3, optimizer, optimizer_backward }
+}
+
+/// Tests run side by side: with more threads many small products would wait for each other.
+fn one_thread() {
+    tch::set_num_threads(1);
+}
+
 /// The stage itself, on the CPU.
 pub fn build(spec: &StageSpec, kind: Kind) -> Stage {
+    one_thread();
     Stage::new(spec, Settings::of(spec, Device::Cpu, kind)).unwrap()
 }
 
@@ -84,4 +95,14 @@ pub fn random(name: &str, shape: &[i64]) -> Tensor {
 /// The same in float32.
 pub fn random_f32(name: &str, shape: &[i64]) -> Tensor {
     random(name, shape).to_kind(Kind::Float)
+}
+
+/// The numbers in float32, bit for bit.
+pub fn bits(tensor: &Tensor) -> Bytes {
+    torch::bytes_of(&tensor.copy(), Kind::Float).unwrap()
+}
+
+/// Whether every number is finite.
+pub fn finite(tensor: &Tensor) -> bool {
+    tensor.isfinite().all().int64_value(&[]) == 1
 }

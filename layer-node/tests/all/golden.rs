@@ -2,7 +2,7 @@
 //!
 //! The numbers and their generator lie in `golden/`. `GOLDEN=FILE` checks another file as well.
 
-use crate::common::{conv, linear, nesterov};
+use crate::common::{conv, double, linear, nesterov};
 use layer_node::layer::{Layer, Pass, Settings, WeightLayer};
 use layer_node::optim::Parameter;
 use layer_node::state::named::State;
@@ -10,7 +10,7 @@ use proto::spec::graph::LayerSpec;
 use proto::spec::rule::{Coefficients, RuleSpec};
 use serde_json::Value;
 use std::path::Path;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 /// A nested array as a tensor.
 fn tensor(value: &Value) -> Tensor {
@@ -77,9 +77,7 @@ impl Case<'_> {
 }
 
 fn settings() -> Settings {
-    let optimizer = nesterov(0.1, 0.0);
-    let optimizer_backward = optimizer.clone();
-    Settings { device: Device::Cpu, kind: Kind::Double, seed: 0, optimizer, optimizer_backward }
+    double(nesterov(0.1, 0.0), nesterov(0.1, 0.0))
 }
 
 fn rule(task: bool, terms: &[(&str, f64)]) -> RuleSpec {

@@ -1,10 +1,10 @@
 //! Every kind of layer, alone and in a residual network, against autograd and finite differences in float64.
 
 use crate::common::{NORM, build, conv, layer, linear, random, value, window};
+use crate::networks::residual;
 use layer_node::stage::Stage;
 use proto::lane::{Action, Lane, Phase};
-use proto::spec::graph::Value;
-use proto::spec::graph::{self, INPUT, LayerSpec, Op};
+use proto::spec::graph::{self, INPUT, LayerSpec, Op, Value};
 use proto::spec::optimizer::OptimizerSpec;
 use proto::spec::stage::StageSpec;
 use std::collections::BTreeMap;
@@ -28,25 +28,9 @@ impl Net {
         Self { layers: vec![layer("one", &names.join(" "), op)], inputs }
     }
 
-    /// A stem and a block that halves the planes, its skip through a 1×1 convolution, on values named
-    /// `input`.
+    /// A small residual network on values named `input`.
     fn residual(input: &str) -> Self {
-        let layers = vec![
-            layer("stem", input, conv(4, 3, 1, 1, false)),
-            layer("conv1", "stem", conv(6, 3, 2, 1, false)),
-            layer("norm1", "conv1", NORM),
-            layer("relu1", "norm1", Op::Relu),
-            layer("conv2", "relu1", conv(6, 3, 1, 1, true)),
-            layer("norm2", "conv2", NORM),
-            layer("down", "stem", conv(6, 1, 2, 0, false)),
-            layer("norm3", "down", NORM),
-            layer("sum", "norm2 norm3", Op::Add),
-            layer("relu2", "sum", Op::Relu),
-            layer("pool", "relu2", Op::AvgPool(window(0, 1, 0))),
-            layer("flat", "pool", Op::Flatten),
-            layer("head", "flat", linear(5, true)),
-        ];
-        Self { layers, inputs: vec![value(input, &[3, 7, 6])] }
+        Self { layers: residual(input, [4, 6], 5), inputs: vec![value(input, &[3, 7, 6])] }
     }
 
     /// Plain SGD with learning rate 1: an update moves what is trained by −gradient.
@@ -193,7 +177,6 @@ impl Net {
 
     /// Compares the three; says how far off autograd and differences are at most.
     fn check(&self, what: &str) -> [f64; 2] {
-        tch::set_num_threads(1);
         let lanes: [(&[i64], &str); 2] = [(&[4], "F0 E0 G0 U"), (&[2, 4, 3], "F0 F1 E0 G0 F2 E1 G1 E2 G2 U")];
         let [whole, parts] = lanes.map(|(sizes, lane)| {
             let given = self.given(sizes);

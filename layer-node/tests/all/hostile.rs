@@ -2,20 +2,18 @@
 
 use crate::common::{layer, linear, value};
 use crate::message::{self, chunk, header, message};
-use crate::served::Served;
+use crate::served::{Served, WAIT, idle, start};
 use bytes::Bytes;
 use proto::client::{self, Node, Reports};
-use proto::control::{Command, Report, Start, Step};
+use proto::control::{Command, Report, Step};
 use proto::lane::{Action, Lane, Phase};
 use proto::link::Contract;
 use proto::link::framing::{CHUNK, parts};
 use proto::spec::stage::StageSpec;
 use proto::wire::Activation;
 use proto::wire::layer_client::LayerClient;
-use std::time::Duration;
 use tokio::sync::mpsc;
 
-const WAIT: Duration = Duration::from_secs(10);
 /// Enough that one microbatch takes two chunks.
 const FEATURES: u64 = CHUNK as u64 / 4;
 
@@ -36,14 +34,7 @@ async fn open(control: &Node, run: &str) -> Opened {
     let spec = stage(run);
     control.configure(spec.clone()).await.unwrap();
     let (commands, mut reports) = control.run().await.unwrap();
-    let start = Start {
-        run: run.into(),
-        incarnation: 1,
-        above: None,
-        connect_deadline: WAIT,
-        message_deadline: WAIT,
-    };
-    commands.send(Command::Start(start)).await.unwrap();
+    commands.send(start(run, 1)).await.unwrap();
     assert_eq!(reports.next().await.unwrap(), Some(Report::Started));
     use Action::*;
     let actions = vec![Forward(0), Error(0), Gradient(0), Forward(1), Error(1), Gradient(1), Update];
@@ -74,15 +65,6 @@ impl Opened {
     }
 }
 
-/// The node takes the next run: it is idle, and still the same process.
-async fn idle(control: &Node) {
-    let begun = std::time::Instant::now();
-    while control.describe().await.unwrap().run.is_some() {
-        assert!(begun.elapsed() < WAIT, "the node is idle again");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 /// What is wrong, how it is made so, and what the refusal says.
 type Harm = (&'static str, fn(&mut Vec<Activation>), &'static str);
 
@@ -110,7 +92,7 @@ const HARMS: [Harm; 17] = [
 #[tokio::test]
 async fn a_neighbour_that_breaks_the_protocol_is_told_how_and_the_node_takes_the_next_run() {
     let node = Served::start();
-    let control = Node::connect(&node.address("control"), WAIT).await.unwrap();
+    let control = node.control().await;
     for (number, (name, harm, says)) in HARMS.into_iter().enumerate() {
         let run = open(&control, &format!("run-{number}")).await;
         let mut activations: Vec<Activation> = parts(message(&run.spec.activations_below(), 2, 0)).collect();
@@ -126,8 +108,7 @@ async fn a_neighbour_that_breaks_the_protocol_is_told_how_and_the_node_takes_the
 #[tokio::test]
 async fn a_doubled_microbatch_or_error_signal_is_refused() {
     let node = Served::start();
-    let (data, control) = (node.address("data"), node.address("control"));
-    let control = Node::connect(&control, WAIT).await.unwrap();
+    let (data, control) = (node.address("data"), node.control().await);
     for doubled in ["activation", "error signal"] {
         let run = open(&control, &doubled.replace(' ', "-")).await;
         let (below, above) = (run.spec.activations_below(), run.spec.activations_above().unwrap());

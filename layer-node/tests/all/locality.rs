@@ -1,8 +1,9 @@
 //! Rules that do not read W work without it: W is NaN behind their backs, and nothing that they make changes.
 
-use crate::common::{NORM, build, conv, layer, linear, nesterov, random_f32, under, value, window};
+use crate::common::{
+    self, NORM, bits, build, conv, finite, layer, linear, nesterov, random_f32, under, value, window,
+};
 use layer_node::stage::{Stage, Values};
-use layer_node::torch;
 use proto::lane::Phase;
 use proto::spec::graph::Op;
 use proto::spec::optimizer::OptimizerSpec;
@@ -85,8 +86,9 @@ fn is_b(name: &str) -> bool {
 }
 
 fn state(stage: &mut Stage, which: fn(&str) -> bool) -> BTreeMap<String, Tensor> {
-    let own = stage.state().0.into_iter().filter(|(name, _)| which(name));
-    own.map(|(name, tensor)| (name, tensor.copy())).collect()
+    let mut state = common::state(stage);
+    state.retain(|name, _| which(name));
+    state
 }
 
 /// What may not depend on W: the error signals of one step, and B with its momentum after it; with W as it
@@ -108,12 +110,7 @@ fn step(rule: &str, poisoned: bool) -> BTreeMap<String, Tensor> {
 }
 
 fn same(a: &Tensor, b: &Tensor) -> bool {
-    let [a, b] = [a, b].map(|tensor| torch::bytes_of(tensor, Kind::Float).unwrap());
-    a == b
-}
-
-fn finite(tensor: &Tensor) -> bool {
-    tensor.isfinite().all().int64_value(&[]) == 1
+    bits(a) == bits(b)
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod hostile;
 mod locality;
 #[path = "../../../proto/tests/all/message.rs"]
 mod message;
+mod networks;
 mod recompute;
 mod rules;
 mod served;

@@ -1,11 +1,11 @@
 //! Recomputation changes what a stage keeps, and no bit of what it computes.
 
-use crate::common::{NORM, build, conv, layer, linear, nesterov, slice, under, value, window};
+use crate::common::{self, build, nesterov, random_f32, slice, under, value};
+use crate::networks::pooled;
 use bytes::Bytes;
 use layer_node::stage::{Stage, Values};
-use layer_node::torch;
 use proto::lane::{Action, Phase};
-use proto::spec::graph::{INPUT, LayerSpec, Op};
+use proto::spec::graph::{INPUT, LayerSpec};
 use proto::spec::rule::{Coefficients, RuleSpec};
 use proto::spec::stage::StageSpec;
 use std::collections::BTreeMap;
@@ -16,28 +16,12 @@ use tch::{Device, Kind, Tensor};
 const LANE: &str = "F0 F1 E0 G0 F2 E1 G1 E2 G2 U";
 const SIZES: [i64; 3] = [4, 2, 3];
 
-/// Two stages of a residual network with norms, each kind of pooling, and biases; the skip crosses the cut.
 fn network() -> Vec<LayerSpec> {
     let coefficients = Coefficients { amp: 1e-3, null: 1e-4, sparse: 1e-3, self_: 2e-2, decay: 1e-2 };
-    let layers = vec![
-        layer("stem", INPUT, conv(8, 3, 1, 1, true)),
-        layer("norm0", "stem", NORM),
-        layer("relu0", "norm0", Op::Relu),
-        layer("pool0", "relu0", Op::MaxPool(window(2, 2, 0))),
-        layer("conv1", "pool0", conv(8, 3, 1, 1, false)),
-        layer("norm1", "conv1", NORM),
-        layer("relu1", "norm1", Op::Relu),
-        layer("conv2", "relu1", conv(8, 3, 1, 1, false)),
-        layer("norm2", "conv2", NORM),
-        layer("sum", "norm2 pool0", Op::Add),
-        layer("relu2", "sum", Op::Relu),
-        layer("pool", "relu2", Op::AvgPool(window(0, 1, 0))),
-        layer("flat", "pool", Op::Flatten),
-        layer("head", "flat", linear(5, true)),
-    ];
-    under(&RuleSpec::learned("custom", true, coefficients), layers)
+    under(&RuleSpec::learned("custom", true, coefficients), pooled())
 }
 
+/// One of two stages; the skip crosses the cut between them.
 fn stage(layers: &[LayerSpec], range: Range<usize>, recompute: bool) -> Stage {
     let optimizer = nesterov(0.05, 1e-2);
     let spec = StageSpec {
@@ -54,15 +38,9 @@ fn stage(layers: &[LayerSpec], range: Range<usize>, recompute: bool) -> Stage {
 fn bits(below: &mut Stage, above: &mut Stage) -> BTreeMap<String, Bytes> {
     let mut found = BTreeMap::new();
     let mut note = |name: String, value: &Tensor| {
-        found.insert(name, torch::bytes_of(&value.copy(), Kind::Float).unwrap());
+        found.insert(name, common::bits(value));
     };
-    let x = |step: i64, m: u32| {
-        let shape = [SIZES[m as usize], 3, 8, 8];
-        let count: i64 = shape.iter().product();
-        (Tensor::arange(count, (Kind::Float, Device::Cpu)) * (0.7 + step as f64) + f64::from(m))
-            .sin()
-            .reshape(shape)
-    };
+    let x = |step: u64, m: u32| random_f32(&format!("{step}/{m}"), &[SIZES[m as usize], 3, 8, 8]);
     for step in 0..3 {
         let mut outputs: BTreeMap<u32, Values> = BTreeMap::new();
         for action in LANE.split(' ') {
@@ -99,7 +77,6 @@ fn bits(below: &mut Stage, above: &mut Stage) -> BTreeMap<String, Bytes> {
 
 #[test]
 fn a_stage_that_recomputes_has_the_same_bits() {
-    tch::set_num_threads(1);
     let layers = network();
     for cut in [5, 8, 10] {
         let run = |recompute: [bool; 2]| {

@@ -1,16 +1,16 @@
 //! What a rule makes of a layer: options against autograd, mirror steps, and the signs of W.
 
-use crate::common::{nesterov, random};
+use crate::common::{conv, double, linear, nesterov, random};
 use layer_node::layer::{Layer, Pass, Settings, WeightLayer};
 use layer_node::state::named::State;
-use proto::spec::graph::{Init, LayerSpec, Op};
+use proto::spec::graph::{LayerSpec, Op};
 use proto::spec::optimizer::{OptimizerSpec, Schedule, Shape};
 use proto::spec::rule::{Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, RuleSpec, Transfer};
 use std::collections::BTreeMap;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
-const CONV: Op = Op::Conv2d { out: 6, kernel: 3, stride: 1, padding: 1, bias: true, init: Init::FanIn };
-const DENSE: Op = Op::Linear { out: 7, bias: true, init: Init::FanIn };
+const CONV: Op = conv(6, 3, 1, 1, true);
+const DENSE: Op = linear(7, true);
 const LR_B: f64 = 0.01;
 
 fn shape(op: &Op) -> Vec<u64> {
@@ -18,13 +18,10 @@ fn shape(op: &Op) -> Vec<u64> {
 }
 
 fn settings() -> Settings {
-    let (optimizer, optimizer_backward) = (nesterov(0.1, 1e-3), OptimizerSpec::sgd(LR_B));
-    Settings { device: Device::Cpu, kind: Kind::Double, seed: 3, optimizer, optimizer_backward }
+    double(nesterov(0.1, 1e-3), OptimizerSpec::sgd(LR_B))
 }
 
 fn layer(op: Op, rule: RuleSpec) -> WeightLayer {
-    // Tests run side by side: many small products would wait for each other's threads.
-    tch::set_num_threads(1);
     let spec = LayerSpec { rule, ..LayerSpec::new("it", &["x"], op) };
     WeightLayer::new(&spec, &shape(&op), &settings()).unwrap()
 }

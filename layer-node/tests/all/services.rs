@@ -1,12 +1,10 @@
 //! A node's ports, as strangers see them: health, reflection, and refusals that say why.
 
-use crate::served::Served;
+use crate::common::value;
+use crate::served::{Served, WAIT, idle, relu, start};
 use proto::client::{self, CallError, Node};
-use proto::control::{Command, Report, Start};
+use proto::control::Report;
 use proto::link::Contract;
-use proto::spec::graph::Value;
-use proto::spec::graph::{LayerSpec, Op};
-use proto::spec::stage::StageSpec;
 use proto::tensor::Kind;
 use proto::transport::admission::GUESTS;
 use proto::wire;
@@ -46,12 +44,7 @@ async fn a_node_is_healthy_before_it_is_configured_and_shows_its_schema() {
     let names: Vec<_> = list.service.iter().map(|service| service.name.as_str()).collect();
     assert!(names.contains(&"neuropil.v1.Node") && names.contains(&"neuropil.v1.Layer"), "{names:?}");
 
-    let described = Node::connect(&node.address("control"), Duration::from_secs(5))
-        .await
-        .unwrap()
-        .describe()
-        .await
-        .unwrap();
+    let described = node.control().await.describe().await.unwrap();
     assert_eq!((described.device.as_str(), described.threads, described.run), ("cpu", 1, None));
     assert!(node.address("data").ends_with(&format!(":{}", described.data_port)));
 }
@@ -66,23 +59,23 @@ async fn strangers_are_refused_with_a_reason_and_a_call_that_comes_early_may_try
     let contract = Contract {
         run: "early".into(),
         incarnation: 1,
-        values: vec![Value { name: "input".into(), shape: vec![1] }],
+        values: vec![value("input", &[1])],
         kind: Kind::F32,
         max_microbatch: 1,
         max_microbatches: 1,
     };
     // Long enough to get through to the node on a busy host: else the reason is the connection.
-    let patience = Duration::from_secs(2);
-    let early = client::exchange(&node.address("data"), &contract, patience).await.err().unwrap();
+    let deadline = Duration::from_secs(2);
+    let early = client::exchange(&node.address("data"), &contract, deadline).await.err().unwrap();
     assert!(
         matches!(&early, CallError::Unreachable { why, .. } if why.contains("no run is under way")),
         "{early}"
     );
 
-    let control = Node::connect(&node.address("control"), Duration::from_secs(5)).await.unwrap();
+    let control = node.control().await;
     let unconfigured = control.run().await.err().unwrap();
     assert!(unconfigured.to_string().contains("not configured"), "{unconfigured}");
-    let wrong_port = Node::connect(&node.address("data"), Duration::from_secs(5)).await.unwrap();
+    let wrong_port = Node::connect(&node.address("data"), WAIT).await.unwrap();
     assert!(wrong_port.describe().await.unwrap_err().to_string().contains("control address"));
 
     let mut raw = wire::node_client::NodeClient::connect(node.url("control")).await.unwrap();
@@ -109,7 +102,7 @@ async fn garbage_on_a_port_does_not_disturb_the_node() {
             let _ = tokio::time::timeout(Duration::from_millis(300), socket.read(&mut [0; 64])).await;
         }
     }
-    let control = Node::connect(&node.address("control"), Duration::from_secs(5)).await.unwrap();
+    let control = node.control().await;
     assert!(control.describe().await.is_ok());
 }
 
@@ -151,55 +144,33 @@ async fn a_full_port_still_lets_a_newcomer_in_and_a_silent_connection_goes() {
 #[tokio::test]
 async fn connections_that_configured_or_ran_the_node_give_their_places_back() {
     let node = Served::start();
-    let address = node.address("control");
-    let patience = Duration::from_secs(5);
     let mut held = Vec::new();
     for number in 0..GUESTS + 6 {
-        let control = Node::connect(&address, patience).await.unwrap();
+        let control = node.control().await;
         let run = format!("run-{number}");
-        let inputs = vec![Value { name: "input".into(), shape: vec![1] }];
-        let layers = vec![LayerSpec::new("relu", &["input"], Op::Relu)];
-        let stage = StageSpec { run: run.clone(), ..StageSpec::alone(layers, inputs) };
-        control.configure(stage).await.unwrap_or_else(|error| panic!("connection {number}: {error}"));
+        control.configure(relu(&run)).await.unwrap_or_else(|error| panic!("connection {number}: {error}"));
         let started = number % 3;
         if started > 0 {
             let (commands, mut reports) = control.run().await.unwrap();
-            let (connect_deadline, message_deadline) = (patience, patience);
-            let start =
-                Start { run, incarnation: started as u32, above: None, connect_deadline, message_deadline };
-            commands.send(Command::Start(start)).await.unwrap();
+            commands.send(start(&run, started as u32)).await.unwrap();
             let report = reports.next().await;
             assert_eq!(matches!(report, Ok(Some(Report::Started))), started == 1, "{report:?}");
         }
-        while control.describe().await.unwrap().run.is_some() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        idle(&control).await;
         held.push(control);
     }
-    let newcomer = Node::connect(&address, patience).await.unwrap();
-    assert!(newcomer.describe().await.is_ok(), "a newcomer gets in");
+    assert!(node.control().await.describe().await.is_ok(), "a newcomer gets in");
 }
 
 #[tokio::test]
 async fn a_call_that_never_starts_its_run_holds_nothing() {
     let node = Served::start();
-    let (address, patience) = (node.address("control"), Duration::from_secs(5));
-    let (stranger, control) =
-        (Node::connect(&address, patience).await, Node::connect(&address, patience).await);
-    let (stranger, control) = (stranger.unwrap(), control.unwrap());
-    let stage = |run: &str| {
-        let inputs = vec![Value { name: "input".into(), shape: vec![1] }];
-        let layers = vec![LayerSpec::new("relu", &["input"], Op::Relu)];
-        StageSpec { run: run.into(), ..StageSpec::alone(layers, inputs) }
-    };
-    control.configure(stage("before")).await.unwrap();
+    let (stranger, control) = (node.control().await, node.control().await);
+    control.configure(relu("before")).await.unwrap();
     let _silent = stranger.run().await.unwrap();
-    control.configure(stage("after")).await.unwrap();
+    control.configure(relu("after")).await.unwrap();
     let (commands, mut reports) = control.run().await.unwrap();
-    let (connect_deadline, message_deadline) = (patience, patience);
-    let start =
-        Start { run: "after".into(), incarnation: 1, above: None, connect_deadline, message_deadline };
-    commands.send(Command::Start(start)).await.unwrap();
+    commands.send(start("after", 1)).await.unwrap();
     assert!(matches!(reports.next().await, Ok(Some(Report::Started))));
     let late = stranger.run().await.err().unwrap().to_string();
     assert!(late.contains("busy with run after"), "{late}");

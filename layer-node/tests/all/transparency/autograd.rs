@@ -1,8 +1,8 @@
 //! Backprop in one stage against torch's own autograd and optimizer.
 
-use super::networks::residual;
 use super::training::{DECAY, LR, N, SIZES, initial, loss_error, sample, stages};
 use crate::common::state;
+use crate::networks::residual;
 use proto::lane::Phase;
 use proto::spec::graph::{INPUT, LayerSpec};
 use std::collections::BTreeMap;
@@ -74,7 +74,7 @@ fn backprop(layers: &[LayerSpec], kind: Kind, steps: u64) -> BTreeMap<String, Te
 /// The rounding of float32 aside, which float64 shows to be all that there is.
 #[test]
 fn backprop_is_what_torch_does() {
-    let layers = residual();
+    let layers = residual(INPUT, [8, 16], 10);
     for (kind, tolerance) in [(Kind::Float, 1e-5), (Kind::Double, 1e-13)] {
         let ours = backprop(&layers, kind, 5);
         let theirs = torch_loop(&initial(&layers, kind), kind, 5);
