@@ -1,8 +1,9 @@
 //! Doing harm to a run on purpose, and holding its end against the contract.
 
-use crate::{Bench, Ended, Node};
+use crate::{Bench, Coordinator, Ended, Node, digest};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Within this time a run that cannot go on ends.
@@ -56,11 +57,16 @@ pub fn node(state: &Path) -> Option<u32> {
 }
 
 /// Waits for `condition`, at most as long as the contract says.
-pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+pub fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    within(CONTRACT, what, condition);
+}
+
+/// Waits for `condition`, at most until the deadline.
+pub fn within(deadline: Duration, what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {
-        assert!(begun.elapsed() < CONTRACT, "{what} did not come");
-        std::thread::sleep(Duration::from_millis(20));
+        assert!(begun.elapsed() < deadline, "{what} did not come within {deadline:?}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -98,24 +104,20 @@ impl Hosts {
         addresses.join(",")
     }
 
-    /// A coordinator for these nodes.
-    pub fn coordinator(&self, arguments: &[&str]) -> Command {
-        self.bench.coordinator(&[arguments, &["--nodes", &self.addresses()]].concat())
-    }
-
     /// Runs a coordinator for these nodes to its end.
     pub fn ended(&self, arguments: &[&str]) -> Ended {
-        self.coordinator(arguments).output().expect("the coordinator starts").into()
+        self.bench.ended(&[arguments, &["--nodes", &self.addresses()]].concat())
     }
 
     /// Starts a run with the configuration `keys`, and waits until it trains.
-    pub fn training(&self, keys: &str, name: &str) -> Child {
-        let config = self.bench.config(keys);
-        let child = self.coordinator(&["train", "--config", config.to_str().unwrap(), "--name", name]);
-        let child = { child }.spawn().expect("the coordinator starts");
-        let metrics = self.bench.run(name).folder.join("metrics.jsonl");
-        eventually("the first steps", || metrics.metadata().is_ok_and(|file| file.len() > 1500));
-        child
+    pub fn training(&self, keys: &str, name: &str) -> Coordinator {
+        let nodes = ["--nodes", &self.addresses()];
+        self.bench.start(name, &self.bench.config(keys), &nodes).wait_for_steps(3)
+    }
+
+    /// SHA-256 of every tensor that the nodes keep, by name.
+    pub fn digests(&self) -> BTreeMap<String, String> {
+        (0..self.nodes.len()).flat_map(|host| digest(&self.bench.path(&format!("host-{host}")))).collect()
     }
 
     /// How many of the nodes are idle.

@@ -1,11 +1,13 @@
 //! A workbench for tests of the real binaries: a small data set, configurations, runs, and what they leave.
 
+mod coordinator;
 pub mod harm;
 mod node;
 pub mod relay;
 mod run;
 pub mod scrape;
 
+pub use coordinator::Coordinator;
 pub use node::Node;
 pub use run::Run;
 
@@ -129,6 +131,20 @@ impl Bench {
         command.env_remove("NEUROPIL_DATA").env_remove("NEUROPIL_LAYER_NODE").env_remove("RUST_LOG");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
+    }
+
+    /// Runs a coordinator with the given arguments to its end.
+    pub fn ended(&self, arguments: &[&str]) -> Ended {
+        self.coordinator(arguments).output().expect("the coordinator starts").into()
+    }
+
+    /// Starts a coordinator that trains the run `name`, `more` being further arguments. The run's folder is an
+    /// absolute path, which tells the run's nodes from those of other tests.
+    pub fn start(&self, name: &str, config: &Path, more: &[&str]) -> Coordinator {
+        let run = self.run(name);
+        let mut command = self.coordinator(&["train", "--config"]);
+        command.arg(config).arg("--run-dir").arg(&run.folder).args(more);
+        Coordinator::start(command, run)
     }
 
     /// Trains over local nodes as the run `name`; `set` are `--set` arguments.

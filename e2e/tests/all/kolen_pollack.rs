@@ -1,0 +1,97 @@
+//! Kolen-Pollack's law, across processes: W and B receive the same updates, so their difference shrinks
+//! by exactly 1 − ηλ a step, whatever the data. An update lost or doubled would break it.
+
+use e2e::Bench;
+
+const KEYS: &str = r#"
+[rule]
+name = "kolen_pollack"
+[train]
+epochs = 200
+batch = 32
+max_steps = 200
+[optimizer]
+lr = 0.1
+momentum = 0.0
+nesterov = false
+weight_decay = 0.05
+schedule = "constant"
+[pipeline]
+microbatches = 2
+stages = "per_layer"
+[metrics]
+layers_every = 1
+"#;
+
+#[test]
+fn the_difference_of_w_and_b_decays_by_the_law() {
+    let bench = Bench::new();
+    let run = bench.trained(&bench.config(KEYS), "law", &[]);
+    let metrics = run.metrics();
+    assert_eq!(metrics.len(), 200);
+    let layers = metrics[0]["layers"].as_array().unwrap().len();
+    assert_eq!(layers, 5);
+    for layer in 0..layers {
+        let of = |step: usize, key: &str| {
+            let line: &serde_json::Value = &metrics[step];
+            line["layers"][layer][key].as_f64().unwrap()
+        };
+        let name = &metrics[0]["layers"][layer]["name"];
+        let mut checked = 0;
+        for step in 1..200 {
+            let law = (1.0f64 - 0.1 * 0.05).powi(step as i32);
+            let measured = of(step, "difference") / of(0, "difference");
+            assert!(
+                (measured / law - 1.0).abs() < 1e-5,
+                "{name}, step {}: {measured} is not {law}",
+                step + 1
+            );
+            checked += usize::from(law > 0.01);
+        }
+        assert_eq!(checked, 199, "the law stays above 0.01 over these steps");
+        let moved = (of(199, "norm") / of(0, "norm") - 1.0).abs();
+        assert!(moved > 0.01, "{name}: W must move for the law to say anything, it changed by {moved}");
+    }
+}
+
+/// A snapshot of one node is put in the place of a later one: its updates since then are lost.
+#[test]
+fn the_alarm_ends_a_run_in_which_updates_were_lost() {
+    let bench = Bench::new();
+    let keys = format!("{KEYS}\n[alarm]\nkolen_pollack = true\n[snapshot]\nevery_steps = 5\n");
+    let config = bench.config(&keys.replace("max_steps = 200", "max_steps = 12"));
+    let quiet = bench.trained(&config, "quiet", &[]);
+    assert_eq!(quiet.metrics().len(), 12);
+
+    // The run is cut short after its snapshots of steps 5 and 10; then one node loses what came between.
+    let run = bench.trained(&config, "lossy", &[]);
+    let state = run.folder.join("state/stage-2");
+    std::fs::remove_dir_all(state.join("step-00000012")).unwrap();
+    let later = state.join("step-00000010/stage.safetensors");
+    let other = bench.trained(&config, "other", &["snapshot.every_steps=6"]);
+    let earlier = std::fs::read(other.folder.join("state/stage-2/step-00000006/stage.safetensors")).unwrap();
+    let id = |run: &e2e::Run| run.json("run.json")["id"].as_str().unwrap().to_owned();
+    let forged = forge(earlier, &[(&id(&other), &id(&run)), ("\"step\":\"6\"", "\"step\":\"10\"")]);
+    std::fs::write(later, forged).unwrap();
+
+    let ended = bench.start("lossy", &config, &["--local", "--resume", "auto"]).ended();
+    assert_eq!(ended.code, Some(5), "{}", ended.stderr);
+    assert!(
+        ended.last_line().contains("Kolen-Pollack's law is broken in layer 'branch2'"),
+        "{}",
+        ended.last_line()
+    );
+}
+
+/// A state file with other words in its header.
+fn forge(file: Vec<u8>, words: &[(&str, &str)]) -> Vec<u8> {
+    let length = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    let mut header = String::from_utf8(file[8..8 + length].to_vec()).unwrap();
+    for (old, new) in words {
+        assert!(header.contains(old), "{old} in {header}");
+        header = header.replace(old, new);
+    }
+    let header = header.trim_end().to_owned();
+    let padded = format!("{header:<width$}", width = header.len().next_multiple_of(8));
+    [&(padded.len() as u64).to_le_bytes()[..], padded.as_bytes(), &file[8 + length..]].concat()
+}

@@ -1,0 +1,65 @@
+//! An unfinished minibatch leaves no trace: the state is as of the last update.
+//!
+//! Found when a coordinator was killed in the middle of a step: the nodes saved their weights as of the
+//! last update, but running statistics that forward passes had moved since. Losses of the resumed run were
+//! right to the bit; its evaluations were not.
+
+use crate::common::{NORM, build, conv, layer, nesterov, random_f32, state, under, value};
+use layer_node::stage::{Stage, Values};
+use proto::lane::Phase;
+use proto::spec::graph::Op;
+use proto::spec::rule::{Coefficients, RuleSpec};
+use proto::spec::stage::StageSpec;
+use tch::Kind;
+
+fn stage() -> Stage {
+    let coefficients = Coefficients { amp: 0.1, self_: 0.1, decay: 0.1, ..Default::default() };
+    let layers = vec![
+        layer("conv", "below", conv(4, 3, 1, 1, true)),
+        layer("norm", "conv", NORM),
+        layer("bias", "norm", Op::Bias),
+    ];
+    let layers = under(&RuleSpec::learned("custom", true, coefficients), layers);
+    let optimizer = nesterov(0.1, 1e-4);
+    let spec = StageSpec {
+        optimizer: optimizer.clone(),
+        optimizer_backward: optimizer,
+        ..StageSpec::alone(layers, vec![value("below", &[3, 5, 5])])
+    };
+    build(&spec, Kind::Float)
+}
+
+fn input(number: u32) -> Values {
+    vec![("below".into(), random_f32(&format!("x{number}"), &[4, 3, 5, 5]))]
+}
+
+fn step(stage: &mut Stage, number: u32) {
+    let outputs = stage.forward(0, input(number), Phase::Train).unwrap();
+    stage.error(0, outputs).unwrap();
+    stage.gradient(0, 4).unwrap();
+    stage.update().unwrap();
+}
+
+#[test]
+fn an_abandoned_minibatch_leaves_no_trace() {
+    let mut disturbed = stage();
+    step(&mut disturbed, 1);
+    let before = state(&mut disturbed);
+    let outputs = disturbed.forward(0, input(2), Phase::Train).unwrap();
+    disturbed.forward(1, input(3), Phase::Train).unwrap();
+    disturbed.error(0, outputs).unwrap();
+    disturbed.gradient(0, 8).unwrap();
+    assert_ne!(
+        state(&mut disturbed)["norm.running_mean"],
+        before["norm.running_mean"],
+        "forward passes move it"
+    );
+    disturbed.abandon();
+    assert_eq!(state(&mut disturbed), before);
+
+    let mut undisturbed = stage();
+    step(&mut undisturbed, 1);
+    step(&mut disturbed, 4);
+    step(&mut undisturbed, 4);
+    assert_eq!(state(&mut disturbed), state(&mut undisturbed));
+}

@@ -1,0 +1,202 @@
+//! Layers and rules against independent numbers in float64, through the functions that the worker runs.
+//!
+//! The numbers and their generator lie in `golden/`. `GOLDEN=FILE` checks another file as well.
+
+use crate::common::{conv, double, linear, nesterov};
+use layer_node::layer::{Layer, Pass, Settings, WeightLayer};
+use layer_node::optim::Parameter;
+use layer_node::state::named::State;
+use proto::spec::graph::LayerSpec;
+use proto::spec::rule::{Coefficients, RuleSpec};
+use serde_json::Value;
+use std::path::Path;
+use tch::{Kind, Tensor};
+
+/// A nested array as a tensor.
+fn tensor(value: &Value) -> Tensor {
+    fn walk(value: &Value, depth: usize, shape: &mut Vec<i64>, flat: &mut Vec<f64>) {
+        let Some(items) = value.as_array() else { return flat.push(value.as_f64().expect("a number")) };
+        if shape.len() == depth {
+            shape.push(items.len() as i64);
+        }
+        items.iter().for_each(|item| walk(item, depth + 1, shape, flat));
+    }
+    let (mut shape, mut flat) = (Vec::new(), Vec::new());
+    walk(value, 0, &mut shape, &mut flat);
+    Tensor::from_slice(&flat).reshape(shape)
+}
+
+/// |a − b| ≤ 1e-10 · max(1, max|b|)
+fn agrees(ours: &Tensor, golden: &Tensor) -> Result<(), String> {
+    if ours.size() != golden.size() {
+        return Err(format!("shape {:?} where {:?} is right", ours.size(), golden.size()));
+    }
+    let scale = golden.abs().max().double_value(&[]).max(1.0);
+    let worst = (ours - golden).abs().max().double_value(&[]);
+    if worst <= 1e-10 * scale { Ok(()) } else { Err(format!("off by {worst:e} at a scale of {scale:e}")) }
+}
+
+/// One case of the file, and a layer made of it.
+struct Case<'a>(&'a Value);
+
+impl Case<'_> {
+    fn array(&self, name: &str) -> Tensor {
+        tensor(&self.0[name])
+    }
+
+    /// The case's layer with its W and B, under `rule`.
+    fn layer(&self, rule: RuleSpec) -> WeightLayer {
+        let (w, x) = (self.array("w"), self.array("x"));
+        let out = w.size()[0] as u32;
+        let number = |name: &str| self.0[name].as_u64().map(|n| n as u32);
+        let op = match (number("stride"), number("padding")) {
+            (Some(stride), Some(padding)) => conv(out, w.size()[2] as u32, stride, padding, false),
+            _ => linear(out, false),
+        };
+        let shape: Vec<u64> = x.size()[1..].iter().map(|&size| size as u64).collect();
+        let spec = LayerSpec { rule, ..LayerSpec::new("golden", &["input"], op) };
+        let mut layer = WeightLayer::new(&spec, &shape, &settings()).unwrap();
+        let mut state = State::default();
+        layer.state(&mut state);
+        state.0.get_mut("golden.weight").unwrap().copy_(&w);
+        if let Some(backward) = state.0.get_mut("golden.weight_backward") {
+            backward.copy_(&self.array("b"));
+        }
+        layer
+    }
+
+    /// y, the error below, and the layer after F, E and G of the whole batch.
+    fn run(&self, rule: RuleSpec) -> (Tensor, Tensor, WeightLayer) {
+        let mut layer = self.layer(rule);
+        let (x, error) = (self.array("x"), self.array("error_above"));
+        let y = layer.forward(0, &[&x], Pass::Train).unwrap();
+        let below = layer.error(0, &error, true).unwrap().remove(0);
+        layer.gradient(0, x.size()[0] as u32).unwrap();
+        (y, below, layer)
+    }
+}
+
+fn settings() -> Settings {
+    double(nesterov(0.1, 0.0), nesterov(0.1, 0.0))
+}
+
+fn rule(task: bool, terms: &[(&str, f64)]) -> RuleSpec {
+    let mut coefficients = Coefficients::default();
+    for &(name, value) in terms {
+        *match name {
+            "amp" => &mut coefficients.amp,
+            "null" => &mut coefficients.null,
+            "sparse" => &mut coefficients.sparse,
+            "self" => &mut coefficients.self_,
+            "decay" => &mut coefficients.decay,
+            other => panic!("the file names an unknown primitive, {other}"),
+        } = value;
+    }
+    RuleSpec::learned("golden", task, coefficients)
+}
+
+/// What a primitive is worth, out of the layer's own maps: F through W for y, through B for z, E for r.
+fn value(case: &Case, primitive: &str) -> f64 {
+    let (x, w, b) = (case.array("x"), case.array("w"), case.array("b"));
+    let map = case.layer(RuleSpec::Backprop).map();
+    let y = map.forward(&x, &w).unwrap();
+    let z = map.forward(&x, &b).unwrap();
+    let n = x.size()[0] as f64;
+    let total = |t: Tensor| t.sum(Kind::Double).double_value(&[]);
+    match primitive {
+        "amp" => -total(&z * &y) / n,
+        "null" => total(map.adjoint(&y, &b, &x).unwrap().square()) / n,
+        "sparse" => total(z.square()) / n,
+        "self" => -total(&w * &b),
+        _ => total(b.square()),
+    }
+}
+
+/// Every disagreement with `document`, one line each; and how many arrays were compared.
+fn compare(document: &Value) -> (Vec<String>, usize) {
+    let (mut wrong, mut compared) = (Vec::new(), 0);
+    for case in document["cases"].as_array().expect("cases") {
+        let name = case["name"].as_str().unwrap_or("?").to_owned();
+        let case = Case(case);
+        let mut check = |what: &str, ours: &Tensor, golden: &Tensor| {
+            compared += 1;
+            if let Err(why) = agrees(ours, golden) {
+                wrong.push(format!("{name}/{what}: {why}"));
+            }
+        };
+        let (y, below, layer) = case.run(rule(false, &[]));
+        check("y", &y, &case.array("y"));
+        check("error_below", &below, &case.array("error_below"));
+        check("grad_w", layer.task_gradient().unwrap(), &case.array("grad_w"));
+        let (_, below, _) = case.run(RuleSpec::Backprop);
+        check("error_below_backprop", &below, &case.array("error_below_backprop"));
+        let angle = layer.measure().unwrap().unwrap().angle_deg;
+        check("weight_angle_deg", &Tensor::from(angle), &tensor(&case.0["weight_angle_deg"]));
+
+        for (primitive, golden) in case.0["primitives"].as_object().expect("primitives") {
+            let (_, _, layer) = case.run(rule(false, &[(primitive, 1.0)]));
+            check(primitive, &layer.backward_gradient(0).unwrap().unwrap(), &tensor(&golden["grad_b"]));
+            check(primitive, &Tensor::from(value(&case, primitive)), &tensor(&golden["value"]));
+        }
+        for (name, golden) in case.0["rules"].as_object().expect("rules") {
+            let terms = document["rules"][name].as_object().expect("coefficients").iter();
+            let terms: Vec<_> = terms.map(|(term, value)| (term.as_str(), value.as_f64().unwrap())).collect();
+            let (_, _, layer) = case.run(rule(name == "kolen_pollack", &terms));
+            let b = case.array("b");
+            let gradient = layer.backward_gradient(0).unwrap().unwrap_or_else(|| b.zeros_like());
+            check(name, &gradient, &tensor(&golden["grad_b"]));
+            let spec = settings().optimizer_backward;
+            let mut stepped = Parameter::new(b, &spec.method, true).unwrap();
+            (0..3).for_each(|updates| stepped.step(&spec, updates, &gradient).unwrap());
+            check(name, &stepped.value, &tensor(&golden["b_after_3_nesterov_steps"]));
+        }
+    }
+    (wrong, compared)
+}
+
+fn read(path: &str) -> Value {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("cannot read {path}: {error}"));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path} is no JSON: {error}"))
+}
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/golden.json");
+
+#[test]
+fn golden() {
+    let given = std::env::var("GOLDEN").ok();
+    // Tests run in the package's folder; a relative path is meant from where cargo was called, the root.
+    let given = given.map(|path| match Path::new(&path).exists() {
+        true => path,
+        false => Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(&path).display().to_string(),
+    });
+    for path in [Some(FILE.to_owned()), given].into_iter().flatten() {
+        let (wrong, compared) = compare(&read(&path));
+        assert!(wrong.is_empty(), "{path}:\n{}", wrong.join("\n"));
+        assert!(compared > 0, "{path} holds no cases");
+        println!("{path}: {compared} arrays agree");
+    }
+}
+
+#[test]
+fn a_flipped_sign_is_seen() {
+    fn flip(value: &mut Value) {
+        match value {
+            Value::Array(items) => flip(&mut items[0]),
+            number => *number = (-number.as_f64().unwrap()).into(),
+        }
+    }
+    let good = read(FILE);
+    let places = [
+        "/cases/0/y",
+        "/cases/2/error_below",
+        "/cases/3/grad_w",
+        "/cases/3/primitives/null/grad_b",
+        "/cases/4/rules/activation_alignment/grad_b",
+        "/cases/5/rules/kolen_pollack/b_after_3_nesterov_steps",
+    ];
+    for place in places {
+        let mut flipped = good.clone();
+        flip(flipped.pointer_mut(place).unwrap());
+        assert_eq!(compare(&flipped).0.len(), 1, "{place}");
+    }
+}

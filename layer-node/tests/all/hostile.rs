@@ -1,0 +1,133 @@
+//! A neighbour that knows the run and breaks the protocol: the run ends with a reason, the node does not.
+
+use crate::common::{layer, linear, value};
+use crate::message::{self, chunk, header, message};
+use crate::served::{Served, WAIT, idle, start};
+use bytes::Bytes;
+use proto::client::{self, Node, Reports};
+use proto::control::{Command, Report, Step};
+use proto::lane::{Action, Lane, Phase};
+use proto::link::Contract;
+use proto::link::framing::{CHUNK, parts};
+use proto::spec::stage::StageSpec;
+use proto::wire::Activation;
+use proto::wire::layer_client::LayerClient;
+use tokio::sync::mpsc;
+
+/// Enough that one microbatch takes two chunks.
+const FEATURES: u64 = CHUNK as u64 / 4;
+
+fn stage(run: &str) -> StageSpec {
+    let layers = vec![layer("out", "input", linear(2, false))];
+    let inputs = vec![value("input", &[FEATURES])];
+    StageSpec { run: run.into(), max_microbatch: 2, max_microbatches: 2, ..StageSpec::alone(layers, inputs) }
+}
+
+/// A run of one stage whose step waits for its first activation.
+struct Opened {
+    spec: StageSpec,
+    reports: Reports,
+    _commands: mpsc::Sender<Command>,
+}
+
+async fn open(control: &Node, run: &str) -> Opened {
+    let spec = stage(run);
+    control.configure(spec.clone()).await.unwrap();
+    let (commands, mut reports) = control.run().await.unwrap();
+    commands.send(start(run, 1)).await.unwrap();
+    assert_eq!(reports.next().await.unwrap(), Some(Report::Started));
+    use Action::*;
+    let actions = vec![Forward(0), Error(0), Gradient(0), Forward(1), Error(1), Gradient(1), Update];
+    let lane = Lane::new(Phase::Train, actions).unwrap();
+    let step = Step { step: message::STEP, minibatch: 4, lane, measure: false };
+    commands.send(Command::Step(step)).await.unwrap();
+    Opened { spec, reports, _commands: commands }
+}
+
+impl Opened {
+    /// Sends `activations` from below, as the coordinator would.
+    async fn attack(&self, url: String, activations: Vec<Activation>) {
+        let mut request = tonic::Request::new(tokio_stream::iter(activations));
+        request.metadata_mut().insert("neuropil-run", self.spec.run.parse().unwrap());
+        request.metadata_mut().insert("neuropil-incarnation", 1.into());
+        let mut client = LayerClient::connect(url).await.unwrap();
+        // A refusal may come with the headers or after them.
+        if let Ok(answers) = client.exchange(request).await {
+            let mut answers = answers.into_inner();
+            while let Ok(Some(_)) = answers.message().await {}
+        }
+    }
+
+    /// Why the node gave the run up.
+    async fn reason(mut self) -> String {
+        let ended = tokio::time::timeout(WAIT, self.reports.next()).await.expect("the run ends");
+        ended.expect_err("the run fails").to_string()
+    }
+}
+
+/// What is wrong, how it is made so, and what the refusal says.
+type Harm = (&'static str, fn(&mut Vec<Activation>), &'static str);
+
+const HARMS: [Harm; 17] = [
+    ("a short chunk", |p| chunk(&mut p[1]).data.truncate(100), "a chunk of 100 bytes"),
+    ("an empty chunk", |p| chunk(&mut p[1]).data.clear(), "a chunk of 0 bytes"),
+    ("a wrong length", |p| header(&mut p[0]).tensors[0].shape[1] -= 1, "crosses this cut"),
+    ("an overflow", |p| header(&mut p[0]).tensors[0].shape = vec![u64::MAX; 4], "crosses this cut"),
+    ("many dimensions", |p| header(&mut p[0]).tensors[0].shape = vec![1; 10_000], "crosses this cut"),
+    ("a huge microbatch", |p| header(&mut p[0]).size = u32::MAX, "crosses this cut"),
+    ("a long name", |p| header(&mut p[0]).tensors[0].name = "x".repeat(1 << 20), "crosses this cut"),
+    ("a stale step", |p| header(&mut p[0]).step = message::STEP - 1, "while train step 7, microbatch 0 of 2"),
+    ("a step to come", |p| header(&mut p[0]).step = u64::MAX, "while train step 7, microbatch 0 of 2"),
+    ("another microbatch", |p| header(&mut p[0]).index = 1, "while train step 7, microbatch 0 of 2"),
+    ("another phase", |p| header(&mut p[0]).phase = 2, "while train step 7, microbatch 0 of 2"),
+    ("another run", |p| header(&mut p[0]).run = "other".into(), "another run"),
+    ("a chunk for nothing", |p| _ = p.remove(0), "a chunk without a header"),
+    ("two headers", |p| p.insert(1, p[0].clone()), "is incomplete"),
+    ("damage", |p| chunk(&mut p[1]).data = Bytes::from(vec![1; CHUNK]), "was damaged"),
+    ("an end in the middle", |p| p.truncate(2), "ended in the middle"),
+    // A gigabyte, did anybody take it: the chunks share their bytes.
+    ("endless chunks", |p| p.extend(vec![p[1].clone(); 1000]), "a chunk without a header"),
+];
+
+#[tokio::test]
+async fn a_neighbour_that_breaks_the_protocol_is_told_how_and_the_node_takes_the_next_run() {
+    let node = Served::start();
+    let control = node.control().await;
+    for (number, (name, harm, says)) in HARMS.into_iter().enumerate() {
+        let run = open(&control, &format!("run-{number}")).await;
+        let mut activations: Vec<Activation> = parts(message(&run.spec.activations_below(), 2, 0)).collect();
+        harm(&mut activations);
+        run.attack(node.url("data"), activations).await;
+        let reason = run.reason().await;
+        assert!(reason.contains(says), "{name}: '{reason}' should say: {says}");
+        assert!(reason.len() < 600, "{name}: a reason is a sentence");
+        idle(&control).await;
+    }
+}
+
+#[tokio::test]
+async fn a_doubled_microbatch_or_error_signal_is_refused() {
+    let node = Served::start();
+    let (data, control) = (node.address("data"), node.control().await);
+    for doubled in ["activation", "error signal"] {
+        let run = open(&control, &doubled.replace(' ', "-")).await;
+        let (below, above) = (run.spec.activations_below(), run.spec.activations_above().unwrap());
+        let done = Contract { values: Vec::new(), ..below.clone() };
+        let bottom = client::exchange(&data, &done, WAIT).await.unwrap();
+        let mut top = client::collect(&data, &above, WAIT).await.unwrap();
+        bottom.sender.send(message(&below, 2, 0)).await.unwrap();
+        assert_eq!(top.incoming.next().await.unwrap().unwrap().identity.index, 0);
+        top.sender.send(message(&above, 2, 0)).await.unwrap();
+        if doubled == "activation" {
+            bottom.sender.send(message(&below, 2, 0)).await.unwrap();
+        } else {
+            bottom.sender.send(message(&below, 2, 1)).await.unwrap();
+            assert_eq!(top.incoming.next().await.unwrap().unwrap().identity.index, 1);
+            top.sender.send(message(&above, 2, 0)).await.unwrap();
+        }
+        let reason = run.reason().await;
+        let says = if doubled == "activation" { "microbatch 1 of 2" } else { "which is not due" };
+        assert!(reason.contains(says), "{doubled}: {reason}");
+        idle(&control).await;
+    }
+}

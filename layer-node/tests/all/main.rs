@@ -1,0 +1,18 @@
+//! Tests of layers, stages and the node's program, in one program that links libtorch once.
+
+mod abandon;
+mod common;
+mod corpus;
+mod golden;
+mod gradients;
+mod hostile;
+mod locality;
+#[path = "../../../proto/tests/all/message.rs"]
+mod message;
+mod networks;
+mod recompute;
+mod rules;
+mod served;
+mod services;
+mod transparency;
+mod weights;

@@ -1,0 +1,107 @@
+//! Recomputation changes what a stage keeps, and no bit of what it computes.
+
+use crate::common::{self, build, nesterov, random_f32, slice, under, value};
+use crate::networks::pooled;
+use bytes::Bytes;
+use layer_node::stage::{Stage, Values};
+use proto::lane::{Action, Phase};
+use proto::spec::graph::{INPUT, LayerSpec};
+use proto::spec::rule::{Coefficients, RuleSpec};
+use proto::spec::stage::StageSpec;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use tch::{Device, Kind, Tensor};
+
+/// 1F1B with three microbatches, of which up to two are between F and G.
+const LANE: &str = "F0 F1 E0 G0 F2 E1 G1 E2 G2 U";
+const SIZES: [i64; 3] = [4, 2, 3];
+
+fn network() -> Vec<LayerSpec> {
+    let coefficients = Coefficients { amp: 1e-3, null: 1e-4, sparse: 1e-3, self_: 2e-2, decay: 1e-2 };
+    under(&RuleSpec::learned("custom", true, coefficients), pooled())
+}
+
+/// One of two stages; the skip crosses the cut between them.
+fn stage(layers: &[LayerSpec], range: Range<usize>, recompute: bool) -> Stage {
+    let optimizer = nesterov(0.05, 1e-2);
+    let spec = StageSpec {
+        optimizer: optimizer.clone(),
+        optimizer_backward: optimizer,
+        seed: 3,
+        recompute,
+        ..slice(layers, value(INPUT, &[3, 8, 8]), range)
+    };
+    build(&spec, Kind::Float)
+}
+
+/// Every output, every error below and every tensor of the state after three steps and an evaluation.
+fn bits(below: &mut Stage, above: &mut Stage) -> BTreeMap<String, Bytes> {
+    let mut found = BTreeMap::new();
+    let mut note = |name: String, value: &Tensor| {
+        found.insert(name, common::bits(value));
+    };
+    let x = |step: u64, m: u32| random_f32(&format!("{step}/{m}"), &[SIZES[m as usize], 3, 8, 8]);
+    for step in 0..3 {
+        let mut outputs: BTreeMap<u32, Values> = BTreeMap::new();
+        for action in LANE.split(' ') {
+            match action.parse::<Action>().unwrap() {
+                Action::Forward(m) => {
+                    let middle = below.forward(m, vec![(INPUT.into(), x(step, m))], Phase::Train).unwrap();
+                    let y = above.forward(m, middle, Phase::Train).unwrap();
+                    note(format!("{step} {action}"), &y[0].1);
+                    outputs.insert(m, y);
+                }
+                Action::Error(m) => {
+                    let error = outputs.remove(&m).unwrap();
+                    let middle =
+                        above.error(m, error.iter().map(|(name, y)| (name.clone(), y / 9.0)).collect());
+                    let middle = middle.unwrap();
+                    assert!(!middle.is_empty());
+                    middle.iter().for_each(|(name, error)| note(format!("{step} {action} {name}"), error));
+                    below.error(m, middle).unwrap();
+                }
+                Action::Gradient(m) => {
+                    above.gradient(m, 9).and(below.gradient(m, 9)).unwrap();
+                }
+                Action::Update => above.update().and(below.update()).unwrap(),
+            }
+        }
+    }
+    let middle = below.forward(0, vec![(INPUT.into(), x(9, 0))], Phase::Evaluate).unwrap();
+    note("evaluation".into(), &above.forward(0, middle, Phase::Evaluate).unwrap()[0].1);
+    for stage in [below, above] {
+        stage.state().0.iter().for_each(|(name, tensor)| note(name.clone(), tensor));
+    }
+    found
+}
+
+#[test]
+fn a_stage_that_recomputes_has_the_same_bits() {
+    let layers = network();
+    for cut in [5, 8, 10] {
+        let run = |recompute: [bool; 2]| {
+            let mut stages =
+                (stage(&layers, 0..cut, recompute[0]), stage(&layers, cut..layers.len(), recompute[1]));
+            bits(&mut stages.0, &mut stages.1)
+        };
+        let kept = run([false, false]);
+        assert!(kept.keys().any(|name| name == "norm1.running_var") && kept.len() > 50, "{:?}", kept.keys());
+        for recompute in [[true, true], [true, false]] {
+            let again = run(recompute);
+            let differ: Vec<_> = kept.keys().filter(|name| kept[*name] != again[*name]).collect();
+            assert!(differ.is_empty(), "cut at {cut}, {recompute:?}: {differ:?}");
+        }
+    }
+}
+
+/// A microbatch that was given up leaves nothing behind, and E without F is an error and no panic.
+#[test]
+fn what_is_kept_is_dropped_with_an_unfinished_minibatch() {
+    let layers = network();
+    let mut stage = stage(&layers, 0..layers.len(), true);
+    let x = Tensor::ones([4, 3, 8, 8], (Kind::Float, Device::Cpu));
+    stage.forward(0, vec![(INPUT.into(), x)], Phase::Train).unwrap();
+    stage.abandon();
+    let error = Tensor::ones([4, 5], (Kind::Float, Device::Cpu));
+    assert!(stage.error(0, vec![("head".into(), error)]).is_err());
+}

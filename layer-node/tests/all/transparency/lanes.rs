@@ -1,0 +1,38 @@
+//! Orders in which stages may work through a step.
+
+use super::training::SIZES;
+use proto::lane::Action;
+
+/// A way to order the actions of stage `s` of `n`.
+pub type Order = fn(s: u32, n: u32) -> Vec<Action>;
+
+/// F0 F1 F2 E0 G0 E1 G1 E2 G2 U
+pub fn gpipe(_: u32, _: u32) -> Vec<Action> {
+    let m = SIZES.len() as u32;
+    let back = (0..m).flat_map(|m| [Action::Error(m), Action::Gradient(m)]);
+    (0..m).map(Action::Forward).chain(back).chain([Action::Update]).collect()
+}
+
+/// The same with all errors sent before the first gradient: F0 F1 F2 E0 E1 E2 G0 G1 G2 U
+pub fn late(_: u32, _: u32) -> Vec<Action> {
+    let m = SIZES.len() as u32;
+    let all = |action: fn(u32) -> Action| (0..m).map(action);
+    all(Action::Forward)
+        .chain(all(Action::Error))
+        .chain(all(Action::Gradient))
+        .chain([Action::Update])
+        .collect()
+}
+
+/// The last stages F0 F1 E0 G0 F2 E1 G1 E2 G2 U, those below further ahead.
+pub fn one_f_one_b(s: u32, n: u32) -> Vec<Action> {
+    let m = SIZES.len() as u32;
+    let warm = (n - s + 1).min(m);
+    let steady = |i: u32| {
+        let next = (warm + i < m).then_some(Action::Forward(warm + i));
+        [Action::Error(i), Action::Gradient(i)].into_iter().chain(next)
+    };
+    (0..warm).map(Action::Forward).chain((0..m).flat_map(steady)).chain([Action::Update]).collect()
+}
+
+pub const ORDERS: [(&str, Order); 3] = [("gpipe", gpipe), ("1F1B", one_f_one_b), ("late G", late)];

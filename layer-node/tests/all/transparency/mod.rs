@@ -1,0 +1,98 @@
+//! One result, however it is cut: networks in one stage and in many, on every lane, train to the same bits.
+
+mod autograd;
+mod lanes;
+mod training;
+
+use crate::common::{bits, finite, under};
+use crate::networks::{plain, residual, tangled};
+use bytes::Bytes;
+use lanes::{ORDERS, Order, gpipe};
+use proto::spec::graph::{INPUT, LayerSpec};
+use proto::spec::rule::{Coefficients, RuleSpec};
+use std::collections::BTreeMap;
+use tch::Kind;
+use training::{DECAY, initial, stages, step};
+
+const STEPS: u64 = 3;
+
+fn rules() -> [RuleSpec; 5] {
+    let none = Coefficients::default();
+    let all = Coefficients { amp: 1e-3, null: 1e-4, sparse: 1e-3, self_: 2e-2, decay: 1e-2 };
+    [
+        RuleSpec::Backprop,
+        RuleSpec::learned("feedback_alignment", false, none),
+        RuleSpec::learned("symmetric_alignment", false, Coefficients { self_: 2e-2, decay: 1e-2, ..none }),
+        RuleSpec::learned("kolen_pollack", true, Coefficients { decay: DECAY / 2.0, ..none }),
+        RuleSpec::learned("custom", true, all),
+    ]
+}
+
+/// The bits of every tensor of the state, and of every output on the way, after `STEPS` steps.
+fn trained(layers: &[LayerSpec], cuts: &[usize], order: Order) -> BTreeMap<String, Bytes> {
+    let mut stages = stages(layers, cuts, Kind::Float);
+    let mut found = BTreeMap::new();
+    for now in 0..STEPS {
+        let outputs = step(&mut stages, order, now);
+        found.extend(outputs.iter().enumerate().map(|(m, y)| (format!("y/{now}/{m}"), bits(y))));
+    }
+    for stage in &mut stages {
+        for (name, tensor) in stage.state().0 {
+            assert!(finite(tensor), "{name} has left the numbers");
+            found.insert(name, bits(tensor));
+        }
+    }
+    found
+}
+
+/// All ways to cut `layers` layers into stages.
+fn all_cuts(layers: usize) -> impl Iterator<Item = Vec<usize>> {
+    (0..1u32 << (layers - 1)).map(move |set| (1..layers).filter(|cut| set >> (cut - 1) & 1 == 1).collect())
+}
+
+/// Trains `layers` in one stage, and cut as `cuts` says on lanes of every order in turn: all to the same
+/// bits, under every rule.
+fn check(layers: Vec<LayerSpec>, cuts: impl Fn() -> Vec<Vec<usize>>) {
+    let mut runs = 0;
+    for rule in rules() {
+        let layers = under(&rule, layers.clone());
+        let uncut = trained(&layers, &[], gpipe);
+        let seeds: BTreeMap<_, _> =
+            initial(&layers, Kind::Float).into_iter().map(|(name, tensor)| (name, bits(&tensor))).collect();
+        let still: Vec<_> = seeds.keys().filter(|name| uncut[*name] == seeds[*name]).collect();
+        let fixed = |name: &String| rule.name() == "feedback_alignment" && name.contains("_backward");
+        assert!(still.iter().all(|name| fixed(name)), "{} leaves {still:?} as drawn", rule.name());
+        for (i, cuts) in cuts().into_iter().enumerate() {
+            let (lane, order) = ORDERS[i % ORDERS.len()];
+            let cut = trained(&layers, &cuts, order);
+            let same = |name: &&String| cut.get(*name) != uncut.get(*name);
+            let differ: Vec<_> = uncut.keys().chain(cut.keys()).filter(same).collect();
+            assert!(differ.is_empty(), "{} cut at {cuts:?}, {lane}: {differ:?}", rule.name());
+            runs += 1;
+        }
+    }
+    println!("{runs} cut runs, all with the bits of the uncut one");
+}
+
+#[test]
+fn a_plain_network_cut_anywhere() {
+    let layers = plain();
+    let n = layers.len();
+    check(layers, || all_cuts(n).collect());
+}
+
+#[test]
+fn a_tangled_network_cut_anywhere() {
+    let layers = tangled();
+    let n = layers.len();
+    check(layers, || all_cuts(n).collect());
+}
+
+/// Once at every place, and at all places at once, on every order of lanes.
+#[test]
+fn a_residual_network_cut_anywhere() {
+    let layers = residual(INPUT, [8, 16], 10);
+    let n = layers.len();
+    let cuts = || (1..n).map(|cut| vec![cut]).chain([(1..n).collect()]);
+    check(layers, || cuts().flat_map(|cuts| vec![cuts; ORDERS.len()]).collect());
+}

@@ -1,0 +1,103 @@
+//! Every file of the fuzzers' corpus, through what the fuzzers do with it.
+
+#[path = "../../../fuzz/decoders/control.rs"]
+mod control;
+#[path = "../../../fuzz/decoders/framing.rs"]
+mod framing;
+#[path = "../../../fuzz/decoders/lane.rs"]
+mod lane;
+
+use crate::valid_stage;
+use prost::Message as _;
+use proto::control::{Command, Start, Step};
+use proto::lane::{Lane, Phase};
+use proto::microbatch::{Identity, Message};
+use proto::tensor::TensorData;
+use proto::wire;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+fn folder(target: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target)
+}
+
+#[test]
+fn the_corpus_is_decoded_or_refused() {
+    let targets: [(&str, Target); 3] =
+        [("framing", framing::run), ("control", control::run), ("lane", lane::run)];
+    for (target, decode) in targets {
+        if std::env::var_os("NEUROPIL_WRITE_CORPUS").is_some() {
+            fs::create_dir_all(folder(target)).unwrap();
+            for (name, bytes) in seeds(target) {
+                fs::write(folder(target).join(name), bytes).unwrap();
+            }
+        }
+        let files: Vec<_> = fs::read_dir(folder(target)).unwrap().flatten().collect();
+        assert!(!files.is_empty(), "{target} has a corpus");
+        files.iter().for_each(|file| decode(&fs::read(file.path()).unwrap()));
+    }
+}
+
+/// Valid inputs, from which a fuzzer starts.
+fn seeds(target: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let lane = b"\0\x00\x01\x40\x80\x41\x81\xc0".to_vec();
+    match target {
+        "framing" => vec![("message", framed())],
+        "lane" => vec![("train", lane), ("evaluate", b"\x01\x00\x01\x02".to_vec())],
+        _ => {
+            let start = Command::Start(Start {
+                run: "run".into(),
+                incarnation: 1,
+                above: Some("127.0.0.1:7100".into()),
+                connect_deadline: Duration::from_secs(1),
+                message_deadline: Duration::from_secs(2),
+            });
+            let step = Step { step: 3, minibatch: 8, lane: Lane::evaluate(2), measure: true };
+            let command = |command: Command| [vec![1], wire::Command::from(command).encode_to_vec()].concat();
+            let report = wire::Report { report: Some(wire::report::Report::Step(done())) };
+            vec![
+                ("stage", [vec![0], valid_stage::stage().encode_to_vec()].concat()),
+                ("start", command(start)),
+                ("step", command(Command::Step(step))),
+                ("report", [vec![2], report.encode_to_vec()].concat()),
+                (
+                    "description",
+                    [vec![3], wire::Description { protocol: 1, ..Default::default() }.encode_to_vec()]
+                        .concat(),
+                ),
+            ]
+        }
+    }
+}
+
+/// What the fuzzer does with its bytes.
+type Target = fn(&[u8]);
+
+fn framed() -> Vec<u8> {
+    let contract = framing::contract();
+    let identity = Identity {
+        run: contract.run.clone(),
+        incarnation: contract.incarnation,
+        step: 7,
+        phase: Phase::Train,
+        minibatch: 4,
+        microbatches: 2,
+        index: 1,
+        offset: 2,
+        size: 2,
+    };
+    let tensors = contract.values.iter().map(|value| {
+        let shape: Vec<u64> = std::iter::once(2).chain(value.shape.iter().copied()).collect();
+        let elements = vec![0.5; shape.iter().product::<u64>() as usize];
+        (value.name.clone(), TensorData::from_f32(shape, &elements).unwrap())
+    });
+    let message = Message { identity, tensors: tensors.collect() };
+    let parts = proto::link::framing::parts::<wire::Activation>(message);
+    parts.flat_map(|part| part.encode_length_delimited_to_vec()).collect()
+}
+
+fn done() -> wire::StepDone {
+    let phase = wire::Phase::Train.into();
+    wire::StepDone { step: 3, phase, finite: true, layers: vec![Default::default()], ..Default::default() }
+}

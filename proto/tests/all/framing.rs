@@ -1,0 +1,128 @@
+//! Framing: what is cut up is put together again, and whatever else arrives is refused.
+
+use crate::message::{chunk, header, message};
+use bytes::Bytes;
+use proptest::prelude::*;
+use proto::error::ProtocolError;
+use proto::link::Contract;
+use proto::link::framing::{Assembler, CHUNK, parts};
+use proto::microbatch::Message;
+use proto::spec::graph::Value;
+use proto::tensor::Kind;
+use proto::wire::{Activation, Header};
+
+/// What is wrong, and how it is made so.
+type Harm<T> = (&'static str, fn(&mut T));
+
+fn contract(shapes: &[Vec<u64>]) -> Contract {
+    let value =
+        |(index, shape): (usize, &Vec<u64>)| Value { name: format!("value{index}"), shape: shape.clone() };
+    Contract {
+        run: "run".into(),
+        incarnation: 3,
+        values: shapes.iter().enumerate().map(value).collect(),
+        kind: Kind::F32,
+        max_microbatch: 64,
+        max_microbatches: 8,
+    }
+}
+
+fn sent(contract: &Contract, size: u32) -> Vec<Activation> {
+    parts(message(contract, size, 1)).collect()
+}
+
+/// Feeds parts one by one; the message that they make, or why they don't.
+fn receive(contract: &Contract, parts: Vec<Activation>) -> Result<Option<Message>, ProtocolError> {
+    let mut assembler = Assembler::new(contract.clone());
+    let mut message = None;
+    for part in parts {
+        message = assembler.push(part)?;
+    }
+    Ok(message.filter(|_| assembler.is_idle()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn a_message_survives_the_wire(shapes in proptest::collection::vec(proptest::collection::vec(1u64..40, 1..4), 0..4), size in 1u32..=64) {
+        let contract = contract(&shapes);
+        let original = message(&contract, size, 1);
+        let received = receive(&contract, sent(&contract, size)).unwrap().unwrap();
+        prop_assert_eq!(&received.identity, &original.identity);
+        prop_assert_eq!(received.tensors.len(), original.tensors.len());
+        for ((name, tensor), (known, same)) in received.tensors.into_iter().zip(original.tensors) {
+            prop_assert_eq!(name, known);
+            prop_assert_eq!(tensor.shape(), same.shape());
+            prop_assert_eq!(tensor.into_bytes(), same.into_bytes());
+        }
+    }
+
+    #[test]
+    fn a_damaged_stream_is_refused_or_incomplete_and_never_a_panic(cut in 0usize..6, doubled in 0usize..6, flipped in any::<u8>()) {
+        let contract = contract(&[vec![CHUNK as u64 / 16], vec![3]]);
+        let whole = sent(&contract, 9);
+        let mut missing = whole.clone();
+        missing.remove(cut.min(whole.len() - 1));
+        prop_assert!(!matches!(receive(&contract, missing), Ok(Some(_))));
+        let mut twice = whole.clone();
+        twice.insert(doubled.min(whole.len() - 1), whole[doubled.min(whole.len() - 1)].clone());
+        prop_assert!(!matches!(receive(&contract, twice), Ok(Some(_))));
+        let mut damaged = whole.clone();
+        let data = &mut chunk(&mut damaged[1]).data;
+        let mut bytes = data.to_vec();
+        bytes[usize::from(flipped)] ^= 1;
+        *data = Bytes::from(bytes);
+        prop_assert!(receive(&contract, damaged).is_err());
+    }
+}
+
+#[test]
+fn what_the_contract_forbids_is_refused_by_the_header() {
+    let contract = contract(&[vec![2, 3]]);
+    let harms: [Harm<Header>; 14] = [
+        ("another run", |h| h.run = "other".into()),
+        ("an earlier start", |h| h.incarnation = 2),
+        ("no phase", |h| h.phase = 0),
+        ("an unknown phase", |h| h.phase = 9),
+        ("no samples", |h| h.size = 0),
+        ("beyond the minibatch", |h| h.offset = u32::MAX),
+        ("an index beyond M", |h| h.index = 2),
+        ("more microbatches than configured", |h| h.microbatches = 9),
+        ("another name", |h| h.tensors[0].name = "x".repeat(1 << 20)),
+        ("another kind", |h| h.tensors[0].kind = 2),
+        ("another shape", |h| h.tensors[0].shape = vec![9, 3, 2]),
+        ("an overflowing shape", |h| h.tensors[0].shape = vec![u64::MAX; 9]),
+        ("a tensor too few", |h| h.tensors.clear()),
+        ("a tensor too many", |h| h.tensors.push(h.tensors[0].clone())),
+    ];
+    for (name, harm) in harms {
+        let mut parts = sent(&contract, 9);
+        harm(header(&mut parts[0]));
+        let mut assembler = Assembler::new(contract.clone());
+        let refused = assembler.push(parts.remove(0)).unwrap_err();
+        assert!(refused.to_string().len() < 600, "{name}: a refusal is a sentence");
+    }
+    let mut huge = sent(&contract, 9);
+    (header(&mut huge[0]).size, header(&mut huge[0]).minibatch) = (65, 1000);
+    assert!(receive(&contract, huge).is_err(), "more samples than configured");
+}
+
+#[test]
+fn what_does_not_continue_the_message_is_refused() {
+    let contract = contract(&[vec![CHUNK as u64 / 16]]);
+    let harms: [Harm<Vec<Activation>>; 7] = [
+        ("a gap", |p| chunk(&mut p[1]).offset = 4),
+        ("a chunk for another tensor", |p| chunk(&mut p[1]).tensor = 1),
+        ("an empty chunk", |p| chunk(&mut p[1]).data = Bytes::new()),
+        ("a small chunk that is not the last", |p| chunk(&mut p[1]).data.truncate(16)),
+        ("more bytes than the shape", |p| chunk(p.last_mut().unwrap()).data = Bytes::from(vec![0; CHUNK])),
+        ("an empty part", |p| p[1].part = None),
+        ("no header", |p| _ = p.remove(0)),
+    ];
+    for (name, harm) in harms {
+        let mut parts = sent(&contract, 9);
+        harm(&mut parts);
+        assert!(receive(&contract, parts).is_err(), "{name}");
+    }
+}

@@ -1,0 +1,60 @@
+//! A stage from the network that could not be built, or that would cost the node more than it may: each is
+//! refused in one sentence.
+
+use crate::valid_stage;
+use proto::spec::stage::StageSpec;
+use proto::wire;
+use proto::wire::layer_spec::Op;
+
+/// What was done to a valid stage, and what the refusal says.
+const HOSTILE: [(Break, &str); 20] = [
+    (|s| s.layers[1].rule = s.layers[0].rule.clone(), "layer 'norm' has a rule, but no weights"),
+    (|s| s.layers[0].rule = None, "no rule in a weight layer"),
+    (|s| rule(s).amp = f64::NAN, "coefficients must be finite"),
+    (|s| rule(s).mirror.as_mut().unwrap().batch = 0, "mirror steps cannot be of 0 samples"),
+    (|s| s.layers[2].inputs[0] = "max".into(), "takes 'max', which no layer before it computes"),
+    (|s| s.layers[2].name = "conv".into(), "has the name of another value"),
+    (|s| s.layers[2].name = "a".repeat(1 << 20), "cannot name a layer"),
+    (|s| s.layers[4].op = pool(u32::MAX), "has padding 4294967295 beyond half its kernel"),
+    (|s| s.inputs[0].shape = vec![1 << 40, 1 << 40, 1 << 40], "no value can be named 'input' with shape"),
+    (|s| s.inputs[0].shape = vec![3, 0, 6], "no value can be named 'input' with shape [3, 0, 6]"),
+    (|s| s.inputs[0].shape = vec![1; 1 << 20], "no value can be named 'input' with shape"),
+    (|s| s.outputs = vec!["norm".into(); 2], "takes and sends every value once"),
+    (|s| s.inputs = vec![s.inputs[0].clone(); 2], "takes and sends every value once"),
+    (|s| s.outputs = vec!["norm".into(); 1025], "takes 1 values and sends 1025 is too large"),
+    (|s| s.inputs = vec![s.inputs[0].clone(); 1025], "takes 1025 values and sends 2 is too large"),
+    (|s| s.layers = vec![s.layers[0].clone(); 4097], "a stage of 4097 layers"),
+    (|s| s.layers[3].inputs = vec!["norm".into(); 1025], "layer 'sum' takes 1025 values, more than 1024"),
+    (|s| s.outputs[1] = "other".into(), "stage 0 cannot send 'other': it does not know it"),
+    (|s| steps(s).boundaries = (0..1 << 16).collect(), "at 65536 boundaries"),
+    (|s| steps(s).factor = f64::INFINITY, "a learning rate cannot fall by inf"),
+];
+
+type Break = fn(&mut wire::Stage);
+
+fn rule(stage: &mut wire::Stage) -> &mut wire::Rule {
+    stage.layers[0].rule.as_mut().unwrap()
+}
+
+fn pool(padding: u32) -> Option<Op> {
+    Some(Op::MaxPool(wire::Pool { kernel: 2, stride: 2, padding }))
+}
+
+fn steps(stage: &mut wire::Stage) -> &mut wire::StepDecay {
+    let schedule = stage.optimizer.as_mut().unwrap().schedule.as_mut().unwrap();
+    match schedule.shape.as_mut().unwrap() {
+        wire::learning_rate::Shape::Step(step) => step,
+        other => panic!("the valid stage's learning rate falls in steps, not by {other:?}"),
+    }
+}
+
+#[test]
+fn every_hostile_stage_is_refused_in_a_sentence() {
+    StageSpec::try_from(valid_stage::stage()).expect("the unbroken stage is valid");
+    for (index, (harm, sentence)) in HOSTILE.into_iter().enumerate() {
+        let mut broken = valid_stage::stage();
+        harm(&mut broken);
+        let refusal = StageSpec::try_from(broken).expect_err(sentence).to_string();
+        assert!(refusal.contains(sentence) && refusal.len() < 500, "case {index}: {refusal}");
+    }
+}
