@@ -1,11 +1,11 @@
 //! What the network is fed with: samples, their order, and microbatches of them.
 //!
 //! ```text
-//! files ──open──▶ Samples (u8, one at a time) ─┐
-//!                    │ Normalization::of       ▼
-//!                    └───────────────────▶ Loader ──▶ Pool ──▶ Microbatch (f32, N×C×H×W, little-endian) + labels
-//!            (seed, epoch, sample) ──▶ Augment ▲       ▲
-//!                  (seed, epoch) ──▶ Sampler ──┴─ indices
+//! files ──open──▶ Samples (u8, one at a time) ──┐
+//!                    │ Normalization::of        ▼
+//!                    └──────────────────────▶ Loader ──▶ Pool ──▶ Microbatch (f32, N×C×H×W) + labels
+//!        (seed, epoch, sample) ──▶ Augment ─────┘          ▲
+//!              (seed, epoch) ──▶ Sampler ──indices─────────┘
 //! ```
 //!
 //! [`Samples`] hides whether a set is in memory or in files. The sets of today, idx and CIFAR, are a
