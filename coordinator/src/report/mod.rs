@@ -23,7 +23,7 @@ pub use error::ReadError;
 pub use run::{Evaluation, LayerSummary, LayerTrace, NodeSummary, Run, StageTrace, Step, Summary};
 
 use askama::Template;
-use model::Model;
+use model::{Model, text};
 
 const STYLE: &str = include_str!("assets/report.css");
 const SCRIPT: &str = include_str!("assets/report.js");
@@ -31,10 +31,11 @@ const PLOT_STYLE: &str = include_str!("assets/uPlot.min.css");
 const PLOT_SCRIPT: &str = include_str!("assets/uPlot.iife.min.js");
 const PLOT_LICENCE: &str = include_str!("assets/uPlot.LICENSE");
 
-/// The page's template, filled in with what the page says.
+/// The page's template, filled in with the runs and what the page says about them.
 #[derive(Template)]
 #[template(path = "report/page.html", whitespace = "minimize")]
 struct Page<'a> {
+    runs: &'a [Run],
     model: Model<'a>,
 }
 
@@ -52,5 +53,5 @@ struct Page<'a> {
 /// # Ok(()) }
 /// ```
 pub fn render(runs: &[Run]) -> String {
-    Page { model: Model::of(runs) }.to_string()
+    Page { runs, model: Model::of(runs) }.to_string()
 }

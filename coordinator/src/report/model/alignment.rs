@@ -69,7 +69,7 @@ impl<'a> Alignment<'a> {
             charts: layers.iter().map(|layer| charts.add(quantity.of_layer(runs, layer))).collect(),
         };
         let grids = if runs.len() > 1 { shown.iter().map(grid).collect() } else { Vec::new() };
-        let end = |run, layer, quantity: &Quantity| number(quantity.last(run, layer), 2, quantity.unit);
+        let end = |run, layer, quantity: &Quantity| number(&quantity.last(run, layer), 2, quantity.unit);
         let layer = |name: &&'a str| Layer {
             name,
             parameters: parameters(runs, name),
@@ -138,5 +138,7 @@ fn layers(runs: &[Run]) -> IndexSet<&str> {
 /// How many parameters the layer has, according to the first run that knows.
 fn parameters(runs: &[Run], layer: &str) -> String {
     let mut layers = runs.iter().flat_map(|run| &run.summary.nodes).flat_map(|node| &node.layers);
-    layers.find_map(|l| l.parameters.filter(|_| l.name == layer)).map_or_else(|| NONE.to_owned(), count)
+    layers
+        .find_map(|l| l.parameters.filter(|_| l.name == layer))
+        .map_or_else(|| NONE.to_owned(), |parameters| count(&parameters))
 }

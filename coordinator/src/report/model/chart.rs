@@ -62,7 +62,7 @@ impl Chart {
     /// What a screen reader says instead: where every curve begins and ends.
     pub fn in_words(&self) -> String {
         let curve = |c: &Curve| {
-            let end = |value: Option<&f64>| number(value.copied(), 2, self.unit);
+            let end = |value: Option<&f64>| number(&value.copied(), 2, self.unit);
             let name = if c.part.is_empty() { c.name.clone() } else { format!("{}, {}", c.name, c.part) };
             format!("{name}: from {} to {}", end(c.values().first()), end(c.values().last()))
         };

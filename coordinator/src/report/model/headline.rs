@@ -1,48 +1,35 @@
-//! The first answers: whether a run worked, how well the network does, how fast the training was.
+//! The first answers: what a run trained, whether it worked and how long it was.
 
 use super::alignment;
 use super::settings::Settings;
-use super::text::{count, duration, number, percent, plural, rate, words};
+use super::text::{count, plural, words};
 use crate::report::Run;
 
-/// The heading and the numbers below it.
-pub struct Headline<'a> {
-    pub title: String,
-    /// What one run trained on what, by which rule, how distributed.
-    pub facts: Vec<String>,
-    pub outcomes: Vec<Outcome<'a>>,
-}
-
-impl<'a> Headline<'a> {
-    pub fn of(runs: &'a [Run]) -> Self {
-        let (title, facts) = match runs {
-            [run] => (run.name.clone(), facts(run)),
-            runs => (format!("{} compared", plural(runs.len() as u64, "run")), Vec::new()),
-        };
-        Self { title, facts, outcomes: runs.iter().map(Outcome::of).collect() }
+/// The page's title.
+pub fn title(runs: &[Run]) -> String {
+    match runs {
+        [run] => run.name.clone(),
+        runs => format!("{} compared", plural(runs.len() as u64, "run")),
     }
 }
 
-/// The result of one run.
-pub struct Outcome<'a> {
+/// The result of one run, as far as its summary does not say it in so many words.
+pub struct Outcome {
+    /// What the run trained on what, by which rule, how distributed.
+    pub facts: Vec<String>,
     pub rule: String,
     pub status: String,
     /// Whether the status is `good`, `bad` or `open`.
     pub verdict: &'static str,
-    /// Why the run failed.
-    pub error: Option<&'a str>,
     pub steps: String,
     /// The steps and, of a complete run, the epochs.
     pub length: String,
-    pub top1: String,
-    pub top5: Option<String>,
-    pub angle: String,
-    pub images_per_s: String,
-    pub time: String,
+    pub angle: Option<f64>,
 }
 
-impl<'a> Outcome<'a> {
-    fn of(run: &'a Run) -> Self {
+impl Outcome {
+    /// The result of `run`.
+    pub fn of(run: &Run) -> Self {
         let summary = &run.summary;
         let status = summary.status.as_deref().unwrap_or("unknown");
         let steps = summary.steps.unwrap_or(run.metrics.len() as u64);
@@ -50,6 +37,7 @@ impl<'a> Outcome<'a> {
         let epochs = summary.epochs.filter(|_| status == "done" && begun == summary.epochs);
         let epochs = epochs.map(|n| format!(", {}", plural(n, "epoch"))).unwrap_or_default();
         Self {
+            facts: facts(run),
             rule: words(summary.rule.as_deref().unwrap_or("unknown")),
             status: words(status),
             verdict: match status {
@@ -57,28 +45,23 @@ impl<'a> Outcome<'a> {
                 "failed" | "diverged" | "unknown" => "bad",
                 _ => "open",
             },
-            error: summary.error.as_deref(),
-            steps: count(steps),
+            steps: count(&steps),
             length: plural(steps, "step") + &epochs,
-            top1: percent(summary.test_top1),
-            top5: summary.test_top5.map(|top5| percent(Some(top5))),
-            angle: number(alignment::mean_angle(run), 1, "°"),
-            images_per_s: rate(summary.images_per_s),
-            time: duration(summary.seconds),
+            angle: alignment::mean_angle(run),
         }
     }
 }
 
 fn facts(run: &Run) -> Vec<String> {
     let (settings, summary) = (Settings::of(&run.config_toml), &run.summary);
-    let model = settings.name("model.name").map(words);
-    let network = match settings.name("data.kind").map(words) {
-        Some(data) => model.map(|model| format!("{model} on {data}")),
-        None => model,
-    };
-    let schedule = summary.schedule.iter().map(|schedule| format!(", {}", words(schedule)));
-    let schedule: String = schedule.collect();
-    let stages = summary.stages.map(|n| plural(n, "stage") + &schedule);
+    let network = settings.name("model.name").map(|model| match settings.name("data.kind") {
+        Some(data) => format!("{} on {}", words(model), words(data)),
+        None => words(model),
+    });
+    let stages = summary.stages.map(|n| match &summary.schedule {
+        Some(schedule) => format!("{}, {}", plural(n, "stage"), words(schedule)),
+        None => plural(n, "stage"),
+    });
     let seed = summary.seed.map(|seed| format!("seed {seed}"));
     [network, summary.rule.as_deref().map(words), stages, seed].into_iter().flatten().collect()
 }

@@ -2,29 +2,19 @@
 
 use super::chart::{Chart, Charts};
 use super::curve::{Curve, Hue, Style, finite, smooth, window};
-use super::text::{count, number, percent};
 use crate::report::{Evaluation, Run, Step};
 
 /// Points of a curve that shows every step, and of a smoothed one.
 const LIMIT: [usize; 2] = [2000, 1000];
 
-/// Loss and accuracy as curves, and the evaluations as rows of a table.
+/// Loss and accuracy as curves.
 pub struct Learning {
     /// Steps over which the longest run's curves are averages.
     pub window: usize,
     pub loss: usize,
     pub accuracy: usize,
-    pub evaluations: Vec<Evaluated>,
-}
-
-/// One evaluation of the run with index `run`.
-pub struct Evaluated {
-    pub run: usize,
-    pub epoch: u64,
-    pub step: String,
-    pub loss: String,
-    pub top1: String,
-    pub top5: String,
+    /// Whether any run was evaluated on the test set.
+    pub evaluated: bool,
 }
 
 impl Learning {
@@ -33,26 +23,11 @@ impl Learning {
         let hundred = |fraction: Option<f64>| fraction.map(|f| f * 100.0);
         let accuracy = curves(runs, |step| hundred(step.accuracy), |evaluation| hundred(evaluation.top1));
         let accuracy = Chart { at_most: Some([0.0, 100.0]), ..Chart::new("Accuracy", "%", accuracy) };
-        let evaluations =
-            runs.iter().enumerate().flat_map(|(i, run)| run.evaluations.iter().map(move |e| (i, e)));
         Self {
             window: window(runs.iter().map(|run| run.metrics.len()).max().unwrap_or(0)),
             loss: charts.add(Chart::new("Loss", "", loss).cut_off()),
             accuracy: charts.add(accuracy),
-            evaluations: evaluations.map(|(run, evaluation)| Evaluated::of(run, evaluation)).collect(),
-        }
-    }
-}
-
-impl Evaluated {
-    fn of(run: usize, evaluation: &Evaluation) -> Self {
-        Self {
-            run,
-            epoch: evaluation.epoch + 1,
-            step: count(evaluation.step),
-            loss: number(evaluation.loss, 4, ""),
-            top1: percent(evaluation.top1),
-            top5: percent(evaluation.top5),
+            evaluated: runs.iter().any(|run| !run.evaluations.is_empty()),
         }
     }
 }

@@ -102,7 +102,7 @@ impl Time {
         let whole = run.summary.seconds.unwrap_or(0.0).max(busiest);
         let part = |name, seconds| {
             let share = seconds / whole * 100.0;
-            Part { name, time: duration(Some(seconds)), share }
+            Part { name, time: duration(&Some(seconds)), share }
         };
         let bar = |(stage, Total { compute, wait, send, .. })| {
             let other = whole - compute - wait - send;
@@ -110,7 +110,7 @@ impl Time {
             (stage, parts.map(|(name, seconds)| part(name, seconds)))
         };
         let measured = totals.into_iter().filter(|_| busiest > 0.0);
-        Self { whole: duration(Some(whole)), bars: measured.map(bar).collect() }
+        Self { whole: duration(&Some(whole)), bars: measured.map(bar).collect() }
     }
 }
 

@@ -1,4 +1,6 @@
 //! Words and numbers as a person reads them.
+//!
+//! The templates call these functions, and a template passes a field by reference.
 
 use std::fmt;
 
@@ -14,7 +16,7 @@ pub fn words(name: &str) -> String {
 }
 
 /// A number with so many decimals and a unit behind it, or a dash.
-pub fn number(value: Option<f64>, decimals: usize, unit: &str) -> String {
+pub fn number(value: &Option<f64>, decimals: usize, unit: &str) -> String {
     match value {
         Some(value) if value.is_finite() => format!("{value:.decimals$}{unit}"),
         _ => NONE.to_owned(),
@@ -22,12 +24,12 @@ pub fn number(value: Option<f64>, decimals: usize, unit: &str) -> String {
 }
 
 /// A fraction in per cent.
-pub fn percent(fraction: Option<f64>) -> String {
-    number(fraction.map(|f| f * 100.0), 1, "%")
+pub fn percent(fraction: &Option<f64>) -> String {
+    number(&fraction.map(|f| f * 100.0), 1, "%")
 }
 
 /// A whole number, its thousands apart.
-pub fn count(value: u64) -> String {
+pub fn count(value: &u64) -> String {
     let digits = value.to_string();
     let mut grouped = String::new();
     for (i, digit) in digits.char_indices() {
@@ -40,9 +42,9 @@ pub fn count(value: u64) -> String {
 }
 
 /// A rate: whole from 10 on.
-pub fn rate(value: Option<f64>) -> String {
+pub fn rate(value: &Option<f64>) -> String {
     match value {
-        Some(value) if value.is_finite() && value >= 10.0 => count(value.round() as u64),
+        Some(value) if value.is_finite() && *value >= 10.0 => count(&(value.round() as u64)),
         value => number(value, 1, ""),
     }
 }
@@ -73,7 +75,7 @@ impl fmt::Display for Bytes {
 }
 
 /// A duration in its two largest units.
-pub fn duration(seconds: Option<f64>) -> String {
+pub fn duration(seconds: &Option<f64>) -> String {
     let Some(seconds) = seconds.filter(|s| s.is_finite() && *s >= 0.0) else { return NONE.to_owned() };
     let whole = seconds.round() as u64;
     let (hours, minutes) = (whole / 3600, whole / 60 % 60);
@@ -81,11 +83,11 @@ pub fn duration(seconds: Option<f64>) -> String {
         0..10 => format!("{seconds:.1} s"),
         10..60 => format!("{whole} s"),
         60..3600 => format!("{minutes} min {} s", whole % 60),
-        _ => format!("{} h {minutes} min", count(hours)),
+        _ => format!("{} h {minutes} min", count(&hours)),
     }
 }
 
 /// One or several: `3 steps`, `1 step`.
 pub fn plural(n: u64, noun: &str) -> String {
-    format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
+    format!("{} {noun}{}", count(&n), if n == 1 { "" } else { "s" })
 }
