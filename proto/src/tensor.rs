@@ -2,6 +2,7 @@
 
 use crate::error::ProtocolError;
 use bytes::Bytes;
+use half::{bf16, f16};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use xxhash_rust::xxh3::Xxh3;
@@ -79,8 +80,7 @@ impl TensorData {
     /// # Errors
     /// [`ProtocolError::Invalid`] when the number of elements is not the shape's.
     pub fn from_f32(shape: Vec<u64>, elements: &[f32]) -> Result<Self, ProtocolError> {
-        let bytes: Vec<u8> = elements.iter().flat_map(|element| element.to_le_bytes()).collect();
-        Self::new(Kind::F32, shape, vec![bytes.into()])
+        Self::round_from_f32(Kind::F32, shape, elements)
     }
 
     /// The number format.
@@ -119,13 +119,13 @@ impl TensorData {
     /// The elements as f32, whatever the kind.
     pub fn to_f32(&self) -> Vec<f32> {
         let bytes: Vec<u8> = self.pieces.concat();
-        let halves = || bytes.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
+        let halves = || bytes.chunks_exact(2).map(|b| [b[0], b[1]]);
         match self.kind {
             Kind::F32 => {
                 bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
             }
-            Kind::Bf16 => halves().map(|h| f32::from_bits(u32::from(h) << 16)).collect(),
-            Kind::F16 => halves().map(f16_to_f32).collect(),
+            Kind::Bf16 => halves().map(|half| bf16::from_le_bytes(half).to_f32()).collect(),
+            Kind::F16 => halves().map(|half| f16::from_le_bytes(half).to_f32()).collect(),
         }
     }
 
@@ -134,13 +134,13 @@ impl TensorData {
     /// # Errors
     /// [`ProtocolError::Invalid`] when the number of elements is not the shape's.
     pub fn round_from_f32(kind: Kind, shape: Vec<u64>, values: &[f32]) -> Result<Self, ProtocolError> {
-        let halves =
-            |round: fn(f32) -> u16| values.iter().flat_map(|v| round(*v).to_le_bytes()).collect::<Vec<u8>>();
-        match kind {
-            Kind::F32 => Self::from_f32(shape, values),
-            Kind::Bf16 => Self::new(kind, shape, vec![halves(f32_to_bf16).into()]),
-            Kind::F16 => Self::new(kind, shape, vec![halves(f32_to_f16).into()]),
-        }
+        let values = values.iter().copied();
+        let bytes: Vec<u8> = match kind {
+            Kind::F32 => values.flat_map(f32::to_le_bytes).collect(),
+            Kind::Bf16 => values.flat_map(|value| bf16::from_f32(value).to_le_bytes()).collect(),
+            Kind::F16 => values.flat_map(|value| f16::from_f32(value).to_le_bytes()).collect(),
+        };
+        Self::new(kind, shape, vec![bytes.into()])
     }
 
     /// The same elements in number format `kind`; nothing is copied where they are so already.
@@ -164,43 +164,6 @@ impl TensorData {
     }
 }
 
-fn f16_to_f32(half: u16) -> f32 {
-    let sign = if half & 0x8000 == 0 { 1.0 } else { -1.0 };
-    let exponent = i32::from(half >> 10 & 0x1f);
-    let fraction = f32::from(half & 0x3ff) / 1024.0;
-    sign * match exponent {
-        0 => fraction * 2f32.powi(-14),
-        31 if fraction == 0.0 => f32::INFINITY,
-        31 => f32::NAN,
-        _ => (1.0 + fraction) * 2f32.powi(exponent - 15),
-    }
-}
-
-fn f32_to_bf16(value: f32) -> u16 {
-    let bits = value.to_bits();
-    if value.is_nan() {
-        return (bits >> 16) as u16 | 0x40;
-    }
-    let to_even = 0x7fff + (bits >> 16 & 1);
-    (bits.wrapping_add(to_even) >> 16) as u16
-}
-
-/// Rounds in units of the half's last place, so that the usual f32 rounding does the ties.
-fn f32_to_f16(value: f32) -> u16 {
-    let sign = (value.to_bits() >> 16 & 0x8000) as u16;
-    let size = value.abs();
-    if value.is_nan() {
-        return sign | 0x7e00;
-    }
-    let exponent = ((size.to_bits() >> 23) as i32 - 127).max(-14);
-    let units = (size / 2f32.powi(exponent - 10)).round_ties_even();
-    if exponent > 15 || (exponent == 15 && units >= 2048.0) {
-        return sign | 0x7c00;
-    }
-    // A carry out of the fraction is a carry into the exponent, which is what rounding up means.
-    sign | (((exponent + 14) as u16) << 10).wrapping_add(units as u16)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,20 +177,54 @@ mod tests {
         }
     }
 
+    /// The elements in `kind` of these numbers.
+    fn rounded(kind: Kind, values: &[f32]) -> Vec<u16> {
+        let tensor = TensorData::round_from_f32(kind, vec![values.len() as u64], values).unwrap();
+        tensor.into_bytes().chunks_exact(2).map(|half| u16::from_le_bytes([half[0], half[1]])).collect()
+    }
+
     #[test]
     fn halves_survive_a_round_trip() {
-        for half in 0..=u16::MAX {
-            let value = f16_to_f32(half);
-            if !value.is_nan() {
-                assert_eq!(f32_to_f16(value), half, "{value}");
+        let halves: Vec<u16> = (0..=u16::MAX).collect();
+        let bytes: Vec<u8> = halves.iter().flat_map(|half| half.to_le_bytes()).collect();
+        for (kind, nans) in [(Kind::F16, 2 * 1023), (Kind::Bf16, 2 * 127)] {
+            let tensor = TensorData::new(kind, vec![1 << 16], vec![bytes.clone().into()]).unwrap();
+            let values = tensor.to_f32();
+            for ((half, value), again) in halves.iter().zip(&values).zip(rounded(kind, &values)) {
+                assert!(value.is_nan() || again == *half, "{kind} {value}");
             }
-            let brain = f32::from_bits(u32::from(half) << 16);
-            if !brain.is_nan() {
-                assert_eq!(f32_to_bf16(brain), half);
-            }
+            assert_eq!(values.iter().filter(|value| value.is_nan()).count(), nans);
         }
-        assert_eq!(f32_to_f16(65520.0), 0x7c00);
-        assert_eq!(f32_to_f16(65519.0), 0x7bff);
-        assert_eq!(f32_to_f16(2f32.powi(-26)), 0);
+    }
+
+    /// To nearest, ties to even; what is too large becomes infinite, what is too small becomes zero.
+    #[test]
+    fn numbers_are_rounded_to_the_nearest_half() {
+        let bits = f32::from_bits;
+        let cases = [
+            (65519.0, 0x7bff),
+            (65520.0, 0x7c00),
+            (f32::NEG_INFINITY, 0xfc00),
+            (2f32.powi(-26), 0),
+            (-(2f32.powi(-25)), 0x8000),
+            (bits(0x3300_0001), 0x0001),
+            (1.0 + 2f32.powi(-11), 0x3c00),
+            (1.0 + 3.0 * 2f32.powi(-11), 0x3c02),
+            (2f32.powi(-14) - 2f32.powi(-25), 0x0400),
+        ];
+        let brain = [
+            (bits(0x3f80_8000), 0x3f80),
+            (bits(0x3f80_8001), 0x3f81),
+            (bits(0x3f81_8000), 0x3f82),
+            (f32::MAX, 0x7f80),
+            (bits(0x0000_8000), 0),
+            (bits(0x8000_8001), 0x8001),
+        ];
+        for (kind, cases) in [(Kind::F16, &cases[..]), (Kind::Bf16, &brain)] {
+            let (values, halves): (Vec<f32>, Vec<u16>) = cases.iter().copied().unzip();
+            assert_eq!(rounded(kind, &values), halves, "{kind}");
+            let nan = TensorData::round_from_f32(kind, vec![1], &[f32::NAN]).unwrap();
+            assert!(nan.to_f32()[0].is_nan());
+        }
     }
 }

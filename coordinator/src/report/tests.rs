@@ -3,8 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use super::curve::{smooth, thin};
-use super::settings::Settings;
 use super::{PLOT_SCRIPT, Run, Step, render};
 
 /// A run of three steps in which every string is `text`.
@@ -48,7 +46,7 @@ fn no_string_of_a_run_gets_out_of_its_place() {
         assert_eq!((page.matches("<script").count(), page.matches("</script").count()), (3, 3));
         assert!(
             page.contains(
-                "&lt;/script&gt;&lt;img src=x onerror=&#39;alert(1)&#39; &quot;&amp;amp;&quot;&gt;"
+                "&#60;/script&#62;&#60;img src=x onerror=&#39;alert(1)&#39; &#34;&#38;amp;&#34;&#62;"
             )
         );
         assert!(data(&page)["charts"].as_array().unwrap().len() >= 5);
@@ -111,41 +109,6 @@ fn a_folder_that_is_no_run_is_refused_with_the_file_and_the_reason() {
     fs::remove_file(dir.path().join("config.toml")).unwrap();
     fs::create_dir(dir.path().join("config.toml")).unwrap();
     assert!(sentence(dir.path()).starts_with("RUN/config.toml cannot be read ("));
-}
-
-#[test]
-fn thinning_keeps_the_ends_and_the_extremes() {
-    let wave = |i: u64| ((i * 7919) % 1000) as f64 / 1000.0;
-    for n in [0, 1, 5, 100, 101, 102, 997, 100_000] {
-        let mut points: Vec<_> = (0..n).map(|i| (i, wave(i))).collect();
-        if n > 900 {
-            (points[617].1, points[618].1) = (-50.0, 50.0);
-        }
-        let kept = thin(&points, 100);
-        assert!(kept.len() <= 100 && kept.is_sorted_by(|a, b| a.0 < b.0), "{n}: {}", kept.len());
-        assert_eq!((kept.first(), kept.last()), (points.first(), points.last()));
-        assert!(n <= 900 || (kept.contains(&(617, -50.0)) && kept.contains(&(618, 50.0))));
-        assert!(n > 100 || kept == points);
-    }
-}
-
-#[test]
-fn smoothing_starts_at_the_first_value_and_leaves_a_constant_alone() {
-    let smoothed = smooth(&[(1, 4.0), (2, 4.0), (3, 4.0), (4, 12.0)], 3);
-    let values: Vec<_> = smoothed.iter().map(|p| p.1).collect();
-    assert_eq!(values[..3], [4.0; 3]);
-    assert!(values[3] > 4.0 && values[3] < 12.0);
-}
-
-#[test]
-fn settings_are_found_under_their_dotted_names() {
-    let settings = Settings::of(
-        "seed = 3\n# no = 1\n[rule]\nname = \"a=b\"\n\n[pipeline]\nstages = [\n  1,\n  2,\n]\nk = 1\n\
-         [[layer]]\nout = 4\n\n[[layer]]\nout = 8\n",
-    );
-    let keys = ["seed", "rule.name", "pipeline.stages", "pipeline.k", "layer[1].out", "no"];
-    let found = [Some("3"), Some("a=b"), Some("[1,2,]"), Some("1"), Some("8"), None];
-    assert_eq!(keys.map(|key| settings.name(key)), found);
 }
 
 #[test]

@@ -1,44 +1,43 @@
-//! A chart: its curves and axes, as data for `report.js` and as a figure that says in words what it shows.
+//! A chart: its curves and axes, as data for `report.js` and as a sentence for screen readers.
 
 use serde::Serialize;
 
 use super::curve::{Curve, Style};
-use super::run::Run;
-use super::text::{escape, number};
+use super::text::number;
+use crate::report::Run;
 
 /// Curves over the training steps.
-#[derive(Debug, Serialize)]
-pub(super) struct Chart {
+#[derive(Debug, Default, Serialize)]
+pub struct Chart {
     #[serde(skip)]
-    title: String,
-    /// Said beside the title.
+    pub title: String,
+    /// Stands beside the title.
     #[serde(skip)]
-    note: String,
+    pub note: String,
     /// Stands behind every value.
-    pub(super) unit: &'static str,
+    pub unit: &'static str,
     /// The vertical axis shows at least this.
-    pub(super) at_least: Option<[f64; 2]>,
+    pub at_least: Option<[f64; 2]>,
     /// The vertical axis shows at most this.
-    pub(super) at_most: Option<[f64; 2]>,
+    pub at_most: Option<[f64; 2]>,
     /// A value worth comparing with, drawn as a dashed line.
-    pub(super) guide: Option<f64>,
+    pub guide: Option<f64>,
     /// Whether the vertical axis is logarithmic.
-    log: bool,
+    pub log: bool,
     /// One of many, without a legend.
-    small: bool,
-    curves: Vec<Curve>,
+    pub small: bool,
+    pub curves: Vec<Curve>,
 }
 
 impl Chart {
     /// A chart of those curves that have a point.
-    pub(super) fn new(title: impl Into<String>, unit: &'static str, curves: Vec<Curve>) -> Self {
+    pub fn new(title: impl Into<String>, unit: &'static str, curves: Vec<Curve>) -> Self {
         let curves = curves.into_iter().filter(|c| !c.values().is_empty()).collect();
-        let (title, note, at_least, at_most) = (title.into(), String::new(), None, None);
-        Self { title, note, unit, at_least, at_most, guide: None, log: false, small: false, curves }
+        Self { title: title.into(), unit, curves, ..Self::default() }
     }
 
     /// A logarithmic axis, if the values are positive and span so much that a linear one would hide most.
-    pub(super) fn log_if_wide(mut self) -> Self {
+    pub fn log_if_wide(mut self) -> Self {
         let values = || self.curves.iter().flat_map(Curve::values).copied();
         let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
         if low > 0.0 && high / low > 50.0 {
@@ -48,8 +47,8 @@ impl Chart {
     }
 
     /// An axis from 0 to at most twice what the curves begin with: a run that diverges leaves the chart
-    /// instead of pressing the others flat. Evaluations come when it has, and are no measure.
-    pub(super) fn cut_off(mut self) -> Self {
+    /// instead of pressing the others flat. An evaluation comes later, so its loss is no measure.
+    pub fn cut_off(mut self) -> Self {
         let high = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, f64::max);
         let begin = self.curves.iter().filter(|c| c.style != Style::Marked);
         let limit = 2.0 * high(&mut begin.filter_map(|c| c.values().first().copied()));
@@ -60,15 +59,10 @@ impl Chart {
         self
     }
 
-    /// One of many, without a legend.
-    pub(super) fn small(self) -> Self {
-        Self { small: true, ..self }
-    }
-
-    /// What a reader hears instead: where every curve begins and ends.
-    fn in_words(&self) -> String {
+    /// What a screen reader says instead: where every curve begins and ends.
+    pub fn in_words(&self) -> String {
         let curve = |c: &Curve| {
-            let end = |value: Option<&f64>| number(value.copied(), 2, self.unit);
+            let end = |value: Option<&f64>| number(&value.copied(), 2, self.unit);
             let name = if c.part.is_empty() { c.name.clone() } else { format!("{}, {}", c.name, c.part) };
             format!("{name}: from {} to {}", end(c.values().first()), end(c.values().last()))
         };
@@ -79,17 +73,17 @@ impl Chart {
 
 /// The charts of a page, in the order of their figures.
 #[derive(Debug, Serialize)]
-pub(super) struct Charts {
+pub struct Charts {
     /// The first and the last step of all runs.
     steps: [u64; 2],
     /// The first step of every epoch, where there is only one run.
     epochs: Vec<u64>,
-    charts: Vec<Chart>,
+    pub charts: Vec<Chart>,
 }
 
 impl Charts {
     /// No chart yet, for a page about `runs`.
-    pub(super) fn of(runs: &[Run]) -> Self {
+    pub fn of(runs: &[Run]) -> Self {
         let steps = || runs.iter().flat_map(|run| &run.metrics).map(|s| s.step);
         let epochs = match runs {
             [run] => run.metrics.chunk_by(|a, b| a.epoch == b.epoch).map(|epoch| epoch[0].step).collect(),
@@ -99,25 +93,9 @@ impl Charts {
         Self { steps, epochs, charts: Vec::new() }
     }
 
-    /// Takes a chart and gives the figure that stands for it in the page.
-    pub(super) fn figure(&mut self, chart: Chart) -> String {
-        let size = if chart.small { " class=\"small\"" } else { "" };
-        let note =
-            if chart.note.is_empty() { String::new() } else { format!(" <small>{}</small>", chart.note) };
-        let (title, words) = (escape(&chart.title), escape(&chart.in_words()));
-        let (index, empty) = (self.charts.len(), chart.curves.is_empty());
+    /// Adds a chart and returns its index.
+    pub fn add(&mut self, chart: Chart) -> usize {
         self.charts.push(chart);
-        if empty {
-            return format!("<figure{size}><figcaption>{title}</figcaption><p>Not measured.</p></figure>\n");
-        }
-        format!(
-            "<figure{size}><figcaption>{title}{note}</figcaption>\
-             <div class=\"plot\" data-chart=\"{index}\" role=\"img\" aria-label=\"{words}\"></div></figure>\n"
-        )
-    }
-
-    /// The data that `report.js` reads, fit to stand inside a script element: no `<`, and so no end of it.
-    pub(super) fn json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default().replace('<', "\\u003c")
+        self.charts.len() - 1
     }
 }

@@ -1,29 +1,31 @@
-//! A curve: its points, made smooth, and made few without losing what the eye looks for.
+//! A curve: its points, smoothed, and thinned so that a spike is still seen.
 
 use serde::Serialize;
 
+use crate::report::Run;
+
 /// A step and a finite value.
-pub(super) type Point = (u64, f64);
+pub type Point = (u64, f64);
 
 /// One curve of a chart, as `report.js` draws it.
 #[derive(Debug, Serialize)]
-pub(super) struct Curve {
-    /// What it belongs to: curves of one name and colour are shown and hidden together.
-    pub(super) name: String,
-    /// What tells it from others of its name; empty where nothing has to.
-    pub(super) part: &'static str,
-    /// How its colour is found.
-    pub(super) hue: Hue,
+pub struct Curve {
+    /// Curves of one name and colour are shown and hidden together.
+    pub name: String,
+    /// Distinguishes curves of one name; empty where the name is enough.
+    pub part: &'static str,
+    /// Where its colour comes from.
+    pub hue: Hue,
     /// How it is drawn.
-    pub(super) style: Style,
+    pub style: Style,
     x: Vec<u64>,
     y: Vec<f64>,
 }
 
-/// Colours are the page's own, by theme: a curve only says whose it takes.
+/// A curve names its colour; the page's theme says how the colour looks.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Hue {
+pub enum Hue {
     /// The colour of the run with this index.
     Run(usize),
     /// A place on the scale from the first layer (0) to the last (1).
@@ -33,7 +35,7 @@ pub(super) enum Hue {
 /// How a curve is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Style {
+pub enum Style {
     /// A firm line.
     Line,
     /// A thin, pale line behind the others.
@@ -44,35 +46,42 @@ pub(super) enum Style {
 
 impl Curve {
     /// The curve through `points`, thinned to at most `limit` of them.
-    pub(super) fn new(name: &str, hue: Hue, style: Style, points: &[Point], limit: usize) -> Self {
+    pub fn new(name: &str, hue: Hue, style: Style, points: &[Point], limit: usize) -> Self {
         let (x, y) = thin(points, limit).into_iter().map(|(x, y)| (x, short(y))).unzip();
         Self { name: name.to_owned(), part: "", hue, style, x, y }
     }
 
+    /// A line of every run, in the run's colour.
+    pub fn of_runs(runs: &[Run], limit: usize, points: impl Fn(&Run) -> Vec<Point>) -> Vec<Self> {
+        let line =
+            |(i, run): (usize, &Run)| Self::new(&run.name, Hue::Run(i), Style::Line, &points(run), limit);
+        runs.iter().enumerate().map(line).collect()
+    }
+
     /// The same curve, told from others of its name.
-    pub(super) fn part(self, part: &'static str) -> Self {
+    pub fn part(self, part: &'static str) -> Self {
         Self { part, ..self }
     }
 
     /// Its values in order.
-    pub(super) fn values(&self) -> &[f64] {
+    pub fn values(&self) -> &[f64] {
         &self.y
     }
 }
 
 /// The points that are there and finite.
-pub(super) fn finite(points: impl Iterator<Item = (u64, Option<f64>)>) -> Vec<Point> {
+pub fn finite(points: impl Iterator<Item = (u64, Option<f64>)>) -> Vec<Point> {
     points.filter_map(|(x, y)| y.filter(|y| y.is_finite()).map(|y| (x, y))).collect()
 }
 
 /// Steps that the exponential average looks back, by the length of the curve.
-pub(super) fn window(points: usize) -> usize {
+pub fn window(points: usize) -> usize {
     (points / 50).clamp(1, 500)
 }
 
 /// The exponential average with weight 2/(window + 1) on the newest value. It is not drawn to zero at
 /// the start: the weights are divided by their sum.
-pub(super) fn smooth(points: &[Point], window: usize) -> Vec<Point> {
+pub fn smooth(points: &[Point], window: usize) -> Vec<Point> {
     let keep = 1.0 - 2.0 / (window as f64 + 1.0);
     let (mut sum, mut weight) = (0.0, 0.0);
     let average = |&(x, y): &Point| {
@@ -86,7 +95,7 @@ pub(super) fn smooth(points: &[Point], window: usize) -> Vec<Point> {
 ///
 /// Between the first and the last, equal runs of points keep their lowest and their highest: a spike
 /// of one step in a hundred thousand is still seen.
-pub(super) fn thin(points: &[Point], limit: usize) -> Vec<Point> {
+pub fn thin(points: &[Point], limit: usize) -> Vec<Point> {
     let [first, middle @ .., last] = points else { return points.to_vec() };
     if points.len() <= limit {
         return points.to_vec();

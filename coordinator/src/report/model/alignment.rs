@@ -1,0 +1,144 @@
+//! How B came to stand to W, in every layer: the angle between them and the ratio of their norms.
+//!
+//! One run's layers share a chart, coloured by depth. Of several runs every layer gets a small chart of
+//! its own, in which the runs meet.
+
+use std::slice::from_ref;
+
+use indexmap::IndexSet;
+
+use super::chart::{Chart, Charts};
+use super::curve::{Curve, Hue, Point, Style, finite};
+use super::text::{NONE, count, number};
+use crate::report::{LayerTrace, Run};
+
+/// A number that a step says about a layer, and how its charts look.
+struct Quantity {
+    name: &'static str,
+    title: &'static str,
+    unit: &'static str,
+    of: fn(&LayerTrace) -> Option<f64>,
+    axis: fn(Chart) -> Chart,
+}
+
+static ANGLE: Quantity = Quantity {
+    name: "Angle",
+    title: "Angle between W and B",
+    unit: "°",
+    of: |layer| layer.angle_deg,
+    axis: |chart| Chart { at_least: Some([0.0, 90.0]), at_most: Some([0.0, 180.0]), ..chart },
+};
+
+static RATIO: Quantity = Quantity {
+    name: "‖B‖ / ‖W‖",
+    title: "‖B‖ / ‖W‖",
+    unit: "",
+    of: |layer| layer.norm_ratio,
+    axis: |chart| Chart { at_least: Some([0.9, 1.1]), guide: Some(1.0), ..chart }.log_if_wide(),
+};
+
+/// Both quantities as charts, and where they ended as rows of a table.
+pub struct Alignment<'a> {
+    /// The chart of each quantity; none where no step measured W against B.
+    pub charts: Vec<usize>,
+    /// Of several runs, the chart of each quantity in every layer.
+    pub grids: Vec<Grid>,
+    pub layers: Vec<Layer<'a>>,
+}
+
+/// One quantity in every layer.
+pub struct Grid {
+    pub quantity: &'static str,
+    pub charts: Vec<usize>,
+}
+
+/// One layer, with its last angle and ratio in every run.
+pub struct Layer<'a> {
+    pub name: &'a str,
+    pub parameters: String,
+    pub ends: Vec<[String; 2]>,
+}
+
+impl<'a> Alignment<'a> {
+    pub fn of(runs: &'a [Run], charts: &mut Charts) -> Self {
+        let layers = layers(runs);
+        let shown = if layers.is_empty() { Vec::new() } else { vec![&ANGLE, &RATIO] };
+        let whole = shown.iter().map(|quantity| charts.add(quantity.whole(runs, &layers))).collect();
+        let grid = |quantity: &&Quantity| Grid {
+            quantity: quantity.name,
+            charts: layers.iter().map(|layer| charts.add(quantity.of_layer(runs, layer))).collect(),
+        };
+        let grids = if runs.len() > 1 { shown.iter().map(grid).collect() } else { Vec::new() };
+        let end = |run, layer, quantity: &Quantity| number(&quantity.last(run, layer), 2, quantity.unit);
+        let layer = |name: &&'a str| Layer {
+            name,
+            parameters: parameters(runs, name),
+            ends: runs.iter().map(|run| [&ANGLE, &RATIO].map(|quantity| end(run, name, quantity))).collect(),
+        };
+        Self { charts: whole, grids, layers: layers.iter().map(layer).collect() }
+    }
+}
+
+impl Quantity {
+    /// Of one run every layer, of several the mean of their layers.
+    fn whole(&self, runs: &[Run], layers: &IndexSet<&str>) -> Chart {
+        let (title, curves) = match runs {
+            [run] => {
+                let last = (layers.len() - 1).max(1) as f64;
+                let curve = |(i, layer): (usize, &&str)| {
+                    let hue = Hue::Depth(i as f64 / last);
+                    Curve::new(layer, hue, Style::Line, &self.points(run, layer), 1000)
+                };
+                (self.title.to_owned(), layers.iter().enumerate().map(curve).collect())
+            }
+            runs => {
+                let mean = |layers: &[LayerTrace]| mean(layers.iter().filter_map(self.of));
+                let means = |run: &Run| finite(run.metrics.iter().map(|s| (s.step, mean(&s.layers))));
+                (format!("{}, mean of the layers", self.title), Curve::of_runs(runs, 1000, means))
+            }
+        };
+        (self.axis)(Chart::new(title, self.unit, curves))
+    }
+
+    /// A small chart of one layer.
+    fn of_layer(&self, runs: &[Run], layer: &str) -> Chart {
+        let curves = Curve::of_runs(runs, 300, |run| self.points(run, layer));
+        Chart { small: true, ..(self.axis)(Chart::new(layer, self.unit, curves)) }
+    }
+
+    fn points(&self, run: &Run, layer: &str) -> Vec<Point> {
+        finite(run.metrics.iter().filter_map(|step| {
+            let trace = step.layers.iter().find(|l| l.name == layer)?;
+            Some((step.step, (self.of)(trace)))
+        }))
+    }
+
+    /// The quantity where the run last measured it.
+    fn last(&self, run: &Run, layer: &str) -> Option<f64> {
+        self.points(run, layer).last().map(|point| point.1)
+    }
+}
+
+/// The mean over the layers of their angles at the end.
+pub fn mean_angle(run: &Run) -> Option<f64> {
+    mean(layers(from_ref(run)).into_iter().filter_map(|layer| ANGLE.last(run, layer)))
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0), |(sum, count), value| (sum + value, count + 1));
+    (count > 0).then(|| sum / f64::from(count))
+}
+
+/// The names of all layers that were measured, in the order in which they first appear.
+fn layers(runs: &[Run]) -> IndexSet<&str> {
+    let measured = runs.iter().filter_map(|run| run.metrics.iter().find(|step| !step.layers.is_empty()));
+    measured.flat_map(|step| &step.layers).map(|layer| layer.name.as_str()).collect()
+}
+
+/// How many parameters the layer has, according to the first run that knows.
+fn parameters(runs: &[Run], layer: &str) -> String {
+    let mut layers = runs.iter().flat_map(|run| &run.summary.nodes).flat_map(|node| &node.layers);
+    layers
+        .find_map(|l| l.parameters.filter(|_| l.name == layer))
+        .map_or_else(|| NONE.to_owned(), |parameters| count(&parameters))
+}

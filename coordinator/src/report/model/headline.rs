@@ -1,0 +1,67 @@
+//! The first answers: what a run trained, whether it worked and how long it was.
+
+use super::alignment;
+use super::settings::Settings;
+use super::text::{count, plural, words};
+use crate::report::Run;
+
+/// The page's title.
+pub fn title(runs: &[Run]) -> String {
+    match runs {
+        [run] => run.name.clone(),
+        runs => format!("{} compared", plural(runs.len() as u64, "run")),
+    }
+}
+
+/// The result of one run, as far as its summary does not say it in so many words.
+pub struct Outcome {
+    /// What the run trained on what, by which rule, how distributed.
+    pub facts: Vec<String>,
+    pub rule: String,
+    pub status: String,
+    /// Whether the status is `good`, `bad` or `open`.
+    pub verdict: &'static str,
+    pub steps: String,
+    /// The steps and, of a complete run, the epochs.
+    pub length: String,
+    pub angle: Option<f64>,
+}
+
+impl Outcome {
+    /// The result of `run`.
+    pub fn of(run: &Run) -> Self {
+        let summary = &run.summary;
+        let status = summary.status.as_deref().unwrap_or("unknown");
+        let steps = summary.steps.unwrap_or(run.metrics.len() as u64);
+        let begun = run.metrics.last().map(|last| last.epoch + 1);
+        let epochs = summary.epochs.filter(|_| status == "done" && begun == summary.epochs);
+        let epochs = epochs.map(|n| format!(", {}", plural(n, "epoch"))).unwrap_or_default();
+        Self {
+            facts: facts(run),
+            rule: words(summary.rule.as_deref().unwrap_or("unknown")),
+            status: words(status),
+            verdict: match status {
+                "done" => "good",
+                "failed" | "diverged" | "unknown" => "bad",
+                _ => "open",
+            },
+            steps: count(&steps),
+            length: plural(steps, "step") + &epochs,
+            angle: alignment::mean_angle(run),
+        }
+    }
+}
+
+fn facts(run: &Run) -> Vec<String> {
+    let (settings, summary) = (Settings::of(&run.config_toml), &run.summary);
+    let network = settings.name("model.name").map(|model| match settings.name("data.kind") {
+        Some(data) => format!("{} on {}", words(model), words(data)),
+        None => words(model),
+    });
+    let stages = summary.stages.map(|n| match &summary.schedule {
+        Some(schedule) => format!("{}, {}", plural(n, "stage"), words(schedule)),
+        None => plural(n, "stage"),
+    });
+    let seed = summary.seed.map(|seed| format!("seed {seed}"));
+    [network, summary.rule.as_deref().map(words), stages, seed].into_iter().flatten().collect()
+}

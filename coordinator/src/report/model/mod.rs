@@ -1,0 +1,54 @@
+//! What the page says: every sentence, number and curve that depends on the runs, and no markup.
+
+mod alignment;
+mod chart;
+mod curve;
+mod headline;
+mod learning;
+mod settings;
+mod stages;
+#[cfg(test)]
+mod tests;
+pub mod text;
+
+use super::run::Run;
+use alignment::Alignment;
+use chart::{Chart, Charts};
+use headline::Outcome;
+use learning::Learning;
+use settings::Differences;
+use stages::Stages;
+
+/// The whole page, section by section.
+pub struct Model<'a> {
+    pub title: String,
+    pub outcomes: Vec<Outcome>,
+    /// The settings in which several runs differ.
+    pub differences: Option<Differences>,
+    pub learning: Learning,
+    pub alignment: Alignment<'a>,
+    pub stages: Stages<'a>,
+    /// Every chart of the page. Sections name a chart by its index.
+    pub charts: Charts,
+}
+
+impl<'a> Model<'a> {
+    /// What the page says about `runs`.
+    pub fn of(runs: &'a [Run]) -> Self {
+        let mut charts = Charts::of(runs);
+        Self {
+            title: headline::title(runs),
+            outcomes: runs.iter().map(Outcome::of).collect(),
+            differences: Differences::of(runs),
+            learning: Learning::of(runs, &mut charts),
+            alignment: Alignment::of(runs, &mut charts),
+            stages: Stages::of(runs, &mut charts),
+            charts,
+        }
+    }
+
+    /// The chart with this index, which a template has by reference.
+    pub fn chart(&self, index: &usize) -> &Chart {
+        &self.charts.charts[*index]
+    }
+}
