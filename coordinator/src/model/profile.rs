@@ -112,7 +112,7 @@ fn count(layer: &LayerSpec, x: &[u64], inputs: u64, output: u64) -> LayerProfile
     let op = &layer.op;
     let weights = op.weight_shape(x).map_or(0, |shape| shape.iter().product());
     let (backward, learns, extra) = match &layer.rule {
-        RuleSpec::SignSymmetry(_) if op.is_weight() => (weights, false, 0),
+        RuleSpec::SignSymmetry { .. } if op.is_weight() => (weights, false, 0),
         RuleSpec::Learned { task, coefficients: c, alignment, .. } if op.is_weight() => {
             let extra = if alignment.mirror.is_none() { alignment_passes(c, alignment) } else { 0 };
             (weights, *task || *c != Coefficients::default(), extra)
