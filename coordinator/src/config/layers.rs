@@ -24,11 +24,6 @@ pub(super) fn kinds() -> &'static [&'static str] {
     tags::<Op>(KIND)
 }
 
-/// The kinds of layers that have a key; none for a key that all have.
-pub(super) fn kinds_with(key: &str) -> Vec<&'static str> {
-    kinds().iter().copied().filter(|kind| keys_of::<Op>(KIND, kind).contains(&key)).collect()
-}
-
 /// What each kind of layers computes.
 pub(super) const COMPUTES: [(&str, &str); 9] = [
     ("conv2d", "convolution with square windows; has W and B"),
@@ -45,8 +40,10 @@ pub(super) const COMPUTES: [(&str, &str); 9] = [
     ("add", "the sum of two or more values of one shape"),
 ];
 
-/// Every key of a `[[layer]]`, in the order of the reference.
-pub(super) fn keys() -> Vec<Key> {
+/// Every key of a `[[layer]]`, in the order of the reference, and the kinds that have it: none for a key of all.
+pub(super) fn keys() -> Vec<(Key, Vec<&'static str>)> {
+    let with =
+        |key: &str| kinds().iter().copied().filter(|kind| keys_of::<Op>(KIND, kind).contains(&key)).collect();
     let init = "√(1/fan_in) / 0.8796; the last `linear`: `0.01`";
     [
         (KIND, Words(kinds()), "required", "what the layer computes"),
@@ -64,7 +61,7 @@ pub(super) fn keys() -> Vec<Key> {
         ("gamma", FINITE, "`1.0`", "the scale at the start"),
     ]
     .into_iter()
-    .map(|(name, allowed, unset, doc)| Key::new("layer", name, allowed, follows(unset), doc))
+    .map(|(name, allowed, unset, doc)| (Key::new("layer", name, allowed, follows(unset), doc), with(name)))
     .collect()
 }
 
@@ -103,7 +100,7 @@ pub(super) fn parse(tree: &Tree) -> Result<Vec<LayerSpec>, ConfigError> {
 
 /// Reads one layer after another.
 struct Reader {
-    keys: Vec<Key>,
+    keys: Vec<(Key, Vec<&'static str>)>,
     /// How many there are of each kind.
     counts: HashMap<String, usize>,
 }
@@ -148,15 +145,10 @@ impl Reader {
         let value = table.get(KIND).ok_or_else(missing)?;
         Words(kinds()).check(&format!("'layer.{KIND}'"), place, value)?;
         let kind = value.as_str().unwrap_or_default();
-        let known = || {
-            self.keys.iter().filter(|key| {
-                let kinds = kinds_with(key.name());
-                kinds.is_empty() || kinds.contains(&kind)
-            })
-        };
+        let known = || self.keys.iter().filter(|(_, kinds)| kinds.is_empty() || kinds.contains(&kind));
         for (name, value) in table {
-            let Some(key) = known().find(|key| key.name() == name) else {
-                let hint = hint(name, known().map(Key::name)).replace("mean '", "mean 'layer.");
+            let Some((key, _)) = known().find(|(key, _)| key.name() == name) else {
+                let hint = hint(name, known().map(|(key, _)| key.name())).replace("mean '", "mean 'layer.");
                 return Err(ConfigError::new(format!("unknown key 'layer.{name}' {place}, a {kind}{hint}")));
             };
             key.allowed.check(&format!("'layer.{name}'"), place, value)?;

@@ -21,12 +21,9 @@ pub fn reference() -> String {
     text += "### `[[layer]]`\n\n| kind | computes |\n|---|---|\n";
     text.extend(layers::COMPUTES.map(|(kind, doc)| format!("| `{kind}` | {doc} |\n")));
     text += "\n| key | kinds | takes | default | what it is for |\n|---|---|---|---|---|\n";
-    for key in layers::keys() {
+    for (key, kinds) in layers::keys() {
         let name = key.name();
-        let kinds = match layers::kinds_with(name) {
-            kinds if kinds.is_empty() => "all".to_owned(),
-            kinds => format!("`{}`", kinds.join("`, `")),
-        };
+        let kinds = if kinds.is_empty() { "all".to_owned() } else { format!("`{}`", kinds.join("`, `")) };
         let takes =
             if name == "kind" { "one of the kinds above".to_owned() } else { key.allowed.to_string() };
         text += &format!("| `{name}` | {kinds} | {takes} | {} | {} |\n", key.unset, key.doc);

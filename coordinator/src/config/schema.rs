@@ -43,6 +43,7 @@ pub(super) fn follows(words: &str) -> Unset {
 impl fmt::Display for Unset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Unset::Is(Value::Float(small)) if (1e-9..1e-3).contains(small) => write!(f, "`{small:e}`"),
             Unset::Is(value) => write!(f, "`{value}`"),
             Unset::Follows(words) => f.write_str(words),
         }
