@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use proto::spec::graph::{INPUT, Init, LayerSpec, MAX_LAYERS, Op};
+use proto::spec::graph::{INPUT, Init, LayerSpec, MAX_LAYERS, Op, Window};
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -122,19 +122,16 @@ impl Reader {
         whole.insert("inputs".into(), inputs.into());
         whole.insert("name".into(), name.map_or(usual, str::to_owned).into());
 
-        let layer =
-            LayerSpec::deserialize(Item(&Value::Table(whole.clone()))).map_err(|fault| match fault {
-                Fault::Missing(key) => refuse(key, &format!("is missing: a {kind} needs it")),
-                other => ConfigError::new(format!("a layer {place}: {other}")),
-            })?;
-        // A window that is the whole plane has neither a step nor padding.
-        let said = Table::try_from(&layer).unwrap_or_default();
-        match ["stride", "padding"]
-            .into_iter()
-            .find(|&key| whole.contains_key(key) && !said.contains_key(key))
-        {
-            Some(key) => Err(refuse(key, "needs 'layer.kernel': without it the window is the whole plane")),
-            None => Ok(layer),
+        let layer = LayerSpec::deserialize(Item(&Value::Table(whole))).map_err(|fault| match fault {
+            Fault::Missing(key) => refuse(key, &format!("is missing: a {kind} needs it")),
+            other => ConfigError::new(format!("a layer {place}: {other}")),
+        })?;
+        let step = ["stride", "padding"].into_iter().find(|key| table.contains_key(*key));
+        match (&layer.op, step) {
+            (Op::AvgPool(Window::PLANE), Some(key)) => {
+                Err(refuse(key, "needs 'layer.kernel': without it the window is the whole plane"))
+            }
+            _ => Ok(layer),
         }
     }
 
@@ -172,13 +169,4 @@ fn inputs(table: &Table, before: &[LayerSpec]) -> Result<Vec<String>, String> {
         None => Ok(names),
         Some(name) => Err(format!("is '{name}', which no layer before it computes{}", hint(name, known()))),
     }
-}
-
-/// The word for what a layer computes.
-pub(super) fn kind_of(op: &Op) -> String {
-    let table = Table::try_from(op).ok();
-    table
-        .and_then(|mut table| table.remove(KIND))
-        .and_then(|kind| kind.as_str().map(str::to_owned))
-        .unwrap_or_default()
 }

@@ -3,7 +3,6 @@
 use proto::spec::graph::{LayerSpec, Op, Value};
 use proto::spec::rule::{Centering, RuleSpec};
 
-use super::layers::kind_of;
 use super::nearest::hint;
 use super::sections::CUSTOM;
 use super::{Config, ConfigError, Model, Stages};
@@ -159,11 +158,9 @@ fn norms(config: &Config, network: &Network, smallest: u64) -> Result<(), Config
     match lonely {
         None => Ok(()),
         Some((layer, _)) => Err(ConfigError::new(format!(
-            "the {} '{}' in {} would normalise over one value per channel, in the smallest microbatch ({smallest} \
+            "the batch_norm '{}' in {} would normalise over one value per channel, in the smallest microbatch ({smallest} \
              sample): set fewer 'pipeline.microbatches', a larger 'train.batch', or 'train.remainder' to \"drop\"",
-            kind_of(&layer.op),
-            layer.name,
-            config.file
+            layer.name, config.file
         ))),
     }
 }

@@ -1,42 +1,15 @@
 //! Rules and optimizers.
 
-use super::{Result, need};
+use super::{Result, known, need};
 use crate::error::ProtocolError;
 use crate::spec::optimizer::{Method, OptimizerSpec, Schedule, Shape};
 use crate::spec::rule::{Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, RuleSpec, Transfer};
 use crate::wire;
 
-/// Conversions of words that are the same on both sides; the message may lack the word only where `$missing` is given.
-macro_rules! alike {
-    ($ours:ident = $wire:path { $($word:ident),* } $(or $missing:literal)?) => {
-        impl From<$ours> for $wire {
-            fn from(word: $ours) -> Self {
-                match word { $($ours::$word => Self::$word),* }
-            }
-        }
-
-        impl TryFrom<$wire> for $ours {
-            type Error = ProtocolError;
-            fn try_from(word: $wire) -> Result<Self> {
-                use $wire as W;
-                match word {
-                    $(W::$word => Ok(Self::$word),)*
-                    $(W::Unspecified => Err(ProtocolError::Missing($missing)),)?
-                }
-            }
-        }
-    };
-}
-
 alike!(Centering = wire::Centering { None, Sample, Batch });
 alike!(Transfer = wire::Transfer { Identity, Relu, Tanh });
 alike!(Magnitude = wire::Magnitude { Uniform, Redrawn, Fixed } or "magnitude");
 alike!(Noise = wire::mirror::Noise { Normal, Uniform } or "mirror steps' noise");
-
-/// A word of the wire, which is a number there.
-fn known<W: TryFrom<i32>>(number: i32, name: &'static str) -> Result<W> {
-    W::try_from(number).map_err(|_| ProtocolError::Missing(name))
-}
 
 impl TryFrom<wire::Rule> for RuleSpec {
     type Error = ProtocolError;

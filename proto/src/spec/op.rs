@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 /// The most elements of one sample of a value, and the most of one parameter tensor.
 const MAX_ELEMENTS: u64 = 1 << 40;
 
-/// How the elements of W and B are drawn.
+/// How the elements of W and B are drawn; in a configuration, a deviation or nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(from = "f64", into = "Option<f64>")]
+#[serde(untagged)]
 pub enum Init {
     /// Normal, cut at two deviations, with a deviation of √(1/fan_in) / 0.8796 (variance scaling).
     #[default]
+    #[serde(skip)]
     FanIn,
     /// Normal with this standard deviation.
     Normal(f64),
@@ -20,21 +21,6 @@ pub enum Init {
 impl Init {
     fn is_usual(&self) -> bool {
         *self == Init::default()
-    }
-}
-
-impl From<f64> for Init {
-    fn from(deviation: f64) -> Self {
-        Init::Normal(deviation)
-    }
-}
-
-impl From<Init> for Option<f64> {
-    fn from(init: Init) -> Self {
-        match init {
-            Init::FanIn => None,
-            Init::Normal(deviation) => Some(deviation),
-        }
     }
 }
 
