@@ -37,10 +37,7 @@ pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
             "watches layers under Kolen-Pollack, but no rule is that".into(),
         );
     }
-    let noisy = |rule: &RuleSpec| match rule {
-        RuleSpec::Learned { alignment, .. } => alignment.update_noise != 0.0,
-        _ => false,
-    };
+    let noisy = |rule: &RuleSpec| matches!(rule, RuleSpec::Learned { alignment, .. } if alignment.update_noise != 0.0);
     if config.alarm.kolen_pollack && rules().any(|rule| Name::KolenPollack.is(rule) && noisy(rule)) {
         let why = "cannot watch layers whose updates of B are noisy: set 'rule.update_noise' to 0";
         return refuse("alarm.kolen_pollack", why.into());

@@ -38,6 +38,7 @@ use toml::{Table, Value};
 
 use crate::data::{Augment, DataKind};
 use keys::KEYS;
+pub(crate) use tree::read_toml;
 use tree::{Origin, Tree};
 
 /// The longest file that is read, in bytes: ten times what the most layers take.
@@ -143,14 +144,6 @@ pub fn parse(
     config.rule = Rule::resolve(&rules, &config.optimizer, &config.optimizer_b, samples)?;
     check::whole(&config, &tree)?;
     Ok(config)
-}
-
-/// The table that `text`, called `file`, holds.
-///
-/// # Errors
-/// Text that isn't TOML, with its place.
-pub(crate) fn read_toml(text: &str, file: &str) -> Result<Table, ConfigError> {
-    tree::read_toml(text, file)
 }
 
 /// Checks the names of `keys`, dotted or nested, and the types and ranges of their values; `file` is where

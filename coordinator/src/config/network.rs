@@ -167,11 +167,9 @@ fn norms(config: &Config, network: &Network, smallest: u64) -> Result<(), Config
 
 /// Rules that take a microbatch's mean off its samples, of which there must be several.
 fn centering(config: &Config, network: &Network, smallest: u64) -> Result<(), ConfigError> {
-    let centred = |rule: &RuleSpec| match rule {
-        RuleSpec::Learned { alignment, .. } => {
-            alignment.centering == Centering::Batch && alignment.mirror.is_none()
-        }
-        _ => false,
+    let centred = |rule: &RuleSpec| {
+        matches!(rule, RuleSpec::Learned { alignment, .. }
+            if alignment.centering == Centering::Batch && alignment.mirror.is_none())
     };
     let lonely =
         network.layers.iter().find(|layer| smallest < 2 && layer.op.is_weight() && centred(&layer.rule));

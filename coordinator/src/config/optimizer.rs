@@ -73,7 +73,7 @@ const WARMUP: f64 = 0.0;
 const BOUNDARIES: [f64; 3] = [30.0, 60.0, 80.0];
 const FACTOR: f64 = 0.1;
 
-/// Constant.
+/// A factor that stays 1.
 impl Default for LearningRateSchedule {
     fn default() -> Self {
         let (warmup_epochs, boundaries) = (WARMUP, BOUNDARIES.to_vec());

@@ -209,8 +209,8 @@ fn assigned(assignment: &str) -> Result<Table, ConfigError> {
     parse(value).or_else(|_| parse(&Value::from(value.trim()).to_string())).map_err(|_| refuse())
 }
 
-/// The table that `text`, called `file`, holds.
-pub(super) fn read_toml(text: &str, file: &str) -> Result<Table, ConfigError> {
+/// The table that `text`, called `file`, holds; the error of a text that isn't TOML says where.
+pub(crate) fn read_toml(text: &str, file: &str) -> Result<Table, ConfigError> {
     toml::from_str(text).map_err(|error| syntax(&error, text, file))
 }
 

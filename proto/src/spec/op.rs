@@ -132,7 +132,7 @@ impl Op {
             }
             Op::Bias => channels,
             Op::BatchNorm { .. } => 2 * channels,
-            _ => 0,
+            Op::Relu | Op::MaxPool(_) | Op::AvgPool(_) | Op::Flatten | Op::Add => 0,
         }
     }
 

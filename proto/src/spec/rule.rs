@@ -98,7 +98,7 @@ impl RuleSpec {
     pub fn mirror(&self) -> Option<&Mirror> {
         match self {
             RuleSpec::Learned { alignment, .. } => alignment.mirror.as_ref(),
-            _ => None,
+            RuleSpec::Backprop | RuleSpec::SignSymmetry { .. } => None,
         }
     }
 
