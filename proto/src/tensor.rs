@@ -35,11 +35,7 @@ impl Kind {
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Kind::F32 => "f32",
-            Kind::Bf16 => "bf16",
-            Kind::F16 => "f16",
-        })
+        self.serialize(f)
     }
 }
 

@@ -2,38 +2,61 @@
 
 use std::fmt;
 
+use serde::Deserialize;
 use toml::Value;
 
 use super::ConfigError;
 use super::nearest::nearest;
+use super::typed::words;
 
 /// The values that a key takes.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Allowed {
     /// A whole number within these bounds, both included.
     Whole(i64, i64),
-    /// Any finite number.
-    Finite,
-    /// A finite number, 0 or more.
-    NotNegative,
-    /// A finite number above 0.
-    Positive,
-    /// From 0 to below 1.
-    Fraction,
-    /// Above 0, up to 1.
-    Share,
-    /// A time, in seconds.
-    Seconds,
+    /// A finite number: in words, and by a test.
+    Number(&'static str, fn(f64) -> bool),
     /// `true` or `false`.
     Switch,
     /// Any text but the empty one.
     Text,
     /// One of these words.
     Words(&'static [&'static str]),
-    /// A list, not empty, of such values.
-    List(&'static Allowed),
-    /// What `pipeline.stages` takes.
-    Stages,
+    /// A list, not empty: in words, and what each item is.
+    List(&'static str, &'static Allowed),
+    /// Any of these: in words, and one by one.
+    Any(&'static str, &'static [Allowed]),
+}
+
+use Allowed::{List, Number, Text, Whole};
+
+/// Any finite number.
+pub(super) const FINITE: Allowed = Number("a finite number", |_| true);
+/// 0 or more.
+pub(super) const NOT_NEGATIVE: Allowed = Number("a number, 0 or more", |x| x >= 0.0);
+/// Above 0.
+pub(super) const POSITIVE: Allowed = Number("a number above 0", |x| x > 0.0);
+/// From 0 to below 1.
+pub(super) const FRACTION: Allowed = Number("a number from 0 to below 1", |x| (0.0..1.0).contains(&x));
+/// Above 0, up to 1.
+pub(super) const SHARE: Allowed = Number("a number above 0, up to 1", |x| x > 0.0 && x <= 1.0);
+/// A time.
+pub(super) const SECONDS: Allowed =
+    Number("a number of seconds from 0.1 to 86400", |x| (0.1..=86_400.0).contains(&x));
+/// Some texts.
+pub(super) const TEXTS: Allowed = List("a list of texts", &Text);
+/// Some numbers.
+pub(super) const NUMBERS: Allowed = List("a list of numbers", &FINITE);
+/// Some numbers above 0.
+pub(super) const POSITIVES: Allowed = List("a list of numbers above 0", &POSITIVE);
+/// A size of something.
+pub(super) const SMALL: Allowed = Whole(1, 65_536);
+/// A count of something.
+pub(super) const MANY: Allowed = Whole(1, i64::MAX);
+
+/// The words of a type.
+pub(super) fn one_of<T: for<'de> Deserialize<'de>>() -> Allowed {
+    Allowed::Words(words::<T>())
 }
 
 impl Allowed {
@@ -51,34 +74,22 @@ impl Allowed {
     }
 
     fn admits(&self, value: &Value) -> bool {
-        let number = number(value).filter(|number| number.is_finite());
-        let is = |test: fn(f64) -> bool| number.is_some_and(test);
         match self {
-            Allowed::Whole(least, most) => value.as_integer().is_some_and(|n| (*least..=*most).contains(&n)),
-            Allowed::Finite => number.is_some(),
-            Allowed::NotNegative => is(|x| x >= 0.0),
-            Allowed::Positive => is(|x| x > 0.0),
-            Allowed::Fraction => is(|x| (0.0..1.0).contains(&x)),
-            Allowed::Share => is(|x| x > 0.0 && x <= 1.0),
-            Allowed::Seconds => is(|x| (0.1..=86_400.0).contains(&x)),
+            Whole(least, most) => value.as_integer().is_some_and(|n| (*least..=*most).contains(&n)),
+            Number(_, test) => number(value).is_some_and(|x| x.is_finite() && test(x)),
             Allowed::Switch => value.is_bool(),
-            Allowed::Text => value.as_str().is_some_and(|text| !text.is_empty()),
+            Text => value.as_str().is_some_and(|text| !text.is_empty()),
             Allowed::Words(words) => value.as_str().is_some_and(|word| words.contains(&word)),
-            Allowed::List(one) => {
+            List(_, one) => {
                 value.as_array().is_some_and(|all| !all.is_empty() && all.iter().all(|item| one.admits(item)))
             }
-            Allowed::Stages => [COUNT, CUTS, Allowed::Words(&["per_layer", "per_block"])]
-                .iter()
-                .any(|allowed| allowed.admits(value)),
+            Allowed::Any(_, all) => all.iter().any(|one| one.admits(value)),
         }
     }
 }
 
-const COUNT: Allowed = Allowed::Whole(1, 10_000);
-const CUTS: Allowed = Allowed::List(&Allowed::Text);
-
 /// The value as a number, where it is one: TOML's whole numbers are numbers too.
-pub(crate) fn number(value: &Value) -> Option<f64> {
+fn number(value: &Value) -> Option<f64> {
     value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64))
 }
 
@@ -92,28 +103,19 @@ fn near_word(words: &[&str], word: &str) -> String {
 impl fmt::Display for Allowed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Allowed::Whole(least, i64::MAX) => write!(f, "a whole number, {least} or more"),
-            Allowed::Whole(least, most) => write!(f, "a whole number from {least} to {most}"),
-            Allowed::Finite => f.write_str("a finite number"),
-            Allowed::NotNegative => f.write_str("a number, 0 or more"),
-            Allowed::Positive => f.write_str("a number above 0"),
-            Allowed::Fraction => f.write_str("a number from 0 to below 1"),
-            Allowed::Share => f.write_str("a number above 0, up to 1"),
-            Allowed::Seconds => f.write_str("a number of seconds from 0.1 to 86400"),
+            Whole(least, i64::MAX) => write!(f, "a whole number, {least} or more"),
+            Whole(least, most) => write!(f, "a whole number from {least} to {most}"),
+            Number(words, _) | List(words, _) | Allowed::Any(words, _) => f.write_str(words),
             Allowed::Switch => f.write_str("true or false"),
-            Allowed::Text => f.write_str("a text"),
-            Allowed::Words([only]) => write!(f, "\"{only}\""),
+            Text => f.write_str("a text"),
             Allowed::Words(words) => {
                 let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
-                let (last, others) = quoted.split_last().ok_or(fmt::Error)?;
-                write!(f, "{} or {last}", others.join(", "))
+                match quoted.split_last() {
+                    Some((last, [])) => f.write_str(last),
+                    Some((last, others)) => write!(f, "{} or {last}", others.join(", ")),
+                    None => Ok(()),
+                }
             }
-            Allowed::List(Allowed::Text) => f.write_str("a list of texts"),
-            Allowed::List(Allowed::Positive) => f.write_str("a list of numbers above 0"),
-            Allowed::List(_) => f.write_str("a list of numbers"),
-            Allowed::Stages => f.write_str(
-                "a number of stages, \"per_layer\", \"per_block\", or a list of the layers that begin a new stage",
-            ),
         }
     }
 }

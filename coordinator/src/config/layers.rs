@@ -1,18 +1,69 @@
-//! `[[layer]]`s out of TOML, with their defaults.
+//! `[[layer]]`s: each is a [`LayerSpec`], whose kinds and keys are those of [`Op`].
+
+use std::collections::HashMap;
 
 use proto::spec::graph::{INPUT, Init, LayerSpec, MAX_LAYERS, Op, Window};
-use proto::spec::rule::RuleSpec;
+use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::ConfigError;
-use super::allowed::Allowed::Words;
-use super::allowed::number;
-use super::layer_keys::{LAYER_KEYS, NAMES};
+use super::allowed::Allowed::{Switch, Text, Whole, Words};
+use super::allowed::{FINITE, POSITIVE, SHARE, SMALL, TEXTS};
 use super::nearest::hint;
+use super::schema::{Key, follows};
 use super::tree::{Origin, Tree};
+use super::typed::{Fault, Item, keys_of, tags};
 
 /// The deviation of the last linear layer's W and B.
 const LAST: f64 = 0.01;
+/// The key that tells layers apart.
+const KIND: &str = "kind";
+
+/// The kinds of layers.
+pub(super) fn kinds() -> &'static [&'static str] {
+    tags::<Op>(KIND)
+}
+
+/// What each kind of layers computes.
+pub(super) const COMPUTES: [(&str, &str); 9] = [
+    ("conv2d", "convolution with square windows; has W and B"),
+    ("linear", "y = x Wᵀ; takes vectors; has W and B"),
+    ("bias", "adds one number per channel"),
+    (
+        "batch_norm",
+        "normalises each channel over the microbatch and its positions, then scales and shifts it",
+    ),
+    ("relu", "max(0, x)"),
+    ("max_pool", "the largest element of each square window"),
+    ("avg_pool", "the mean of each square window, or of the whole plane"),
+    ("flatten", "one vector per sample"),
+    ("add", "the sum of two or more values of one shape"),
+];
+
+/// Every key of a `[[layer]]`, in the order of the reference, and the kinds that have it: none for a key of all.
+pub(super) fn keys() -> Vec<(Key, Vec<&'static str>)> {
+    let with =
+        |key: &str| kinds().iter().copied().filter(|kind| keys_of::<Op>(KIND, kind).contains(&key)).collect();
+    let init = "√(1/fan_in) / 0.8796; the last `linear`: `0.01`";
+    [
+        (KIND, Words(kinds()), "required", "what the layer computes"),
+        ("name", Text, "kind and count: `conv1`", "names the layer and its value; unique"),
+        ("input", Text, "the layer before", "the value that it takes: a layer's name, or `input`"),
+        ("inputs", TEXTS, "`[input]`", "the values that it takes, where there are several"),
+        ("out", Whole(1, 1 << 24), "required", "channels or features of its value"),
+        ("kernel", SMALL, "required; `avg_pool`: the plane", "side of the window"),
+        ("stride", SMALL, "`1`; pools: `kernel`", "step of the window"),
+        ("padding", Whole(0, 65_536), "`0`", "padding on each side"),
+        ("bias", Switch, "`conv2d`: `false`; `linear`: `true`", "adds one number per channel"),
+        ("init_std", POSITIVE, init, "deviation of the normal that draws W and B"),
+        ("eps", POSITIVE, "`1e-5`", "added to the variance"),
+        ("momentum", SHARE, "`0.1`", "weight of a microbatch in the running statistics"),
+        ("gamma", FINITE, "`1.0`", "the scale at the start"),
+    ]
+    .into_iter()
+    .map(|(name, allowed, unset, doc)| (Key::new("layer", name, allowed, follows(unset), doc), with(name)))
+    .collect()
+}
 
 /// The layers in `tree`, out of which all but `layer` has been taken.
 pub(super) fn parse(tree: &Tree) -> Result<Vec<LayerSpec>, ConfigError> {
@@ -33,135 +84,89 @@ pub(super) fn parse(tree: &Tree) -> Result<Vec<LayerSpec>, ConfigError> {
         let count = tables.len();
         return Err(ConfigError::new(format!("'layer' {place} has {count} tables, more than {MAX_LAYERS}")));
     }
-    let mut layers: Vec<LayerSpec> = Vec::with_capacity(tables.len());
+    let (mut reader, mut layers) = (Reader { keys: keys(), counts: HashMap::new() }, Vec::new());
     for table in tables {
-        let table = table.as_table().ok_or_else(refuse)?;
-        layers.push(Fields::of(table, layers.len() + 1, &place)?.layer(&layers)?);
+        let layer = reader.read(table.as_table().ok_or_else(refuse)?, &layers, &place)?;
+        layers.push(layer);
     }
-    if let Some(Op::Linear { init: init @ Init::FanIn, .. }) =
-        layers.iter_mut().rev().map(|layer| &mut layer.op).find(|op| matches!(op, Op::Linear { .. }))
-    {
+    if let Some(init @ Init::FanIn) = layers.iter_mut().rev().find_map(|layer| match &mut layer.op {
+        Op::Linear { init, .. } => Some(init),
+        _ => None,
+    }) {
         *init = Init::Normal(LAST);
     }
     Ok(layers)
 }
 
-/// One `[[layer]]`, whose keys are known to be right for its kind.
-struct Fields<'a> {
-    table: &'a Table,
-    kind: &'a str,
-    /// `of layer 3 in fashion.toml`.
-    place: String,
+/// Reads one layer after another.
+struct Reader {
+    keys: Vec<(Key, Vec<&'static str>)>,
+    /// How many there are of each kind.
+    counts: HashMap<String, usize>,
 }
 
-impl<'a> Fields<'a> {
-    fn of(table: &'a Table, count: usize, place: &str) -> Result<Self, ConfigError> {
-        let name =
-            table.get("name").and_then(Value::as_str).map_or(String::new(), |name| format!(" ('{name}')"));
-        let place = format!("of layer {count}{name} {place}");
+impl Reader {
+    fn read(&mut self, table: &Table, before: &[LayerSpec], file: &str) -> Result<LayerSpec, ConfigError> {
+        let name = table.get("name").and_then(Value::as_str);
+        let named = name.map_or(String::new(), |name| format!(" ('{name}')"));
+        let place = format!("of layer {}{named} {file}", before.len() + 1);
+        let refuse = |key: &str, why: &str| ConfigError::new(format!("'layer.{key}' {place} {why}"));
+        let kind = self.kind(table, &place)?;
+
+        let count = self.counts.entry(kind.to_owned()).or_default();
+        *count += 1;
+        let usual = format!("{}{count}", if kind == "conv2d" { "conv" } else { kind });
+        let inputs = inputs(table, before).map_err(|why| refuse("input", &why))?;
+        let mut whole = table.clone();
+        whole.remove("input");
+        whole.insert("inputs".into(), inputs.into());
+        whole.insert("name".into(), name.map_or(usual, str::to_owned).into());
+
+        let layer = LayerSpec::deserialize(Item(&Value::Table(whole))).map_err(|fault| match fault {
+            Fault::Missing(key) => refuse(key, &format!("is missing: a {kind} needs it")),
+            other => ConfigError::new(format!("a layer {place}: {other}")),
+        })?;
+        let step = ["stride", "padding"].into_iter().find(|key| table.contains_key(*key));
+        match (&layer.op, step) {
+            (Op::AvgPool(Window::PLANE), Some(key)) => {
+                Err(refuse(key, "needs 'layer.kernel': without it the window is the whole plane"))
+            }
+            _ => Ok(layer),
+        }
+    }
+
+    /// The layer's kind, whose keys these are.
+    fn kind<'a>(&self, table: &'a Table, place: &str) -> Result<&'a str, ConfigError> {
         let missing =
-            || ConfigError::new(format!("'layer.kind' {place} is missing: it must be {}", Words(NAMES)));
-        let value = table.get("kind").ok_or_else(missing)?;
-        Words(NAMES).check("'layer.kind'", &place, value)?;
+            || ConfigError::new(format!("'layer.{KIND}' {place} is missing: it must be {}", Words(kinds())));
+        let value = table.get(KIND).ok_or_else(missing)?;
+        Words(kinds()).check(&format!("'layer.{KIND}'"), place, value)?;
         let kind = value.as_str().unwrap_or_default();
-        let known = || LAYER_KEYS.iter().filter(|key| key.kinds.is_empty() || key.kinds.contains(&kind));
+        let known = || self.keys.iter().filter(|(_, kinds)| kinds.is_empty() || kinds.contains(&kind));
         for (name, value) in table {
-            let Some(key) = known().find(|key| key.name == name) else {
-                let hint = hint(name, known().map(|key| key.name)).replace("mean '", "mean 'layer.");
+            let Some((key, _)) = known().find(|(key, _)| key.name() == name) else {
+                let hint = hint(name, known().map(|(key, _)| key.name())).replace("mean '", "mean 'layer.");
                 return Err(ConfigError::new(format!("unknown key 'layer.{name}' {place}, a {kind}{hint}")));
             };
-            key.allowed.check(&format!("'layer.{name}'"), &place, value)?;
+            key.allowed.check(&format!("'layer.{name}'"), place, value)?;
         }
-        Ok(Fields { table, kind, place })
+        Ok(kind)
     }
+}
 
-    fn layer(&self, before: &[LayerSpec]) -> Result<LayerSpec, ConfigError> {
-        let same = before.iter().filter(|layer| layer.op.name() == self.kind).count();
-        let stem = if self.kind == "conv2d" { "conv" } else { self.kind };
-        let name = self.text("name").unwrap_or_else(|| format!("{stem}{}", same + 1));
-        Ok(LayerSpec { name, inputs: self.inputs(before)?, op: self.op()?, rule: RuleSpec::default() })
-    }
-
-    fn inputs(&self, before: &[LayerSpec]) -> Result<Vec<String>, ConfigError> {
-        let names = match (self.text("input"), self.table.get("inputs").and_then(Value::as_array)) {
-            (Some(_), Some(_)) => {
-                return Err(self.refuse("input", "and 'layer.inputs' say the same: leave one out"));
-            }
-            (Some(one), None) => vec![one],
+/// The values that a layer takes: those that it names, or that of the layer before it.
+fn inputs(table: &Table, before: &[LayerSpec]) -> Result<Vec<String>, String> {
+    let last = || before.last().map_or(INPUT, |layer| &layer.name).to_owned();
+    let names =
+        match (table.get("input").and_then(Value::as_str), table.get("inputs").and_then(Value::as_array)) {
+            (Some(_), Some(_)) => return Err("and 'layer.inputs' say the same: leave one out".into()),
+            (Some(one), None) => vec![one.to_owned()],
             (None, Some(all)) => all.iter().filter_map(Value::as_str).map(String::from).collect(),
-            (None, None) => vec![before.last().map_or_else(|| INPUT.to_owned(), |layer| layer.name.clone())],
+            (None, None) => vec![last()],
         };
-        let known = || before.iter().map(|layer| layer.name.as_str()).chain([INPUT]);
-        match names.iter().find(|name| known().all(|known| known != *name)) {
-            None => Ok(names),
-            Some(name) => {
-                let why = format!("is '{name}', which no layer before it computes{}", hint(name, known()));
-                Err(self.refuse("input", &why))
-            }
-        }
-    }
-
-    fn op(&self) -> Result<Op, ConfigError> {
-        let init = self.number("init_std").map_or(Init::FanIn, Init::Normal);
-        Ok(match self.kind {
-            "conv2d" => {
-                let Window { kernel, stride, padding } = self.window(Some(1))?;
-                let bias = self.switch("bias", false);
-                Op::Conv2d { out: self.required("out")?, kernel, stride, padding, bias, init }
-            }
-            "linear" => Op::Linear { out: self.required("out")?, bias: self.switch("bias", true), init },
-            "bias" => Op::Bias,
-            "batch_norm" => Op::BatchNorm {
-                eps: self.number("eps").unwrap_or(1e-5),
-                momentum: self.number("momentum").unwrap_or(0.1),
-                gamma: self.number("gamma").unwrap_or(1.0),
-            },
-            "relu" => Op::Relu,
-            "max_pool" => Op::MaxPool(self.window(None)?),
-            "avg_pool" => Op::AvgPool(self.plane_or_window()?),
-            "flatten" => Op::Flatten,
-            _ => Op::Add,
-        })
-    }
-
-    /// A window whose step is by default `stride`, or its side.
-    fn window(&self, stride: Option<u32>) -> Result<Window, ConfigError> {
-        let kernel = self.required("kernel")?;
-        let stride = self.whole("stride").or(stride).unwrap_or(kernel);
-        Ok(Window { kernel, stride, padding: self.whole("padding").unwrap_or(0) })
-    }
-
-    fn plane_or_window(&self) -> Result<Window, ConfigError> {
-        match ["stride", "padding"].iter().find(|key| self.table.contains_key(**key)) {
-            _ if self.table.contains_key("kernel") => self.window(None),
-            Some(key) => {
-                Err(self.refuse(key, "needs 'layer.kernel': without it the window is the whole plane"))
-            }
-            None => Ok(Window { kernel: 0, stride: 1, padding: 0 }),
-        }
-    }
-
-    fn required(&self, key: &str) -> Result<u32, ConfigError> {
-        self.whole(key).ok_or_else(|| self.refuse(key, &format!("is missing: a {} needs it", self.kind)))
-    }
-
-    fn refuse(&self, key: &str, why: &str) -> ConfigError {
-        ConfigError::new(format!("'layer.{key}' {} {why}", self.place))
-    }
-
-    fn whole(&self, key: &str) -> Option<u32> {
-        self.table.get(key).and_then(Value::as_integer).and_then(|whole| u32::try_from(whole).ok())
-    }
-
-    fn number(&self, key: &str) -> Option<f64> {
-        self.table.get(key).and_then(number)
-    }
-
-    fn text(&self, key: &str) -> Option<String> {
-        self.table.get(key).and_then(Value::as_str).map(String::from)
-    }
-
-    fn switch(&self, key: &str, unset: bool) -> bool {
-        self.table.get(key).and_then(Value::as_bool).unwrap_or(unset)
+    let known = || before.iter().map(|layer| layer.name.as_str()).chain([INPUT]);
+    match names.iter().find(|name| known().all(|known| known != *name)) {
+        None => Ok(names),
+        Some(name) => Err(format!("is '{name}', which no layer before it computes{}", hint(name, known()))),
     }
 }

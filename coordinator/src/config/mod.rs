@@ -3,8 +3,8 @@
 //! ```text
 //! file ─┐
 //! --set ┴▶ Tree ──check──▶ Tree ──defaults──▶ Config ──network([c, h, w])──▶ Network
-//!          (keys, values,  (keys.rs: names,   (plain fields,                 (layers with
-//!           who set them)   types, ranges)     nothing left open)             their rules)
+//!          (keys, values,  (each table's      (plain fields,                 (layers with
+//!           who set them)   keys and ranges)   nothing left open)             their rules)
 //! ```
 //!
 //! Everything is a function of the text, the flags and the [`Environment`]: no clock, no randomness, and no
@@ -16,18 +16,18 @@ mod check;
 mod data_path;
 mod error;
 mod keys;
-mod layer_keys;
 mod layers;
 mod nearest;
+mod network;
 mod optimizer;
-mod print;
 mod reference;
 mod rule;
+mod schema;
 mod sections;
 #[cfg(test)]
 mod tests;
 mod tree;
-mod zoo;
+mod typed;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -36,8 +36,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::model::Network;
 use keys::KEYS;
+pub(crate) use tree::read_toml;
 use tree::{Origin, Tree};
 
 /// The longest file that is read, in bytes: ten times what the most layers take.
@@ -45,15 +45,16 @@ const LONGEST: u64 = 16 << 20;
 
 pub use data_path::Environment;
 pub use error::ConfigError;
+pub(crate) use keys::is_whole;
 pub(crate) use nearest::hint;
-pub use optimizer::{Course, Method, Optimizer};
+pub use optimizer::{LearningRateSchedule, Method, Optimizer, Shape};
 pub use reference::reference;
 pub use rule::Rule;
 pub use sections::{Alarm, Data, Links, Metrics, Model, Node, Pipeline, Snapshot, Stages, Train};
+pub(crate) use typed::{keys as keys_of_table, words};
 
 /// What a run is to do, resolved and checked: nothing is left to a default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Config {
     /// The file that it was read from, for sentences.
     #[serde(skip)]
@@ -63,7 +64,7 @@ pub struct Config {
     /// Which network.
     pub model: Model,
     /// How B learns.
-    #[serde(skip)]
+    #[serde(skip_deserializing)]
     pub rule: Rule,
     /// How the network is cut, and how microbatches take turns.
     pub pipeline: Pipeline,
@@ -144,14 +145,6 @@ pub fn parse(
     Ok(config)
 }
 
-/// The table that `text`, called `file`, holds.
-///
-/// # Errors
-/// Text that isn't TOML, with its place.
-pub(crate) fn read_toml(text: &str, file: &str) -> Result<Table, ConfigError> {
-    tree::read_toml(text, file)
-}
-
 /// Checks the names of `keys`, dotted or nested, and the types and ranges of their values; `file` is where
 /// they were found. Whether they go together only a whole configuration can say.
 ///
@@ -171,20 +164,17 @@ pub(crate) fn assignments(sets: &[String]) -> Result<Vec<(String, Value)>, Confi
     Ok(tree.values())
 }
 
-/// Whether the key takes whole numbers alone.
-pub(crate) fn is_whole(path: &str) -> bool {
-    keys::find(path).is_some_and(|key| matches!(key.allowed, allowed::Allowed::Whole(..)))
-}
-
 /// Sets what nobody has set: first what the table says, then what follows other keys.
 fn resolve(tree: &mut Tree, environment: &Environment) -> Result<(), ConfigError> {
-    tree.fill()?;
+    tree.fill(KEYS.iter().filter(|key| !key.path.starts_with("rule.")));
     for key in KEYS.iter().filter_map(|key| key.path.strip_prefix("optimizer_b.")) {
         if let Some(value) = tree.get(&format!("optimizer.{key}")).cloned() {
             tree.default(&format!("optimizer_b.{key}"), value);
         }
     }
-    let kind = check::data_kind(tree)?;
+    let kind = tree.get("data.kind").cloned().and_then(|kind| kind.try_into::<crate::data::DataKind>().ok());
+    let missing = || ConfigError::new(format!("'data.kind' {} is missing", tree.place("data.kind")));
+    let kind = kind.ok_or_else(missing)?;
     match (kind.classes(), tree.get("model.classes")) {
         (Some(classes), None) => tree.default("model.classes", Value::Integer(classes as i64)),
         (None, None) => {
@@ -195,7 +185,7 @@ fn resolve(tree: &mut Tree, environment: &Environment) -> Result<(), ConfigError
         _ => {}
     }
     tree.default("data.augment", Value::Boolean(kind.varied()));
-    let path = tree.text("data.path").map(Path::new);
+    let path = tree.get("data.path").and_then(Value::as_str).map(Path::new);
     if tree.origin("data.path") != Some(Origin::Flag) {
         let folder = environment.folder(kind, path);
         let text = folder.to_str().ok_or_else(|| {
@@ -207,41 +197,18 @@ fn resolve(tree: &mut Tree, environment: &Environment) -> Result<(), ConfigError
 }
 
 impl Config {
-    /// The network for samples of the shape `input` (channels, height, width), each weight layer with its rule.
+    /// The whole configuration as TOML, with nothing left to a default, which [`parse`] reads as the same
+    /// configuration: what a run leaves as `config.toml`.
     ///
     /// # Errors
-    /// Images that aren't what the model is for, layers that don't fit each other, an output that isn't one
-    /// value per class, and rules or cuts for layers that aren't there.
-    pub fn network(&self, input: [u64; 3]) -> Result<Network, ConfigError> {
-        check::image(self, input)?;
-        let refuse = |why: String| ConfigError::new(format!("the network in {} cannot be: {why}", self.file));
-        let mut network = zoo::network(&self.model, input).map_err(refuse)?;
-        let values = network.values().map_err(|error| refuse(error.to_string()))?;
-        check::output(self, values.last())?;
-        check::rules(self, &network.layers)?;
-        check::cuts(self, &network.layers)?;
-        for layer in network.layers.iter_mut().filter(|layer| layer.op.is_weight()) {
-            layer.rule = self.rule.of(&layer.name).clone();
+    /// A value that TOML cannot hold, such as a seed of 2⁶³ or more; none that was read from TOML is.
+    pub fn to_toml(&self) -> Result<String, ConfigError> {
+        let refuse =
+            |why: toml::ser::Error| ConfigError::new(format!("the configuration is not TOML: {why}"));
+        let mut table = Table::try_from(self).map_err(refuse)?;
+        if !self.model.layers.is_empty() {
+            table.insert("layer".into(), Value::try_from(&self.model.layers).map_err(refuse)?);
         }
-        Ok(network)
-    }
-
-    /// The shape of a sample (channels, height, width) as far as it is known without opening the data: from
-    /// `model.image` and `model.channels`, or else from the kind. `None` for `idx` that doesn't say.
-    pub fn input_shape(&self) -> Option<[u64; 3]> {
-        let kind = self.data.kind.shape();
-        let side = self.model.image.map(u64::from).or(kind.map(|[_, side, _]| side))?;
-        let channels = self.model.channels.map(u64::from).or(kind.map(|[channels, _, _]| channels))?;
-        Some([channels, side, side])
-    }
-
-    /// Refuses what a microbatch of `smallest` samples is too small for: a batch norm that would see one value
-    /// per channel, whose deviation would be 0, and a mean over the microbatch of a single sample.
-    ///
-    /// # Errors
-    /// The first such layer, and what to do.
-    pub fn check_microbatches(&self, network: &Network, smallest: u64) -> Result<(), ConfigError> {
-        check::norms(self, network, smallest)?;
-        check::centering(self, network, smallest)
+        toml::to_string(&table).map_err(refuse)
     }
 }

@@ -1,7 +1,13 @@
 //! An optimizer as the configuration says it: in epochs, where nodes count updates.
 
-use proto::spec::optimizer::{self, OptimizerSpec, Shape};
+use std::fmt;
+
+use proto::spec::optimizer::{self, OptimizerSpec};
 use serde::{Deserialize, Serialize};
+
+use super::allowed::Allowed::Switch;
+use super::allowed::{FRACTION, NOT_NEGATIVE, POSITIVE, POSITIVES, one_of};
+use super::schema::{Key, is, section};
 
 /// What turns a gradient into a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,11 +19,32 @@ pub enum Method {
     Adam,
 }
 
-/// The learning rate's course after warm-up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+section! {
+    /// The optimizer of W (with biases and norms), or that of B.
+    pub struct Optimizer {
+        name: Method = one_of::<Method>(), is(Method::Sgd), "what turns a gradient into a step";
+        lr: f64 = NOT_NEGATIVE, is(0.1), "learning rate where the schedule's factor is 1";
+        momentum: f64 = FRACTION, is(0.9), "weight of the past (`sgd`)";
+        nesterov: bool = Switch, is(true), "look one step ahead (`sgd` with momentum)";
+        weight_decay: f64 = NOT_NEGATIVE, is(1e-4),
+            "λ: λ·p is added to the gradient of conv and linear matrices";
+        beta1: f64 = FRACTION, is(0.9), "weight of the past in the mean (`adam`)";
+        beta2: f64 = FRACTION, is(0.999), "weight of the past in the square (`adam`)";
+        eps: f64 = POSITIVE, is(1e-8), "added to the root (`adam`)";
+        .. {
+            /// The factor on the learning rate.
+            #[serde(flatten)]
+            pub schedule: LearningRateSchedule,
+        }
+    }
+}
+
+/// How a learning rate goes on after warm-up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Course {
+pub enum Shape {
     /// The same throughout.
+    #[default]
     Constant,
     /// Half a cosine, down to 0 at the last update.
     Cosine,
@@ -25,50 +52,54 @@ pub enum Course {
     Step,
 }
 
-impl Course {
-    /// Its word.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Course::Constant => "constant",
-            Course::Cosine => "cosine",
-            Course::Step => "step",
-        }
+/// Prints as a configuration spells it.
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }
 
-/// The optimizer of W (with biases and norms), or that of B.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Optimizer {
-    /// What turns a gradient into a step.
-    pub name: Method,
-    /// The learning rate where the schedule's factor is 1.
-    pub lr: f64,
-    /// SGD: weight of the past; 0 for none.
-    pub momentum: f64,
-    /// SGD: look one step ahead.
-    pub nesterov: bool,
-    /// λ of conv and linear matrices.
-    pub weight_decay: f64,
-    /// Adam: weight of the past in the mean.
-    pub beta1: f64,
-    /// Adam: weight of the past in the square.
-    pub beta2: f64,
-    /// Adam: added to the root.
-    pub eps: f64,
-    /// The learning rate's course.
-    pub schedule: Course,
-    /// Epochs over which the learning rate rises linearly.
-    pub warmup_epochs: f64,
-    /// [`Course::Step`]: where the learning rate is multiplied, in epochs, ascending.
-    pub boundaries: Vec<f64>,
-    /// [`Course::Step`]: by what.
-    pub factor: f64,
+section! {
+    /// The factor on a learning rate, or on the coefficients of rules, in epochs.
+    pub struct LearningRateSchedule {
+        schedule: Shape = one_of::<Shape>(), is(Shape::Cosine), "the learning rate's course";
+        warmup_epochs: f64 = NOT_NEGATIVE, is(WARMUP), "epochs over which the factor rises linearly";
+        boundaries: Vec<f64> = POSITIVES, is(BOUNDARIES), "epochs at which `step` multiplies by `factor`";
+        factor: f64 = POSITIVE, is(FACTOR), "what each boundary multiplies by (`step`)";
+    }
+}
+
+const WARMUP: f64 = 0.0;
+const BOUNDARIES: [f64; 3] = [30.0, 60.0, 80.0];
+const FACTOR: f64 = 0.1;
+
+/// A factor that stays 1.
+impl Default for LearningRateSchedule {
+    fn default() -> Self {
+        let (warmup_epochs, boundaries) = (WARMUP, BOUNDARIES.to_vec());
+        Self { schedule: Shape::default(), warmup_epochs, boundaries, factor: FACTOR }
+    }
+}
+
+impl LearningRateSchedule {
+    /// What a node is told: epochs become updates, of which there are `steps_per_epoch` in an epoch and
+    /// `total_steps` until a cosine ends. Fractions of an update are rounded.
+    pub fn spec(&self, steps_per_epoch: u64, total_steps: u64) -> optimizer::Schedule {
+        let updates = |epochs: f64| (epochs * steps_per_epoch as f64).round() as u64;
+        let shape = match self.schedule {
+            Shape::Constant => optimizer::Shape::Constant,
+            Shape::Cosine => optimizer::Shape::Cosine { total: total_steps },
+            Shape::Step => {
+                let boundaries = self.boundaries.iter().map(|&epochs| updates(epochs)).collect();
+                optimizer::Shape::Step { boundaries, factor: self.factor }
+            }
+        };
+        optimizer::Schedule { warmup: updates(self.warmup_epochs), shape }
+    }
 }
 
 impl Optimizer {
-    /// What a node is told: epochs become updates, of which there are `steps_per_epoch` in an epoch and
-    /// `total_steps` until a cosine ends. Fractions of an update are rounded.
+    /// What a node is told, in an epoch of `steps_per_epoch` updates and a run of `total_steps`.
     ///
     /// Without momentum, `nesterov` says nothing and is left out.
     pub fn spec(&self, steps_per_epoch: u64, total_steps: u64) -> OptimizerSpec {
@@ -79,45 +110,25 @@ impl Optimizer {
             },
             Method::Adam => optimizer::Method::Adam { beta1: self.beta1, beta2: self.beta2, eps: self.eps },
         };
-        let epoch_and_run = [steps_per_epoch, total_steps];
-        let schedule =
-            schedule(self.schedule, self.warmup_epochs, &self.boundaries, self.factor, epoch_and_run);
+        let schedule = self.schedule.spec(steps_per_epoch, total_steps);
         OptimizerSpec { method, lr: self.lr, weight_decay: self.weight_decay, schedule }
     }
 
     /// The first key in which `other` would make other steps of the same gradient; weight decay aside.
     pub(super) fn difference(&self, other: &Optimizer) -> Option<&'static str> {
+        let (mine, others) = (&self.schedule, &other.schedule);
         let same = [
             ("name", self.name == other.name),
             ("lr", self.lr == other.lr),
             ("momentum", self.momentum == other.momentum),
             ("nesterov", self.nesterov == other.nesterov),
-            ("schedule", self.schedule == other.schedule),
-            ("warmup_epochs", self.warmup_epochs == other.warmup_epochs),
-            ("boundaries", self.boundaries == other.boundaries),
-            ("factor", self.factor == other.factor),
+            ("schedule", mine.schedule == others.schedule),
+            ("warmup_epochs", mine.warmup_epochs == others.warmup_epochs),
+            ("boundaries", mine.boundaries == others.boundaries),
+            ("factor", mine.factor == others.factor),
         ];
         same.iter().find(|(_, same)| !same).map(|(key, _)| *key)
     }
-}
-
-/// A course in epochs as a schedule in updates, of which there are so many in an epoch and in the run.
-pub(super) fn schedule(
-    course: Course,
-    warmup_epochs: f64,
-    boundaries: &[f64],
-    factor: f64,
-    [steps_per_epoch, total_steps]: [u64; 2],
-) -> optimizer::Schedule {
-    let updates = |epochs: f64| (epochs * steps_per_epoch as f64).round() as u64;
-    let shape = match course {
-        Course::Constant => Shape::Constant,
-        Course::Cosine => Shape::Cosine { total: total_steps },
-        Course::Step => {
-            Shape::Step { boundaries: boundaries.iter().map(|&epochs| updates(epochs)).collect(), factor }
-        }
-    };
-    optimizer::Schedule { warmup: updates(warmup_epochs), shape }
 }
 
 #[cfg(test)]
@@ -134,9 +145,9 @@ mod tests {
     #[test]
     fn epochs_become_updates() {
         let step = optimizer(&["schedule=step", "boundaries=[1, 2.5]", "factor=0.5", "warmup_epochs=0.3"]);
-        let shape = Shape::Step { boundaries: vec![10, 25], factor: 0.5 };
+        let shape = optimizer::Shape::Step { boundaries: vec![10, 25], factor: 0.5 };
         assert_eq!(step.schedule, optimizer::Schedule { warmup: 3, shape });
-        assert_eq!(optimizer(&[]).schedule.shape, Shape::Cosine { total: 40 });
+        assert_eq!(optimizer(&[]).schedule.shape, optimizer::Shape::Cosine { total: 40 });
     }
 
     #[test]

@@ -1,37 +1,32 @@
 //! The reference of every key, as Markdown: what `docs/configuration.md` holds between its two marks.
 
-use super::keys::{KEYS, Unset};
-use super::layer_keys::{KINDS, LAYER_KEYS};
+use super::keys::KEYS;
+use super::layers;
 
 /// Tables of every key, of the kinds of layers, and of the keys of a `[[layer]]`.
 pub fn reference() -> String {
     let mut text = String::new();
-    for table in ["", "model", "rule", "pipeline", "train", "optimizer", "optimizer_b", "data", "snapshot"]
-        .into_iter()
-        .chain(["metrics", "alarm", "node", "network"])
-    {
-        let of = |path: &str| path.split_once('.').map_or("", |(table, _)| table) == table;
-        let title = if table.is_empty() { "At the top".to_owned() } else { format!("`[{table}]`") };
+    let table = |path: &str| path.split_once('.').map_or(String::new(), |(table, _)| table.to_owned());
+    for keys in KEYS.chunk_by(|a, b| table(&a.path) == table(&b.path)) {
+        let title = match &*table(&keys[0].path) {
+            "" => "At the top".to_owned(),
+            table => format!("`[{table}]`"),
+        };
         text += &format!("### {title}\n\n| key | takes | default | what it is for |\n|---|---|---|---|\n");
-        for key in KEYS.iter().filter(|key| of(&key.path)) {
-            let unset = match key.unset {
-                Unset::Is(value) => format!("`{value}`"),
-                Unset::Follows(words) => words.to_owned(),
-            };
-            let path = &key.path;
-            text += &format!("| `{path}` | {} | {unset} | {} |\n", key.allowed, key.doc);
+        for key in keys {
+            text += &format!("| `{}` | {} | {} | {} |\n", key.path, key.allowed, key.unset, key.doc);
         }
         text += "\n";
     }
     text += "### `[[layer]]`\n\n| kind | computes |\n|---|---|\n";
-    text.extend(KINDS.map(|(kind, doc)| format!("| `{kind}` | {doc} |\n")));
+    text.extend(layers::COMPUTES.map(|(kind, doc)| format!("| `{kind}` | {doc} |\n")));
     text += "\n| key | kinds | takes | default | what it is for |\n|---|---|---|---|---|\n";
-    for key in &LAYER_KEYS {
-        let kinds =
-            if key.kinds.is_empty() { "all".to_owned() } else { format!("`{}`", key.kinds.join("`, `")) };
-        let allowed =
-            if key.name == "kind" { "one of the kinds above".to_owned() } else { key.allowed.to_string() };
-        text += &format!("| `{}` | {kinds} | {allowed} | {} | {} |\n", key.name, key.unset, key.doc);
+    for (key, kinds) in layers::keys() {
+        let name = key.name();
+        let kinds = if kinds.is_empty() { "all".to_owned() } else { format!("`{}`", kinds.join("`, `")) };
+        let takes =
+            if name == "kind" { "one of the kinds above".to_owned() } else { key.allowed.to_string() };
+        text += &format!("| `{name}` | {kinds} | {takes} | {} | {} |\n", key.unset, key.doc);
     }
     text
 }

@@ -1,88 +1,36 @@
 //! `[rule]` and `[rule.layers.LAYER]`: how B learns, in every layer and in some.
 
 mod fits;
-mod reader;
+pub(super) mod keys;
 
 use std::collections::BTreeMap;
 
-use proto::spec::optimizer::Schedule;
-use proto::spec::rule::{Centering, Coefficients, Magnitude, Noise, RuleSpec, Transfer};
-use toml::Value;
+use proto::spec::rule::{Coefficients, RuleSpec};
+use serde::Serialize;
+use toml::{Table, Value};
 
-use super::allowed::number;
+use super::ConfigError;
 use super::check::{boundaries, steps};
-use super::optimizer::{Course, Optimizer, schedule};
+use super::optimizer::{LearningRateSchedule, Optimizer};
 use super::tree::Tree;
-use super::{ConfigError, keys};
-use crate::rule::Surroundings;
-use reader::Reader;
+use crate::rule::{Name, Surroundings, mirror};
 
-/// The keys of the primitives' coefficients.
-pub(super) const PRIMITIVES: [&str; 5] = ["amp", "null", "sparse", "self", "decay"];
-/// The words of `magnitude`.
-pub(super) const MAGNITUDES: [(&str, Magnitude); 3] =
-    [("uniform", Magnitude::Uniform), ("redrawn", Magnitude::Redrawn), ("fixed", Magnitude::Fixed)];
-/// The words of `centering`.
-pub(super) const CENTERINGS: [(&str, Centering); 3] =
-    [("none", Centering::None), ("sample", Centering::Sample), ("batch", Centering::Batch)];
-/// The words of `activation`.
-pub(super) const TRANSFERS: [(&str, Transfer); 3] =
-    [("none", Transfer::Identity), ("relu", Transfer::Relu), ("tanh", Transfer::Tanh)];
-/// The words of `noise`.
-pub(super) const NOISES: [(&str, Noise); 2] = [("normal", Noise::Normal), ("uniform", Noise::Uniform)];
 /// How B learns.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Rule {
     /// In every layer that has no rule of its own.
+    #[serde(flatten)]
     pub all: RuleSpec,
+    /// The factor on the coefficients, in all layers. Where it stays 1 it is not printed: backprop would refuse it.
+    #[serde(flatten, skip_serializing_if = "is_usual")]
+    pub course: LearningRateSchedule,
     /// In these layers.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub layers: BTreeMap<String, RuleSpec>,
-    /// The factor on the coefficients, in all layers.
-    pub course: RuleCourse,
 }
 
-/// The course of the coefficients' factor, in epochs.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RuleCourse {
-    /// After warm-up.
-    pub schedule: Course,
-    /// Epochs over which the factor rises linearly.
-    pub warmup_epochs: f64,
-    /// [`Course::Step`]: where it is multiplied, in epochs, ascending.
-    pub boundaries: Vec<f64>,
-    /// [`Course::Step`]: by what.
-    pub factor: f64,
-}
-
-impl Default for RuleCourse {
-    fn default() -> Self {
-        Self {
-            schedule: Course::Constant,
-            warmup_epochs: 0.0,
-            boundaries: vec![30.0, 60.0, 80.0],
-            factor: 0.1,
-        }
-    }
-}
-
-impl RuleCourse {
-    /// What a node is told: epochs become updates, as for [`Optimizer::spec`].
-    pub fn spec(&self, steps_per_epoch: u64, total_steps: u64) -> Schedule {
-        let Self { schedule: course, warmup_epochs, boundaries, factor } = self;
-        schedule(*course, *warmup_epochs, boundaries, *factor, [steps_per_epoch, total_steps])
-    }
-
-    fn read(tree: &Tree) -> Self {
-        let unset = Self::default();
-        let words = [("constant", Course::Constant), ("cosine", Course::Cosine), ("step", Course::Step)];
-        let list = |value: &Value| Some(value.as_array()?.iter().filter_map(number).collect());
-        Self {
-            schedule: word(tree, "rule.schedule", &words).unwrap_or(unset.schedule),
-            warmup_epochs: tree.number("rule.warmup_epochs").unwrap_or(unset.warmup_epochs),
-            boundaries: tree.get("rule.boundaries").and_then(list).unwrap_or(unset.boundaries),
-            factor: tree.number("rule.factor").unwrap_or(unset.factor),
-        }
-    }
+fn is_usual(schedule: &LearningRateSchedule) -> bool {
+    *schedule == LearningRateSchedule::default()
 }
 
 impl Rule {
@@ -101,30 +49,99 @@ impl Rule {
     ) -> Result<Self, ConfigError> {
         let (largest, smallest) = (batch.div_ceil(microbatches), batch / microbatches);
         let around = Surroundings { weight_decay: w.weight_decay, microbatch: largest };
-        let course = RuleCourse::read(tree);
-        boundaries("rule", &course.boundaries, tree)?;
-        steps("rule", &[course.schedule], tree)?;
+        let course = schedule(tree)?;
         let reader = Reader { tree, w, b, around, smallest, course: course.clone() };
         let all = reader.rule("rule", &RuleSpec::Backprop)?;
-        let names = tree.paths().filter_map(|path| keys::own_rule(path).map(|(layer, _)| layer));
-        let names = names.chain(tree.bare()).map(str::to_owned);
-        let own =
-            |layer: String| reader.rule(&format!("rule.layers.{layer}"), &all).map(|rule| (layer, rule));
-        let layers = names.map(own).collect::<Result<_, _>>()?;
+        let own = |layer: &str| {
+            reader.rule(&format!("rule.layers.{layer}"), &all).map(|rule| (layer.to_owned(), rule))
+        };
+        let layers = tree.layers().map(own).collect::<Result<_, _>>()?;
         let rule = Rule { all, layers, course };
         let has_loss = |rule: &RuleSpec| matches!(rule, RuleSpec::Learned { coefficients, .. } if *coefficients != Coefficients::default());
-        if rule.course != RuleCourse::default() && !rule.layers.values().chain([&rule.all]).any(has_loss) {
-            let keys = ["schedule", "warmup_epochs", "boundaries", "factor"].map(|key| format!("rule.{key}"));
-            let set = keys.into_iter().find(|key| tree.get(key).is_some()).unwrap_or_default();
+        if !is_usual(&rule.course) && !rule.layers.values().chain([&rule.all]).any(has_loss) {
+            let set = keys::schedule("rule").into_iter().find(|key| tree.get(&key.path).is_some());
             let why = "is the course of the coefficients, of which no rule has one: leave it out";
-            return Err(reader.refuse(&set, why));
+            return Err(reader.refuse(&set.map_or_else(String::new, |key| key.path), why));
         }
         Ok(rule)
     }
 }
 
-/// What the word at `path` stands for; `None` where nobody set it.
-fn word<T: Copy>(tree: &Tree, path: &str, words: &[(&str, T)]) -> Option<T> {
-    let set = tree.text(path)?;
-    words.iter().find(|(word, _)| *word == set).map(|(_, meaning)| *meaning)
+/// The factor on the coefficients.
+fn schedule(tree: &Tree) -> Result<LearningRateSchedule, ConfigError> {
+    let mut whole = tree.clone();
+    whole.fill(&keys::schedule("rule"));
+    let schedule: LearningRateSchedule = typed(whole.below("rule"))?;
+    boundaries("rule", &schedule.boundaries, tree)?;
+    steps("rule", &[schedule.schedule], tree)?;
+    Ok(schedule)
+}
+
+/// Reads rules, each out of the keys below it.
+struct Reader<'a> {
+    tree: &'a Tree,
+    w: &'a Optimizer,
+    b: &'a Optimizer,
+    around: Surroundings,
+    /// Samples in the smallest microbatch.
+    smallest: u32,
+    course: LearningRateSchedule,
+}
+
+impl Reader<'_> {
+    /// The rule whose keys begin with `prefix`, on top of that of its name, or of an inherited one.
+    fn rule(&self, prefix: &str, inherited: &RuleSpec) -> Result<RuleSpec, ConfigError> {
+        let own = self.tree.below(prefix);
+        let base = match own.get("name") {
+            Some(name) => typed::<Name>(name.clone())?.rule(self.around),
+            None => inherited.clone(),
+        };
+        // The noise of a rule that is first told here to learn from some.
+        let mut keys = table(&mirror(self.around))?;
+        keys.extend(table(&base)?);
+        keys.extend(own.clone());
+        let rule: RuleSpec = typed(keys)?;
+        self.check_used(prefix, &own, &rule)?;
+        self.check(prefix, &rule)?;
+        Ok(rule)
+    }
+
+    /// Refuses a key that says nothing of the rule: the rule has none of that name.
+    fn check_used(&self, prefix: &str, own: &Table, rule: &RuleSpec) -> Result<(), ConfigError> {
+        let said = table(rule)?;
+        let unused = |key: &str| own.contains_key(key) && !said.contains_key(key);
+        let Some(key) = keys::of_loss(prefix).into_iter().find(|key| unused(key.name())) else {
+            return Ok(());
+        };
+        let signs = Name::SignSymmetry;
+        let why = match rule {
+            RuleSpec::Backprop => {
+                format!("cannot go with the rule backprop, whose B is W itself: set '{prefix}.name' too")
+            }
+            RuleSpec::SignSymmetry { .. } => {
+                format!("cannot go with the rule {signs}, whose B has no loss: leave it out")
+            }
+            RuleSpec::Learned { .. } if key.name() == "magnitude" => {
+                format!("belongs to the rule {signs}: leave it out")
+            }
+            RuleSpec::Learned { .. } => format!("says nothing unless '{prefix}.input' is \"noise\""),
+        };
+        Err(self.refuse(&key.path, &why))
+    }
+
+    /// What follows from a rule's name alone stands nowhere.
+    fn refuse(&self, path: &str, why: &str) -> ConfigError {
+        let place = self.tree.origin(path).map_or("by default".into(), |_| self.tree.place(path));
+        ConfigError::new(format!("'{path}' {place} {why}"))
+    }
+}
+
+/// What is said of a rule, by its keys.
+fn table(value: &impl Serialize) -> Result<Table, ConfigError> {
+    Table::try_from(value).map_err(|why| ConfigError::new(why.to_string()))
+}
+
+/// A checked value in its type.
+fn typed<T: for<'de> serde::Deserialize<'de>>(value: impl Into<Value>) -> Result<T, ConfigError> {
+    value.into().try_into().map_err(|why: toml::de::Error| ConfigError::new(why.message()))
 }

@@ -1,119 +1,91 @@
-//! The tables of a configuration, resolved: nothing is left to a default.
+//! The tables of a configuration, each with its keys; resolved, nothing in them is left to a default.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
+use proto::lane::MAX_MICROBATCHES;
 use proto::spec::graph::LayerSpec;
+use proto::spec::limits::MAX_MICROBATCH;
 use proto::tensor::Kind;
 use serde::{Deserialize, Serialize};
 
+use super::allowed::Allowed::{self, Any, Switch, Text, Whole, Words};
+use super::allowed::{FRACTION, MANY, NUMBERS, POSITIVES, SECONDS, SMALL, TEXTS, one_of};
+use super::schema::{Key, follows, is, section};
 use crate::data::{Augment, DataKind, Remainder};
+use crate::model::zoo;
 use crate::pipeline::Schedule;
 
-/// `[model]`: which network.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Model {
-    /// The model's name; `custom` is `layers`.
-    pub name: String,
-    /// Values of the network's output.
-    pub classes: u32,
-    /// Width of a model that has one; `None` for its own.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub width: Option<u32>,
-    /// Side of the images, in pixels; `None` for the data's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub image: Option<u32>,
-    /// Channels of the images; `None` for the data's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub channels: Option<u32>,
-    /// The `[[layer]]`s of a `custom` network, all with the default rule; empty for others.
-    #[serde(skip)]
-    pub layers: Vec<LayerSpec>,
+/// The name of the model that is the file's `[[layer]]`s.
+pub(super) const CUSTOM: &str = "custom";
+/// Every name of a model.
+static MODELS: LazyLock<Vec<&'static str>> =
+    LazyLock::new(|| [CUSTOM].into_iter().chain(zoo::names()).collect());
+
+section! {
+    /// `[model]`: which network.
+    pub struct Model {
+        name: String = Words(&MODELS), is(CUSTOM), "the network; `custom` is the list of `[[layer]]`s";
+        classes: u32 = Whole(1, 1 << 24), follows("those of `data.kind`; `idx` must say"),
+            "values of the network's output";
+        width: Option<u32> = SMALL, follows("64"),
+            "channels of a model's first stage, or features of `mlp`'s; not for `custom`";
+        image: Option<u32> = SMALL, follows("the data's"), "side of the (square) images";
+        channels: Option<u32> = SMALL, follows("the data's"), "channels of the images";
+        .. {
+            /// The `[[layer]]`s of a `custom` network, all with the default rule; empty for others.
+            #[serde(skip)]
+            pub layers: Vec<LayerSpec>,
+        }
+    }
 }
 
-/// `[pipeline]`: how the network is cut, and how microbatches take turns.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pipeline {
-    /// Placement the network is cut.
-    pub stages: Stages,
-    /// M, how many microbatches a minibatch is cut into.
-    pub microbatches: u32,
-    /// The order of a stage's actions.
-    pub schedule: Schedule,
-    /// Stages' worth of forwards beyond the network's own; 1 counts the coordinator.
-    pub ahead: u32,
-    /// Whether a stage keeps only its inputs of a microbatch, and computes the rest again before E.
-    pub recompute: bool,
+section! {
+    /// `[pipeline]`: how the network is cut, and how microbatches take turns.
+    pub struct Pipeline {
+        stages: Stages = STAGES, is(Stages::PerLayer), "where the network is cut into stages, one process each";
+        microbatches: u32 = Whole(1, MAX_MICROBATCHES as i64), is(4),
+            "parts of a minibatch; part of the result";
+        schedule: Schedule = one_of::<Schedule>(), is(Schedule::OneFOneB), "the order of a stage's actions";
+        ahead: u32 = Whole(0, 10_000), is(1),
+            "stages' worth of forwards beyond the network's own; 1 for the loss";
+        recompute: bool = Switch, is(false),
+            "keep only a stage's inputs and compute the rest again: less memory, more time, the same bits";
+    }
 }
 
 /// `pipeline.stages`: where the network is cut into stages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "StagesValue", into = "StagesValue")]
+#[serde(rename_all = "snake_case")]
 pub enum Stages {
-    /// So many stages, as even as can be.
-    Count(u32),
     /// One per weight layer, with the norm, activation and pooling that follow it.
     PerLayer,
     /// One per block of the model.
     PerBlock,
-    /// These layers begin a new stage.
-    Cuts(Vec<String>),
-}
-
-/// [`Stages`] as TOML has it.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum StagesValue {
+    /// So many stages, as even as can be.
+    #[serde(untagged)]
     Count(u32),
+    /// These layers begin a new stage.
+    #[serde(untagged)]
     Cuts(Vec<String>),
-    Each(Each),
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Each {
-    PerLayer,
-    PerBlock,
-}
+const STAGES: Allowed = Any(
+    "a number of stages, \"per_layer\", \"per_block\", or a list of the layers that begin a new stage",
+    &[Whole(1, 10_000), TEXTS, Words(&["per_layer", "per_block"])],
+);
 
-impl From<StagesValue> for Stages {
-    fn from(value: StagesValue) -> Self {
-        match value {
-            StagesValue::Count(count) => Stages::Count(count),
-            StagesValue::Cuts(names) => Stages::Cuts(names),
-            StagesValue::Each(Each::PerLayer) => Stages::PerLayer,
-            StagesValue::Each(Each::PerBlock) => Stages::PerBlock,
-        }
+section! {
+    /// `[train]`: how long, and in what portions.
+    pub struct Train {
+        epochs: u64 = MANY, is(4), "passes over the training data";
+        batch: u32 = Whole(1, MAX_MICROBATCHES as i64 * MAX_MICROBATCH as i64), is(128),
+            "samples in a minibatch, in training and evaluation";
+        max_steps: Option<u64> = MANY, follows("no limit"), "minibatches after which training ends early";
+        remainder: Remainder = one_of::<Remainder>(), is(Remainder::default()),
+            "an epoch's last, short minibatch: used or left out";
+        label_smoothing: f64 = FRACTION, is(0.0), "share of the target spread evenly over the classes";
     }
-}
-
-impl From<Stages> for StagesValue {
-    fn from(stages: Stages) -> Self {
-        match stages {
-            Stages::Count(count) => StagesValue::Count(count),
-            Stages::Cuts(names) => StagesValue::Cuts(names),
-            Stages::PerLayer => StagesValue::Each(Each::PerLayer),
-            Stages::PerBlock => StagesValue::Each(Each::PerBlock),
-        }
-    }
-}
-
-/// `[train]`: how long, and in what portions.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Train {
-    /// Passes over the training data.
-    pub epochs: u64,
-    /// Samples in a minibatch, in training and in evaluation.
-    pub batch: u32,
-    /// Minibatches after which training ends, wherever it is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_steps: Option<u64>,
-    /// What becomes of an epoch's last, short minibatch.
-    pub remainder: Remainder,
-    /// Share of the target that is spread evenly over the classes, from 0 to below 1.
-    pub label_smoothing: f64,
 }
 
 impl Train {
@@ -124,28 +96,19 @@ impl Train {
     }
 }
 
-/// `[data]`: what is learned.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Data {
-    /// The data set's format.
-    pub kind: DataKind,
-    /// The folder that holds its files.
-    pub path: PathBuf,
-    /// Training samples used; `None` for all.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<usize>,
-    /// Test samples used; `None` for all.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub test_limit: Option<usize>,
-    /// Mean per channel, pixels being 0 to 1; `None` for the kind's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mean: Option<Vec<f32>>,
-    /// Standard deviation per channel; `None` for the kind's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub std: Option<Vec<f32>>,
-    /// Whether training images are shifted and flipped: see [`Data::augmentation`].
-    pub augment: bool,
+section! {
+    /// `[data]`: what is learned.
+    pub struct Data {
+        kind: DataKind = one_of::<DataKind>(), is(DataKind::FashionMnist), "the data set's format";
+        path: PathBuf = Text, follows("the kind's folder, see above"), "the folder with the data set's files";
+        limit: Option<usize> = MANY, follows("all"), "training samples used";
+        test_limit: Option<usize> = MANY, follows("all"), "test samples used";
+        mean: Option<Vec<f32>> = NUMBERS, follows("the kind's; `idx`: of the data"),
+            "mean per channel, pixels being 0 to 1";
+        std: Option<Vec<f32>> = POSITIVES, follows("the kind's; `idx`: of the data"),
+            "standard deviation per channel";
+        augment: bool = Switch, follows("true for CIFAR"), "shifted crops and flips of the training images";
+    }
 }
 
 impl Data {
@@ -155,50 +118,45 @@ impl Data {
     }
 }
 
-/// `[snapshot]`: how often the nodes write their state.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Snapshot {
-    /// Minibatches between snapshots; 0 for one at the end only.
-    pub every_steps: u64,
-    /// Snapshots that a node keeps, at least 2.
-    pub keep_last: u32,
-    /// Whether the one with the best test accuracy is kept as well.
-    pub best: bool,
+section! {
+    /// `[snapshot]`: how often the nodes write their state.
+    pub struct Snapshot {
+        every_steps: u64 = Whole(0, i64::MAX), is(0), "minibatches between snapshots; 0: only at the end";
+        keep_last: u32 = Whole(2, 1000), is(2), "newest snapshots that a node keeps";
+        best: bool = Switch, is(false),
+            "snapshots at every epoch's end too, of which the one with the best test accuracy is kept as well";
+    }
 }
 
-/// `[metrics]`: what is measured on the way.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Metrics {
-    /// Minibatches between measurements of the layers' B against W.
-    pub layers_every: u64,
+section! {
+    /// `[metrics]`: what is measured on the way.
+    pub struct Metrics {
+        layers_every: u64 = MANY, is(50), "minibatches between measurements of the layers' B against W";
+    }
 }
 
-/// `[alarm]`: what ends a run that has gone wrong without failing.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Alarm {
-    /// Whether ‖W − B‖ of every layer under Kolen-Pollack must follow its law.
-    pub kolen_pollack: bool,
+section! {
+    /// `[alarm]`: what ends a run that has gone wrong without failing.
+    pub struct Alarm {
+        kolen_pollack: bool = Switch, is(false),
+            "ends the run (exit code 5) when ‖W − B‖ leaves Kolen-Pollack's law: an update was lost or doubled";
+    }
 }
 
-/// `[node]`: how local nodes are started.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Node {
-    /// Threads of each.
-    pub threads: u32,
+section! {
+    /// `[node]`: how local nodes are started.
+    pub struct Node {
+        threads: u32 = Whole(1, 1024), is(1), "threads of each local node; part of the result";
+    }
 }
 
-/// `[network]`: how processes talk.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Links {
-    /// Seconds within which a node must be reached; fit for [`std::time::Duration::from_secs_f64`].
-    pub connect_deadline: f64,
-    /// Seconds that a connected node may be silent when it should speak; as above.
-    pub message_deadline: f64,
-    /// The number format between neighbours.
-    pub wire: Kind,
+section! {
+    /// `[network]`: how processes talk.
+    pub struct Links {
+        connect_deadline: f64 = SECONDS, is(10.0), "how long a node may take to be reached";
+        message_deadline: f64 = SECONDS, is(300.0),
+            "how long a connected node may be silent when it should speak";
+        wire: Kind = one_of::<Kind>(), is(Kind::default()),
+            "number format between neighbours; with f16, error signals below 3e-8 become 0, since nothing scales the loss";
+    }
 }

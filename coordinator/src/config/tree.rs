@@ -1,20 +1,18 @@
 //! The keys that were set, each with its value and where it was set: the file, and `--set` above it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
 use super::ConfigError;
-use super::allowed::number;
-use super::keys::{self, KEYS, Unset};
+use super::keys::{self, ANY_LAYER, KEYS};
 use super::nearest::hint;
+use super::schema::{Key, Unset};
 
-/// Values by their dotted keys.
+/// Values by their dotted keys. A layer's own rule in which there is no key is a value as well.
 #[derive(Clone, Debug)]
 pub(super) struct Tree {
     values: BTreeMap<String, (Value, Origin)>,
-    /// Layers for which there is a table of their own rule without a key in it.
-    bare: BTreeSet<String>,
     file: String,
 }
 
@@ -47,7 +45,7 @@ impl Tree {
     }
 
     fn empty(file: &str) -> Self {
-        Tree { values: BTreeMap::new(), bare: BTreeSet::new(), file: file.to_owned() }
+        Tree { values: BTreeMap::new(), file: file.to_owned() }
     }
 
     /// Puts `flags` above what is here. Coefficients belong to the rule that they stand with: another rule's
@@ -69,7 +67,6 @@ impl Tree {
             }
             self.values.insert(path, (value, origin));
         }
-        self.bare.extend(flags.bare);
     }
 
     fn flatten(&mut self, prefix: &str, table: Table, origin: Origin) {
@@ -77,10 +74,7 @@ impl Tree {
             let path = format!("{prefix}{name}");
             match value {
                 Value::Table(inner) if !inner.is_empty() => self.flatten(&format!("{path}."), inner, origin),
-                Value::Table(_) if path.starts_with(keys::OWN_RULES) => {
-                    self.bare.extend(path.strip_prefix(keys::OWN_RULES).map(str::to_owned));
-                }
-                Value::Table(_) if is_table(&path) => {}
+                Value::Table(_) if keys::is_table(&path) && !path.starts_with(keys::OWN_RULES) => {}
                 value => {
                     self.values.insert(path, (value, origin));
                 }
@@ -91,6 +85,7 @@ impl Tree {
     /// Checks every key's name, and its value's type and range.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         self.values.iter().try_for_each(|(path, (value, _))| match keys::find(path) {
+            _ if path.starts_with(keys::OWN_RULES) && value.is_table() => Ok(()),
             Some(key) => key.allowed.check(&format!("'{path}'"), &self.place(path), value),
             None => Err(self.unknown(path, value)),
         })
@@ -103,11 +98,11 @@ impl Tree {
             let why = "layers are a list in the file ([[layer]]), of which --set cannot change one";
             return ConfigError::new(format!("unknown key '{path}' {place}: {why}"));
         }
-        if is_table(path) {
+        if keys::is_table(path) {
             return ConfigError::new(format!("'{path}' {place} is {value}: it must be a table"));
         }
-        let layer = keys::own_rule(path).map_or(keys::ANY_LAYER, |(layer, _)| layer);
-        let known: Vec<String> = KEYS.iter().map(|key| key.path.replace(keys::ANY_LAYER, layer)).collect();
+        let layer = keys::own_rule(path).map_or(ANY_LAYER, |(layer, _)| layer);
+        let known: Vec<String> = KEYS.iter().map(|key| key.path.replace(ANY_LAYER, layer)).collect();
         let hint = hint(path, known.iter().map(String::as_str).chain(["layer"]));
         ConfigError::new(format!("unknown key '{path}' {place}{hint}"))
     }
@@ -135,14 +130,14 @@ impl Tree {
         self.values.get(path).map(|(value, _)| value)
     }
 
-    /// The number at a key that is set.
-    pub(super) fn number(&self, path: &str) -> Option<f64> {
-        self.get(path).and_then(number)
-    }
-
-    /// The text at a key that is set.
-    pub(super) fn text(&self, path: &str) -> Option<&str> {
-        self.get(path).and_then(Value::as_str)
+    /// The keys right below `table`, by their last names.
+    pub(super) fn below(&self, table: &str) -> Table {
+        let values = self.values.iter().filter(|(_, (value, _))| !value.is_table());
+        let below = values.filter_map(|(path, (value, _))| match path.rsplit_once('.') {
+            Some((above, key)) if above == table => Some((key.to_owned(), value.clone())),
+            _ => None,
+        });
+        below.collect()
     }
 
     /// Sets a key that nobody has set.
@@ -161,21 +156,16 @@ impl Tree {
             |key: &String| key == path || key.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
         let (taken, left) = std::mem::take(&mut self.values).into_iter().partition(|(key, _)| belongs(key));
         self.values = left;
-        Tree { values: taken, bare: self.bare.clone(), file: self.file.clone() }
+        Tree { values: taken, file: self.file.clone() }
     }
 
-    /// Sets what nobody has set to the table's defaults.
-    pub(super) fn fill(&mut self) -> Result<(), ConfigError> {
-        for key in KEYS.iter().filter(|key| !key.path.starts_with("rule.")) {
-            if let Unset::Is(text) = key.unset {
-                let value = toml::from_str::<Table>(&format!("value = {text}"))
-                    .ok()
-                    .and_then(|mut table| table.remove("value"))
-                    .ok_or_else(|| ConfigError::new(format!("the default of '{}' is not TOML", key.path)))?;
-                self.default(&key.path, value);
+    /// Sets those of `keys` that nobody has set and that have a default.
+    pub(super) fn fill<'a>(&mut self, keys: impl IntoIterator<Item = &'a Key>) {
+        for key in keys {
+            if let Unset::Is(value) = &key.unset {
+                self.default(&key.path, value.clone());
             }
         }
-        Ok(())
     }
 
     /// The dotted keys, in order.
@@ -183,9 +173,12 @@ impl Tree {
         self.values.keys().map(String::as_str)
     }
 
-    /// The layers for which there is a table of their own rule without a key in it.
-    pub(super) fn bare(&self) -> impl Iterator<Item = &str> {
-        self.bare.iter().map(String::as_str)
+    /// The layers that have a table of their own rule.
+    pub(super) fn layers(&self) -> impl Iterator<Item = &str> {
+        self.values.iter().filter_map(|(path, (value, _))| match value.is_table() {
+            true => path.strip_prefix(keys::OWN_RULES),
+            false => keys::own_rule(path).map(|(layer, _)| layer),
+        })
     }
 
     /// The keys, nested as TOML has them. All are known, and so of one or two parts.
@@ -208,13 +201,6 @@ impl Tree {
     }
 }
 
-/// Whether keys stand below `path`.
-fn is_table(path: &str) -> bool {
-    let below = |key: &str| key.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
-    let layer = path.starts_with(keys::OWN_RULES) && keys::own_rule(path).is_none();
-    layer || KEYS.iter().any(|key| below(&key.path))
-}
-
 /// One `key=value` as a table: the value in TOML, and as text where it isn't TOML.
 fn assigned(assignment: &str) -> Result<Table, ConfigError> {
     let refuse = || ConfigError::new(format!("'{assignment}' in --set is not of the form key=value"));
@@ -223,8 +209,8 @@ fn assigned(assignment: &str) -> Result<Table, ConfigError> {
     parse(value).or_else(|_| parse(&Value::from(value.trim()).to_string())).map_err(|_| refuse())
 }
 
-/// The table that `text`, called `file`, holds.
-pub(super) fn read_toml(text: &str, file: &str) -> Result<Table, ConfigError> {
+/// The table that `text`, called `file`, holds; the error of a text that isn't TOML says where.
+pub(crate) fn read_toml(text: &str, file: &str) -> Result<Table, ConfigError> {
     toml::from_str(text).map_err(|error| syntax(&error, text, file))
 }
 

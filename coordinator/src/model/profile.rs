@@ -112,12 +112,13 @@ fn count(layer: &LayerSpec, x: &[u64], inputs: u64, output: u64) -> LayerProfile
     let op = &layer.op;
     let weights = op.weight_shape(x).map_or(0, |shape| shape.iter().product());
     let (backward, learns, extra) = match &layer.rule {
-        RuleSpec::SignSymmetry(_) if op.is_weight() => (weights, false, 0),
-        RuleSpec::Learned { task, coefficients: c, alignment, .. } if op.is_weight() => {
+        _ if !op.is_weight() => (0, false, 0),
+        RuleSpec::Backprop => (0, false, 0),
+        RuleSpec::SignSymmetry { .. } => (weights, false, 0),
+        RuleSpec::Learned { task, coefficients: c, alignment, .. } => {
             let extra = if alignment.mirror.is_none() { alignment_passes(c, alignment) } else { 0 };
             (weights, *task || *c != Coefficients::default(), extra)
         }
-        _ => (0, false, 0),
     };
     let macs = op.macs(x);
     LayerProfile {

@@ -22,11 +22,25 @@ pub mod vgg;
 use proto::spec::rule::RuleSpec;
 
 use super::Network;
+use resnet::Block;
 pub use stem::Stem;
 
-/// Every name that [`by_name`] knows, in the order in which help texts list them.
-pub const NAMES: [&str; 8] =
-    ["resnet18", "resnet34", "resnet50", "resnet50_v2", "resnet101_v2", "resnet152_v2", "vgg11", "mlp"];
+/// Every network by its name, in the order in which help texts list them.
+const NETWORKS: [(&str, fn(&Options) -> Network); 8] = [
+    ("resnet18", |options| resnet::network(Block::Basic, [2, 2, 2, 2], options)),
+    ("resnet34", |options| resnet::network(Block::Basic, [3, 4, 6, 3], options)),
+    ("resnet50", |options| resnet::network(Block::Bottleneck, [3, 4, 6, 3], options)),
+    ("resnet50_v2", |options| resnet_v2::network([3, 4, 6, 3], options)),
+    ("resnet101_v2", |options| resnet_v2::network([3, 4, 23, 3], options)),
+    ("resnet152_v2", |options| resnet_v2::network([3, 8, 36, 3], options)),
+    ("vgg11", vgg::eleven),
+    ("mlp", |options| mlp::network(&[options.width; 2], options)),
+];
+
+/// Every name that [`by_name`] knows.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    NETWORKS.iter().map(|(name, _)| *name)
+}
 
 /// What all networks of the zoo can be asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,21 +67,10 @@ impl Default for Options {
     }
 }
 
-/// The network called `name`; `None` for a name that isn't among [`NAMES`].
+/// The network called `name`; `None` for a name that isn't among [`names`].
 ///
 /// Options that no network can have (no classes, an image smaller than a window) show themselves as a
 /// sentence in [`Network::values`].
 pub fn by_name(name: &str, options: &Options) -> Option<Network> {
-    use resnet::Block::{Basic, Bottleneck};
-    Some(match name {
-        "resnet18" => resnet::network(Basic, [2, 2, 2, 2], options),
-        "resnet34" => resnet::network(Basic, [3, 4, 6, 3], options),
-        "resnet50" => resnet::network(Bottleneck, [3, 4, 6, 3], options),
-        "resnet50_v2" => resnet_v2::network([3, 4, 6, 3], options),
-        "resnet101_v2" => resnet_v2::network([3, 4, 23, 3], options),
-        "resnet152_v2" => resnet_v2::network([3, 8, 36, 3], options),
-        "vgg11" => vgg::eleven(options),
-        "mlp" => mlp::network(&[options.width; 2], options),
-        _ => return None,
-    })
+    NETWORKS.iter().find(|(known, _)| *known == name).map(|(_, network)| network(options))
 }

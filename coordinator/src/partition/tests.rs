@@ -3,7 +3,7 @@
 use proto::spec::graph::infer_shapes;
 
 use super::*;
-use crate::model::zoo::{NAMES, Options, by_name};
+use crate::model::zoo::{Options, by_name, names};
 
 fn small(name: &str) -> Network {
     by_name(name, &Options { classes: 10, width: 8, image: 32, ..Options::default() }).unwrap()
@@ -72,7 +72,7 @@ fn a_config_spells_cuts_in_four_ways() {
 /// next takes.
 #[test]
 fn slices_fit_together_wherever_a_network_is_cut() {
-    for name in NAMES {
+    for name in names() {
         let network = small(name);
         for cuts in [Cuts::PerLayer, Cuts::Count(5), Cuts::Count(network.layers.len() as u32)] {
             let slices =

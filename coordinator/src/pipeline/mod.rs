@@ -56,10 +56,7 @@ impl Schedule {
 /// Prints as a config spells it.
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Schedule::Gpipe => "gpipe",
-            Schedule::OneFOneB => "one_f_one_b",
-        })
+        self.serialize(f)
     }
 }
 

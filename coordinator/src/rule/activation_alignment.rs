@@ -8,7 +8,7 @@
 //! read W, but drives B forward.
 //! Kunin et al., "Two Routes to Scalable Credit Assignment without Weight Symmetry", ICML 2020.
 
-use super::{NONE, Named, loss};
+use super::{Form, NONE, loss};
 use proto::spec::rule::Coefficients;
 
-pub(super) const RULE: Named = loss("activation_alignment", Coefficients { amp: 2e-3, sparse: 1e-3, ..NONE });
+pub(super) const FORM: Form = loss(Coefficients { amp: 2e-3, sparse: 1e-3, ..NONE });

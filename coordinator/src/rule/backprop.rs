@@ -2,6 +2,6 @@
 //!
 //! Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors", Nature 1986.
 
-use super::{Form, Named};
+use super::Form;
 
-pub(super) const RULE: Named = Named { name: "backprop", form: Form::Transport };
+pub(super) const FORM: Form = Form::Transport;

@@ -6,9 +6,6 @@
 //!
 //! and W's own task gradient where `rule.task` is set. Reads W only with self.
 
-use super::{NONE, Named, loss};
+use super::{Form, NONE, loss};
 
-/// The rule's name.
-pub const NAME: &str = "custom";
-
-pub(super) const RULE: Named = loss(NAME, NONE);
+pub(super) const FORM: Form = loss(NONE);

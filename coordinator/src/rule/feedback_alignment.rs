@@ -7,9 +7,6 @@
 //! Lillicrap, Cownden, Tweed and Akerman, "Random synaptic feedback weights support error backpropagation for
 //! deep learning", Nature Communications 2016.
 
-use super::{NONE, Named, loss};
+use super::{Form, NONE, loss};
 
-/// The rule's name in a configuration.
-pub const NAME: &str = "feedback_alignment";
-
-pub(super) const RULE: Named = loss(NAME, NONE);
+pub(super) const FORM: Form = loss(NONE);

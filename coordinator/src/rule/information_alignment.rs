@@ -8,8 +8,7 @@
 //! finite for any α. Local: does not read W.
 //! Kunin et al., "Two Routes to Scalable Credit Assignment without Weight Symmetry", ICML 2020.
 
-use super::{NONE, Named, loss};
+use super::{Form, NONE, loss};
 use proto::spec::rule::Coefficients;
 
-pub(super) const RULE: Named =
-    loss("information_alignment", Coefficients { amp: 2e-3, null: 1e-3, decay: 1e-3, ..NONE });
+pub(super) const FORM: Form = loss(Coefficients { amp: 2e-3, null: 1e-3, decay: 1e-3, ..NONE });

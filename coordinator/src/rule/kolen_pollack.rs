@@ -9,13 +9,9 @@
 //! Kolen and Pollack, "Backpropagation without weight transport", ICNN 1994; Akrout, Wilson, Humphreys,
 //! Lillicrap and Tweed, "Deep Learning without Weight Transport", NeurIPS 2019.
 
-use super::{Form, NONE, Named};
+use super::{Form, NONE};
 
-/// The rule's name.
-pub const NAME: &str = "kolen_pollack";
-
-pub(super) const RULE: Named =
-    Named { name: NAME, form: Form::Learned { task: true, coefficients: NONE, noise: false } };
+pub(super) const FORM: Form = Form::Learned { task: true, coefficients: NONE, noise: false };
 
 /// The coefficient of decay that matches W's weight decay λ: λB is the gradient of λ/2 ΣB².
 pub fn matched_decay(weight_decay: f64) -> f64 {

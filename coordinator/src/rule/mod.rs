@@ -15,16 +15,47 @@ mod sign_symmetry;
 mod symmetric_alignment;
 mod weight_mirror;
 
-use proto::spec::rule::{Alignment, Coefficients, Magnitude, Mirror, Noise, RuleSpec};
+use std::fmt;
 
-pub use custom::NAME as CUSTOM;
-pub use feedback_alignment::NAME as FEEDBACK_ALIGNMENT;
-pub use kolen_pollack::{NAME as KOLEN_POLLACK, matched_decay};
-pub use sign_symmetry::NAME as SIGN_SYMMETRY;
+use proto::spec::rule::{Alignment, Coefficients, Magnitude, Mirror, Noise, RuleSpec};
+use serde::{Deserialize, Serialize};
+
+pub use kolen_pollack::matched_decay;
+
+/// Every rule that has a name; in a configuration, `rule.name`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Name {
+    /// B is W.
+    Backprop,
+    /// B stays as it was drawn.
+    FeedbackAlignment,
+    /// B has W's signs.
+    SignSymmetry,
+    /// B is pulled to W.
+    SymmetricAlignment,
+    /// B takes W's steps.
+    KolenPollack,
+    /// B learns from noise that goes through W.
+    WeightMirror,
+    /// B sends back what y came from.
+    InformationAlignment,
+    /// B does what W does, driven forward.
+    ActivationAlignment,
+    /// B's loss is what the configuration says.
+    Custom,
+}
+
+/// Prints as a configuration spells it.
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
 
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Form {
+enum Form {
     /// B is W.
     Transport,
     /// B has W's signs.
@@ -40,44 +71,11 @@ pub enum Form {
     },
 }
 
-/// A rule of the literature.
-#[derive(Clone, Copy, Debug)]
-pub struct Named {
-    /// As in `rule.name`.
-    pub name: &'static str,
-    /// What it is.
-    pub form: Form,
-}
-
-/// Every rule that has a name.
-pub const RULES: [Named; 9] = [
-    backprop::RULE,
-    feedback_alignment::RULE,
-    sign_symmetry::RULE,
-    symmetric_alignment::RULE,
-    kolen_pollack::RULE,
-    weight_mirror::RULE,
-    information_alignment::RULE,
-    activation_alignment::RULE,
-    custom::RULE,
-];
-
-/// The names in `RULES`.
-pub const NAMES: &[&str] = &{
-    let mut names = [""; RULES.len()];
-    let mut at = 0;
-    while at < names.len() {
-        names[at] = RULES[at].name;
-        at += 1;
-    }
-    names
-};
-
 const NONE: Coefficients = Coefficients { amp: 0.0, null: 0.0, sparse: 0.0, self_: 0.0, decay: 0.0 };
 
 /// A loss of B's own, of x as it comes in.
-const fn loss(name: &'static str, coefficients: Coefficients) -> Named {
-    Named { name, form: Form::Learned { task: false, coefficients, noise: false } }
+const fn loss(coefficients: Coefficients) -> Form {
+    Form::Learned { task: false, coefficients, noise: false }
 }
 
 /// What a run must know to complete a rule.
@@ -89,20 +87,40 @@ pub struct Surroundings {
     pub microbatch: u32,
 }
 
-/// The rule of this name with its defaults; backprop for a name that is none.
-pub fn named(name: &str, around: Surroundings) -> RuleSpec {
-    let form = RULES.iter().find(|rule| rule.name == name).map_or(Form::Transport, |rule| rule.form);
-    match form {
-        Form::Transport => RuleSpec::Backprop,
-        Form::Signs => RuleSpec::SignSymmetry(Magnitude::default()),
-        Form::Learned { task, mut coefficients, noise } => {
-            if name == KOLEN_POLLACK {
-                coefficients.decay = matched_decay(around.weight_decay);
-            }
-            let mirror = noise.then(|| mirror(around));
-            let alignment = Alignment { mirror, ..Alignment::default() };
-            RuleSpec::Learned { name: name.to_owned(), task, coefficients, alignment }
+impl Name {
+    fn form(self) -> Form {
+        match self {
+            Name::Backprop => backprop::FORM,
+            Name::FeedbackAlignment => feedback_alignment::FORM,
+            Name::SignSymmetry => sign_symmetry::FORM,
+            Name::SymmetricAlignment => symmetric_alignment::FORM,
+            Name::KolenPollack => kolen_pollack::FORM,
+            Name::WeightMirror => weight_mirror::FORM,
+            Name::InformationAlignment => information_alignment::FORM,
+            Name::ActivationAlignment => activation_alignment::FORM,
+            Name::Custom => custom::FORM,
         }
+    }
+
+    /// The rule of this name with its defaults.
+    pub fn rule(self, around: Surroundings) -> RuleSpec {
+        match self.form() {
+            Form::Transport => RuleSpec::Backprop,
+            Form::Signs => RuleSpec::SignSymmetry { magnitude: Magnitude::default() },
+            Form::Learned { task, mut coefficients, noise } => {
+                if self == Name::KolenPollack {
+                    coefficients.decay = matched_decay(around.weight_decay);
+                }
+                let mirror = noise.then(|| mirror(around));
+                let alignment = Alignment { mirror, ..Alignment::default() };
+                RuleSpec::Learned { name: self.to_string(), task, coefficients, alignment }
+            }
+        }
+    }
+
+    /// Whether it names `rule`.
+    pub fn is(self, rule: &RuleSpec) -> bool {
+        rule.name() == self.to_string()
     }
 }
 

@@ -9,9 +9,6 @@
 //! Liao, Leibo and Poggio, "How Important Is Weight Symmetry in Backpropagation?", AAAI 2016. The rule reads W:
 //! its signs are transported, its magnitudes are not.
 
-use super::{Form, Named};
+use super::Form;
 
-/// The rule's name.
-pub const NAME: &str = "sign_symmetry";
-
-pub(super) const RULE: Named = Named { name: NAME, form: Form::Signs };
+pub(super) const FORM: Form = Form::Signs;

@@ -7,7 +7,7 @@
 //! B settles at self / (2 decay) · W, which is W itself where self is twice decay. Reads W.
 //! Kunin et al., "Two Routes to Scalable Credit Assignment without Weight Symmetry", ICML 2020.
 
-use super::{NONE, Named, loss};
+use super::{Form, NONE, loss};
 use proto::spec::rule::Coefficients;
 
-pub(super) const RULE: Named = loss("symmetric_alignment", Coefficients { self_: 2e-3, decay: 1e-3, ..NONE });
+pub(super) const FORM: Form = loss(Coefficients { self_: 2e-3, decay: 1e-3, ..NONE });

@@ -11,14 +11,8 @@
 //! Akrout, Wilson, Humphreys, Lillicrap and Tweed, "Deep Learning without Weight Transport", NeurIPS 2019;
 //! coefficients of Kunin et al. 2020.
 
-use super::{Form, NONE, Named};
+use super::{Form, NONE};
 use proto::spec::rule::Coefficients;
 
-pub(super) const RULE: Named = Named {
-    name: "weight_mirror",
-    form: Form::Learned {
-        task: false,
-        coefficients: Coefficients { amp: 1e-3, decay: 1e-3, ..NONE },
-        noise: true,
-    },
-};
+pub(super) const FORM: Form =
+    Form::Learned { task: false, coefficients: Coefficients { amp: 1e-3, decay: 1e-3, ..NONE }, noise: true };

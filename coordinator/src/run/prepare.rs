@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::model::Network;
 use crate::partition::{self, Cuts, Estimator, LinkRate, Rates, Workload, slices};
 use crate::pipeline::{self, Shape};
-use crate::rule::KOLEN_POLLACK;
+use crate::rule::Name;
 use proto::lane::{Lane, Phase};
 use proto::spec::graph::LayerSpec;
 use proto::spec::rule::RuleSpec;
@@ -97,7 +97,7 @@ impl Prepared {
     pub fn alarm(&self) -> Option<Alarm> {
         let config = &self.config;
         let (per_epoch, total) = (self.sampler.minibatches() as u64, self.total_steps());
-        let follows = |layer: &&LayerSpec| layer.op.is_weight() && layer.rule.name() == KOLEN_POLLACK;
+        let follows = |layer: &&LayerSpec| layer.op.is_weight() && Name::KolenPollack.is(&layer.rule);
         let layers = self.network.layers.iter().filter(follows).map(|layer| layer.name.clone());
         config
             .alarm

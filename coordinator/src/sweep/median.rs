@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// `[stop]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Stop {
     /// Whether trials are stopped at all.
     pub median: bool,

@@ -1,37 +1,18 @@
 //! The names in `sweep.toml`: dotted or nested, and none that a sweep does not have.
 
-use super::range;
-use crate::config::{ConfigError, hint};
+use super::median::Stop;
+use super::primitives::{Primitive, Primitives};
+use super::range::Range;
+use crate::config::{ConfigError, hint, keys_of_table, words};
 use toml::{Table, Value};
-
-/// The keys at the top.
-const KEYS: [&str; 14] = [
-    "name",
-    "base",
-    "method",
-    "trials",
-    "seed",
-    "objective",
-    "startup_trials",
-    "parallel",
-    "cores",
-    "set",
-    "space",
-    "case",
-    "primitives",
-    "stop",
-];
-/// Those below `primitives`; from the third on they have ranges.
-const PRIMITIVES_KEYS: [&str; 7] = ["subsets", "trials_per_subset", "amp", "null", "sparse", "self", "decay"];
-/// Those below `stop`.
-const STOP_KEYS: [&str; 4] = ["median", "after_steps", "every_steps", "after_trials"];
 
 /// Brings the keys of `[set]`, `[space]` and the cases into their dotted form, and refuses a name that is unknown
 /// or missing, and a range that is none.
 ///
 /// # Errors
-/// The first such name, with the nearest one that there is; `file` is where it was found.
-pub fn bring_into_form(table: &mut Table, file: &str) -> Result<(), ConfigError> {
+/// The first such name, with the nearest one that there is; `keys` are those at the top, and `file` is where it was
+/// found.
+pub fn bring_into_form(table: &mut Table, keys: &[&str], file: &str) -> Result<(), ConfigError> {
     if let Some(key) = ["base", "method"].into_iter().find(|key| !table.contains_key(*key)) {
         return Err(ConfigError::new(format!("'{key}' in {file} is missing: every sweep needs one")));
     }
@@ -40,7 +21,7 @@ pub fn bring_into_form(table: &mut Table, file: &str) -> Result<(), ConfigError>
     }
     let cases = table.get_mut("case").and_then(Value::as_array_mut).into_iter().flatten();
     cases.filter_map(Value::as_table_mut).for_each(|case| dotted(case, "set", false));
-    known_keys(table, file)
+    known_keys(table, keys, file)
 }
 
 /// Brings what stands below `name` into the dotted form.
@@ -57,7 +38,9 @@ fn flatten(prefix: &str, nested: Table, ranges: bool, flat: &mut Table) {
     for (name, value) in nested {
         let path = format!("{prefix}{name}");
         match value {
-            Value::Table(inner) if !(ranges && range::KEYS.iter().any(|key| inner.contains_key(*key))) => {
+            Value::Table(inner)
+                if !(ranges && keys_of_table::<Range>().iter().any(|key| inner.contains_key(*key))) =>
+            {
                 flatten(&format!("{path}."), inner, ranges, flat);
             }
             value => _ = flat.insert(path, value),
@@ -66,21 +49,20 @@ fn flatten(prefix: &str, nested: Table, ranges: bool, flat: &mut Table) {
 }
 
 /// Refuses keys that a sweep does not have, with the nearest one that it has.
-fn known_keys(table: &Table, file: &str) -> Result<(), ConfigError> {
-    known(table, "", &KEYS, file)?;
+fn known_keys(table: &Table, keys: &[&str], file: &str) -> Result<(), ConfigError> {
+    known(table, "", keys, file)?;
     let inner = |name: &str| table.get(name).and_then(Value::as_table);
-    for (name, keys) in [("primitives", &PRIMITIVES_KEYS[..]), ("stop", &STOP_KEYS)] {
+    for (name, keys) in [("primitives", keys_of_table::<Primitives>()), ("stop", keys_of_table::<Stop>())] {
         inner(name).map_or(Ok(()), |inner| known(inner, &format!("{name}."), keys, file))?;
     }
-    let tables = [("space", &[][..]), ("primitives", &PRIMITIVES_KEYS[..2])];
-    for (name, others) in tables {
-        let ranges = inner(name).into_iter().flatten().filter(|(key, _)| !others.contains(&key.as_str()));
-        for (key, range) in ranges {
+    let is_range = |table: &str, key: &str| table == "space" || words::<Primitive>().contains(&key);
+    for name in ["space", "primitives"] {
+        for (key, range) in inner(name).into_iter().flatten().filter(|(key, _)| is_range(name, key)) {
             let Some(range) = range.as_table() else {
                 let why = "it must be a range, { values = […] } or { low = …, high = … }";
                 return Err(ConfigError::new(format!("'{name}.{key}' in {file} is {range}: {why}")));
             };
-            known(range, &format!("{name}.{key}."), &range::KEYS, file)?;
+            known(range, &format!("{name}.{key}."), keys_of_table::<Range>(), file)?;
         }
     }
     Ok(())

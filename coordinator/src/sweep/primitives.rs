@@ -1,6 +1,7 @@
 //! The matrix of the five primitives: every combination of them as a rule, each with coefficients of its own.
 
 use super::range::{Range, Scale};
+use crate::rule::Name;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,16 +28,10 @@ use Primitive::{Amp, Decay, Null, Self_, Sparse};
 
 const ALL: [Primitive; 5] = [Amp, Null, Sparse, Self_, Decay];
 
-impl Primitive {
-    /// Its key below `rule`.
-    pub fn key(self) -> &'static str {
-        match self {
-            Amp => "amp",
-            Null => "null",
-            Sparse => "sparse",
-            Self_ => "self",
-            Decay => "decay",
-        }
+/// Prints as its key below `rule`.
+impl fmt::Display for Primitive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }
 
@@ -63,7 +58,7 @@ impl From<Subset> for Vec<Primitive> {
 
 impl fmt::Display for Subset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let keys: Vec<&str> = self.0.iter().map(|member| member.key()).collect();
+        let keys: Vec<String> = self.0.iter().map(Primitive::to_string).collect();
         f.write_str(&keys.join("+"))
     }
 }
@@ -87,13 +82,14 @@ impl Subset {
     /// base configuration says.
     pub fn settings(&self) -> BTreeMap<String, Value> {
         let others = ALL.iter().filter(|primitive| !self.0.contains(primitive));
-        let zeros = others.map(|other| (format!("rule.{}", other.key()), Value::Float(0.0)));
-        zeros.chain([("rule.name".to_owned(), Value::from("custom"))]).collect()
+        let zeros = others.map(|other| (format!("rule.{other}"), Value::Float(0.0)));
+        zeros.chain([("rule.name".to_owned(), Value::from(Name::Custom.to_string()))]).collect()
     }
 }
 
 /// `[primitives]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Primitives {
     /// The combinations; without them, every one.
     subsets: Option<Vec<Subset>>,

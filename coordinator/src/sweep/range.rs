@@ -33,11 +33,9 @@ pub enum Scale {
     Log,
 }
 
-/// The keys of a range, as they stand in the file.
-pub(super) const KEYS: [&str; 5] = ["values", "low", "high", "scale", "points"];
-
 /// A range as it stands in the file.
 #[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Written {
     values: Option<Vec<Value>>,
     low: Option<f64>,

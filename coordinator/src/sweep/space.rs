@@ -140,7 +140,7 @@ fn arms(spec: &Spec) -> Vec<Arm> {
     };
     let arm = |subset: Subset| {
         let members = subset.members().iter();
-        let own = members.map(|one| Dimension::new(format!("rule.{}", one.key()), primitives.range(*one)));
+        let own = members.map(|one| Dimension::new(format!("rule.{one}"), primitives.range(*one)));
         let (dimensions, fixed) = (own.chain(space()).collect(), subset.settings());
         Arm { case: None, dimensions, fixed, subset: Some(subset) }
     };

@@ -2,7 +2,7 @@
 
 use super::median::Stop;
 use super::names;
-use super::primitives::Primitives;
+use super::primitives::{Primitive, Primitives};
 use super::range::Range;
 use super::score::Objective;
 use crate::config::{self, ConfigError};
@@ -41,6 +41,7 @@ pub struct Case {
 
 /// A sweep, checked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Spec {
     /// Names the sweep's folder.
     #[serde(default)]
@@ -111,7 +112,7 @@ impl Spec {
     /// The first fault, in one sentence.
     pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
         let mut table: Table = config::read_toml(text, file)?;
-        names::bring_into_form(&mut table, file)?;
+        names::bring_into_form(&mut table, config::keys_of_table::<Spec>(), file)?;
         let spec: Spec = Value::Table(table)
             .try_into()
             .map_err(|error: toml::de::Error| ConfigError::new(format!("{file}: {error}")))?;
@@ -176,8 +177,9 @@ impl Spec {
     /// Checks the names of the keys that are set or tried, and every value or bound.
     fn check_space(&self, file: &str) -> Result<(), ConfigError> {
         let owned = |key: &str| {
-            let own = ["rule.name", "rule.amp", "rule.null", "rule.sparse", "rule.self", "rule.decay"];
-            self.primitives.is_some() && own.contains(&key)
+            let own = key.strip_prefix("rule.");
+            let own = own.is_some_and(|key| key == "name" || config::words::<Primitive>().contains(&key));
+            self.primitives.is_some() && own
         };
         if let Some(key) = self.set.keys().chain(self.space.keys()).find(|key| owned(key)) {
             return Err(ConfigError::new(format!(

@@ -96,7 +96,7 @@ impl Feedback {
     pub fn new(spec: &RuleSpec) -> Self {
         match spec {
             RuleSpec::Backprop => Feedback::Transport,
-            RuleSpec::SignSymmetry(magnitude) => Feedback::Signs(*magnitude),
+            RuleSpec::SignSymmetry { magnitude } => Feedback::Signs(*magnitude),
             RuleSpec::Learned { task, coefficients, alignment, .. } if spec.reads_weight() => {
                 let rule = Composed::<ReadsWeight>::new(*coefficients, *task, alignment.transfer);
                 Feedback::ReadsWeight(Box::new(rule))

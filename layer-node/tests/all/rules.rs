@@ -187,7 +187,7 @@ fn noise_on_updates_has_the_deviation_that_was_asked_for() {
 #[test]
 fn sign_symmetry_gives_b_the_signs_of_w_and_magnitudes_of_its_own() {
     for magnitude in [Magnitude::Uniform, Magnitude::Redrawn, Magnitude::Fixed] {
-        let mut layer = layer(DENSE, RuleSpec::SignSymmetry(magnitude));
+        let mut layer = layer(DENSE, RuleSpec::SignSymmetry { magnitude });
         let mut sizes = Vec::new();
         for updates in 0..3 {
             let kept = state(&mut layer);

@@ -1,23 +1,25 @@
 //! Rules and optimizers.
 
-use super::{Result, need};
+use super::{Result, known, need};
 use crate::error::ProtocolError;
 use crate::spec::optimizer::{Method, OptimizerSpec, Schedule, Shape};
 use crate::spec::rule::{Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, RuleSpec, Transfer};
 use crate::wire;
 
+alike!(Centering = wire::Centering { None, Sample, Batch });
+alike!(Transfer = wire::Transfer { Identity, Relu, Tanh });
+alike!(Magnitude = wire::Magnitude { Uniform, Redrawn, Fixed } or "magnitude");
+alike!(Noise = wire::mirror::Noise { Normal, Uniform } or "mirror steps' noise");
+
 impl TryFrom<wire::Rule> for RuleSpec {
     type Error = ProtocolError;
     fn try_from(rule: wire::Rule) -> Result<Self> {
-        use wire::Magnitude as M;
         if rule.transport {
             return Ok(RuleSpec::Backprop);
         }
-        match M::try_from(rule.magnitude).map_err(|_| ProtocolError::Missing("known magnitude"))? {
-            M::Unspecified => {}
-            M::Uniform => return Ok(RuleSpec::SignSymmetry(Magnitude::Uniform)),
-            M::Redrawn => return Ok(RuleSpec::SignSymmetry(Magnitude::Redrawn)),
-            M::Fixed => return Ok(RuleSpec::SignSymmetry(Magnitude::Fixed)),
+        match known(rule.magnitude, "known magnitude")? {
+            wire::Magnitude::Unspecified => {}
+            magnitude => return Ok(RuleSpec::SignSymmetry { magnitude: magnitude.try_into()? }),
         }
         let alignment = alignment(&rule)?;
         let wire::Rule { amp, null, sparse, decay, .. } = rule;
@@ -27,21 +29,13 @@ impl TryFrom<wire::Rule> for RuleSpec {
 }
 
 fn alignment(rule: &wire::Rule) -> Result<Alignment> {
-    use wire::{Centering as C, Transfer as T};
-    let centering =
-        match C::try_from(rule.centering).map_err(|_| ProtocolError::Missing("known centering"))? {
-            C::None => Centering::None,
-            C::Sample => Centering::Sample,
-            C::Batch => Centering::Batch,
-        };
-    let transfer = match T::try_from(rule.transfer).map_err(|_| ProtocolError::Missing("known transfer"))? {
-        T::Identity => Transfer::Identity,
-        T::Relu => Transfer::Relu,
-        T::Tanh => Transfer::Tanh,
-    };
-    let schedule = rule.schedule.clone().map(Schedule::try_from).transpose()?.unwrap_or_default();
-    let mirror = rule.mirror.map(Mirror::try_from).transpose()?;
-    Ok(Alignment { schedule, centering, transfer, update_noise: rule.update_noise, mirror })
+    Ok(Alignment {
+        schedule: rule.schedule.clone().map(Schedule::try_from).transpose()?.unwrap_or_default(),
+        centering: known::<wire::Centering>(rule.centering, "known centering")?.try_into()?,
+        transfer: known::<wire::Transfer>(rule.transfer, "known transfer")?.try_into()?,
+        update_noise: rule.update_noise,
+        mirror: rule.mirror.map(Mirror::try_from).transpose()?,
+    })
 }
 
 impl From<RuleSpec> for wire::Rule {
@@ -49,26 +43,11 @@ impl From<RuleSpec> for wire::Rule {
         let name = rule.name().to_owned();
         match rule {
             RuleSpec::Backprop => Self { name, transport: true, ..Self::default() },
-            RuleSpec::SignSymmetry(magnitude) => {
-                let magnitude = match magnitude {
-                    Magnitude::Uniform => wire::Magnitude::Uniform,
-                    Magnitude::Redrawn => wire::Magnitude::Redrawn,
-                    Magnitude::Fixed => wire::Magnitude::Fixed,
-                };
-                Self { name, magnitude: magnitude.into(), ..Self::default() }
+            RuleSpec::SignSymmetry { magnitude } => {
+                Self { name, magnitude: wire::Magnitude::from(magnitude).into(), ..Self::default() }
             }
             RuleSpec::Learned { task, coefficients: c, alignment, .. } => {
                 let Coefficients { amp, null, sparse, self_, decay } = c;
-                let centering = match alignment.centering {
-                    Centering::None => wire::Centering::None,
-                    Centering::Sample => wire::Centering::Sample,
-                    Centering::Batch => wire::Centering::Batch,
-                };
-                let transfer = match alignment.transfer {
-                    Transfer::Identity => wire::Transfer::Identity,
-                    Transfer::Relu => wire::Transfer::Relu,
-                    Transfer::Tanh => wire::Transfer::Tanh,
-                };
                 Self {
                     name,
                     task,
@@ -78,8 +57,8 @@ impl From<RuleSpec> for wire::Rule {
                     self_,
                     decay,
                     schedule: Some(alignment.schedule.into()),
-                    centering: centering.into(),
-                    transfer: transfer.into(),
+                    centering: wire::Centering::from(alignment.centering).into(),
+                    transfer: wire::Transfer::from(alignment.transfer).into(),
                     update_noise: alignment.update_noise,
                     mirror: alignment.mirror.map(Into::into),
                     ..Self::default()
@@ -92,12 +71,7 @@ impl From<RuleSpec> for wire::Rule {
 impl TryFrom<wire::Mirror> for Mirror {
     type Error = ProtocolError;
     fn try_from(mirror: wire::Mirror) -> Result<Self> {
-        use wire::mirror::Noise as N;
-        let noise = match mirror.noise() {
-            N::Normal => Noise::Normal,
-            N::Uniform => Noise::Uniform,
-            N::Unspecified => return Err(ProtocolError::Missing("mirror steps' noise")),
-        };
+        let noise = mirror.noise().try_into()?;
         let wire::Mirror { sigma, batch, every, delay, .. } = mirror;
         Ok(Self { noise, sigma, batch, every, delay })
     }
@@ -106,11 +80,7 @@ impl TryFrom<wire::Mirror> for Mirror {
 impl From<Mirror> for wire::Mirror {
     fn from(mirror: Mirror) -> Self {
         let Mirror { noise, sigma, batch, every, delay } = mirror;
-        let noise = match noise {
-            Noise::Normal => wire::mirror::Noise::Normal,
-            Noise::Uniform => wire::mirror::Noise::Uniform,
-        };
-        Self { noise: noise.into(), sigma, batch, every, delay }
+        Self { noise: wire::mirror::Noise::from(noise).into(), sigma, batch, every, delay }
     }
 }
 

@@ -2,6 +2,29 @@
 //!
 //! Whoever receives expects junk: `TryFrom` on receipt. Whoever sends has valid values: `From`.
 
+/// Conversions between enumerations that have the same words on both sides. Where the wire has a word for none,
+/// a message without one is refused.
+macro_rules! alike {
+    ($ours:ident = $wire:path { $($word:ident),* } $(or $missing:literal)?) => {
+        impl From<$ours> for $wire {
+            fn from(word: $ours) -> Self {
+                match word { $($ours::$word => Self::$word),* }
+            }
+        }
+
+        impl TryFrom<$wire> for $ours {
+            type Error = ProtocolError;
+            fn try_from(word: $wire) -> Result<Self> {
+                use $wire as W;
+                match word {
+                    $(W::$word => Ok(Self::$word),)*
+                    $(W::Unspecified => Err(ProtocolError::Missing($missing)),)?
+                }
+            }
+        }
+    };
+}
+
 mod control;
 mod learning;
 mod stage;
@@ -30,47 +53,13 @@ fn into_all<D, W: From<D>>(values: Vec<D>) -> Vec<W> {
     values.into_iter().map(W::from).collect()
 }
 
-impl TryFrom<wire::Kind> for Kind {
-    type Error = ProtocolError;
-    fn try_from(kind: wire::Kind) -> Result<Self> {
-        match kind {
-            wire::Kind::F32 => Ok(Kind::F32),
-            wire::Kind::Bf16 => Ok(Kind::Bf16),
-            wire::Kind::F16 => Ok(Kind::F16),
-            wire::Kind::Unspecified => Err(ProtocolError::Missing("number format")),
-        }
-    }
+/// A word of the wire, which is a number there.
+fn known<W: TryFrom<i32>>(number: i32, name: &'static str) -> Result<W> {
+    W::try_from(number).map_err(|_| ProtocolError::Missing(name))
 }
 
-impl From<Kind> for wire::Kind {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::F32 => wire::Kind::F32,
-            Kind::Bf16 => wire::Kind::Bf16,
-            Kind::F16 => wire::Kind::F16,
-        }
-    }
-}
-
-impl TryFrom<wire::Phase> for Phase {
-    type Error = ProtocolError;
-    fn try_from(phase: wire::Phase) -> Result<Self> {
-        match phase {
-            wire::Phase::Train => Ok(Phase::Train),
-            wire::Phase::Evaluate => Ok(Phase::Evaluate),
-            wire::Phase::Unspecified => Err(ProtocolError::Missing("phase")),
-        }
-    }
-}
-
-impl From<Phase> for wire::Phase {
-    fn from(phase: Phase) -> Self {
-        match phase {
-            Phase::Train => wire::Phase::Train,
-            Phase::Evaluate => wire::Phase::Evaluate,
-        }
-    }
-}
+alike!(Kind = wire::Kind { F32, Bf16, F16 } or "number format");
+alike!(Phase = wire::Phase { Train, Evaluate } or "phase");
 
 impl TryFrom<wire::Value> for Value {
     type Error = ProtocolError;

@@ -5,6 +5,7 @@ pub use super::op::{Init, Op, Window};
 
 use crate::error::ProtocolError;
 use crate::spec::rule::RuleSpec;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// The name of the network's input in a layer's `inputs`.
@@ -19,16 +20,18 @@ pub struct Value {
     pub shape: Vec<u64>,
 }
 
-/// One node of the graph.
-#[derive(Clone, Debug, PartialEq)]
+/// One node of the graph; a configuration's `[[layer]]`, with all that is left to defaults.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerSpec {
     /// Unique in the network; also the name of the value that it computes.
     pub name: String,
     /// The values that it takes, in order.
     pub inputs: Vec<String>,
     /// What it computes.
+    #[serde(flatten)]
     pub op: Op,
     /// How its B learns; only weight layers use it.
+    #[serde(skip)]
     pub rule: RuleSpec,
 }
 

@@ -7,3 +7,4 @@ pub mod op;
 pub mod optimizer;
 pub mod rule;
 pub mod stage;
+mod window;

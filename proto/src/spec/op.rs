@@ -1,20 +1,33 @@
 //! What a layer computes, and the shapes, parameters and work that follow.
 
+pub use super::window::Window;
+use serde::{Deserialize, Serialize};
+
 /// The most elements of one sample of a value, and the most of one parameter tensor.
 const MAX_ELEMENTS: u64 = 1 << 40;
 
-/// How the elements of W and B are drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// How the elements of W and B are drawn; in a configuration, a deviation or nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Init {
     /// Normal, cut at two deviations, with a deviation of √(1/fan_in) / 0.8796 (variance scaling).
     #[default]
+    #[serde(skip)]
     FanIn,
     /// Normal with this standard deviation.
     Normal(f64),
 }
 
-/// What a layer computes. Convolutions and pooling windows are square.
-#[derive(Clone, Copy, Debug, PartialEq)]
+impl Init {
+    fn is_usual(&self) -> bool {
+        *self == Init::default()
+    }
+}
+
+/// What a layer computes. Convolutions and pooling windows are square. A configuration tells layers apart by
+/// their `kind`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Op {
     /// y = conv2d(x, W), W of shape (out, in, kernel, kernel); then + bias.
     Conv2d {
@@ -23,12 +36,16 @@ pub enum Op {
         /// Side of the window.
         kernel: u32,
         /// Step of the window.
+        #[serde(default = "one")]
         stride: u32,
         /// Zeros around x.
+        #[serde(default)]
         padding: u32,
         /// Whether a bias per channel is added.
+        #[serde(default)]
         bias: bool,
         /// How W and B are drawn.
+        #[serde(rename = "init_std", default, skip_serializing_if = "Init::is_usual")]
         init: Init,
     },
     /// y = x Wᵀ, W of shape (out, in); then + bias.
@@ -36,8 +53,10 @@ pub enum Op {
         /// Features of y.
         out: u32,
         /// Whether a bias per feature is added.
+        #[serde(default = "yes")]
         bias: bool,
         /// How W and B are drawn.
+        #[serde(rename = "init_std", default, skip_serializing_if = "Init::is_usual")]
         init: Init,
     },
     /// Adds one number per channel.
@@ -45,51 +64,48 @@ pub enum Op {
     /// Normalises each channel over the microbatch and its positions, then scales by γ and adds β.
     BatchNorm {
         /// Added to the variance.
+        #[serde(default = "eps")]
         eps: f64,
         /// Weight of a microbatch in the running statistics (PyTorch's convention: .1 is usual).
+        #[serde(default = "momentum")]
         momentum: f64,
         /// γ at the start.
+        #[serde(default = "gamma")]
         gamma: f64,
     },
     /// max(0, x).
     Relu,
     /// The largest element of each window.
-    MaxPool(Window),
+    MaxPool(#[serde(deserialize_with = "Window::with_kernel")] Window),
     /// The mean of each window (padding counts as zeros).
-    AvgPool(Window),
+    AvgPool(#[serde(deserialize_with = "Window::or_plane")] Window),
     /// One vector per sample.
     Flatten,
     /// The sum of two or more values of one shape.
     Add,
 }
 
-/// A square pooling window. Kernel 0 takes the whole plane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// Side of the window.
-    pub kernel: u32,
-    /// Step of the window.
-    pub stride: u32,
-    /// Padding around x, less than the kernel by half at least.
-    pub padding: u32,
+fn one() -> u32 {
+    1
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn eps() -> f64 {
+    1e-5
+}
+
+fn momentum() -> f64 {
+    0.1
+}
+
+fn gamma() -> f64 {
+    1.0
 }
 
 impl Op {
-    /// The op's name in configuration files and sentences.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Op::Conv2d { .. } => "conv2d",
-            Op::Linear { .. } => "linear",
-            Op::Bias => "bias",
-            Op::BatchNorm { .. } => "batch_norm",
-            Op::Relu => "relu",
-            Op::MaxPool(_) => "max_pool",
-            Op::AvgPool(_) => "avg_pool",
-            Op::Flatten => "flatten",
-            Op::Add => "add",
-        }
-    }
-
     /// Whether the layer keeps W and B.
     pub fn is_weight(&self) -> bool {
         matches!(self, Op::Conv2d { .. } | Op::Linear { .. })
@@ -116,7 +132,7 @@ impl Op {
             }
             Op::Bias => channels,
             Op::BatchNorm { .. } => 2 * channels,
-            _ => 0,
+            Op::Relu | Op::MaxPool(_) | Op::AvgPool(_) | Op::Flatten | Op::Add => 0,
         }
     }
 
@@ -151,7 +167,7 @@ impl Op {
             Op::Linear { .. } => return Err(format!("takes vectors, not {only:?}: put a flatten before it")),
             Op::Conv2d { out, kernel, stride, padding, .. } => {
                 let [_, height, width] = plane(only)?;
-                let side = |size| windows(size, Window { kernel, stride, padding });
+                let side = |size| Window { kernel, stride, padding }.count(size);
                 vec![u64::from(out), side(height)?, side(width)?]
             }
             Op::MaxPool(window) | Op::AvgPool(window) => {
@@ -165,7 +181,7 @@ impl Op {
                 if window.kernel == 0 {
                     vec![channels, 1, 1]
                 } else {
-                    vec![channels, windows(height, window)?, windows(width, window)?]
+                    vec![channels, window.count(height)?, window.count(width)?]
                 }
             }
             Op::Flatten => vec![only.iter().product()],
@@ -189,14 +205,4 @@ pub(crate) fn bounded(shape: &[u64]) -> bool {
 
 fn plane(shape: &[u64]) -> Result<[u64; 3], String> {
     shape.try_into().map_err(|_| format!("takes planes (channels, height, width), not {shape:?}"))
-}
-
-/// How many windows fit side by side.
-fn windows(size: u64, window: Window) -> Result<u64, String> {
-    let Window { kernel, stride, padding } = window;
-    let padded = size + 2 * u64::from(padding);
-    if kernel == 0 || stride == 0 || u64::from(kernel) > padded {
-        return Err(format!("cannot move a window of {kernel} by {stride} over {padded} pixels"));
-    }
-    Ok((padded - u64::from(kernel)) / u64::from(stride) + 1)
 }

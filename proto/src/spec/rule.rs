@@ -4,12 +4,13 @@
 //! "Two Routes to Scalable Credit Assignment without Weight Symmetry", ICML 2020, in the convention
 //! of its code: squared terms carry no ½.
 
-pub use super::alignment::{Alignment, Centering, Mirror, Noise, Transfer};
+pub use super::alignment::{Alignment, Centering, Input, Mirror, Noise, Transfer};
 
 use crate::error::ProtocolError;
+use serde::{Deserialize, Serialize};
 
 /// The coefficients of the primitives in B's loss.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Coefficients {
     /// −Σ mean(z ∘ y): B's output should agree with W's.
     pub amp: f64,
@@ -18,6 +19,7 @@ pub struct Coefficients {
     /// Σ mean(z²): B's output should be small.
     pub sparse: f64,
     /// −Σ W ∘ B: B should point where W points. The one primitive that reads W.
+    #[serde(rename = "self")]
     pub self_: f64,
     /// Σ B².
     pub decay: f64,
@@ -35,29 +37,38 @@ impl Coefficients {
     }
 }
 
-/// What trains a layer's backward weights.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// What trains a layer's backward weights. A configuration tells rules apart by their `name`, of which a node
+/// needs only two: every other name is that of a loss.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case")]
 pub enum RuleSpec {
     /// B is W itself: weight transport, the rule that all others avoid.
     #[default]
     Backprop,
     /// B has the signs of W, and magnitudes that are not W's.
-    SignSymmetry(Magnitude),
+    SignSymmetry {
+        /// How large the elements of B are.
+        magnitude: Magnitude,
+    },
     /// B is a tensor of its own and follows the gradient of its own loss.
+    #[serde(untagged)]
     Learned {
         /// The rule's name in the paper, or `custom`.
         name: String,
         /// Whether W's own task gradient is added to B's (Kolen-Pollack).
         task: bool,
         /// The primitives in B's loss; all zero leaves B as it was drawn (feedback alignment).
+        #[serde(flatten)]
         coefficients: Coefficients,
         /// How the primitives are fed and weighed.
+        #[serde(flatten)]
         alignment: Alignment,
     },
 }
 
 /// The magnitudes of B under sign symmetry (Liao, Leibo and Poggio 2016).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Magnitude {
     /// One magnitude for all, √(1/fan_in): uSF.
     #[default]
@@ -78,7 +89,7 @@ impl RuleSpec {
     pub fn name(&self) -> &str {
         match self {
             RuleSpec::Backprop => "backprop",
-            RuleSpec::SignSymmetry(_) => "sign_symmetry",
+            RuleSpec::SignSymmetry { .. } => "sign_symmetry",
             RuleSpec::Learned { name, .. } => name,
         }
     }
@@ -87,14 +98,14 @@ impl RuleSpec {
     pub fn mirror(&self) -> Option<&Mirror> {
         match self {
             RuleSpec::Learned { alignment, .. } => alignment.mirror.as_ref(),
-            _ => None,
+            RuleSpec::Backprop | RuleSpec::SignSymmetry { .. } => None,
         }
     }
 
     /// Whether the rule must be given W: backprop, sign symmetry, and whatever uses the self primitive.
     pub fn reads_weight(&self) -> bool {
         match self {
-            RuleSpec::Backprop | RuleSpec::SignSymmetry(_) => true,
+            RuleSpec::Backprop | RuleSpec::SignSymmetry { .. } => true,
             RuleSpec::Learned { coefficients, .. } => coefficients.self_ != 0.0,
         }
     }

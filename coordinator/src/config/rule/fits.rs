@@ -2,25 +2,28 @@
 
 use proto::spec::rule::{Alignment, Centering, Coefficients, Mirror, RuleSpec, Transfer};
 
-use super::RuleCourse;
-use super::reader::Reader;
+use super::{Reader, is_usual};
 use crate::config::ConfigError;
 use crate::config::optimizer::Method;
-use crate::rule::{self, FEEDBACK_ALIGNMENT, KOLEN_POLLACK};
+use crate::rule::{Name, matched_decay};
 
 impl Reader<'_> {
     /// Refuses a rule that could not do what its name or its keys say.
     pub(super) fn check(&self, prefix: &str, rule: &RuleSpec) -> Result<(), ConfigError> {
         let RuleSpec::Learned { name, task, coefficients, alignment } = rule else { return Ok(()) };
-        if name != FEEDBACK_ALIGNMENT && !task && *coefficients == Coefficients::default() {
+        let fixed = Name::FeedbackAlignment;
+        if !fixed.is(rule) && !task && *coefficients == Coefficients::default() {
             let why = format!(
                 "is \"{name}\", which needs a coefficient other than 0 (amp, null, sparse, self or decay) or task = true: \
-                 a B that stays as it was drawn is \"{FEEDBACK_ALIGNMENT}\""
+                 a B that stays as it was drawn is \"{fixed}\""
             );
             return Err(self.refuse(&format!("{prefix}.name"), &why));
         }
         self.check_fed(prefix, *task, coefficients, alignment)?;
-        if name == KOLEN_POLLACK { self.check_kolen_pollack(prefix, *task, coefficients) } else { Ok(()) }
+        match Name::KolenPollack.is(rule) {
+            true => self.check_kolen_pollack(prefix, *task, coefficients),
+            false => Ok(()),
+        }
     }
 
     /// Options that change something, and mirror steps of which something is learned.
@@ -86,7 +89,7 @@ impl Reader<'_> {
             );
             return Err(self.refuse(&format!("{prefix}.{key}"), &why));
         }
-        let matched = rule::matched_decay(self.w.weight_decay);
+        let matched = matched_decay(self.w.weight_decay);
         if !task {
             return Err(self
                 .refuse(&format!("{prefix}.task"), "is false, but kolen_pollack is the task gradient on B"));
@@ -106,7 +109,7 @@ impl Reader<'_> {
                 "'optimizer_b.weight_decay' must be 0, not {}: the rule itself decays B",
                 self.b.weight_decay
             )
-        } else if self.course != RuleCourse::default() {
+        } else if !is_usual(&self.course) {
             "'rule.schedule' and its keys must be left out, since W's decay has no such course".to_owned()
         } else {
             return Ok(());
@@ -114,7 +117,7 @@ impl Reader<'_> {
         let name = format!("{prefix}.name");
         Err(self.refuse(
             &name,
-            &format!("is \"{KOLEN_POLLACK}\", which lets W and B take the same steps: {wrong}"),
+            &format!("is \"{}\", which lets W and B take the same steps: {wrong}", Name::KolenPollack),
         ))
     }
 }

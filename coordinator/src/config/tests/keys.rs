@@ -1,11 +1,18 @@
 //! The table of keys, and what finds its way back to it.
 
+use std::collections::BTreeSet;
+
+use proto::spec::graph::Op;
+use proto::spec::rule::{Magnitude, RuleSpec};
 use toml::Table;
 
 use super::{UNSET, refusal, set};
 use crate::config::allowed::Allowed;
 use crate::config::keys::{ANY_LAYER, KEYS};
 use crate::config::nearest::nearest;
+use crate::config::typed::keys_of;
+use crate::config::{layers, rule};
+use crate::rule::{Name, Surroundings};
 
 #[test]
 fn the_table_of_keys_and_the_types_agree() {
@@ -57,5 +64,32 @@ fn every_key_with_a_letter_dropped_finds_its_way_back() {
                 );
             }
         }
+    }
+}
+
+/// The names that are written down for the reference are those by which serde knows the types.
+#[test]
+fn the_tables_of_rules_and_layers_hold_what_their_types_do() {
+    let around = Surroundings { weight_decay: 0.1, microbatch: 2 };
+    let rules = [RuleSpec::SignSymmetry { magnitude: Magnitude::Fixed }, Name::WeightMirror.rule(around)];
+    let typed = rules.iter().flat_map(|rule| Table::try_from(rule).unwrap().into_iter().map(|(key, _)| key));
+    let table = rule::keys::of_loss("rule").into_iter().map(|key| key.name().to_owned());
+    assert_eq!(typed.collect::<BTreeSet<_>>(), table.collect::<BTreeSet<_>>());
+
+    let kinds = layers::kinds();
+    assert_eq!(layers::COMPUTES.map(|(kind, _)| kind), kinds);
+    let common = ["kind", "name", "input", "inputs"];
+    let typed = kinds.iter().flat_map(|kind| keys_of::<Op>("kind", kind)).chain(&common).copied();
+    let (table, all) = (layers::keys(), |kinds: &Vec<_>| kinds.is_empty());
+    assert_eq!(table.iter().map(|(key, _)| key.name()).collect::<BTreeSet<_>>(), typed.collect());
+    assert!(table.iter().all(|(key, kinds)| all(kinds) == common.contains(&key.name())));
+}
+
+#[test]
+fn a_rule_is_called_by_its_name() {
+    let around = Surroundings { weight_decay: 0.1, microbatch: 2 };
+    for name in crate::config::words::<Name>() {
+        let rule = toml::Value::from(*name).try_into::<Name>().unwrap().rule(around);
+        assert_eq!((rule.name(), &Table::try_from(&rule).unwrap()["name"]), (*name, &(*name).into()));
     }
 }

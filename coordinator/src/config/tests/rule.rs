@@ -136,7 +136,7 @@ fn how_a_rule_is_fed_is_checked_and_printed() {
     let batch = mirror.train.batch.div_ceil(mirror.pipeline.microbatches);
     let made = Mirror { noise: Noise::Uniform, sigma: 0.5, batch, every: 1, delay: 7 };
     assert_eq!(mirror.rule.all.mirror(), Some(&made));
-    assert_eq!(mirror.rule.of("middle"), &RuleSpec::SignSymmetry(Magnitude::Redrawn));
+    assert_eq!(mirror.rule.of("middle"), &RuleSpec::SignSymmetry { magnitude: Magnitude::Redrawn });
     let shape = Shape::Step { boundaries: vec![10, 20], factor: 0.5 };
     assert_eq!(mirror.rule.course.spec(10, 40), Schedule { warmup: 5, shape });
     let again = read(&mirror.to_toml().unwrap(), &[]).unwrap();

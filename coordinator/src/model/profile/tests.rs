@@ -4,7 +4,7 @@ use proto::spec::graph::crossing;
 use proto::spec::rule::{Alignment, Coefficients, Mirror, Noise};
 
 use super::*;
-use crate::model::zoo::{NAMES, Options, by_name};
+use crate::model::zoo::{Options, by_name, names};
 
 fn small(name: &str, rule: RuleSpec) -> Network {
     by_name(name, &Options { classes: 10, width: 4, image: 32, rule, ..Options::default() }).unwrap()
@@ -12,7 +12,7 @@ fn small(name: &str, rule: RuleSpec) -> Network {
 
 #[test]
 fn what_crosses_every_cut_is_what_the_graph_says() {
-    for name in NAMES {
+    for name in names() {
         let network = small(name, RuleSpec::Backprop);
         let profile = Profile::new(&network).unwrap();
         let mut values = network.values().unwrap();

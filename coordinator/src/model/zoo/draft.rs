@@ -73,7 +73,7 @@ impl<'a> Draft<'a> {
     /// The end of a residual network: the mean of each plane belongs to the last block, so that a cut
     /// before `fc`, the last of the blocks, carries one number per channel.
     pub(super) fn mean_and_classes(&mut self, x: &str) {
-        let mean = self.add("avgpool", &[x], Op::AvgPool(Window { kernel: 0, stride: 1, padding: 0 }));
+        let mean = self.add("avgpool", &[x], Op::AvgPool(Window::PLANE));
         let flat = self.flatten(&mean);
         self.block();
         self.classes("fc", &flat);

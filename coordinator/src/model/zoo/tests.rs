@@ -41,7 +41,7 @@ fn preactivation_has_7680_parameters_fewer() {
 
 #[test]
 fn every_network_computes_its_classes_at_every_size_of_image() {
-    for name in NAMES {
+    for name in names() {
         for image in [28, 32, 64, 224] {
             let network = small(name, image);
             assert_eq!(network.values().unwrap().last().unwrap().shape, [10], "{name} at {image}");
@@ -85,7 +85,7 @@ fn a_basic_block_is_written_in_torchvisions_names_with_its_projection_before_the
 #[test]
 fn only_the_classes_are_drawn_small_and_every_weight_layer_has_the_rule() {
     let rule = RuleSpec::learned("custom", true, Default::default());
-    for name in NAMES {
+    for name in names() {
         let network = network(name, &Options { rule: rule.clone(), ..Options::default() });
         let weights: Vec<_> = network.layers.iter().filter(|layer| layer.op.is_weight()).collect();
         let drawn_small = |op: &Op| matches!(op, Op::Linear { init: Init::Normal(0.01), .. });

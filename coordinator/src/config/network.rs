@@ -1,0 +1,180 @@
+//! A configuration's network, and whether the two go together.
+
+use proto::spec::graph::{LayerSpec, Op, Value};
+use proto::spec::rule::{Centering, RuleSpec};
+
+use super::nearest::hint;
+use super::sections::CUSTOM;
+use super::{Config, ConfigError, Model, Stages};
+use crate::model::zoo::{self, Options};
+use crate::model::{Network, custom};
+
+impl Config {
+    /// The network for samples of the shape `input` (channels, height, width), each weight layer with its rule.
+    ///
+    /// # Errors
+    /// Images that aren't what the model is for, layers that don't fit each other, an output that isn't one
+    /// value per class, and rules or cuts for layers that aren't there.
+    pub fn network(&self, input: [u64; 3]) -> Result<Network, ConfigError> {
+        image(self, input)?;
+        let refuse = |why: String| ConfigError::new(format!("the network in {} cannot be: {why}", self.file));
+        let mut network = draw(&self.model, input).map_err(refuse)?;
+        let values = network.values().map_err(|error| refuse(error.to_string()))?;
+        output(self, values.last())?;
+        rules(self, &network.layers)?;
+        cuts(self, &network.layers)?;
+        for layer in network.layers.iter_mut().filter(|layer| layer.op.is_weight()) {
+            layer.rule = self.rule.of(&layer.name).clone();
+        }
+        Ok(network)
+    }
+
+    /// The shape of a sample (channels, height, width) as far as it is known without opening the data: from
+    /// `model.image` and `model.channels`, or else from the kind. `None` for `idx` that doesn't say.
+    pub fn input_shape(&self) -> Option<[u64; 3]> {
+        let kind = self.data.kind.shape();
+        let side = self.model.image.map(u64::from).or(kind.map(|[_, side, _]| side))?;
+        let channels = self.model.channels.map(u64::from).or(kind.map(|[channels, _, _]| channels))?;
+        Some([channels, side, side])
+    }
+
+    /// Refuses what a microbatch of `smallest` samples is too small for: a batch norm that would see one value
+    /// per channel, whose deviation would be 0, and a mean over the microbatch of a single sample.
+    ///
+    /// # Errors
+    /// The first such layer, and what to do.
+    pub fn check_microbatches(&self, network: &Network, smallest: u64) -> Result<(), ConfigError> {
+        norms(self, network, smallest)?;
+        centering(self, network, smallest)
+    }
+}
+
+/// The network of `model`, without rules; the error is a sentence that says which layer cannot be.
+fn draw(model: &Model, input: [u64; 3]) -> Result<Network, String> {
+    if model.name == CUSTOM {
+        return custom::network(&model.layers, input).map_err(|error| error.to_string());
+    }
+    let [channels, height, width] = input;
+    if height != width {
+        return Err(format!("'{}' takes square images, not {height}×{width}", model.name));
+    }
+    let small = |size: u64| u32::try_from(size).map_err(|_| format!("images of {size} are too large"));
+    let usual = Options::default();
+    let options = Options {
+        classes: model.classes,
+        width: model.width.unwrap_or(usual.width),
+        image: small(height)?,
+        channels: small(channels)?,
+        ..usual
+    };
+    zoo::by_name(&model.name, &options).ok_or_else(|| format!("no model is named '{}'", model.name))
+}
+
+/// Images that are of the size that the model is told of.
+fn image(config: &Config, [channels, height, width]: [u64; 3]) -> Result<(), ConfigError> {
+    let model = &config.model;
+    let is = |told: Option<u32>, found: u64| told.is_none_or(|told| u64::from(told) == found);
+    let (key, told) = if !is(model.channels, channels) {
+        ("model.channels", model.channels)
+    } else if !is(model.image, height) || !is(model.image, width) {
+        ("model.image", model.image)
+    } else {
+        return Ok(());
+    };
+    let (told, file) = (told.unwrap_or(0), &config.file);
+    let images = format!("images of {height}×{width} in {channels} channel(s)");
+    Err(ConfigError::new(format!("'{key}' in {file} is {told}, but the data has {images}: leave it out")))
+}
+
+/// An output of one value per class.
+fn output(config: &Config, output: Option<&Value>) -> Result<(), ConfigError> {
+    let classes = config.model.classes;
+    match output {
+        Some(value) if value.shape == [u64::from(classes)] => Ok(()),
+        Some(value) => Err(ConfigError::new(format!(
+            "the last layer in {}, '{}', puts out {:?}, which is not one value for each of the {classes} classes of \
+             'model.classes'",
+            config.file, value.name, value.shape
+        ))),
+        None => Err(ConfigError::new(format!("the network in {} has no layers", config.file))),
+    }
+}
+
+/// Rules of their own only for layers that have weights.
+pub(super) fn rules(config: &Config, layers: &[LayerSpec]) -> Result<(), ConfigError> {
+    let weights = || layers.iter().filter(|layer| layer.op.is_weight()).map(|layer| layer.name.as_str());
+    match config.rule.layers.keys().find(|name| weights().all(|weight| weight != *name)) {
+        None => Ok(()),
+        Some(name) => Err(ConfigError::new(format!(
+            "'rule.layers.{name}' names no layer with weights of the network in {}{}",
+            config.file,
+            hint(name, weights())
+        ))),
+    }
+}
+
+/// Cuts at layers that are there, in their order.
+pub(super) fn cuts(config: &Config, layers: &[LayerSpec]) -> Result<(), ConfigError> {
+    let Stages::Cuts(names) = &config.pipeline.stages else { return Ok(()) };
+    let refuse = |name: &str, why: &str, hint: String| {
+        Err(ConfigError::new(format!(
+            "'pipeline.stages' names '{name}', which {why} in {}{hint}",
+            config.file
+        )))
+    };
+    let mut before = 0;
+    for name in names {
+        match layers.iter().position(|layer| layer.name == *name) {
+            None => {
+                let hint = hint(name, layers.iter().map(|layer| layer.name.as_str()));
+                return refuse(name, "is no layer", hint);
+            }
+            Some(0) => {
+                return refuse(name, "is the first layer", ": the first stage begins there anyway".into());
+            }
+            Some(at) if at <= before => {
+                return refuse(name, "does not come after the cut before it", "".into());
+            }
+            Some(at) => before = at,
+        }
+    }
+    Ok(())
+}
+
+/// Norms of more than one value per channel.
+fn norms(config: &Config, network: &Network, smallest: u64) -> Result<(), ConfigError> {
+    let values = network.values().map_err(|error| ConfigError::new(error.to_string()))?;
+    let seen = |value: &Value| value.shape.iter().skip(1).product::<u64>().saturating_mul(smallest);
+    let lonely = network
+        .layers
+        .iter()
+        .zip(&values)
+        .find(|(layer, value)| matches!(layer.op, Op::BatchNorm { .. }) && seen(value) < 2);
+    match lonely {
+        None => Ok(()),
+        Some((layer, _)) => Err(ConfigError::new(format!(
+            "the batch_norm '{}' in {} would normalise over one value per channel, in the smallest microbatch ({smallest} \
+             sample): set fewer 'pipeline.microbatches', a larger 'train.batch', or 'train.remainder' to \"drop\"",
+            layer.name, config.file
+        ))),
+    }
+}
+
+/// Rules that take a microbatch's mean off its samples, of which there must be several.
+fn centering(config: &Config, network: &Network, smallest: u64) -> Result<(), ConfigError> {
+    let centred = |rule: &RuleSpec| {
+        matches!(rule, RuleSpec::Learned { alignment, .. }
+            if alignment.centering == Centering::Batch && alignment.mirror.is_none())
+    };
+    let lonely =
+        network.layers.iter().find(|layer| smallest < 2 && layer.op.is_weight() && centred(&layer.rule));
+    match lonely {
+        None => Ok(()),
+        Some(layer) => Err(ConfigError::new(format!(
+            "the rule of the layer '{}' in {} takes the microbatch's mean off x ('centering' is \"batch\"), which leaves \
+             nothing of the smallest microbatch ({smallest} sample): set fewer 'pipeline.microbatches', another \
+             'train.batch', or 'train.remainder' to \"drop\"",
+            layer.name, config.file
+        ))),
+    }
+}
