@@ -9,6 +9,7 @@ them where functions are bound when they are first called (`sys.setdlopenflags(o
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -36,11 +37,10 @@ def packages():
 
 def make(work, result):
     print("PyTorch: downloading 543 MB (1.2 GB of disk, twice that meanwhile)", flush=True)
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--no-deps", "--no-cache-dir", "--no-compile",
-           "--disable-pip-version-check", "--only-binary=:all:", "--target", str(result), *TORCH, *PYTHON]
-    unpacking = work / "pip"  # pip downloads into TMPDIR, then copies
-    environment = {**os.environ, "TMPDIR": str(unpacking), "PIP_REQUIRE_VIRTUALENV": "0"}
-    provision.watch("PyTorch", pip, unpacking, env=environment)
+    if shutil.disk_usage(work).free < 3e9:
+        raise ValueError(f"{work.parent} needs 3 GB of room while PyTorch is set up")
+    words = ["--no-compile", "--target", str(result), *TORCH, *PYTHON]
+    provision.pip("PyTorch", "install", words, work)
     for name in STAND_INS:
         compiler = [os.environ.get("CXX", "g++"), "-shared", "-nostdlib", "-x", "c++", "/dev/null"]
         subprocess.run([*compiler, "-o", str(result / "torch/lib" / name)], check=True)
