@@ -40,12 +40,8 @@ def make(work, result):
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         raise ValueError(f"the wheels are for Linux on x86-64: set LIBTORCH to a libtorch {VERSION} of your own")
     print(f"libtorch {VERSION}: downloading {MEGABYTES} MB (1.1 GB of disk meanwhile)", flush=True)
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps", "--no-cache-dir",
-           "--disable-pip-version-check", "--only-binary=:all:", "--require-hashes", "--requirement", str(LOCK),
-           *TAGS.split(), "--dest", str(work / "wheels")]
-    unpacking = work / "pip"  # pip downloads into TMPDIR, then copies
-    environment = {**os.environ, "TMPDIR": str(unpacking), "PIP_REQUIRE_VIRTUALENV": "0"}
-    provision.watch("libtorch", pip, unpacking, MEGABYTES, env=environment)
+    words = ["--require-hashes", "--requirement", str(LOCK), *TAGS.split(), "--dest", str(work / "wheels")]
+    provision.pip("libtorch", "download", words, work, MEGABYTES)
     print("libtorch: unpacking", flush=True)
     missing = set(LIBRARIES)
     for wheel in (work / "wheels").glob("*.whl"):

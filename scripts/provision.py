@@ -57,6 +57,15 @@ def locked(path):
         yield
 
 
+def pip(label, command, words, work, megabytes=None):
+    """Run a command of pip without dependencies, cache or questions; `megabytes` is what it downloads."""
+    downloading = work / "pip"  # pip downloads into TMPDIR, then copies
+    line = [sys.executable, "-m", "pip", command, "--quiet", "--no-input", "--no-deps", "--no-cache-dir",
+            "--disable-pip-version-check", "--only-binary=:all:", *words]
+    environment = {**os.environ, "TMPDIR": str(downloading), "PIP_REQUIRE_VIRTUALENV": "0"}
+    watch(label, line, downloading, megabytes, env=environment)
+
+
 def watch(label, command, growing, megabytes=None, **options):
     """Run `command` while showing how much of `megabytes` the folder `growing` holds.
 

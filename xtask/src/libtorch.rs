@@ -102,7 +102,11 @@ fn agrees(found: &str, wanted: &str) -> bool {
     found.split('+').next() == Some(wanted) || env::var_os("LIBTORCH_BYPASS_VERSION_CHECK").is_some()
 }
 
-fn wanted_version(root: &Root) -> Result<String, Failure> {
+/// The version of libtorch that is linked.
+///
+/// # Errors
+/// When the lock does not name it.
+pub fn wanted_version(root: &Root) -> Result<String, Failure> {
     let lock = fs::read_to_string(root.join(LOCK)).unwrap_or_default();
     let version = lock.lines().find_map(|line| line.strip_prefix("torch==")?.split_whitespace().next());
     version

@@ -7,6 +7,7 @@
 //! Absent on purpose: dependencies (a fresh clone compiles this first), knowledge of networks or tensors, and
 //! any file written outside the repository.
 
+mod arrows;
 mod bench;
 mod dataset;
 mod demo;
@@ -29,7 +30,8 @@ fn main() -> ExitCode {
         Command::Demo(extra) => demo::demo(&root, &extra),
         Command::Test(extra) => test::test(&root, &extra),
         Command::Results { full } => results::results(&root, full),
-        Command::Bench(name) => bench::bench(&root, &name),
+        Command::Bench(options) => bench::bench(&root, options),
+        Command::Arrows => arrows::print(&root),
         Command::Verify => verify::verify(&root),
         Command::Help => usage::help(),
     });

@@ -1,4 +1,4 @@
-//! The release build of both programs, beside the folder that this program itself was built into.
+//! Building both programs, beside the folder that this program itself was built into.
 
 use crate::run::{Failure, INTERNAL, Root, line, run, say};
 use crate::{dataset, libtorch, prerequisites};
@@ -12,36 +12,48 @@ pub struct Release {
     pub data: PathBuf,
 }
 
-/// Sets up what is missing, and builds.
+/// How the programs are built.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Profile {
+    /// As the tests build them, which are then built already.
+    Tests,
+    /// As they are used.
+    Release,
+}
+
+/// Sets up what is missing, data included, and builds.
 ///
 /// # Errors
 /// What could not be set up or built.
 pub fn ready(root: &Root) -> Result<Release, Failure> {
     prerequisites::check(&[libtorch::needs(root)?, dataset::needs(root)?].concat())?;
-    libtorch::set_up(root)?;
     let data = dataset::set_up(root)?;
-    let coordinator = folder()?.join("coordinator");
-    build(root, coordinator.exists())?;
-    Ok(Release { coordinator, data })
+    Ok(Release { coordinator: programs(root, Profile::Release)?.join("coordinator"), data })
 }
 
-fn build(root: &Root, built_before: bool) -> Result<(), Failure> {
-    let mut cargo = root.cargo(&["build", "--release", "--bins", "-p", "coordinator", "-p", "layer-node"]);
-    let patience = if built_before { "" } else { "   (the first build takes some minutes)" };
-    say(&format!("{}{patience}", line(&cargo)));
-    run(&mut cargo)
-}
-
-/// Where cargo puts release builds, whatever decided where that is.
-fn folder() -> Result<PathBuf, Failure> {
-    Ok(own_folder()?.with_file_name("release"))
+/// Sets up what building needs, builds both programs, and returns their folder.
+///
+/// # Errors
+/// What could not be set up or built.
+pub fn programs(root: &Root, profile: Profile) -> Result<PathBuf, Failure> {
+    prerequisites::check(&libtorch::needs(root)?)?;
+    libtorch::set_up(root)?;
+    let folder = own_folder()?;
+    let (folder, flag) = match profile {
+        Profile::Tests => (folder, None),
+        Profile::Release => (folder.with_file_name("release"), Some("--release")),
+    };
+    let mut cargo = root.cargo(&["build", "--bins", "-p", "coordinator", "-p", "layer-node"]);
+    cargo.args(flag);
+    let warning =
+        if folder.join("coordinator").exists() { "" } else { "   (the first build takes some minutes)" };
+    say(&format!("{}{warning}", line(&cargo)));
+    run(&mut cargo)?;
+    Ok(folder)
 }
 
 /// The folder of this program, where cargo puts the others of the same profile.
-///
-/// # Errors
-/// When the system does not say.
-pub fn own_folder() -> Result<PathBuf, Failure> {
+fn own_folder() -> Result<PathBuf, Failure> {
     let this = std::env::current_exe().ok();
     let folder = this.as_deref().and_then(Path::parent).map(Path::to_owned);
     folder.ok_or_else(|| Failure::new(INTERNAL, "cargo's target folder was not found"))

@@ -1,7 +1,8 @@
 //! The words that `cargo xtask` understands.
 
+use crate::bench;
 use crate::run::{CONFIGURATION, Failure};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{Write, stdout};
 
 const HELP: &str = "\
@@ -15,7 +16,13 @@ Usage: cargo xtask COMMAND
                    whole training; what was trained before is not trained again
   bench memory     train 2,000 small steps over five nodes and compare their memory at the end with
                    that at the beginning, and with what `coordinator plan` predicts
-  verify           formatting, clippy and documentation with warnings denied, and dependencies
+  bench pipeline [--rounds N] [--against DIR]
+                   train two networks by turns with this build and with PyTorch, and compare their
+                   images per second: five rounds, or N; DIR holds the programs of another build
+                   to compare with as well
+  verify           formatting, clippy and documentation with warnings denied, the directions of
+                   imports, and dependencies
+  arrows           print how modules and crates import each other, as ARCHITECTURE.md lists it
 
 Set-up puts libtorch into .libtorch/ and Fashion-MNIST into data/, once. Your own LIBTORCH,
 LIBTORCH_USE_PYTORCH and NEUROPIL_DATA are honoured.";
@@ -32,8 +39,10 @@ pub enum Command {
         /// The demo's whole training.
         full: bool,
     },
-    /// `bench`, with a name.
-    Bench(String),
+    /// `bench`, with a name and options.
+    Bench(bench::Options),
+    /// `arrows`
+    Arrows,
     /// `verify`
     Verify,
     /// `help`, or nothing at all.
@@ -59,16 +68,39 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failu
         ("results", None) => Ok(Command::Results { full: false }),
         ("results", Some((flag, []))) if flag == "--full" => Ok(Command::Results { full: true }),
         ("results", _) => Err(refusal("`results` takes --full or nothing")),
-        ("bench", Some((name, []))) => Ok(Command::Bench(name.to_string_lossy().into_owned())),
-        ("bench", _) => Err(refusal("`bench` takes one name")),
+        ("bench", Some((name, options))) => bench_options(name, options).map(Command::Bench),
+        ("bench", None) => Err(refusal("`bench` takes a name")),
         ("verify", None) => Ok(Command::Verify),
+        ("arrows", None) => Ok(Command::Arrows),
         ("help" | "--help" | "-h", None) => Ok(Command::Help),
         ("demo" | "test", Some((word, _))) => {
             Err(refusal(&format!("`{}` stands before the `--` of `{}`", word.display(), name.display())))
         }
-        ("verify" | "help", Some(_)) => Err(refusal(&format!("`{}` takes no arguments", name.display()))),
+        ("verify" | "arrows" | "help", Some(_)) => {
+            Err(refusal(&format!("`{}` takes no arguments", name.display())))
+        }
         _ => Err(refusal(&format!("there is no command `{}`", name.display()))),
     }
+}
+
+fn bench_options(name: &OsStr, words: &[OsString]) -> Result<bench::Options, Failure> {
+    let name = name.to_string_lossy().into_owned();
+    let mut options = bench::Options { name, rounds: None, against: None };
+    for pair in words.chunks(2) {
+        match (pair[0].to_string_lossy().as_ref(), pair.get(1)) {
+            ("--rounds", Some(number)) => {
+                let rounds =
+                    number.to_string_lossy().parse().ok().filter(|rounds| (1..=100).contains(rounds));
+                options.rounds = Some(rounds.ok_or_else(|| refusal("`--rounds` takes a number up to 100"))?);
+            }
+            ("--against", Some(folder)) => options.against = Some(folder.into()),
+            ("--rounds" | "--against", None) => {
+                return Err(refusal(&format!("`{}` takes a value", pair[0].display())));
+            }
+            (word, _) => return Err(refusal(&format!("`bench` has no option `{word}`"))),
+        }
+    }
+    Ok(options)
 }
 
 /// Prints the commands.
@@ -87,6 +119,7 @@ fn refusal(reason: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     fn check(line: &str, expected: Option<Command>) {
         assert_eq!(parse(line.split_whitespace().map(OsString::from)).ok(), expected, "{line}");
@@ -103,13 +136,26 @@ mod tests {
             "test -- x -- --nocapture",
             Some(Command::Test(vec!["x".into(), "--".into(), "--nocapture".into()])),
         );
-        check("bench memory", Some(Command::Bench("memory".into())));
         check("bench", None);
+        check("arrows", Some(Command::Arrows));
         check("test x", None);
         check("verify --fast", None);
         check("dome", None);
         check("results", Some(Command::Results { full: false }));
         check("results --full", Some(Command::Results { full: true }));
         check("results --long", None);
+    }
+
+    #[test]
+    fn a_bench_has_a_name_and_options() {
+        let bench = |name: &str, rounds, against: Option<&str>| {
+            let against = against.map(PathBuf::from);
+            Some(Command::Bench(bench::Options { name: name.into(), rounds, against }))
+        };
+        check("bench memory", bench("memory", None, None));
+        check("bench pipeline --against a/b --rounds 3", bench("pipeline", Some(3), Some("a/b")));
+        check("bench pipeline --rounds", None);
+        check("bench pipeline --rounds 0", None);
+        check("bench pipeline --laps 3", None);
     }
 }

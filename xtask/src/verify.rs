@@ -1,15 +1,16 @@
 //! `cargo xtask verify`: everything that can be judged without running the product.
 
-use crate::libtorch;
 use crate::prerequisites::{self, check_component};
 use crate::run::{Failure, Root, line, run, say, succeeds};
+use crate::{arrows, libtorch};
 use std::process::Command;
 
-/// Formatting, lints and documentation, each with warnings denied, then the dependencies.
+/// The directions of imports; formatting, lints and documentation, each with warnings denied; then the dependencies.
 ///
 /// # Errors
 /// The first step that failed. Libtorch has to be there because clippy runs the build scripts.
 pub fn verify(root: &Root) -> Result<(), Failure> {
+    arrows::check(root)?;
     check_component("rustfmt", &mut root.cargo(&["fmt", "--version"]))?;
     check_component("clippy", &mut root.cargo(&["clippy", "--version"]))?;
     prerequisites::check(&libtorch::needs(root)?)?;
