@@ -27,7 +27,7 @@ mod tests;
 mod text;
 
 pub use error::ReadError;
-pub use run::{Evaluation, LayerSummary, LayerTrace, NodeSummary, Run, StageTrace, Step, Summary};
+pub use run::{Run, Step};
 
 use chart::Charts;
 use text::escape;
