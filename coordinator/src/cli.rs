@@ -7,8 +7,9 @@ use crate::console::{answer, remark};
 use crate::failure::Failure;
 use crate::node;
 use crate::plan;
+use crate::prepare::{self, Placement, Prepared};
 use crate::report;
-use crate::run::{self, Measured, Naming, Placement, Prepared, TrainOptions};
+use crate::run::{self, Measured, Naming, TrainOptions};
 use crate::sweep::{self, SweepOptions};
 use clap::{Parser, Subcommand, ValueEnum};
 use flags::{CheckFlags, CompareFlags, ConfigFlags, EvaluateFlags, PlanFlags, SweepFlags, TrainFlags};
@@ -94,12 +95,12 @@ pub fn execute(cli: Cli) -> Result<(), Failure> {
 
 async fn train(flags: TrainFlags) -> Result<(), Failure> {
     let prepared = Prepared::new(load(&flags.config)?)?;
-    let place = if flags.place.local { Placement::Local } else { Placement::Remote(flags.place.nodes) };
+    let placement = if flags.place.local { Placement::Local } else { Placement::Remote(flags.place.nodes) };
     let stem = flags.config.config.file_stem().and_then(|stem| stem.to_str()).unwrap_or("run");
     let naming = Naming { name: flags.name.as_deref(), run_dir: flags.run_dir.as_deref(), stem };
     let TrainFlags { resume, restarts, trace, metrics, exit_with_stdin, .. } = flags;
-    let conduct = TrainOptions { resume, restarts, trace, metrics, exit_with_stdin };
-    run::train(prepared, place, naming, conduct).await
+    let options = TrainOptions { resume, restarts, trace, metrics, exit_with_stdin };
+    run::train(prepared, placement, naming, options).await
 }
 
 async fn start_sweep(flags: &SweepFlags) -> Result<(), Failure> {
@@ -109,24 +110,25 @@ async fn start_sweep(flags: &SweepFlags) -> Result<(), Failure> {
     let SweepFlags { config, run_dir, parallel, cores, set, resume, .. } = flags;
     let (run_dir, parallel, cores, resume) = (run_dir.as_deref(), *parallel, *cores, *resume);
     let data = data_folder();
-    let asked = SweepOptions { config, run_dir, parallel, cores, set, resume };
-    sweep::sweep(asked, &Environment::new(data.as_deref())).await
+    let options = SweepOptions { config, run_dir, parallel, cores, set, resume };
+    sweep::sweep(options, &Environment::new(data.as_deref())).await
 }
 
 async fn evaluate(flags: EvaluateFlags) -> Result<(), Failure> {
-    let place = if flags.nodes.is_empty() { Placement::Local } else { Placement::Remote(flags.nodes) };
+    let placement = if flags.nodes.is_empty() { Placement::Local } else { Placement::Remote(flags.nodes) };
     let data = data_folder();
-    let found = run::evaluate(&flags.run, flags.step, place, &Environment::new(data.as_deref())).await?;
+    let found = run::evaluate(&flags.run, flags.step, placement, &Environment::new(data.as_deref())).await?;
     if flags.json {
         return answer(format_args!("{}\n", serde_json::to_string(&found).map_err(Failure::internal)?));
     }
-    let percent = |fraction: f64| format!("{:.2} %", 100.0 * fraction);
+    let number = |measure: Option<f64>| measure.unwrap_or(f64::NAN);
+    let percent = |fraction| format!("{:.2} %", 100.0 * number(fraction));
     answer(format_args!(
         "after {} updates: test accuracy {} (top 5: {}), loss {:.4}, {} images\n",
         found.step,
         percent(found.test_top1),
         percent(found.test_top5),
-        found.test_loss,
+        number(found.test_loss),
         found.samples
     ))
 }
@@ -137,9 +139,9 @@ async fn show_plan(flags: &PlanFlags) -> Result<(), Failure> {
         Some(shape) => config.network(shape).map_err(Failure::configuration)?,
         None => Prepared::new(config.clone())?.network,
     };
-    let estimator = run::estimator(&config, &network, flags.link)?;
+    let estimator = prepare::estimator(&config, &network, flags.link)?;
     // What cannot be planned is not measured either.
-    let ranges = run::cut(&config, &network)?;
+    let ranges = prepare::cut(&config, &network)?;
     let mut plan = plan::plan(&network, &ranges, &estimator).map_err(Failure::configuration)?;
     if flags.measure {
         let Measured { estimator, ranges, peaks } = run::measure(&config, &network, estimator).await?;

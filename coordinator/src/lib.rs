@@ -1,16 +1,17 @@
-//! The will of Neuropil: what a run is to do, and in which order; it owns data, labels and loss, and no
-//! weight.
+//! Neuropil's coordinator: decides what a run does, and in which order; it holds data, labels and loss, and no weight.
 //!
 //! ```text
 //! config ─▶ model (graph) ─▶ partition (stages) ─▶ pipeline (lanes) ─▶ plan
 //!                                                      │
-//! data ─▶ run (course) ─▶ driver ◀──── sockets ────▶ layer nodes
-//!         ▲    └─▶ folder ─▶ report           loss
-//! sweep ──┘ (a run as a process, many times)
+//! data ──────────────▶ prepare (stages, lanes, course) ┘
+//!                         │
+//! sweep (many runs) ─▶ run ─▶ driver ◀──── sockets ────▶ layer nodes
+//!                         └─▶ record ─▶ report           loss
 //! ```
 //!
-//! What is pure decides: `config`, `model`, `rule`, `partition`, `pipeline`, `plan`, `loss` and the course
-//! of a run. What acts is thin: `driver`, `node`, and the files of `data` and `run`.
+//! Pure rooms decide: `config`, `model`, `rule`, `partition`, `pipeline`, `plan`, `loss`, the course in `prepare` and
+//! the supervisor in `run`. The rooms that act are thin: `driver`, `node`, `run::drive`, and the files of `data` and
+//! `record`.
 
 pub mod cli;
 pub mod config;
@@ -24,6 +25,8 @@ pub mod node;
 pub mod partition;
 pub mod pipeline;
 pub mod plan;
+pub mod prepare;
+pub mod record;
 pub mod report;
 pub mod rule;
 pub mod run;

@@ -2,7 +2,7 @@
 
 use coordinator::config::{Environment, load};
 use coordinator::data::microbatches;
-use coordinator::run::Prepared;
+use coordinator::prepare::Prepared;
 use e2e::Bench;
 use layer_node::layer::Settings;
 use layer_node::stage::Stage;

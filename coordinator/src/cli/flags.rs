@@ -48,7 +48,7 @@ pub(super) struct TrainFlags {
     /// Leave trace.json in the run folder: when every action computed, for Perfetto or chrome://tracing
     #[arg(long)]
     pub(super) trace: bool,
-    /// Placement Prometheus scrapes the run, at http://ADDR/metrics; port 0 picks a free one
+    /// Where Prometheus scrapes the run, at http://ADDR/metrics; port 0 picks a free one
     #[arg(long, value_name = "ADDR")]
     pub(super) metrics: Option<SocketAddr>,
     /// Take the end of standard input for an interrupt: the run then ends with whoever started it
@@ -107,7 +107,7 @@ pub(super) struct PlanFlags {
     /// Measure layers and stages on this host, one at a time, and balance and predict by that
     #[arg(long, requires = "local")]
     pub(super) measure: bool,
-    /// Placement to measure: on nodes that are started here, and ended
+    /// Where to measure: on nodes that are started here, and ended
     #[arg(long, requires = "measure")]
     pub(super) local: bool,
     /// Print one JSON object

@@ -1,4 +1,4 @@
-//! Placement the data set lies: `data.path`, the environment's folder of data sets, or `data/`.
+//! Where the data set lies: `data.path`, the environment's folder of data sets, or `data/`.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Placement everything that goes wrong in a run is reported, and the most telling reason is chosen.
+//! Where everything that goes wrong in a run is reported, and the most telling reason is chosen.
 //!
 //! When a node dies its neighbours lose their links as well, and complain too. The first complaint
 //! ends the run; others may follow for a moment, and the closest to the cause is shown.

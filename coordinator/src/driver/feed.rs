@@ -30,7 +30,7 @@ pub struct Feeder {
     pub to_first: mpsc::Sender<Message>,
     /// To whoever computes the loss.
     pub to_judge: mpsc::Sender<Expected>,
-    /// Placement failures go.
+    /// Where failures go.
     pub board: FailureCollector,
 }
 

@@ -34,14 +34,14 @@ pub struct LossTask {
     pub peer: String,
     /// The name of the network's output.
     pub output: String,
-    /// Placement the network's output arrives.
+    /// Where the network's output arrives.
     pub logits: Incoming<wire::Activation>,
     /// Errors on their way to the last stage. Holds a whole minibatch: under gpipe the last stage takes
     /// none before it has sent all its outputs.
     pub outbox: mpsc::Sender<Message>,
     /// One for each minibatch.
     pub results: mpsc::Sender<BatchLoss>,
-    /// Placement failures go.
+    /// Where failures go.
     pub board: FailureCollector,
 }
 

@@ -140,7 +140,7 @@ impl Driver {
         self.pending.iter().any(|pending| matches!(pending, Pending::Snapshot))
     }
 
-    /// Placement processes that the run depends on report their end.
+    /// Where processes that the run depends on report their end.
     pub fn board(&self) -> FailureCollector {
         self.board.clone()
     }

@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 const BINARY: &str = "layer-node";
 /// How long a node may take to open its device and ports.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
-/// How long it may do nothing meanwhile: a cold libtorch takes its time, who sleeps or is stopped never comes.
+/// How long it may do nothing meanwhile: a cold libtorch is busy, but a process that sleeps or is stopped never comes.
 const IDLE_DEADLINE: Duration = Duration::from_secs(12);
 /// The longest first line that is read of a node, whatever program it is.
 const FIRST_LINE: u64 = 4096;
@@ -49,14 +49,14 @@ impl Local {
 /// Nodes that belong to this process.
 pub struct LocalNodes {
     nodes: Vec<Local>,
-    /// Placement they are reached.
+    /// Their addresses, by stage.
     pub addresses: Vec<NodeAddress>,
 }
 
 /// The node's binary: `NEUROPIL_LAYER_NODE`, beside this one, or on PATH.
 ///
 /// # Errors
-/// Placement it is in none of these places.
+/// A binary that is in none of these places.
 pub fn find_binary() -> Result<PathBuf, Failure> {
     if let Some(given) = std::env::var_os("NEUROPIL_LAYER_NODE") {
         let given = PathBuf::from(given);
@@ -76,32 +76,19 @@ pub fn find_binary() -> Result<PathBuf, Failure> {
 }
 
 impl LocalNodes {
-    /// Starts `count` nodes whose states and logs lie under `run_dir`. A node that ends by itself is
-    /// reported to `board`.
+    /// Starts the nodes of some stages, whose states and logs lie under `run_dir`. A node that ends by itself is
+    /// reported to `failures`.
     ///
     /// # Errors
     /// The first stage whose process could not be started or did not become ready.
     pub async fn start(
-        count: usize,
-        run_dir: &Path,
-        threads: u32,
-        board: &FailureCollector,
-    ) -> Result<Self, Failure> {
-        Self::start_some(0..count, run_dir, threads, board).await
-    }
-
-    /// Starts the nodes of some stages, as [`LocalNodes::start`] does of all.
-    ///
-    /// # Errors
-    /// As [`LocalNodes::start`].
-    pub async fn start_some(
         stages: Range<usize>,
         run_dir: &Path,
         threads: u32,
-        board: &FailureCollector,
+        failures: &FailureCollector,
     ) -> Result<Self, Failure> {
         let binary = find_binary()?;
-        let starting = stages.map(|stage| start(stage, &binary, run_dir, threads, board.clone()));
+        let starting = stages.map(|stage| start(stage, &binary, run_dir, threads, failures.clone()));
         let (nodes, addresses) = try_join_all(starting).await?.into_iter().unzip();
         Ok(Self { nodes, addresses })
     }
@@ -128,7 +115,7 @@ impl LocalNodes {
         let (pipes, ended): (Vec<_>, Vec<_>) =
             self.nodes.into_iter().map(|node| (node.stdin, node.ended)).unzip();
         drop(pipes);
-        // Dropping the process handles kills whatever is still there after that.
+        // Dropping the handles kills the processes that are still there after that.
         let _ = tokio::time::timeout(STOP_DEADLINE, join_all(ended)).await;
     }
 }
@@ -138,7 +125,7 @@ async fn start(
     binary: &Path,
     run_dir: &Path,
     threads: u32,
-    board: FailureCollector,
+    failures: FailureCollector,
 ) -> Result<(Local, NodeAddress), Failure> {
     let state = run_dir.join("state").join(format!("stage-{stage}"));
     let log = run_dir.join("logs").join(format!("stage-{stage}.log"));
@@ -180,12 +167,12 @@ async fn start(
     };
     let address = NodeAddress { control: ready.control };
     let process = child.id();
-    let watch = watch(stage, child, address.control.clone(), log, board);
+    let watch = watch(stage, child, address.control.clone(), log, failures);
     let ended = AbortOnDropHandle::new(tokio::spawn(watch));
     Ok((Local { stdin, process, ended }, address))
 }
 
-/// Completes when a process has done nothing for [`IDLE_DEADLINE`]; never where nobody knows.
+/// Completes when a process has done nothing for [`IDLE_DEADLINE`]; never where the system does not say.
 async fn idle(process: Option<u32>) {
     let (mut effort, mut since) = (None, Instant::now());
     while since.elapsed() < IDLE_DEADLINE {
@@ -198,10 +185,10 @@ async fn idle(process: Option<u32>) {
     }
 }
 
-/// Reports a node's end to the board; after the run's own end nobody reads it any more.
-async fn watch(stage: usize, mut child: Child, address: String, log: PathBuf, board: FailureCollector) {
+/// Reports the end of a node's process; after the run's own end nobody reads it any more.
+async fn watch(stage: usize, mut child: Child, address: String, log: PathBuf, failures: FailureCollector) {
     let status = child.wait().await;
     let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
     let why = format!("stage {stage} at {address}: its process ended ({status}): see {}", log.display());
-    board.fail(Precedence::Cause, Failure::node(why));
+    failures.fail(Precedence::Cause, Failure::node(why));
 }

@@ -5,12 +5,66 @@ mod process;
 
 pub use local::{LocalNodes, find_binary};
 
+use crate::driver::{FailureCollector, NodeAddress};
+use crate::failure::Failure;
+use crate::prepare::{Placement, Prepared};
 use futures::future::join_all;
 use proto::client::{CallError, Node};
 use proto::control::Description;
+use std::path::Path;
 use std::time::Duration;
 
-/// Dials every node at once; each answers with what it is, or fails on its own.
+/// Dials every node at once; each answers with its description, or fails on its own.
 pub async fn check(addresses: &[String], deadline: Duration) -> Vec<Result<Description, CallError>> {
     join_all(addresses.iter().map(async |address| Ok(Node::dial(address, deadline).await?.1))).await
+}
+
+/// The nodes of a run, whoever started them.
+pub enum Nodes {
+    /// Processes that end with the run.
+    Local(LocalNodes),
+    /// Nodes that were given by hand.
+    Remote(Vec<NodeAddress>),
+}
+
+impl Nodes {
+    /// Starts local nodes, or takes the given addresses, one per stage. A local node that ends by itself is
+    /// reported to `failures`.
+    ///
+    /// # Errors
+    /// A number of addresses that is not the number of stages, or a node that could not be started.
+    pub async fn find(
+        placement: &Placement,
+        prepared: &Prepared,
+        run_dir: &Path,
+        failures: &FailureCollector,
+    ) -> Result<Self, Failure> {
+        let stages = prepared.ranges.len();
+        placement.check(stages)?;
+        match placement {
+            Placement::Local => {
+                let threads = prepared.config.node.threads;
+                LocalNodes::start(0..stages, run_dir, threads, failures).await.map(Nodes::Local)
+            }
+            Placement::Remote(given) => {
+                let address = |control: &String| NodeAddress { control: control.clone() };
+                Ok(Nodes::Remote(given.iter().map(address).collect()))
+            }
+        }
+    }
+
+    /// Their addresses, by stage.
+    pub fn addresses(&self) -> &[NodeAddress] {
+        match self {
+            Nodes::Local(nodes) => &nodes.addresses,
+            Nodes::Remote(addresses) => addresses,
+        }
+    }
+
+    /// Ends local nodes, which write their state first.
+    pub async fn stop(self) {
+        if let Nodes::Local(nodes) = self {
+            nodes.stop().await;
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-/// What a process is at, and what it has done so far.
+/// The state of a process, and the work that it has done so far.
 pub struct Effort {
     /// As in `/proc/PID/stat`: `D` waits for the disk, `T` and `t` are stopped.
     pub state: String,
@@ -11,7 +11,7 @@ pub struct Effort {
 }
 
 impl Effort {
-    /// Of a process that is there.
+    /// Of a process; `None` where there is none.
     pub fn of(process: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
         // The name before it may hold anything.

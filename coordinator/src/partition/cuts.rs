@@ -1,8 +1,8 @@
-//! Placement a network is cut, as a config spells it.
+//! Where a network is cut, as a config spells it.
 
 use serde::{Deserialize, Serialize};
 
-/// Placement a network is cut. In a config: a number, `per_layer`, `per_block`, or a list of layers.
+/// Where a network is cut. In a config: a number, `per_layer`, `per_block`, or a list of layers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Spelled", into = "Spelled")]
 pub enum Cuts {

@@ -20,7 +20,7 @@ mod run;
 mod tests;
 
 pub use error::ReadError;
-pub use run::{Evaluation, LayerSummary, LayerTrace, NodeSummary, Run, StageTrace, Step, Summary};
+pub use run::Run;
 
 use askama::Template;
 use model::{Model, text};

@@ -4,10 +4,11 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 
 use super::error::ReadError;
-use super::run::{Evaluation, Run, Step};
+use super::run::Run;
+use crate::record::{EVALUATIONS, Evaluation, METRICS, SUMMARY, Step, lines};
 
 impl Run {
     /// Reads a run's folder. `evaluations.jsonl` may be absent, the other three files may not.
@@ -21,17 +22,19 @@ impl Run {
         let named = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
         let name = named.file_name().unwrap_or(named.as_os_str()).to_string_lossy().into_owned();
         let config = bytes(&dir.join("config.toml"))?;
-        let evaluations = match lines(&dir.join("evaluations.jsonl"), |e: &Evaluation| e.step) {
+        let evaluations = match records(&dir.join(EVALUATIONS), |e: &Evaluation| e.step) {
             Err(ReadError::Missing { .. }) => Vec::new(),
             read => read?,
         };
-        Ok(Run {
-            name,
-            config_toml: String::from_utf8_lossy(&config).into_owned(),
-            metrics: lines(&dir.join("metrics.jsonl"), |s: &Step| s.step)?,
-            evaluations,
-            summary: parse(&dir.join("summary.json"), 1, &bytes(&dir.join("summary.json"))?)?,
-        })
+        let metrics = records(&dir.join(METRICS), |s: &Step| s.step)?;
+        let path = dir.join(SUMMARY);
+        let summary = serde_json::from_slice(&bytes(&path)?).map_err(|cause| ReadError::Malformed {
+            path,
+            record: 1,
+            cause,
+        })?;
+        let config_toml = String::from_utf8_lossy(&config).into_owned();
+        Ok(Run { name, config_toml, metrics, evaluations, summary })
     }
 }
 
@@ -42,26 +45,18 @@ fn bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
     })
 }
 
-fn parse<T: DeserializeOwned>(path: &Path, record: usize, json: &[u8]) -> Result<T, ReadError> {
-    serde_json::from_slice(json).map_err(|cause| ReadError::Malformed {
-        path: path.to_owned(),
-        record,
-        cause,
-    })
-}
-
 /// The records of a file of lines, in ascending order of their step.
-fn lines<T: DeserializeOwned>(path: &Path, step: impl Fn(&T) -> u64) -> Result<Vec<T>, ReadError> {
-    let bytes = bytes(path)?;
-    let lines: Vec<&[u8]> = bytes.split(|&b| b == b'\n').filter(|l| !l.trim_ascii().is_empty()).collect();
-    let mut records: Vec<T> = Vec::with_capacity(lines.len());
-    for (i, line) in lines.iter().enumerate() {
-        let record = match parse::<T>(path, i + 1, line) {
-            Err(_) if serde_json::from_slice::<IgnoredAny>(line).is_err() => continue,
-            parsed => parsed?,
-        };
-        records.truncate(records.partition_point(|earlier| step(earlier) < step(&record)));
-        records.push(record);
+fn records<T: DeserializeOwned>(path: &Path, step: impl Fn(&T) -> u64) -> Result<Vec<T>, ReadError> {
+    let mut records: Vec<T> = Vec::new();
+    for (record, line) in (1..).zip(lines::split(&bytes(path)?)) {
+        let parsed = lines::parse(line).map_err(|cause| ReadError::Malformed {
+            path: path.to_owned(),
+            record,
+            cause,
+        })?;
+        let Some(parsed) = parsed else { continue };
+        records.truncate(records.partition_point(|earlier| step(earlier) < step(&parsed)));
+        records.push(parsed);
     }
     Ok(records)
 }

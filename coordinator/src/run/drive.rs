@@ -1,121 +1,184 @@
-//! Driving: puts the course of a run into the pipeline, and what comes out into the recorder.
+//! Acts on the supervisor's commands: finds nodes, opens the pipeline, puts the course of a run into it, and gives the
+//! recorder what comes out.
 
-use super::course::{Course, Item};
-use super::prepare::{Lanes, Prepared};
 use super::recorder::Recorder;
+use super::resume::Resume;
+use super::supervisor::{Command, Decision, Event, Supervisor, Survey};
 use crate::driver::{self, Driver, FailureCollector, Minibatch, NodeAddress, Setup};
-use crate::failure::{Cause, Failure};
-use std::path::Path;
-use std::time::Duration;
+use crate::failure::Failure;
+use crate::node::{self, Nodes};
+use crate::prepare::{Item, Lanes, Placement, Prepared};
+use proto::control::Description;
+use proto::spec::stage::StageSpec;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// Minibatches, evaluations and snapshots that are in the pipeline at once: enough that the first stage
-/// always has its next inputs, few enough that an interrupt ends soon.
-const IN_FLIGHT: usize = 3;
-
-/// Trains from the snapshot after `done` updates (0: from the seed) to the end of the run.
-///
-/// # Errors
-/// A node's failure; or [`Cause::Interrupted`] where `stop` came first, after the nodes have saved.
-pub async fn drive(
-    prepared: &Prepared,
-    nodes: &[NodeAddress],
-    done: u64,
-    board: &FailureCollector,
-    stop: &CancellationToken,
-    recorder: &mut Recorder,
-) -> Result<(), Failure> {
-    let restore = Some(done).filter(|done| *done > 0);
-    let identity = recorder.folder().identity();
-    let stages = prepared.stages(&identity.id, identity.incarnation, restore)?;
-    let opening = driver::open(setup(prepared, stages, nodes), board.clone());
-    let (mut driver, _) = unless_stopped(stop, recorder.folder().path(), opening).await?;
-    recorder.say(&format!(
-        "{} stages connected; run folder {}",
-        nodes.len(),
-        recorder.folder().path().display()
-    ));
-    let mut lanes = Lanes::new(&prepared.config, nodes.len());
-    let mut course = Course::new(prepared, done);
-    while !stop.is_cancelled() {
-        let Some(item) = course.next() else { break };
-        if driver.pending() >= IN_FLIGHT {
-            take(&mut driver, recorder).await?;
-        }
-        match item {
-            Item::Snapshot { step } => {
-                // What nodes keep beside it is known once they all have the one before.
-                while driver.saving() {
-                    take(&mut driver, recorder).await?;
-                }
-                driver.snapshot(recorder.keep(step)).await?;
-            }
-            Item::Align(steps) => driver.align(steps).await?,
-            Item::Minibatch(minibatch) => submit(&mut driver, &mut lanes, minibatch).await?,
-        }
-    }
-    while driver.pending() > 0 {
-        take(&mut driver, recorder).await?;
-    }
-    // Also after the last step: its snapshot and its evaluation may be what is missing.
-    let interrupted = course.next().is_some();
-    // Before the first update there is no state that the seed does not give.
-    if interrupted && recorder.steps > 0 {
-        driver.snapshot(recorder.keep(recorder.steps)).await?;
-        take(&mut driver, recorder).await?;
-    }
-    driver.close().await;
-    if interrupted {
-        let folder = recorder.folder().path();
-        return Err(Failure::new(
-            Cause::Interrupted,
-            leaving(recorder.steps, prepared.total_steps(), folder),
-        ));
-    }
-    Ok(())
+/// A run that is under way; the nodes and the pipeline are those of its newest start.
+pub struct Run<'a> {
+    prepared: &'a Prepared,
+    placement: &'a Placement,
+    stop: CancellationToken,
+    /// Takes what comes out of the pipeline.
+    pub recorder: Recorder<'a>,
+    /// The addresses of the nodes, by stage.
+    pub addresses: Vec<NodeAddress>,
+    lanes: Lanes,
+    failures: FailureCollector,
+    nodes: Option<Nodes>,
+    driver: Option<Driver>,
 }
 
-/// Waits for what comes before the first step; nothing there is worth waiting for once `stop` has come.
-///
-/// # Errors
-/// What `work` says; or [`Cause::Interrupted`], where `stop` came first.
-pub async fn unless_stopped<T>(
+impl<'a> Run<'a> {
+    /// A run of `prepared` on nodes at `placement`, which ends in order when `stop` comes.
+    pub fn new(
+        prepared: &'a Prepared,
+        placement: &'a Placement,
+        stop: CancellationToken,
+        recorder: Recorder<'a>,
+    ) -> Self {
+        let (lanes, failures) = (prepared.lanes(), FailureCollector::default());
+        let (addresses, nodes, driver) = (Vec::new(), None, None);
+        Self { prepared, placement, stop, recorder, addresses, lanes, failures, nodes, driver }
+    }
+
+    /// Trains until the run ends, however often it is taken up again.
+    ///
+    /// # Errors
+    /// Why the run ended before its time.
+    pub async fn drive(&mut self, resume: Option<Resume>, restarts: u32) -> Result<(), Failure> {
+        let (course, folder) = (self.prepared.course(), self.recorder.folder().path().to_owned());
+        let mut supervisor = Supervisor::new(&course, folder, resume, restarts);
+        let (begun, mut event) = (Instant::now(), Event::Begun);
+        loop {
+            if self.stop.is_cancelled() {
+                supervisor.stop();
+            }
+            let Decision { say, command } = supervisor.on(event, begun.elapsed());
+            say.iter().for_each(|line| self.recorder.say(line));
+            event = match command {
+                Command::End(result) => return result,
+                command => self.act(command).await.unwrap_or_else(Event::Failed),
+            };
+        }
+    }
+
+    async fn act(&mut self, command: Command) -> Result<Event, Failure> {
+        match command {
+            Command::Find => self.find().await,
+            Command::Ask(pause) => self.ask(pause).await,
+            Command::Rewind(held) => self.recorder.rewind(&held).map(|()| Event::Rewound),
+            Command::Open(restore) => self.open(restore).await,
+            Command::Submit(item) => self.submit(item).await,
+            Command::Take => {
+                if let Some(event) = pipeline(&mut self.driver)?.next().await? {
+                    self.recorder.record(event)?;
+                }
+                Ok(Event::Taken)
+            }
+            Command::Close => {
+                if let Some(driver) = self.driver.take() {
+                    driver.close().await;
+                }
+                Ok(Event::Closed)
+            }
+            Command::Release | Command::End(_) => {
+                self.driver = None;
+                if let Some(nodes) = self.nodes.take() {
+                    nodes.stop().await;
+                }
+                Ok(Event::Released)
+            }
+            Command::Restart => self.recorder.start_again().map(|()| Event::Begun),
+        }
+    }
+
+    async fn find(&mut self) -> Result<Event, Failure> {
+        (self.failures, self.addresses) = (FailureCollector::default(), Vec::new());
+        let run_dir = self.recorder.folder().path();
+        let finding = Nodes::find(self.placement, self.prepared, run_dir, &self.failures);
+        let Some(nodes) = unless_stopped(&self.stop, finding).await? else { return Ok(Event::Stopped) };
+        self.addresses = nodes.addresses().to_vec();
+        self.nodes = Some(nodes);
+        Ok(Event::Found(self.addresses.iter().map(|node| node.control.clone()).collect()))
+    }
+
+    /// Asks every node what it holds of the run.
+    async fn ask(&self, pause: Duration) -> Result<Event, Failure> {
+        let addresses: Vec<String> = self.addresses.iter().map(|node| node.control.clone()).collect();
+        let deadline = Duration::from_secs_f64(self.prepared.config.network.connect_deadline);
+        let asking = async {
+            tokio::time::sleep(pause).await;
+            let found = node::check(&addresses, deadline).await.into_iter().enumerate();
+            let of_stage = |stage, error| Failure::node(format!("stage {stage} at {error}"));
+            found
+                .map(|(stage, found)| found.map_err(|error| of_stage(stage, error)))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let found = tokio::select! {
+            found = unless_stopped(&self.stop, asking) => found?,
+            () = self.failures.ended() => return Err(self.failures.verdict().await),
+        };
+        Ok(match found {
+            Some(found) => Event::Held(self.survey(&found)?),
+            None => Event::Stopped,
+        })
+    }
+
+    fn survey(&self, found: &[Description]) -> Result<Survey, Failure> {
+        let folder = self.recorder.folder();
+        let (written, identity) = (folder.last_step()?, folder.identity());
+        let held = |node: &Description| {
+            let own = node.snapshots.iter().filter(|held| held.run == identity.id && held.updates > 0);
+            own.map(|held| held.updates).collect()
+        };
+        Ok(Survey {
+            busy: found.iter().position(|node| node.run.as_deref() == Some(&identity.id)),
+            snapshots: found.iter().map(held).collect(),
+            written,
+            saved: identity.saved,
+        })
+    }
+
+    async fn open(&mut self, restore: Option<u64>) -> Result<Event, Failure> {
+        let identity = self.recorder.folder().identity();
+        let stages = self.prepared.stages(&identity.id, identity.incarnation, restore)?;
+        let opening = driver::open(setup(self.prepared, stages, &self.addresses), self.failures.clone());
+        let Some((driver, _)) = unless_stopped(&self.stop, opening).await? else { return Ok(Event::Stopped) };
+        self.driver = Some(driver);
+        Ok(Event::Opened)
+    }
+
+    async fn submit(&mut self, item: Item) -> Result<Event, Failure> {
+        let driver = pipeline(&mut self.driver)?;
+        match item {
+            Item::Snapshot { step } => driver.snapshot(self.recorder.keep(step)).await?,
+            Item::Align(steps) => driver.align(steps).await?,
+            Item::Minibatch(minibatch) => submit(driver, &mut self.lanes, minibatch).await?,
+        }
+        Ok(Event::Submitted)
+    }
+}
+
+fn pipeline(driver: &mut Option<Driver>) -> Result<&mut Driver, Failure> {
+    driver
+        .as_mut()
+        .ok_or_else(|| Failure::internal("the pipeline is not open: this is a bug, please report it"))
+}
+
+/// The end of `work`; `None` where `stop` comes first. Nothing before the first step is worth waiting for then.
+async fn unless_stopped<T>(
     stop: &CancellationToken,
-    folder: &Path,
     work: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
+) -> Result<Option<T>, Failure> {
     tokio::select! {
         biased;
-        () = stop.cancelled() => Err(Failure::new(
-            Cause::Interrupted,
-            format!(
-                "interrupted before all nodes were connected; what they had saved is still there (run folder {}): --resume auto goes on",
-                folder.display()
-            ),
-        )),
-        done = work => done,
+        () = stop.cancelled() => Ok(None),
+        done = work => done.map(Some),
     }
 }
 
-/// What an interrupted run says.
-fn leaving(step: u64, total: u64, folder: &Path) -> String {
-    let folder = folder.display();
-    match step {
-        0 => format!(
-            "interrupted before the first update; nothing was trained yet (run folder {folder}): --resume auto starts from the beginning"
-        ),
-        step => format!(
-            "interrupted after step {step} of {total}; the nodes have saved their state (run folder {folder}): --resume auto goes on from there"
-        ),
-    }
-}
-
-/// What the driver must know.
-pub fn setup(
-    prepared: &Prepared,
-    stages: Vec<proto::spec::stage::StageSpec>,
-    nodes: &[NodeAddress],
-) -> Setup {
+/// Everything that the driver of a pipeline of `stages` must know.
+pub fn setup(prepared: &Prepared, stages: Vec<StageSpec>, nodes: &[NodeAddress]) -> Setup {
     let config = &prepared.config;
     Setup {
         stages,
@@ -129,14 +192,10 @@ pub fn setup(
 }
 
 /// Puts a minibatch into the pipeline.
+///
+/// # Errors
+/// The run's failure, if it has failed.
 pub async fn submit(driver: &mut Driver, lanes: &mut Lanes, minibatch: Minibatch) -> Result<(), Failure> {
     let lanes = lanes.of(minibatch.phase, minibatch.microbatches)?;
     driver.submit(minibatch, &lanes).await
-}
-
-async fn take(driver: &mut Driver, recorder: &mut Recorder) -> Result<(), Failure> {
-    match driver.next().await? {
-        Some(event) => recorder.record(event),
-        None => Ok(()),
-    }
 }

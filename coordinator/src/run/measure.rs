@@ -1,12 +1,10 @@
-//! `plan --measure --local`: what layers and stages take on this host, each stage alone on a node of its own.
+//! `plan --measure --local`: the time and memory of layers and stages on this host, each stage alone on a node of its own.
 //!
 //! ```text
 //! every weight layer alone ─spans─▶ times of the layers ─▶ cut ─▶ every stage alone ─▶ peaks of memory
 //! ```
 
-use super::folder::RunIdentity;
-use super::interrupt;
-use super::prepare::{RunStart, cut_by, stages};
+use super::signals;
 use crate::config::{Config, Pipeline, Stages};
 use crate::data;
 use crate::driver::{Alone, FailureCollector, alone};
@@ -15,6 +13,8 @@ use crate::model::Network;
 use crate::node::LocalNodes;
 use crate::partition::{self, Cuts, Estimator, LayerTime};
 use crate::pipeline::{Shape, lane};
+use crate::prepare::{RunStart, cut_by, stages};
+use crate::record::RunIdentity;
 use proto::control::{Span, StepDone};
 use proto::lane::Action;
 use proto::spec::stage::StageSpec;
@@ -30,7 +30,7 @@ const STEPS: u64 = 3;
 /// Microbatches of a step that times are taken of: more cost time and say no more.
 const MICROBATCHES: u32 = 4;
 
-/// What was measured.
+/// The measurements of a network.
 pub struct Measured {
     /// Reckons by the measured times.
     pub estimator: Estimator,
@@ -50,7 +50,7 @@ pub async fn measure(config: &Config, network: &Network, estimator: Estimator) -
     let folder = tempfile::Builder::new().prefix("neuropil-measure-").tempdir();
     let folder =
         folder.map_err(|error| Failure::internal(format!("cannot make a temporary folder: {error}")))?;
-    let bench = Bench { config, network, run: RunIdentity::draw()?.id, stop: interrupt::listen() };
+    let bench = Bench { config, network, run: RunIdentity::draw()?.id, stop: signals::listen() };
     let result = bench.measure(folder.path(), estimator).await;
     if matches!(&result, Err(failure) if failure.cause == Cause::Node) {
         let _ = folder.keep();
@@ -58,7 +58,7 @@ pub async fn measure(config: &Config, network: &Network, estimator: Estimator) -
     result
 }
 
-/// Placement stages are measured.
+/// Measures stages of one network.
 struct Bench<'a> {
     config: &'a Config,
     network: &'a Network,
@@ -66,7 +66,7 @@ struct Bench<'a> {
     stop: CancellationToken,
 }
 
-/// What one stage showed.
+/// The measurements of one stage.
 struct Found {
     /// Per sample, and U per step.
     time: LayerTime,
@@ -130,14 +130,13 @@ impl Bench<'_> {
 
     /// Runs one stage on a node that is ended with it.
     async fn one(&self, folder: &Path, trial: &Alone) -> Result<(Vec<StepDone>, Option<u64>), Failure> {
-        let board = FailureCollector::default();
+        let failures = FailureCollector::default();
         let index = trial.spec.index as usize;
-        let nodes =
-            LocalNodes::start_some(index..index + 1, folder, self.config.node.threads, &board).await?;
+        let nodes = LocalNodes::start(index..index + 1, folder, self.config.node.threads, &failures).await?;
         let done = tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(Failure::new(Cause::Interrupted, "the measurement was interrupted")),
-            done = alone(trial, &nodes.addresses[0], &board) => done,
+            done = alone(trial, &nodes.addresses[0], &failures) => done,
         };
         let peak = nodes.peaks().into_iter().next().flatten();
         nodes.kill().await;

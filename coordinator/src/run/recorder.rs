@@ -1,163 +1,80 @@
-//! What comes out of the pipeline, made into files, a progress line, and sums for the end.
+//! Takes what comes out of the pipeline: writes it into the run's folder, adds it up, shows where the run is.
 
-use super::alarm::Alarm;
-use super::evaluation::{Evaluation, NOTHING, best_of, better};
-use super::folder::RunFolder;
-use super::keep::{self, Known};
-use super::lines::{PastStep, StepLine};
-use super::meters::Meters;
-use super::prepare::Prepared;
 use super::progress::Progress;
-use super::trace::Trace;
 use crate::driver::{Event, Outcome};
 use crate::failure::Failure;
-use proto::control::{Keep, LayerMeasure};
+use crate::prepare::Prepared;
+use crate::record::{Evaluation, Invariant, Meters, Pass, RunFolder, Step, Totals, Trace};
+use proto::control::{Keep, SnapshotDone};
 use proto::lane::Phase;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// Sums of one stage over the run.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct StageTotal {
-    /// Payload bytes sent above.
-    pub bytes_forward: u64,
-    /// Payload bytes sent below.
-    pub bytes_backward: u64,
-    /// Time spent computing.
-    pub compute: Duration,
-}
-
 /// Takes every event of a run.
-pub struct Recorder {
+pub struct Recorder<'a> {
+    prepared: &'a Prepared,
     folder: RunFolder,
     progress: Progress,
-    total_steps: u64,
-    /// Mirror steps before the first update.
-    delay: u64,
-    epoch_steps: u64,
-    epochs: u64,
-    test_samples: usize,
-    keep_best: bool,
-    /// Updates of the newest snapshot that all nodes have.
-    common: u64,
-    best: Option<Evaluation>,
+    trace: Option<Trace>,
+    invariant: Option<Invariant>,
     /// When the last event came.
     last: Instant,
     /// Recent speed, images a second.
     speed: f64,
-    open: Evaluation,
-    trace: Option<Trace>,
-    new_alarm: Option<Alarm>,
-    alarm: Option<Alarm>,
+    /// The evaluation that is under way.
+    pass: Pass,
     /// For a metrics port.
     pub meters: Meters,
-    /// Training steps done in this run, also by earlier starts.
-    pub steps: u64,
-    /// Their time; evaluations are not part of it.
-    pub training: Duration,
-    /// Samples trained on.
-    pub samples: u64,
-    /// The newest evaluation of the whole test set.
-    pub evaluation: Option<Evaluation>,
-    /// Per stage.
-    pub stages: Vec<StageTotal>,
-    /// The newest measurement of each layer.
-    pub layers: BTreeMap<String, LayerMeasure>,
-    /// Time that snapshots took at the slowest stage.
+    /// The sums over all starts of the run.
+    pub totals: Totals,
+    /// Seconds that snapshots took at the slowest stage, in this start.
     pub saving: f64,
 }
 
-impl Recorder {
+impl<'a> Recorder<'a> {
     /// A recorder for a run that leaves `trace.json` where `trace` is set.
-    pub fn new(folder: RunFolder, prepared: &Prepared, trace: bool) -> Self {
+    pub fn new(folder: RunFolder, prepared: &'a Prepared, trace: bool) -> Self {
         Self {
+            prepared,
             folder,
             progress: Progress::new(),
-            total_steps: prepared.total_steps(),
-            delay: prepared.mirror_delay(),
-            epoch_steps: prepared.sampler.minibatches() as u64,
-            epochs: prepared.config.train.epochs,
-            test_samples: prepared.test_samples,
-            keep_best: prepared.config.snapshot.best,
-            common: 0,
-            best: None,
+            trace: trace.then(Trace::default),
+            invariant: None,
             last: Instant::now(),
             speed: 0.0,
-            open: NOTHING,
-            trace: trace.then(Trace::default),
-            new_alarm: prepared.alarm(),
-            alarm: None,
+            pass: Pass::default(),
             meters: Meters::new(),
-            steps: 0,
-            training: Duration::ZERO,
-            samples: 0,
-            evaluation: None,
-            stages: vec![StageTotal::default(); prepared.ranges.len()],
-            layers: BTreeMap::new(),
+            totals: Totals::default(),
             saving: 0.0,
         }
     }
 
-    /// Goes back to the state after `step`, from which the run goes on; the nodes hold the snapshots `held`.
+    /// The run's folder.
+    pub fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    /// Shows a line that stays.
+    pub fn say(&mut self, line: &str) {
+        self.progress.say(line);
+    }
+
+    /// Goes back to the state after the last of the snapshots `held` by all nodes, from which the run goes on.
     ///
     /// # Errors
-    /// When the run's folder cannot be written.
-    pub fn rewind(&mut self, step: u64, held: &BTreeSet<u64>) -> Result<(), Failure> {
-        let lost = self.folder.last_step()?.saturating_sub(step);
-        if lost > 0 {
-            self.say(&format!("steps {} to {} are run again", step + 1, step + lost));
-        }
-        self.steps = step;
-        self.common = step;
-        self.open = NOTHING;
-        self.last = Instant::now();
+    /// When the run's folder cannot be written, or holds a broken law already.
+    pub fn rewind(&mut self, held: &BTreeSet<u64>) -> Result<(), Failure> {
+        let (prepared, step) = (self.prepared, held.last().copied().unwrap_or(0));
         self.folder.rewind(step)?;
-        let evaluations = self.folder.evaluations()?;
-        self.best = best_of(&evaluations, held);
-        self.evaluation = evaluations.last().copied();
-        self.alarm = self.new_alarm.clone();
-        let past = self.folder.steps()?;
-        self.sum_up(&past);
+        let (past, evaluations) = (self.folder.steps()?, self.folder.evaluations()?);
+        self.totals = Totals::of(step, held, &past, &evaluations);
+        (self.pass, self.last) = (Pass::default(), Instant::now());
+        self.invariant = Invariant::of(&prepared.config, &prepared.network, prepared.minibatches());
         // The law is followed from the first measurement on, also over a restart.
-        let measured =
-            past.iter().map(|past| (past.step, past.measures())).find(|(_, found)| !found.is_empty());
-        match (&mut self.alarm, measured) {
-            (Some(alarm), Some((step, measures))) => alarm.check(step, &measures),
+        match (&mut self.invariant, past.iter().find(|past| !past.layers.is_empty())) {
+            (Some(invariant), Some(first)) => invariant.check(first.step, &first.layers),
             _ => Ok(()),
         }
-    }
-
-    /// Sums of the steps that stay, whoever did them: the run's summary is that of all its starts.
-    fn sum_up(&mut self, past: &[PastStep]) {
-        (self.training, self.samples) = (Duration::ZERO, 0);
-        self.stages.fill(StageTotal::default());
-        self.layers.clear();
-        for step in past {
-            self.training += step.took();
-            self.samples += step.samples();
-            for (total, done) in self.stages.iter_mut().zip(&step.stages) {
-                total.bytes_forward += done.bytes_forward;
-                total.bytes_backward += done.bytes_backward;
-                total.compute += Duration::try_from_secs_f64(done.compute_s).unwrap_or_default();
-            }
-            self.layers.extend(step.measures().into_iter().map(|measure| (measure.name.clone(), measure)));
-        }
-    }
-
-    /// What nodes keep when they write the snapshot after `step`.
-    pub fn keep(&self, step: u64) -> Keep {
-        let known = Known {
-            common: self.common,
-            keep_best: self.keep_best,
-            best: self.best.map(|best| best.step),
-            judged: self.evaluation.map(|evaluation| evaluation.step),
-        };
-        keep::keep(step, self.epoch_steps, known)
-    }
-
-    /// The best evaluation so far, where its snapshot is kept.
-    pub fn best(&self) -> Option<Evaluation> {
-        self.best.filter(|_| self.keep_best)
     }
 
     /// Counts another start of the run.
@@ -169,9 +86,10 @@ impl Recorder {
         self.folder.start_again()
     }
 
-    /// The run's folder.
-    pub fn folder(&self) -> &RunFolder {
-        &self.folder
+    /// The snapshots that nodes keep when they write the one after `step`.
+    pub fn keep(&self, step: u64) -> Keep {
+        let [per_epoch, _] = self.prepared.minibatches();
+        self.totals.keep(step, per_epoch, self.prepared.config.snapshot.best)
     }
 
     /// Writes `trace.json`, where it was asked for.
@@ -179,77 +97,69 @@ impl Recorder {
     /// # Errors
     /// When the disk says no.
     pub fn finish(&mut self) -> Result<(), Failure> {
-        match self.trace.take() {
-            Some(trace) => {
-                if let Some(step) = trace.full_after() {
-                    self.say(&format!("trace.json ends with step {step}: it was full"));
-                }
-                self.folder.write("trace.json", &serde_json::to_vec(&trace).map_err(Failure::internal)?)
-            }
-            None => Ok(()),
+        let Some(trace) = self.trace.take() else { return Ok(()) };
+        if let Some(step) = trace.full_after() {
+            self.say(&format!("trace.json ends with step {step}: it was full"));
         }
-    }
-
-    /// Shows a line that stays.
-    pub fn say(&mut self, line: &str) {
-        self.progress.say(line);
+        self.folder.write("trace.json", &serde_json::to_vec(&trace).map_err(Failure::internal)?)
     }
 
     /// Takes one event.
     ///
     /// # Errors
-    /// When the run's folder cannot be written.
+    /// When the run's folder cannot be written, or a law is broken.
     pub fn record(&mut self, event: Event) -> Result<(), Failure> {
         let took = self.last.elapsed();
         self.last = Instant::now();
-        if let (Some(trace), Event::Done(outcome)) = (&mut self.trace, &event) {
-            trace.add(outcome);
-        }
         match event {
-            Event::Saved(saved) => {
-                self.saving += saved.iter().map(|done| done.seconds).fold(0.0, f64::max);
-                self.folder.sync()?;
-                let common = saved.iter().map(|done| done.updates).min().unwrap_or(self.common);
-                // Nodes delete older ones only after this.
-                self.folder.saved(common)?;
-                self.common = common;
-                Ok(())
-            }
-            Event::Aligned(steps) => {
-                let total = self.delay;
-                if steps < total {
-                    self.progress.show(|| format!("delay phase   mirror step {steps}/{total}"));
-                } else {
-                    self.progress.say(&format!("delay phase done after {total} mirror steps"));
+            Event::Done(outcome) => {
+                if let Some(trace) = &mut self.trace {
+                    trace.add(&outcome);
                 }
+                match outcome.phase {
+                    Phase::Train => self.trained(&outcome, took),
+                    Phase::Evaluate => self.evaluated(&outcome),
+                }
+            }
+            Event::Saved(saved) => self.saved(&saved),
+            Event::Aligned(steps) => {
+                self.aligned(steps);
                 Ok(())
             }
-            Event::Done(outcome) if outcome.phase == Phase::Train => self.trained(outcome, took),
-            Event::Done(outcome) => self.evaluated(&outcome),
         }
     }
 
-    fn trained(&mut self, outcome: Outcome, took: Duration) -> Result<(), Failure> {
-        self.steps = outcome.step;
-        self.training += took;
-        self.samples += outcome.samples as u64;
-        let now = outcome.samples as f64 / took.as_secs_f64().max(1e-9);
+    fn saved(&mut self, saved: &[SnapshotDone]) -> Result<(), Failure> {
+        self.saving += saved.iter().map(|done| done.seconds).fold(0.0, f64::max);
+        self.folder.sync()?;
+        let common = saved.iter().map(|done| done.updates).min().unwrap_or(self.totals.common);
+        // Nodes delete older snapshots only after this.
+        self.folder.saved(common)?;
+        self.totals.common = common;
+        Ok(())
+    }
+
+    fn aligned(&mut self, steps: u64) {
+        let total = self.prepared.course().delay;
+        if steps < total {
+            self.progress.show(|| format!("delay phase   mirror step {steps}/{total}"));
+        } else {
+            self.progress.say(&format!("delay phase done after {total} mirror steps"));
+        }
+    }
+
+    fn trained(&mut self, outcome: &Outcome, took: Duration) -> Result<(), Failure> {
+        let step = Step::new(outcome, took);
+        self.totals.add(&step);
+        if let Some(invariant) = &mut self.invariant {
+            invariant.check(step.step, &step.layers)?;
+        }
+        self.meters.trained(outcome);
+        self.folder.step(&step)?;
+        let now = step.images_per_s.unwrap_or(0.0);
         self.speed = if self.speed == 0.0 { now } else { 0.95 * self.speed + 0.05 * now };
-        for (total, done) in self.stages.iter_mut().zip(&outcome.stages) {
-            total.bytes_forward += done.bytes_forward;
-            total.bytes_backward += done.bytes_backward;
-            total.compute += done.compute;
-        }
-        if let Some(alarm) = &mut self.alarm {
-            let measures: Vec<LayerMeasure> =
-                outcome.stages.iter().flat_map(|done| done.layers.clone()).collect();
-            alarm.check(outcome.step, &measures)?;
-        }
-        self.meters.trained(&outcome);
-        self.folder.step(&StepLine::new(&outcome, now, took))?;
-        let measures = outcome.stages.iter().flat_map(|done| &done.layers);
-        self.layers.extend(measures.map(|measure| (measure.name.clone(), measure.clone())));
-        let (steps, epochs, speed, angle) = (self.total_steps, self.epochs, self.speed, self.mean_angle());
+        let ([_, steps], epochs) = (self.prepared.minibatches(), self.prepared.config.train.epochs);
+        let (speed, angle) = (self.speed, self.totals.mean_angle());
         self.progress.show(|| {
             let Outcome { step, epoch, loss, top1, .. } = outcome;
             let angle = angle.map_or_else(String::new, |angle| format!("   B,W {angle:.0}°"));
@@ -262,41 +172,23 @@ impl Recorder {
         Ok(())
     }
 
-    fn mean_angle(&self) -> Option<f64> {
-        let count = self.layers.len() as f64;
-        (count > 0.0).then(|| self.layers.values().map(|layer| layer.angle_deg).sum::<f64>() / count)
-    }
-
     /// Adds one minibatch of an evaluation; the last one completes it.
     fn evaluated(&mut self, outcome: &Outcome) -> Result<(), Failure> {
-        let (n, open) = (outcome.samples as f64, &mut self.open);
-        open.loss += outcome.loss * n;
-        open.top1 += outcome.top1 * n;
-        open.top5 += outcome.top5 * n;
-        open.samples += outcome.samples;
-        if open.samples < self.test_samples {
+        self.pass.add(outcome);
+        if self.pass.samples < self.prepared.test_samples {
             return Ok(());
         }
-        let all = open.samples as f64;
-        let evaluation = Evaluation {
-            step: self.steps,
-            epoch: outcome.epoch,
-            loss: open.loss / all,
-            top1: open.top1 / all,
-            top5: open.top5 / all,
-            samples: open.samples,
-        };
-        *open = NOTHING;
-        self.evaluation = Some(evaluation);
-        self.best = better(self.best, evaluation);
+        let evaluation = std::mem::take(&mut self.pass).complete(self.totals.steps, outcome.epoch);
+        self.totals.evaluated(evaluation);
         self.meters.evaluated(&evaluation);
         self.folder.evaluation(&evaluation)?;
         let Evaluation { step, epoch, loss, top1, samples, .. } = evaluation;
-        let speed = self.samples as f64 / self.training.as_secs_f64().max(1e-9);
+        let [loss, top1] = [loss, top1].map(|measure| measure.unwrap_or(f64::NAN));
         self.progress.say(&format!(
-            "epoch {} done after step {step}: test accuracy {:.2} %, loss {loss:.3} ({samples} images); trained at {speed:.0} images/s",
+            "epoch {} done after step {step}: test accuracy {:.2} %, loss {loss:.3} ({samples} images); trained at {:.0} images/s",
             epoch + 1,
-            100.0 * top1
+            100.0 * top1,
+            self.totals.speed()
         ));
         Ok(())
     }

@@ -1,21 +1,9 @@
-//! Placement a run can be taken up again: at the newest snapshot that all of its nodes have.
+//! The snapshot at which a run is taken up again: the newest that all of its nodes have.
 
-use super::folder::RunIdentity;
-use super::recorder::Recorder;
-use crate::driver::NodeAddress;
 use crate::failure::{Cause, Failure};
-use crate::node;
-use proto::control::{Description, HeldSnapshot};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::str::FromStr;
-use std::time::{Duration, Instant};
-
-/// How long a node may take to see that an earlier start of the run is over: it notices a coordinator that
-/// fell silent by keepalives, after at most 10 s.
-const PATIENCE: Duration = Duration::from_secs(14);
-/// How often it is looked at meanwhile.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// Which snapshot to go back to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,86 +28,29 @@ impl FromStr for Resume {
     }
 }
 
-/// Asks every node what it has, and chooses the updates to go back to: none later than the history in
-/// `metrics.jsonl`, so that no line of it is missing. Returns the snapshots that all nodes have up to there:
-/// the last is that one, and where there is none the run begins from the seed.
-///
-/// # Errors
-/// A node that cannot be reached, a step that one of them does not have, or no snapshot in common any more.
-pub async fn starting_point(
-    nodes: &[NodeAddress],
-    deadline: Duration,
-    resume: Resume,
-    recorder: &mut Recorder,
-) -> Result<BTreeSet<u64>, Failure> {
-    let addresses: Vec<String> = nodes.iter().map(|node| node.control.clone()).collect();
-    let folder = recorder.folder();
-    let (written, RunIdentity { id: run, saved, .. }) = (folder.last_step()?, folder.identity().clone());
-    let held: Vec<_> = idle(&addresses, deadline, &run).await?;
-    let held: Vec<_> = held.iter().map(|found| steps_of(&run, &found.snapshots)).collect();
-    for (stage, _) in held.iter().enumerate().filter(|(_, steps)| up_to(steps, written).is_empty()) {
-        let why = if held[stage].is_empty() {
-            String::new()
-        } else {
-            format!(" up to step {written}, where metrics.jsonl ends")
-        };
-        recorder.say(&format!("stage {stage} at {} holds no snapshot of this run{why}", addresses[stage]));
-    }
-    let common = choose(&held, written, saved, resume)
-        .map_err(|refusal| refusal.failure(&addresses, recorder.folder().path()))?;
-    recorder.say(&match common.last() {
-        None => {
-            "beginning from the seed: no later snapshot was asked for, or none ever was common to all nodes"
-                .to_owned()
-        }
-        Some(step) => format!("going on after step {step}, from the snapshot that all nodes have"),
-    });
-    Ok(common)
-}
-
-/// What all nodes are, once none of them works for an earlier start of `run` any more: until then, what a
-/// node has may change.
-async fn idle(addresses: &[String], deadline: Duration, run: &str) -> Result<Vec<Description>, Failure> {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let checked = node::check(addresses, deadline).await.into_iter().enumerate();
-        let found = checked
-            .map(|(stage, found)| found.map_err(|error| Failure::node(format!("stage {stage} at {error}"))))
-            .collect::<Result<Vec<_>, _>>()?;
-        let busy = |found: &Description| found.run.as_deref() == Some(run);
-        let Some(stage) = found.iter().position(busy) else { return Ok(found) };
-        if Instant::now() >= end {
-            return Err(Failure::node(format!(
-                "stage {stage} at {} still works for an earlier start of this run: end the coordinator that uses it, or restart the node",
-                addresses[stage]
-            )));
-        }
-        tokio::time::sleep(LOOK).await;
-    }
-}
-
-fn steps_of(run: &str, snapshots: &[HeldSnapshot]) -> BTreeSet<u64> {
-    snapshots.iter().filter(|held| held.run == run && held.updates > 0).map(|held| held.updates).collect()
-}
-
-fn up_to(steps: &BTreeSet<u64>, last: u64) -> BTreeSet<u64> {
+/// The steps no later than `last`.
+pub fn up_to(steps: &BTreeSet<u64>, last: u64) -> BTreeSet<u64> {
     steps.range(..=last).copied().collect()
 }
 
-/// Why there is nowhere to go back to.
+/// Why a run cannot go back.
 #[derive(Debug, PartialEq, Eq)]
-enum Refusal {
-    /// A stage that has not the step that was asked for, but these.
+pub enum Refusal {
+    /// A stage has not the snapshot after the `step` that was asked for.
     NoSuchStep { stage: usize, step: u64, has: BTreeSet<u64> },
-    /// A stage that had the snapshot after `saved`, as all had, and has it no more.
+    /// A stage has no longer the snapshot after `saved`, which all had.
     Lost { stage: usize, saved: u64 },
     /// The history ends before the first snapshot that all have.
     Unwritten { written: u64, first: u64 },
 }
 
-/// The snapshots that all stages hold, up to the one to go back to and no later than the history, which is
-/// `written` that far; none is the beginning. Once all had one, after `saved` updates, only who asks for the beginning gets it.
-fn choose(
+/// The snapshots that all stages hold, of which the run goes back to the last: none later than the history, which is
+/// whole up to step `written`, so that no line of it is missing. Without any the run begins from the seed; once all had
+/// one, after `saved` updates, it does so only for [`Resume::Step`] 0.
+///
+/// # Errors
+/// A step that one of the stages does not have, or no snapshot in common any more.
+pub fn choose(
     held: &[BTreeSet<u64>],
     written: u64,
     saved: u64,
@@ -149,8 +80,8 @@ fn choose(
 }
 
 impl Refusal {
-    /// As the user hears it.
-    fn failure(self, addresses: &[String], folder: &Path) -> Failure {
+    /// The sentence for the user; `addresses` are those of the stages.
+    pub fn failure(self, addresses: &[String], folder: &Path) -> Failure {
         const SEED: &str =
             "begin again from the seed with --resume 0, which gives up what the run has learned";
         match self {
@@ -183,7 +114,6 @@ impl Refusal {
 mod tests {
     use super::*;
 
-    /// What is chosen where the nodes hold `held`.
     fn chosen(held: &[&[u64]], written: u64, saved: u64, resume: Resume) -> Result<BTreeSet<u64>, Refusal> {
         let held: Vec<BTreeSet<u64>> = held.iter().map(|steps| steps.iter().copied().collect()).collect();
         choose(&held, written, saved, resume)
@@ -203,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_all_nodes_had_is_not_given_up_unasked() {
+    fn a_snapshot_that_all_nodes_had_is_not_given_up_unasked() {
         let chosen = |held: &[&[u64]], written, resume| chosen(held, written, 20, resume);
         let lost = |stage| Err(Refusal::Lost { stage, saved: 20 });
         assert_eq!(chosen(&[&[10, 20], &[], &[20]], 25, Resume::Auto), lost(1), "an empty state folder");
@@ -211,6 +141,6 @@ mod tests {
         let unwritten = Err(Refusal::Unwritten { written: 3, first: 10 });
         assert_eq!(chosen(&[&[10, 20], &[10, 20]], 3, Resume::Auto), unwritten, "a damaged history");
         assert_eq!(chosen(&[&[10, 20], &[10]], 25, Resume::Auto), Ok([10].into()), "an older one is left");
-        assert_eq!(chosen(&[&[10, 20], &[]], 3, Resume::Step(0)), Ok([].into()), "who asks for it gets it");
+        assert_eq!(chosen(&[&[10, 20], &[]], 3, Resume::Step(0)), Ok([].into()), "asked for");
     }
 }

@@ -4,7 +4,7 @@ use super::space::{Plan, Settings};
 use super::spec::Spec;
 use crate::config::{self, Config, Environment};
 use crate::failure::Failure;
-use crate::run::{Prepared, cut};
+use crate::prepare::{Prepared, cut};
 use std::collections::HashSet;
 use toml::Value;
 

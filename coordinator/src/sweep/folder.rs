@@ -3,7 +3,7 @@
 use super::ledger::Ledger;
 use super::spec::Spec;
 use crate::failure::Failure;
-use crate::run::folder::{unwritable, write};
+use crate::record::files::{unwritable, write};
 use std::fs;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -80,30 +80,22 @@ impl SweepFolder {
         self.path.join("trials").join(format!("trial-{number:03}"))
     }
 
-    /// Placement a trial's output goes.
+    /// Where a trial's output goes.
     pub fn log(&self, number: usize) -> PathBuf {
         self.path.join("logs").join(format!("trial-{number:03}.log"))
     }
 
-    /// Placement it lies.
+    /// Where the sweep lies.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Writes the table.
+    /// Writes a page of the sweep, as `table.md`.
     ///
     /// # Errors
     /// When the disk says no.
-    pub fn table(&self, text: &str) -> Result<(), Failure> {
-        write(&self.path.join("table.md"), text.as_bytes())
-    }
-
-    /// Writes the table that has the measured times as well.
-    ///
-    /// # Errors
-    /// When the disk says no.
-    pub fn results(&self, text: &str) -> Result<(), Failure> {
-        write(&self.path.join("results.md"), text.as_bytes())
+    pub fn write(&self, page: &str, text: &str) -> Result<(), Failure> {
+        write(&self.path.join(page), text.as_bytes())
     }
 }
 

@@ -5,11 +5,11 @@
 
 use super::primitives::Subset;
 use crate::failure::Failure;
-use crate::run::folder::unwritable;
+use crate::record::files::{lock, unwritable};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{File, TryLockError};
+use std::fs::{File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use toml::Value;
@@ -92,7 +92,7 @@ impl Ledger {
     pub fn open(path: PathBuf) -> Result<Self, Failure> {
         let cannot = |error: std::io::Error| unwritable(&path, &error);
         let mut file = File::options().create(true).read(true).append(true).open(&path).map_err(cannot)?;
-        if !hold(&file).map_err(cannot)? {
+        if !lock(&file).map_err(cannot)? {
             let why = format!("another process is at work on {}: wait for its end", path.display());
             return Err(Failure::configuration(why));
         }
@@ -143,18 +143,6 @@ impl Ledger {
     /// How many trials have ended.
     pub fn len(&self) -> usize {
         self.records.len()
-    }
-}
-
-/// Locks a file, until every copy of it is closed; `false` where another process holds it.
-///
-/// # Errors
-/// A file system that has no locks.
-pub fn hold(file: &File) -> std::io::Result<bool> {
-    match file.try_lock() {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 

@@ -23,15 +23,14 @@ mod space;
 mod spec;
 mod table;
 mod tail;
-mod theory;
 mod tpe;
 mod trial;
 
 use crate::config::{self, Environment};
 use crate::console::answer;
 use crate::failure::{Cause, Failure};
-use crate::run::folder::choose;
-use crate::run::interrupt;
+use crate::record::choose;
+use crate::run::signals;
 use folder::SweepFolder;
 use ledger::{Ledger, Record, Status};
 use space::{Plan, Settings};
@@ -41,7 +40,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use trial::Trial;
 
-/// What the command line asks for.
+/// How a sweep is carried out, beyond its file.
 #[derive(Clone, Copy, Debug)]
 pub struct SweepOptions<'a> {
     /// The sweep's file.
@@ -63,28 +62,28 @@ pub struct SweepOptions<'a> {
 /// # Errors
 /// What is wrong with the sweep; [`Cause::Interrupted`] where it can go on; or that trials failed, after
 /// all have ended.
-pub async fn sweep(asked: SweepOptions<'_>, environment: &Environment<'_>) -> Result<(), Failure> {
-    let spec = load(asked)?;
+pub async fn sweep(options: SweepOptions<'_>, environment: &Environment<'_>) -> Result<(), Failure> {
+    let spec = load(options)?;
     let plan = Plan::new(&spec).map_err(Failure::configuration)?;
     let base = config::read_file(&spec.base).map_err(|error| {
         let file = spec.base.display();
         Failure::configuration(format!("the configuration {file}, the sweep's base, cannot be read: {error}"))
     })?;
     let common = common::settings(&spec, &plan, &base, environment)?;
-    let path = choose(Some(&spec.name), asked.run_dir, "")?;
-    let (folder, ledger) = SweepFolder::open(path, &spec, &base, asked.resume)?;
-    let stop = interrupt::listen();
+    let path = choose(Some(&spec.name), options.run_dir, "")?;
+    let (folder, ledger) = SweepFolder::open(path, &spec, &base, options.resume)?;
+    let stop = signals::listen();
     let mut sweep = Sweep { spec, plan, common, folder, ledger };
     sweep.run(&stop).await?;
     sweep.finish()
 }
 
-fn load(asked: SweepOptions<'_>) -> Result<Spec, Failure> {
-    let mut spec = Spec::load(asked.config).map_err(Failure::configuration)?;
-    spec.parallel = asked.parallel.unwrap_or(spec.parallel);
-    spec.cores = asked.cores.or(spec.cores);
-    spec.set.extend(config::assignments(asked.set).map_err(Failure::configuration)?);
-    let file = asked.config.display().to_string();
+fn load(options: SweepOptions<'_>) -> Result<Spec, Failure> {
+    let mut spec = Spec::load(options.config).map_err(Failure::configuration)?;
+    spec.parallel = options.parallel.unwrap_or(spec.parallel);
+    spec.cores = options.cores.or(spec.cores);
+    spec.set.extend(config::assignments(options.set).map_err(Failure::configuration)?);
+    let file = options.config.display().to_string();
     spec.check(&file).map_err(Failure::configuration)?;
     Ok(spec)
 }
@@ -177,9 +176,9 @@ impl Sweep {
     fn finish(&self) -> Result<(), Failure> {
         let (ended, all, folder) = (self.ledger.len(), self.plan.len(), self.folder.path().display());
         let text = table::table(&self.spec.name, self.spec.objective, self.ledger.records());
-        self.folder.table(&text)?;
+        self.folder.write("table.md", &text)?;
         if let Some(text) = results::results(&self.spec, &self.common, self.ledger.records()) {
-            self.folder.results(&text)?;
+            self.folder.write("results.md", &text)?;
         }
         if ended < all {
             let why = format!(

@@ -7,7 +7,6 @@ use super::spec::Spec;
 use super::table::{
     Ranked, accuracy, angles, angles_head, by_case, dash, endings, markdown, plain, ranked, tried,
 };
-use super::theory::theory;
 
 /// The page's text, for a sweep of cases or over the matrix of the primitives; `common` is what all trials set.
 pub fn results<'a>(
@@ -50,7 +49,7 @@ fn command(spec: &Spec, common: &Settings, record: &Record) -> String {
 }
 
 fn matrix(angles_of: &str, ranked: Vec<Ranked>) -> String {
-    let head = ["primitives", "reads W", "trials", "test accuracy", "with", angles_of, "theory"];
+    let head = ["primitives", "reads W", "trials", "test accuracy", "with", angles_of];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for Ranked { subset, reads_weight, endings, best } in ranked {
         rows.push(vec![
@@ -60,7 +59,6 @@ fn matrix(angles_of: &str, ranked: Vec<Ranked>) -> String {
             percent(best.and_then(|best| best.test_top1)),
             best.map_or_else(dash, |best| tried(best).replace("rule.", "")),
             best.map_or_else(dash, |best| angles(&[best])),
-            theory(subset).to_owned(),
         ]);
     }
     markdown(&rows)

@@ -1,14 +1,14 @@
-//! A trial's course as its `metrics.jsonl` tells it, read on while it is written.
+//! The steps of a trial, read from its `metrics.jsonl` while the trial writes it.
 
+use crate::record::{Step, lines};
 use indexmap::IndexMap;
-use serde::Deserialize;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-/// What has been read of a trial.
-pub struct Follow {
+/// The steps of a trial that have been read.
+pub struct Tail {
     path: PathBuf,
     /// The file, which a run that is taken up again replaces, and how much of it has been read.
     place: (u64, u64),
@@ -16,29 +16,15 @@ pub struct Follow {
     angles: Vec<(usize, IndexMap<String, f64>)>,
 }
 
-#[derive(Deserialize)]
-struct Line {
-    step: usize,
-    loss: f64,
-    layers: Vec<Layer>,
-}
-
-#[derive(Deserialize)]
-struct Layer {
-    name: String,
-    /// `None` where weights have no direction any more.
-    angle_deg: Option<f64>,
-}
-
-impl Follow {
+impl Tail {
     /// Of the file at `path`, which need not be there yet.
     pub fn new(path: PathBuf) -> Self {
         Self { path, place: (0, 0), losses: Vec::new(), angles: Vec::new() }
     }
 
-    /// Reads what is new.
+    /// Reads the new lines.
     pub fn read_on(&mut self) {
-        // What cannot be read now is read the next time; at the end there is no more than there is.
+        // A line that cannot be read now is read the next time; after the trial has ended no more lines come.
         let _ = self.try_read_on();
     }
 
@@ -54,17 +40,15 @@ impl Follow {
         file.read_to_end(&mut new)?;
         let whole = new.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         self.place.1 += whole as u64;
-        new[..whole].split(|byte| *byte == b'\n').for_each(|line| self.take(line));
+        lines::records(&new[..whole]).for_each(|step| self.take(step));
         Ok(())
     }
 
-    fn take(&mut self, line: &[u8]) {
-        let Ok(Line { step, loss, layers }) = serde_json::from_slice(line) else { return };
-        if step == self.losses.len() + 1 {
-            self.losses.push(loss);
-            let angles = layers.into_iter().filter_map(|layer| Some((layer.name, layer.angle_deg?)));
-            self.angles.push((step, angles.collect()));
-        }
+    fn take(&mut self, Step { step, loss, layers, .. }: Step) {
+        let (Some(loss), true) = (loss, step == self.losses.len() as u64 + 1) else { return };
+        self.losses.push(loss);
+        let angles = layers.into_iter().filter_map(|layer| Some((layer.name, layer.angle_deg?)));
+        self.angles.push((self.losses.len(), angles.collect()));
     }
 
     /// The loss of each step.
@@ -93,22 +77,22 @@ mod tests {
     fn it_reads_on_where_it_was_and_anew_where_the_file_is_another() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        let mut follow = Follow::new(path.clone());
-        follow.read_on();
+        let mut tail = Tail::new(path.clone());
+        tail.read_on();
         let (one, two) = (line(1, Some("90.0")), line(2, Some("null")));
         fs::write(&path, format!("{one}{}", &two[..9])).unwrap();
-        follow.read_on();
-        assert_eq!(follow.losses(), [1.5]);
+        tail.read_on();
+        assert_eq!(tail.losses(), [1.5]);
         fs::write(&path, format!("{one}{two}{}", line(3, Some("80.0")))).unwrap();
-        follow.read_on();
-        assert_eq!(follow.losses(), [1.5, 2.5, 3.5]);
-        assert_eq!((follow.angles(2)["fc1"], follow.angles(3)["fc1"]), (90.0, 80.0));
+        tail.read_on();
+        assert_eq!(tail.losses(), [1.5, 2.5, 3.5]);
+        assert_eq!((tail.angles(2)["fc1"], tail.angles(3)["fc1"]), (90.0, 80.0));
 
         let other = folder.path().join("other");
         fs::write(&other, format!("{}{}{}{}", line(1, None), two, line(3, None), line(4, None))).unwrap();
         fs::rename(&other, &path).unwrap();
-        follow.read_on();
-        assert_eq!(follow.losses().len(), 4);
-        assert!(follow.angles(4).is_empty());
+        tail.read_on();
+        assert_eq!(tail.losses().len(), 4);
+        assert!(tail.angles(4).is_empty());
     }
 }

@@ -4,14 +4,14 @@
 //! stopped, and when the sweep is killed it closes by itself. Its log is locked until the trial has ended,
 //! so that a sweep that goes on knows what is left of the one before.
 
-use super::ledger::{Record, Status, hold};
+use super::ledger::{Record, Status};
 use super::median::Stop;
 use super::primitives::Subset;
 use super::space::Settings;
-use super::tail::Follow;
+use super::tail::Tail;
 use crate::failure::{Cause, Failure};
-use crate::run::Summary;
-use crate::run::folder::{self, unwritable};
+use crate::record::files::{self, lock, unwritable};
+use crate::record::{METRICS, SUMMARY, Summary};
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
@@ -73,20 +73,20 @@ impl Trial {
         let mut process = self.start(log)?;
         // Waiting for a process would close its pipe.
         let pipe = process.stdin.take();
-        let mut follow = Follow::new(self.run_dir.join("metrics.jsonl"));
+        let mut tail = Tail::new(self.run_dir.join(METRICS));
         let by_itself = tokio::select! {
             status = process.wait() => Some(status),
             () = stop.cancelled() => None,
-            () = self.given_up(&mut follow) => None,
+            () = self.given_up(&mut tail) => None,
         };
         drop(pipe);
         let status = match by_itself {
             Some(status) => status,
             None => end(process).await,
         };
-        follow.read_on();
+        tail.read_on();
         let status = status.map_err(Failure::internal)?;
-        let record = self.record(&follow, status);
+        let record = self.record(&tail, status);
         let interrupted = stop.is_cancelled() || matches!(status.code(), Some(75 | 130 | 143));
         if record.status == Status::Failed && !interrupted {
             passing(&record, status)?;
@@ -109,7 +109,7 @@ impl Trial {
         let cannot = |error| unwritable(&self.log, &error);
         let log = File::options().create(true).append(true).open(&self.log).map_err(cannot)?;
         let begun = Instant::now();
-        while !hold(&log).map_err(cannot)? {
+        while !lock(&log).map_err(cannot)? {
             if stop.is_cancelled() {
                 return Ok(None);
             }
@@ -147,12 +147,12 @@ impl Trial {
     }
 
     /// Completes when early stopping gives the trial up; never without it.
-    async fn given_up(&self, follow: &mut Follow) {
+    async fn given_up(&self, tail: &mut Tail) {
         let Some((stop, earlier)) = &self.stop else { return std::future::pending().await };
         loop {
             tokio::time::sleep(LOOK).await;
-            follow.read_on();
-            if stop.verdict(&stop.curve(follow.losses()), earlier).is_some() {
+            tail.read_on();
+            if stop.verdict(&stop.curve(tail.losses()), earlier).is_some() {
                 return;
             }
         }
@@ -160,16 +160,17 @@ impl Trial {
 
     /// What it came to. Early stopping comes first: a trial that went on for a moment after it was given
     /// up, or that failed then, was given up all the same.
-    fn record(&self, follow: &Follow, status: ExitStatus) -> Record {
-        let losses = follow.losses();
+    fn record(&self, tail: &Tail, status: ExitStatus) -> Record {
+        let losses = tail.losses();
         let mut curve = self.stop.as_ref().map_or_else(Vec::new, |(stop, _)| stop.curve(losses));
         let given_up = self.stop.as_ref().and_then(|(stop, earlier)| stop.verdict(&curve, earlier));
         let steps = given_up.unwrap_or(losses.len());
         if let (Some((stop, _)), Some(step)) = (&self.stop, given_up) {
             curve = stop.cut(curve, step);
         }
-        let summary: Option<Summary> = folder::read(&self.run_dir, "summary.json").ok();
-        let diverged = || summary.as_ref().is_some_and(|summary| summary.status == "diverged");
+        let summary: Option<Summary> = files::read(&self.run_dir, SUMMARY).ok();
+        let diverged =
+            || summary.as_ref().is_some_and(|summary| summary.status.as_deref() == Some("diverged"));
         let ending = match status.code() {
             _ if given_up.is_some() => Status::Stopped,
             Some(0) => Status::Done,
@@ -187,10 +188,10 @@ impl Trial {
             test_top1: done.and_then(|summary| summary.test_top1),
             test_top5: done.and_then(|summary| summary.test_top5),
             loss: self.recent_loss(&losses[..steps]),
-            angles: follow.angles(steps),
+            angles: tail.angles(steps),
             steps,
-            seconds: summary.as_ref().map(|summary| summary.seconds),
-            images_per_s: summary.as_ref().map(|summary| summary.images_per_s),
+            seconds: summary.as_ref().and_then(|summary| summary.seconds),
+            images_per_s: summary.as_ref().and_then(|summary| summary.images_per_s),
             error: wrong.then(|| last_words(&self.log, status)),
             code: status.code().filter(|_| ending == Status::Failed),
             curve,

@@ -37,7 +37,7 @@ impl Block {
     }
 }
 
-/// Placement a block stands, and what it is given.
+/// Where a block stands, and what it is given.
 pub(super) struct Place {
     /// `layer1.0`, torchvision's name.
     pub(super) name: String,

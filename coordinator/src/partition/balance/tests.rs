@@ -97,7 +97,7 @@ fn the_balance_is_the_best_of_all_cuts_with_and_without_a_limit_on_memory() {
     assert!(limited > 20, "the limit on memory decided only {limited} cuts");
 }
 
-/// Placement compute is free, only bytes count: the cut goes where the graph is thinnest.
+/// Where compute is free, only bytes count: the cut goes where the graph is thinnest.
 #[test]
 fn a_slow_link_moves_the_cut_to_where_least_crosses() {
     let network = resnet();

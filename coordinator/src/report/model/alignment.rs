@@ -10,7 +10,8 @@ use indexmap::IndexSet;
 use super::chart::{Chart, Charts};
 use super::curve::{Curve, Hue, Point, Style, finite};
 use super::text::{NONE, count, number};
-use crate::report::{LayerTrace, Run};
+use crate::record::LayerTrace;
+use crate::report::Run;
 
 /// A number that a step says about a layer, and how its charts look.
 struct Quantity {

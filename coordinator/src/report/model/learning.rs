@@ -2,7 +2,8 @@
 
 use super::chart::{Chart, Charts};
 use super::curve::{Curve, Hue, Style, finite, smooth, window};
-use crate::report::{Evaluation, Run, Step};
+use crate::record::{Evaluation, Step};
+use crate::report::Run;
 
 /// Points of a curve that shows every step, and of a smoothed one.
 const LIMIT: [usize; 2] = [2000, 1000];

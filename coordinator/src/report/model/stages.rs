@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::chart::{Chart, Charts};
 use super::curve::{Curve, Point, finite, smooth, window};
 use super::text::{Bytes, duration};
-use crate::report::{NodeSummary, Run};
+use crate::record::NodeSummary;
+use crate::report::Run;
 
 /// The time and the traffic of every run's stages, and the speed over time.
 pub struct Stages<'a> {

@@ -1,7 +1,7 @@
-//! What makes a run this run: its name on the wire, and the configuration that decides its bits.
+//! The identity of a run: its name on the wire, and the configuration that decides its bits.
 
 use super::data_mark::DataMark;
-use super::files::{json, read, write};
+use super::files::{read, write_json};
 use crate::config::{Config, Data};
 use crate::failure::Failure;
 use serde::{Deserialize, Serialize};
@@ -9,15 +9,15 @@ use std::path::Path;
 
 const FILE: &str = "run.json";
 
-/// Names a run to its nodes, and says what they must hold of it; kept in `run.json`.
+/// The run's name to its nodes, and the snapshot that they must hold of it; kept in `run.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunIdentity {
     /// Drawn at random: whoever knows it may open links of the run.
     pub id: String,
     /// Counts the starts of the run.
     pub incarnation: u32,
-    /// Updates of the newest snapshot that all nodes had; 0 where they never had one. What they had and have no more
-    /// is lost by mistake: the run must not begin again over what is left of it.
+    /// Updates of the newest snapshot that all nodes had; 0 where they never had one. A snapshot that they had and have
+    /// no more is lost by mistake: the run must not begin again over the rest of its state.
     #[serde(default)]
     pub saved: u64,
     /// The data that it began with; `None` for a run of an earlier release, which may go on with any.
@@ -26,7 +26,7 @@ pub struct RunIdentity {
 }
 
 impl RunIdentity {
-    /// A new one.
+    /// A new identity.
     ///
     /// # Errors
     /// When the system has no randomness.
@@ -38,7 +38,7 @@ impl RunIdentity {
         Ok(Self { id, incarnation: 1, saved: 0, data: None })
     }
 
-    /// That of the run in `folder`.
+    /// The identity of the run in `folder`.
     ///
     /// # Errors
     /// When there is no run, or its file is damaged.
@@ -51,10 +51,10 @@ impl RunIdentity {
     /// # Errors
     /// When the disk says no.
     pub fn write(&self, folder: &Path) -> Result<(), Failure> {
-        write(&folder.join(FILE), &json(self)?)
+        write_json(&folder.join(FILE), self)
     }
 
-    /// Counts another start of the run in `folder`, so that what is left of the one before is refused.
+    /// Counts another start of the run in `folder`, so that nodes refuse what comes late of the one before.
     ///
     /// # Errors
     /// When the disk says no.

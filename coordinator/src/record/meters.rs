@@ -60,7 +60,7 @@ struct OfLayer {
 }
 
 impl Meters {
-    /// Zeros, and what has not been measured yet.
+    /// Counters at zero, and measurements that are not there yet.
     pub fn new() -> Self {
         let meters = Self::default();
         for unknown in [&meters.loss, &meters.accuracy, &meters.test_loss] {
@@ -70,7 +70,7 @@ impl Meters {
         meters
     }
 
-    /// For the port that shows them.
+    /// The handle of the port that shows them.
     pub fn shown(&self) -> Shown {
         self.shown.clone()
     }
@@ -102,9 +102,9 @@ impl Meters {
     /// Takes an evaluation, whole.
     pub fn evaluated(&self, evaluation: &Evaluation) {
         let _whole = self.shown.hold();
-        self.test_loss.set(evaluation.loss);
+        self.test_loss.set(evaluation.loss.unwrap_or(f64::NAN));
         for (top, fraction) in [(1, evaluation.top1), (5, evaluation.top5)] {
-            self.test_accuracy.get_or_create(&OfRank { top }).set(fraction);
+            self.test_accuracy.get_or_create(&OfRank { top }).set(fraction.unwrap_or(f64::NAN));
         }
     }
 

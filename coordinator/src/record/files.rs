@@ -1,17 +1,17 @@
-//! Files of JSON: read, written whole, and appended to.
+//! Files that are read and written whole, and locks on them.
 
 use crate::failure::{Cause, Failure};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
-/// Reads a JSON file of the run in `path`.
+/// Reads a JSON file of the run in `folder`.
 ///
 /// # Errors
 /// When it is not there or no JSON.
-pub fn read<T: for<'de> Deserialize<'de>>(path: &Path, name: &str) -> Result<T, Failure> {
-    let file = path.join(name);
+pub fn read<T: for<'de> Deserialize<'de>>(folder: &Path, name: &str) -> Result<T, Failure> {
+    let file = folder.join(name);
     let bytes = fs::read(&file).map_err(|error| {
         Failure::configuration(format!(
             "cannot read {} ({error}): --run takes the folder of a run",
@@ -22,18 +22,14 @@ pub fn read<T: for<'de> Deserialize<'de>>(path: &Path, name: &str) -> Result<T, 
         .map_err(|error| Failure::configuration(format!("{} is damaged: {error}", file.display())))
 }
 
-/// A whole file.
-pub(super) fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
+/// Writes a JSON file.
+///
+/// # Errors
+/// When the disk says no.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
     let mut bytes = serde_json::to_vec_pretty(value).map_err(Failure::internal)?;
     bytes.push(b'\n');
-    Ok(bytes)
-}
-
-/// Adds a line.
-pub(super) fn append(file: &mut File, path: &Path, value: &impl Serialize) -> Result<(), Failure> {
-    let mut line = serde_json::to_vec(value).map_err(Failure::internal)?;
-    line.push(b'\n');
-    file.write_all(&line).map_err(|error| unwritable(path, &error))
+    write(path, &bytes)
 }
 
 /// Writes beside the place and renames, so that a reader finds the file whole.
@@ -59,9 +55,9 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 ///
 /// # Errors
 /// When the disk says no.
-pub(super) fn remove(path: &Path) -> Result<(), Failure> {
+pub fn remove(path: &Path) -> Result<(), Failure> {
     match fs::remove_file(path) {
-        // A folder of that name is nothing that a run has written.
+        // A run writes no folder of that name.
         Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) => {
             Err(unwritable(path, &error))
         }
@@ -69,8 +65,20 @@ pub(super) fn remove(path: &Path) -> Result<(), Failure> {
     }
 }
 
+/// Locks a file or folder, until every copy of the handle is closed; `false` where another process holds it.
+///
+/// # Errors
+/// A file system that has no locks.
+pub fn lock(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 /// The failure of a file that could not be written.
-pub fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+pub fn unwritable(path: &Path, error: &io::Error) -> Failure {
     Failure::new(
         Cause::Internal,
         format!("cannot write {} ({error}): make room there, or choose another --run-dir", path.display()),

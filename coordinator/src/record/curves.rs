@@ -1,10 +1,12 @@
 //! The event file of a run: the curves of `metrics.jsonl` and `evaluations.jsonl`, for TensorBoard.
 
-mod record;
+mod event;
 
-use super::folder::unwritable;
+use super::evaluation::Evaluation;
+use super::files::unwritable;
+use super::step::Step;
 use crate::failure::Failure;
-use record::{Event, Scalar, Summary, VERSION, events, record};
+use event::{Event, Scalar, Summary, VERSION, events, record};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -12,21 +14,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// TensorBoard takes every file for an event file that has `tfevents` in its name.
 const BEFORE: &str = "events.out.tfevents.";
-/// Tells ours from those of other programs.
+/// Tells a run's own event file from those of other programs.
 const AFTER: &str = ".neuropil";
 /// Curves of evaluations; an evaluation belongs to the step before it, and is rolled back with the next.
 const TEST: &str = "test/";
 
-/// Points on curves, by the curves' names.
-pub type Points = Vec<(String, f64)>;
-
 /// An open event file.
-pub struct EventFile {
+pub struct Curves {
     file: File,
     path: PathBuf,
 }
 
-impl EventFile {
+impl Curves {
     /// Begins a new event file in the run's folder with what the old one holds of the steps up to `step`,
     /// without the evaluation that follows `step` itself. The old one goes: TensorBoard follows a file by its
     /// name, and would not notice that one became shorter.
@@ -52,16 +51,43 @@ impl EventFile {
         Ok(Self { file, path })
     }
 
-    /// Appends the points of `step`.
+    /// Appends the points of a training step.
     ///
     /// # Errors
     /// When the disk says no.
-    pub fn add(&mut self, step: u64, points: Points) -> Result<(), Failure> {
-        let scalar = |(tag, value): (String, f64)| Scalar { tag, value: Some(value as f32) };
-        let summary = Summary { values: points.into_iter().map(scalar).collect() };
-        let bytes = record(&Event { summary: Some(summary), ..at(step) });
+    pub fn step(&mut self, step: &Step) -> Result<(), Failure> {
+        let mut points = vec![
+            scalar("train/loss", step.loss),
+            scalar("train/accuracy", step.accuracy),
+            scalar("train/images_per_s", step.images_per_s),
+            scalar("train/epoch", Some(step.epoch as f64)),
+        ];
+        for layer in &step.layers {
+            points.push(scalar(format!("angle_deg/{}", layer.name), layer.angle_deg));
+            points.push(scalar(format!("norm_ratio/{}", layer.name), layer.norm_ratio));
+        }
+        self.add(step.step, points)
+    }
+
+    /// Appends the points of an evaluation.
+    ///
+    /// # Errors
+    /// When the disk says no.
+    pub fn evaluation(&mut self, evaluation: &Evaluation) -> Result<(), Failure> {
+        let Evaluation { step, loss, top1, top5, .. } = *evaluation;
+        let points = [("loss", loss), ("top1", top1), ("top5", top5)];
+        self.add(step, points.map(|(name, value)| scalar(format!("{TEST}{name}"), value)).into())
+    }
+
+    fn add(&mut self, step: u64, values: Vec<Scalar>) -> Result<(), Failure> {
+        let bytes = record(&Event { summary: Some(Summary { values }), ..at(step) });
         self.file.write_all(&bytes).map_err(|error| unwritable(&self.path, &error))
     }
+}
+
+/// A point on the curve `tag`.
+fn scalar(tag: impl Into<String>, value: Option<f64>) -> Scalar {
+    Scalar { tag: tag.into(), value: Some(value.unwrap_or(f64::NAN) as f32) }
 }
 
 /// Whether an event is of the past to which the run goes back.
@@ -96,15 +122,15 @@ mod tests {
     #[test]
     fn a_run_that_goes_back_shows_no_step_twice() {
         let folder = tempfile::tempdir().unwrap();
-        let mut file = EventFile::begin(folder.path(), 0).unwrap();
+        let mut file = Curves::begin(folder.path(), 0).unwrap();
         for step in 1..=4 {
-            file.add(step, vec![("train/loss".into(), step as f64)]).unwrap();
-            file.add(step, vec![("test/loss".into(), step as f64)]).unwrap();
+            file.add(step, vec![scalar("train/loss", Some(step as f64))]).unwrap();
+            file.add(step, vec![scalar("test/loss", Some(step as f64))]).unwrap();
         }
         // The last record is torn, as by a kill.
         file.file.write_all(&record(&at(5))[..9]).unwrap();
-        let mut file = EventFile::begin(folder.path(), 3).unwrap();
-        file.add(4, vec![("train/loss".into(), 4.5)]).unwrap();
+        let mut file = Curves::begin(folder.path(), 3).unwrap();
+        file.add(4, vec![scalar("train/loss", Some(4.5))]).unwrap();
         let paths = found(folder.path()).unwrap();
         let [path] = &paths[..] else { panic!("{paths:?}") };
         let told = |event: Event| {

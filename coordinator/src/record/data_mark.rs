@@ -1,7 +1,8 @@
-//! By which data a run began: what tells another data set under the same path.
+//! The data that a run began with, by number and checksum: so another data set under the same path is noticed.
 
 use crate::config::Config;
 use crate::data::Samples;
+use crate::driver::Sets;
 use crate::failure::Failure;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -9,9 +10,9 @@ use std::path::Path;
 /// Both halves of the data that a run is trained and tested with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataMark {
-    /// What it learns from.
+    /// The training data.
     pub train: SplitMark,
-    /// What it is tested with.
+    /// The test data.
     pub test: SplitMark,
 }
 
@@ -31,6 +32,11 @@ impl From<&dyn Samples> for SplitMark {
 }
 
 impl DataMark {
+    /// The mark of `sets`.
+    pub fn of(sets: &Sets) -> Self {
+        Self { train: sets.train.data().into(), test: sets.test.data().into() }
+    }
+
     /// Checks that the run in `folder`, which began with `self`, goes on with the same data, which is `now`. Its test
     /// data may be another part of the set, where `test` is false.
     ///

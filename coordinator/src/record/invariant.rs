@@ -1,4 +1,4 @@
-//! Kolen-Pollack's law as an alarm: W and B take the same gradients and decay alike, so their difference
+//! Kolen-Pollack's law, checked in every step: W and B take the same gradients and decay alike, so their difference
 //! c = W − B follows a recursion that no datum enters. An update that was lost or doubled breaks it.
 //!
 //! ```text
@@ -7,14 +7,17 @@
 //!
 //! The recursion is linear and the same for every element, so ‖cₜ‖ = |aₜ|·‖c₀‖ with a₀ = 1.
 
+use super::step::LayerTrace;
+use crate::config::Config;
 use crate::failure::{Cause, Failure};
-use proto::control::LayerMeasure;
+use crate::model::Network;
+use crate::rule::Name;
 use proto::spec::optimizer::{Method, OptimizerSpec};
 use std::collections::BTreeMap;
 
-/// How far ‖W − B‖ may be from the law, relatively: some times what f32 rounding does to it.
+/// How far ‖W − B‖ may be from the law, relatively: some times the rounding of f32.
 const TOLERANCE: f64 = 1e-4;
-/// Placement the law has shrunk the difference below this share, rounding is all that is left of it.
+/// Where the law has shrunk the difference below this share, rounding is all that is left of it.
 const SHARE: f64 = 0.01;
 
 /// The factor aₜ, step by step.
@@ -49,37 +52,45 @@ impl Law {
     }
 }
 
-/// Watches every layer under Kolen-Pollack.
+/// The law of every layer under Kolen-Pollack.
 #[derive(Clone, Debug)]
-pub struct Alarm {
+pub struct Invariant {
     law: Law,
     layers: Vec<String>,
-    /// ‖c₀‖ of each layer, out of its first measurement.
+    /// ‖c₀‖ of each layer, from its first measurement.
     begun: BTreeMap<String, f64>,
 }
 
-impl Alarm {
-    /// An alarm for `layers`, whose W steps by `optimizer`.
-    pub fn new(optimizer: OptimizerSpec, layers: Vec<String>) -> Self {
+impl Invariant {
+    /// The law of `network`'s layers, where `config` asks for it; `minibatches` are those of an epoch and of the run.
+    pub fn of(config: &Config, network: &Network, minibatches: [u64; 2]) -> Option<Self> {
+        let layers = network.layers.iter();
+        let layers = layers.filter(|layer| layer.op.is_weight() && Name::KolenPollack.is(&layer.rule));
+        let layers = layers.map(|layer| layer.name.clone()).collect();
+        let [per_epoch, total] = minibatches;
+        config.alarm.kolen_pollack.then(|| Self::new(config.optimizer.spec(per_epoch, total), layers))
+    }
+
+    fn new(optimizer: OptimizerSpec, layers: Vec<String>) -> Self {
         Self { law: Law::new(optimizer), layers, begun: BTreeMap::new() }
     }
 
-    /// Looks at the measurements after `step`; steps come in ascending order.
+    /// Checks the measurements after `step`; steps come in ascending order.
     ///
     /// # Errors
     /// A [`Cause::Violation`] that names the layer and the step.
-    pub fn check(&mut self, step: u64, measures: &[LayerMeasure]) -> Result<(), Failure> {
+    pub fn check(&mut self, step: u64, layers: &[LayerTrace]) -> Result<(), Failure> {
         let law = self.law.at(step).abs();
-        for measure in measures.iter().filter(|measure| self.layers.contains(&measure.name)) {
-            let begun = *self.begun.entry(measure.name.clone()).or_insert(measure.difference / law);
-            let off = (measure.difference / (begun * law) - 1.0).abs();
+        for layer in layers.iter().filter(|layer| self.layers.contains(&layer.name)) {
+            let difference = layer.difference.unwrap_or(f64::NAN);
+            let begun = *self.begun.entry(layer.name.clone()).or_insert(difference / law);
+            let off = (difference / (begun * law) - 1.0).abs();
             if law > SHARE && (off.is_nan() || off > TOLERANCE) {
                 return Err(Failure::new(
                     Cause::Violation,
                     format!(
-                        "Kolen-Pollack's law is broken in layer '{}' after step {step}: ‖W − B‖ is {:.6}, the law says {:.6}; an update was lost or doubled: go back to a snapshot before it with --resume STEP",
-                        measure.name,
-                        measure.difference,
+                        "Kolen-Pollack's law is broken in layer '{}' after step {step}: ‖W − B‖ is {difference:.6}, the law says {:.6}; an update was lost or doubled: go back to a snapshot before it with --resume STEP",
+                        layer.name,
                         begun * law
                     ),
                 ));
@@ -115,14 +126,15 @@ mod tests {
         seen
     }
 
-    fn first_alarm(optimizer: &OptimizerSpec, differences: &[f64]) -> Option<u64> {
-        let mut alarm = Alarm::new(optimizer.clone(), vec!["layer".into()]);
-        let measure = |&difference: &f64| {
-            let name = "layer".to_owned();
-            vec![LayerMeasure { name, angle_deg: 0.0, norm_ratio: 1.0, norm: 1.0, difference }]
-        };
-        let mut steps = differences.iter().map(measure).enumerate();
-        steps.find(|(at, measures)| alarm.check(*at as u64 + 1, measures).is_err()).map(|(at, _)| at as u64)
+    fn layer(difference: f64) -> [LayerTrace; 1] {
+        let (name, one) = ("layer".to_owned(), Some(1.0));
+        [LayerTrace { name, angle_deg: one, norm_ratio: one, norm: one, difference: Some(difference) }]
+    }
+
+    fn first_violation(optimizer: &OptimizerSpec, differences: &[f64]) -> Option<u64> {
+        let mut law = Invariant::new(optimizer.clone(), vec!["layer".into()]);
+        let mut steps = (0..).zip(differences);
+        steps.find(|(at, found)| law.check(at + 1, &layer(**found)).is_err()).map(|(at, _)| at)
     }
 
     #[test]
@@ -135,18 +147,11 @@ mod tests {
                     weight_decay: 0.05,
                     schedule: Schedule { warmup: 5, shape },
                 };
-                assert_eq!(first_alarm(&optimizer, &differences(&optimizer, 60, None)), None);
-                assert_eq!(first_alarm(&optimizer, &differences(&optimizer, 60, Some(20))), Some(20));
+                assert_eq!(first_violation(&optimizer, &differences(&optimizer, 60, None)), None);
+                assert_eq!(first_violation(&optimizer, &differences(&optimizer, 60, Some(20))), Some(20));
             }
         }
-        let mut alarm = Alarm::new(OptimizerSpec::sgd(0.1), vec!["layer".into()]);
-        let nan = LayerMeasure {
-            name: "layer".into(),
-            angle_deg: 0.0,
-            norm_ratio: 1.0,
-            norm: 1.0,
-            difference: f64::NAN,
-        };
-        assert!(alarm.check(1, &[nan]).is_err());
+        let mut law = Invariant::new(OptimizerSpec::sgd(0.1), vec!["layer".into()]);
+        assert!(law.check(1, &layer(f64::NAN)).is_err());
     }
 }

@@ -1,44 +1,45 @@
-//! A run's folder: what it leaves behind.
+//! A run's folder: made, taken up again, taken back to an earlier step, and appended to.
 
-mod data_mark;
-mod files;
-mod identity;
-
-pub use data_mark::DataMark;
-pub use files::{read, unwritable, write};
-pub use identity::RunIdentity;
-
+use super::curves::Curves;
+use super::data_mark::DataMark;
 use super::evaluation::Evaluation;
-use super::events::EventFile;
-use super::lines::{PastStep, StepLine};
+use super::files::{lock, remove, unwritable, write, write_json};
+use super::identity::{RunIdentity, differs};
+use super::lines::{self, Appended};
+use super::step::Step;
 use crate::config::{self, Config, Environment};
 use crate::failure::Failure;
-use files::{append, json, remove};
-use identity::differs;
 use serde::Serialize;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What a run comes to.
-pub(super) const SUMMARY: &str = "summary.json";
-/// The page that shows it.
-const REPORT: &str = "report.html";
+/// The training steps.
+pub const METRICS: &str = "metrics.jsonl";
+/// The evaluations.
+pub const EVALUATIONS: &str = "evaluations.jsonl";
+/// The end of the run, in numbers.
+pub const SUMMARY: &str = "summary.json";
+/// The page that shows the run.
+pub const REPORT: &str = "report.html";
 
 /// `runs/NAME`, or the folder that the caller names.
 pub struct RunFolder {
     path: PathBuf,
     identity: RunIdentity,
-    metrics: File,
-    evaluations: File,
-    events: EventFile,
-    /// Whether the history is this start's: until then the end that an earlier one wrote is true.
+    metrics: Appended,
+    evaluations: Appended,
+    curves: Curves,
+    /// Whether the history is this start's: until then the end that an earlier start wrote is true.
     begun: bool,
     /// The folder itself, locked: one process at a time writes a run's history.
     owned: Arc<File>,
 }
 
 /// Chooses a run's folder: as named, or the first free `runs/STEM-N`.
+///
+/// # Errors
+/// A name that is a path.
 pub fn choose(name: Option<&str>, run_dir: Option<&Path>, stem: &str) -> Result<PathBuf, Failure> {
     let runs = Path::new("runs");
     match (name, run_dir) {
@@ -51,6 +52,22 @@ pub fn choose(name: Option<&str>, run_dir: Option<&Path>, stem: &str) -> Result<
             let free = (1u64..).map(|n| runs.join(format!("{stem}-{n}"))).find(|path| !path.exists());
             free.ok_or_else(|| Failure::internal("there are no names left for a run"))
         }
+    }
+}
+
+/// Has the folder for this process until it ends, however it ends.
+///
+/// # Errors
+/// When another process has it, or it cannot be opened.
+pub fn own(path: &Path) -> Result<Arc<File>, Failure> {
+    let folder = File::open(path).map_err(|error| unwritable(path, &error))?;
+    match lock(&folder) {
+        Ok(false) => Err(Failure::configuration(format!(
+            "another coordinator works on the run in {}: wait for its end, or end it first",
+            path.display()
+        ))),
+        // On a file system without locks the user must see to it that no two processes have the folder.
+        Ok(true) | Err(_) => Ok(Arc::new(folder)),
     }
 }
 
@@ -99,6 +116,14 @@ impl RunFolder {
         Self::open(path, identity, owned, u64::MAX)
     }
 
+    /// Opens the folder's files to append to them; of the curves, those up to `step` stay.
+    fn open(path: PathBuf, identity: RunIdentity, owned: Arc<File>, step: u64) -> Result<Self, Failure> {
+        let metrics = Appended::open(path.join(METRICS))?;
+        let evaluations = Appended::open(path.join(EVALUATIONS))?;
+        let curves = Curves::begin(&path, step)?;
+        Ok(Self { path, identity, metrics, evaluations, curves, begun: false, owned })
+    }
+
     /// Counts another start of the run.
     ///
     /// # Errors
@@ -121,7 +146,7 @@ impl RunFolder {
     }
 
     /// Drops the lines of what comes after `step`: it is about to be run again, and with it the evaluation
-    /// that follows `step` itself. What an earlier start said of its end goes first: should this one be killed,
+    /// that follows `step` itself. The end that an earlier start wrote goes first: should this start be killed,
     /// nobody takes that for the end of the run.
     ///
     /// # Errors
@@ -131,41 +156,25 @@ impl RunFolder {
             remove(&self.path.join(name))?;
         }
         self.saved(step)?;
-        for (name, limit) in [("metrics.jsonl", step + 1), ("evaluations.jsonl", step)] {
+        for (name, limit) in [(METRICS, step + 1), (EVALUATIONS, step)] {
             let text = self.text(name)?;
-            let before = |line: &&str| {
-                let line: Option<serde_json::Value> = serde_json::from_str(line).ok();
-                line.and_then(|line| line["step"].as_u64()).is_some_and(|step| step < limit)
-            };
-            let kept: String = text.lines().filter(before).map(|line| format!("{line}\n")).collect();
-            write(&self.path.join(name), kept.as_bytes())?;
+            let before = |line: &&[u8]| lines::step(line).is_some_and(|step| step < limit);
+            let kept = lines::split(&text).filter(before).flat_map(|line| [line, b"\n"]);
+            write(&self.path.join(name), &kept.collect::<Vec<_>>().concat())?;
         }
         let (path, identity, owned) = (self.path.clone(), self.identity.clone(), self.owned.clone());
         *self = Self { begun: true, ..Self::open(path, identity, owned, step)? };
         Ok(())
     }
 
-    /// Opens the folder's files to append to them; of the curves, those up to `step` stay.
-    fn open(path: PathBuf, identity: RunIdentity, owned: Arc<File>, step: u64) -> Result<Self, Failure> {
-        let append = |name: &str| {
-            let path = path.join(name);
-            File::options().create(true).append(true).open(&path).map_err(|error| unwritable(&path, &error))
-        };
-        let (metrics, evaluations) = (append("metrics.jsonl")?, append("evaluations.jsonl")?);
-        let events = EventFile::begin(&path, step)?;
-        Ok(Self { path, identity, metrics, evaluations, events, begun: false, owned })
-    }
-
-    /// A file of lines. What a crash of the host left of its end need not be text; such a line counts for nothing.
-    fn text(&self, name: &str) -> Result<String, Failure> {
+    fn text(&self, name: &str) -> Result<Vec<u8>, Failure> {
         let path = self.path.join(name);
-        let bytes = fs::read(&path).map_err(|error| {
+        fs::read(&path).map_err(|error| {
             Failure::internal(format!(
                 "cannot read {} ({error}): check its permissions and its disk",
                 path.display()
             ))
-        })?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        })
     }
 
     /// The last step up to which `metrics.jsonl` is without a gap.
@@ -173,56 +182,49 @@ impl RunFolder {
     /// # Errors
     /// When the file cannot be read.
     pub fn last_step(&self) -> Result<u64, Failure> {
-        let text = self.text("metrics.jsonl")?;
-        let step = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?["step"].as_u64();
-        Ok((1..)
-            .zip(text.lines())
-            .take_while(|(due, line)| step(line) == Some(*due))
-            .map(|(due, _)| due)
-            .last()
-            .unwrap_or(0))
+        let text = self.text(METRICS)?;
+        let due = (1..).zip(lines::split(&text)).take_while(|(due, line)| lines::step(line) == Some(*due));
+        Ok(due.last().map_or(0, |(due, _)| due))
     }
 
-    /// The evaluations that `evaluations.jsonl` holds.
+    /// The training steps so far.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn steps(&self) -> Result<Vec<Step>, Failure> {
+        Ok(lines::records(&self.text(METRICS)?).collect())
+    }
+
+    /// The evaluations so far.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn evaluations(&self) -> Result<Vec<Evaluation>, Failure> {
-        let text = self.text("evaluations.jsonl")?;
-        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+        Ok(lines::records(&self.text(EVALUATIONS)?).collect())
     }
 
-    /// The training steps that `metrics.jsonl` holds.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn steps(&self) -> Result<Vec<PastStep>, Failure> {
-        let text = self.text("metrics.jsonl")?;
-        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
-    }
-
-    /// What its nodes know the run by.
+    /// By which its nodes know the run.
     pub fn identity(&self) -> &RunIdentity {
         &self.identity
     }
 
-    /// Whether this start has made the history its own; one that ended before has nothing to say of the run.
+    /// Whether this start has made the history its own; a start that ended before knows nothing new of the run.
     pub fn begun(&self) -> bool {
         self.begun
     }
 
-    /// Placement the run lies.
+    /// Where the run lies.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Appends one training step to the curves and then to `metrics.jsonl`: what that has, those have.
+    /// Appends one training step to the curves and then to `metrics.jsonl`: every line there has its points.
     ///
     /// # Errors
     /// When the disk says no.
-    pub fn step(&mut self, step: &StepLine<'_>) -> Result<(), Failure> {
-        self.events.add(step.step, step.points())?;
-        append(&mut self.metrics, &self.path.join("metrics.jsonl"), step)
+    pub fn step(&mut self, step: &Step) -> Result<(), Failure> {
+        self.curves.step(step)?;
+        self.metrics.add(step)
     }
 
     /// Appends one evaluation to the curves and then to `evaluations.jsonl`.
@@ -230,35 +232,25 @@ impl RunFolder {
     /// # Errors
     /// When the disk says no.
     pub fn evaluation(&mut self, evaluation: &Evaluation) -> Result<(), Failure> {
-        self.events.add(evaluation.step, evaluation.points())?;
-        append(&mut self.evaluations, &self.path.join("evaluations.jsonl"), evaluation)
+        self.curves.evaluation(evaluation)?;
+        self.evaluations.add(evaluation)
     }
 
-    /// Has the history on disk: a run goes on no later than that reaches, also after a crash of the host.
+    /// Waits until the history is on the disk: a run goes on no later than it reaches, also after a crash of the host.
     ///
     /// # Errors
     /// When the disk says no.
     pub fn sync(&self) -> Result<(), Failure> {
-        for (name, file) in [("metrics.jsonl", &self.metrics), ("evaluations.jsonl", &self.evaluations)] {
-            file.sync_data().map_err(|error| unwritable(&self.path.join(name), &error))?;
-        }
-        Ok(())
+        self.metrics.sync()?;
+        self.evaluations.sync()
     }
 
-    /// Writes `summary.json`.
+    /// Writes a file of JSON.
     ///
     /// # Errors
     /// When the disk says no.
-    pub fn summary(&self, summary: &impl Serialize) -> Result<(), Failure> {
-        write(&self.path.join(SUMMARY), &json(summary)?)
-    }
-
-    /// Writes `report.html`.
-    ///
-    /// # Errors
-    /// When the disk says no.
-    pub fn report(&self, page: &str) -> Result<(), Failure> {
-        write(&self.path.join(REPORT), page.as_bytes())
+    pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), Failure> {
+        write_json(&self.path.join(name), value)
     }
 
     /// Writes another file of the run.
@@ -267,21 +259,5 @@ impl RunFolder {
     /// When the disk says no.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
         write(&self.path.join(name), bytes)
-    }
-}
-
-/// Has the folder for this process until it ends, however it ends.
-///
-/// # Errors
-/// When another process has it, or it cannot be opened.
-pub fn own(path: &Path) -> Result<Arc<File>, Failure> {
-    let folder = File::open(path).map_err(|error| unwritable(path, &error))?;
-    match folder.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(Failure::configuration(format!(
-            "another coordinator works on the run in {}: wait for its end, or end it first",
-            path.display()
-        ))),
-        // A file system without locks: whoever uses one sees to it himself.
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(Arc::new(folder)),
     }
 }

@@ -1,13 +1,9 @@
-//! Placement the nodes of a run are: started here, or given by hand.
+//! Where the nodes of a run are: started here, or given by hand.
 
-use super::prepare::Prepared;
-use crate::driver::{FailureCollector, NodeAddress};
 use crate::failure::Failure;
-use crate::node::LocalNodes;
 use proto::client;
-use std::path::Path;
 
-/// Placement the nodes of a run are.
+/// Where the nodes of a run are.
 #[derive(Clone, Debug)]
 pub enum Placement {
     /// Processes of this host, started and ended by the coordinator.
@@ -17,7 +13,7 @@ pub enum Placement {
 }
 
 impl Placement {
-    /// Checks that there is a node for each of `stages`, and another one for each.
+    /// Checks that each of `stages` has a node of its own.
     ///
     /// # Errors
     /// One sentence: both numbers, or the stage and its address.
@@ -39,56 +35,6 @@ impl Placement {
             }
         }
         Ok(())
-    }
-}
-
-/// The nodes of a run, whoever started them.
-pub enum Nodes {
-    /// Ours.
-    Local(LocalNodes),
-    /// Given by hand.
-    Remote(Vec<NodeAddress>),
-}
-
-impl Nodes {
-    /// Starts local nodes, or takes the given addresses, one per stage.
-    ///
-    /// # Errors
-    /// Another number of addresses than stages, or a node that could not be started.
-    pub async fn find(
-        place: &Placement,
-        prepared: &Prepared,
-        run_dir: &Path,
-        board: &FailureCollector,
-    ) -> Result<Self, Failure> {
-        let stages = prepared.ranges.len();
-        match place {
-            Placement::Local => {
-                let threads = prepared.config.node.threads;
-                LocalNodes::start(stages, run_dir, threads, board).await.map(Nodes::Local)
-            }
-            Placement::Remote(given) => {
-                place.check(stages)?;
-                Ok(Nodes::Remote(
-                    given.iter().map(|control| NodeAddress { control: control.clone() }).collect(),
-                ))
-            }
-        }
-    }
-
-    /// Placement they are reached.
-    pub fn addresses(&self) -> &[NodeAddress] {
-        match self {
-            Nodes::Local(nodes) => &nodes.addresses,
-            Nodes::Remote(addresses) => addresses,
-        }
-    }
-
-    /// Ends those that are ours.
-    pub async fn stop(self) {
-        if let Nodes::Local(nodes) = self {
-            nodes.stop().await;
-        }
     }
 }
 

@@ -1,0 +1,166 @@
+//! What a run does, in order: mirror steps of the delay phase, training minibatches, evaluations and snapshots. A
+//! pure function of the configuration, the data's size and the step to begin at.
+
+use crate::config::{self, Config};
+use crate::data::{Epoch, Sampler, evaluation};
+use crate::driver::Minibatch;
+use proto::control::Align;
+use proto::lane::Phase;
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// One thing to put into the pipeline.
+#[derive(Clone, Debug)]
+pub enum Item {
+    /// A minibatch to train on, or to evaluate.
+    Minibatch(Minibatch),
+    /// All stages write their state.
+    Snapshot {
+        /// Updates that it has seen.
+        step: u64,
+    },
+    /// All stages take mirror steps.
+    Align(Align),
+}
+
+/// Mirror steps that a node takes at a time: few enough that it is never silent for long.
+const ALIGN: u64 = 20;
+
+/// The whole course of a run.
+#[derive(Clone, Debug)]
+pub struct Course {
+    /// The order of the training samples.
+    pub sampler: Sampler,
+    /// Training minibatches of the whole run.
+    pub total: u64,
+    /// Mirror steps before the first update.
+    pub delay: u64,
+    test_samples: usize,
+    batch: usize,
+    microbatches: u32,
+    snapshot: config::Snapshot,
+    /// Minibatches between measurements of the layers; 0 for the first and the last one only.
+    measure_every: u64,
+}
+
+impl Course {
+    /// The course under `config` with training samples in the order of `sampler`.
+    pub fn new(config: &Config, sampler: Sampler, test_samples: usize, delay: u64) -> Self {
+        Self {
+            sampler,
+            total: config.train.steps(sampler.minibatches() as u64),
+            delay,
+            test_samples,
+            batch: config.train.batch as usize,
+            microbatches: config.pipeline.microbatches,
+            snapshot: config.snapshot.clone(),
+            measure_every: if config.alarm.kolen_pollack { 1 } else { config.metrics.layers_every },
+        }
+    }
+
+    /// The items that are left once the state has seen `done` updates.
+    ///
+    /// Where these updates end an epoch its evaluation comes first: a run that goes on may have missed it.
+    pub fn items(&self, done: u64) -> Items<'_> {
+        let mut items = Items { course: self, next: done + 1, epoch: None, queue: VecDeque::new() };
+        match done {
+            0 => items.queue.extend(self.delay()),
+            done => items.evaluate_after(done),
+        }
+        items
+    }
+
+    /// The evaluation of the whole test set, each sample once.
+    pub fn evaluation(&self, epoch: u64) -> impl Iterator<Item = Minibatch> {
+        let ranges = evaluation(self.test_samples, self.batch).into_iter();
+        ranges.zip(1..).map(move |(range, step): (Range<usize>, u64)| Minibatch {
+            step,
+            phase: Phase::Evaluate,
+            epoch,
+            microbatches: self.microbatches(range.len()),
+            indices: range.collect(),
+            measure: false,
+        })
+    }
+
+    /// The delay phase, a few mirror steps at a time.
+    fn delay(&self) -> impl Iterator<Item = Item> {
+        let starts = (0..self.delay).step_by(ALIGN as usize);
+        starts.map(|done| Item::Align(Align { done, steps: ALIGN.min(self.delay - done) }))
+    }
+
+    /// M for a minibatch of `samples`: as configured, or one sample each where there are fewer.
+    fn microbatches(&self, samples: usize) -> u32 {
+        self.microbatches.min(samples as u32)
+    }
+
+    fn epoch_of(&self, step: u64) -> u64 {
+        self.sampler.locate(step - 1).0
+    }
+
+    /// Whether an evaluation follows `step`.
+    fn evaluated(&self, step: u64) -> bool {
+        step == self.total || self.epoch_of(step) != self.epoch_of(step + 1)
+    }
+
+    /// Whether a snapshot follows `step`.
+    fn saved(&self, step: u64) -> bool {
+        let every = self.snapshot.every_steps;
+        step == self.total
+            || (every > 0 && step.is_multiple_of(every))
+            || (self.snapshot.best && self.evaluated(step))
+    }
+
+    /// Whether the layers are measured after `step`.
+    fn measured(&self, step: u64) -> bool {
+        let every = self.measure_every;
+        step == 1 || step == self.total || (every > 0 && step.is_multiple_of(every))
+    }
+}
+
+/// The items of a run, from some step on.
+#[derive(Clone, Debug)]
+pub struct Items<'a> {
+    course: &'a Course,
+    /// The number of the next training step, counted from 1.
+    next: u64,
+    epoch: Option<(u64, Epoch)>,
+    queue: VecDeque<Item>,
+}
+
+impl Items<'_> {
+    fn evaluate_after(&mut self, step: u64) {
+        if self.course.evaluated(step) {
+            let evaluation = self.course.evaluation(self.course.epoch_of(step));
+            self.queue.extend(evaluation.map(Item::Minibatch));
+        }
+    }
+
+    fn train(&mut self) -> Option<Item> {
+        let (course, step) = (self.course, self.next);
+        if step > course.total {
+            return None;
+        }
+        let (epoch, index) = course.sampler.locate(step - 1);
+        if self.epoch.as_ref().is_none_or(|(known, _)| *known != epoch) {
+            self.epoch = Some((epoch, course.sampler.epoch(epoch)));
+        }
+        let indices = self.epoch.as_ref()?.1.minibatch(index)?.to_vec();
+        self.next += 1;
+        if course.saved(step) {
+            self.queue.push_back(Item::Snapshot { step });
+        }
+        self.evaluate_after(step);
+        let microbatches = course.microbatches(indices.len());
+        let measure = course.measured(step);
+        Some(Item::Minibatch(Minibatch { step, phase: Phase::Train, epoch, indices, microbatches, measure }))
+    }
+}
+
+impl Iterator for Items<'_> {
+    type Item = Item;
+
+    fn next(&mut self) -> Option<Item> {
+        self.queue.pop_front().or_else(|| self.train())
+    }
+}

@@ -1,0 +1,53 @@
+//! Where the network is cut into stages.
+
+use crate::config::{Config, Stages};
+use crate::failure::Failure;
+use crate::model::Network;
+use crate::partition::{self, Cuts, Estimator, LinkRate, Rates, Workload};
+use std::ops::Range;
+
+/// The estimates that `plan` and the automatic cut are made by.
+///
+/// # Errors
+/// A network whose shapes do not fit.
+pub fn estimator(config: &Config, network: &Network, link: Option<LinkRate>) -> Result<Estimator, Failure> {
+    let rates = Rates::default();
+    let workload = Workload {
+        batch: config.train.batch,
+        microbatches: config.pipeline.microbatches.min(config.train.batch),
+        schedule: config.pipeline.schedule,
+        ahead: config.pipeline.ahead,
+        wire: config.network.wire,
+        optimizer: config.optimizer.spec(1, 1).method,
+        optimizer_backward: config.optimizer_b.spec(1, 1).method,
+        recompute: config.pipeline.recompute,
+        rates: Rates { link: link.unwrap_or(rates.link), ..rates },
+    };
+    Estimator::new(network, workload).map_err(Failure::configuration)
+}
+
+/// Cuts `network` as `config` says.
+///
+/// # Errors
+/// A cut that the network does not have.
+pub fn cut(config: &Config, network: &Network) -> Result<Vec<Range<usize>>, Failure> {
+    cut_by(config, network, &estimator(config, network, None)?)
+}
+
+/// Cuts `network` as `config` says, balanced by `estimator` where the configuration gives only the number of stages.
+///
+/// # Errors
+/// A cut that the network does not have.
+pub fn cut_by(
+    config: &Config,
+    network: &Network,
+    estimator: &Estimator,
+) -> Result<Vec<Range<usize>>, Failure> {
+    let cuts = match &config.pipeline.stages {
+        Stages::Count(count) => Cuts::Count(*count),
+        Stages::PerLayer => Cuts::PerLayer,
+        Stages::PerBlock => Cuts::PerBlock,
+        Stages::Cuts(names) => Cuts::At(names.clone()),
+    };
+    partition::cut(network, &cuts, estimator, None).map_err(Failure::configuration)
+}

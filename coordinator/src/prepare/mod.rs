@@ -1,0 +1,104 @@
+//! From a configuration and its data to everything that a run needs before anything is started.
+//!
+//! ```text
+//! Config ─▶ Prepared: data, network, cut (ranges) ─▶ stages (a StageSpec each), lanes, course
+//! ```
+//!
+//! Pure functions, but for opening the data.
+
+mod course;
+mod cut;
+mod lanes;
+mod placement;
+mod stages;
+
+pub use course::{Course, Item, Items};
+pub use cut::{cut, cut_by, estimator};
+pub use lanes::Lanes;
+pub use placement::Placement;
+pub use stages::{RunStart, stages};
+
+use crate::config::Config;
+use crate::data::{Augment, Loader, Normalization, Sampler, Split, microbatches, open};
+use crate::driver::Sets;
+use crate::failure::Failure;
+use crate::model::Network;
+use proto::spec::stage::StageSpec;
+use std::ops::Range;
+
+/// A run that could start.
+pub struct Prepared {
+    /// The checked configuration.
+    pub config: Config,
+    /// Inputs and labels.
+    pub sets: Sets,
+    /// The order of the training samples.
+    pub sampler: Sampler,
+    /// How many test samples there are.
+    pub test_samples: usize,
+    /// The network, each weight layer with its rule.
+    pub network: Network,
+    /// Its stages, as ranges over its layers.
+    pub ranges: Vec<Range<usize>>,
+}
+
+impl Prepared {
+    /// Opens the data of `config`, builds the network and cuts it.
+    ///
+    /// # Errors
+    /// Faults of the data, of the network, or of the cut, each in one sentence.
+    pub fn new(config: Config) -> Result<Self, Failure> {
+        let data = &config.data;
+        let classes = config.model.classes as usize;
+        let train = open(data.kind, &data.path, Split::Train, classes, data.limit)?;
+        let test = open(data.kind, &data.path, Split::Test, classes, data.test_limit)?;
+        train.check_same_shape(&*test)?;
+        let shape = train.shape().map(|size| size as u64);
+        let normalization = Normalization::of(data.kind, &*train, data.mean.as_deref(), data.std.as_deref())?;
+        let sampler =
+            Sampler::new(config.seed, train.len(), config.train.batch as usize, config.train.remainder)?;
+        let test_samples = test.len();
+        let sets = Sets {
+            train: Loader::new(train, &normalization, data.augmentation(), config.seed)?,
+            test: Loader::new(test, &normalization, Augment::NONE, config.seed)?,
+        };
+        let network = config.network(shape).map_err(Failure::configuration)?;
+        let smallest = microbatches(sampler.last(), config.pipeline.microbatches as usize);
+        let smallest = smallest.iter().map(Range::len).min().unwrap_or(1);
+        config.check_microbatches(&network, smallest as u64).map_err(Failure::configuration)?;
+        let ranges = cut(&config, &network)?;
+        Ok(Self { config, sets, sampler, test_samples, network, ranges })
+    }
+
+    /// Minibatches of an epoch, and of the whole run.
+    pub fn minibatches(&self) -> [u64; 2] {
+        let per_epoch = self.sampler.minibatches() as u64;
+        [per_epoch, self.config.train.steps(per_epoch)]
+    }
+
+    /// The specification of each stage, for a run that is called `run` on the wire.
+    ///
+    /// # Errors
+    /// Shapes that do not fit, by the layer's name.
+    pub fn stages(
+        &self,
+        run: &str,
+        incarnation: u32,
+        restore: Option<u64>,
+    ) -> Result<Vec<StageSpec>, Failure> {
+        let start = RunStart { run, incarnation, restore };
+        stages(&self.config, &self.network, &self.ranges, self.minibatches(), start)
+    }
+
+    /// The lanes of the run's minibatches.
+    pub fn lanes(&self) -> Lanes {
+        Lanes::new(&self.config, self.ranges.len())
+    }
+
+    /// What the run does, in order.
+    pub fn course(&self) -> Course {
+        let rules = self.network.layers.iter().filter_map(|layer| layer.rule.mirror());
+        let delay = rules.map(|mirror| mirror.delay).max().unwrap_or(0);
+        Course::new(&self.config, self.sampler, self.test_samples, delay)
+    }
+}

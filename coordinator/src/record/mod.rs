@@ -1,0 +1,36 @@
+//! What a run leaves behind: one schema for its records, and the files that hold them.
+//!
+//! ```text
+//! runs/NAME/  run.json (identity), config.toml
+//!             metrics.jsonl (Step), evaluations.jsonl (Evaluation), summary.json (Summary)
+//!             events.out.tfevents… (curves), trace.json, report.html, state/
+//! ```
+//!
+//! Whoever reads a record, a run that goes on, the page, TensorBoard's curves or a sweep, reads the type that wrote
+//! it.
+
+mod curves;
+mod data_mark;
+mod evaluation;
+pub mod files;
+mod folder;
+mod identity;
+mod invariant;
+pub mod lines;
+mod meters;
+mod retention;
+mod step;
+mod summary;
+mod totals;
+mod trace;
+
+pub use data_mark::DataMark;
+pub use evaluation::{Evaluation, Pass};
+pub use folder::{EVALUATIONS, METRICS, REPORT, RunFolder, SUMMARY, choose, own};
+pub use identity::RunIdentity;
+pub use invariant::Invariant;
+pub use meters::Meters;
+pub use step::{LayerTrace, StageTrace, Step};
+pub use summary::{LayerSummary, NodeSummary, Summary, table};
+pub use totals::{StageTotal, Totals};
+pub use trace::Trace;

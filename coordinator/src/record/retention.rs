@@ -1,0 +1,54 @@
+//! Which snapshots nodes keep beside their newest ones: a pure function of what the coordinator knows.
+//!
+//! Nodes write at different moments, so only the coordinator knows which snapshot all of them have: the one
+//! to go back to when a node dies between two writings. And only the coordinator knows which one is the best.
+
+use proto::control::Keep;
+
+/// The knowledge of the coordinator when it has the nodes write.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// The newest snapshot that all nodes have; 0 is the seed.
+    pub common: u64,
+    /// Whether the best one is kept at all.
+    pub keep_best: bool,
+    /// The best one so far.
+    pub best: Option<u64>,
+    /// The newest step whose evaluation is complete.
+    pub evaluated: Option<u64>,
+}
+
+/// The snapshots that nodes keep when they write the one after `step`, of epochs of `epoch` minibatches.
+///
+/// The evaluation of the last epoch may be under way still: until it is complete, that epoch's snapshot may be the best.
+pub fn keep(step: u64, epoch: u64, known: Known) -> Keep {
+    let Known { common, keep_best, best, evaluated } = known;
+    let ended = step.saturating_sub(1) / epoch.max(1) * epoch;
+    let open = Some(ended).filter(|ended| evaluated.is_none_or(|evaluated| evaluated < *ended));
+    let mut steps = vec![common];
+    if keep_best {
+        steps.extend(best.into_iter().chain(open));
+    }
+    steps.retain(|step| *step > 0);
+    steps.sort_unstable();
+    steps.dedup();
+    Keep(steps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_common_the_best_and_the_one_that_may_become_the_best_are_kept() {
+        let begun = Known { common: 0, keep_best: true, best: None, evaluated: None };
+        let kept = |step, known| keep(step, 10, known).0;
+        assert_eq!(kept(10, begun), [0; 0]);
+        assert_eq!(kept(12, begun), [10], "its evaluation is under way");
+        let evaluated = Known { common: 30, best: Some(10), evaluated: Some(30), ..begun };
+        assert_eq!(kept(32, evaluated), [10, 30]);
+        assert_eq!(kept(40, evaluated), [10, 30]);
+        assert_eq!(kept(42, evaluated), [10, 30, 40]);
+        assert_eq!(kept(42, Known { keep_best: false, ..evaluated }), [30]);
+    }
+}

@@ -1,0 +1,131 @@
+//! One training step: a line of `metrics.jsonl`.
+//!
+//! A number that is not finite is written as `null`, and read as `None`. Lines of other releases may have fields more,
+//! or fewer.
+
+use crate::driver::Outcome;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// One training step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Counts from 1.
+    pub step: u64,
+    /// Counts from 0.
+    #[serde(default)]
+    pub epoch: u64,
+    /// Mean over the minibatch.
+    pub loss: Option<f64>,
+    /// A fraction of the minibatch.
+    pub accuracy: Option<f64>,
+    /// The minibatch over the step's duration.
+    pub images_per_s: Option<f64>,
+    /// The step's duration: since the step before, or what else came out of the pipeline before it.
+    pub seconds: Option<f64>,
+    /// The work of every stage.
+    #[serde(default)]
+    pub stages: Vec<StageTrace>,
+    /// B against W in every layer; empty on steps that did not measure it.
+    #[serde(default)]
+    pub layers: Vec<LayerTrace>,
+}
+
+/// One stage in one step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageTrace {
+    /// Counts from 0, the input's end.
+    pub stage: usize,
+    /// Seconds in which it computed.
+    pub compute_s: Option<f64>,
+    /// Seconds in which it waited for a neighbour.
+    pub wait_s: Option<f64>,
+    /// Seconds in which it made messages and handed them over.
+    pub send_s: Option<f64>,
+    /// Bytes of activations that it sent.
+    #[serde(default)]
+    pub bytes_forward: u64,
+    /// Bytes of error signals that it sent.
+    #[serde(default)]
+    pub bytes_backward: u64,
+}
+
+/// B against W in one layer after one step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LayerTrace {
+    /// The layer's name in the model.
+    pub name: String,
+    /// The angle between W and B, in degrees.
+    pub angle_deg: Option<f64>,
+    /// ‖B‖/‖W‖.
+    pub norm_ratio: Option<f64>,
+    /// ‖W‖.
+    pub norm: Option<f64>,
+    /// ‖W − B‖.
+    pub difference: Option<f64>,
+}
+
+impl Step {
+    /// The record of a step that took so long.
+    pub fn new(outcome: &Outcome, took: Duration) -> Self {
+        // A duration of nothing would leave no trace of the samples.
+        let seconds = took.max(Duration::from_nanos(1)).as_secs_f64();
+        let stages = outcome.stages.iter().enumerate().map(|(stage, done)| StageTrace {
+            stage,
+            compute_s: Some(done.compute.as_secs_f64()),
+            wait_s: Some(done.wait.as_secs_f64()),
+            send_s: Some(done.send.as_secs_f64()),
+            bytes_forward: done.bytes_forward,
+            bytes_backward: done.bytes_backward,
+        });
+        let layers = outcome.stages.iter().flat_map(|done| &done.layers).map(|layer| LayerTrace {
+            name: layer.name.clone(),
+            angle_deg: Some(layer.angle_deg),
+            norm_ratio: Some(layer.norm_ratio),
+            norm: Some(layer.norm),
+            difference: Some(layer.difference),
+        });
+        Self {
+            step: outcome.step,
+            epoch: outcome.epoch,
+            loss: Some(outcome.loss),
+            accuracy: Some(outcome.top1),
+            images_per_s: Some(outcome.samples as f64 / seconds),
+            seconds: Some(seconds),
+            stages: stages.collect(),
+            layers: layers.collect(),
+        }
+    }
+
+    /// The samples of its minibatch.
+    pub fn samples(&self) -> u64 {
+        (self.images_per_s.unwrap_or(0.0) * self.seconds.unwrap_or(0.0)).round() as u64
+    }
+
+    /// How long it took.
+    pub fn took(&self) -> Duration {
+        duration(self.seconds)
+    }
+}
+
+/// A number of seconds as a duration; none where it is no number.
+pub fn duration(seconds: Option<f64>) -> Duration {
+    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_the_fields_of_every_release_and_null_for_what_is_no_number() {
+        let old = r#"{"step":7,"epoch":1,"loss":0.1,"accuracy":0.25,"images_per_s":32.0,"seconds":0.5,"stages":[{"stage":0,"compute_s":0.125,"wait_s":0.0,"send_s":0.25,"bytes_forward":12,"bytes_backward":0}],"layers":[{"name":"fc1","angle_deg":null,"norm_ratio":1.5,"norm":2.0,"difference":3.0}]}"#;
+        let step: Step = serde_json::from_str(old).unwrap();
+        assert_eq!(serde_json::to_string(&step).unwrap(), old);
+        assert_eq!((step.samples(), step.took()), (16, Duration::from_millis(500)));
+        let infinite = Step { loss: Some(f64::INFINITY), ..step };
+        assert!(serde_json::to_string(&infinite).unwrap().contains(r#""loss":null"#));
+        let bare: Step = serde_json::from_str(r#"{"step":1,"later":[1]}"#).unwrap();
+        assert_eq!((bare.loss, bare.samples(), bare.layers.len()), (None, 0, 0));
+    }
+}

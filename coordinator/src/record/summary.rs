@@ -1,0 +1,114 @@
+//! The end of a run in numbers: `summary.json`, and the table for people.
+//!
+//! A run that failed has said less, and so has a run of another release: nearly every field may be missing.
+
+use serde::{Deserialize, Serialize};
+use std::fmt::Write;
+
+/// How a run ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Summary {
+    /// `done`, `interrupted`, `diverged` or `failed`.
+    pub status: Option<String>,
+    /// Why, in one sentence, where it is not `done`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The rule's name.
+    pub rule: Option<String>,
+    /// The run's seed.
+    pub seed: Option<u64>,
+    /// As configured.
+    pub epochs: Option<u64>,
+    /// How many stages there were.
+    pub stages: Option<u64>,
+    /// The schedule's name.
+    pub schedule: Option<String>,
+    /// Fraction of the test set whose class came first.
+    pub test_top1: Option<f64>,
+    /// Fraction of the test set whose class was among the first five.
+    pub test_top5: Option<f64>,
+    /// Updates that the kept state with the best test accuracy has seen, where `snapshot.best` asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best_step: Option<u64>,
+    /// Training speed, evaluations not counted.
+    pub images_per_s: Option<f64>,
+    /// Training time, evaluations not counted.
+    pub seconds: Option<f64>,
+    /// Updates that the final state has seen.
+    pub steps: Option<u64>,
+    /// Seconds that writing snapshots took.
+    pub snapshot_seconds: Option<f64>,
+    /// One per stage.
+    pub nodes: Vec<NodeSummary>,
+}
+
+/// One stage of the summary.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeSummary {
+    /// Counts from 0, the input's end.
+    pub stage: usize,
+    /// Its node's control address.
+    pub address: Option<String>,
+    /// Its weight layers.
+    #[serde(default)]
+    pub layers: Vec<LayerSummary>,
+    /// Payload bytes to its two neighbours.
+    pub bytes_sent: Option<u64>,
+    /// Payload bytes from its two neighbours.
+    pub bytes_received: Option<u64>,
+    /// Share of the training time in which it computed.
+    pub compute_share: Option<f64>,
+}
+
+/// One weight layer of the summary.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LayerSummary {
+    /// The layer's name in the model.
+    pub name: String,
+    /// Trained numbers, B not counted.
+    pub parameters: Option<u64>,
+    /// The angle between W and B at the last measurement.
+    pub angle_deg: Option<f64>,
+}
+
+/// The table at the end of a run, for people.
+pub fn table(summary: &Summary) -> String {
+    let mut text = String::new();
+    let percent =
+        |fraction: Option<f64>| fraction.map_or_else(|| "–".to_owned(), |f| format!("{:.2} %", 100.0 * f));
+    let megabytes = |bytes: Option<u64>| format!("{:.1} MB", bytes.unwrap_or(0) as f64 / 1e6);
+    let _ = writeln!(
+        text,
+        "\n{}, {} over {} nodes: test accuracy {} (top 5: {}), {:.0} images/s, {:.0} s of training\n",
+        summary.rule.as_deref().unwrap_or_default(),
+        summary.schedule.as_deref().unwrap_or_default(),
+        summary.nodes.len(),
+        percent(summary.test_top1),
+        percent(summary.test_top5),
+        summary.images_per_s.unwrap_or(0.0),
+        summary.seconds.unwrap_or(0.0)
+    );
+    let mut row = |cells: [&str; 8]| {
+        let [node, address, layer, rest @ ..] = cells;
+        let [parameters, angle, sent, received, computing] = rest;
+        let line = format!(
+            "{node:<5} {address:<22} {layer:<24} {parameters:>11} {angle:>8} {sent:>10} {received:>10} {computing:>10}"
+        );
+        let _ = writeln!(text, "{}", line.trim_end());
+    };
+    row(["node", "address", "layer", "parameters", "angle", "sent", "received", "computing"]);
+    for node in &summary.nodes {
+        let computing = format!("{:.0} %", 100.0 * node.compute_share.unwrap_or(0.0));
+        let traffic = [megabytes(node.bytes_sent), megabytes(node.bytes_received), computing];
+        // The node's own numbers stand in its first row.
+        let mut own = ([node.stage.to_string(), node.address.clone().unwrap_or_default()], traffic);
+        for layer in &node.layers {
+            let ([stage, address], [sent, received, computing]) = std::mem::take(&mut own);
+            let angle = layer.angle_deg.map_or_else(|| "–".to_owned(), |angle| format!("{angle:.1}°"));
+            let parameters = layer.parameters.unwrap_or(0).to_string();
+            row([&stage, &address, &layer.name, &parameters, &angle, &sent, &received, &computing]);
+        }
+    }
+    text
+}

@@ -1,0 +1,326 @@
+//! Decides what a run does next, from its first start to its end: a pure function of the events so far, without
+//! sockets, files or clocks. [`drive`](super::drive) acts on its commands and reports how each of them ended.
+//!
+//! ```text
+//! Find ─▶ Ask (where a run is taken up again) ─▶ Rewind ─▶ Open ─▶ Submit, Take, … ─▶ Close ─▶ Release ─▶ End
+//!  ▲                                                                    any failure ───▲         │
+//!  └──────────────────────────────── Restart ◀───────────────────────────────────────────────────┘
+//! ```
+
+#[cfg(test)]
+mod tests;
+
+use super::resume::{Resume, choose, up_to};
+use crate::failure::{Cause, Failure};
+use crate::prepare::{Course, Item, Items};
+use proto::lane::Phase;
+use std::collections::{BTreeSet, VecDeque};
+use std::iter::Peekable;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Minibatches, evaluations and snapshots that are in the pipeline at once: enough that the first stage
+/// always has its next inputs, few enough that an interrupt ends soon.
+pub const IN_FLIGHT: usize = 3;
+/// How long a node may take to see that an earlier start of the run is over: it notices a coordinator that
+/// fell silent by keepalives, after at most 10 s.
+const PATIENCE: Duration = Duration::from_secs(14);
+/// The pause before busy nodes are asked again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How a command ended.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A start of the run began: the first, or another after [`Command::Restart`].
+    Begun,
+    /// The nodes have these addresses.
+    Found(Vec<String>),
+    /// The nodes told what they hold.
+    Held(Survey),
+    /// The run's history ends where the run goes on.
+    Rewound,
+    /// The pipeline is open.
+    Opened,
+    /// An item is in the pipeline.
+    Submitted,
+    /// The oldest item came out of the pipeline, and is recorded.
+    Taken,
+    /// The pipeline is closed.
+    Closed,
+    /// The nodes were released.
+    Released,
+    /// The user asked for the end before the pipeline was open.
+    Stopped,
+    /// A command failed.
+    Failed(Failure),
+}
+
+/// What nodes and the run's folder hold of a run that is taken up again.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    /// The first stage that still works for an earlier start of the run.
+    pub busy: Option<usize>,
+    /// The snapshots of each stage.
+    pub snapshots: Vec<BTreeSet<u64>>,
+    /// The step up to which the history is whole.
+    pub written: u64,
+    /// Updates of the newest snapshot that all nodes had.
+    pub saved: u64,
+}
+
+/// What is to be done next; each command ends with one event.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Start the nodes, or take those that were given.
+    Find,
+    /// Ask the nodes what they hold, after a pause.
+    Ask(Duration),
+    /// Take the history back to the last of these snapshots, which all nodes hold, or to the beginning.
+    Rewind(BTreeSet<u64>),
+    /// Open the pipeline, with the snapshot after so many updates or from the seed.
+    Open(Option<u64>),
+    /// Put an item into the pipeline.
+    Submit(Item),
+    /// Wait for the oldest item in the pipeline, and record it.
+    Take,
+    /// Close the pipeline in order.
+    Close,
+    /// Drop the pipeline where it is open, and end the nodes that were started.
+    Release,
+    /// Count another start of the run.
+    Restart,
+    /// The run is over.
+    End(Result<(), Failure>),
+}
+
+/// A command, and the lines that the user reads before it.
+#[derive(Debug)]
+pub struct Decision {
+    /// The lines.
+    pub say: Vec<String>,
+    /// The command.
+    pub command: Command,
+}
+
+impl From<Command> for Decision {
+    fn from(command: Command) -> Self {
+        Self { say: Vec::new(), command }
+    }
+}
+
+/// What is in the pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum InFlight {
+    Train(u64),
+    Snapshot,
+    Other,
+}
+
+/// The state of a run, as far as decisions depend on it.
+pub struct Supervisor<'a> {
+    course: &'a Course,
+    folder: PathBuf,
+    resume: Option<Resume>,
+    restarts: u32,
+    /// The snapshot that was chosen last and could not be restored: the next one chosen must be older, so that this
+    /// happens at most as often as there are snapshots.
+    refused: u64,
+    /// Whether the user asked for the end.
+    stopping: bool,
+    nodes: Vec<String>,
+    /// When the nodes were found.
+    found: Duration,
+    items: Peekable<Items<'a>>,
+    in_flight: VecDeque<InFlight>,
+    /// Updates that the state has seen.
+    steps: u64,
+    /// Whether the nodes save what an interrupted run has learned.
+    leaving: bool,
+    result: Result<(), Failure>,
+}
+
+impl<'a> Supervisor<'a> {
+    /// Of a run that lies in `folder`; it is taken up again where `resume` says so, and goes on by itself up to
+    /// `restarts` times when a node fails.
+    pub fn new(course: &'a Course, folder: PathBuf, resume: Option<Resume>, restarts: u32) -> Self {
+        Self {
+            course,
+            folder,
+            resume,
+            restarts,
+            refused: u64::MAX,
+            stopping: false,
+            nodes: Vec::new(),
+            found: Duration::ZERO,
+            items: course.items(0).peekable(),
+            in_flight: VecDeque::new(),
+            steps: 0,
+            leaving: false,
+            result: Ok(()),
+        }
+    }
+
+    /// The user asks for the end: steps under way are finished and saved, and no more begin.
+    pub fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    /// Decides what follows `event`, at `now` since some fixed moment.
+    pub fn on(&mut self, event: Event, now: Duration) -> Decision {
+        match event {
+            Event::Begun => Command::Find.into(),
+            Event::Found(nodes) => {
+                (self.nodes, self.found) = (nodes, now);
+                match self.resume {
+                    Some(_) => Command::Ask(Duration::ZERO).into(),
+                    None => self.rewind(BTreeSet::new()).into(),
+                }
+            }
+            Event::Held(survey) => self.choose(survey, now),
+            Event::Rewound => Command::Open(Some(self.steps).filter(|steps| *steps > 0)).into(),
+            Event::Opened => {
+                let (nodes, folder) = (self.nodes.len(), self.folder.display());
+                let line = format!("{nodes} stages connected; run folder {folder}");
+                Decision { say: vec![line], command: self.next() }
+            }
+            Event::Submitted => self.next().into(),
+            Event::Taken => {
+                if let Some(InFlight::Train(step)) = self.in_flight.pop_front() {
+                    self.steps = step;
+                }
+                self.next().into()
+            }
+            Event::Closed => match self.items.peek() {
+                Some(_) => self.fail(self.interrupted()).into(),
+                None => Command::Release.into(),
+            },
+            Event::Stopped => self.fail(self.interrupted_early()).into(),
+            Event::Failed(failure) => self.fail(failure).into(),
+            Event::Released => self.conclude(),
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) -> Command {
+        self.result = Err(failure);
+        Command::Release
+    }
+
+    /// Chooses the snapshot to go back to, once no node works for an earlier start any more: until then, what a node
+    /// holds may change.
+    fn choose(&mut self, survey: Survey, now: Duration) -> Decision {
+        let Survey { busy, snapshots, written, saved } = survey;
+        if let Some(stage) = busy {
+            if now - self.found < PATIENCE {
+                return Command::Ask(PAUSE).into();
+            }
+            let why = format!(
+                "stage {stage} at {} still works for an earlier start of this run: end the coordinator that uses it, or restart the node",
+                self.nodes[stage]
+            );
+            return self.fail(Failure::node(why)).into();
+        }
+        let empty = |(_, steps): &(usize, &BTreeSet<u64>)| up_to(steps, written).is_empty();
+        let lacks = |(stage, steps): (usize, &BTreeSet<u64>)| {
+            let all = format!(" up to step {written}, where metrics.jsonl ends");
+            let which = if steps.is_empty() { "" } else { &all };
+            format!("stage {stage} at {} holds no snapshot of this run{which}", self.nodes[stage])
+        };
+        let mut say: Vec<String> = snapshots.iter().enumerate().filter(empty).map(lacks).collect();
+        let command = match choose(&snapshots, written, saved, self.resume.unwrap_or(Resume::Auto)) {
+            Err(refusal) => self.fail(refusal.failure(&self.nodes, &self.folder)),
+            Ok(common) => {
+                let step = common.last().copied().unwrap_or(0);
+                say.push(match step {
+                    0 => "beginning from the seed: no later snapshot was asked for, or none ever was common to all nodes".into(),
+                    step => format!("going on after step {step}, from the snapshot that all nodes have"),
+                });
+                if written > step {
+                    say.push(format!("steps {} to {written} are run again", step + 1));
+                }
+                self.rewind(common)
+            }
+        };
+        Decision { say, command }
+    }
+
+    fn rewind(&mut self, common: BTreeSet<u64>) -> Command {
+        self.steps = common.last().copied().unwrap_or(0);
+        self.items = self.course.items(self.steps).peekable();
+        Command::Rewind(common)
+    }
+
+    /// Fills the pipeline, and empties it at the end: of the course, or of an interrupted start, which saves.
+    fn next(&mut self) -> Command {
+        let full = self.stopping || self.in_flight.len() >= IN_FLIGHT;
+        // Which older snapshots nodes keep is known once they all have the one before.
+        let saving = self.in_flight.contains(&InFlight::Snapshot);
+        let fits = |item: &Item| !full && !(saving && matches!(item, Item::Snapshot { .. }));
+        if let Some(item) = self.items.next_if(fits) {
+            return self.submit(item);
+        }
+        if !self.in_flight.is_empty() {
+            return Command::Take;
+        }
+        // An item may also be left after the last step: its snapshot, or its evaluation.
+        let interrupted = self.items.peek().is_some();
+        // Before the first update there is no state that the seed does not give.
+        if interrupted && self.steps > 0 && !self.leaving {
+            self.leaving = true;
+            return self.submit(Item::Snapshot { step: self.steps });
+        }
+        Command::Close
+    }
+
+    fn submit(&mut self, item: Item) -> Command {
+        self.in_flight.push_back(match &item {
+            Item::Minibatch(minibatch) if minibatch.phase == Phase::Train => InFlight::Train(minibatch.step),
+            Item::Snapshot { .. } => InFlight::Snapshot,
+            _ => InFlight::Other,
+        });
+        Command::Submit(item)
+    }
+
+    /// Ends the run, or begins another start of it: from an older snapshot where one was damaged, or after a node failed.
+    fn conclude(&mut self) -> Decision {
+        let failure = match std::mem::replace(&mut self.result, Ok(())) {
+            Err(failure) if !self.stopping => failure,
+            ended => return Command::End(ended).into(),
+        };
+        let older = self.resume == Some(Resume::Auto) && self.steps < self.refused;
+        let why = match failure.cause {
+            Cause::SnapshotGone if older => {
+                self.refused = self.steps;
+                format!("{failure}; going back to the one before")
+            }
+            Cause::Node if self.restarts > 0 => {
+                self.restarts -= 1;
+                (self.resume, self.refused) = (Some(Resume::Auto), u64::MAX);
+                format!("{failure}; rolling back and going on ({} restarts left)", self.restarts)
+            }
+            _ => return Command::End(Err(failure)).into(),
+        };
+        self.in_flight.clear();
+        Decision { say: vec![why], command: Command::Restart }
+    }
+
+    fn interrupted(&self) -> Failure {
+        let (folder, total) = (self.folder.display(), self.course.total);
+        let sentence = match self.steps {
+            0 => format!(
+                "interrupted before the first update; nothing was trained yet (run folder {folder}): --resume auto starts from the beginning"
+            ),
+            step => format!(
+                "interrupted after step {step} of {total}; the nodes have saved their state (run folder {folder}): --resume auto goes on from there"
+            ),
+        };
+        Failure::new(Cause::Interrupted, sentence)
+    }
+
+    fn interrupted_early(&self) -> Failure {
+        let folder = self.folder.display();
+        let sentence = format!(
+            "interrupted before all nodes were connected; what they had saved is still there (run folder {folder}): --resume auto goes on"
+        );
+        Failure::new(Cause::Interrupted, sentence)
+    }
+}

@@ -1,0 +1,283 @@
+//! The stories of a run as transcripts: an event, an arrow, and the commands that follow it.
+//!
+//! Between two commands of a line stands the event that says the first of them succeeded. Commands are `find`, `ask`,
+//! `back` (rewind, with the snapshots in common), `open` (with the step restored), `take`, `close`, `release`, `again`
+//! (restart) and `end`; into the pipeline go training steps (`7`), evaluations (`E1`), snapshots (`S3`) and mirror
+//! steps (`A20`).
+
+use super::*;
+use crate::config::{self, Environment};
+use crate::data::Sampler;
+
+/// The course under these keys, with four minibatches an epoch and two in the test set.
+fn course_of(keys: &[&str], delay: u64) -> Course {
+    let text = "train.batch = 4\n[[layer]]\nkind = \"flatten\"\n[[layer]]\nkind = \"linear\"\nout = 10";
+    let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+    let config = config::parse(text, "c.toml", &keys, &Environment::empty()).unwrap();
+    let sampler = Sampler::new(0, 16, 4, config.train.remainder).unwrap();
+    Course::new(&config, sampler, 8, delay)
+}
+
+/// Eight steps in two epochs, with a snapshot after every third.
+fn course(delay: u64) -> Course {
+    course_of(&["train.epochs=2", "snapshot.every_steps=3"], delay)
+}
+
+struct Story<'a> {
+    supervisor: Supervisor<'a>,
+    said: Vec<String>,
+    now: Duration,
+}
+
+impl<'a> Story<'a> {
+    fn of(course: &'a Course, resume: Option<Resume>, restarts: u32) -> Self {
+        let supervisor = Supervisor::new(course, "runs/r".into(), resume, restarts);
+        Self { supervisor, said: Vec::new(), now: Duration::ZERO }
+    }
+
+    fn on(&mut self, event: Event) -> Command {
+        let Decision { say, command } = self.supervisor.on(event, self.now);
+        self.said.extend(say);
+        command
+    }
+
+    /// Plays lines of `event → commands`.
+    fn plays(&mut self, transcript: &str) -> &mut Self {
+        for line in transcript.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let Some((event, due)) = line.split_once(" → ") else {
+                assert_eq!(line, "stop");
+                self.supervisor.stop();
+                continue;
+            };
+            let due: Vec<&str> = due.split(' ').collect();
+            let mut command = self.on(event_of(event));
+            let mut found = vec![word(&command)];
+            while found.len() < due.len() {
+                command = self.on(success(&command));
+                found.push(word(&command));
+            }
+            assert_eq!(found, due, "after '{event}'; said: {:#?}", self.said);
+        }
+        self
+    }
+
+    fn said(&self, line: &str) -> &Self {
+        assert!(self.said.iter().any(|said| said.contains(line)), "'{line}' is not in {:#?}", self.said);
+        self
+    }
+}
+
+/// The event that a line begins with.
+fn event_of(text: &str) -> Event {
+    let steps = |list: &str| list.split('+').filter_map(|step| step.parse().ok()).collect();
+    let number = |text: &str| text.parse().unwrap();
+    let failed = |cause| Event::Failed(Failure::new(cause, format!("why: {text}")));
+    match text.split(' ').collect::<Vec<_>>()[..] {
+        ["begun"] => Event::Begun,
+        ["submitted"] => Event::Submitted,
+        ["taken"] => Event::Taken,
+        ["stopped"] => Event::Stopped,
+        // As in `held 3+6 3 written 8 saved 6`: by stage, and in the run's folder.
+        ["held", one, two, "written", written, "saved", saved] => Event::Held(Survey {
+            busy: None,
+            snapshots: [one, two].map(steps).into(),
+            written: number(written),
+            saved: number(saved),
+        }),
+        ["busy"] => Event::Held(Survey { busy: Some(1), snapshots: Vec::new(), written: 0, saved: 0 }),
+        ["node", "fails"] => failed(Cause::Node),
+        ["snapshot", "gone"] => failed(Cause::SnapshotGone),
+        ["disk", "full"] => failed(Cause::Internal),
+        ["law", "broken"] => failed(Cause::Violation),
+        _ => panic!("no event: {text}"),
+    }
+}
+
+/// The event of a command that succeeded.
+fn success(command: &Command) -> Event {
+    match command {
+        Command::Find => Event::Found(["a:1", "b:2"].map(str::to_owned).into()),
+        Command::Rewind(_) => Event::Rewound,
+        Command::Open(_) => Event::Opened,
+        Command::Submit(_) => Event::Submitted,
+        Command::Take => Event::Taken,
+        Command::Close => Event::Closed,
+        Command::Release => Event::Released,
+        Command::Restart => Event::Begun,
+        Command::Ask(_) | Command::End(_) => panic!("nothing follows {command:?} by itself"),
+    }
+}
+
+fn word(command: &Command) -> String {
+    match command {
+        Command::Find => "find".into(),
+        Command::Ask(pause) if pause.is_zero() => "ask".into(),
+        Command::Ask(_) => "ask-later".into(),
+        Command::Rewind(held) => held.iter().fold("back".into(), |word, step| format!("{word}+{step}")),
+        Command::Open(None) => "open".into(),
+        Command::Open(Some(step)) => format!("open+{step}"),
+        Command::Submit(Item::Minibatch(minibatch)) if minibatch.phase == Phase::Evaluate => {
+            format!("E{}", minibatch.step)
+        }
+        Command::Submit(Item::Minibatch(minibatch)) => minibatch.step.to_string(),
+        Command::Submit(Item::Snapshot { step }) => format!("S{step}"),
+        Command::Submit(Item::Align(align)) => format!("A{}", align.done + align.steps),
+        Command::Take => "take".into(),
+        Command::Close => "close".into(),
+        Command::Release => "release".into(),
+        Command::Restart => "again".into(),
+        Command::End(Ok(())) => "end".into(),
+        Command::End(Err(failure)) => format!("end:{:?}", failure.cause),
+    }
+}
+
+#[test]
+fn an_undisturbed_run_keeps_three_items_in_the_pipeline_up_to_its_end() {
+    let course = course(0);
+    Story::of(&course, None, 0)
+        .plays(
+            "begun → find back open 1 2 3 take S3 take 4 take E1 take E2 take 5 take 6 take S6 take 7 take 8 take S8 take \
+             E1 take E2 take take take close release end",
+        )
+        .said("2 stages connected; run folder runs/r");
+}
+
+#[test]
+fn a_snapshot_waits_until_all_nodes_have_the_one_before() {
+    let course = course_of(&["train.max_steps=3", "snapshot.every_steps=1"], 0);
+    Story::of(&course, None, 0).plays(
+        "begun → find back open 1 S1 2 take take S2 3 take take S3 E1 take E2 take take close release end",
+    );
+}
+
+#[test]
+fn the_delay_phase_comes_before_the_first_update_and_never_again() {
+    let course = course(30);
+    Story::of(&course, None, 0).plays("begun → find back open A20 A30 1 take 2 take 3");
+    let mut resumed = Story::of(&course, Some(Resume::Auto), 0);
+    resumed.plays(
+        "begun → find ask
+         held 3 3 written 5 saved 3 → back+3 open+3 4 E1 E2 take",
+    );
+}
+
+#[test]
+fn an_interrupted_run_finishes_its_steps_and_saves() {
+    let course = course(0);
+    let story = &mut Story::of(&course, None, 3);
+    story.plays(
+        "begun → find back open 1 2 3 take
+         stop
+         taken → take take S3 take close release end:Interrupted",
+    );
+    let mut resumed = Story::of(&course, Some(Resume::Auto), 0);
+    resumed.plays(
+        "begun → find ask
+         held 3 3 written 3 saved 3 → back+3 open+3 4 E1 E2 take",
+    );
+    resumed.said("going on after step 3, from the snapshot that all nodes have");
+}
+
+#[test]
+fn an_interrupt_before_the_first_update_saves_nothing() {
+    let course = course(1_000_000);
+    Story::of(&course, None, 0).plays(
+        "begun → find back open A20 A40 A60 take
+         stop
+         taken → take take close release end:Interrupted",
+    );
+    Story::of(&course, None, 0).plays(
+        "begun → find
+         stop
+         stopped → release end:Interrupted",
+    );
+}
+
+#[test]
+fn an_interrupt_in_the_last_evaluation_leaves_it_to_the_next_start() {
+    let course = course(0);
+    Story::of(&course, Some(Resume::Step(6)), 0).plays(
+        "begun → find ask
+         held 6 6 written 6 saved 6 → back+6 open+6 7 8 S8 take E1 take
+         stop
+         taken → take take S8 take close release end:Interrupted",
+    );
+    Story::of(&course, Some(Resume::Auto), 0).plays(
+        "begun → find ask
+         held 6+8 8 written 8 saved 8 → back+8 open+8 E1 E2 take take close release end",
+    );
+}
+
+#[test]
+fn a_failed_node_is_rolled_back_as_often_as_was_asked_for() {
+    let course = course(0);
+    let story = &mut Story::of(&course, None, 2);
+    story.plays(
+        "begun → find back open 1 2 3 take S3 take 4 take E1 take E2
+         node fails → release again find ask
+         held 3 3 written 4 saved 3 → back+3 open+3 4 E1 E2 take
+         node fails → release again find
+         node fails → release end:Node",
+    );
+    story.said("why: node fails; rolling back and going on (1 restarts left)").said("(0 restarts left)");
+    story.said("steps 4 to 4 are run again");
+    // Nor does a restart help where a law is broken, the disk is full, or the user asked for the end.
+    for failure in ["law broken → release end:Violation", "disk full → release end:Internal"] {
+        Story::of(&course, None, 2).plays("begun → find back open 1").plays(failure);
+    }
+    Story::of(&course, None, 2).plays("begun → find back open 1 2\nstop\nnode fails → release end:Node");
+}
+
+#[test]
+fn a_damaged_snapshot_leads_to_the_one_before_as_long_as_there_is_one() {
+    let course = course(0);
+    let story = &mut Story::of(&course, Some(Resume::Auto), 0);
+    story.plays(
+        "begun → find ask
+         held 3+6 3+6 written 7 saved 6 → back+3+6 open+6
+         snapshot gone → release again find ask
+         held 3+6 3 written 6 saved 6 → back+3 open+3
+         snapshot gone → release again find ask
+         held 6 3 written 3 saved 3 → release end:StateGone",
+    );
+    story.said("going back to the one before").said("steps 4 to 6 are run again");
+    // A snapshot that is found again is not tried again, nor one that was asked for by its step.
+    Story::of(&course, Some(Resume::Auto), 0).plays(
+        "begun → find ask
+         held 3 3 written 3 saved 3 → back+3 open+3
+         snapshot gone → release again find ask
+         held 3 3 written 3 saved 3 → back+3 open+3
+         snapshot gone → release end:SnapshotGone",
+    );
+    Story::of(&course, Some(Resume::Step(3)), 0).plays(
+        "begun → find ask
+         held 3 3 written 3 saved 3 → back+3 open+3
+         snapshot gone → release end:SnapshotGone",
+    );
+}
+
+#[test]
+fn state_that_all_nodes_had_is_not_given_up_unasked() {
+    let course = course(0);
+    let story = &mut Story::of(&course, Some(Resume::Auto), 3);
+    story.plays(
+        "begun → find ask
+         held 3+6 - written 7 saved 6 → release end:StateGone",
+    );
+    story.said("stage 1 at b:2 holds no snapshot of this run");
+    Story::of(&course, Some(Resume::Step(0)), 0)
+        .plays("begun → find ask\nheld 3+6 - written 7 saved 6 → back open 1")
+        .said("beginning from the seed")
+        .said("steps 1 to 7 are run again");
+    Story::of(&course, Some(Resume::Step(2)), 0)
+        .plays("begun → find ask\nheld 3+6 6 written 7 saved 6 → release end:Configuration");
+}
+
+#[test]
+fn a_node_that_works_for_an_earlier_start_is_waited_for() {
+    let course = course(0);
+    let story = &mut Story::of(&course, Some(Resume::Auto), 0);
+    story.plays("begun → find ask\nbusy → ask-later\nbusy → ask-later");
+    story.now = PATIENCE;
+    story.plays("busy → release end:Node");
+}
