@@ -8,12 +8,13 @@ mod served;
 use bytes::Bytes;
 use common::{layer, linear, value};
 use message::{chunk, header, message};
-use proto::client::{self, Node, Reports};
+use proto::client::{Node, Reports};
 use proto::control::{Command, Report, Start, Step};
 use proto::lane::{Action, Lane, Phase};
-use proto::link::Contract;
 use proto::link::framing::{CHUNK, parts};
+use proto::link::{Contract, Link};
 use proto::spec::stage::StageSpec;
+use proto::transport::grpc;
 use proto::wire::Activation;
 use proto::wire::layer_client::LayerClient;
 use served::Served;
@@ -115,7 +116,7 @@ const HARMS: [Harm; 17] = [
 #[tokio::test]
 async fn a_neighbour_that_breaks_the_protocol_is_told_how_and_the_node_takes_the_next_run() {
     let node = Served::start();
-    let control = Node::connect(&node.address("control"), WAIT).await.unwrap();
+    let control = Node::connect(&node.peer("control"), WAIT).await.unwrap();
     for (number, (name, harm, says)) in HARMS.into_iter().enumerate() {
         let run = open(&control, &format!("run-{number}")).await;
         let mut activations: Vec<Activation> = parts(message(&run.spec.activations_below(), 2, 0)).collect();
@@ -131,23 +132,23 @@ async fn a_neighbour_that_breaks_the_protocol_is_told_how_and_the_node_takes_the
 #[tokio::test]
 async fn a_doubled_microbatch_or_error_signal_is_refused() {
     let node = Served::start();
-    let (data, control) = (node.address("data"), node.address("control"));
-    let control = Node::connect(&control, WAIT).await.unwrap();
+    let control = Node::connect(&node.peer("control"), WAIT).await.unwrap();
     for doubled in ["activation", "error signal"] {
         let run = open(&control, &doubled.replace(' ', "-")).await;
         let (below, above) = (run.spec.activations_below(), run.spec.activations_above().unwrap());
         let done = Contract { values: Vec::new(), ..below.clone() };
-        let bottom = client::exchange(&data, &done, WAIT).await.unwrap();
-        let mut top = client::collect(&data, &above, WAIT).await.unwrap();
-        bottom.sender.send(message(&below, 2, 0)).await.unwrap();
+        let [bottom, top] = [done, above.clone()].map(|contract| Link::new(node.peer("data"), contract));
+        let bottom = grpc::exchange(&bottom, WAIT).await.unwrap();
+        let mut top = grpc::collect(&top, WAIT).await.unwrap();
+        bottom.send(WAIT, message(&below, 2, 0)).await.unwrap();
         assert_eq!(top.incoming.next().await.unwrap().unwrap().identity.index, 0);
-        top.sender.send(message(&above, 2, 0)).await.unwrap();
+        top.send(WAIT, message(&above, 2, 0)).await.unwrap();
         if doubled == "activation" {
-            bottom.sender.send(message(&below, 2, 0)).await.unwrap();
+            bottom.send(WAIT, message(&below, 2, 0)).await.unwrap();
         } else {
-            bottom.sender.send(message(&below, 2, 1)).await.unwrap();
+            bottom.send(WAIT, message(&below, 2, 1)).await.unwrap();
             assert_eq!(top.incoming.next().await.unwrap().unwrap().identity.index, 1);
-            top.sender.send(message(&above, 2, 0)).await.unwrap();
+            top.send(WAIT, message(&above, 2, 0)).await.unwrap();
         }
         let reason = run.reason().await;
         let says = if doubled == "activation" { "microbatch 1 of 2" } else { "which is not due" };

@@ -2,14 +2,16 @@
 
 mod served;
 
-use proto::client::{self, CallError, Node};
+use proto::client::Node;
 use proto::control::{Command, Report, Start};
-use proto::link::Contract;
+use proto::failure::FailureKind;
+use proto::link::{Contract, Link};
 use proto::spec::graph::Value;
 use proto::spec::graph::{LayerSpec, Op};
 use proto::spec::stage::StageSpec;
 use proto::tensor::Kind;
-use proto::transport::admission::GUESTS;
+use proto::transport::admission::MAX_CONNECTIONS;
+use proto::transport::grpc;
 use proto::wire;
 use served::Served;
 use std::time::Duration;
@@ -48,12 +50,8 @@ async fn a_node_is_healthy_before_it_is_configured_and_shows_its_schema() {
     let names: Vec<_> = list.service.iter().map(|service| service.name.as_str()).collect();
     assert!(names.contains(&"neuropil.v1.Node") && names.contains(&"neuropil.v1.Layer"), "{names:?}");
 
-    let described = Node::connect(&node.address("control"), Duration::from_secs(5))
-        .await
-        .unwrap()
-        .describe()
-        .await
-        .unwrap();
+    let described =
+        Node::connect(&node.peer("control"), Duration::from_secs(5)).await.unwrap().describe().await.unwrap();
     assert_eq!((described.device.as_str(), described.threads, described.run), ("cpu", 1, None));
     assert!(node.address("data").ends_with(&format!(":{}", described.data_port)));
 }
@@ -74,17 +72,15 @@ async fn strangers_are_refused_with_a_reason_and_a_call_that_comes_early_may_try
         max_microbatches: 1,
     };
     // Long enough to get through to the node on a busy host: else the reason is the connection.
-    let patience = Duration::from_secs(2);
-    let early = client::exchange(&node.address("data"), &contract, patience).await.err().unwrap();
-    assert!(
-        matches!(&early, CallError::Unreachable { why, .. } if why.contains("no run is under way")),
-        "{early}"
-    );
+    let link = Link::new(node.peer("data"), contract);
+    let early = grpc::exchange(&link, Duration::from_secs(2)).await.unwrap_err();
+    assert_eq!(early.kind, FailureKind::Unreachable);
+    assert!(early.sentence.contains("no run is under way"), "{early}");
 
-    let control = Node::connect(&node.address("control"), Duration::from_secs(5)).await.unwrap();
+    let control = Node::connect(&node.peer("control"), Duration::from_secs(5)).await.unwrap();
     let unconfigured = control.run().await.err().unwrap();
     assert!(unconfigured.to_string().contains("not configured"), "{unconfigured}");
-    let wrong_port = Node::connect(&node.address("data"), Duration::from_secs(5)).await.unwrap();
+    let wrong_port = Node::connect(&node.peer("data"), Duration::from_secs(5)).await.unwrap();
     assert!(wrong_port.describe().await.unwrap_err().to_string().contains("control address"));
 
     let mut raw = wire::node_client::NodeClient::connect(node.url("control")).await.unwrap();
@@ -111,7 +107,7 @@ async fn garbage_on_a_port_does_not_disturb_the_node() {
             let _ = tokio::time::timeout(Duration::from_millis(300), socket.read(&mut [0; 64])).await;
         }
     }
-    let control = Node::connect(&node.address("control"), Duration::from_secs(5)).await.unwrap();
+    let control = Node::connect(&node.peer("control"), Duration::from_secs(5)).await.unwrap();
     assert!(control.describe().await.is_ok());
 }
 
@@ -153,11 +149,11 @@ async fn a_full_port_still_lets_a_newcomer_in_and_a_silent_connection_goes() {
 #[tokio::test]
 async fn connections_that_configured_or_ran_the_node_give_their_places_back() {
     let node = Served::start();
-    let address = node.address("control");
-    let patience = Duration::from_secs(5);
+    let address = node.peer("control");
+    let deadline = Duration::from_secs(5);
     let mut held = Vec::new();
-    for number in 0..GUESTS + 6 {
-        let control = Node::connect(&address, patience).await.unwrap();
+    for number in 0..MAX_CONNECTIONS + 6 {
+        let control = Node::connect(&address, deadline).await.unwrap();
         let run = format!("run-{number}");
         let inputs = vec![Value { name: "input".into(), shape: vec![1] }];
         let layers = vec![LayerSpec::new("relu", &["input"], Op::Relu)];
@@ -166,7 +162,7 @@ async fn connections_that_configured_or_ran_the_node_give_their_places_back() {
         let started = number % 3;
         if started > 0 {
             let (commands, mut reports) = control.run().await.unwrap();
-            let (connect_deadline, message_deadline) = (patience, patience);
+            let (connect_deadline, message_deadline) = (deadline, deadline);
             let start =
                 Start { run, incarnation: started as u32, above: None, connect_deadline, message_deadline };
             commands.send(Command::Start(start)).await.unwrap();
@@ -178,16 +174,16 @@ async fn connections_that_configured_or_ran_the_node_give_their_places_back() {
         }
         held.push(control);
     }
-    let newcomer = Node::connect(&address, patience).await.unwrap();
+    let newcomer = Node::connect(&address, deadline).await.unwrap();
     assert!(newcomer.describe().await.is_ok(), "a newcomer gets in");
 }
 
 #[tokio::test]
 async fn a_call_that_never_starts_its_run_holds_nothing() {
     let node = Served::start();
-    let (address, patience) = (node.address("control"), Duration::from_secs(5));
+    let (address, deadline) = (node.peer("control"), Duration::from_secs(5));
     let (stranger, control) =
-        (Node::connect(&address, patience).await, Node::connect(&address, patience).await);
+        (Node::connect(&address, deadline).await, Node::connect(&address, deadline).await);
     let (stranger, control) = (stranger.unwrap(), control.unwrap());
     let stage = |run: &str| {
         let inputs = vec![Value { name: "input".into(), shape: vec![1] }];
@@ -198,7 +194,7 @@ async fn a_call_that_never_starts_its_run_holds_nothing() {
     let _silent = stranger.run().await.unwrap();
     control.configure(stage("after")).await.unwrap();
     let (commands, mut reports) = control.run().await.unwrap();
-    let (connect_deadline, message_deadline) = (patience, patience);
+    let (connect_deadline, message_deadline) = (deadline, deadline);
     let start =
         Start { run: "after".into(), incarnation: 1, above: None, connect_deadline, message_deadline };
     commands.send(Command::Start(start)).await.unwrap();

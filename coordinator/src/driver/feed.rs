@@ -1,10 +1,12 @@
-//! The feeder: loads microbatches and sends them to the first stage, as fast as that takes them.
+//! The feeder: loads microbatches and sends them to the first stage, as fast as the stage takes them.
 
-use super::failures::{FailureCollector, Precedence};
+use super::failures::FailureCollector;
+use super::precedence::Precedence;
 use super::{Minibatch, Sets};
 use crate::data::{Microbatch, microbatches};
 use crate::failure::Failure;
 use proto::lane::Phase;
+use proto::link::Outgoing;
 use proto::microbatch::{Identity, Message};
 use proto::tensor::{Kind, TensorData};
 use tokio::sync::mpsc;
@@ -26,11 +28,11 @@ pub struct Feeder {
     /// The number format of the first link.
     pub wire: Kind,
     /// The first stage's link.
-    pub to_first: mpsc::Sender<Message>,
-    /// To whoever computes the loss.
-    pub to_judge: mpsc::Sender<Expected>,
-    /// Placement failures go.
-    pub board: FailureCollector,
+    pub to_first: Outgoing,
+    /// To the loss task.
+    pub to_loss: mpsc::Sender<Expected>,
+    /// Where failures are reported.
+    pub failures: FailureCollector,
 }
 
 impl Feeder {
@@ -40,7 +42,7 @@ impl Feeder {
             match self.feed(&minibatch) {
                 Ok(true) => {}
                 Ok(false) => return,
-                Err(failure) => return self.board.fail(Precedence::Cause, failure),
+                Err(failure) => return self.failures.fail(Precedence::Cause, failure),
             }
         }
     }
@@ -74,8 +76,7 @@ impl Feeder {
                 tensors: vec![(proto::spec::graph::INPUT.into(), images)],
             };
             let expected = Expected { identity, labels };
-            if self.to_judge.blocking_send(expected).is_err() || self.to_first.blocking_send(message).is_err()
-            {
+            if self.to_loss.blocking_send(expected).is_err() || !self.to_first.blocking_put(message) {
                 return Ok(false);
             }
         }

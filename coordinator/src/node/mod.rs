@@ -6,11 +6,13 @@ mod process;
 pub use local::{LocalNodes, find_binary};
 
 use futures::future::join_all;
-use proto::client::{CallError, Node};
+use proto::client::Node;
 use proto::control::Description;
+use proto::failure::Failure;
+use proto::link::Peer;
 use std::time::Duration;
 
 /// Dials every node at once; each answers with what it is, or fails on its own.
-pub async fn check(addresses: &[String], deadline: Duration) -> Vec<Result<Description, CallError>> {
-    join_all(addresses.iter().map(async |address| Ok(Node::dial(address, deadline).await?.1))).await
+pub async fn check(peers: &[Peer], deadline: Duration) -> Vec<Result<Description, Failure>> {
+    join_all(peers.iter().map(async |peer| Ok(Node::dial(peer, deadline).await?.1))).await
 }

@@ -4,7 +4,7 @@ use super::prepare::Prepared;
 use crate::driver::{FailureCollector, NodeAddress};
 use crate::failure::Failure;
 use crate::node::LocalNodes;
-use proto::client;
+use proto::transport::dial::check_address;
 use std::path::Path;
 
 /// Placement the nodes of a run are.
@@ -31,7 +31,7 @@ impl Placement {
         }
         for (stage, address) in given.iter().enumerate() {
             let of_stage = |error| Failure::configuration(format!("stage {stage} at {error}"));
-            client::check_address(address).map_err(of_stage)?;
+            check_address(address).map_err(of_stage)?;
             if let Some(first) = given[..stage].iter().position(|other| other == address) {
                 return Err(Failure::configuration(format!(
                     "--nodes names {address} for stage {first} and for stage {stage}: a node is one stage, so name every node once"

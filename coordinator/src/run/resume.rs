@@ -6,6 +6,7 @@ use crate::driver::NodeAddress;
 use crate::failure::{Cause, Failure};
 use crate::node;
 use proto::control::{Description, HeldSnapshot};
+use proto::link::Peer;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::str::FromStr;
@@ -81,11 +82,9 @@ pub async fn starting_point(
 /// node has may change.
 async fn idle(addresses: &[String], deadline: Duration, run: &str) -> Result<Vec<Description>, Failure> {
     let end = Instant::now() + PATIENCE;
+    let peers: Vec<_> = (0..).zip(addresses).map(|(stage, address)| Peer::stage(stage).at(address)).collect();
     loop {
-        let checked = node::check(addresses, deadline).await.into_iter().enumerate();
-        let found = checked
-            .map(|(stage, found)| found.map_err(|error| Failure::node(format!("stage {stage} at {error}"))))
-            .collect::<Result<Vec<_>, _>>()?;
+        let found = node::check(&peers, deadline).await.into_iter().collect::<Result<Vec<_>, _>>()?;
         let busy = |found: &Description| found.run.as_deref() == Some(run);
         let Some(stage) = found.iter().position(busy) else { return Ok(found) };
         if Instant::now() >= end {

@@ -1,5 +1,6 @@
 //! A node's process, for as long as a test needs it.
 
+use proto::link::Peer;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
@@ -29,6 +30,11 @@ impl Served {
     /// Its address on one of `data`, `control` and `health`.
     pub fn address(&self, plane: &str) -> String {
         self.ready[plane].as_str().unwrap().to_owned()
+    }
+
+    /// The same for a call.
+    pub fn peer(&self, plane: &str) -> Peer {
+        Peer::node(self.address(plane))
     }
 
     /// The same as a URL.
