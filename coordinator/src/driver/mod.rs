@@ -221,7 +221,7 @@ impl Driver {
                     Some(last) => format!("outputs of {phase} step {step} from {}", last.peer),
                     None => format!("outputs of {phase} step {step}"),
                 };
-                let loss = deadline.wait(self.losses.recv(), outputs).await?;
+                let batch = deadline.wait(self.losses.recv(), outputs).await?;
                 let mut reports = Vec::with_capacity(self.stages.len());
                 let due = format!("report of {phase} step {step}");
                 for stage in &mut self.stages {
@@ -230,7 +230,7 @@ impl Driver {
                         other => return Err(Some(out_of_turn(stage, &other))),
                     }
                 }
-                outcome(minibatch, loss, reports, |stage| &self.stages[stage].peer)
+                outcome(minibatch, batch, reports, |stage| &self.stages[stage].peer)
                     .map(Event::Done)
                     .map_err(Some)
             }
@@ -275,7 +275,7 @@ fn out_of_turn(stage: &Stage, report: &Report) -> Failure {
 /// Puts the parts together; a loss that is not finite ends the run.
 fn outcome<'a>(
     minibatch: Minibatch,
-    loss: BatchLoss,
+    batch: BatchLoss,
     stages: Vec<StepDone>,
     peer: impl Fn(usize) -> &'a Peer,
 ) -> Result<Outcome, Failure> {
@@ -290,14 +290,14 @@ fn outcome<'a>(
             ),
         ));
     }
-    if loss.finite && loss.loss.is_finite() {
-        let (top1, top5) = loss.accuracy;
+    if batch.finite && batch.loss.is_finite() {
+        let (top1, top5) = batch.accuracy;
         return Ok(Outcome {
             step,
             phase,
             epoch,
             samples: indices.len(),
-            loss: loss.loss,
+            loss: batch.loss,
             top1,
             top5,
             stages,

@@ -108,7 +108,7 @@ impl<'a> LaneRunner<'a> {
         let message = self.receive(m, Direction::Down)?;
         let known = self.microbatches.get(&m);
         if known != Some(&message.identity) {
-            let peer = &self.session.above.peer();
+            let peer = self.session.above.peer();
             return Err(Failure::neighbour(format!(
                 "{peer} sent an error signal for {}, which is not due",
                 message.identity
@@ -134,7 +134,7 @@ impl<'a> LaneRunner<'a> {
             ..got.clone()
         };
         if *got != due {
-            let peer = &self.session.below.peer();
+            let peer = self.session.below.peer();
             return Err(Failure::neighbour(format!("{peer} sent {got} while {due} was due")));
         }
         self.samples += got.size;

@@ -117,3 +117,75 @@ impl Outgoing {
         self.queue.blocking_send(message).is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Contract, Link, PendingLink};
+    use super::*;
+    use crate::lane::Phase;
+    use crate::microbatch::Identity;
+    use crate::tensor::Kind;
+
+    fn link() -> (Port, PendingLink) {
+        let contract = Contract {
+            run: "run".into(),
+            incarnation: 1,
+            values: Vec::new(),
+            kind: Kind::F32,
+            max_microbatch: 1,
+            max_microbatches: 9,
+        };
+        Link::new(Peer::stage(2).at("a:7100"), contract).queues()
+    }
+
+    fn message(index: u32) -> Message {
+        let identity = Identity {
+            run: "run".into(),
+            incarnation: 1,
+            step: 1,
+            phase: Phase::Train,
+            minibatch: 9,
+            microbatches: 9,
+            index,
+            offset: index,
+            size: 1,
+        };
+        Message { identity, tensors: Vec::new() }
+    }
+
+    #[tokio::test]
+    async fn what_came_before_a_link_broke_is_received_before_the_reason() {
+        let (mut port, transport) = link();
+        transport.received.send(message(0)).await.unwrap();
+        transport.link.cancellation.fail(Failure::neighbour("it broke"));
+        drop(transport.received);
+        assert_eq!(port.incoming.next().await.unwrap().unwrap().identity.index, 0);
+        assert_eq!(port.incoming.next().await.unwrap_err(), Failure::neighbour("it broke"));
+        let (mut port, transport) = link();
+        drop(transport);
+        assert!(port.incoming.next().await.unwrap().is_none(), "an end in peace");
+    }
+
+    #[tokio::test]
+    async fn a_wait_names_the_peer_and_what_was_due() {
+        let (mut port, transport) = link();
+        let soon = Duration::from_millis(20);
+        for index in 0..QUEUE as u32 {
+            port.send(soon, message(index)).await.unwrap();
+        }
+        let full = port.send(soon, message(7)).await.unwrap_err();
+        let due = "room for train step 1, microbatch 7 of 9";
+        assert!(full.sentence.contains("for stage 2 at a:7100") && full.sentence.contains(due), "{full}");
+        let silent = port.receive(soon, || "the activation".into()).await.unwrap_err();
+        assert_eq!(
+            silent,
+            Failure::neighbour("waited 0 s for stage 2 at a:7100, while the activation was due")
+        );
+        drop(transport);
+        let gone = port.receive(soon, || "the activation".into()).await.unwrap_err();
+        assert!(
+            gone.sentence.starts_with("stage 2 at a:7100 went away while the activation was due"),
+            "{gone}"
+        );
+    }
+}
