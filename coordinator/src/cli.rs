@@ -13,6 +13,7 @@ use crate::run::{self, Measured, Naming, TrainOptions};
 use crate::sweep::{self, SweepOptions};
 use clap::{Parser, Subcommand, ValueEnum};
 use flags::{CheckFlags, CompareFlags, ConfigFlags, EvaluateFlags, PlanFlags, SweepFlags, TrainFlags};
+use proto::link::Peer;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -168,7 +169,8 @@ async fn check(flags: CheckFlags) -> Result<(), Failure> {
         "{:<28} {:<10} {:<8} {:>7} {:>21}   run\n",
         "control address", "release", "device", "threads", "memory free of all"
     ))?;
-    for (address, found) in flags.nodes.iter().zip(node::check(&flags.nodes, deadline).await) {
+    let peers: Vec<_> = flags.nodes.iter().map(Peer::node).collect();
+    for (address, found) in flags.nodes.iter().zip(node::check(&peers, deadline).await) {
         match found {
             Ok(node) => {
                 let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);

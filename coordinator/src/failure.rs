@@ -1,7 +1,7 @@
 //! How a command fails: one sentence, and the exit code that scripts rely on.
 
 use crate::data::DataError;
-use proto::client::CallError;
+use proto::failure::FailureKind;
 
 /// What kind of failure it is, which decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,12 +93,13 @@ impl From<DataError> for Failure {
     }
 }
 
-impl From<CallError> for Failure {
-    fn from(error: CallError) -> Self {
-        let cause = match error {
-            CallError::Address(_) => Cause::Configuration,
+impl From<proto::failure::Failure> for Failure {
+    fn from(failure: proto::failure::Failure) -> Self {
+        let cause = match failure.kind {
+            FailureKind::Address => Cause::Configuration,
+            FailureKind::SnapshotGone => Cause::SnapshotGone,
             _ => Cause::Node,
         };
-        Self::new(cause, error.to_string())
+        Self::new(cause, failure.to_string())
     }
 }

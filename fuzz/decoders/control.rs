@@ -1,12 +1,13 @@
 use prost::Message as _;
 use proto::control::{Command, Description, Report};
+use proto::failure::Failure;
 use proto::spec::stage::StageSpec;
 use proto::wire;
 
 /// The first byte says what the rest is. What is taken must survive the way back.
 pub fn run(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
-    match kind % 4 {
+    match kind % 5 {
         0 => {
             let Ok(stage) = wire::Stage::decode(bytes) else { return };
             match StageSpec::try_from(stage) {
@@ -31,9 +32,16 @@ pub fn run(bytes: &[u8]) {
                 assert_eq!(format!("{again:?}"), format!("{report:?}"));
             }
         }
-        _ => {
+        3 => {
             let Ok(description) = wire::Description::decode(bytes) else { return };
             let _ = Description::try_from(description);
+        }
+        _ => {
+            let Ok(failure) = wire::Failure::decode(bytes) else { return };
+            if let Ok(failure) = Failure::try_from(failure) {
+                assert!(failure.sentence.len() <= 2000, "a failure is a sentence");
+                assert_eq!(Failure::try_from(wire::Failure::from(failure.clone())).unwrap(), failure);
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use proto::control::StepDone;
 use proto::lane::Phase;
-use proto::link::framing::Direction;
+use proto::link::{Carried, Observer};
 use proto::microbatch::Message;
 use std::sync::atomic::AtomicU64;
 
@@ -27,10 +27,10 @@ pub struct Meters {
     sent: Family<OfTraffic, Counter>,
     received: Family<OfTraffic, Counter>,
     refused_connections: Family<OfPlane, Counter>,
-    /// Links that named no run, another one, or a side that is taken.
+    /// Links that named no run, another one, or an end that is taken.
     pub refused_links: Counter,
     /// Messages of neighbours that broke the link's contract.
-    pub refused_messages: Counter,
+    refused_messages: Counter,
     /// 1 while a run is under way.
     pub busy: Gauge,
 }
@@ -60,15 +60,6 @@ impl Meters {
         self.compute.get_or_create(&of).inc_by(done.compute.as_secs_f64());
         self.wait.get_or_create(&of).inc_by(done.wait.as_secs_f64());
         self.send.get_or_create(&of).inc_by(done.send.as_secs_f64());
-        for (direction, bytes) in [("forward", done.bytes_forward), ("backward", done.bytes_backward)] {
-            self.sent.get_or_create(&OfTraffic { phase, direction }).inc_by(bytes);
-        }
-    }
-
-    /// Counts a neighbour's message.
-    pub fn received<D: Direction>(&self, message: &Message) {
-        let of = OfTraffic { phase: name(message.identity.phase), direction: D::WAY };
-        self.received.get_or_create(&of).inc_by(message.payload());
     }
 
     /// Counts the connections that the port of `plane` refuses.
@@ -104,7 +95,7 @@ impl Meters {
         all.register_with_unit("neuropil_node_received", help, Unit::Bytes, received);
         let help = "Connections closed to make room, for sending too much, or for silence";
         all.register("neuropil_node_refused_connections", help, self.refused_connections.clone());
-        let help = "Links that named no run, another one, or a side that is taken";
+        let help = "Links that named no run, another one, or an end that is taken";
         all.register("neuropil_node_refused_links", help, self.refused_links.clone());
         let help = "Messages of neighbours that broke the contract of their link";
         all.register("neuropil_node_refused_messages", help, self.refused_messages.clone());
@@ -118,6 +109,29 @@ fn name(phase: Phase) -> &'static str {
         Phase::Train => "train",
         Phase::Evaluate => "evaluate",
     }
+}
+
+/// Counts the tensors' bytes of every link.
+impl Observer for Meters {
+    fn received(&self, carried: Carried, message: &Message) {
+        self.received.get_or_create(&traffic(carried, message)).inc_by(message.payload());
+    }
+
+    fn sent(&self, carried: Carried, message: &Message) {
+        self.sent.get_or_create(&traffic(carried, message)).inc_by(message.payload());
+    }
+
+    fn refused(&self) {
+        self.refused_messages.inc();
+    }
+}
+
+fn traffic(carried: Carried, message: &Message) -> OfTraffic {
+    let direction = match carried {
+        Carried::Activations => "forward",
+        Carried::ErrorSignals => "backward",
+    };
+    OfTraffic { phase: name(message.identity.phase), direction }
 }
 
 /// Main memory of the process, under the name that Prometheus's own clients give it.

@@ -1,4 +1,4 @@
-//! `layer-node serve`: from birth to drain.
+//! `layer-node serve`: opens the ports, starts the worker, and ends both.
 
 mod device;
 mod ports;
@@ -8,10 +8,11 @@ pub use device::DeviceName;
 use crate::exec::worker::{self, Job};
 use crate::failure::Failure;
 use crate::meters::Meters;
-use crate::service::{ControlService, DataService, LinkRegistry, NodeIdentity};
+use crate::service::{ControlService, DataService, NodeIdentity};
 use crate::state::state_dir;
 use clap::Args;
 use ports::Ports;
+use proto::link::LinkRegistry;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -52,7 +53,7 @@ pub struct Serve {
     /// Where this node keeps its weights
     #[arg(long, value_name = "DIR", default_value = "state")]
     pub state_dir: PathBuf,
-    /// Stop when standard input closes: the node then ends with whoever started it, however that ends
+    /// Stop when standard input closes: the node then ends with the process that started it, however that ends
     #[arg(long)]
     pub exit_with_stdin: bool,
 }
@@ -60,7 +61,7 @@ pub struct Serve {
 /// Why the node stops, which is also its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// Whoever started it is gone.
+    /// The process that started it is gone.
     Parent = 0,
     /// SIGINT.
     Interrupt = 130,
@@ -86,9 +87,9 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
     let (meters, runtime) = (Meters::default(), tokio::runtime::Handle::current());
     let mailbox = worker::spawn(device, flags.threads, flags.state_dir, runtime, meters.clone())
         .map_err(|error| format!("cannot start the worker: {error}"))?;
-    let hub = LinkRegistry::default();
-    let control = ControlService::new(identity, mailbox.clone(), hub.clone(), meters.clone());
-    let data = DataService::new(hub, meters.clone());
+    let registry = LinkRegistry::default();
+    let control = ControlService::new(identity, mailbox.clone(), registry.clone(), meters.clone());
+    let data = DataService::new(registry, meters.clone());
     let (reporter, health) = tonic_health::server::health_reporter();
     tell(&reporter, ServingStatus::Serving).await;
     let stopping = CancellationToken::new();

@@ -1,6 +1,6 @@
-//! What the door says of a message that it does not let in.
+//! Why a received message is refused.
 
-/// Why a received message is refused.
+/// A message that this protocol does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProtocolError {
     /// A field that every sender sets is absent.
@@ -17,8 +17,7 @@ impl ProtocolError {
     }
 }
 
-impl From<ProtocolError> for tonic::Status {
-    fn from(error: ProtocolError) -> Self {
-        tonic::Status::invalid_argument(error.to_string())
-    }
+/// A name from the network, cut to what fits in a sentence.
+pub(crate) fn short(name: &str) -> String {
+    name.chars().take(64).collect()
 }

@@ -1,16 +1,19 @@
-//! The door of Neuropil: what processes say to each other, and nothing that isn't checked gets in.
+//! What Neuropil's processes say to each other, and how: domain types, links, and the transports that carry them.
+//! Everything that arrives is checked before it becomes a domain type.
 //!
 //! ```text
-//! bytes ─▶ wire (generated) ─▶ framing, convert ─▶ domain types ─▶ coordinator, layer-node
+//! bytes ─▶ transport ─▶ wire (generated) ─▶ framing, convert ─▶ domain types ─▶ coordinator, layer-node
 //! ```
 //!
 //! This crate knows neither torch nor a learning rule's mathematics. It has no message in which a
 //! weight, or a weight's gradient, could travel.
 
+pub mod cancellation;
 pub mod client;
 pub mod control;
 mod convert;
 pub mod error;
+pub mod failure;
 pub mod lane;
 pub mod link;
 pub mod metrics;

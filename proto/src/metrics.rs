@@ -1,7 +1,7 @@
 //! The metrics port: a process's numbers for whoever asks by `GET /metrics`, and nothing else.
 //!
 //! What comes in is a stranger's: a request's head is small or it is refused, a connection carries one
-//! request, and the door bounds how many there are and how long they may take.
+//! request, and admission bounds how many there are and how long they may take.
 
 use crate::transport::admission;
 use futures::StreamExt;
@@ -45,10 +45,10 @@ impl Shown {
 
 /// Answers at `listener` for as long as it is polled; `refused` counts the connections that had to go.
 pub async fn serve(listener: TcpListener, shown: Shown, refused: Counter) {
-    let mut guests = pin!(admission::guests(listener, admission::PROBES, refused));
-    while let Some(guest) = guests.next().await {
-        // The door has waited already, where none could be accepted.
-        let Ok(guest) = guest else { continue };
+    let mut connections = pin!(admission::connections(listener, admission::MAX_PROBES, refused));
+    while let Some(connection) = connections.next().await {
+        // Admission has waited already, where none could be accepted.
+        let Ok(connection) = connection else { continue };
         let shown = shown.clone();
         let service = service_fn(move |request| {
             let answer = answer(&request, &shown);
@@ -57,7 +57,7 @@ pub async fn serve(listener: TcpListener, shown: Shown, refused: Counter) {
         let mut http = http1::Builder::new();
         http.keep_alive(false).header_read_timeout(None).max_buf_size(HEAD).max_headers(FIELDS);
         tokio::spawn(async move {
-            if let Err(error) = http.serve_connection(TokioIo::new(guest), service).await {
+            if let Err(error) = http.serve_connection(TokioIo::new(connection), service).await {
                 tracing::debug!(%error, "a scrape failed");
             }
         });

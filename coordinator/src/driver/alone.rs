@@ -1,5 +1,5 @@
-//! One stage alone: the coordinator plays both of its neighbours, with random values, so that nothing else
-//! computes while the stage is measured.
+//! One stage alone: the coordinator is both of its neighbours, with random values, so that nothing else computes
+//! while the stage is measured.
 //!
 //! ```text
 //! random activations ──▶ ┌───────┐ ──▶ dropped
@@ -8,22 +8,21 @@
 //! ```
 
 use super::NodeAddress;
-use super::connect::{listen, named, prepare, start};
-use super::failures::{FailureCollector, Precedence};
+use super::connect::{drain, listen, prepare, start};
+use super::failures::FailureCollector;
+use super::precedence::Precedence;
 use crate::data::microbatches;
 use crate::failure::Failure;
-use proto::client;
 use proto::control::{Command, Report, Start, Step, StepDone};
 use proto::lane::{Lane, Phase};
-use proto::link::Contract;
-use proto::link::framing::Direction;
-use proto::link::{Incoming, broken};
+use proto::link::{Contract, Link, Outgoing};
 use proto::microbatch::{Identity, Message};
 use proto::seed;
 use proto::spec::graph::INPUT;
 use proto::spec::graph::Value;
 use proto::spec::stage::StageSpec;
 use proto::tensor::TensorData;
+use proto::transport::grpc;
 use rand::RngExt;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -55,23 +54,27 @@ pub struct Alone {
 pub async fn alone(
     trial: &Alone,
     node: &NodeAddress,
-    board: &FailureCollector,
+    failures: &FailureCollector,
 ) -> Result<Vec<StepDone>, Failure> {
     tokio::select! {
         biased;
-        () = board.ended() => Err(board.verdict().await),
-        done = run(trial, node, board) => match done {
+        () = failures.ended() => Err(failures.verdict().await),
+        done = run(trial, node, failures) => match done {
             Ok(done) => Ok(done),
-            // The board may come to know better why.
+            // A better reason may still be reported.
             Err(failure) => {
-                board.fail(Precedence::Lost, failure);
-                Err(board.verdict().await)
+                failures.fail(Precedence::Lost, failure);
+                Err(failures.verdict().await)
             }
         },
     }
 }
 
-async fn run(trial: &Alone, node: &NodeAddress, board: &FailureCollector) -> Result<Vec<StepDone>, Failure> {
+async fn run(
+    trial: &Alone,
+    node: &NodeAddress,
+    failures: &FailureCollector,
+) -> Result<Vec<StepDone>, Failure> {
     let Alone { spec, connect_deadline, message_deadline, .. } = trial;
     let ready = prepare(spec, node, *connect_deadline).await?;
     let begin = Start {
@@ -86,26 +89,26 @@ async fn run(trial: &Alone, node: &NodeAddress, board: &FailureCollector) -> Res
     let down = spec.errors_above().map_err(Failure::internal)?;
     let answers = up.values.iter().filter(|value| value.name != INPUT).cloned().collect();
     let answers = Contract { values: answers, ..up.clone() };
+    let below = Link::new(ready.data.clone(), answers);
+    let above = Link::new(ready.data.clone(), logits);
     let ((commands, reports), below, above) = tokio::try_join!(
-        start(spec.index, &ready, begin),
-        named(spec.index, client::exchange(&ready.data, &answers, *connect_deadline)),
-        named(spec.index, client::collect(&ready.data, &logits, *connect_deadline)),
+        start(&ready, begin),
+        async { grpc::exchange(&below, *connect_deadline).await.map_err(Failure::from) },
+        async { grpc::collect(&above, *connect_deadline).await.map_err(Failure::from) },
     )?;
 
     // Dropped at the end, whereupon everything ends.
     let mut tasks = JoinSet::new();
     let (to_us, mut done) = mpsc::channel(UNDER_WAY);
-    tasks.spawn(listen(spec.index as usize, ready.node.address().to_owned(), reports, to_us, board.clone()));
-    tasks.spawn(feed(below.sender, messages(trial, &up.values, 1.0)?, trial.steps));
-    tasks.spawn(feed(
-        above.sender,
-        messages(trial, &down.values, 1.0 / f64::from(trial.minibatch))?,
-        trial.steps,
-    ));
-    tasks.spawn(drop_all(below.incoming, board.clone()));
-    tasks.spawn(drop_all(above.incoming, board.clone()));
+    let peer = ready.node.peer();
+    tasks.spawn(listen(peer.clone(), reports, to_us, failures.clone()));
+    let errors = messages(trial, &down.values, 1.0 / f64::from(trial.minibatch))?;
+    tasks.spawn(feed(below.outgoing, messages(trial, &up.values, 1.0)?, trial.steps));
+    tasks.spawn(feed(above.outgoing, errors, trial.steps));
+    tasks.spawn(drain(below.incoming, failures.clone()));
+    tasks.spawn(drain(above.incoming, failures.clone()));
 
-    let gone = || Failure::node(format!("stage {} at {} ended its run", spec.index, ready.node.address()));
+    let gone = || Failure::node(format!("{peer} ended its run"));
     let mut found = Vec::new();
     for step in 1..=trial.steps {
         let command = Step { step, minibatch: trial.minibatch, lane: trial.lane.clone(), measure: false };
@@ -114,12 +117,9 @@ async fn run(trial: &Alone, node: &NodeAddress, board: &FailureCollector) -> Res
             Ok(Some(Report::Step(done))) => found.push(done),
             Ok(_) => return Err(gone()),
             Err(_) => {
-                let (index, address) = (spec.index, ready.node.address());
                 let seconds = message_deadline.as_secs();
                 let why = "network.message_deadline says how long to wait";
-                return Err(Failure::node(format!(
-                    "stage {index} at {address} was silent for {seconds} s: {why}"
-                )));
+                return Err(Failure::node(format!("{peer} was silent for {seconds} s: {why}")));
             }
         }
     }
@@ -159,28 +159,15 @@ fn messages(trial: &Alone, values: &[Value], scale: f64) -> Result<Vec<Message>,
 }
 
 /// Sends one step's messages again and again, as fast as the stage takes them.
-async fn feed(link: mpsc::Sender<Message>, messages: Vec<Message>, steps: u64) {
+async fn feed(link: Outgoing, messages: Vec<Message>, steps: u64) {
     for step in 1..=steps {
         for message in &messages {
             let identity = Identity { step, ..message.identity.clone() };
-            if link.send(Message { identity, tensors: message.tensors.clone() }).await.is_err() {
+            if !link.put(Message { identity, tensors: message.tensors.clone() }).await {
                 return;
             }
         }
     }
     // The link stays open until everything ends.
     std::future::pending().await
-}
-
-/// Takes whatever comes out.
-async fn drop_all<D: Direction>(mut link: Incoming<D>, board: FailureCollector) {
-    loop {
-        match link.next().await {
-            Ok(Some(_)) => {}
-            Ok(None) => return,
-            Err(status) => {
-                return board.fail(Precedence::Hearsay, Failure::node(broken("the stage", &status)));
-            }
-        }
-    }
 }

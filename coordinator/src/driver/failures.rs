@@ -1,33 +1,20 @@
-//! Where everything that goes wrong in a run is reported, and the most telling reason is chosen.
-//!
-//! When a node dies its neighbours lose their links as well, and complain too. The first complaint
-//! ends the run; others may follow for a moment, and the closest to the cause is shown.
+//! Where everything that goes wrong in a run is reported. The first complaint ends the run; others may follow for a
+//! moment.
 
+use super::precedence::{Precedence, choose};
 use crate::failure::Failure;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// How long complaints are collected after the first one.
 const GRACE: Duration = Duration::from_millis(700);
-/// How long a better reason is waited for where there is only hearsay. Neighbours may notice a silent
+/// How long a better reason is waited for where neighbours alone complain. They may notice a silent
 /// node earlier than the coordinator does: by as much as the time between two keepalives, which is 3 s.
-const PATIENCE: Duration = Duration::from_millis(3500);
+const LONGEST: Duration = Duration::from_millis(3500);
 /// How often complaints are looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(50);
-
-/// How close a complaint is to the cause; the smaller, the closer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Precedence {
-    /// The process ended, or the data could not be read.
-    Cause,
-    /// A node gave a reason of its own.
-    Reason,
-    /// The connection to a node was lost.
-    Lost,
-    /// A node complains of its neighbour.
-    Hearsay,
-}
 
 /// Shared by all tasks of a run.
 #[derive(Clone, Default)]
@@ -37,14 +24,19 @@ pub struct FailureCollector {
 }
 
 impl FailureCollector {
-    fn lock(&self) -> MutexGuard<'_, Vec<(Precedence, Failure)>> {
+    fn complaints(&self) -> MutexGuard<'_, Vec<(Precedence, Failure)>> {
         self.complaints.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Ends the run because of `failure`.
-    pub fn fail(&self, closeness: Precedence, failure: Failure) {
-        self.lock().push((closeness, failure));
+    pub fn fail(&self, precedence: Precedence, failure: Failure) {
+        self.complaints().push((precedence, failure));
         self.ended.cancel();
+    }
+
+    /// Ends the run because of what a node or a link reports.
+    pub(super) fn report(&self, failure: proto::failure::Failure) {
+        self.fail(failure.kind.into(), failure.into());
     }
 
     /// Ends the run in peace.
@@ -57,24 +49,15 @@ impl FailureCollector {
         self.ended.cancelled().await;
     }
 
-    fn only_hearsay(&self) -> bool {
-        let complaints = self.lock();
-        !complaints.is_empty() && complaints.iter().all(|(closeness, _)| *closeness == Precedence::Hearsay)
-    }
-
-    /// The most telling complaint, once they have had a moment to arrive.
+    /// The complaint to show, once complaints have had a moment to arrive.
     pub async fn verdict(&self) -> Failure {
-        let end = tokio::time::Instant::now() + PATIENCE;
-        tokio::time::sleep(GRACE).await;
-        while self.only_hearsay() && tokio::time::Instant::now() < end {
-            tokio::time::sleep(LOOK).await;
+        let end = Instant::now() + LONGEST;
+        sleep(GRACE).await;
+        while choose(&self.complaints()).wait && Instant::now() < end {
+            sleep(LOOK).await;
         }
-        let complaints = self.lock();
-        let closest = complaints.iter().min_by_key(|(closeness, _)| *closeness);
-        closest.map_or_else(
-            || Failure::internal("the run ended without a reason: this is a bug, please report it"),
-            |(_, failure)| failure.clone(),
-        )
+        let without = || Failure::internal("the run ended without a reason: this is a bug, please report it");
+        choose(&self.complaints()).shown.cloned().unwrap_or_else(without)
     }
 }
 
@@ -82,27 +65,30 @@ impl FailureCollector {
 mod tests {
     use super::*;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn the_closest_complaint_is_shown_whichever_came_first() {
-        let board = FailureCollector::default();
-        board.fail(Precedence::Hearsay, Failure::node("stage 1: stage 2 went away"));
-        board.fail(Precedence::Cause, Failure::node("stage 2 was killed"));
-        board.fail(Precedence::Lost, Failure::node("stage 2 was lost"));
-        assert_eq!(board.verdict().await.sentence, "stage 2 was killed");
+        let failures = FailureCollector::default();
+        failures.fail(Precedence::Neighbour, Failure::node("stage 1: stage 2 went away"));
+        failures.fail(Precedence::Cause, Failure::node("stage 2 was killed"));
+        failures.fail(Precedence::Lost, Failure::node("stage 2 was lost"));
+        let begun = Instant::now();
+        assert_eq!(failures.verdict().await.sentence, "stage 2 was killed");
+        assert!(begun.elapsed() < GRACE + LOOK, "nothing better can come: {:?}", begun.elapsed());
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_silent_node_is_named_although_its_neighbour_notices_first() {
-        let board = FailureCollector::default();
-        board.fail(Precedence::Hearsay, Failure::node("stage 1: stage 2 went away"));
-        let later = board.clone();
+        let failures = FailureCollector::default();
+        failures.fail(Precedence::Neighbour, Failure::node("stage 1: stage 2 went away"));
+        let later = failures.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_secs(2)).await;
+            sleep(Duration::from_secs(2)).await;
             later.fail(Precedence::Lost, Failure::node("stage 2 was lost"));
         });
-        assert_eq!(board.verdict().await.sentence, "stage 2 was lost");
-        let alone = FailureCollector::default();
-        alone.fail(Precedence::Hearsay, Failure::node("stage 1: stage 2 went away"));
+        assert_eq!(failures.verdict().await.sentence, "stage 2 was lost");
+        let (alone, begun) = (FailureCollector::default(), Instant::now());
+        alone.fail(Precedence::Neighbour, Failure::node("stage 1: stage 2 went away"));
         assert_eq!(alone.verdict().await.sentence, "stage 1: stage 2 went away");
+        assert!((LONGEST..LONGEST + LOOK).contains(&begun.elapsed()), "{:?}", begun.elapsed());
     }
 }

@@ -1,10 +1,12 @@
 //! The feeder: sends microbatches to the first stage, as fast as that takes them, while the next are loaded.
 
-use super::failures::{FailureCollector, Precedence};
+use super::failures::FailureCollector;
+use super::precedence::Precedence;
 use super::{Minibatch, Sets};
 use crate::data::{Microbatch, Pool, Request, microbatches};
 use crate::failure::Failure;
 use proto::lane::Phase;
+use proto::link::Outgoing;
 use proto::microbatch::{Identity, Message};
 use proto::tensor::{Kind, TensorData};
 use std::ops::Range;
@@ -27,18 +29,18 @@ pub struct Feeder {
     /// The number format of the first link.
     pub wire: Kind,
     /// The first stage's link.
-    pub to_first: mpsc::Sender<Message>,
-    /// To whoever computes the loss.
-    pub to_judge: mpsc::Sender<Expected>,
-    /// Where failures go.
-    pub board: FailureCollector,
+    pub to_first: Outgoing,
+    /// To the loss task.
+    pub to_loss: mpsc::Sender<Expected>,
+    /// Where failures are reported.
+    pub failures: FailureCollector,
 }
 
 impl Feeder {
     /// Feeds until `queue` is closed or the run has ended.
     pub fn run(self, queue: mpsc::Receiver<Minibatch>) {
         if let Err(failure) = self.feed(queue) {
-            self.board.fail(Precedence::Cause, failure);
+            self.failures.fail(Precedence::Cause, failure);
         }
     }
 
@@ -95,6 +97,6 @@ impl Feeder {
         let message =
             Message { identity: identity.clone(), tensors: vec![(proto::spec::graph::INPUT.into(), images)] };
         let expected = Expected { identity, labels };
-        Ok(self.to_judge.blocking_send(expected).is_ok() && self.to_first.blocking_send(message).is_ok())
+        Ok(self.to_loss.blocking_send(expected).is_ok() && self.to_first.blocking_put(message))
     }
 }

@@ -1,14 +1,14 @@
-//! The judge: takes the network's output, computes the loss, and sends its error back.
+//! The loss task: takes the network's output, computes the loss, and sends its error back.
 
-use super::failures::{FailureCollector, Precedence};
+use super::failures::FailureCollector;
 use super::feed::Expected;
+use super::precedence::Precedence;
 use crate::failure::{Cause, Failure};
 use crate::loss::{Totals, softmax_cross_entropy};
 use proto::lane::Phase;
-use proto::link::{self, Incoming};
-use proto::microbatch::Message;
+use proto::link::Incoming;
+use proto::microbatch::{Identity, Message};
 use proto::tensor::{Kind, TensorData};
-use proto::wire;
 use tokio::sync::mpsc;
 
 /// The loss of a whole minibatch.
@@ -22,7 +22,7 @@ pub struct BatchLoss {
     pub finite: bool,
 }
 
-/// Judges microbatches in the order in which they were fed.
+/// Computes the losses of microbatches in the order in which they were fed.
 pub struct LossTask {
     /// Number of classes.
     pub classes: usize,
@@ -30,41 +30,40 @@ pub struct LossTask {
     pub smoothing: f64,
     /// The number format of the last link.
     pub wire: Kind,
-    /// The name of the last stage, for sentences.
-    pub peer: String,
     /// The name of the network's output.
     pub output: String,
-    /// Where the network's output arrives.
-    pub logits: Incoming<wire::Activation>,
+    /// Brings the network's output.
+    pub logits: Incoming,
     /// Errors on their way to the last stage. Holds a whole minibatch: under gpipe the last stage takes
     /// none before it has sent all its outputs.
     pub outbox: mpsc::Sender<Message>,
     /// One for each minibatch.
     pub results: mpsc::Sender<BatchLoss>,
-    /// Where failures go.
-    pub board: FailureCollector,
+    /// Where failures are reported.
+    pub failures: FailureCollector,
 }
 
 impl LossTask {
-    /// Judges until `expected` is closed or the run has ended.
+    /// Works until `expected` is closed or the run has ended.
     pub async fn run(mut self, mut expected: mpsc::Receiver<Expected>) {
         let mut minibatch = (Totals::default(), true);
-        let board = self.board.clone();
+        let failures = self.failures.clone();
         while let Some(due) = expected.recv().await {
-            let judged = tokio::select! {
+            let done = tokio::select! {
                 biased;
-                judged = self.judge(due, &mut minibatch) => judged,
-                () = board.ended() => return,
+                done = self.microbatch(due, &mut minibatch) => done,
+                () = failures.ended() => return,
             };
-            match judged {
+            match done {
                 Ok(true) => {}
                 Ok(false) => return,
-                Err((closeness, failure)) => return self.board.fail(closeness, failure),
+                Err((precedence, failure)) => return failures.fail(precedence, failure),
             }
         }
     }
 
-    async fn judge(
+    /// Takes one microbatch; `false` where the run has ended meanwhile.
+    async fn microbatch(
         &mut self,
         due: Expected,
         minibatch: &mut (Totals, bool),
@@ -87,45 +86,33 @@ impl LossTask {
         if training {
             let error = TensorData::round_from_f32(self.wire, logits.shape().to_vec(), &outcome.error)
                 .map_err(|error| (Precedence::Cause, Failure::internal(error)))?;
-            if self
-                .outbox
-                .send(Message { identity, tensors: vec![(self.output.clone(), error)] })
-                .await
-                .is_err()
-            {
+            let message = Message { identity, tensors: vec![(self.output.clone(), error)] };
+            if self.outbox.send(message).await.is_err() {
                 return Ok(false);
             }
         }
         if last {
             let (totals, finite) = std::mem::replace(minibatch, (Totals::default(), true));
-            let judged = BatchLoss { loss: totals.loss(), accuracy: totals.accuracy(), finite };
-            return Ok(self.results.send(judged).await.is_ok());
+            let loss = BatchLoss { loss: totals.loss(), accuracy: totals.accuracy(), finite };
+            return Ok(self.results.send(loss).await.is_ok());
         }
         Ok(true)
     }
 
-    async fn next_logits(
-        &mut self,
-        due: &proto::microbatch::Identity,
-    ) -> Result<TensorData, (Precedence, Failure)> {
+    async fn next_logits(&mut self, due: &Identity) -> Result<TensorData, (Precedence, Failure)> {
+        let peer = self.logits.peer().clone();
         let broke = |why: String| {
-            (Precedence::Hearsay, Failure::node(format!("the link from {} broke: {why}", self.peer)))
+            (Precedence::Neighbour, Failure::node(format!("the link from {peer} broke: {why}")))
         };
         let message = match self.logits.next().await {
             Ok(Some(message)) => message,
             Ok(None) => return Err(broke(format!("it ended while {due} was due"))),
-            Err(status) => {
-                return Err((Precedence::Hearsay, Failure::node(link::broken(&self.peer, &status))));
-            }
+            Err(failure) => return Err((failure.kind.into(), failure.into())),
         };
         if message.identity != *due {
             return Err(broke(format!("it sent {} while {due} was due", message.identity)));
         }
-        message
-            .tensors
-            .into_iter()
-            .next()
-            .map(|(_, logits)| logits)
-            .ok_or_else(|| broke("it sent no output".into()))
+        let logits = message.tensors.into_iter().next().map(|(_, logits)| logits);
+        logits.ok_or_else(|| broke("it sent no output".into()))
     }
 }

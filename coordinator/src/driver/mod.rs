@@ -1,13 +1,13 @@
-//! The driver: the one place of a run that does I/O. It opens the pipeline, keeps it full, and collects
+//! The driver: the one place of a run that talks to nodes. It opens the pipeline, keeps it full, and collects
 //! what comes out.
 //!
 //! ```text
 //!            ┌─ feeder (thread) ──inputs──▶ stage 0 ──done──▶ drain
-//! submit ────┼─ judge ◀──logits── stage n-1;  judge ──errors──▶ outbox ──▶ stage n-1
+//! submit ────┼─ loss task ◀──logits── stage n-1;  loss task ──errors──▶ outbox ──▶ stage n-1
 //!            └─ commands ──▶ every stage ──reports──▶ next
 //! ```
 //!
-//! Feeding, judging and draining are independent tasks: where one of them waits, the others go on.
+//! Feeding, the loss and draining are independent tasks: where one of them waits, the others go on.
 
 mod alone;
 mod connect;
@@ -15,12 +15,14 @@ mod deadline;
 mod failures;
 mod feed;
 mod loss_task;
+mod precedence;
 #[cfg(test)]
 mod tests;
 
 pub use alone::{Alone, alone};
 pub use connect::{NodeAddress, Setup, open};
-pub use failures::{FailureCollector, Precedence};
+pub use failures::FailureCollector;
+pub use precedence::Precedence;
 
 use crate::data::Loader;
 use crate::failure::{Cause, Failure};
@@ -28,6 +30,7 @@ use deadline::Deadline;
 use loss_task::BatchLoss;
 use proto::control::{Align, Command, Keep, Report, SnapshotDone, Step, StepDone};
 use proto::lane::{Lane, Phase};
+use proto::link::Peer;
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -102,30 +105,24 @@ enum Pending {
 pub struct Driver {
     stages: Vec<Stage>,
     to_feeder: mpsc::Sender<Minibatch>,
-    judged: mpsc::Receiver<BatchLoss>,
+    losses: mpsc::Receiver<BatchLoss>,
     pending: VecDeque<Pending>,
-    board: FailureCollector,
+    failures: FailureCollector,
     tasks: JoinSet<()>,
     deadline: Duration,
 }
 
 /// One stage's control stream.
 struct Stage {
-    address: String,
+    peer: Peer,
     commands: mpsc::Sender<Command>,
     reports: mpsc::Receiver<Report>,
 }
 
 impl Stage {
     /// The next report of this stage, which is `due`.
-    async fn report(
-        &mut self,
-        index: usize,
-        patience: &Deadline,
-        due: &str,
-    ) -> Result<Report, Option<Failure>> {
-        let what = || format!("{due} from stage {index} at {}", self.address);
-        patience.wait(self.reports.recv(), what).await
+    async fn report(&mut self, deadline: &Deadline, due: &str) -> Result<Report, Option<Failure>> {
+        deadline.wait(self.reports.recv(), || format!("{due} from {}", self.peer)).await
     }
 }
 
@@ -138,11 +135,6 @@ impl Driver {
     /// Whether a snapshot is under way.
     pub fn saving(&self) -> bool {
         self.pending.iter().any(|pending| matches!(pending, Pending::Snapshot))
-    }
-
-    /// Where processes that the run depends on report their end.
-    pub fn board(&self) -> FailureCollector {
-        self.board.clone()
     }
 
     /// Puts a minibatch into the pipeline; `lanes` has one lane per stage.
@@ -163,7 +155,7 @@ impl Driver {
         self.pending.push_back(Pending::Minibatch(minibatch));
         match sent {
             Ok(()) => Ok(()),
-            Err(_) => Err(self.board.verdict().await),
+            Err(_) => Err(self.failures.verdict().await),
         }
     }
 
@@ -194,10 +186,10 @@ impl Driver {
     async fn send(&self, stage: &Stage, command: Command) -> Result<(), Failure> {
         let sent = tokio::select! {
             biased;
-            () = self.board.ended() => false,
+            () = self.failures.ended() => false,
             sent = stage.commands.send(command) => sent.is_ok(),
         };
-        if sent { Ok(()) } else { Err(self.board.verdict().await) }
+        if sent { Ok(()) } else { Err(self.failures.verdict().await) }
     }
 
     /// The next thing to come out; `None` where nothing is under way.
@@ -206,60 +198,58 @@ impl Driver {
     /// The run's failure, or the first part that did not come within the deadline.
     pub async fn next(&mut self) -> Result<Option<Event>, Failure> {
         let Some(pending) = self.pending.pop_front() else { return Ok(None) };
-        let board = self.board.clone();
+        let failures = self.failures.clone();
         let event = tokio::select! {
             biased;
             event = self.collect(pending) => event,
-            () = board.ended() => Err(None),
+            () = failures.ended() => Err(None),
         };
         match event {
             Ok(event) => Ok(Some(event)),
             Err(Some(failure)) => Err(failure),
-            Err(None) => Err(board.verdict().await),
+            Err(None) => Err(failures.verdict().await),
         }
     }
 
-    /// Waits for every part of `pending`; `Err(None)` where the board knows why one is missing.
+    /// Waits for every part of `pending`; `Err(None)` where the failure collector knows why one is missing.
     async fn collect(&mut self, pending: Pending) -> Result<Event, Option<Failure>> {
-        let patience = Deadline::of(self.deadline);
-        let count = self.stages.len();
+        let deadline = Deadline::after(self.deadline);
         match pending {
             Pending::Minibatch(minibatch) => {
                 let (phase, step) = (minibatch.phase, minibatch.step);
-                let logits = || match self.stages.last() {
-                    Some(last) => {
-                        format!("outputs of {phase} step {step} from stage {} at {}", count - 1, last.address)
-                    }
+                let outputs = || match self.stages.last() {
+                    Some(last) => format!("outputs of {phase} step {step} from {}", last.peer),
                     None => format!("outputs of {phase} step {step}"),
                 };
-                let judged = patience.wait(self.judged.recv(), logits).await?;
-                let mut stages = Vec::with_capacity(count);
-                for (index, stage) in self.stages.iter_mut().enumerate() {
-                    let due = format!("report of {phase} step {step}");
-                    match stage.report(index, &patience, &due).await? {
-                        Report::Step(done) if done.step == step && done.phase == phase => stages.push(done),
-                        other => return Err(Some(out_of_turn(index, stage, &other))),
+                let batch = deadline.wait(self.losses.recv(), outputs).await?;
+                let mut reports = Vec::with_capacity(self.stages.len());
+                let due = format!("report of {phase} step {step}");
+                for stage in &mut self.stages {
+                    match stage.report(&deadline, &due).await? {
+                        Report::Step(done) if done.step == step && done.phase == phase => reports.push(done),
+                        other => return Err(Some(out_of_turn(stage, &other))),
                     }
                 }
-                let address = |stage: usize| self.stages[stage].address.as_str();
-                outcome(minibatch, judged, stages, address).map(Event::Done).map_err(Some)
+                outcome(minibatch, batch, reports, |stage| &self.stages[stage].peer)
+                    .map(Event::Done)
+                    .map_err(Some)
             }
             Pending::Snapshot => {
-                let mut saved = Vec::with_capacity(count);
-                for (index, stage) in self.stages.iter_mut().enumerate() {
-                    match stage.report(index, &patience, "report of a snapshot").await? {
+                let mut saved = Vec::with_capacity(self.stages.len());
+                for stage in &mut self.stages {
+                    match stage.report(&deadline, "report of a snapshot").await? {
                         Report::Snapshot(done) => saved.push(done),
-                        other => return Err(Some(out_of_turn(index, stage, &other))),
+                        other => return Err(Some(out_of_turn(stage, &other))),
                     }
                 }
                 Ok(Event::Saved(saved))
             }
             Pending::Align(Align { done, steps }) => {
                 let due = format!("report of mirror steps {} to {}", done + 1, done + steps);
-                for (index, stage) in self.stages.iter_mut().enumerate() {
-                    match stage.report(index, &patience, &due).await? {
+                for stage in &mut self.stages {
+                    match stage.report(&deadline, &due).await? {
                         Report::Aligned(now) if now == done + steps => {}
-                        other => return Err(Some(out_of_turn(index, stage, &other))),
+                        other => return Err(Some(out_of_turn(stage, &other))),
                     }
                 }
                 Ok(Event::Aligned(done + steps))
@@ -274,40 +264,40 @@ impl Driver {
         // Nodes end their streams once the commands are closed; what doesn't end is dropped.
         let ended = async { while self.tasks.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(Duration::from_secs(2), ended).await;
-        self.board.end();
+        self.failures.end();
     }
 }
 
-fn out_of_turn(index: usize, stage: &Stage, report: &Report) -> Failure {
-    Failure::node(format!("stage {index} at {} answered out of turn: {report:?}", stage.address))
+fn out_of_turn(stage: &Stage, report: &Report) -> Failure {
+    Failure::node(format!("{} answered out of turn: {report:?}", stage.peer))
 }
 
 /// Puts the parts together; a loss that is not finite ends the run.
 fn outcome<'a>(
     minibatch: Minibatch,
-    judged: BatchLoss,
+    batch: BatchLoss,
     stages: Vec<StepDone>,
-    address: impl Fn(usize) -> &'a str,
+    peer: impl Fn(usize) -> &'a Peer,
 ) -> Result<Outcome, Failure> {
     let Minibatch { step, phase, epoch, indices, .. } = minibatch;
     let miscounted = |(_, done): &(usize, &StepDone)| phase == Phase::Train && done.updates != step;
     if let Some((stage, done)) = stages.iter().enumerate().find(miscounted) {
-        let (address, updates) = (address(stage), done.updates);
+        let (peer, updates) = (peer(stage), done.updates);
         return Err(Failure::new(
             Cause::Violation,
             format!(
-                "stage {stage} at {address} has made {updates} updates after {phase} step {step}: an update was lost or doubled; go back to a snapshot before it with --resume STEP"
+                "{peer} has made {updates} updates after {phase} step {step}: an update was lost or doubled; go back to a snapshot before it with --resume STEP"
             ),
         ));
     }
-    if judged.finite && judged.loss.is_finite() {
-        let (top1, top5) = judged.accuracy;
+    if batch.finite && batch.loss.is_finite() {
+        let (top1, top5) = batch.accuracy;
         return Ok(Outcome {
             step,
             phase,
             epoch,
             samples: indices.len(),
-            loss: judged.loss,
+            loss: batch.loss,
             top1,
             top5,
             stages,
@@ -316,7 +306,7 @@ fn outcome<'a>(
     let first = stages.iter().position(|done| !done.finite);
     let culprit = first.map_or_else(
         || "every stage's output was finite, so the loss itself overflowed".to_owned(),
-        |stage| format!("stage {stage} at {} was the first whose output was not finite", address(stage)),
+        |stage| format!("{} was the first whose output was not finite", peer(stage)),
     );
     let advice = "lower optimizer.lr or the rule's coefficients";
     Err(Failure::new(

@@ -2,32 +2,32 @@
 
 use super::*;
 
-/// A driver of two stages; what stage 0 reports, what the judge says, and the commands that nobody reads.
+/// A driver of two stages; what stage 0 reports, what the loss task says, and the commands that nobody reads.
 struct Silent {
     driver: Driver,
     first: mpsc::Sender<Report>,
-    judge: mpsc::Sender<BatchLoss>,
+    losses: mpsc::Sender<BatchLoss>,
     _open: (mpsc::Sender<Report>, Vec<mpsc::Receiver<Command>>, mpsc::Receiver<Minibatch>),
 }
 
 fn silent() -> Silent {
-    let stage = |address: &str| {
+    let stage = |index, address: &str| {
         let ((commands, taken), (sender, reports)) = (mpsc::channel(4), mpsc::channel(4));
-        (Stage { address: address.into(), commands, reports }, sender, taken)
+        (Stage { peer: Peer::stage(index).at(address), commands, reports }, sender, taken)
     };
-    let (bottom, first, taken) = stage("a:1");
-    let (top, second, also_taken) = stage("b:2");
-    let ((judge, judged), (to_feeder, fed)) = (mpsc::channel(4), mpsc::channel(4));
+    let (bottom, first, taken) = stage(0, "a:1");
+    let (top, second, also_taken) = stage(1, "b:2");
+    let ((to_driver, losses), (to_feeder, fed)) = (mpsc::channel(4), mpsc::channel(4));
     let driver = Driver {
         stages: vec![bottom, top],
         to_feeder,
-        judged,
+        losses,
         pending: VecDeque::new(),
-        board: FailureCollector::default(),
+        failures: FailureCollector::default(),
         tasks: JoinSet::new(),
         deadline: Duration::from_millis(50),
     };
-    Silent { driver, first, judge, _open: (second, vec![taken, also_taken], fed) }
+    Silent { driver, first, losses: to_driver, _open: (second, vec![taken, also_taken], fed) }
 }
 
 async fn said(driver: &mut Driver) -> String {
@@ -39,7 +39,7 @@ fn minibatch() -> Minibatch {
     Minibatch { step, phase, epoch: 0, indices: vec![0], microbatches: 1, measure: false }
 }
 
-const JUDGED: BatchLoss = BatchLoss { loss: 1.0, accuracy: (0.0, 0.0), finite: true };
+const LOSS: BatchLoss = BatchLoss { loss: 1.0, accuracy: (0.0, 0.0), finite: true };
 
 #[test]
 fn an_update_that_was_lost_or_doubled_is_a_violation() {
@@ -61,9 +61,8 @@ fn an_update_that_was_lost_or_doubled_is_a_violation() {
             layers,
         }
     };
-    let after = |counts: [u64; 2]| {
-        outcome(minibatch(), JUDGED, counts.map(done).into(), |stage| ["a:1", "b:2"][stage])
-    };
+    let peers = [Peer::stage(0).at("a:1"), Peer::stage(1).at("b:2")];
+    let after = |counts: [u64; 2]| outcome(minibatch(), LOSS, counts.map(done).into(), |stage| &peers[stage]);
     assert!(after([12, 12]).is_ok());
     for wrong in [11, 13] {
         let failure = after([12, wrong]).err().unwrap();
@@ -72,7 +71,7 @@ fn an_update_that_was_lost_or_doubled_is_a_violation() {
         assert!(failure.sentence.starts_with(&says), "{failure}");
     }
     let evaluation = Minibatch { phase: Phase::Evaluate, ..minibatch() };
-    assert!(outcome(evaluation, JUDGED, vec![done(3)], |_| "a:1").is_ok(), "an evaluation makes none");
+    assert!(outcome(evaluation, LOSS, vec![done(3)], |_| &peers[0]).is_ok(), "an evaluation makes none");
 }
 
 #[tokio::test]
@@ -87,7 +86,7 @@ async fn what_is_missing_is_named_by_step_stage_and_address() {
     );
     assert!(outputs.contains("network.message_deadline"), "{outputs}");
 
-    silent.judge.send(JUDGED).await.unwrap();
+    silent.losses.send(LOSS).await.unwrap();
     driver.submit(minibatch, &[]).await.unwrap();
     assert!(said(driver).await.starts_with("the report of train step 12 from stage 0 at a:1 did not come"));
 

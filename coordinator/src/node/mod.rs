@@ -9,14 +9,16 @@ use crate::driver::{FailureCollector, NodeAddress};
 use crate::failure::Failure;
 use crate::prepare::{Placement, Prepared};
 use futures::future::join_all;
-use proto::client::{CallError, Node};
+use proto::client::Node;
 use proto::control::Description;
+use proto::failure::Failure as PeerFailure;
+use proto::link::Peer;
 use std::path::Path;
 use std::time::Duration;
 
 /// Dials every node at once; each answers with its description, or fails on its own.
-pub async fn check(addresses: &[String], deadline: Duration) -> Vec<Result<Description, CallError>> {
-    join_all(addresses.iter().map(async |address| Ok(Node::dial(address, deadline).await?.1))).await
+pub async fn check(peers: &[Peer], deadline: Duration) -> Vec<Result<Description, PeerFailure>> {
+    join_all(peers.iter().map(async |peer| Ok(Node::dial(peer, deadline).await?.1))).await
 }
 
 /// The nodes of a run, whoever started them.

@@ -1,7 +1,7 @@
 //! Where the nodes of a run are: started here, or given by hand.
 
 use crate::failure::Failure;
-use proto::client;
+use proto::transport::dial::check_address;
 
 /// Where the nodes of a run are.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ impl Placement {
         }
         for (stage, address) in given.iter().enumerate() {
             let of_stage = |error| Failure::configuration(format!("stage {stage} at {error}"));
-            client::check_address(address).map_err(of_stage)?;
+            check_address(address).map_err(of_stage)?;
             if let Some(first) = given[..stage].iter().position(|other| other == address) {
                 return Err(Failure::configuration(format!(
                     "--nodes names {address} for stage {first} and for stage {stage}: a node is one stage, so name every node once"

@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::node::{self, Nodes};
 use crate::prepare::{Item, Lanes, Placement, Prepared};
 use proto::control::Description;
+use proto::link::Peer;
 use proto::spec::stage::StageSpec;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -104,15 +105,13 @@ impl<'a> Run<'a> {
 
     /// Asks every node what it holds of the run.
     async fn ask(&self, pause: Duration) -> Result<Event, Failure> {
-        let addresses: Vec<String> = self.addresses.iter().map(|node| node.control.clone()).collect();
+        let of_stage = |(stage, node): (u32, &NodeAddress)| Peer::stage(stage).at(&node.control);
+        let peers: Vec<_> = (0..).zip(&self.addresses).map(of_stage).collect();
         let deadline = Duration::from_secs_f64(self.prepared.config.network.connect_deadline);
         let asking = async {
             tokio::time::sleep(pause).await;
-            let found = node::check(&addresses, deadline).await.into_iter().enumerate();
-            let of_stage = |stage, error| Failure::node(format!("stage {stage} at {error}"));
-            found
-                .map(|(stage, found)| found.map_err(|error| of_stage(stage, error)))
-                .collect::<Result<Vec<_>, _>>()
+            let found = node::check(&peers, deadline).await.into_iter().collect::<Result<Vec<_>, _>>();
+            found.map_err(Failure::from)
         };
         let found = tokio::select! {
             found = unless_stopped(&self.stop, asking) => found?,

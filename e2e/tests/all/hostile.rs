@@ -3,12 +3,12 @@
 use e2e::Node;
 use e2e::harm::Hosts;
 use proto::client;
-use proto::link::Contract;
+use proto::link::{Contract, Link, Peer};
 use proto::spec::graph::Value;
 use proto::spec::graph::{LayerSpec, Op};
 use proto::spec::stage::StageSpec;
 use proto::tensor::Kind;
-use proto::transport::CONTROL_MESSAGE_LIMIT;
+use proto::transport::{CONTROL_MESSAGE_LIMIT, grpc};
 use proto::wire;
 use proto::wire::layer_client::LayerClient;
 use proto::wire::node_client::NodeClient;
@@ -219,8 +219,8 @@ async fn strangers(data: &str, count: &AtomicUsize) {
         max_microbatch: 1,
         max_microbatches: 1,
     };
-    let link = client::exchange(data, &contract, Duration::from_millis(300)).await;
-    assert!(link.is_err());
+    let link = Link::new(Peer::node(data), contract);
+    assert!(grpc::exchange(&link, Duration::from_millis(300)).await.is_err());
 }
 
 /// A connection that was closed to make room is an answer, too.
@@ -245,7 +245,7 @@ async fn flood(data: &str, count: &AtomicUsize) {
 
 /// Another coordinator wants the nodes of the run.
 async fn second_coordinator(control: &str, count: &AtomicUsize) {
-    let Ok(node) = client::Node::connect(control, Duration::from_secs(5)).await else { return };
+    let Ok(node) = client::Node::connect(&Peer::node(control), Duration::from_secs(5)).await else { return };
     let run = node.run().await.err().expect("the node is busy").to_string();
     assert!(run.contains("busy") || run.contains("lost"), "{run}");
     let stage = stage();

@@ -1,11 +1,11 @@
 //! One step: a lane's actions carried out in order, never by arrival.
 
-use crate::exec::cancellation::Trouble;
 use crate::exec::clock::Clock;
-use crate::exec::links::Session;
+use crate::exec::session::Session;
 use crate::stage::{Stage, Values};
 use crate::torch;
 use proto::control::{Span, Step, StepDone};
+use proto::failure::Failure;
 use proto::lane::{Action, Phase};
 use proto::microbatch::{Identity, Message};
 use proto::tensor::{Kind, TensorData};
@@ -28,7 +28,7 @@ pub struct LaneRunner<'a> {
 }
 
 /// A failed step: one sentence without the stage's name.
-type Result<T> = std::result::Result<T, Trouble>;
+type Result<T> = std::result::Result<T, Failure>;
 
 impl<'a> LaneRunner<'a> {
     /// A runner for `step`.
@@ -63,26 +63,26 @@ impl<'a> LaneRunner<'a> {
     pub fn run(mut self) -> Result<StepDone> {
         for &action in self.step.lane.actions() {
             // Messages that wait in a queue would keep a stage at work on a run that has ended.
-            self.session.fault.check()?;
+            self.session.cancellation.check()?;
             match action {
                 Action::Forward(m) => self.forward(m)?,
                 Action::Error(m) => self.error(m)?,
                 Action::Gradient(m) => {
                     self.timed(action, |runner| {
-                        runner.stage.gradient(m, runner.step.minibatch).map_err(Trouble::own)
+                        runner.stage.gradient(m, runner.step.minibatch).map_err(Failure::own)
                     })?;
                 }
-                Action::Update => self.timed(action, |runner| runner.stage.update().map_err(Trouble::own))?,
+                Action::Update => self.timed(action, |runner| runner.stage.update().map_err(Failure::own))?,
             }
         }
         if self.samples != self.step.minibatch {
-            return Err(Trouble::neighbour(format!(
+            return Err(Failure::neighbour(format!(
                 "{} samples came for a minibatch of {}",
                 self.samples, self.step.minibatch
             )));
         }
         if self.step.measure {
-            self.done.layers = self.stage.measure().map_err(Trouble::own)?;
+            self.done.layers = self.stage.measure().map_err(Failure::own)?;
         }
         self.done.updates = self.stage.updates();
         Ok(self.done)
@@ -96,7 +96,7 @@ impl<'a> LaneRunner<'a> {
             let outputs = runner
                 .stage
                 .forward(m, runner.decode(&message)?, runner.step.lane.phase())
-                .map_err(Trouble::own)?;
+                .map_err(Failure::own)?;
             runner.done.finite &= all_finite(&outputs, runner.wire)?;
             Ok(outputs)
         })?;
@@ -108,15 +108,15 @@ impl<'a> LaneRunner<'a> {
         let message = self.receive(m, Direction::Down)?;
         let known = self.microbatches.get(&m);
         if known != Some(&message.identity) {
-            let peer = &self.session.above.peer;
-            return Err(Trouble::neighbour(format!(
+            let peer = self.session.above.peer();
+            return Err(Failure::neighbour(format!(
                 "{peer} sent an error signal for {}, which is not due",
                 message.identity
             )));
         }
         let identity = message.identity.clone();
         let errors = self.timed(Action::Error(m), |runner| {
-            runner.stage.error(m, runner.decode(&message)?).map_err(Trouble::own)
+            runner.stage.error(m, runner.decode(&message)?).map_err(Failure::own)
         })?;
         self.done.bytes_backward += self.send(identity, errors, Direction::Down)?;
         Ok(())
@@ -134,8 +134,8 @@ impl<'a> LaneRunner<'a> {
             ..got.clone()
         };
         if *got != due {
-            let peer = &self.session.below.peer;
-            return Err(Trouble::neighbour(format!("{peer} sent {got} while {due} was due")));
+            let peer = self.session.below.peer();
+            return Err(Failure::neighbour(format!("{peer} sent {got} while {due} was due")));
         }
         self.samples += got.size;
         if due.phase == Phase::Train {
@@ -147,13 +147,13 @@ impl<'a> LaneRunner<'a> {
     fn receive(&mut self, m: u32, direction: Direction) -> Result<Message> {
         let begun = Instant::now();
         let (phase, step) = (self.step.lane.phase(), self.step.step);
-        let Session { below, above, fault, start, .. } = &mut *self.session;
+        let Session { below, above, start, .. } = &mut *self.session;
         let (port, what) = match direction {
             Direction::Up => (below, "activation"),
             Direction::Down => (above, "error signal"),
         };
         let due = || format!("the {what} of {phase} step {step}, microbatch {m}");
-        let message = self.runtime.block_on(port.receive(fault, start.message_deadline, due));
+        let message = self.runtime.block_on(port.receive(start.message_deadline, due));
         self.done.wait += begun.elapsed();
         message
     }
@@ -163,12 +163,12 @@ impl<'a> LaneRunner<'a> {
         let begun = Instant::now();
         let message = self.encode(identity, values)?;
         let bytes = message.payload();
-        let Session { below, above, fault, start, .. } = &*self.session;
+        let Session { below, above, start, .. } = &*self.session;
         let port = match direction {
             Direction::Up => above,
             Direction::Down => below,
         };
-        let sent = self.runtime.block_on(port.send(fault, start.message_deadline, message));
+        let sent = self.runtime.block_on(port.send(start.message_deadline, message));
         self.done.send += begun.elapsed();
         sent.map(|()| bytes)
     }
@@ -185,16 +185,16 @@ impl<'a> LaneRunner<'a> {
     fn decode(&self, message: &Message) -> Result<Values> {
         let (kind, device) = self.stage.options();
         let decode = |(name, data): &(String, TensorData)| {
-            Ok((name.clone(), torch::tensor_from(data, kind, device).map_err(Trouble::own)?))
+            Ok((name.clone(), torch::tensor_from(data, kind, device).map_err(Failure::own)?))
         };
         message.tensors.iter().map(decode).collect()
     }
 
     fn encode(&self, identity: Identity, values: Values) -> Result<Message> {
         let encode = |(name, tensor): (String, tch::Tensor)| {
-            let bytes = torch::bytes_of(&tensor, torch::kind_of(self.wire)).map_err(Trouble::own)?;
+            let bytes = torch::bytes_of(&tensor, torch::kind_of(self.wire)).map_err(Failure::own)?;
             let shape = tensor.size().iter().map(|&size| size as u64).collect();
-            Ok((name, TensorData::new(self.wire, shape, vec![bytes]).map_err(Trouble::own)?))
+            Ok((name, TensorData::new(self.wire, shape, vec![bytes]).map_err(Failure::own)?))
         };
         Ok(Message { identity, tensors: values.into_iter().map(encode).collect::<Result<_>>()? })
     }
@@ -217,7 +217,7 @@ fn all_finite(values: &Values, wire: Kind) -> Result<bool> {
             Ok(tensor.shallow_clone())
         };
         let sum = sent.and_then(|sent| sent.f_sum(tensor.kind())).and_then(|sum| sum.f_double_value(&[]));
-        let sum = sum.map_err(Trouble::own)?;
+        let sum = sum.map_err(Failure::own)?;
         if !sum.is_finite() {
             return Ok(false);
         }

@@ -1,15 +1,16 @@
 //! The worker: the one thread that owns every tensor. It takes jobs one at a time from its mailbox.
 
-use crate::exec::cancellation::{Cancellation, Trouble};
 use crate::exec::clock::Clock;
 use crate::exec::lane::LaneRunner;
-use crate::exec::links::Session;
+use crate::exec::session::Session;
 use crate::layer::Settings;
 use crate::meters::Meters;
 use crate::stage::Stage;
-use crate::state::checkpoint::{self, CheckpointError, Snapshot};
+use crate::state::checkpoint::{self, Snapshot};
 use crate::state::state_dir;
+use proto::cancellation::Cancellation;
 use proto::control::{Align, Command, Configured, Keep, Report, SnapshotDone};
+use proto::failure::Failure;
 use proto::lane::Phase;
 use proto::spec::stage::StageSpec;
 use std::panic::AssertUnwindSafe;
@@ -26,7 +27,7 @@ pub enum Job {
         /// Which one.
         spec: Box<StageSpec>,
         /// Answered when the layers are built, with one sentence if they cannot be.
-        reply: oneshot::Sender<Result<Configured, Refused>>,
+        reply: oneshot::Sender<Result<Configured, Failure>>,
     },
     /// Run the stage until the session ends.
     Run {
@@ -40,27 +41,6 @@ pub enum Job {
         /// Answered before the thread ends.
         reply: oneshot::Sender<Result<(), String>>,
     },
-}
-
-/// Why a node did not become a stage.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// One sentence.
-    pub why: String,
-    /// The snapshot to restore is not there, or not any more: an earlier one may be.
-    pub gone: bool,
-}
-
-impl From<String> for Refused {
-    fn from(why: String) -> Self {
-        Self { why, gone: false }
-    }
-}
-
-impl From<CheckpointError> for Refused {
-    fn from(error: CheckpointError) -> Self {
-        Self { why: error.to_string(), gone: matches!(error, CheckpointError::Gone { .. }) }
-    }
 }
 
 /// The owner of the tensors.
@@ -104,24 +84,19 @@ impl Worker {
         while let Some(job) = jobs.blocking_recv() {
             match job {
                 Job::Configure { spec, reply } => {
-                    let mut gone = false;
-                    let configured = self.guarded(|worker| {
-                        let configured = worker.configure(*spec);
-                        configured.inspect_err(|refused| gone = refused.gone).map_err(|e| Trouble::own(e.why))
-                    });
-                    let _ = reply.send(configured.map_err(|trouble| Refused { why: trouble.why, gone }));
+                    let _ = reply.send(self.guarded(|worker| worker.configure(*spec)));
                 }
                 Job::Run { mut session, done } => {
-                    if let Err(trouble) = self.guarded(|worker| worker.run(&mut session)) {
-                        session.fault.fail(trouble.clone());
-                        self.runtime.block_on(session.last_word(&trouble));
+                    if let Err(failure) = self.guarded(|worker| worker.run(&mut session)) {
+                        session.cancellation.fail(failure.clone());
+                        self.runtime.block_on(session.last_word(failure));
                     }
                     drop(session);
                     let _ = done.send(());
                 }
                 Job::Stop { reply } => {
-                    let saved = self.guarded(|worker| worker.save_unsaved().map_err(Trouble::own));
-                    let _ = reply.send(saved.map_err(|trouble| trouble.why));
+                    let saved = self.guarded(|worker| worker.save_unsaved().map_err(Failure::own));
+                    let _ = reply.send(saved.map_err(|failure| failure.to_string()));
                     return;
                 }
             }
@@ -130,12 +105,12 @@ impl Worker {
 
     /// Turns a panic into a sentence that says that it is a bug; the stage is then given up, as it is after an
     /// update that failed on its way.
-    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Trouble>) -> Result<T, Trouble> {
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Failure>) -> Result<T, Failure> {
         let result = std::panic::catch_unwind(AssertUnwindSafe(|| work(self)));
         let index = self.stage.as_ref().map(|configured| configured.spec.index);
-        let named = |trouble: Trouble| match index {
-            Some(index) => trouble.of_stage(index),
-            None => trouble,
+        let named = |failure: Failure| match index {
+            Some(index) => failure.of_stage(index),
+            None => failure,
         };
         // A state of no step must never be saved.
         self.stage = self.stage.take().filter(|configured| !configured.stage.is_torn());
@@ -145,14 +120,14 @@ impl Worker {
                 self.stage = None;
                 let text = panic.downcast_ref::<String>().map(String::as_str);
                 let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-                Err(named(Trouble::own(format!(
+                Err(named(Failure::own(format!(
                     "the worker panicked ({text}): this is a bug, please report it"
                 ))))
             }
         }
     }
 
-    fn configure(&mut self, spec: StageSpec) -> Result<Configured, Refused> {
+    fn configure(&mut self, spec: StageSpec) -> Result<Configured, Failure> {
         self.save_unsaved()?;
         self.stage = None;
         let restored = spec.restore.map(|updates| self.snapshot_of(&spec.run, updates)).transpose()?;
@@ -182,7 +157,7 @@ impl Worker {
     }
 
     /// The snapshot after `updates`, which must be of `run`, wherever it lies. It is looked at before anything is moved.
-    fn snapshot_of(&self, run: &str, updates: u64) -> Result<Snapshot, Refused> {
+    fn snapshot_of(&self, run: &str, updates: u64) -> Result<Snapshot, Failure> {
         let snapshot =
             Snapshot::open_or_retire(&checkpoint::place_of(&self.state_dir, run, updates), updates)?;
         if snapshot.run == run {
@@ -192,16 +167,16 @@ impl Worker {
         Err(format!("the state after {updates} updates belongs to run {owner}, not to run {run}").into())
     }
 
-    fn run(&mut self, session: &mut Session) -> Result<(), Trouble> {
+    fn run(&mut self, session: &mut Session) -> Result<(), Failure> {
         let Some(Configuration { spec, stage, saved }) = &mut self.stage else {
-            return Err(Trouble::own("the node is not configured"));
+            return Err(Failure::own("the node is not configured"));
         };
         let result = loop {
-            let command = self.runtime.block_on(next_command(&mut session.commands, &session.fault));
+            let command = self.runtime.block_on(next_command(&mut session.commands, &session.cancellation));
             let report = match command {
-                Err(trouble) => break Err(trouble),
+                Err(failure) => break Err(failure),
                 Ok(None) => break Ok(()),
-                Ok(Some(Command::Start(_))) => break Err(Trouble::own("a run starts once")),
+                Ok(Some(Command::Start(_))) => break Err(Failure::own("a run starts once")),
                 Ok(Some(Command::Step(step))) => {
                     let phase = step.lane.phase();
                     forget_future(&self.state_dir, spec, stage.updates(), phase).and_then(|()| {
@@ -211,9 +186,9 @@ impl Worker {
                     })
                 }
                 Ok(Some(Command::Align(_))) if stage.updates() > 0 => {
-                    break Err(Trouble::own("mirror steps of a delay phase come before the first update"));
+                    break Err(Failure::own("mirror steps of a delay phase come before the first update"));
                 }
-                Ok(Some(Command::Align(steps))) => align(stage, &session.fault, steps),
+                Ok(Some(Command::Align(steps))) => align(stage, &session.cancellation, steps),
                 Ok(Some(Command::Snapshot(Keep(keep)))) => {
                     let done = snapshot(&self.state_dir, spec, stage);
                     *saved = done.as_ref().ok().map(|done| done.updates).or(*saved);
@@ -222,12 +197,12 @@ impl Worker {
                         state_dir::prune(&self.state_dir, done.updates, newest, &keep)
                             .map_err(|error| error.to_string())
                     };
-                    done.and_then(|done| pruned(&done).map(|()| Report::Snapshot(done))).map_err(Trouble::own)
+                    done.and_then(|done| pruned(&done).map(|()| Report::Snapshot(done))).map_err(Failure::own)
                 }
             };
             let sent = report.and_then(|report| self.runtime.block_on(session.report(report)));
-            if let Err(trouble) = sent {
-                break Err(trouble);
+            if let Err(failure) = sent {
+                break Err(failure);
             }
         };
         stage.abandon();
@@ -254,29 +229,33 @@ impl Worker {
 /// The first training step after a start removes the later snapshots of the run: the run is about to pass
 /// their steps again, and must never be taken up where it was given up. Not before: an evaluation of an
 /// earlier state gives nothing up.
-fn forget_future(state_dir: &Path, spec: &StageSpec, updates: u64, phase: Phase) -> Result<(), Trouble> {
+fn forget_future(state_dir: &Path, spec: &StageSpec, updates: u64, phase: Phase) -> Result<(), Failure> {
     if phase != Phase::Train || updates != spec.restore.unwrap_or(0) {
         return Ok(());
     }
-    state_dir::forget_after(state_dir, updates).map_err(|error| Trouble::own(error.to_string()))
+    state_dir::forget_after(state_dir, updates).map_err(|error| Failure::own(error.to_string()))
 }
 
 /// Mirror steps, as long as the run goes on.
-fn align(stage: &mut Stage, fault: &Cancellation, Align { done, steps }: Align) -> Result<Report, Trouble> {
+fn align(
+    stage: &mut Stage,
+    cancellation: &Cancellation,
+    Align { done, steps }: Align,
+) -> Result<Report, Failure> {
     for step in done..done + steps {
-        fault.check()?;
-        stage.align(step).map_err(Trouble::own)?;
+        cancellation.check()?;
+        stage.align(step).map_err(Failure::own)?;
     }
     Ok(Report::Aligned(done + steps))
 }
 
 async fn next_command(
     commands: &mut mpsc::Receiver<Command>,
-    fault: &Cancellation,
-) -> Result<Option<Command>, Trouble> {
+    cancellation: &Cancellation,
+) -> Result<Option<Command>, Failure> {
     tokio::select! {
         biased;
-        () = fault.ended() => fault.check().map(|()| None),
+        () = cancellation.ended() => cancellation.check().map(|()| None),
         command = commands.recv() => Ok(command),
     }
 }
@@ -339,14 +318,14 @@ mod tests {
             meters: Meters::default(),
             stage: None,
         };
-        let trouble = worker.guarded(|_| -> Result<(), Trouble> { panic!("index out of bounds") });
+        let failure = worker.guarded(|_| -> Result<(), Failure> { panic!("index out of bounds") });
         let why = "the worker panicked (index out of bounds): this is a bug, please report it";
-        assert_eq!(trouble, Err(Trouble::own(why)));
+        assert_eq!(failure, Err(Failure::own(why)));
         assert!(worker.guarded(|_| Ok(())).is_ok(), "the next job finds the worker alive");
 
         worker.configure(spec()).unwrap();
-        let trouble = worker.guarded(|_| -> Result<(), Trouble> { panic!("index out of bounds") });
-        assert_eq!(trouble, Err(Trouble::own(format!("stage 3: {why}"))), "by name of the stage");
+        let failure = worker.guarded(|_| -> Result<(), Failure> { panic!("index out of bounds") });
+        assert_eq!(failure, Err(Failure::own(why).of_stage(3)), "by name of the stage");
         assert!(worker.stage.is_none(), "a stage of which nobody knows in what state it is");
     }
 }

@@ -76,17 +76,29 @@ impl Ports {
     ) -> Result<[JoinHandle<()>; 3], String> {
         let servers = [
             spawn_server(
-                admission::guests(self.data, admission::GUESTS, meters.refused_connections("data")),
+                admission::connections(
+                    self.data,
+                    admission::MAX_CONNECTIONS,
+                    meters.refused_connections("data"),
+                ),
                 transport::data_server().add_service(data_plane(data)).add_service(reflection()?),
                 stopping,
             ),
             spawn_server(
-                admission::guests(self.control, admission::GUESTS, meters.refused_connections("control")),
+                admission::connections(
+                    self.control,
+                    admission::MAX_CONNECTIONS,
+                    meters.refused_connections("control"),
+                ),
                 transport::control_server().add_service(control_plane(control)).add_service(reflection()?),
                 stopping,
             ),
             spawn_server(
-                admission::guests(self.health, admission::PROBES, meters.refused_connections("health")),
+                admission::connections(
+                    self.health,
+                    admission::MAX_PROBES,
+                    meters.refused_connections("health"),
+                ),
                 transport::control_server().add_service(InterceptedService::new(health, admission::note)),
                 stopping,
             ),
@@ -119,7 +131,7 @@ fn control_plane(service: ControlService) -> NodeServer<ControlService> {
         .max_encoding_message_size(REPORT_MESSAGE_LIMIT)
 }
 
-/// Passes calls to the service within, and notes them at the door.
+/// Passes calls to the service within, and notes them for admission.
 type Noted<S> = InterceptedService<S, fn(Request<()>) -> Result<Request<()>, Status>>;
 
 fn reflection() -> Result<Noted<ServerReflectionServer<impl ServerReflection>>, String> {
@@ -132,13 +144,14 @@ fn reflection() -> Result<Noted<ServerReflectionServer<impl ServerReflection>>, 
 }
 
 fn spawn_server(
-    guests: impl Stream<Item = io::Result<admission::LimitedStream>> + Send + 'static,
+    connections: impl Stream<Item = io::Result<admission::LimitedStream>> + Send + 'static,
     router: tonic::transport::server::Router,
     stopping: &CancellationToken,
 ) -> JoinHandle<()> {
     let stopping = stopping.clone();
     tokio::spawn(async move {
-        if let Err(error) = router.serve_with_incoming_shutdown(guests, stopping.cancelled_owned()).await {
+        if let Err(error) = router.serve_with_incoming_shutdown(connections, stopping.cancelled_owned()).await
+        {
             tracing::error!(%error, "a port stopped serving");
         }
     })

@@ -1,23 +1,24 @@
-//! One look at something slow, for all who ask while the one before it is under way.
+//! One run of slow work, for all callers that ask while the run before it is under way.
 //!
 //! ```text
 //! asks      1   2 3 4           5
-//! looks     |───1───|──2 3 4──| |──5──|
+//! work      |───1───|──2 3 4──| |──5──|
 //! ```
 //!
-//! Whoever asks gets what was there after it had asked, and waits for two looks at most, however many ask.
+//! A caller gets what work found that began after it had asked, and waits for two runs of it at most, however many
+//! callers there are.
 
+use proto::failure::Failure;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::Mutex;
-use tonic::Status;
 
-/// The last look, shared by all who may ask.
-pub struct SingleFlight<T>(Arc<Mutex<Option<Seen<T>>>>);
+/// The last result, shared by all callers.
+pub struct SingleFlight<T>(Arc<Mutex<Option<Flight<T>>>>);
 
-struct Seen<T> {
+struct Flight<T> {
     began: Instant,
-    what: T,
+    found: T,
 }
 
 impl<T> Default for SingleFlight<T> {
@@ -33,24 +34,24 @@ impl<T> Clone for SingleFlight<T> {
 }
 
 impl<T: Clone + Send + 'static> SingleFlight<T> {
-    /// What `look` sees: now, or at a look that began since this was called.
+    /// What `work` finds: now, or what other callers' work found that began since this was called.
     ///
     /// # Errors
-    /// When `look` panics.
-    pub async fn share(&self, look: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
+    /// When `work` panics.
+    pub async fn share(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
         let asked = Instant::now();
         let mut last = self.0.clone().lock_owned().await;
-        if let Some(seen) = last.as_ref().filter(|seen| seen.began >= asked) {
-            return Ok(seen.what.clone());
+        if let Some(flight) = last.as_ref().filter(|flight| flight.began >= asked) {
+            return Ok(flight.found.clone());
         }
-        // The look holds the lock, and not who asked: one at a time, also where the caller gives up.
-        let looked = tokio::task::spawn_blocking(move || {
+        // The work holds the lock, and not its caller: one at a time, also where the caller gives up.
+        let found = tokio::task::spawn_blocking(move || {
             let began = Instant::now();
-            let what = look();
-            *last = Some(Seen { began, what: what.clone() });
-            what
+            let found = work();
+            *last = Some(Flight { began, found: found.clone() });
+            found
         });
-        looked.await.map_err(|_| Status::internal("the state folder could not be looked at"))
+        found.await.map_err(|_| Failure::own("the state folder could not be looked at"))
     }
 }
 
@@ -61,19 +62,19 @@ mod tests {
     use std::sync::mpsc;
 
     #[tokio::test]
-    async fn a_thousand_who_wait_share_a_look_that_began_after_they_asked() {
-        let [asked, looks] = [0, 1].map(|_| Arc::new(AtomicUsize::new(0)));
+    async fn a_thousand_callers_that_wait_share_work_that_began_after_they_asked() {
+        let [asked, runs] = [0, 1].map(|_| Arc::new(AtomicUsize::new(0)));
         let shared = SingleFlight::default();
-        // On one thread, who is counted has asked by the time that anybody sees the count.
+        // On one thread, a caller that is counted has asked by the time that the count is seen.
         let ask = |before: Box<dyn FnOnce() + Send>| {
-            let (shared, asked, looks) = (shared.clone(), asked.clone(), looks.clone());
+            let (shared, asked, runs) = (shared.clone(), asked.clone(), runs.clone());
             tokio::spawn(async move {
                 asked.fetch_add(1, SeqCst);
-                let look = move || {
+                let work = move || {
                     before();
-                    looks.fetch_add(1, SeqCst)
+                    runs.fetch_add(1, SeqCst)
                 };
-                shared.share(look).await.unwrap()
+                shared.share(work).await.unwrap()
             })
         };
         let all_asked = async |count| {
@@ -94,8 +95,8 @@ mod tests {
         go.send(()).unwrap();
         assert_eq!(first.await.unwrap(), 0);
         for other in others {
-            assert_eq!(other.await.unwrap(), 1, "one look for all, which began after the first");
+            assert_eq!(other.await.unwrap(), 1, "one run for all, which began after the first");
         }
-        assert_eq!(ask(Box::new(|| ())).await.unwrap(), 2, "who asks later sees what is there then");
+        assert_eq!(ask(Box::new(|| ())).await.unwrap(), 2, "a later caller gets what is there then");
     }
 }

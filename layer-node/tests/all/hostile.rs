@@ -4,12 +4,13 @@ use crate::common::{layer, linear, value};
 use crate::message::{self, chunk, header, message};
 use crate::served::{Served, WAIT, idle, start};
 use bytes::Bytes;
-use proto::client::{self, Node, Reports};
+use proto::client::{Node, Reports};
 use proto::control::{Command, Report, Step};
 use proto::lane::{Action, Lane, Phase};
-use proto::link::Contract;
 use proto::link::framing::{CHUNK, parts};
+use proto::link::{Contract, Link};
 use proto::spec::stage::StageSpec;
+use proto::transport::grpc;
 use proto::wire::Activation;
 use proto::wire::layer_client::LayerClient;
 use tokio::sync::mpsc;
@@ -113,17 +114,18 @@ async fn a_doubled_microbatch_or_error_signal_is_refused() {
         let run = open(&control, &doubled.replace(' ', "-")).await;
         let (below, above) = (run.spec.activations_below(), run.spec.activations_above().unwrap());
         let done = Contract { values: Vec::new(), ..below.clone() };
-        let bottom = client::exchange(&data, &done, WAIT).await.unwrap();
-        let mut top = client::collect(&data, &above, WAIT).await.unwrap();
-        bottom.sender.send(message(&below, 2, 0)).await.unwrap();
+        let [bottom, top] = [done, above.clone()].map(|contract| Link::new(node.peer("data"), contract));
+        let bottom = grpc::exchange(&bottom, WAIT).await.unwrap();
+        let mut top = grpc::collect(&top, WAIT).await.unwrap();
+        bottom.send(WAIT, message(&below, 2, 0)).await.unwrap();
         assert_eq!(top.incoming.next().await.unwrap().unwrap().identity.index, 0);
-        top.sender.send(message(&above, 2, 0)).await.unwrap();
+        top.send(WAIT, message(&above, 2, 0)).await.unwrap();
         if doubled == "activation" {
-            bottom.sender.send(message(&below, 2, 0)).await.unwrap();
+            bottom.send(WAIT, message(&below, 2, 0)).await.unwrap();
         } else {
-            bottom.sender.send(message(&below, 2, 1)).await.unwrap();
+            bottom.send(WAIT, message(&below, 2, 1)).await.unwrap();
             assert_eq!(top.incoming.next().await.unwrap().unwrap().identity.index, 1);
-            top.sender.send(message(&above, 2, 0)).await.unwrap();
+            top.send(WAIT, message(&above, 2, 0)).await.unwrap();
         }
         let reason = run.reason().await;
         let says = if doubled == "activation" { "microbatch 1 of 2" } else { "which is not due" };

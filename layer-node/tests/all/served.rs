@@ -3,6 +3,7 @@
 use crate::common::{layer, value};
 use proto::client::Node;
 use proto::control::{Command, Start};
+use proto::link::Peer;
 use proto::spec::graph::Op;
 use proto::spec::stage::StageSpec;
 use std::io::{BufRead, BufReader};
@@ -40,6 +41,11 @@ impl Served {
         self.ready[plane].as_str().unwrap().to_owned()
     }
 
+    /// The same for a call.
+    pub fn peer(&self, plane: &str) -> Peer {
+        Peer::node(self.address(plane))
+    }
+
     /// The same as a URL.
     pub fn url(&self, plane: &str) -> String {
         format!("http://{}", self.address(plane))
@@ -47,7 +53,7 @@ impl Served {
 
     /// A connection to its control port.
     pub async fn control(&self) -> Node {
-        Node::connect(&self.address("control"), WAIT).await.unwrap()
+        Node::connect(&self.peer("control"), WAIT).await.unwrap()
     }
 }
 

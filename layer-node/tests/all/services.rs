@@ -2,11 +2,13 @@
 
 use crate::common::value;
 use crate::served::{Served, WAIT, idle, relu, start};
-use proto::client::{self, CallError, Node};
+use proto::client::Node;
 use proto::control::Report;
-use proto::link::Contract;
+use proto::failure::FailureKind;
+use proto::link::{Contract, Link};
 use proto::tensor::Kind;
-use proto::transport::admission::GUESTS;
+use proto::transport::admission::MAX_CONNECTIONS;
+use proto::transport::grpc;
 use proto::wire;
 use std::time::Duration;
 use tonic::Code;
@@ -65,17 +67,15 @@ async fn strangers_are_refused_with_a_reason_and_a_call_that_comes_early_may_try
         max_microbatches: 1,
     };
     // Long enough to get through to the node on a busy host: else the reason is the connection.
-    let deadline = Duration::from_secs(2);
-    let early = client::exchange(&node.address("data"), &contract, deadline).await.err().unwrap();
-    assert!(
-        matches!(&early, CallError::Unreachable { why, .. } if why.contains("no run is under way")),
-        "{early}"
-    );
+    let link = Link::new(node.peer("data"), contract);
+    let early = grpc::exchange(&link, Duration::from_secs(2)).await.unwrap_err();
+    assert_eq!(early.kind, FailureKind::Unreachable);
+    assert!(early.sentence.contains("no run is under way"), "{early}");
 
     let control = node.control().await;
     let unconfigured = control.run().await.err().unwrap();
     assert!(unconfigured.to_string().contains("not configured"), "{unconfigured}");
-    let wrong_port = Node::connect(&node.address("data"), WAIT).await.unwrap();
+    let wrong_port = Node::connect(&node.peer("data"), WAIT).await.unwrap();
     assert!(wrong_port.describe().await.unwrap_err().to_string().contains("control address"));
 
     let mut raw = wire::node_client::NodeClient::connect(node.url("control")).await.unwrap();
@@ -145,7 +145,7 @@ async fn a_full_port_still_lets_a_newcomer_in_and_a_silent_connection_goes() {
 async fn connections_that_configured_or_ran_the_node_give_their_places_back() {
     let node = Served::start();
     let mut held = Vec::new();
-    for number in 0..GUESTS + 6 {
+    for number in 0..MAX_CONNECTIONS + 6 {
         let control = node.control().await;
         let run = format!("run-{number}");
         control.configure(relu(&run)).await.unwrap_or_else(|error| panic!("connection {number}: {error}"));

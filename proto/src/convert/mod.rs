@@ -1,6 +1,6 @@
 //! Domain types out of generated ones, checked, and back.
 //!
-//! Whoever receives expects junk: `TryFrom` on receipt. Whoever sends has valid values: `From`.
+//! A receiver expects junk: `TryFrom` on receipt. A sender has valid values: `From`.
 
 /// Conversions between enumerations that have the same words on both sides. Where the wire has a word for none,
 /// a message without one is refused.
@@ -26,12 +26,12 @@ macro_rules! alike {
 }
 
 mod control;
+mod failure;
 mod learning;
 mod stage;
 
-use crate::error::ProtocolError;
+use crate::error::{ProtocolError, short};
 use crate::lane::Phase;
-use crate::link::framing::short;
 use crate::microbatch::Identity;
 use crate::spec::graph::Value;
 use crate::spec::limits::MAX_NAME;

@@ -2,7 +2,7 @@
 
 use super::{Result, all, into_all, need};
 use crate::error::ProtocolError;
-use crate::link::framing::short;
+use crate::error::short;
 use crate::spec::graph::{Init, LayerSpec, MAX_LAYERS, Op, Window};
 use crate::spec::rule::RuleSpec;
 use crate::spec::stage::{MAX_VALUES, StageSpec};

@@ -1,11 +1,20 @@
-//! What one direction of a link may carry.
+//! What one direction of a link carries, and the bounds of its messages.
 
 use crate::error::ProtocolError;
 use crate::microbatch::Identity;
 use crate::spec::graph::Value;
 use crate::tensor::Kind;
 
-/// What one direction of a link carries; whatever else arrives is refused before it takes memory.
+/// What one direction of a link carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Carried {
+    /// Values on their way from below to above.
+    Activations,
+    /// Their errors, from above to below.
+    ErrorSignals,
+}
+
+/// What may arrive on one direction of a link; whatever else does is refused before it takes memory.
 #[derive(Clone, Debug)]
 pub struct Contract {
     /// The run that the link belongs to.

@@ -1,7 +1,7 @@
 //! Messages as parts on a stream: one header, then chunks of at most [`CHUNK`] bytes.
 
-use crate::error::ProtocolError;
-use crate::link::Contract;
+use super::{Carried, Contract};
+use crate::error::{ProtocolError, short};
 use crate::microbatch::{Identity, Message};
 use crate::tensor::{Kind, MAX_DIMENSIONS, TensorData, byte_len};
 use crate::wire;
@@ -13,10 +13,10 @@ pub const CHUNK: usize = 1 << 20;
 
 /// A direction of the data plane: the generated type whose parts carry it.
 pub trait Direction: prost::Message + Default + Send + 'static {
-    /// What the direction carries, for sentences.
+    /// What the direction carries.
+    const CARRIED: Carried;
+    /// One of its messages, for sentences.
     const NAME: &'static str;
-    /// Which way it goes, for counters.
-    const WAY: &'static str;
     /// Makes a part from a header.
     fn from_header(header: wire::Header) -> Self;
     /// Makes a part from a chunk.
@@ -34,10 +34,10 @@ pub enum Part {
 }
 
 macro_rules! direction {
-    ($type:ident, $part:path, $name:literal, $way:literal) => {
+    ($type:ident, $part:path, $carried:ident, $name:literal) => {
         impl Direction for wire::$type {
+            const CARRIED: Carried = Carried::$carried;
             const NAME: &'static str = $name;
-            const WAY: &'static str = $way;
             fn from_header(header: wire::Header) -> Self {
                 use $part as P;
                 Self { part: Some(P::Header(header)) }
@@ -56,8 +56,8 @@ macro_rules! direction {
         }
     };
 }
-direction!(Activation, wire::activation::Part, "activation", "forward");
-direction!(ErrorSignal, wire::error_signal::Part, "error signal", "backward");
+direction!(Activation, wire::activation::Part, Activations, "activation");
+direction!(ErrorSignal, wire::error_signal::Part, ErrorSignals, "error signal");
 
 /// The parts of `message`, in the order in which they are sent. No payload byte is copied.
 pub fn parts<D: Direction>(message: Message) -> impl Iterator<Item = D> + Send {
@@ -130,7 +130,7 @@ impl Assembler {
         Ok(Some(Message { identity: open.identity, tensors: std::mem::take(&mut open.tensors) }))
     }
 
-    /// Whether the stream may end here: no message is half received.
+    /// Whether no message is half received.
     pub fn is_idle(&self) -> bool {
         self.open.is_none()
     }
@@ -197,9 +197,4 @@ impl Open {
         self.received = 0;
         Ok(())
     }
-}
-
-/// A name from the network, cut to what fits in a sentence.
-pub(crate) fn short(name: &str) -> String {
-    name.chars().take(64).collect()
 }

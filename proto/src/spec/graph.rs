@@ -65,10 +65,7 @@ pub fn infer_shapes(inputs: &[Value], layers: &[LayerSpec]) -> Result<Vec<Value>
         }
         let find = |name: &String| {
             known.get(name.as_str()).map(Vec::as_slice).ok_or_else(|| {
-                refuse(format!(
-                    "takes '{}', which no layer before it computes",
-                    crate::link::framing::short(name)
-                ))
+                refuse(format!("takes '{}', which no layer before it computes", crate::error::short(name)))
             })
         };
         let shapes = layer.inputs.iter().map(find).collect::<Result<Vec<_>, _>>()?;
@@ -86,7 +83,7 @@ fn check_name(name: &str) -> Result<(), ProtocolError> {
     if fits && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
         return Ok(());
     }
-    let name = crate::link::framing::short(name);
+    let name = crate::error::short(name);
     Err(ProtocolError::invalid(format!(
         "'{name}' cannot name a layer: letters, digits, '.', '_' and '-' can, up to {MAX_NAME}"
     )))

@@ -85,7 +85,7 @@ impl StageSpec {
                 ProtocolError::invalid(format!(
                     "stage {} cannot send '{}': it does not know it",
                     self.index,
-                    crate::link::framing::short(name)
+                    crate::error::short(name)
                 ))
             })
         };

@@ -1,7 +1,11 @@
-//! HTTP/2 settings of both ends, each with its reason. Large tensors make most defaults wrong.
+//! What carries links and calls: gRPC, with HTTP/2 settings of both ends, each with its reason. Large tensors make
+//! most defaults wrong.
 
 pub mod admission;
 pub mod codec;
+pub mod dial;
+pub mod grpc;
+pub(crate) mod status;
 
 use crate::link::framing::CHUNK;
 use std::time::Duration;
@@ -17,8 +21,8 @@ const CONNECTION_WINDOW: u32 = 32 << 20;
 const FRAME: u32 = 256 << 10;
 /// What may be in flight on the control and health ports, on one stream: reports and lanes are small.
 const CONTROL_WINDOW: u32 = 1 << 20;
-/// A silent peer (stopped, or its host gone) is noticed after interval + timeout. Within 15 s it is to be
-/// named, and who is to blame is known as much as another interval later: its other neighbours' turn.
+/// A silent peer (stopped, or its host gone) is noticed after interval + timeout. It must be named within 15 s, and
+/// its other neighbours may notice it as much as another interval later.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(3);
 /// See [`KEEPALIVE_INTERVAL`].
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(7);
@@ -26,8 +30,8 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(7);
 const STREAMS: u32 = 16;
 /// A call's headers, unpacked: its path, the run's name, and what a proxy adds.
 const HEADERS: u32 = 16 << 10;
-/// Streams that a peer may open and reset at once, before anybody looked at them, until its connection is
-/// closed: no more than it may have open.
+/// Streams that a peer may open and reset before they are looked at, until its connection is closed: no more than
+/// it may have open.
 const RESETS: usize = STREAMS as usize;
 /// Streams that this end may have to reset for what the peer did wrong, until its connection is closed.
 const OFFENCES: usize = 64;
@@ -35,17 +39,13 @@ const OFFENCES: usize = 64;
 /// The largest part on the data plane: one chunk and room for a header's names and shapes.
 pub const DATA_MESSAGE_LIMIT: usize = CHUNK + (256 << 10);
 /// The largest message that a node takes on the control plane. A stage of [`MAX_LAYERS`] has 256 bytes for each
-/// layer, and the longest lane takes 90 kB. What is small on the wire takes many times the room in memory: see
-/// [`codec`](crate::transport::codec), too.
+/// layer, and the longest lane takes 90 kB. A message takes many times its size on the wire in memory: see [`codec`],
+/// too.
 ///
 /// [`MAX_LAYERS`]: crate::spec::graph::MAX_LAYERS
 pub const CONTROL_MESSAGE_LIMIT: usize = 1 << 20;
 /// The largest message that a node sends there: the report of the longest lane, with every layer's measures.
 pub const REPORT_MESSAGE_LIMIT: usize = 8 << 20;
-/// Whole messages that may wait at either end of each direction of a link. Each direction has its
-/// own queue: sharing one between activations and error signals deadlocks.
-pub const QUEUE: usize = 2;
-
 /// A server with this protocol's settings for the data plane.
 pub fn data_server() -> Server {
     server().initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW)
@@ -70,7 +70,7 @@ fn server() -> Server {
 /// An endpoint for `address` (`host:port`) with this protocol's settings.
 ///
 /// # Errors
-/// When the address is none.
+/// When `address` is no address.
 pub fn endpoint(address: &str) -> Result<Endpoint, tonic::transport::Error> {
     Ok(Endpoint::from_shared(format!("http://{address}"))?
         .initial_stream_window_size(STREAM_WINDOW)

@@ -10,6 +10,7 @@ mod lane;
 use crate::valid_stage;
 use prost::Message as _;
 use proto::control::{Command, Start, Step};
+use proto::failure::Failure;
 use proto::lane::{Lane, Phase};
 use proto::microbatch::{Identity, Message};
 use proto::tensor::TensorData;
@@ -55,12 +56,14 @@ fn seeds(target: &str) -> Vec<(&'static str, Vec<u8>)> {
             });
             let step = Step { step: 3, minibatch: 8, lane: Lane::evaluate(2), measure: true };
             let command = |command: Command| [vec![1], wire::Command::from(command).encode_to_vec()].concat();
+            let failure = Failure::own("the disk is full").of_stage(3);
             let report = wire::Report { report: Some(wire::report::Report::Step(done())) };
             vec![
                 ("stage", [vec![0], valid_stage::stage().encode_to_vec()].concat()),
                 ("start", command(start)),
                 ("step", command(Command::Step(step))),
                 ("report", [vec![2], report.encode_to_vec()].concat()),
+                ("failure", [vec![4], wire::Failure::from(failure).encode_to_vec()].concat()),
                 (
                     "description",
                     [vec![3], wire::Description { protocol: 1, ..Default::default() }.encode_to_vec()]

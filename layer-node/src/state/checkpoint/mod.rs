@@ -18,6 +18,7 @@ use crate::state::state_dir;
 use bytes::Bytes;
 use header::FORMAT;
 use proto::control::HeldSnapshot;
+use proto::failure::{Failure, FailureKind};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensorError, serialize_to_file};
 use std::collections::HashMap;
@@ -78,6 +79,15 @@ pub enum CheckpointError {
     /// What torch says.
     #[error("{0}")]
     Torch(#[from] TchError),
+}
+
+impl From<CheckpointError> for Failure {
+    fn from(error: CheckpointError) -> Self {
+        match error {
+            CheckpointError::Gone { .. } => Failure::new(FailureKind::SnapshotGone, error),
+            _ => Failure::own(error),
+        }
+    }
 }
 
 fn io_error<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> CheckpointError + 'a {

@@ -1,6 +1,6 @@
-//! A connection as the server sees it: a stream that fails once it has to go.
+//! A connection as the server sees it: a stream that fails once the connection has to close.
 
-use super::{ConnectionInfo, Door};
+use super::{Admission, ConnectionInfo};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,27 +13,27 @@ use tonic::transport::server::Connected;
 /// An accepted connection.
 pub struct LimitedStream {
     stream: TcpStream,
-    visit: ConnectionInfo,
-    over: Pin<Box<dyn Future<Output = ()> + Send>>,
-    door: Arc<Door>,
+    connection: ConnectionInfo,
+    closing: Pin<Box<dyn Future<Output = ()> + Send>>,
+    admission: Arc<Admission>,
     _room: OwnedSemaphorePermit,
 }
 
 impl LimitedStream {
-    /// A connection that `door` has `room` for.
+    /// A connection for which `admission` has `room`.
     pub(super) fn new(
         stream: TcpStream,
-        visit: ConnectionInfo,
-        door: Arc<Door>,
+        connection: ConnectionInfo,
+        admission: Arc<Admission>,
         room: OwnedSemaphorePermit,
     ) -> Self {
-        Self { stream, over: Box::pin(visit.clone().over()), visit, door, _room: room }
+        Self { stream, closing: Box::pin(connection.clone().closing()), connection, admission, _room: room }
     }
 
-    /// Fails once the connection has to go; wakes the caller when it does.
+    /// Fails once the connection has to close; wakes the caller when it does.
     fn stay(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let stays =
-            self.visit.is_kept() || !self.visit.is_evicted() && self.over.as_mut().poll(cx).is_pending();
+        let stays = self.connection.is_kept()
+            || !self.connection.is_evicted() && self.closing.as_mut().poll(cx).is_pending();
         if stays {
             return Ok(());
         }
@@ -43,10 +43,10 @@ impl LimitedStream {
 
 impl Drop for LimitedStream {
     fn drop(&mut self) {
-        if self.visit.is_evicted() && !self.visit.is_kept() {
-            self.door.refused.inc();
+        if self.connection.is_evicted() && !self.connection.is_kept() {
+            self.admission.refused.inc();
         }
-        self.door.book().retain(|visit| !visit.is(&self.visit));
+        self.admission.admitted().retain(|connection| !connection.is(&self.connection));
     }
 }
 
@@ -54,7 +54,7 @@ impl Connected for LimitedStream {
     type ConnectInfo = ConnectionInfo;
 
     fn connect_info(&self) -> ConnectionInfo {
-        self.visit.clone()
+        self.connection.clone()
     }
 }
 
@@ -67,7 +67,7 @@ impl AsyncRead for LimitedStream {
         self.stay(cx)?;
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        self.door.hear(&self.visit, buffer.filled().len() - before);
+        self.admission.count(&self.connection, buffer.filled().len() - before);
         read
     }
 }

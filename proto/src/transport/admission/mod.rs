@@ -1,4 +1,4 @@
-//! A port's door: how many connections it holds, how long one may stay without a call, and how much all
+//! Admission to a port: how many connections it holds, how long one may stay without a call, and how much all
 //! of them may send. None of it touches a connection that carries a run.
 //!
 //! ```text
@@ -6,9 +6,9 @@
 //!                                         caller ◀──replaced, or ended────── kept
 //! ```
 //!
-//! A newcomer always gets in: where the port is full, whoever is the least known goes. So a neighbour
-//! reaches its node through ten thousand idle connections of strangers, who cannot be told from it by
-//! their address where all are on one host.
+//! A new connection is always admitted: where the port is full, another one is evicted. So a neighbour reaches its
+//! node through ten thousand idle connections of strangers, which cannot be told from it by their address where all
+//! are on one host.
 
 mod connection;
 mod limited_stream;
@@ -18,6 +18,7 @@ pub use limited_stream::LimitedStream;
 
 use futures::{Stream, StreamExt};
 use prometheus_client::metrics::counter::Counter;
+use std::cmp::Reverse;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -27,18 +28,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::transport::server::TcpIncoming;
 
 /// Connections of the data and of the control port. A run needs two and one; the rest is for checks,
-/// reflection and those who come back before their old connection is known to be dead.
-pub const GUESTS: usize = 64;
-/// Connections of the health port: probes are few, and each is over in a moment.
-pub const PROBES: usize = 16;
+/// reflection and peers that come back before their old connection is known to be dead.
+pub const MAX_CONNECTIONS: usize = 64;
+/// Connections of the health and the metrics port: probes are few, and each is over in a moment.
+pub const MAX_PROBES: usize = 16;
 /// What all connections of a port that are not kept may have sent, together: some of the largest messages
 /// that Configure takes. What is buffered for strangers is never more.
-const HEARD: u64 = 16 * crate::transport::CONTROL_MESSAGE_LIMIT as u64;
-/// How long the one that has to go may take to go.
-const LEAVING: Duration = Duration::from_secs(1);
-/// Turns that other tasks get before somebody has to go: to learn that bytes have come, to read them, and to
+const MAX_BYTES: u64 = 16 * crate::transport::CONTROL_MESSAGE_LIMIT as u64;
+/// How long an evicted connection may take to close.
+const CLOSING: Duration = Duration::from_secs(1);
+/// Turns that other tasks get before a connection is evicted: to learn that bytes have come, to read them, and to
 /// answer.
-const LOOKS: usize = 4;
+const TURNS: usize = 4;
 
 /// Opens a port at `address`, which `flag` names.
 ///
@@ -52,8 +53,8 @@ pub async fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, Stri
 }
 
 /// The connections that come in at `listener`, at most `most` at a time; `refused` counts those that were not
-/// let in, or had to go.
-pub fn guests(
+/// admitted, or were evicted.
+pub fn connections(
     listener: TcpListener,
     most: usize,
     refused: Counter,
@@ -61,17 +62,18 @@ pub fn guests(
     // The server's own setting reaches only listeners that tonic binds itself. Without it, every small
     // message waits for the other side's delayed acknowledgement, up to 40 ms.
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let door = Arc::new(Door { room: Arc::new(Semaphore::new(most)), book: Mutex::default(), refused });
+    let admission =
+        Arc::new(Admission { room: Arc::new(Semaphore::new(most)), admitted: Mutex::default(), refused });
     incoming.filter_map(move |stream| {
-        let door = door.clone();
+        let admission = admission.clone();
         async move {
             match stream {
                 Ok(stream) => {
-                    let guest = door.clone().admit(stream).await;
-                    if guest.is_none() {
-                        door.refused.inc();
+                    let admitted = admission.clone().admit(stream).await;
+                    if admitted.is_none() {
+                        admission.refused.inc();
                     }
-                    guest.map(Ok)
+                    admitted.map(Ok)
                 }
                 Err(error) => {
                     // Out of file descriptors, most likely: trying again at once would only spin.
@@ -84,35 +86,35 @@ pub fn guests(
 }
 
 /// One port's connections.
-struct Door {
+struct Admission {
     room: Arc<Semaphore>,
-    book: Mutex<Vec<ConnectionInfo>>,
+    admitted: Mutex<Vec<ConnectionInfo>>,
     refused: Counter,
 }
 
-impl Door {
-    fn book(&self) -> MutexGuard<'_, Vec<ConnectionInfo>> {
-        self.book.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+impl Admission {
+    fn admitted(&self) -> MutexGuard<'_, Vec<ConnectionInfo>> {
+        self.admitted.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Lets a connection in; `None` where all who are in are kept.
+    /// Admits a connection; `None` where all others are kept.
     async fn admit(self: Arc<Self>, stream: TcpStream) -> Option<LimitedStream> {
         let room = match self.free().await {
             Some(room) => room,
             None => {
-                self.evict(|visit| std::cmp::Reverse(visit.standing()))?;
-                tokio::time::timeout(LEAVING, self.room.clone().acquire_owned()).await.ok()?.ok()?
+                self.evict(|connection| Reverse(connection.standing()))?;
+                tokio::time::timeout(CLOSING, self.room.clone().acquire_owned()).await.ok()?.ok()?
             }
         };
-        let visit = ConnectionInfo::new(stream.peer_addr().ok());
-        self.book().push(visit.clone());
-        Some(LimitedStream::new(stream, visit, self, room))
+        let connection = ConnectionInfo::new(stream.peer_addr().ok());
+        self.admitted().push(connection.clone());
+        Some(LimitedStream::new(stream, connection, self, room))
     }
 
-    /// Room that is there already, or is as soon as those who wait to be looked at have been: where many
-    /// come at once, nobody is sent away unheard.
+    /// Room that is there already, or is once the other connections have been looked at: where many come at once,
+    /// none is evicted before it was read.
     async fn free(&self) -> Option<OwnedSemaphorePermit> {
-        for _ in 0..LOOKS {
+        for _ in 0..TURNS {
             if let Ok(room) = self.room.clone().try_acquire_owned() {
                 return Some(room);
             }
@@ -121,25 +123,26 @@ impl Door {
         None
     }
 
-    /// Sends the one away for whom `order` is greatest, of those who are not kept.
+    /// Evicts the connection for which `order` is greatest, of those that are not kept.
     fn evict<K: Ord>(&self, order: impl Fn(&ConnectionInfo) -> K) -> Option<()> {
-        let book = self.book();
-        let staying = book.iter().filter(|visit| !visit.is_kept() && !visit.is_evicted());
-        let least = staying.max_by_key(|visit| order(visit))?;
-        tracing::debug!(peer = ?least.peer(), "a connection was closed to make room");
-        least.evict();
+        let admitted = self.admitted();
+        let staying = admitted.iter().filter(|connection| !connection.is_kept() && !connection.is_evicted());
+        let evicted = staying.max_by_key(|connection| order(connection))?;
+        tracing::debug!(peer = ?evicted.peer(), "a connection was closed to make room");
+        evicted.evict();
         Some(())
     }
 
-    /// Counts what a guest sent, and sends the loudest away when it is too much for all together.
-    fn hear(&self, visit: &ConnectionInfo, bytes: usize) {
-        if bytes == 0 || visit.is_kept() {
+    /// Counts bytes that `connection` sent; the connection that sent most is evicted when all together sent too
+    /// much.
+    fn count(&self, connection: &ConnectionInfo, bytes: usize) {
+        if bytes == 0 || connection.is_kept() {
             return;
         }
-        visit.hear(bytes);
-        let all: u64 = self.book().iter().filter(|visit| !visit.is_kept()).map(ConnectionInfo::heard).sum();
-        if all > HEARD {
-            self.evict(ConnectionInfo::heard);
+        connection.count(bytes);
+        let all: u64 = self.admitted().iter().filter(|one| !one.is_kept()).map(ConnectionInfo::bytes).sum();
+        if all > MAX_BYTES {
+            self.evict(ConnectionInfo::bytes);
         }
     }
 }
@@ -149,11 +152,11 @@ impl Door {
 /// # Errors
 /// Never; it is an interceptor.
 pub fn note(request: tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> {
-    visit(&request).inspect(|visit| visit.called());
+    connection(&request).inspect(ConnectionInfo::answered);
     Ok(request)
 }
 
 /// The connection that `request` came on.
-pub fn visit<T>(request: &tonic::Request<T>) -> Option<ConnectionInfo> {
+pub fn connection<T>(request: &tonic::Request<T>) -> Option<ConnectionInfo> {
     request.extensions().get::<ConnectionInfo>().cloned()
 }

@@ -1,0 +1,131 @@
+//! What a node is occupied with: it is configured as one stage, and works for one run at a time.
+
+use prometheus_client::metrics::gauge::Gauge;
+use proto::cancellation::Cancellation;
+use proto::control::Start;
+use proto::failure::Failure;
+use proto::link::LinkRegistry;
+use proto::spec::stage::StageSpec;
+use proto::transport::admission::{ConnectionInfo, Kept};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Shared by all calls of the control plane.
+#[derive(Clone)]
+pub(super) struct Occupancy {
+    current: Arc<Mutex<Current>>,
+    /// Holds the links of the run under way.
+    pub registry: LinkRegistry,
+    /// 1 while a run is under way.
+    busy: Gauge,
+}
+
+#[derive(Default)]
+struct Current {
+    spec: Option<StageSpec>,
+    /// Ends the run that is under way when the node is stopped.
+    run: Option<Cancellation>,
+    configuring: bool,
+    /// The connection that the stage came by, kept until the stage is replaced or its run begins: one at most.
+    configurer: Option<Kept>,
+}
+
+impl Current {
+    fn check_idle(&self) -> Result<(), Failure> {
+        if self.run.is_none() && !self.configuring {
+            return Ok(());
+        }
+        let run = self.spec.as_ref().map_or_else(|| "another run".into(), |spec| format!("run {}", spec.run));
+        Err(Failure::refused(format!("the node is busy with {run}: wait for its end, or restart the node")))
+    }
+
+    fn stage(&self) -> Result<&StageSpec, Failure> {
+        self.check_idle()?;
+        self.spec.as_ref().ok_or_else(|| Failure::refused("the node is not configured"))
+    }
+}
+
+impl Occupancy {
+    /// An idle node, whose links come in by `registry`.
+    pub fn new(registry: LinkRegistry, busy: Gauge) -> Self {
+        Self { current: Arc::default(), registry, busy }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The run that is under way.
+    pub fn run(&self) -> Option<String> {
+        let current = self.current();
+        current.run.as_ref().and(current.spec.as_ref()).map(|spec| spec.run.clone())
+    }
+
+    /// Ends the run that is under way, if there is one, because of `why`.
+    pub fn end_run(&self, why: &str) {
+        if let Some(run) = &self.current().run {
+            run.fail(Failure::own(why));
+        }
+    }
+
+    /// Whether the node is idle.
+    pub fn check_idle(&self) -> Result<(), Failure> {
+        self.current().check_idle()
+    }
+
+    /// Whether the node is idle and configured.
+    pub fn check_configured(&self) -> Result<(), Failure> {
+        self.current().stage().map(drop)
+    }
+
+    /// Claims the node for the run that `start` names, which is that of its configured stage.
+    pub fn claim(&self, start: &Start) -> Result<(StageSpec, Cancellation, Running), Failure> {
+        let mut current = self.current();
+        let spec = current.stage()?.clone();
+        if start.run != spec.run || start.incarnation != spec.incarnation {
+            return Err(Failure::refused("the node was configured for another run since"));
+        }
+        let cancellation = Cancellation::default();
+        current.run = Some(cancellation.clone());
+        // A caller that knows the run has a part in it, and takes the place of the caller that configured it.
+        current.configurer = None;
+        self.busy.set(1);
+        Ok((spec, cancellation, Running(self.clone())))
+    }
+
+    /// Claims the node to be configured anew.
+    pub fn configure(&self) -> Result<Configuring, Failure> {
+        let mut current = self.current();
+        current.check_idle()?;
+        *current = Current { configuring: true, ..Current::default() };
+        Ok(Configuring(self.clone()))
+    }
+}
+
+/// A run under way; the node is idle again once this is dropped, however the run ends.
+pub(super) struct Running(Occupancy);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.registry.clear();
+        self.0.current().run = None;
+        self.0.busy.set(0);
+    }
+}
+
+/// Holds the node while it is being configured, also when the caller gives up in the middle.
+pub(super) struct Configuring(Occupancy);
+
+impl Configuring {
+    /// The node has become the stage `spec`, configured over `connection`.
+    pub fn done(self, spec: StageSpec, connection: Option<&ConnectionInfo>) {
+        let mut current = self.0.current();
+        current.spec = Some(spec);
+        current.configurer = connection.map(ConnectionInfo::keep);
+    }
+}
+
+impl Drop for Configuring {
+    fn drop(&mut self) {
+        self.0.current().configuring = false;
+    }
+}

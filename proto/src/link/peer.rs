@@ -1,0 +1,62 @@
+//! The process at the other end of a link or a call: its role in the run, and its address.
+
+use std::fmt;
+
+/// What a process is in a run. An authenticating transport must find this identity at the peer's address; none
+/// authenticates yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The coordinator of the run.
+    Coordinator,
+    /// The node that is this stage.
+    Stage(u32),
+    /// Any node: the caller does not know yet which stage it is, or will be.
+    Node,
+}
+
+/// A process to talk to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Peer {
+    /// The identity that is expected of it.
+    pub role: Role,
+    /// `host:port`, once it is known.
+    pub address: Option<String>,
+}
+
+impl Peer {
+    /// The coordinator, which calls and is never called.
+    pub fn coordinator() -> Self {
+        Self { role: Role::Coordinator, address: None }
+    }
+
+    /// Stage `index`, wherever it is.
+    pub fn stage(index: u32) -> Self {
+        Self { role: Role::Stage(index), address: None }
+    }
+
+    /// A node of which only the address is known.
+    pub fn node(address: impl Into<String>) -> Self {
+        Self { role: Role::Node, address: Some(address.into()) }
+    }
+
+    /// The same at `address`.
+    pub fn at(self, address: impl Into<String>) -> Self {
+        Self { address: Some(address.into()), ..self }
+    }
+
+    /// The address; empty where it is not known.
+    pub fn address(&self) -> &str {
+        self.address.as_deref().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.role {
+            Role::Coordinator => f.write_str("the coordinator")?,
+            Role::Stage(index) => write!(f, "stage {index}")?,
+            Role::Node => return f.write_str(self.address()),
+        }
+        self.address.as_ref().map_or(Ok(()), |address| write!(f, " at {address}"))
+    }
+}

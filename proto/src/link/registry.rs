@@ -1,0 +1,98 @@
+//! Where an arriving link finds the run that it belongs to: the only way in for links that others open.
+
+use super::{End, PendingLink};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Why an arriving link is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkRefusal {
+    /// The metadata has no run.
+    #[error("the call names no run")]
+    Unnamed,
+    /// A run may begin soon.
+    #[error("no run is under way here yet")]
+    Early,
+    /// The run is another one.
+    #[error("the call names another run, or an earlier start of this one")]
+    OtherRun,
+    /// The run expects no such link, or not any more.
+    #[error("this link is open already, or is not for this stage")]
+    Taken,
+}
+
+/// The links that the current run expects.
+struct Expected {
+    run: (String, u32),
+    below: Option<PendingLink>,
+    above: Option<PendingLink>,
+}
+
+/// Shared by the control plane, which announces runs, and the transports, which receive their links.
+#[derive(Clone, Default)]
+pub struct LinkRegistry(Arc<Mutex<Option<Expected>>>);
+
+impl LinkRegistry {
+    fn lock(&self) -> MutexGuard<'_, Option<Expected>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Announces the run of the contract `below`; the top stage expects a link above as well.
+    pub fn announce(&self, below: PendingLink, above: Option<PendingLink>) {
+        let contract = &below.link.contract;
+        let run = (contract.run.clone(), contract.incarnation);
+        *self.lock() = Some(Expected { run, below: Some(below), above });
+    }
+
+    /// Forgets the run.
+    pub fn clear(&self) {
+        *self.lock() = None;
+    }
+
+    /// Gives the link at `end` to a caller that names the run and its incarnation.
+    ///
+    /// # Errors
+    /// Why not; after [`LinkRefusal::Early`], trying again makes sense.
+    pub fn take(&self, end: End, named: Option<(&str, u32)>) -> Result<PendingLink, LinkRefusal> {
+        let (run, incarnation) = named.ok_or(LinkRefusal::Unnamed)?;
+        let mut expected = self.lock();
+        let expected = expected.as_mut().ok_or(LinkRefusal::Early)?;
+        if (expected.run.0.as_str(), expected.run.1) != (run, incarnation) {
+            return Err(LinkRefusal::OtherRun);
+        }
+        let link = match end {
+            End::Below => &mut expected.below,
+            End::Above => &mut expected.above,
+        };
+        link.take().ok_or(LinkRefusal::Taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Contract, Link, Peer};
+    use super::*;
+
+    #[test]
+    fn an_earlier_start_of_the_run_is_refused_and_the_link_stays_for_the_present_one() {
+        let contract = Contract {
+            run: "run".into(),
+            incarnation: 3,
+            values: Vec::new(),
+            kind: crate::tensor::Kind::F32,
+            max_microbatch: 1,
+            max_microbatches: 1,
+        };
+        let registry = LinkRegistry::default();
+        let take = |end, named| registry.take(end, named).err();
+        assert_eq!(take(End::Below, None), Some(LinkRefusal::Unnamed));
+        assert_eq!(take(End::Below, Some(("run", 3))), Some(LinkRefusal::Early));
+        let (_port, pending) = Link::new(Peer::stage(0), contract).queues();
+        registry.announce(pending, None);
+        for stale in [("run", 2), ("other", 3)] {
+            assert_eq!(take(End::Below, Some(stale)), Some(LinkRefusal::OtherRun), "{stale:?}");
+        }
+        assert_eq!(take(End::Above, Some(("run", 3))), Some(LinkRefusal::Taken), "not for this stage");
+        assert_eq!(take(End::Below, Some(("run", 3))), None);
+        assert_eq!(take(End::Below, Some(("run", 3))), Some(LinkRefusal::Taken), "open already");
+    }
+}

@@ -1,0 +1,208 @@
+//! Links over gRPC: each is one call, on a connection of its own.
+
+use super::DATA_MESSAGE_LIMIT;
+use super::admission::{self, ConnectionInfo, Kept};
+use super::dial::{connect, retry};
+use super::status::failure_of;
+use crate::cancellation::Cancellation;
+use crate::error::ProtocolError;
+use crate::failure::{Failure, FailureKind};
+use crate::link::framing::{Assembler, Direction, parts};
+use crate::link::{Contract, End, Link, LinkRefusal, LinkRegistry, Observer, Peer, PendingLink, Port};
+use crate::microbatch::Message;
+use crate::wire::layer_client::LayerClient;
+use crate::wire::{Activation, ErrorSignal};
+use futures::{Stream, StreamExt, stream};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::metadata::MetadataMap;
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status, Streaming};
+
+/// The metadata that names a call's run, so that a stranger is refused before its first message.
+const RUN: &str = "neuropil-run";
+const INCARNATION: &str = "neuropil-incarnation";
+
+/// What answers a call that opens a link.
+pub type Parts<D> = Pin<Box<dyn Stream<Item = Result<D, Status>> + Send>>;
+
+/// Opens `link` from below. A node whose run has not begun yet is tried again.
+///
+/// # Errors
+/// When the deadline passes or the node refuses.
+pub async fn exchange(link: &Link, deadline: Duration) -> Result<Port, Failure> {
+    retry(&link.peer, deadline, || try_exchange(link)).await
+}
+
+async fn try_exchange(link: &Link) -> Result<Port, Failure> {
+    let (port, PendingLink { link, received, to_send }) = link.clone().queues();
+    let request = request::<Activation>(&link, to_send)?;
+    let answer = client(&link.peer).await?.exchange(request).await;
+    carry(answer, link, received).map(|()| port)
+}
+
+/// Opens `link` from above, to the last stage, as [`exchange`] does from below.
+///
+/// # Errors
+/// As [`exchange`].
+pub async fn collect(link: &Link, deadline: Duration) -> Result<Port, Failure> {
+    retry(&link.peer, deadline, || try_collect(link)).await
+}
+
+async fn try_collect(link: &Link) -> Result<Port, Failure> {
+    let (port, PendingLink { link, received, to_send }) = link.clone().queues();
+    let request = request::<ErrorSignal>(&link, to_send)?;
+    let answer = client(&link.peer).await?.collect(request).await;
+    carry(answer, link, received).map(|()| port)
+}
+
+/// A connection for one link: one bulk stream per connection is what HTTP/2 carries fastest.
+async fn client(peer: &Peer) -> Result<LayerClient<Channel>, Failure> {
+    let client = LayerClient::new(connect(peer).await?);
+    Ok(client.max_decoding_message_size(DATA_MESSAGE_LIMIT).max_encoding_message_size(DATA_MESSAGE_LIMIT))
+}
+
+fn request<Out: Direction>(
+    link: &Link,
+    to_send: mpsc::Receiver<Message>,
+) -> Result<Request<impl Stream<Item = Out> + Send + use<Out>>, Failure> {
+    let Contract { run, incarnation, .. } = &link.contract;
+    let name = run.parse().map_err(|_| Failure::refused(format!("'{run}' cannot name a run")))?;
+    let mut request = Request::new(outgoing(link.observer.clone(), to_send));
+    request.metadata_mut().insert(RUN, name);
+    request.metadata_mut().insert(INCARNATION, (*incarnation).into());
+    Ok(request)
+}
+
+fn carry<In: Direction>(
+    answer: Result<Response<Streaming<In>>, Status>,
+    link: Link,
+    received: mpsc::Sender<Message>,
+) -> Result<(), Failure> {
+    let stream = answer.map_err(|status| failure_of(&status))?.into_inner();
+    tokio::spawn(read(stream, link, received));
+    Ok(())
+}
+
+/// Takes a link that the neighbour below opens.
+///
+/// # Errors
+/// Why `registry` does not expect it.
+pub fn accept_exchange(
+    registry: &LinkRegistry,
+    request: Request<Streaming<Activation>>,
+) -> Result<Response<Parts<ErrorSignal>>, LinkRefusal> {
+    accept(registry, End::Below, request)
+}
+
+/// Takes the link that the coordinator opens to the last stage.
+///
+/// # Errors
+/// Why `registry` does not expect it.
+pub fn accept_collect(
+    registry: &LinkRegistry,
+    request: Request<Streaming<ErrorSignal>>,
+) -> Result<Response<Parts<Activation>>, LinkRefusal> {
+    accept(registry, End::Above, request)
+}
+
+fn accept<In: Direction, Out: Direction>(
+    registry: &LinkRegistry,
+    end: End,
+    request: Request<Streaming<In>>,
+) -> Result<Response<Parts<Out>>, LinkRefusal> {
+    let PendingLink { mut link, received, to_send } = registry.take(end, named_run(request.metadata()))?;
+    let connection = admission::connection(&request);
+    if let Some(address) = connection.as_ref().and_then(ConnectionInfo::peer) {
+        link.peer = link.peer.at(address.to_string());
+    }
+    let kept = connection.as_ref().map(ConnectionInfo::keep);
+    tracing::debug!(?end, peer = %link.peer, "link opened");
+    let (cancellation, ended) = (link.cancellation.clone(), link.cancellation.clone());
+    let parts = outgoing::<Out>(link.observer.clone(), to_send).map(Ok);
+    let parts = parts.take_until(async move { ended.ended().await });
+    tokio::spawn(read(request.into_inner(), link, received));
+    let reason = stream::once(reason(cancellation, kept)).filter_map(std::future::ready);
+    Ok(Response::new(Box::pin(parts.chain(reason))))
+}
+
+/// The run and incarnation that a call's metadata names.
+fn named_run(metadata: &MetadataMap) -> Option<(&str, u32)> {
+    let run = metadata.get(RUN)?.to_str().ok()?;
+    let incarnation = metadata.get(INCARNATION)?.to_str().ok()?.parse().ok()?;
+    Some((run, incarnation))
+}
+
+/// Tells the neighbour why the run failed, if it did. Until then its connection is kept.
+async fn reason<D>(cancellation: Cancellation, _kept: Option<Kept>) -> Option<Result<D, Status>> {
+    cancellation.failure().cloned().map(|failure| Err(failure.into()))
+}
+
+/// The parts of every message that comes out of `queue`; a message is cut up only when its turn comes.
+fn outgoing<D: Direction>(
+    observer: Arc<dyn Observer>,
+    queue: mpsc::Receiver<Message>,
+) -> impl Stream<Item = D> + Send + use<D> {
+    ReceiverStream::new(queue).flat_map(move |message| {
+        observer.sent(D::CARRIED, &message);
+        stream::iter(parts(message))
+    })
+}
+
+/// Reads messages into the port's queue until either end is done. The queue is bounded: a slow port slows the
+/// stream down. A neighbour that breaks the contract or the connection fails the run.
+async fn read<D: Direction>(mut stream: Streaming<D>, link: Link, received: mpsc::Sender<Message>) {
+    let Link { peer, contract, cancellation, observer } = link;
+    let mut assembler = Assembler::new(contract);
+    loop {
+        let message = tokio::select! {
+            () = cancellation.ended() => return,
+            () = received.closed() => return,
+            message = next(&mut stream, &mut assembler) => message,
+        };
+        match message {
+            Ok(Some(message)) => {
+                observer.received(D::CARRIED, &message);
+                if received.send(message).await.is_err() {
+                    return;
+                }
+            }
+            Ok(None) => return,
+            Err(failure) => {
+                if failure.kind == FailureKind::Protocol {
+                    observer.refused();
+                }
+                return cancellation.fail(broken(&peer, &failure));
+            }
+        }
+    }
+}
+
+/// The next message, or `None` where the peer ended the stream between two messages.
+async fn next<D: Direction>(
+    stream: &mut Streaming<D>,
+    assembler: &mut Assembler,
+) -> Result<Option<Message>, Failure> {
+    while let Some(part) = stream.message().await.map_err(|status| failure_of(&status))? {
+        if let Some(message) = assembler.push(part)? {
+            return Ok(Some(message));
+        }
+    }
+    if assembler.is_idle() {
+        return Ok(None);
+    }
+    Err(ProtocolError::Invalid(format!("the stream ended in the middle of an {}", D::NAME)).into())
+}
+
+/// What it means for a run that its link from `peer` failed.
+fn broken(peer: &Peer, failure: &Failure) -> Failure {
+    Failure::neighbour(match failure.kind {
+        FailureKind::Lost => format!(
+            "the link from {peer} was lost ({failure}): check that host and the network to it, then start the run again"
+        ),
+        _ => format!("the link from {peer} broke: {failure}"),
+    })
+}

@@ -1,0 +1,126 @@
+//! Failures as gRPC statuses: the kind in the details, the sentence in the message, and a code for other clients.
+
+use crate::error::ProtocolError;
+use crate::failure::{Failure, FailureKind};
+use crate::link::{LinkRefusal, Peer};
+use crate::wire;
+use prost::Message;
+use tonic::{Code, Status};
+
+impl From<Failure> for Status {
+    fn from(failure: Failure) -> Self {
+        let code = match failure.kind {
+            FailureKind::Own => Code::Aborted,
+            FailureKind::Refused => Code::FailedPrecondition,
+            FailureKind::Protocol => Code::InvalidArgument,
+            FailureKind::SnapshotGone => Code::NotFound,
+            FailureKind::Early => Code::Unavailable,
+            FailureKind::Neighbour | FailureKind::Lost | FailureKind::Unreachable | FailureKind::Address => {
+                Code::DataLoss
+            }
+        };
+        status(code, failure)
+    }
+}
+
+impl From<ProtocolError> for Status {
+    fn from(error: ProtocolError) -> Self {
+        Failure::from(error).into()
+    }
+}
+
+impl From<LinkRefusal> for Status {
+    fn from(refusal: LinkRefusal) -> Self {
+        let (code, kind) = match refusal {
+            LinkRefusal::Unnamed => (Code::Unauthenticated, FailureKind::Refused),
+            LinkRefusal::Early => (Code::Unavailable, FailureKind::Early),
+            LinkRefusal::OtherRun => (Code::PermissionDenied, FailureKind::Refused),
+            LinkRefusal::Taken => (Code::AlreadyExists, FailureKind::Refused),
+        };
+        status(code, Failure::new(kind, refusal))
+    }
+}
+
+fn status(code: Code, failure: Failure) -> Status {
+    let failure = failure.cut();
+    let message = failure.to_string();
+    Status::with_details(code, message, wire::Failure::from(failure).encode_to_vec().into())
+}
+
+/// What a status says. One without details that are understood comes from the transport, or from another program: a
+/// dead peer shows as Unavailable, Unknown or Cancelled.
+pub(crate) fn failure_of(status: &Status) -> Failure {
+    let told = wire::Failure::decode(status.details()).ok();
+    if let Some(Ok(failure)) = told.map(Failure::try_from) {
+        return failure;
+    }
+    let (kind, sentence) = match status.code() {
+        Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded => {
+            (FailureKind::Lost, status.message())
+        }
+        Code::InvalidArgument => (FailureKind::Protocol, status.message()),
+        Code::Unimplemented => {
+            (FailureKind::Refused, "no such service there: give the node's control address")
+        }
+        _ => (FailureKind::Refused, status.message()),
+    };
+    Failure::new(kind, sentence).cut()
+}
+
+/// A failure of a call to `peer`, as the caller tells it.
+pub(crate) fn told_by(peer: &Peer, failure: Failure) -> Failure {
+    let Failure { stage, kind, sentence } = failure;
+    let sentence = match (stage, kind) {
+        (_, FailureKind::Address | FailureKind::Unreachable) => sentence,
+        // The node names its stage itself.
+        (Some(_), _) => format!("{sentence} (reported by {})", peer.address()),
+        (None, FailureKind::Lost) => format!(
+            "{peer} was lost ({sentence}): check that its process and host are alive, then start the run again"
+        ),
+        (None, _) => format!("{peer}: {sentence}"),
+    };
+    Failure { stage, kind, sentence }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_survives_the_wire() {
+        let gone = Failure::new(FailureKind::SnapshotGone, "it is not there").of_stage(3);
+        let status = Status::from(gone.clone());
+        assert_eq!((status.code(), status.message()), (Code::NotFound, "stage 3: it is not there"));
+        assert_eq!(failure_of(&status), gone);
+        let unreachable = Failure::new(FailureKind::Unreachable, "stage 4 could not be reached").of_stage(3);
+        let told = failure_of(&unreachable.clone().into());
+        assert_eq!(told, Failure { kind: FailureKind::Neighbour, ..unreachable });
+        assert_eq!(failure_of(&LinkRefusal::Early.into()).kind, FailureKind::Early);
+    }
+
+    #[test]
+    fn a_hostile_or_newer_peer_is_understood_by_the_code_and_in_a_sentence() {
+        let details = |kind, sentence: &str| {
+            let failure = wire::Failure { kind, stage: Some(u32::MAX), sentence: sentence.into() };
+            Status::with_details(Code::Aborted, "the message", failure.encode_to_vec().into())
+        };
+        let unknown = failure_of(&details(77, "the details"));
+        assert_eq!(unknown, Failure::refused("the message"), "a kind that is not known");
+        let long = failure_of(&details(1, &"ü".repeat(100_000)));
+        assert!(long.kind == FailureKind::Own && long.sentence.len() <= 2000, "{}", long.sentence.len());
+        let torn =
+            Status::with_details(Code::DataLoss, "x".repeat(100_000), b"\x1a\xff\xff\xff".as_slice().into());
+        assert_eq!(failure_of(&torn).sentence.len(), 2000);
+        assert_eq!(failure_of(&Status::unknown("h2 protocol error")).kind, FailureKind::Lost);
+    }
+
+    #[test]
+    fn the_caller_names_the_peer_unless_the_node_names_its_stage() {
+        let peer = Peer::stage(1).at("a:7101");
+        let told = |failure| told_by(&peer, failure).to_string();
+        assert_eq!(told(Failure::refused("busy")), "stage 1 at a:7101: busy");
+        assert_eq!(told(Failure::own("full").of_stage(1)), "stage 1: full (reported by a:7101)");
+        let lost = told(Failure::new(FailureKind::Lost, "reset"));
+        assert!(lost.starts_with("stage 1 at a:7101 was lost (reset): check that its process"), "{lost}");
+    }
+}
