@@ -66,7 +66,7 @@ pub fn within(deadline: Duration, what: &str, mut condition: impl FnMut() -> boo
     let begun = Instant::now();
     while !condition() {
         assert!(begun.elapsed() < deadline, "{what} did not come within {deadline:?}");
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Strangers attack every port of two nodes that train: the run ends as if they had not been there.
 
-use e2e::Node;
 use e2e::harm::Hosts;
+use e2e::{Node, machine};
 use proto::client;
 use proto::link::Contract;
 use proto::spec::graph::Value;
@@ -43,6 +43,7 @@ stages = ["down"]
 
 #[test]
 fn a_run_under_attack_ends_as_if_it_had_not_been() {
+    let _machine = machine::alone();
     let begun = Instant::now();
     let (quiet, memory_quiet, ()) = run("quiet", |_| ());
     let lasts = begun.elapsed().div_f64(2.0).min(ATTACK);
