@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Within this time a run that cannot go on ends.
+/// A run that cannot go on ends within this time.
 pub const CONTRACT: Duration = Duration::from_secs(15);
 
 /// A run over three stages that does not end by itself.
@@ -19,7 +19,7 @@ microbatches = 2
 stages = ["branch2", "down"]
 "#;
 
-/// How many steps after each other [`saving`] takes snapshots.
+/// The number of steps between the snapshots of [`saving`].
 pub const SAVED_EVERY: u64 = 7;
 
 /// A run of so many epochs of ten steps over three stages, which takes snapshots. The keys end with its
@@ -48,30 +48,30 @@ pub fn signal(signal: &str, process: u32) {
     assert!(Command::new("kill").args([signal, &process.to_string()]).status().unwrap().success());
 }
 
-/// A node that keeps its state in this folder, or below it; the path is absolute, by which a node can be told
-/// from those of other tests.
+/// A node whose state folder is `state` or lies below it. The path is absolute, which tells the node from those of
+/// other tests.
 pub fn node(state: &Path) -> Option<u32> {
     let pattern = format!("layer-node serve.*{}", state.display());
     let output = Command::new("pgrep").args(["-f", &pattern]).output().unwrap();
     String::from_utf8(output.stdout).unwrap().lines().next().map(|line| line.parse().unwrap())
 }
 
-/// Waits for `condition`, at most as long as the contract says.
+/// Waits for `condition` within the contract's time.
 pub fn eventually(what: &str, condition: impl FnMut() -> bool) {
     within(CONTRACT, what, condition);
 }
 
-/// Waits for `condition`, at most until the deadline.
+/// Waits for `condition` until the deadline.
 pub fn within(deadline: Duration, what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {
         assert!(begun.elapsed() < deadline, "{what} did not come within {deadline:?}");
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// Holds a failure against the contract: the exit code, and one sentence in the last line on stderr that
-/// says all of `said`. `cargo test -- --nocapture` shows the sentences, for `docs/failures.md`.
+/// Holds a failure against the contract: the exit code, and a last line on stderr that is one sentence and says all
+/// of `said`. `cargo test -- --nocapture` shows the sentences, for `docs/failures.md`.
 pub fn failed(ended: &Ended, code: i32, said: &[&str]) {
     let sentence = ended.last_line();
     println!("{code}  {sentence}");
@@ -86,7 +86,7 @@ pub fn failed(ended: &Ended, code: i32, said: &[&str]) {
 pub struct Hosts {
     /// The data, and the nodes' state folders `host-N`.
     pub bench: Bench,
-    /// Nearest the input first.
+    /// The nodes, the one nearest the input first.
     pub nodes: Vec<Node>,
 }
 

@@ -2,6 +2,7 @@
 
 mod coordinator;
 pub mod harm;
+pub mod machine;
 mod node;
 pub mod relay;
 mod run;
@@ -11,10 +12,12 @@ pub use coordinator::Coordinator;
 pub use node::Node;
 pub use run::Run;
 
+use machine::Share;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::rc::Rc;
 use std::sync::OnceLock;
 use tempfile::TempDir;
 
@@ -50,6 +53,7 @@ pub fn binary(name: &str) -> PathBuf {
 /// A folder with a data set, for as long as a test needs it.
 pub struct Bench {
     folder: TempDir,
+    _machine: Rc<Share>,
 }
 
 /// How a run ended.
@@ -79,7 +83,8 @@ impl From<Output> for Ended {
 impl Bench {
     /// A fresh folder with a data set in idx files: a class is a bright bar in its place, under noise.
     pub fn new() -> Self {
-        let bench = Self { folder: tempfile::tempdir().expect("a temporary folder") };
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let bench = Self { folder, _machine: machine::share() };
         bench.write_split("train", TRAIN, 1);
         bench.write_split("t10k", TEST, 2);
         bench

@@ -1,4 +1,4 @@
-//! A network between two nodes that can fall silent: every port of a node once more, on another address of loopback.
+//! A network between two nodes that can fall silent: a node's ports a second time, on another address of loopback.
 
 use crate::Node;
 use std::io::{Read, Write};
@@ -10,9 +10,9 @@ use std::time::Duration;
 /// Where nodes are reached through a relay; they themselves listen on 127.0.0.1.
 const ELSEWHERE: &str = "127.0.0.2";
 
-/// Passes on what comes to one port, until it falls silent.
+/// Passes bytes between a node's port and its callers until it falls silent.
 pub struct Relay {
-    /// Where it listens.
+    /// The address at which the relay listens.
     pub address: String,
     silent: Arc<AtomicBool>,
 }
@@ -38,7 +38,7 @@ impl Relay {
         relay
     }
 
-    /// From now on nothing comes through, and nobody is told.
+    /// From now on no byte comes through, and no connection is closed.
     pub fn fall_silent(&self) {
         self.silent.store(true, Relaxed);
     }

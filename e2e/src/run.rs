@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 /// A run's folder.
 pub struct Run {
-    /// Where it lies.
+    /// The folder's path.
     pub folder: PathBuf,
 }
 
@@ -18,7 +18,7 @@ impl Run {
         self.lines("metrics.jsonl")
     }
 
-    /// How many steps it has written so far.
+    /// The number of steps in `metrics.jsonl` so far.
     pub fn steps(&self) -> usize {
         fs::read_to_string(self.folder.join("metrics.jsonl")).map_or(0, |text| text.lines().count())
     }
@@ -33,7 +33,7 @@ impl Run {
         steps
     }
 
-    /// How often it was started so far; 0 where there is no run yet.
+    /// How often the run was started so far; 0 where there is no run yet.
     pub fn starts(&self) -> u64 {
         let text = fs::read_to_string(self.folder.join("run.json")).unwrap_or_default();
         let identity: Value = serde_json::from_str(&text).unwrap_or_default();

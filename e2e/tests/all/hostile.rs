@@ -1,7 +1,7 @@
 //! Strangers attack every port of two nodes that train: the run ends as if they had not been there.
 
-use e2e::Node;
 use e2e::harm::Hosts;
+use e2e::{Node, machine};
 use proto::client;
 use proto::link::{Contract, Link, Peer};
 use proto::spec::graph::Value;
@@ -24,10 +24,10 @@ use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 
-/// How long the attack lasts at most; it is shorter where the run is.
+/// The longest attack; a shorter run has a shorter attack.
 const ATTACK: Duration = Duration::from_secs(8);
-/// How much more memory a node may take under attack: what the door lets strangers of two ports send, in
-/// the transport's buffers and again in the decoder's, and the allocator's share.
+/// How much more memory a node may take under attack: the bytes that admission lets strangers of two ports send,
+/// once in the transport's buffers and once in the decoder's, and the allocator's share.
 const EXTRA: u64 = 96 << 20;
 /// Connections that one attacker opens and holds, at each port.
 const HELD: usize = 1250;
@@ -43,6 +43,7 @@ stages = ["down"]
 
 #[test]
 fn a_run_under_attack_ends_as_if_it_had_not_been() {
+    let _machine = machine::alone();
     let begun = Instant::now();
     let (quiet, memory_quiet, ()) = run("quiet", |_| ());
     let lasts = begun.elapsed().div_f64(2.0).min(ATTACK);
@@ -54,7 +55,8 @@ fn a_run_under_attack_ends_as_if_it_had_not_been() {
     }
 }
 
-/// Trains over two nodes, `meanwhile` something else; the digests and the nodes' peak memory.
+/// Trains over two nodes and does `meanwhile`; returns the digests, the nodes' peak memory, and the result of
+/// `meanwhile`.
 fn run<T>(name: &str, meanwhile: impl FnOnce(&[Node]) -> T) -> (BTreeMap<String, String>, Vec<u64>, T) {
     let hosts = Hosts::new(2);
     let mut coordinator = hosts.training(KEYS, name);
@@ -65,7 +67,7 @@ fn run<T>(name: &str, meanwhile: impl FnOnce(&[Node]) -> T) -> (BTreeMap<String,
     (hosts.digests(), hosts.nodes.iter().map(peak).collect(), seen)
 }
 
-/// The most memory that the node ever had, in bytes.
+/// The node's peak memory in bytes.
 fn peak(node: &Node) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", node.child.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -157,7 +159,7 @@ fn throw_garbage(ports: &[String], until: Instant, count: &AtomicUsize) {
         let _ = socket.set_read_timeout(Some(Duration::from_millis(20)));
         let _ = socket.write_all(&junk[round / ports.len() % junk.len()]);
         if round % 3 == 0 {
-            // Half closed: nothing more is sent, everything is awaited.
+            // Half closed: the attacker sends no more and waits for everything.
             let _ = socket.shutdown(Shutdown::Write);
         }
         let _ = socket.read(&mut [0; 64]);
@@ -275,8 +277,8 @@ async fn long_names(control: &str, count: &AtomicUsize) {
     count.fetch_add(3, Relaxed);
 }
 
-/// As many layers as fit into a message where none says anything of itself: two bytes each, and a hundred in
-/// the memory of who would decode them. One more, and the message is too long.
+/// A message full of empty layers: a layer has two bytes on the wire, and a hundred in a decoder's memory. With one
+/// layer more the message is too long.
 async fn tiny_layers(control: &str, count: &AtomicUsize) {
     let Some(channel) = channel(control).await else { return };
     let mut client = NodeClient::new(channel);
@@ -289,7 +291,7 @@ async fn tiny_layers(control: &str, count: &AtomicUsize) {
     }
 }
 
-/// Questions about the schema whose answers nobody reads.
+/// Questions about the schema; the caller reads no answer.
 async fn questions(address: &str, count: &AtomicUsize) {
     let Some(channel) = channel(address).await else { return };
     let mut client = ServerReflectionClient::new(channel);

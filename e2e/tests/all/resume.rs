@@ -15,7 +15,7 @@ fn start(bench: &Bench, config: &Path, name: &str, more: &[&str]) -> Coordinator
     bench.start(name, config, &[&["--local"], more].concat())
 }
 
-/// Interrupts a run, which must say so; what else it said.
+/// Interrupts a run, which must end as interrupted.
 fn interrupted(coordinator: Coordinator) -> Ended {
     coordinator.signal("-INT");
     let ended = coordinator.ended();
@@ -23,12 +23,12 @@ fn interrupted(coordinator: Coordinator) -> Ended {
     ended
 }
 
-/// Goes on with a run to its end; what it said.
+/// Resumes a run and waits for its good end.
 fn resumed(bench: &Bench, config: &Path, name: &str) -> Ended {
     finished(start(bench, config, name, &["--resume", "auto"]))
 }
 
-/// Waits for the end of a run, which must be a good one; what it said.
+/// Waits for the good end of a run.
 fn finished(coordinator: Coordinator) -> Ended {
     let ended = coordinator.ended();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -52,7 +52,7 @@ fn same(disturbed: &Run, undisturbed: &Run) {
     assert!((trained - images).abs() < 0.5, "{trained} images, not {images}");
 }
 
-/// Who finds no nodes knows nothing new of the run.
+/// A coordinator that reaches no node knows nothing new of the run.
 fn a_start_that_changes_nothing_leaves_the_end_as_it_was(bench: &Bench, config: &Path, name: &str) {
     let (run, nobody) = (bench.run(name), "127.0.0.1:1,127.0.0.1:2,127.0.0.1:3");
     let before = run.summary();
@@ -64,8 +64,8 @@ fn a_start_that_changes_nothing_leaves_the_end_as_it_was(bench: &Bench, config: 
     assert!(run.folder.join("report.html").exists());
 }
 
-/// A run that was killed has no end, but states that can be looked at; every look counts as a start, so that
-/// what is left of it is refused afterwards.
+/// A killed run has no end, but it has states that can be evaluated. Every evaluation counts as a start, so that
+/// the nodes refuse what is left of the run.
 fn evaluated_although_killed(bench: &Bench, name: &str) {
     let run = bench.run(name);
     let evaluate = |step: &str| -> Ended {
@@ -161,7 +161,7 @@ fn what_all_nodes_had_is_never_given_up_unasked() {
     // A node comes back with an empty state folder, while the coordinator restarts by itself.
     let coordinator = start(&bench, &config, "lost", &["--restarts", "3"]).wait_for_steps(25);
     let killed = node(&state).expect("a node");
-    // So that it saves nothing in between.
+    // A stopped node saves nothing in between.
     signal("-STOP", killed);
     std::fs::rename(&state, &away).unwrap();
     signal("-KILL", killed);
@@ -190,7 +190,7 @@ fn what_all_nodes_had_is_never_given_up_unasked() {
     assert!(ended.stderr.contains("going on after step"), "{}", ended.stderr);
     same(&run, &undisturbed);
 
-    // Who asks for the beginning gets it.
+    // `--resume 0` begins again.
     std::fs::remove_dir_all(&state).unwrap();
     let ended = finished(start(&bench, &config, "lost", &["--resume", "0"]));
     assert!(ended.stderr.contains("beginning from the seed"), "{}", ended.stderr);

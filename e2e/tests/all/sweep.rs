@@ -1,4 +1,4 @@
-//! A sweep, however it is disturbed, comes to the same table; and one that cannot be says why.
+//! A sweep comes to the same table however it is disturbed, and a sweep that cannot start says why.
 
 use e2e::harm::{failed, node, signal, within};
 use e2e::{Bench, Coordinator, Run, binary};
@@ -55,12 +55,12 @@ fn lines(path: &Path) -> usize {
     std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
 }
 
-/// Waits for something that takes as long as the host is busy.
+/// Waits for `condition`, also on a busy host.
 fn sooner_or_later(what: &str, condition: impl FnMut() -> bool) {
     within(Duration::from_secs(60), what, condition);
 }
 
-/// Waits until `ended` trials have ended, and one that has not is under way.
+/// Waits until `ended` trials have ended and another trial is under way.
 fn under_way(folder: &Path, ended: usize) {
     let training = || {
         let runs = std::fs::read_dir(folder.join("trials")).into_iter().flatten().flatten();
@@ -92,7 +92,7 @@ fn a_sweep_that_is_killed_and_interrupted_comes_to_the_same_table() {
     assert!(ended.stdout.contains(&undisturbed), "{}", ended.stdout);
     assert!(undisturbed.contains(" stopped ") && undisturbed.contains(" done "), "{undisturbed}");
 
-    // Killed, and gone on with while what is left of it still saves; interrupted.
+    // The sweep is killed, and resumed while its orphaned trials still save; then it is interrupted.
     let folder = bench.path("disturbed");
     let killed = start(&bench, &sweep, "disturbed", &[]);
     under_way(&folder, 3);
@@ -131,7 +131,7 @@ fn what_is_killed_of_a_trial_says_nothing_of_its_settings() {
     failed(&killed.ended(), 75, &["trial 0 was killed by signal 9", "--resume goes on from there"]);
     assert_eq!((lines(&folder.join("trials.jsonl")), left(&run(1)).as_str()), (0, ""));
 
-    // A node of a trial: the trial itself goes on.
+    // A node of a trial is killed: the trial itself goes on.
     let resumed = start(&bench, &sweep, "disturbed", &["--resume"]);
     training(2);
     signal("-KILL", node(&run(2)).expect("a node"));
@@ -230,7 +230,7 @@ fn a_full_disk_says_nothing_of_a_trial() {
     let folder = bench.path("cramped");
     let sweep =
         ["sweep", "--local", "--config", sweep.to_str().unwrap(), "--run-dir", folder.to_str().unwrap()];
-    // No file may grow beyond a few kilobytes, which a run's report does.
+    // No file may grow to the size of a run's report.
     let script = r#"trap '' XFSZ; ulimit -f 64; exec "$0" "$@""#;
     let mut cramped = Command::new("sh");
     cramped.args(["-c", script]).arg(binary("coordinator")).args(sweep);

@@ -13,19 +13,19 @@ pub const STAGES: usize = 3;
 /// The stages, and the coordinator after them.
 pub const VICTIMS: usize = STAGES + 1;
 const COORDINATOR: usize = STAGES;
-/// Within this time a step comes, however the run was harmed before.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How long what is stopped stays so: longer than it takes to be given up.
+/// A harmed run makes its next step within this time.
+const STEP_DEADLINE: Duration = Duration::from_secs(60);
+/// How long a process stays stopped: longer than its neighbours wait for it.
 const STOPPED: Duration = Duration::from_secs(20);
 
-/// The nodes of a run: its own, or some that were started by hand.
+/// The nodes of a run: its own, or nodes that were started by hand.
 pub enum Nodes {
     Local,
     Remote(Vec<Node>),
 }
 
 impl Nodes {
-    /// Nodes that take ports of their own, by which they come back.
+    /// Nodes on fixed ports, so that a restarted node has the addresses of the killed one.
     pub fn remote(bench: &Bench, random: &mut Random) -> Self {
         let start = |stage| {
             let ports = free_ports(random);
@@ -47,7 +47,7 @@ fn free_ports(random: &mut Random) -> [String; 3] {
     })
 }
 
-/// The run.
+/// A run that is harmed.
 pub struct Harmed {
     bench: Bench,
     config: PathBuf,
@@ -56,7 +56,7 @@ pub struct Harmed {
 }
 
 impl Harmed {
-    /// Starts it, and waits until it trains.
+    /// Starts the run, and waits until it trains.
     pub fn start(bench: Bench, config: PathBuf, nodes: Nodes) -> Self {
         let mut harmed = Self { bench, config, nodes, coordinator: None };
         harmed.launch(&[]);
@@ -81,7 +81,7 @@ impl Harmed {
         self.coordinator = Some(Coordinator::start(command, self.run()));
     }
 
-    /// What it leaves.
+    /// The run's folder.
     pub fn run(&self) -> Run {
         self.bench.run("chaos")
     }
@@ -102,7 +102,7 @@ impl Harmed {
         self.bench.path("coordinator.log")
     }
 
-    /// What its coordinators have said.
+    /// Everything that the run's coordinators have said.
     pub fn said(&self) -> String {
         fs::read_to_string(self.log()).unwrap()
     }
@@ -110,10 +110,10 @@ impl Harmed {
     /// Waits for the moment of `blow`, and strikes.
     pub fn suffer(&mut self, blow: &Blow) {
         let (begun, due) = (Instant::now(), self.run().steps() + blow.steps);
-        while self.run().steps() < due && begun.elapsed() < blow.within.unwrap_or(PATIENCE) {
+        while self.run().steps() < due && begun.elapsed() < blow.within.unwrap_or(STEP_DEADLINE) {
             std::thread::sleep(Duration::from_millis(2));
         }
-        assert!(begun.elapsed() < PATIENCE, "step {due} did not come: {}", self.said());
+        assert!(begun.elapsed() < STEP_DEADLINE, "step {due} did not come: {}", self.said());
         std::thread::sleep(blow.pause);
         let over = self.coordinator.as_mut().unwrap().is_over();
         assert!(!over, "the run ended too early: {}", self.said());
@@ -135,7 +135,7 @@ impl Harmed {
         }
     }
 
-    /// Kills the victim; where nobody else does, it is started again.
+    /// Kills the victim, and starts it again unless the coordinator does.
     fn kill(&mut self, victim: usize, away: Duration) {
         let process = self.process(victim);
         // A local node may have been replaced meanwhile: then another moment is as good.
@@ -155,12 +155,12 @@ impl Harmed {
         }
     }
 
-    /// Stops the victim for longer than others wait for it, and lets it go on: it finds the world changed.
+    /// Stops the victim for longer than its neighbours wait for it, and lets it go on.
     fn stop(&mut self, victim: usize) {
         let process = self.process(victim);
         signal("-STOP", process);
         let begun = Instant::now();
-        // A local node is killed and replaced when it is given up.
+        // The coordinator kills and replaces a local node that it has given up.
         while begun.elapsed() < STOPPED && fs::exists(format!("/proc/{process}")).unwrap() {
             std::thread::sleep(Duration::from_millis(20));
         }

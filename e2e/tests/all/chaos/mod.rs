@@ -16,13 +16,13 @@ use std::path::{Path, PathBuf};
 /// Of 90 epochs.
 const STEPS: u64 = 900;
 
-/// How many steps a line of the log says to be run again.
+/// The number of steps that are run again, as a line of the log says.
 fn lost(line: &str) -> Option<u64> {
     let (first, last) = line.strip_prefix("steps ")?.strip_suffix(" are run again")?.split_once(" to ")?;
     Some(last.parse::<u64>().unwrap() + 1 - first.parse::<u64>().unwrap())
 }
 
-/// The updates that the newest snapshot in a state folder has seen, as the file says itself.
+/// The number of updates in the header of the newest snapshot in a state folder.
 fn updates(state: &Path) -> u64 {
     let file = state.join(format!("step-{STEPS:08}/stage.safetensors"));
     let bytes = fs::read(file).unwrap();
@@ -30,7 +30,7 @@ fn updates(state: &Path) -> u64 {
     header.metadata().as_ref().unwrap()["step"].parse().unwrap()
 }
 
-/// Harms a run by all that is scheduled, and compares it with one that was left alone.
+/// Harms a run by the whole schedule, and compares it with an undisturbed run.
 fn chaos(schedule: &str, nodes: impl FnOnce(&Bench, &mut Random) -> Nodes) {
     let bench = Bench::new();
     let keys = saving(90) + "best = true\n";

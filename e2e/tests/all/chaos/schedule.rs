@@ -1,4 +1,4 @@
-//! The schedule of harm: who is harmed how and when, drawn before anything runs.
+//! The schedule of harm: victims, kinds and moments, drawn before anything runs.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,9 +9,9 @@ const STOPS: usize = 3;
 /// What is done to a process.
 #[derive(Clone, Copy)]
 pub enum Harm {
-    /// Killed, and started again after a while where nobody else does that.
+    /// Killed, and started again after a while unless the coordinator does.
     Kill {
-        /// The while.
+        /// How long the process is away.
         away: Duration,
     },
     /// Stopped for longer than others wait for it.
