@@ -19,7 +19,7 @@ pub async fn check(addresses: &[String], deadline: Duration) -> Vec<Result<Descr
     join_all(addresses.iter().map(async |address| Ok(Node::dial(address, deadline).await?.1))).await
 }
 
-/// The nodes of a run, whoever started them.
+/// The nodes of a run.
 pub enum Nodes {
     /// Processes that end with the run.
     Local(LocalNodes),
