@@ -1,13 +1,13 @@
-//! Words for people: on stdout what was asked for, on stderr how it goes.
+//! Output for people: the answer on stdout, the progress on stderr.
 //!
-//! `println!` panics where they cannot be written. A log on a full disk, or a reader like `head` that has seen
-//! enough, must not end a run, and not turn its exit code into another.
+//! `println!` panics where stdout cannot be written. A log on a full disk, or a reader like `head` that has seen
+//! enough, must not end a run or change its exit code.
 
 use crate::failure::Failure;
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
 
-/// Says something on stdout. That nobody reads on is no fault.
+/// Writes to stdout. A reader that has gone away is no fault.
 ///
 /// # Errors
 /// When the disk says no.
@@ -20,7 +20,7 @@ pub fn answer(words: Arguments) -> Result<(), Failure> {
     })
 }
 
-/// Says something on stderr, if it can.
+/// Writes to stderr, if it can.
 pub fn remark(words: Arguments) {
     let mut out = io::stderr();
     let _ = out.write_fmt(words).and_then(|()| out.flush());

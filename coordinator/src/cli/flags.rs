@@ -51,7 +51,7 @@ pub(super) struct TrainFlags {
     /// Where Prometheus scrapes the run, at http://ADDR/metrics; port 0 picks a free one
     #[arg(long, value_name = "ADDR")]
     pub(super) metrics: Option<SocketAddr>,
-    /// Take the end of standard input for an interrupt: the run then ends with whoever started it
+    /// Take the end of standard input for an interrupt: the run then ends with the process that started it
     #[arg(long, hide = true)]
     pub(super) exit_with_stdin: bool,
 }

@@ -185,7 +185,7 @@ async fn idle(process: Option<u32>) {
     }
 }
 
-/// Reports the end of a node's process; after the run's own end nobody reads it any more.
+/// Reports the end of a node's process; after the run's own end the report is not read any more.
 async fn watch(stage: usize, mut child: Child, address: String, log: PathBuf, failures: FailureCollector) {
     let status = child.wait().await;
     let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());

@@ -21,7 +21,7 @@ pub async fn check(peers: &[Peer], deadline: Duration) -> Vec<Result<Description
     join_all(peers.iter().map(async |peer| Ok(Node::dial(peer, deadline).await?.1))).await
 }
 
-/// The nodes of a run, whoever started them.
+/// The nodes of a run.
 pub enum Nodes {
     /// Processes that end with the run.
     Local(LocalNodes),

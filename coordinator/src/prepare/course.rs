@@ -1,4 +1,4 @@
-//! What a run does, in order: mirror steps of the delay phase, training minibatches, evaluations and snapshots. A
+//! The course of a run: mirror steps of the delay phase, training minibatches, evaluations and snapshots. A
 //! pure function of the configuration, the data's size and the step to begin at.
 
 use crate::config::{self, Config};

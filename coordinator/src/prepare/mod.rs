@@ -95,7 +95,7 @@ impl Prepared {
         Lanes::new(&self.config, self.ranges.len())
     }
 
-    /// What the run does, in order.
+    /// The course of the run.
     pub fn course(&self) -> Course {
         let rules = self.network.layers.iter().filter_map(|layer| layer.rule.mirror());
         let delay = rules.map(|mirror| mirror.delay).max().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! The specification of every stage: what each node is to become.
+//! The specification of every stage.
 
 use crate::config::Config;
 use crate::failure::Failure;

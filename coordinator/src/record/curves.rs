@@ -26,12 +26,9 @@ pub struct Curves {
 }
 
 impl Curves {
-    /// Begins a new event file in the run's folder with what the old one holds of the steps up to `step`,
-    /// without the evaluation that follows `step` itself. The old one goes: TensorBoard follows a file by its
-    /// name, and would not notice that one became shorter.
-    ///
-    /// # Errors
-    /// When the disk says no.
+    /// Begins a new event file in the run's folder with the old file's points of the steps up to `step`,
+    /// without the evaluation that follows `step` itself. The old file goes: TensorBoard follows a file by its
+    /// name, and would not notice that it became shorter.
     pub fn begin(folder: &Path, step: u64) -> Result<Self, Failure> {
         let old = found(folder).map_err(|error| unwritable(folder, &error))?;
         let mut kept = record(&Event { file_version: Some(VERSION.into()), ..at(0) });
@@ -52,9 +49,6 @@ impl Curves {
     }
 
     /// Appends the points of a training step.
-    ///
-    /// # Errors
-    /// When the disk says no.
     pub fn step(&mut self, step: &Step) -> Result<(), Failure> {
         let mut points = vec![
             scalar("train/loss", step.loss),
@@ -70,9 +64,6 @@ impl Curves {
     }
 
     /// Appends the points of an evaluation.
-    ///
-    /// # Errors
-    /// When the disk says no.
     pub fn evaluation(&mut self, evaluation: &Evaluation) -> Result<(), Failure> {
         let Evaluation { step, loss, top1, top5, .. } = *evaluation;
         let points = [("loss", loss), ("top1", top1), ("top5", top5)];

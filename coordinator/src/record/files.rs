@@ -23,9 +23,6 @@ pub fn read<T: for<'de> Deserialize<'de>>(folder: &Path, name: &str) -> Result<T
 }
 
 /// Writes a JSON file.
-///
-/// # Errors
-/// When the disk says no.
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
     let mut bytes = serde_json::to_vec_pretty(value).map_err(Failure::internal)?;
     bytes.push(b'\n');
@@ -33,9 +30,6 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
 }
 
 /// Writes beside the place and renames, so that a reader finds the file whole.
-///
-/// # Errors
-/// When the disk says no.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let temporary = path.with_extension("writing");
     let written = || {
@@ -52,9 +46,6 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 /// Removes a file that may be there.
-///
-/// # Errors
-/// When the disk says no.
 pub fn remove(path: &Path) -> Result<(), Failure> {
     match fs::remove_file(path) {
         // A run writes no folder of that name.

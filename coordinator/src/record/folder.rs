@@ -125,18 +125,12 @@ impl RunFolder {
     }
 
     /// Counts another start of the run.
-    ///
-    /// # Errors
-    /// When the disk says no.
     pub fn start_again(&mut self) -> Result<(), Failure> {
         self.identity = self.identity.clone().next(&self.path)?;
         Ok(())
     }
 
     /// Remembers, also after a crash of the host, that all nodes have the snapshot after `step`.
-    ///
-    /// # Errors
-    /// When the disk says no.
     pub fn saved(&mut self, step: u64) -> Result<(), Failure> {
         if self.identity.saved != step {
             self.identity.saved = step;
@@ -145,12 +139,9 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Drops the lines of what comes after `step`: it is about to be run again, and with it the evaluation
-    /// that follows `step` itself. The end that an earlier start wrote goes first: should this start be killed,
-    /// nobody takes that for the end of the run.
-    ///
-    /// # Errors
-    /// When the disk says no.
+    /// Drops the lines of later steps than `step`, which are about to be run again, and of the evaluation that
+    /// follows `step` itself. The end that an earlier start wrote goes first: should this start be killed,
+    /// its readers do not take that for the end of the run.
     pub fn rewind(&mut self, step: u64) -> Result<(), Failure> {
         for name in [SUMMARY, REPORT] {
             remove(&self.path.join(name))?;
@@ -219,44 +210,29 @@ impl RunFolder {
     }
 
     /// Appends one training step to the curves and then to `metrics.jsonl`: every line there has its points.
-    ///
-    /// # Errors
-    /// When the disk says no.
     pub fn step(&mut self, step: &Step) -> Result<(), Failure> {
         self.curves.step(step)?;
         self.metrics.add(step)
     }
 
     /// Appends one evaluation to the curves and then to `evaluations.jsonl`.
-    ///
-    /// # Errors
-    /// When the disk says no.
     pub fn evaluation(&mut self, evaluation: &Evaluation) -> Result<(), Failure> {
         self.curves.evaluation(evaluation)?;
         self.evaluations.add(evaluation)
     }
 
     /// Waits until the history is on the disk: a run goes on no later than it reaches, also after a crash of the host.
-    ///
-    /// # Errors
-    /// When the disk says no.
     pub fn sync(&self) -> Result<(), Failure> {
         self.metrics.sync()?;
         self.evaluations.sync()
     }
 
     /// Writes a file of JSON.
-    ///
-    /// # Errors
-    /// When the disk says no.
     pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), Failure> {
         write_json(&self.path.join(name), value)
     }
 
     /// Writes another file of the run.
-    ///
-    /// # Errors
-    /// When the disk says no.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
         write(&self.path.join(name), bytes)
     }

@@ -12,7 +12,7 @@ const FILE: &str = "run.json";
 /// The run's name to its nodes, and the snapshot that they must hold of it; kept in `run.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunIdentity {
-    /// Drawn at random: whoever knows it may open links of the run.
+    /// Drawn at random: a peer that knows it may open links of the run.
     pub id: String,
     /// Counts the starts of the run.
     pub incarnation: u32,
@@ -47,17 +47,11 @@ impl RunIdentity {
     }
 
     /// Keeps it in `folder`.
-    ///
-    /// # Errors
-    /// When the disk says no.
     pub fn write(&self, folder: &Path) -> Result<(), Failure> {
         write_json(&folder.join(FILE), self)
     }
 
     /// Counts another start of the run in `folder`, so that nodes refuse what comes late of the one before.
-    ///
-    /// # Errors
-    /// When the disk says no.
     pub fn next(mut self, folder: &Path) -> Result<Self, Failure> {
         let spent = || {
             let file = folder.join(FILE);
@@ -72,8 +66,8 @@ impl RunIdentity {
     }
 }
 
-/// The first table or key in which a run that goes on would be another run. How nodes are reached, what is measured
-/// and in which order the lanes go does not decide a bit.
+/// The first table or key in which a run that goes on would be another run. Addresses, measurements and
+/// the order of lanes decide no bit.
 pub(super) fn differs(began: &Config, now: &Config) -> Option<&'static str> {
     let (was, is) = (&began.pipeline, &now.pipeline);
     let pixels = |data: &Data| (data.mean.clone(), data.std.clone(), data.augment);

@@ -49,18 +49,12 @@ pub struct Appended {
 
 impl Appended {
     /// Opens the file, which need not be there yet.
-    ///
-    /// # Errors
-    /// When the disk says no.
     pub fn open(path: PathBuf) -> Result<Self, Failure> {
         let file = File::options().create(true).append(true).open(&path);
         Ok(Self { file: file.map_err(|error| unwritable(&path, &error))?, path })
     }
 
     /// Appends a record.
-    ///
-    /// # Errors
-    /// When the disk says no.
     pub fn add(&mut self, record: &impl Serialize) -> Result<(), Failure> {
         let mut line = serde_json::to_vec(record).map_err(Failure::internal)?;
         line.push(b'\n');
@@ -68,9 +62,6 @@ impl Appended {
     }
 
     /// Waits until all lines are on the disk.
-    ///
-    /// # Errors
-    /// When the disk says no.
     pub fn sync(&self) -> Result<(), Failure> {
         self.file.sync_data().map_err(|error| unwritable(&self.path, &error))
     }

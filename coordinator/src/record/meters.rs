@@ -2,7 +2,6 @@
 
 use super::evaluation::Evaluation;
 use crate::driver::Outcome;
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -15,8 +14,10 @@ use std::sync::atomic::AtomicU64;
 type Seconds = Counter<f64, AtomicU64>;
 /// A measurement.
 type Measured = Gauge<f64, AtomicU64>;
+/// The labels of one metric of a family.
+type Labels = Vec<(&'static str, String)>;
 
-/// Counts what this process trains; the counters begin at zero, also in a run that goes on.
+/// The counts and measurements of this process; the counters begin at zero, also in a run that goes on.
 #[derive(Debug, Default)]
 pub struct Meters {
     shown: Shown,
@@ -29,34 +30,13 @@ pub struct Meters {
     loss: Measured,
     accuracy: Measured,
     test_loss: Measured,
-    test_accuracy: Family<OfRank, Measured>,
-    compute: Family<OfStage, Seconds>,
-    wait: Family<OfStage, Seconds>,
-    send: Family<OfStage, Seconds>,
-    sent: Family<OfTraffic, Counter>,
-    angle: Family<OfLayer, Measured>,
-    norm_ratio: Family<OfLayer, Measured>,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfRank {
-    top: u32,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfStage {
-    stage: usize,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfTraffic {
-    stage: usize,
-    direction: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfLayer {
-    layer: String,
+    test_accuracy: Family<Labels, Measured>,
+    compute: Family<Labels, Seconds>,
+    wait: Family<Labels, Seconds>,
+    send: Family<Labels, Seconds>,
+    sent: Family<Labels, Counter>,
+    angle: Family<Labels, Measured>,
+    norm_ratio: Family<Labels, Measured>,
 }
 
 impl Meters {
@@ -85,16 +65,19 @@ impl Meters {
         self.loss.set(outcome.loss);
         self.accuracy.set(outcome.top1);
         for (stage, done) in outcome.stages.iter().enumerate() {
-            self.compute.get_or_create(&OfStage { stage }).inc_by(done.compute.as_secs_f64());
-            self.wait.get_or_create(&OfStage { stage }).inc_by(done.wait.as_secs_f64());
-            self.send.get_or_create(&OfStage { stage }).inc_by(done.send.as_secs_f64());
+            let stage = ("stage", stage.to_string());
+            let times = [(&self.compute, done.compute), (&self.wait, done.wait), (&self.send, done.send)];
+            for (family, time) in times {
+                family.get_or_create(&vec![stage.clone()]).inc_by(time.as_secs_f64());
+            }
             for (direction, bytes) in [("forward", done.bytes_forward), ("backward", done.bytes_backward)] {
-                self.sent.get_or_create(&OfTraffic { stage, direction }).inc_by(bytes);
+                let labels = vec![stage.clone(), ("direction", direction.to_owned())];
+                self.sent.get_or_create(&labels).inc_by(bytes);
             }
             for layer in &done.layers {
-                let of = OfLayer { layer: layer.name.clone() };
-                self.angle.get_or_create(&of).set(layer.angle_deg);
-                self.norm_ratio.get_or_create(&of).set(layer.norm_ratio);
+                let labels = vec![("layer", layer.name.clone())];
+                self.angle.get_or_create(&labels).set(layer.angle_deg);
+                self.norm_ratio.get_or_create(&labels).set(layer.norm_ratio);
             }
         }
     }
@@ -104,7 +87,9 @@ impl Meters {
         let _whole = self.shown.hold();
         self.test_loss.set(evaluation.loss.unwrap_or(f64::NAN));
         for (top, fraction) in [(1, evaluation.top1), (5, evaluation.top5)] {
-            self.test_accuracy.get_or_create(&OfRank { top }).set(fraction.unwrap_or(f64::NAN));
+            self.test_accuracy
+                .get_or_create(&vec![("top", top.to_string())])
+                .set(fraction.unwrap_or(f64::NAN));
         }
     }
 

@@ -1,4 +1,4 @@
-//! What a run leaves behind: one schema for its records, and the files that hold them.
+//! The records of a run, in one schema, and the files that hold them.
 //!
 //! ```text
 //! runs/NAME/  run.json (identity), config.toml
@@ -6,8 +6,8 @@
 //!             events.out.tfevents… (curves), trace.json, report.html, state/
 //! ```
 //!
-//! Whoever reads a record, a run that goes on, the page, TensorBoard's curves or a sweep, reads the type that wrote
-//! it.
+//! Every reader of a record (a run that goes on, the page, TensorBoard's curves, a sweep) reads the type that wrote
+//! it. A function that writes fails where the disk says no, with the sentence of [`files::unwritable`].
 
 mod curves;
 mod data_mark;

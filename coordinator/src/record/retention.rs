@@ -1,4 +1,4 @@
-//! Which snapshots nodes keep beside their newest ones: a pure function of what the coordinator knows.
+//! Which snapshots nodes keep beside their newest ones: a pure function of the coordinator's knowledge.
 //!
 //! Nodes write at different moments, so only the coordinator knows which snapshot all of them have: the one
 //! to go back to when a node dies between two writings. And only the coordinator knows which one is the best.
@@ -10,9 +10,9 @@ use proto::control::Keep;
 pub struct Known {
     /// The newest snapshot that all nodes have; 0 is the seed.
     pub common: u64,
-    /// Whether the best one is kept at all.
+    /// Whether the best snapshot is kept at all.
     pub keep_best: bool,
-    /// The best one so far.
+    /// The best step so far.
     pub best: Option<u64>,
     /// The newest step whose evaluation is complete.
     pub evaluated: Option<u64>,

@@ -21,7 +21,7 @@ pub struct Step {
     pub accuracy: Option<f64>,
     /// The minibatch over the step's duration.
     pub images_per_s: Option<f64>,
-    /// The step's duration: since the step before, or what else came out of the pipeline before it.
+    /// The step's duration: since the event of the pipeline before it.
     pub seconds: Option<f64>,
     /// The work of every stage.
     #[serde(default)]

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! With weight decay λ on W and one optimizer setting for both, ‖W − B‖ shrinks by 1 − ηλ in every step of
-//! plain SGD, whatever the data; `run/alarm` watches that law. Does not read W.
+//! plain SGD, whatever the data; `record/invariant.rs` checks that law. Does not read W.
 //! Kolen and Pollack, "Backpropagation without weight transport", ICNN 1994; Akrout, Wilson, Humphreys,
 //! Lillicrap and Tweed, "Deep Learning without Weight Transport", NeurIPS 2019.
 

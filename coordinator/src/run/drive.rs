@@ -1,5 +1,5 @@
-//! Acts on the supervisor's commands: finds nodes, opens the pipeline, puts the course of a run into it, and gives the
-//! recorder what comes out.
+//! Acts on the supervisor's commands: finds nodes, opens the pipeline, puts the course of a run into it, and hands
+//! its events to the recorder.
 
 use super::recorder::Recorder;
 use super::resume::Resume;
@@ -19,7 +19,7 @@ pub struct Run<'a> {
     prepared: &'a Prepared,
     placement: &'a Placement,
     stop: CancellationToken,
-    /// Takes what comes out of the pipeline.
+    /// Takes the events of the pipeline.
     pub recorder: Recorder<'a>,
     /// The addresses of the nodes, by stage.
     pub addresses: Vec<NodeAddress>,
@@ -103,7 +103,7 @@ impl<'a> Run<'a> {
         Ok(Event::Found(self.addresses.iter().map(|node| node.control.clone()).collect()))
     }
 
-    /// Asks every node what it holds of the run.
+    /// Asks every node for its snapshots of the run.
     async fn ask(&self, pause: Duration) -> Result<Event, Failure> {
         let of_stage = |(stage, node): (u32, &NodeAddress)| Peer::stage(stage).at(&node.control);
         let peers: Vec<_> = (0..).zip(&self.addresses).map(of_stage).collect();
@@ -117,25 +117,21 @@ impl<'a> Run<'a> {
             found = unless_stopped(&self.stop, asking) => found?,
             () = self.failures.ended() => return Err(self.failures.verdict().await),
         };
-        Ok(match found {
-            Some(found) => Event::Held(self.survey(&found)?),
-            None => Event::Stopped,
-        })
+        found.map_or(Ok(Event::Stopped), |found| self.survey(&found))
     }
 
-    fn survey(&self, found: &[Description]) -> Result<Survey, Failure> {
+    fn survey(&self, found: &[Description]) -> Result<Event, Failure> {
         let folder = self.recorder.folder();
-        let (written, identity) = (folder.last_step()?, folder.identity());
+        let identity = folder.identity();
+        if let Some(stage) = found.iter().position(|node| node.run.as_deref() == Some(&identity.id)) {
+            return Ok(Event::Busy(stage));
+        }
         let held = |node: &Description| {
             let own = node.snapshots.iter().filter(|held| held.run == identity.id && held.updates > 0);
             own.map(|held| held.updates).collect()
         };
-        Ok(Survey {
-            busy: found.iter().position(|node| node.run.as_deref() == Some(&identity.id)),
-            snapshots: found.iter().map(held).collect(),
-            written,
-            saved: identity.saved,
-        })
+        let snapshots = found.iter().map(held).collect();
+        Ok(Event::Held(Survey { snapshots, written: folder.last_step()?, saved: identity.saved }))
     }
 
     async fn open(&mut self, restore: Option<u64>) -> Result<Event, Failure> {

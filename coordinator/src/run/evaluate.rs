@@ -16,11 +16,11 @@ use std::str::FromStr;
 /// Which state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// The final one.
+    /// The final state.
     Last,
-    /// The one with the best test accuracy.
+    /// The state with the best test accuracy.
     Best,
-    /// The one after so many updates.
+    /// The state after so many updates.
     Step(u64),
 }
 
@@ -65,7 +65,7 @@ impl Which {
     }
 }
 
-/// What an evaluation finds.
+/// The result of an evaluation.
 #[derive(Clone, Debug, Serialize)]
 pub struct Evaluated {
     /// Updates that the state has seen.

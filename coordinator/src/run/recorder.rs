@@ -1,4 +1,4 @@
-//! Takes what comes out of the pipeline: writes it into the run's folder, adds it up, shows where the run is.
+//! Takes the events of the pipeline: writes them into the run's folder, adds them up, and shows the run's progress.
 
 use super::progress::Progress;
 use crate::driver::{Event, Outcome};
@@ -78,9 +78,6 @@ impl<'a> Recorder<'a> {
     }
 
     /// Counts another start of the run.
-    ///
-    /// # Errors
-    /// When the disk says no.
     pub fn start_again(&mut self) -> Result<(), Failure> {
         self.meters.restarts.inc();
         self.folder.start_again()
@@ -93,9 +90,6 @@ impl<'a> Recorder<'a> {
     }
 
     /// Writes `trace.json`, where it was asked for.
-    ///
-    /// # Errors
-    /// When the disk says no.
     pub fn finish(&mut self) -> Result<(), Failure> {
         let Some(trace) = self.trace.take() else { return Ok(()) };
         if let Some(step) = trace.full_after() {

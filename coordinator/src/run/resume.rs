@@ -8,9 +8,9 @@ use std::str::FromStr;
 /// Which snapshot to go back to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resume {
-    /// The newest that all nodes have, or the beginning where there never was one.
+    /// The newest snapshot that all nodes have, or the beginning where there never was one.
     Auto,
-    /// The one after this many updates.
+    /// The snapshot after this many updates.
     Step(u64),
 }
 
@@ -62,7 +62,7 @@ pub fn choose(
     match resume {
         Resume::Auto if known.is_empty() && saved > 0 => Err(match common.first() {
             Some(&first) => Refusal::Unwritten { written, first },
-            // No step is common to all, so one of them has not this one.
+            // No step is common to all, so one of the stages has not this step.
             None => {
                 let stage = held.iter().position(|steps| !steps.contains(&saved)).unwrap_or(0);
                 Refusal::Lost { stage, saved }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 /// whole group, and a terminal's interrupt may come by a parent as well.
 const SAME: Duration = Duration::from_millis(300);
 
-/// What a signal asks for.
+/// The wish of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
     /// To end in order.

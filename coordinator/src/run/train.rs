@@ -47,7 +47,7 @@ pub struct TrainOptions {
 /// Trains, and leaves the run's folder behind. Prints the table on stdout.
 ///
 /// # Errors
-/// One sentence, with the contract's exit code; the folder then holds what there was.
+/// One sentence, with the contract's exit code; the folder then holds the run so far.
 pub async fn train(
     prepared: Prepared,
     placement: Placement,
@@ -76,15 +76,15 @@ pub async fn train(
     let (nodes, mut recorder) = (run.addresses, run.recorder);
     let summary = summarize(&result, &prepared, &nodes, &recorder.totals, recorder.saving);
     let written = leave(&summary, &mut recorder);
-    // Why the run ended says more than what could not be written about it.
+    // The run's own failure says more than a file that could not be written after it.
     result?;
     written?;
     let folder = recorder.folder().path().display();
     answer(format_args!("{}\nrun folder: {folder}\n", record::table(&summary)))
 }
 
-/// Writes what a run leaves at its end, however it ended. A start that ended before it changed anything leaves
-/// what was there.
+/// Writes the files of a run's end, however it ended. A start that ended before it changed anything leaves the files of
+/// the start before.
 fn leave(summary: &Summary, recorder: &mut Recorder<'_>) -> Result<(), Failure> {
     if !recorder.folder().begun() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! What all trials of a sweep have in common, so that none takes more cores than there are.
+//! The settings that all trials of a sweep have in common, so that none takes more cores than there are.
 
 use super::space::{Plan, Settings};
 use super::spec::Spec;
@@ -8,7 +8,7 @@ use crate::prepare::{Prepared, cut};
 use std::collections::HashSet;
 use toml::Value;
 
-/// What all trials set: `[set]`, and the threads of each node where cores were given, which none may exceed.
+/// The common settings: `[set]`, and the threads of each node where `cores` are given, which all trials share.
 ///
 /// # Errors
 /// That no trial can be, in the words of the first.
@@ -30,7 +30,7 @@ pub fn settings(
     Ok(common)
 }
 
-/// The most stages that a trial has, or 1 where nobody asks. Settings that only together are wrong are that
+/// The most stages that a trial has, or 1 where no cores are shared out. Settings that only together are wrong are that
 /// trial's failure; where all that can be foreseen are wrong, nothing starts.
 fn most_stages(
     spec: &Spec,

@@ -1,4 +1,4 @@
-//! A sweep's folder: what it was asked for, its ledger, and a run folder per trial.
+//! A sweep's folder: its file, its ledger, and a run folder per trial.
 
 use super::ledger::Ledger;
 use super::spec::Spec;
@@ -15,10 +15,10 @@ pub struct SweepFolder {
 
 impl SweepFolder {
     /// Makes the folder of a new sweep, with `base`, the text of its base configuration; or, to `resume`,
-    /// takes the folder of one that was asked for the same.
+    /// takes the folder of a sweep with the same file.
     ///
     /// # Errors
-    /// A folder that holds a sweep already, none to go on with, or another one.
+    /// A folder that holds a sweep already, no sweep to go on with, or another sweep.
     pub fn open(path: PathBuf, spec: &Spec, base: &str, resume: bool) -> Result<(Self, Ledger), Failure> {
         let folder = Self { path };
         let (there, place) = (folder.spec().exists(), folder.path.display());
@@ -45,7 +45,7 @@ impl SweepFolder {
         write(&self.spec(), toml::to_string(&kept).map_err(Failure::internal)?.as_bytes())
     }
 
-    /// Refuses another sweep than the one that lies here.
+    /// Refuses another sweep than that in the folder.
     fn check(&self, spec: &Spec, base: &str) -> Result<(), Failure> {
         let kept = Spec::load(&self.spec()).map_err(Failure::configuration)?;
         let known = fs::read_to_string(self.base()).map_err(|error| {
@@ -91,9 +91,6 @@ impl SweepFolder {
     }
 
     /// Writes a page of the sweep, as `table.md`.
-    ///
-    /// # Errors
-    /// When the disk says no.
     pub fn write(&self, page: &str, text: &str) -> Result<(), Failure> {
         write(&self.path.join(page), text.as_bytes())
     }

@@ -1,7 +1,7 @@
-//! `trials.jsonl`: one line per trial that has ended, in the order in which they did, and never changed.
+//! `trials.jsonl`: one line per trial that has ended, in the order of their ends, and never changed.
 //!
-//! Everything that a sweep decides it decides by what stands here, so one that goes on after it was killed
-//! decides as if nothing had happened. Whoever holds the file locked owns the sweep.
+//! Every decision of a sweep follows from these lines, so a sweep that goes on after it was killed decides as if
+//! nothing had happened. The process that has locked the file owns the sweep.
 
 use super::primitives::Subset;
 use crate::failure::Failure;
@@ -77,7 +77,7 @@ pub struct Record {
     pub curve: Vec<f64>,
 }
 
-/// The file, and what it says.
+/// The file and its records.
 pub struct Ledger {
     file: File,
     path: PathBuf,
@@ -110,9 +110,6 @@ impl Ledger {
     }
 
     /// Adds a trial that has ended; where that fails, the file is as before.
-    ///
-    /// # Errors
-    /// When the disk says no.
     pub fn append(&mut self, record: &Record) -> Result<(), Failure> {
         let line = serde_json::to_string(record).map_err(Failure::internal)?;
         self.write(&line).map_err(|error| unwritable(&self.path, &error))?;
@@ -122,7 +119,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Appends a line, whole or not at all: the next one must not stand behind a torn one.
+    /// Appends a line, whole or not at all: the next line must not stand behind a torn line.
     fn write(&mut self, line: &str) -> std::io::Result<()> {
         let before = self.file.metadata()?.len();
         let written =

@@ -1,8 +1,8 @@
 //! Early stopping by the median: a trial that trains worse than half of those before it is given up.
 //!
 //! At each checkpoint a trial's recent training loss, the mean since the checkpoint before, is held against
-//! that of earlier trials at the same step. Everything follows from losses alone, never from when somebody
-//! looked: a checkpoint counts only for a trial that went on beyond it, so the last step is none.
+//! that of earlier trials at the same step. Everything follows from losses alone, never from the time of
+//! a look: a checkpoint counts only for a trial that went on beyond it, so the last step is none.
 
 use super::ledger::{Record, Status};
 use serde::{Deserialize, Serialize};
@@ -54,7 +54,7 @@ impl Stop {
         curve.iter().enumerate().find_map(worse)
     }
 
-    /// What a trial that ended after `step` has of its curve.
+    /// The part of its curve that a trial which ended after `step` has.
     pub fn cut(&self, mut curve: Vec<f64>, step: usize) -> Vec<f64> {
         let passed = (0..).take_while(|index| self.checkpoint(*index) <= step).count();
         curve.truncate(passed);

@@ -1,4 +1,4 @@
-//! What one key may be in a sweep: a list of values, or all numbers between two.
+//! The values of one key in a sweep: a list, or all numbers between two.
 
 use serde::{Deserialize, Serialize};
 use toml::Value;
@@ -15,14 +15,14 @@ pub enum Range {
         low: f64,
         /// The largest.
         high: f64,
-        /// What is spread evenly: the number, or its logarithm.
+        /// Whether the number is spread evenly, or its logarithm.
         scale: Scale,
         /// How many a grid takes of it, both ends included.
         points: Option<u32>,
     },
 }
 
-/// What is spread evenly over a span.
+/// The quantity that is spread evenly over a span.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scale {

@@ -1,4 +1,4 @@
-//! `sweep.toml`: what is tried, and how. Checked like the configuration of a run.
+//! `sweep.toml`: the settings that are tried, and how. Checked like the configuration of a run.
 
 use super::median::Stop;
 use super::names;
@@ -24,7 +24,7 @@ pub enum Method {
     Grid,
     /// Even draws.
     Random,
-    /// Draws near what has been good: see [`super::tpe`].
+    /// Draws near the settings that have been good: see [`super::tpe`].
     Tpe,
 }
 
@@ -55,16 +55,16 @@ pub struct Spec {
     /// Decides every draw of the sweep.
     #[serde(default)]
     pub seed: u64,
-    /// What makes a trial better than another.
+    /// The measure by which trials are compared.
     #[serde(default)]
     pub objective: Objective,
-    /// How many trials TPE draws evenly before it looks at what was good.
+    /// How many trials TPE draws evenly before it looks at results.
     #[serde(default = "startup_trials")]
     pub startup_trials: usize,
     /// Trials side by side.
     #[serde(default = "one")]
     pub parallel: usize,
-    /// Cores shared by the trials side by side: what decides each node's threads.
+    /// Cores shared by the trials side by side; they decide each node's threads.
     pub cores: Option<usize>,
     /// Keys that are the same for all trials.
     #[serde(default)]

@@ -1,8 +1,8 @@
-//! One trial: a `coordinator train --local` of its own, from its start to what it came to.
+//! One trial: a `coordinator train --local` of its own, from its start to its record.
 //!
 //! The trial holds a pipe from the sweep and takes its end for an interrupt: closing it is how a trial is
 //! stopped, and when the sweep is killed it closes by itself. Its log is locked until the trial has ended,
-//! so that a sweep that goes on knows what is left of the one before.
+//! so that a sweep that goes on sees which trials of its earlier start still run.
 
 use super::ledger::{Record, Status};
 use super::median::Stop;
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
-/// How long a trial may take to save and end; also one that a killed sweep left.
+/// How long a trial may take to save and end, also a trial that a killed sweep left.
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
 /// How often a trial is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -41,15 +41,15 @@ pub struct Trial {
     pub case: Option<String>,
     /// Its primitives, in a sweep over their matrix.
     pub subset: Option<Subset>,
-    /// What sets it apart.
+    /// The settings of its own.
     pub settings: Settings,
-    /// What all trials have in common, beyond the base configuration.
+    /// The settings that all trials have in common, beyond the base configuration.
     pub common: Settings,
     /// The base configuration.
     pub base: PathBuf,
     /// Its run folder.
     pub run_dir: PathBuf,
-    /// What it says.
+    /// Its output.
     pub log: PathBuf,
     /// Early stopping, and the curves of the trials that it is compared with.
     pub stop: Option<(Stop, Vec<Vec<f64>>)>,
@@ -158,7 +158,7 @@ impl Trial {
         }
     }
 
-    /// What it came to. Early stopping comes first: a trial that went on for a moment after it was given
+    /// The record of the trial. Early stopping comes first: a trial that went on for a moment after it was given
     /// up, or that failed then, was given up all the same.
     fn record(&self, tail: &Tail, status: ExitStatus) -> Record {
         let losses = tail.losses();
@@ -216,7 +216,7 @@ async fn end(mut process: Child) -> std::io::Result<ExitStatus> {
 }
 
 /// Refuses a failure that says nothing of the trial's settings: data that cannot be read, which every trial
-/// needs, and a signal that nobody handles.
+/// needs, and a signal that the trial does not handle.
 fn passing(record: &Record, status: ExitStatus) -> Result<(), Failure> {
     match (status.code(), status.signal()) {
         (Some(code), _) if code == i32::from(Cause::Data.code()) => {

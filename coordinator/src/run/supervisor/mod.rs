@@ -1,4 +1,4 @@
-//! Decides what a run does next, from its first start to its end: a pure function of the events so far, without
+//! Decides the next command of a run, from its first start to its end: a pure function of the events so far, without
 //! sockets, files or clocks. [`drive`](super::drive) acts on its commands and reports how each of them ended.
 //!
 //! ```text
@@ -35,7 +35,9 @@ pub enum Event {
     Begun,
     /// The nodes have these addresses.
     Found(Vec<String>),
-    /// The nodes told what they hold.
+    /// This stage still works for an earlier start of the run: until it does not, its snapshots may change.
+    Busy(usize),
+    /// The nodes answered [`Command::Ask`].
     Held(Survey),
     /// The run's history ends where the run goes on.
     Rewound,
@@ -55,11 +57,9 @@ pub enum Event {
     Failed(Failure),
 }
 
-/// What nodes and the run's folder hold of a run that is taken up again.
+/// The state of a run that is taken up again, as its nodes and its folder have it.
 #[derive(Clone, Debug)]
 pub struct Survey {
-    /// The first stage that still works for an earlier start of the run.
-    pub busy: Option<usize>,
     /// The snapshots of each stage.
     pub snapshots: Vec<BTreeSet<u64>>,
     /// The step up to which the history is whole.
@@ -68,12 +68,12 @@ pub struct Survey {
     pub saved: u64,
 }
 
-/// What is to be done next; each command ends with one event.
+/// The next thing to do; each command ends with one event.
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Start the nodes, or take those that were given.
     Find,
-    /// Ask the nodes what they hold, after a pause.
+    /// Ask the nodes which snapshots they hold, after a pause.
     Ask(Duration),
     /// Take the history back to the last of these snapshots, which all nodes hold, or to the beginning.
     Rewind(BTreeSet<u64>),
@@ -108,7 +108,7 @@ impl From<Command> for Decision {
     }
 }
 
-/// What is in the pipeline.
+/// An item in the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum InFlight {
     Train(u64),
@@ -134,7 +134,7 @@ pub struct Supervisor<'a> {
     in_flight: VecDeque<InFlight>,
     /// Updates that the state has seen.
     steps: u64,
-    /// Whether the nodes save what an interrupted run has learned.
+    /// Whether the snapshot of an interrupted run was commanded.
     leaving: bool,
     result: Result<(), Failure>,
 }
@@ -165,7 +165,7 @@ impl<'a> Supervisor<'a> {
         self.stopping = true;
     }
 
-    /// Decides what follows `event`, at `now` since some fixed moment.
+    /// The decision after `event`, at `now` since some fixed moment.
     pub fn on(&mut self, event: Event, now: Duration) -> Decision {
         match event {
             Event::Begun => Command::Find.into(),
@@ -176,7 +176,15 @@ impl<'a> Supervisor<'a> {
                     None => self.rewind(BTreeSet::new()).into(),
                 }
             }
-            Event::Held(survey) => self.choose(survey, now),
+            Event::Busy(_) if now - self.found < PATIENCE => Command::Ask(PAUSE).into(),
+            Event::Busy(stage) => {
+                let why = format!(
+                    "stage {stage} at {} still works for an earlier start of this run: end the coordinator that uses it, or restart the node",
+                    self.nodes[stage]
+                );
+                self.fail(Failure::node(why)).into()
+            }
+            Event::Held(survey) => self.choose(survey),
             Event::Rewound => Command::Open(Some(self.steps).filter(|steps| *steps > 0)).into(),
             Event::Opened => {
                 let (nodes, folder) = (self.nodes.len(), self.folder.display());
@@ -191,10 +199,10 @@ impl<'a> Supervisor<'a> {
                 self.next().into()
             }
             Event::Closed => match self.items.peek() {
-                Some(_) => self.fail(self.interrupted()).into(),
+                Some(_) => self.fail(self.interrupted(true)).into(),
                 None => Command::Release.into(),
             },
-            Event::Stopped => self.fail(self.interrupted_early()).into(),
+            Event::Stopped => self.fail(self.interrupted(false)).into(),
             Event::Failed(failure) => self.fail(failure).into(),
             Event::Released => self.conclude(),
         }
@@ -205,20 +213,9 @@ impl<'a> Supervisor<'a> {
         Command::Release
     }
 
-    /// Chooses the snapshot to go back to, once no node works for an earlier start any more: until then, what a node
-    /// holds may change.
-    fn choose(&mut self, survey: Survey, now: Duration) -> Decision {
-        let Survey { busy, snapshots, written, saved } = survey;
-        if let Some(stage) = busy {
-            if now - self.found < PATIENCE {
-                return Command::Ask(PAUSE).into();
-            }
-            let why = format!(
-                "stage {stage} at {} still works for an earlier start of this run: end the coordinator that uses it, or restart the node",
-                self.nodes[stage]
-            );
-            return self.fail(Failure::node(why)).into();
-        }
+    /// Chooses the snapshot to go back to.
+    fn choose(&mut self, survey: Survey) -> Decision {
+        let Survey { snapshots, written, saved } = survey;
         let empty = |(_, steps): &(usize, &BTreeSet<u64>)| up_to(steps, written).is_empty();
         let lacks = |(stage, steps): (usize, &BTreeSet<u64>)| {
             let all = format!(" up to step {written}, where metrics.jsonl ends");
@@ -303,24 +300,20 @@ impl<'a> Supervisor<'a> {
         Decision { say: vec![why], command: Command::Restart }
     }
 
-    fn interrupted(&self) -> Failure {
-        let (folder, total) = (self.folder.display(), self.course.total);
-        let sentence = match self.steps {
-            0 => format!(
-                "interrupted before the first update; nothing was trained yet (run folder {folder}): --resume auto starts from the beginning"
-            ),
-            step => format!(
-                "interrupted after step {step} of {total}; the nodes have saved their state (run folder {folder}): --resume auto goes on from there"
+    /// The failure of an interrupted run; `connected` says whether all nodes were.
+    fn interrupted(&self, connected: bool) -> Failure {
+        let (when, then) = match self.steps {
+            _ if !connected => {
+                ("before all nodes were connected; what they had saved is still there".to_owned(), "goes on")
+            }
+            0 => ("before the first update; nothing was trained yet".to_owned(), "starts from the beginning"),
+            step => (
+                format!("after step {step} of {}; the nodes have saved their state", self.course.total),
+                "goes on from there",
             ),
         };
-        Failure::new(Cause::Interrupted, sentence)
-    }
-
-    fn interrupted_early(&self) -> Failure {
         let folder = self.folder.display();
-        let sentence = format!(
-            "interrupted before all nodes were connected; what they had saved is still there (run folder {folder}): --resume auto goes on"
-        );
+        let sentence = format!("interrupted {when} (run folder {folder}): --resume auto {then}");
         Failure::new(Cause::Interrupted, sentence)
     }
 }

@@ -79,12 +79,11 @@ fn event_of(text: &str) -> Event {
         ["stopped"] => Event::Stopped,
         // As in `held 3+6 3 written 8 saved 6`: by stage, and in the run's folder.
         ["held", one, two, "written", written, "saved", saved] => Event::Held(Survey {
-            busy: None,
             snapshots: [one, two].map(steps).into(),
             written: number(written),
             saved: number(saved),
         }),
-        ["busy"] => Event::Held(Survey { busy: Some(1), snapshots: Vec::new(), written: 0, saved: 0 }),
+        ["busy"] => Event::Busy(1),
         ["node", "fails"] => failed(Cause::Node),
         ["snapshot", "gone"] => failed(Cause::SnapshotGone),
         ["disk", "full"] => failed(Cause::Internal),
