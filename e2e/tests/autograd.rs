@@ -72,7 +72,7 @@ fn five_processes_learn_what_autograd_learns() {
     let mut weights = drawn(&prepared);
     let mut momenta: BTreeMap<String, Tensor> =
         weights.iter().map(|(name, w)| (name.clone(), w.zeros_like())).collect();
-    let (total, per_epoch) = (prepared.total_steps(), prepared.sampler.minibatches() as u64);
+    let [per_epoch, total] = prepared.minibatches();
     let schedule = prepared.config.optimizer.spec(per_epoch, total).schedule;
     let mut losses = Vec::new();
     for step in 0..total {
@@ -82,7 +82,11 @@ fn five_processes_learn_what_autograd_learns() {
         let mut mean = 0.0;
         for range in microbatches(indices.len(), 3) {
             let batch = prepared.sets.train.load(epoch, &indices[range]).unwrap();
-            let x = Tensor::from_data_size(&batch.images, &batch.shape.map(|size| size as i64), Kind::Float);
+            let x = Tensor::from_data_size(
+                &batch.images.concat(),
+                &batch.shape.map(|size| size as i64),
+                Kind::Float,
+            );
             let labels =
                 Tensor::from_slice(&batch.labels.iter().map(|&label| i64::from(label)).collect::<Vec<_>>());
             let share = batch.labels.len() as f64 / indices.len() as f64;

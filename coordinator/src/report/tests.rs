@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::{PLOT_SCRIPT, Run, Step, render};
+use super::{PLOT_SCRIPT, Run, render};
+use crate::record::Step;
 
 /// A run of three steps in which every string is `text`.
 fn run(text: &str) -> Run {

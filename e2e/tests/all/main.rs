@@ -6,6 +6,7 @@ mod chaos;
 mod hostile;
 mod kolen_pollack;
 mod metrics;
+mod old_runs;
 mod overlap;
 mod resnet;
 mod resume;
