@@ -109,7 +109,7 @@ async fn a_neighbour_that_breaks_the_protocol_is_told_how_and_the_node_takes_the
 #[tokio::test]
 async fn a_doubled_microbatch_or_error_signal_is_refused() {
     let node = Served::start();
-    let (data, control) = (node.address("data"), node.control().await);
+    let control = node.control().await;
     for doubled in ["activation", "error signal"] {
         let run = open(&control, &doubled.replace(' ', "-")).await;
         let (below, above) = (run.spec.activations_below(), run.spec.activations_above().unwrap());
