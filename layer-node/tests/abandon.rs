@@ -6,9 +6,9 @@
 
 mod common;
 
-use common::{NORM, build, conv, layer, nesterov, state, under, value};
+use common::{NORM, build, conv, id, layer, nesterov, state, under, value};
 use layer_node::stage::Stage;
-use proto::lane::Phase;
+use proto::microbatch::Phase;
 use proto::spec::graph::Op;
 use proto::spec::rule::{Coefficients, RuleSpec};
 use proto::spec::stage::StageSpec;
@@ -37,9 +37,9 @@ fn input(seed: i64) -> Vec<(String, Tensor)> {
 }
 
 fn step(stage: &mut Stage, seed: i64) {
-    let outputs = stage.forward(0, input(seed), Phase::Train).unwrap();
-    stage.error(0, outputs).unwrap();
-    stage.gradient(0, 4).unwrap();
+    let outputs = stage.forward(id(0), input(seed), Phase::Train).unwrap();
+    stage.error(id(0), outputs).unwrap();
+    stage.gradient(id(0), 4).unwrap();
     stage.update().unwrap();
 }
 
@@ -48,10 +48,10 @@ fn an_abandoned_minibatch_leaves_no_trace() {
     let mut disturbed = stage();
     step(&mut disturbed, 1);
     let before = state(&mut disturbed);
-    let outputs = disturbed.forward(0, input(2), Phase::Train).unwrap();
-    disturbed.forward(1, input(3), Phase::Train).unwrap();
-    disturbed.error(0, outputs).unwrap();
-    disturbed.gradient(0, 8).unwrap();
+    let outputs = disturbed.forward(id(0), input(2), Phase::Train).unwrap();
+    disturbed.forward(id(1), input(3), Phase::Train).unwrap();
+    disturbed.error(id(0), outputs).unwrap();
+    disturbed.gradient(id(0), 8).unwrap();
     assert_ne!(
         state(&mut disturbed)["norm.running_mean"],
         before["norm.running_mean"],

@@ -9,8 +9,7 @@ use bytes::Bytes;
 use common::{layer, linear, value};
 use message::{chunk, header, message};
 use proto::client::{self, Node, Reports};
-use proto::control::{Command, Report, Start, Step};
-use proto::lane::{Action, Lane, Phase};
+use proto::control::{Command, Report, RunLane, Start};
 use proto::link::Contract;
 use proto::link::framing::{CHUNK, parts};
 use proto::spec::stage::StageSpec;
@@ -50,11 +49,8 @@ async fn open(control: &Node, run: &str) -> Opened {
     };
     commands.send(Command::Start(start)).await.unwrap();
     assert_eq!(reports.next().await.unwrap(), Some(Report::Started));
-    use Action::*;
-    let actions = vec![Forward(0), Error(0), Gradient(0), Forward(1), Error(1), Gradient(1), Update];
-    let lane = Lane::new(Phase::Train, actions).unwrap();
-    let step = Step { step: message::STEP, minibatch: 4, lane, measure: false };
-    commands.send(Command::Step(step)).await.unwrap();
+    let lane = common::lane("F0 E0 G0 F1 E1 G1 U").starting_at(message::STEP);
+    commands.send(Command::Lane(RunLane::of_one_step(lane, 4, false))).await.unwrap();
     Opened { spec, reports, _commands: commands }
 }
 
@@ -140,13 +136,13 @@ async fn a_doubled_microbatch_or_error_signal_is_refused() {
         let bottom = client::exchange(&data, &done, WAIT).await.unwrap();
         let mut top = client::collect(&data, &above, WAIT).await.unwrap();
         bottom.sender.send(message(&below, 2, 0)).await.unwrap();
-        assert_eq!(top.incoming.next().await.unwrap().unwrap().identity.index, 0);
+        assert_eq!(top.incoming.next().await.unwrap().unwrap().identity.id.index, 0);
         top.sender.send(message(&above, 2, 0)).await.unwrap();
         if doubled == "activation" {
             bottom.sender.send(message(&below, 2, 0)).await.unwrap();
         } else {
             bottom.sender.send(message(&below, 2, 1)).await.unwrap();
-            assert_eq!(top.incoming.next().await.unwrap().unwrap().identity.index, 1);
+            assert_eq!(top.incoming.next().await.unwrap().unwrap().identity.id.index, 1);
             top.sender.send(message(&above, 2, 0)).await.unwrap();
         }
         let reason = run.reason().await;

@@ -3,10 +3,10 @@
 mod common;
 
 use bytes::Bytes;
-use common::{NORM, build, conv, layer, linear, nesterov, slice, under, value, window};
+use common::{NORM, build, conv, id, lane, layer, linear, nesterov, slice, under, value, window};
 use layer_node::stage::{Stage, Values};
-use layer_node::torch;
-use proto::lane::{Action, Phase};
+use proto::lane::Action;
+use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::{INPUT, LayerSpec, Op};
 use proto::spec::rule::{Coefficients, RuleSpec};
 use proto::spec::stage::StageSpec;
@@ -56,19 +56,19 @@ fn stage(layers: &[LayerSpec], range: Range<usize>, recompute: bool) -> Stage {
 fn bits(below: &mut Stage, above: &mut Stage) -> BTreeMap<String, Bytes> {
     let mut found = BTreeMap::new();
     let mut note = |name: String, value: &Tensor| {
-        found.insert(name, torch::bytes_of(&value.copy(), Kind::Float).unwrap());
+        found.insert(name, common::bits(value));
     };
-    let x = |step: i64, m: u32| {
-        let shape = [SIZES[m as usize], 3, 8, 8];
+    let x = |step: i64, m: MicrobatchId| {
+        let shape = [SIZES[m.index as usize], 3, 8, 8];
         let count: i64 = shape.iter().product();
-        (Tensor::arange(count, (Kind::Float, Device::Cpu)) * (0.7 + step as f64) + f64::from(m))
+        (Tensor::arange(count, (Kind::Float, Device::Cpu)) * (0.7 + step as f64) + f64::from(m.index))
             .sin()
             .reshape(shape)
     };
     for step in 0..3 {
-        let mut outputs: BTreeMap<u32, Values> = BTreeMap::new();
-        for action in LANE.split(' ') {
-            match action.parse::<Action>().unwrap() {
+        let mut outputs: BTreeMap<MicrobatchId, Values> = BTreeMap::new();
+        for &action in lane(LANE).actions() {
+            match action {
                 Action::Forward(m) => {
                     let middle = below.forward(m, vec![(INPUT.into(), x(step, m))], Phase::Train).unwrap();
                     let y = above.forward(m, middle, Phase::Train).unwrap();
@@ -87,12 +87,12 @@ fn bits(below: &mut Stage, above: &mut Stage) -> BTreeMap<String, Bytes> {
                 Action::Gradient(m) => {
                     above.gradient(m, 9).and(below.gradient(m, 9)).unwrap();
                 }
-                Action::Update => above.update().and(below.update()).unwrap(),
+                Action::Update(_) => above.update().and(below.update()).unwrap(),
             }
         }
     }
-    let middle = below.forward(0, vec![(INPUT.into(), x(9, 0))], Phase::Evaluate).unwrap();
-    note("evaluation".into(), &above.forward(0, middle, Phase::Evaluate).unwrap()[0].1);
+    let middle = below.forward(id(0), vec![(INPUT.into(), x(9, id(0)))], Phase::Evaluate).unwrap();
+    note("evaluation".into(), &above.forward(id(0), middle, Phase::Evaluate).unwrap()[0].1);
     for stage in [below, above] {
         stage.state().0.iter().for_each(|(name, tensor)| note(name.clone(), tensor));
     }
@@ -125,8 +125,8 @@ fn what_is_kept_is_dropped_with_an_unfinished_minibatch() {
     let layers = network();
     let mut stage = stage(&layers, 0..layers.len(), true);
     let x = Tensor::ones([4, 3, 8, 8], (Kind::Float, Device::Cpu));
-    stage.forward(0, vec![(INPUT.into(), x)], Phase::Train).unwrap();
+    stage.forward(id(0), vec![(INPUT.into(), x)], Phase::Train).unwrap();
     stage.abandon();
     let error = Tensor::ones([4, 5], (Kind::Float, Device::Cpu));
-    assert!(stage.error(0, vec![("head".into(), error)]).is_err());
+    assert!(stage.error(id(0), vec![("head".into(), error)]).is_err());
 }

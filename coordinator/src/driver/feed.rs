@@ -5,14 +5,14 @@ use super::{Minibatch, Sets};
 use crate::data::{Microbatch, microbatches};
 use crate::failure::Failure;
 use proto::lane::Phase;
-use proto::microbatch::{Identity, Message};
+use proto::microbatch::{Message, MicrobatchHeader, MicrobatchId};
 use proto::tensor::{Kind, TensorData};
 use tokio::sync::mpsc;
 
 /// The labels of a microbatch that is on its way.
 pub struct Expected {
     /// Which microbatch.
-    pub identity: Identity,
+    pub identity: MicrobatchHeader,
     /// One class per sample.
     pub labels: Vec<u32>,
 }
@@ -55,14 +55,13 @@ impl Feeder {
         for (index, range) in cuts.iter().enumerate() {
             let Microbatch { shape, images, labels } =
                 loader.load(minibatch.epoch, &minibatch.indices[range.clone()])?;
-            let identity = Identity {
+            let identity = MicrobatchHeader {
                 run: self.run.0.clone(),
                 incarnation: self.run.1,
-                step: minibatch.step,
                 phase: minibatch.phase,
+                id: MicrobatchId { step: minibatch.step, index: index as u32 },
                 minibatch: minibatch.indices.len() as u32,
                 microbatches: cuts.len() as u32,
-                index: index as u32,
                 offset: range.start as u32,
                 size: range.len() as u32,
             };

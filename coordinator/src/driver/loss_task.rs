@@ -83,7 +83,7 @@ impl LossTask {
         .map_err(|error| (Precedence::Cause, Failure::new(Cause::Data, error.to_string())))?;
         minibatch.0.add(&outcome);
         minibatch.1 &= outcome.finite;
-        let last = identity.index + 1 == identity.microbatches;
+        let last = identity.id.index + 1 == identity.microbatches;
         if training {
             let error = TensorData::round_from_f32(self.wire, logits.shape().to_vec(), &outcome.error)
                 .map_err(|error| (Precedence::Cause, Failure::internal(error)))?;
@@ -106,7 +106,7 @@ impl LossTask {
 
     async fn next_logits(
         &mut self,
-        due: &proto::microbatch::Identity,
+        due: &proto::microbatch::MicrobatchHeader,
     ) -> Result<TensorData, (Precedence, Failure)> {
         let broke = |why: String| {
             (Precedence::Hearsay, Failure::node(format!("the link from {} broke: {why}", self.peer)))

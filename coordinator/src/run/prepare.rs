@@ -13,7 +13,7 @@ use crate::rule::KOLEN_POLLACK;
 use proto::lane::{Lane, Phase};
 use proto::spec::graph::LayerSpec;
 use proto::spec::rule::RuleSpec;
-use proto::spec::stage::StageSpec;
+use proto::spec::stage::{ErrorSource, StageSpec};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -162,6 +162,7 @@ pub fn stages(
         restore,
         keep_snapshots: config.snapshot.keep_last,
         recompute: config.pipeline.recompute,
+        error_source: ErrorSource::Above,
     };
     Ok(slices.into_iter().enumerate().map(stage).collect())
 }

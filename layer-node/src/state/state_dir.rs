@@ -3,15 +3,13 @@
 use crate::state::checkpoint::{self, CheckpointError};
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long a node waits for the one before it, which may still be writing its state.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it looks meanwhile.
 const LOOK: Duration = Duration::from_millis(50);
-/// What a snapshot that is being written is called.
-const WRITING: &str = ".writing-";
 
 /// A folder that is this process's own for as long as the value lives; the system gives it free when the
 /// process ends, however it ends.
@@ -53,11 +51,6 @@ fn own_within(state_dir: &Path, patience: Duration) -> Result<Owned, CheckpointE
     }
 }
 
-/// A snapshot while it is being written.
-pub fn writing(state_dir: &Path, updates: u64) -> PathBuf {
-    state_dir.join(format!("{WRITING}{updates:08}"))
-}
-
 /// Removes all snapshots but that after `updates`, the `newest` ones before it and those in `keep`. Later
 /// ones belong to a future that a rollback gave up: they go as well, and so does what a node that was killed
 /// in the middle of writing left.
@@ -81,11 +74,8 @@ pub fn forget_after(state_dir: &Path, updates: u64) -> Result<(), CheckpointErro
 
 /// Removes the snapshots after these `steps`, and what was being written.
 fn remove(state_dir: &Path, steps: Vec<u64>) -> Result<(), CheckpointError> {
-    let old = steps.into_iter().map(|step| {
-        let file = checkpoint::file(state_dir, step);
-        file.parent().map_or(file.clone(), Path::to_owned)
-    });
-    for folder in old.chain(unfinished(state_dir)) {
+    let old = steps.into_iter().map(|step| checkpoint::step_folder(state_dir, step));
+    for folder in old.chain(checkpoint::unfinished(state_dir)) {
         match fs::remove_dir_all(&folder) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 let doing = "cannot remove the old state";
@@ -103,13 +93,6 @@ fn superfluous(snapshots: &[u64], updates: u64, newest: usize, keep: &[u64]) -> 
     let (past, future): (Vec<u64>, Vec<u64>) = snapshots.iter().partition(|step| **step <= updates);
     let old = past.into_iter().rev().skip(newest).filter(|step| !keep.contains(step));
     old.chain(future).collect()
-}
-
-/// What was being written by a node that is no more: this one is not writing now.
-fn unfinished(state_dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(state_dir).into_iter().flatten().flatten();
-    let left = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(WRITING);
-    entries.filter(left).map(|entry| entry.path()).collect()
 }
 
 #[cfg(test)]
@@ -146,10 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_node_was_writing_goes() {
+    fn what_a_killed_node_was_writing_goes_and_what_is_damaged_stays() {
         let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(writing(dir.path(), 7)).unwrap();
-        prune(dir.path(), 8, 2, &[]).unwrap();
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        for folder in [".writing-00000007", "damaged-step-00000006"] {
+            fs::create_dir(dir.path().join(folder)).unwrap();
+        }
+        prune(dir.path(), 8, 2, &[6]).unwrap();
+        let left = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(left.collect::<Vec<_>>(), ["damaged-step-00000006"]);
     }
 }

@@ -2,11 +2,14 @@
 
 #![allow(dead_code)]
 
-use layer_node::layer::Settings;
+use bytes::Bytes;
+use layer_node::settings::Settings;
 use layer_node::stage::Stage;
+use layer_node::torch;
+use proto::lane::{Action, Lane, WeightVersion};
+use proto::microbatch::{MicrobatchId, Phase};
 use proto::seed;
-use proto::spec::graph::Value;
-use proto::spec::graph::{self, Init, LayerSpec, Op, Window};
+use proto::spec::graph::{self, Init, LayerSpec, Op, Value, Window};
 use proto::spec::optimizer::{Method, OptimizerSpec};
 use proto::spec::rule::RuleSpec;
 use proto::spec::stage::StageSpec;
@@ -66,6 +69,26 @@ pub fn slice(layers: &[LayerSpec], input: Value, range: Range<usize>) -> StageSp
 /// The stage itself, on the CPU.
 pub fn build(spec: &StageSpec, kind: Kind) -> Stage {
     Stage::new(spec, Settings::of(spec, Device::Cpu, kind)).unwrap()
+}
+
+/// Microbatch `index` of step 0.
+pub fn id(index: u32) -> MicrobatchId {
+    MicrobatchId { step: 0, index }
+}
+
+/// A training lane of `actions`.
+pub fn training(actions: Vec<Action>) -> Lane {
+    Lane::new(Phase::Train, WeightVersion::OfForward, actions).unwrap()
+}
+
+/// A training lane by its drawing.
+pub fn lane(drawing: &str) -> Lane {
+    training(drawing.split(' ').map(|action| action.parse().unwrap()).collect())
+}
+
+/// The bits of a float32 tensor.
+pub fn bits(tensor: &Tensor) -> Bytes {
+    torch::lend(&tensor.copy()).unwrap()
 }
 
 /// A copy of all that a stage keeps, by name.

@@ -7,9 +7,8 @@ mod learning;
 mod stage;
 
 use crate::error::ProtocolError;
-use crate::lane::Phase;
 use crate::link::framing::short;
-use crate::microbatch::Identity;
+use crate::microbatch::{MicrobatchHeader, MicrobatchId, Phase};
 use crate::spec::graph::Value;
 use crate::spec::limits::MAX_NAME;
 use crate::spec::op::bounded;
@@ -92,18 +91,17 @@ impl From<Value> for wire::Value {
     }
 }
 
-impl TryFrom<wire::Header> for Identity {
+impl TryFrom<wire::Header> for MicrobatchHeader {
     type Error = ProtocolError;
     fn try_from(header: wire::Header) -> Result<Self> {
         let phase = Phase::try_from(header.phase())?;
-        let identity = Identity {
+        let identity = MicrobatchHeader {
             run: header.run,
             incarnation: header.incarnation,
-            step: header.step,
             phase,
+            id: MicrobatchId { step: header.step, index: header.index },
             minibatch: header.minibatch,
             microbatches: header.microbatches,
-            index: header.index,
             offset: header.offset,
             size: header.size,
         };
@@ -111,16 +109,16 @@ impl TryFrom<wire::Header> for Identity {
     }
 }
 
-impl Identity {
+impl MicrobatchHeader {
     pub(crate) fn to_wire(&self, tensors: Vec<wire::TensorHeader>) -> wire::Header {
         wire::Header {
             run: self.run.clone(),
             incarnation: self.incarnation,
-            step: self.step,
+            step: self.id.step,
             phase: wire::Phase::from(self.phase).into(),
             minibatch: self.minibatch,
             microbatches: self.microbatches,
-            index: self.index,
+            index: self.id.index,
             offset: self.offset,
             size: self.size,
             tensors,

@@ -5,7 +5,7 @@ use crate::error::ProtocolError;
 use crate::link::framing::short;
 use crate::spec::graph::{Init, LayerSpec, MAX_LAYERS, Op, Window};
 use crate::spec::rule::RuleSpec;
-use crate::spec::stage::{MAX_VALUES, StageSpec};
+use crate::spec::stage::{ErrorSource, MAX_VALUES, StageSpec};
 use crate::tensor::Kind;
 use crate::wire;
 
@@ -13,7 +13,8 @@ impl TryFrom<wire::Stage> for StageSpec {
     type Error = ProtocolError;
     fn try_from(stage: wire::Stage) -> Result<Self> {
         check_counts(&stage)?;
-        let wire = Kind::try_from(stage.wire())?;
+        let (wire, error_source) =
+            (Kind::try_from(stage.wire())?, ErrorSource::try_from(stage.error_source())?);
         let spec = StageSpec {
             run: stage.run,
             incarnation: stage.incarnation,
@@ -31,6 +32,7 @@ impl TryFrom<wire::Stage> for StageSpec {
             restore: stage.restore,
             keep_snapshots: stage.keep_snapshots,
             recompute: stage.recompute,
+            error_source,
         };
         spec.check()
     }
@@ -66,6 +68,25 @@ impl From<StageSpec> for wire::Stage {
             restore: spec.restore,
             keep_snapshots: spec.keep_snapshots,
             recompute: spec.recompute,
+            error_source: wire::ErrorSource::from(spec.error_source).into(),
+        }
+    }
+}
+
+impl TryFrom<wire::ErrorSource> for ErrorSource {
+    type Error = ProtocolError;
+    fn try_from(source: wire::ErrorSource) -> Result<Self> {
+        match source {
+            wire::ErrorSource::Above => Ok(ErrorSource::Above),
+            wire::ErrorSource::Unspecified => Err(ProtocolError::Missing("source of the error")),
+        }
+    }
+}
+
+impl From<ErrorSource> for wire::ErrorSource {
+    fn from(source: ErrorSource) -> Self {
+        match source {
+            ErrorSource::Above => wire::ErrorSource::Above,
         }
     }
 }
