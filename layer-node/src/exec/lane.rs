@@ -89,16 +89,16 @@ impl<'a> LaneRunner<'a> {
     fn closes(&self, action: Action) -> bool {
         match (self.work.lane.phase(), action) {
             (Phase::Train, action) => matches!(action, Action::Update(_)),
-            (Phase::Evaluate, Action::Forward(m)) => m.index + 1 == self.minibatch(m).1,
+            (Phase::Evaluate, Action::Forward(m)) => m.index + 1 == self.minibatch(m.step).1,
             (Phase::Evaluate, _) => false,
         }
     }
 
     /// Reports `step`, and begins to count anew.
     fn close(&mut self, step: u64) -> Result<()> {
-        let done = nothing(self.done.phase);
-        let mut done = std::mem::replace(&mut self.done, done);
-        if self.minibatch(MicrobatchId { step, index: 0 }).0.measure {
+        let begun = nothing(self.done.phase);
+        let mut done = std::mem::replace(&mut self.done, begun);
+        if self.minibatch(step).0.measure {
             done.layers = self.stage.measure().map_err(Trouble::own)?;
         }
         done.finite = self.device.all_finite().map_err(Trouble::own)?;
@@ -140,7 +140,7 @@ impl<'a> LaneRunner<'a> {
 
     fn gradient(&mut self, m: MicrobatchId) -> Result<()> {
         self.check_version(Action::Gradient(m), m)?;
-        let samples = self.minibatch(m).0.samples;
+        let samples = self.minibatch(m.step).0.samples;
         self.timed(Action::Gradient(m), |runner| runner.stage.gradient(m, samples))?;
         self.under_way.remove(&m);
         Ok(())
@@ -158,15 +158,15 @@ impl<'a> LaneRunner<'a> {
         }
     }
 
-    /// The minibatch of `m`, and M.
-    fn minibatch(&self, m: MicrobatchId) -> (Minibatch, u32) {
-        let at = (m.step - self.work.lane.first()) as usize;
+    /// The minibatch of `step`, and M.
+    fn minibatch(&self, step: u64) -> (Minibatch, u32) {
+        let at = (step - self.work.lane.first()) as usize;
         (self.work.minibatches[at], self.work.lane.microbatches()[at])
     }
 
     /// Checks that the microbatch is the one that the lane is at, and follows the one before it.
     fn expect(&mut self, m: MicrobatchId, got: &MicrobatchHeader) -> Result<()> {
-        let (Minibatch { samples, .. }, microbatches) = self.minibatch(m);
+        let (Minibatch { samples, .. }, microbatches) = self.minibatch(m.step);
         let offset = if m.index == 0 { 0 } else { self.samples };
         let phase = self.work.lane.phase();
         let due = MicrobatchHeader { phase, id: m, minibatch: samples, microbatches, offset, ..got.clone() };

@@ -216,6 +216,6 @@ mod tests {
         worker.configure(StageSpec { index: 3, stages: 5, ..StageSpec::alone(layers, inputs) }).unwrap();
         let trouble = worker.guarded(|_| -> Result<(), Trouble> { panic!("index out of bounds") });
         assert_eq!(trouble, Err(Trouble::own(format!("stage 3: {why}"))), "by name of the stage");
-        assert!(worker.stage.is_none(), "a stage of which nobody knows in what state it is");
+        assert!(worker.stage.is_none(), "a stage of unknown state is given up");
     }
 }

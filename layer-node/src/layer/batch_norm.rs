@@ -19,7 +19,7 @@ pub struct BatchNorm {
     beta: Parameter,
     running_mean: Tensor,
     running_var: Tensor,
-    /// Mean and variance as of the last update, once a forward pass has moved them since: an unfinished
+    /// Mean and variance as of the last update, once a forward pass of the open step has moved them: an unfinished
     /// minibatch must leave no trace.
     before: Option<[Tensor; 2]>,
     method: Method,

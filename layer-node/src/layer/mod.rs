@@ -71,7 +71,7 @@ pub trait Layer: Send {
     /// Drops whatever is held and gathered of an unfinished minibatch.
     fn abandon(&mut self) {}
 
-    /// Shows the layer's state to `visitor`: weights, statistics and optimizer state by name.
+    /// Shows the layer's weights, statistics and optimizer state by name.
     fn state<'a>(&'a mut self, _state: &mut State<'a>) {}
 
     /// How W and B lie to each other, for layers that have both.

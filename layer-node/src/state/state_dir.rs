@@ -6,16 +6,16 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long a node waits for the one before it, which may still be writing its state.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How often it looks meanwhile.
-const LOOK: Duration = Duration::from_millis(50);
+/// How long a node waits for the folder's earlier owner, which may still be writing its state.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// How often it tries meanwhile.
+const RETRY: Duration = Duration::from_millis(50);
 
 /// A folder that is this process's own for as long as the value lives; the system gives it free when the
 /// process ends, however it ends.
 ///
-/// A node that was stopped and forgotten still owns its folder, so that nobody works in a folder in which
-/// it would one day wake up and write what it then holds for new.
+/// A node that was stopped and forgotten still owns its folder: no other node works where the first one would wake
+/// up and write an old state as the newest.
 #[derive(Debug)]
 pub struct Owned {
     _locked: File,
@@ -26,10 +26,10 @@ pub struct Owned {
 /// # Errors
 /// What the system says, or that another node has it, and which flag to change.
 pub fn own(state_dir: &Path) -> Result<Owned, CheckpointError> {
-    own_within(state_dir, PATIENCE)
+    own_within(state_dir, DEADLINE)
 }
 
-fn own_within(state_dir: &Path, patience: Duration) -> Result<Owned, CheckpointError> {
+fn own_within(state_dir: &Path, deadline: Duration) -> Result<Owned, CheckpointError> {
     let failed = |doing| {
         move |source| CheckpointError::Io {
             doing,
@@ -43,9 +43,9 @@ fn own_within(state_dir: &Path, patience: Duration) -> Result<Owned, CheckpointE
     let begun = Instant::now();
     loop {
         match folder.try_lock() {
-            Err(TryLockError::WouldBlock) if begun.elapsed() < patience => std::thread::sleep(LOOK),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < deadline => std::thread::sleep(RETRY),
             Err(TryLockError::WouldBlock) => return Err(CheckpointError::Taken(state_dir.to_owned())),
-            // A file system without locks: whoever uses one sees to it himself.
+            // A file system without locks is not refused: the node then owns the folder by agreement.
             Ok(()) | Err(TryLockError::Error(_)) => return Ok(Owned { _locked: folder }),
         }
     }

@@ -1,6 +1,6 @@
 //! Domain types out of generated ones, checked, and back.
 //!
-//! Whoever receives expects junk: `TryFrom` on receipt. Whoever sends has valid values: `From`.
+//! A received value is checked: `TryFrom`. A value that is sent is valid already: `From`.
 
 mod control;
 mod learning;

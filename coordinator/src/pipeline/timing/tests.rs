@@ -45,7 +45,7 @@ fn messages_of_one_direction_queue_for_the_link_and_losses_for_the_coordinator()
 }
 
 /// GPipe's known bubble: n stages of equal work fill and drain in n − 1 turns of F and of E. The
-/// G behind the last E is the one piece of work that nobody waits for.
+/// G behind the last E is the only work for which no stage waits.
 #[test]
 fn the_bubble_of_gpipe_is_the_known_one() {
     let shape = Shape::new(4, 8, 1).unwrap();
