@@ -1,7 +1,8 @@
 //! What the coordinator commands a configured node, and what the node reports.
 
 use crate::error::ProtocolError;
-use crate::lane::{Action, Lane, Phase};
+use crate::lane::{Action, Lane};
+use crate::microbatch::Phase;
 use std::time::Duration;
 
 /// The version of the protocol; both sides must speak the same one.
@@ -196,6 +197,25 @@ impl Align {
             return Ok(self);
         }
         Err(ProtocolError::invalid(format!("{} mirror steps are too many for one command", self.steps)))
+    }
+}
+
+impl StepDone {
+    /// A step of `phase` in which nothing is done yet.
+    pub fn nothing(phase: Phase) -> Self {
+        Self {
+            step: 0,
+            phase,
+            spans: Vec::new(),
+            compute: Duration::ZERO,
+            wait: Duration::ZERO,
+            send: Duration::ZERO,
+            bytes_forward: 0,
+            bytes_backward: 0,
+            finite: true,
+            updates: 0,
+            layers: Vec::new(),
+        }
     }
 }
 

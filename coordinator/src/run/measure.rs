@@ -182,22 +182,7 @@ mod tests {
                 Span { action, start_ns, end_ns }
             };
             let spans = spans.split(' ').map(span).collect();
-            let (compute, wait, send) = Default::default();
-            let rest = (0, 0, true, 1, Vec::new());
-            let (bytes_forward, bytes_backward, finite, updates, layers) = rest;
-            StepDone {
-                step: 1,
-                phase: Phase::Train,
-                spans,
-                compute,
-                wait,
-                send,
-                bytes_forward,
-                bytes_backward,
-                finite,
-                updates,
-                layers,
-            }
+            StepDone { step: 1, updates: 1, spans, ..StepDone::nothing(Phase::Train) }
         };
         let lane = "F0 F1 E0 G0 U";
         let steps = [step(2.0, lane), step(70.0, lane), step(5.0, lane)];

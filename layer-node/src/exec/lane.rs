@@ -60,7 +60,7 @@ impl<'a> LaneRunner<'a> {
         context: &'a Context,
         work: &'a RunLane,
     ) -> Self {
-        let done = nothing(work.lane.phase());
+        let done = StepDone::nothing(work.lane.phase());
         Self { stage, device, session, spec, context, work, under_way: HashMap::new(), samples: 0, done }
     }
 
@@ -96,7 +96,7 @@ impl<'a> LaneRunner<'a> {
 
     /// Reports `step`, and begins to count anew.
     fn close(&mut self, step: u64) -> Result<()> {
-        let begun = nothing(self.done.phase);
+        let begun = StepDone::nothing(self.done.phase);
         let mut done = std::mem::replace(&mut self.done, begun);
         if self.minibatch(step).0.measure {
             done.layers = self.stage.measure().map_err(Trouble::own)?;
@@ -226,23 +226,6 @@ impl<'a> LaneRunner<'a> {
         self.done.compute += Duration::from_nanos(end_ns - start_ns);
         self.done.spans.push(Span { action, start_ns, end_ns });
         result.map_err(Trouble::own)
-    }
-}
-
-/// What a step has done before its first action.
-fn nothing(phase: Phase) -> StepDone {
-    StepDone {
-        step: 0,
-        phase,
-        spans: Vec::new(),
-        compute: Duration::ZERO,
-        wait: Duration::ZERO,
-        send: Duration::ZERO,
-        bytes_forward: 0,
-        bytes_backward: 0,
-        finite: true,
-        updates: 0,
-        layers: Vec::new(),
     }
 }
 

@@ -3,8 +3,8 @@
 use super::{Result, into_all, need};
 use crate::control::*;
 use crate::error::ProtocolError;
-use crate::lane::{Action, Lane, MAX_ACTIONS, Phase, WeightVersion};
-use crate::microbatch::MicrobatchId;
+use crate::lane::{Action, Lane, MAX_ACTIONS, WeightVersion};
+use crate::microbatch::{MicrobatchId, Phase};
 use crate::wire;
 use std::time::Duration;
 
@@ -42,29 +42,15 @@ impl TryFrom<wire::Description> for Description {
     }
 }
 
-impl From<HeldSnapshot> for wire::HeldSnapshot {
-    fn from(held: HeldSnapshot) -> Self {
-        Self { run: held.run, updates: held.updates }
-    }
+same_fields! {
+    HeldSnapshot { run, updates }
+    Configured { parameters, updates }
+    Align { done, steps }
+    Minibatch { samples, measure }
+    SnapshotDone { updates, bytes, seconds }
+    LayerMeasure { name, angle_deg, norm_ratio, norm, difference }
 }
-
-impl From<wire::HeldSnapshot> for HeldSnapshot {
-    fn from(held: wire::HeldSnapshot) -> Self {
-        Self { run: held.run, updates: held.updates }
-    }
-}
-
-impl From<Configured> for wire::Configured {
-    fn from(c: Configured) -> Self {
-        Self { parameters: c.parameters, updates: c.updates }
-    }
-}
-
-impl From<wire::Configured> for Configured {
-    fn from(c: wire::Configured) -> Self {
-        Self { parameters: c.parameters, updates: c.updates }
-    }
-}
+same_names!(WeightVersion, "version of the weights": OfForward);
 
 impl TryFrom<wire::Command> for Command {
     type Error = ProtocolError;
@@ -74,7 +60,7 @@ impl TryFrom<wire::Command> for Command {
             C::Start(start) => Command::Start(start.into()),
             C::Lane(lane) => Command::Lane(lane.try_into()?),
             C::Snapshot(snapshot) => Command::Snapshot(snapshot.try_into()?),
-            C::Align(wire::Align { done, steps }) => Command::Align(Align { done, steps }.check()?),
+            C::Align(steps) => Command::Align(Align::from(steps).check()?),
         })
     }
 }
@@ -86,7 +72,7 @@ impl From<Command> for wire::Command {
             Command::Start(start) => C::Start(start.into()),
             Command::Lane(lane) => C::Lane(lane.into()),
             Command::Snapshot(Keep(keep)) => C::Snapshot(wire::Snapshot { keep }),
-            Command::Align(Align { done, steps }) => C::Align(wire::Align { done, steps }),
+            Command::Align(steps) => C::Align(steps.into()),
         };
         Self { command: Some(command) }
     }
@@ -157,36 +143,6 @@ impl From<RunLane> for wire::Lane {
     }
 }
 
-impl From<wire::Minibatch> for Minibatch {
-    fn from(wire::Minibatch { samples, measure }: wire::Minibatch) -> Self {
-        Self { samples, measure }
-    }
-}
-
-impl From<Minibatch> for wire::Minibatch {
-    fn from(Minibatch { samples, measure }: Minibatch) -> Self {
-        Self { samples, measure }
-    }
-}
-
-impl TryFrom<wire::WeightVersion> for WeightVersion {
-    type Error = ProtocolError;
-    fn try_from(version: wire::WeightVersion) -> Result<Self> {
-        match version {
-            wire::WeightVersion::OfForward => Ok(WeightVersion::OfForward),
-            wire::WeightVersion::Unspecified => Err(ProtocolError::Missing("version of the weights")),
-        }
-    }
-}
-
-impl From<WeightVersion> for wire::WeightVersion {
-    fn from(version: WeightVersion) -> Self {
-        match version {
-            WeightVersion::OfForward => wire::WeightVersion::OfForward,
-        }
-    }
-}
-
 /// An action whose step is counted from `first`: so a lane of one step takes no bytes for it.
 fn action(action: wire::Action, first: u64) -> Result<Action> {
     use wire::action::Kind as K;
@@ -222,9 +178,7 @@ impl TryFrom<wire::Report> for Report {
         Ok(match need(report.report, "report")? {
             R::Started(_) => Report::Started,
             R::Step(step) => Report::Step(step.try_into()?),
-            R::Snapshot(s) => {
-                Report::Snapshot(SnapshotDone { updates: s.updates, bytes: s.bytes, seconds: s.seconds })
-            }
+            R::Snapshot(done) => Report::Snapshot(done.into()),
             R::Align(align) => Report::Aligned(align.done),
         })
     }
@@ -236,9 +190,7 @@ impl From<Report> for wire::Report {
         let report = match report {
             Report::Started => R::Started(wire::Started {}),
             Report::Step(step) => R::Step(step.into()),
-            Report::Snapshot(s) => {
-                R::Snapshot(wire::SnapshotDone { updates: s.updates, bytes: s.bytes, seconds: s.seconds })
-            }
+            Report::Snapshot(done) => R::Snapshot(done.into()),
             Report::Aligned(done) => R::Align(wire::AlignDone { done }),
         };
         Self { report: Some(report) }
@@ -292,18 +244,4 @@ fn span(span: wire::Span, step: u64) -> Result<Span> {
 fn wire_span(span: Span, step: u64) -> wire::Span {
     let action = Some(wire_action(span.action, step));
     wire::Span { action, start_ns: span.start_ns, end_ns: span.end_ns }
-}
-
-impl From<wire::LayerMeasure> for LayerMeasure {
-    fn from(m: wire::LayerMeasure) -> Self {
-        let wire::LayerMeasure { name, angle_deg, norm_ratio, norm, difference } = m;
-        Self { name, angle_deg, norm_ratio, norm, difference }
-    }
-}
-
-impl From<LayerMeasure> for wire::LayerMeasure {
-    fn from(m: LayerMeasure) -> Self {
-        let LayerMeasure { name, angle_deg, norm_ratio, norm, difference } = m;
-        Self { name, angle_deg, norm_ratio, norm, difference }
-    }
 }

@@ -2,6 +2,46 @@
 //!
 //! A received value is checked: `TryFrom`. A value that is sent is valid already: `From`.
 
+/// Both ways between structs and messages that have the same fields.
+macro_rules! same_fields {
+    ($($type:ident { $($field:ident),+ })+) => { $(
+        impl From<wire::$type> for $type {
+            fn from(wire::$type { $($field),+ }: wire::$type) -> Self {
+                Self { $($field),+ }
+            }
+        }
+
+        impl From<$type> for wire::$type {
+            fn from($type { $($field),+ }: $type) -> Self {
+                Self { $($field),+ }
+            }
+        }
+    )+ };
+}
+
+/// Both ways between enums whose variants have the same names; the wire's has one more, for none of them.
+macro_rules! same_names {
+    ($type:ident, $what:literal: $($variant:ident),+) => {
+        impl TryFrom<wire::$type> for $type {
+            type Error = ProtocolError;
+            fn try_from(value: wire::$type) -> Result<Self> {
+                match value {
+                    $(wire::$type::$variant => Ok(Self::$variant),)+
+                    wire::$type::Unspecified => Err(ProtocolError::Missing($what)),
+                }
+            }
+        }
+
+        impl From<$type> for wire::$type {
+            fn from(value: $type) -> Self {
+                match value {
+                    $($type::$variant => Self::$variant,)+
+                }
+            }
+        }
+    };
+}
+
 mod control;
 mod learning;
 mod stage;
@@ -29,47 +69,8 @@ fn into_all<D, W: From<D>>(values: Vec<D>) -> Vec<W> {
     values.into_iter().map(W::from).collect()
 }
 
-impl TryFrom<wire::Kind> for Kind {
-    type Error = ProtocolError;
-    fn try_from(kind: wire::Kind) -> Result<Self> {
-        match kind {
-            wire::Kind::F32 => Ok(Kind::F32),
-            wire::Kind::Bf16 => Ok(Kind::Bf16),
-            wire::Kind::F16 => Ok(Kind::F16),
-            wire::Kind::Unspecified => Err(ProtocolError::Missing("number format")),
-        }
-    }
-}
-
-impl From<Kind> for wire::Kind {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::F32 => wire::Kind::F32,
-            Kind::Bf16 => wire::Kind::Bf16,
-            Kind::F16 => wire::Kind::F16,
-        }
-    }
-}
-
-impl TryFrom<wire::Phase> for Phase {
-    type Error = ProtocolError;
-    fn try_from(phase: wire::Phase) -> Result<Self> {
-        match phase {
-            wire::Phase::Train => Ok(Phase::Train),
-            wire::Phase::Evaluate => Ok(Phase::Evaluate),
-            wire::Phase::Unspecified => Err(ProtocolError::Missing("phase")),
-        }
-    }
-}
-
-impl From<Phase> for wire::Phase {
-    fn from(phase: Phase) -> Self {
-        match phase {
-            Phase::Train => wire::Phase::Train,
-            Phase::Evaluate => wire::Phase::Evaluate,
-        }
-    }
-}
+same_names!(Kind, "number format": F32, Bf16, F16);
+same_names!(Phase, "phase": Train, Evaluate);
 
 impl TryFrom<wire::Value> for Value {
     type Error = ProtocolError;

@@ -73,23 +73,7 @@ impl From<StageSpec> for wire::Stage {
     }
 }
 
-impl TryFrom<wire::ErrorSource> for ErrorSource {
-    type Error = ProtocolError;
-    fn try_from(source: wire::ErrorSource) -> Result<Self> {
-        match source {
-            wire::ErrorSource::Above => Ok(ErrorSource::Above),
-            wire::ErrorSource::Unspecified => Err(ProtocolError::Missing("source of the error")),
-        }
-    }
-}
-
-impl From<ErrorSource> for wire::ErrorSource {
-    fn from(source: ErrorSource) -> Self {
-        match source {
-            ErrorSource::Above => wire::ErrorSource::Above,
-        }
-    }
-}
+same_names!(ErrorSource, "source of the error": Above);
 
 impl TryFrom<wire::LayerSpec> for LayerSpec {
     type Error = ProtocolError;
