@@ -10,10 +10,10 @@
 
 use coordinator::model::zoo::{self, Options};
 use coordinator::partition;
-use layer_node::layer::Settings;
+use layer_node::settings::Settings;
 use layer_node::stage::Stage;
 use layer_node::state::checkpoint::{self, Snapshot};
-use proto::lane::Phase;
+use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::INPUT;
 use proto::spec::optimizer::{Method, OptimizerSpec};
 use proto::spec::rule::{Coefficients, RuleSpec};
@@ -105,7 +105,7 @@ fn run(state: &Path, stages: &[StageSpec], images: Tensor) -> Result<Tensor, Fai
         let step = steps.last().ok_or_else(|| format!("there is no snapshot in {}", folder.display()))?;
         let mut stage = build(spec)?;
         Snapshot::open(&folder, *step)?.restore(&mut stage.state())?;
-        values = stage.forward(0, values, Phase::Evaluate)?;
+        values = stage.forward(MicrobatchId { step: 0, index: 0 }, values, Phase::Evaluate)?;
     }
     Ok(values.swap_remove(0).1)
 }

@@ -4,7 +4,7 @@ use coordinator::config::{Environment, load};
 use coordinator::data::microbatches;
 use coordinator::prepare::Prepared;
 use e2e::Bench;
-use layer_node::layer::Settings;
+use layer_node::settings::Settings;
 use layer_node::stage::Stage;
 use layer_node::state::checkpoint::Snapshot;
 use std::collections::BTreeMap;

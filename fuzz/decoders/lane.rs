@@ -1,31 +1,50 @@
-use proto::lane::{Action, Lane, Phase};
+use proto::lane::{Action, Lane, Phase, WeightVersion};
+use proto::microbatch::MicrobatchId;
 
-/// A byte per action: its kind in the upper two bits, its microbatch in the others. A lane that is taken
-/// does everything once and in order.
+/// A byte per action: its kind in the upper two bits, its step in the next two, its microbatch in the others. A
+/// lane that is taken does everything once and in order.
 pub fn run(bytes: &[u8]) {
     let Some((phase, bytes)) = bytes.split_first() else { return };
     let phase = if phase % 2 == 0 { Phase::Train } else { Phase::Evaluate };
-    let action = |byte: &u8| match (byte >> 6, u32::from(byte & 63)) {
-        (0, m) => Action::Forward(m),
-        (1, m) => Action::Error(m),
-        (2, m) => Action::Gradient(m),
-        _ => Action::Update,
+    let action = |byte: &u8| {
+        let m = MicrobatchId { step: u64::from(byte >> 4 & 3), index: u32::from(byte & 15) };
+        match byte >> 6 {
+            0 => Action::Forward(m),
+            1 => Action::Error(m),
+            2 => Action::Gradient(m),
+            _ => Action::Update(m.step),
+        }
     };
     let actions: Vec<Action> = bytes.iter().map(action).collect();
-    let Ok(lane) = Lane::new(phase, actions) else { return };
-    let of = |make: fn(u32) -> Action| {
-        let at = |m| lane.actions().iter().filter(|action| **action == make(m)).count();
-        (0..lane.microbatches()).all(|m| at(m) == 1)
+    let Ok(lane) = Lane::new(phase, WeightVersion::OfForward, actions) else { return };
+    let place = |wanted: Action| {
+        let mut places = (0..).zip(lane.actions()).filter(|(_, action)| **action == wanted).map(|(at, _)| at);
+        let first: Option<usize> = places.next();
+        assert_eq!(places.next(), None, "{wanted:#} is there once at most");
+        first
     };
-    assert!(lane.microbatches() > 0 && of(Action::Forward));
-    let trains = of(Action::Error) && of(Action::Gradient) && lane.actions().last() == Some(&Action::Update);
-    assert_eq!(trains, phase == Phase::Train);
-    let updates = lane.actions().iter().filter(|action| **action == Action::Update).count();
-    assert_eq!(updates, usize::from(trains));
-    for m in 0..lane.microbatches() {
-        let place = |wanted| lane.actions().iter().position(|action| *action == wanted);
-        let [forward, error, gradient] =
-            [Action::Forward(m), Action::Error(m), Action::Gradient(m)].map(place);
-        assert!(!trains || (forward < error && error < gradient));
+    let mut count = 0;
+    let mut updated = None;
+    for (step, &microbatches) in (lane.first()..).zip(lane.microbatches()) {
+        let update = place(Action::Update(step));
+        assert_eq!(update.is_some(), phase == Phase::Train);
+        assert!(microbatches > 0 && (updated < update || phase == Phase::Evaluate));
+        for m in (0..microbatches).map(|index| MicrobatchId { step, index }) {
+            let [forward, error, gradient] =
+                [Action::Forward(m), Action::Error(m), Action::Gradient(m)].map(place);
+            assert!(forward.is_some());
+            match phase {
+                Phase::Train => {
+                    assert!(updated < forward && forward < error && error < gradient && gradient < update)
+                }
+                Phase::Evaluate => assert!(error.is_none() && gradient.is_none()),
+            }
+            count += [forward, error, gradient].iter().flatten().count();
+        }
+        count += usize::from(update.is_some());
+        updated = update;
     }
+    assert_eq!(count, lane.actions().len(), "the lane does nothing else");
+    let other = lane.starting_at(9);
+    assert_eq!(Lane::new(phase, lane.version(), other.actions().to_vec()), Ok(other));
 }

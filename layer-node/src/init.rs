@@ -1,7 +1,7 @@
 //! Initial weights: drawn by the node that keeps them, from the run's seed and the layer's name.
 
-use crate::layer::Settings;
 use crate::memory;
+use crate::settings::Settings;
 use proto::seed;
 use proto::spec::graph::Init;
 use rand_distr::{Distribution, StandardNormal};
@@ -36,8 +36,7 @@ pub fn draw(
         }
     }
     let shape: Vec<i64> = shape.iter().map(|&size| size as i64).collect();
-    let tensor = Tensor::f_from_slice(&values)?.f_reshape(shape)?;
-    tensor.f_to_device(settings.device)?.f_to_kind(settings.kind)
+    settings.tensor(&values, &shape)
 }
 
 /// An empty list with room for `shape`, and how many numbers that is. What cannot be had is an error and not

@@ -8,19 +8,10 @@ use tch::{TchError, Tensor};
 pub struct Parameter {
     /// What is trained.
     pub value: Tensor,
-    /// One tensor per name of [`slots`], of the value's shape.
+    /// One tensor per name of [`Method::slots`], of the value's shape.
     pub slots: Vec<Tensor>,
     /// Whether the optimizer's weight decay applies: to matrices, not to biases and norms.
     decayed: bool,
-}
-
-/// The names under which a method's state is saved, in the order of [`Parameter::slots`].
-pub fn slots(method: &Method) -> &'static [&'static str] {
-    match method {
-        Method::Sgd { momentum: 0.0, .. } => &[],
-        Method::Sgd { .. } => &["momentum"],
-        Method::Adam { .. } => &["mean", "square"],
-    }
 }
 
 impl Parameter {
@@ -29,7 +20,7 @@ impl Parameter {
     /// # Errors
     /// When memory fails.
     pub fn new(value: Tensor, method: &Method, decayed: bool) -> Result<Self, TchError> {
-        let slots = slots(method).iter().map(|_| value.f_zeros_like()).collect::<Result<_, _>>()?;
+        let slots = method.slots().iter().map(|_| value.f_zeros_like()).collect::<Result<_, _>>()?;
         Ok(Self { value, slots, decayed })
     }
 

@@ -4,15 +4,18 @@
 //! consumer order, the partial sum received from above first: the same order whatever the cut, so the
 //! same bits.
 
+mod lifetimes;
+
 use crate::layer::held::Held;
-use crate::layer::{self, Layer, Pass, Settings};
+use crate::layer::{self, Layer, Pass};
+use crate::settings::Settings;
 use crate::state::named::State;
 use proto::control::LayerMeasure;
 use proto::error::ProtocolError;
-use proto::lane::Phase;
+use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::{self, INPUT};
 use proto::spec::stage::StageSpec;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use tch::{TchError, Tensor};
 
 /// Named values of one microbatch.
@@ -24,9 +27,21 @@ pub enum StageError {
     /// What torch says.
     #[error("{}", first_line(.0))]
     Torch(#[from] TchError),
-    /// The specification does not describe a stage.
+    /// The specification does not describe a stage, or a value does not make a message.
     #[error("{0}")]
     Spec(#[from] ProtocolError),
+    /// F cannot be computed again: its weights are gone.
+    #[error(
+        "{m} cannot be recomputed: its F saw the weights after {forward} updates, and now they have seen {now}"
+    )]
+    Version {
+        /// The microbatch.
+        m: MicrobatchId,
+        /// The updates that its F saw.
+        forward: u64,
+        /// The updates that the stage has seen.
+        now: u64,
+    },
 }
 
 /// torch's messages carry a C++ stack trace after their first line.
@@ -45,14 +60,21 @@ struct Placed {
     last: Vec<String>,
 }
 
+/// What a stage that recomputes keeps of a microbatch between its F and its E.
+struct Kept {
+    inputs: Values,
+    /// The updates that F saw: F with other weights would be another F.
+    updates: u64,
+}
+
 /// The layers of one node, and how many updates they have seen.
 pub struct Stage {
     settings: Settings,
     layers: Vec<Placed>,
     inputs: Vec<String>,
     outputs: Vec<String>,
-    /// Under recomputation, the inputs of every microbatch between its F and its E; `None` without.
-    kept: Option<Held<Values>>,
+    /// Under recomputation, what E computes F from again; `None` without.
+    kept: Option<Held<Kept>>,
     parameters: u64,
     updates: u64,
     /// Whether an update failed on its way: some layers have made it, and others have not.
@@ -74,7 +96,7 @@ impl Stage {
             .collect();
         let mut parameters = 0;
         let mut layers = Vec::with_capacity(spec.layers.len());
-        for (layer, last) in spec.layers.iter().zip(last_taken(spec)) {
+        for (layer, last) in spec.layers.iter().zip(lifetimes::last_taken(spec)) {
             let x = shapes[layer.inputs[0].as_str()];
             parameters += layer.op.parameters(x);
             layers.push(Placed {
@@ -114,22 +136,20 @@ impl Stage {
     ///
     /// # Errors
     /// What torch says.
-    pub fn forward(&mut self, m: u32, inputs: Values, phase: Phase) -> Result<Values, StageError> {
+    pub fn forward(&mut self, m: MicrobatchId, inputs: Values, phase: Phase) -> Result<Values, StageError> {
         let pass = match (phase, &mut self.kept) {
             (Phase::Evaluate, _) => Pass::Evaluate,
             (Phase::Train, None) => Pass::Train,
             (Phase::Train, Some(kept)) => {
-                kept.put(
-                    m,
-                    inputs.iter().map(|(name, value)| (name.clone(), value.shallow_clone())).collect(),
-                );
+                let inputs = inputs.iter().map(|(name, value)| (name.clone(), value.shallow_clone()));
+                kept.put(m, Kept { inputs: inputs.collect(), updates: self.updates });
                 Pass::First
             }
         };
         self.pass(m, inputs, pass)
     }
 
-    fn pass(&mut self, m: u32, inputs: Values, pass: Pass) -> Result<Values, StageError> {
+    fn pass(&mut self, m: MicrobatchId, inputs: Values, pass: Pass) -> Result<Values, StageError> {
         let mut values: HashMap<String, Tensor> = inputs.into_iter().collect();
         for placed in &mut self.layers {
             let inputs: Vec<&Tensor> = placed.inputs.iter().map(|name| &values[name]).collect();
@@ -145,11 +165,12 @@ impl Stage {
     ///
     /// # Errors
     /// What torch says.
-    pub fn error(&mut self, m: u32, outputs: Values) -> Result<Values, StageError> {
+    pub fn error(&mut self, m: MicrobatchId, outputs: Values) -> Result<Values, StageError> {
         if let Some(kept) = &mut self.kept {
-            // The weights are those of F: no U stands between F and E of a microbatch, as long as every
-            // minibatch is flushed. Lanes without a flush would replay with newer ones.
-            let inputs = kept.take(m)?;
+            let Kept { inputs, updates } = kept.take(m)?;
+            if updates != self.updates {
+                return Err(StageError::Version { m, forward: updates, now: self.updates });
+            }
             self.pass(m, inputs, Pass::Replay)?;
         }
         let mut errors: HashMap<String, Tensor> = outputs.into_iter().collect();
@@ -176,7 +197,7 @@ impl Stage {
     ///
     /// # Errors
     /// What torch says.
-    pub fn gradient(&mut self, m: u32, minibatch: u32) -> Result<(), StageError> {
+    pub fn gradient(&mut self, m: MicrobatchId, minibatch: u32) -> Result<(), StageError> {
         for placed in &mut self.layers {
             placed.layer.gradient(m, minibatch)?;
         }
@@ -234,49 +255,5 @@ impl Stage {
     pub fn measure(&self) -> Result<Vec<LayerMeasure>, StageError> {
         let measures = self.layers.iter().map(|placed| placed.layer.measure());
         Ok(measures.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
-    }
-
-    /// Number format and device of the computation.
-    pub fn options(&self) -> (tch::Kind, tch::Device) {
-        (self.settings.kind, self.settings.device)
-    }
-}
-
-/// For each layer the values of which it is the last consumer, and its own where it has none; outputs never.
-fn last_taken(spec: &StageSpec) -> Vec<Vec<String>> {
-    let mut needed: HashSet<&str> = spec.outputs.iter().map(String::as_str).collect();
-    let downwards = spec.layers.iter().rev().map(|layer| {
-        let seen = layer.inputs.iter().chain([&layer.name]);
-        seen.filter(|name| needed.insert(name.as_str())).cloned().collect()
-    });
-    let mut last: Vec<Vec<String>> = downwards.collect();
-    last.reverse();
-    last
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proto::spec::graph::Value;
-    use proto::spec::graph::{LayerSpec, Op};
-
-    #[test]
-    fn a_value_is_dropped_after_its_last_consumer_and_an_output_never() {
-        let layer = |name: &str, inputs: &[&str]| {
-            let op = if inputs.len() > 1 { Op::Add } else { Op::Relu };
-            LayerSpec::new(name, inputs, op)
-        };
-        let layers = vec![
-            layer("a", &["x"]),
-            layer("unused", &["x"]),
-            layer("b", &["a"]),
-            layer("twice", &["a", "a"]),
-            layer("sum", &["twice", "b"]),
-        ];
-        let inputs = ["x", "skip"].map(|name| Value { name: name.into(), shape: vec![1] });
-        let outputs = ["b", "sum", "skip"].map(String::from);
-        let spec = StageSpec { outputs: outputs.into(), ..StageSpec::alone(layers, inputs.into()) };
-        let last: Vec<String> = last_taken(&spec).iter().map(|names| names.join(" ")).collect();
-        assert_eq!(last, ["", "x unused", "", "a", "twice"]);
     }
 }

@@ -1,10 +1,9 @@
-//! What tch leaves out, and the doors between tensors and bytes: the one module with `unsafe`.
+//! Functions that tch leaves out, and tensors as bytes of main memory: the one module with `unsafe`.
 #![allow(unsafe_code)]
 
 use bytes::Bytes;
-use proto::tensor::TensorData;
 use std::ffi::{CStr, c_char, c_int};
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Device, TchError, Tensor};
 use torch_sys::C_tensor;
 
 unsafe extern "C" {
@@ -167,34 +166,30 @@ pub fn load_cuda() -> bool {
     unsafe { neuropil_load_cuda() }
 }
 
-/// torch's name of a number format on the wire.
-pub fn kind_of(kind: proto::tensor::Kind) -> Kind {
-    match kind {
-        proto::tensor::Kind::F32 => Kind::Float,
-        proto::tensor::Kind::Bf16 => Kind::BFloat16,
-        proto::tensor::Kind::F16 => Kind::Half,
-    }
-}
-
-/// Copies received bytes into a tensor of torch's own allocator, so that it lies aligned however it
-/// arrived, and gives it the kind and device of the computation.
+/// Fills a tensor that is contiguous in main memory with `pieces`, in order.
 ///
 /// # Errors
-/// When memory or device fail.
-pub fn tensor_from(data: &TensorData, kind: Kind, device: Device) -> Result<Tensor, TchError> {
-    let shape: Vec<i64> = data.shape().iter().map(|&size| size as i64).collect();
-    let tensor = Tensor::f_empty(shape, (kind_of(data.kind()), Device::Cpu))?;
+/// When the tensor lies elsewhere, or the pieces do not add up to its bytes.
+pub fn fill(tensor: &mut Tensor, pieces: &[Bytes]) -> Result<(), TchError> {
+    let bytes: usize = pieces.iter().map(Bytes::len).sum();
+    if tensor.device() != Device::Cpu || !tensor.is_contiguous() || byte_len(tensor) != bytes {
+        return Err(TchError::Shape(format!("{bytes} bytes do not fill {tensor:?}")));
+    }
     let mut offset = 0;
-    for piece in data.pieces() {
-        // SAFETY: `tensor` is new, contiguous and unshared, and has exactly `data.len()` bytes, since a
-        // TensorData cannot exist with another length; the pieces add up to it.
+    for piece in pieces {
+        // SAFETY: the tensor is borrowed mutably, contiguous on the CPU, and has exactly the bytes to which the
+        // pieces add up.
         unsafe {
             let to = tensor.data_ptr().cast::<u8>().add(offset);
             std::ptr::copy_nonoverlapping(piece.as_ptr(), to, piece.len());
         }
         offset += piece.len();
     }
-    tensor.f_to_device(device)?.f_to_kind(kind)
+    Ok(())
+}
+
+fn byte_len(tensor: &Tensor) -> usize {
+    tensor.numel() * tensor.kind().elt_size_in_bytes()
 }
 
 /// A tensor whose memory is lent out as bytes.
@@ -208,30 +203,20 @@ impl AsRef<[u8]> for Lent {
     }
 }
 
-/// The bytes of `tensor` in number format `kind`, without a copy where it already is so.
+/// The bytes of `tensor`, without a copy where it is contiguous in main memory.
 ///
 /// # Errors
 /// When memory or device fail.
-pub fn bytes_of(tensor: &Tensor, kind: Kind) -> Result<Bytes, TchError> {
-    let tensor = tensor.f_to_kind(kind)?.f_to_device(Device::Cpu)?.f_contiguous()?;
-    let length = tensor.numel() * kind.elt_size_in_bytes();
+pub fn lend(tensor: &Tensor) -> Result<Bytes, TchError> {
+    let tensor = tensor.f_to_device(Device::Cpu)?.f_contiguous()?;
+    let length = byte_len(&tensor);
     Ok(Bytes::from_owner(Lent(tensor, length)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bytes_come_back_as_the_tensor_that_they_were_and_aligned() {
-        let tensor = Tensor::randn([3, 5], (Kind::Float, Device::Cpu));
-        let bytes = bytes_of(&tensor, Kind::Float).unwrap();
-        let pieces = vec![bytes.slice(..7), bytes.slice(7..)];
-        let data = TensorData::new(proto::tensor::Kind::F32, vec![3, 5], pieces).unwrap();
-        let back = tensor_from(&data, Kind::Float, Device::Cpu).unwrap();
-        assert_eq!(back, tensor);
-        assert_eq!(back.data_ptr() as usize % 64, 0);
-    }
+    use tch::Kind;
 
     #[test]
     fn torch_errors_are_values() {
@@ -241,5 +226,9 @@ mod tests {
                 .is_err()
         );
         assert!(add_scaled(&mut tensor(&[2]), &tensor(&[3]), 1.0).is_err());
+        let pieces = [Bytes::from_static(&[0; 8]), Bytes::from_static(&[0; 4])];
+        assert!(fill(&mut tensor(&[3]), &pieces).is_ok());
+        assert!(fill(&mut tensor(&[4]), &pieces).is_err());
+        assert!(fill(&mut tensor(&[3, 2]).tr().narrow(0, 0, 1), &pieces).is_err());
     }
 }

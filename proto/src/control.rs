@@ -1,11 +1,12 @@
 //! What the coordinator commands a configured node, and what the node reports.
 
 use crate::error::ProtocolError;
-use crate::lane::{Action, Lane, Phase};
+use crate::lane::{Action, Lane};
+use crate::microbatch::Phase;
 use std::time::Duration;
 
 /// The version of the protocol; both sides must speak the same one.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// What a node says of itself.
 #[derive(Clone, Debug)]
@@ -53,8 +54,8 @@ pub struct Configured {
 pub enum Command {
     /// Opens the run: connect to the neighbour above.
     Start(Start),
-    /// Execute a lane.
-    Step(Step),
+    /// Follow a lane.
+    Lane(RunLane),
     /// Write the state as of the last update, and then remove old snapshots but not these.
     Snapshot(Keep),
     /// Mirror steps before the first update.
@@ -92,25 +93,30 @@ pub struct Start {
     pub message_deadline: Duration,
 }
 
-/// One minibatch for one stage.
+/// A lane for one stage, and the minibatches that its steps are.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Step {
-    /// The minibatch's number within the phase.
-    pub step: u64,
-    /// N, the samples of the minibatch.
-    pub minibatch: u32,
+pub struct RunLane {
     /// What to do, in order.
     pub lane: Lane,
+    /// One for each step of the lane.
+    pub minibatches: Vec<Minibatch>,
+}
+
+/// The minibatch of one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Minibatch {
+    /// N, its samples.
+    pub samples: u32,
     /// Whether to measure the layers after the update.
     pub measure: bool,
 }
 
-/// The answer to a command, in the same order.
+/// The answer to a command, in the same order: one, or one for each step of a lane.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Report {
     /// The link above is open.
     Started,
-    /// The lane is done.
+    /// A step is closed.
     Step(StepDone),
     /// The state is on disk.
     Snapshot(SnapshotDone),
@@ -118,7 +124,7 @@ pub enum Report {
     Aligned(u64),
 }
 
-/// What a stage did in one step.
+/// What a stage did from the end of the step before to the end of this one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepDone {
     /// The minibatch's number within the phase.
@@ -194,13 +200,46 @@ impl Align {
     }
 }
 
-impl Step {
-    /// Checks that the minibatch can be cut as the lane says.
-    pub(crate) fn check(self) -> Result<Self, ProtocolError> {
-        if self.minibatch >= self.lane.microbatches() {
-            return Ok(self);
+impl StepDone {
+    /// A step of `phase` in which nothing is done yet.
+    pub fn nothing(phase: Phase) -> Self {
+        Self {
+            step: 0,
+            phase,
+            spans: Vec::new(),
+            compute: Duration::ZERO,
+            wait: Duration::ZERO,
+            send: Duration::ZERO,
+            bytes_forward: 0,
+            bytes_backward: 0,
+            finite: true,
+            updates: 0,
+            layers: Vec::new(),
         }
-        let (samples, microbatches) = (self.minibatch, self.lane.microbatches());
-        Err(ProtocolError::invalid(format!("{samples} samples cannot make {microbatches} microbatches")))
+    }
+}
+
+impl RunLane {
+    /// A lane of one step.
+    pub fn of_one_step(lane: Lane, samples: u32, measure: bool) -> Self {
+        Self { lane, minibatches: vec![Minibatch { samples, measure }] }
+    }
+
+    /// Checks that every minibatch can be cut as the lane says.
+    pub(crate) fn check(self) -> Result<Self, ProtocolError> {
+        let (steps, minibatches) = (self.lane.microbatches(), &self.minibatches);
+        if minibatches.len() != steps.len() {
+            return Err(ProtocolError::invalid(format!(
+                "a lane of {} steps cannot run {} minibatches",
+                steps.len(),
+                minibatches.len()
+            )));
+        }
+        match minibatches.iter().zip(steps).find(|(minibatch, count)| minibatch.samples < **count) {
+            None => Ok(self),
+            Some((Minibatch { samples, .. }, microbatches)) => Err(ProtocolError::invalid(format!(
+                "{samples} samples cannot make {microbatches} microbatches"
+            ))),
+        }
     }
 }

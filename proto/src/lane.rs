@@ -1,53 +1,106 @@
-//! A lane: the list of actions that one stage executes for one minibatch, in order.
+//! A lane: the list of actions that one stage carries out, in order.
+//!
+//! A lane spans one step or several. The drawing of one step names its microbatches by their indices; that of
+//! several names the steps as well:
+//!
+//! ```text
+//! F0 F1 E0 G0 E1 G1 U
+//! F7.0 F7.1 E7.0 G7.0 E7.1 G7.1 U7 F8.0 F8.1 E8.0 G8.0 E8.1 G8.1 U8
+//! ```
 
+mod check;
+#[cfg(test)]
+mod tests;
+
+use crate::microbatch::MicrobatchId;
+pub use crate::microbatch::{MAX_MICROBATCHES, Phase};
 use std::fmt;
 use std::str::FromStr;
 
-/// The most microbatches that a minibatch may be cut into.
-pub const MAX_MICROBATCHES: u32 = 4096;
-
-/// One thing that a stage does. The number is the microbatch's index in its minibatch.
+/// One thing that a stage does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Action {
     /// Take the activation from below, send the stage's output above.
-    Forward(u32),
-    /// Take the error signal from above, send the stage's error below. Needs B, never W.
-    Error(u32),
+    Forward(MicrobatchId),
+    /// Take the error signal, send the stage's error below. Needs B, never W.
+    Error(MicrobatchId),
     /// Compute the stage's own gradients; the microbatch's activation is released.
-    Gradient(u32),
-    /// Step the optimizers of W and B with what has been accumulated.
-    Update,
+    Gradient(MicrobatchId),
+    /// Step the optimizers of W and B with the gradients of this step, which it closes.
+    Update(u64),
 }
 
-/// Prints as the drawings do: `F0`, `E0`, `G0`, `U`.
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Action {
+    /// The step that the action belongs to.
+    pub fn step(self) -> u64 {
         match self {
-            Action::Forward(m) => write!(f, "F{m}"),
-            Action::Error(m) => write!(f, "E{m}"),
-            Action::Gradient(m) => write!(f, "G{m}"),
-            Action::Update => write!(f, "U"),
+            Action::Forward(m) | Action::Error(m) | Action::Gradient(m) => m.step,
+            Action::Update(step) => step,
+        }
+    }
+
+    /// The same action in another step.
+    pub fn in_step(self, step: u64) -> Self {
+        match self {
+            Action::Forward(m) => Action::Forward(MicrobatchId { step, ..m }),
+            Action::Error(m) => Action::Error(MicrobatchId { step, ..m }),
+            Action::Gradient(m) => Action::Gradient(MicrobatchId { step, ..m }),
+            Action::Update(_) => Action::Update(step),
         }
     }
 }
 
+/// Prints as the drawing of one step does: `F0`, `E0`, `G0`, `U`. `{:#}` names the step: `F7.0`, `U7`.
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (letter, index) = match self {
+            Action::Forward(m) => ("F", Some(m.index)),
+            Action::Error(m) => ("E", Some(m.index)),
+            Action::Gradient(m) => ("G", Some(m.index)),
+            Action::Update(_) => ("U", None),
+        };
+        match (index, f.alternate()) {
+            (Some(index), false) => write!(f, "{letter}{index}"),
+            (Some(index), true) => write!(f, "{letter}{}.{index}", self.step()),
+            (None, false) => f.write_str(letter),
+            (None, true) => write!(f, "{letter}{}", self.step()),
+        }
+    }
+}
+
+/// Reads both forms of a drawing; an action without a step belongs to step 0.
 impl FromStr for Action {
     type Err = LaneError;
 
     fn from_str(text: &str) -> Result<Self, LaneError> {
-        let unknown = || LaneError(format!("'{text}' is no action: F0, E0, G0 and U are"));
-        let index = || text[1..].parse::<u32>().map_err(|_| unknown());
-        match text.as_bytes().first() {
-            Some(b'F') => Ok(Action::Forward(index()?)),
-            Some(b'E') => Ok(Action::Error(index()?)),
-            Some(b'G') => Ok(Action::Gradient(index()?)),
-            Some(b'U') if text.len() == 1 => Ok(Action::Update),
+        let unknown = || LaneError(format!("'{text}' is no action: F0, F7.0, E0, G0, U and U7 are"));
+        let step = |digits: &str| digits.parse::<u64>().map_err(|_| unknown());
+        let microbatch = |rest: &str| {
+            let (first, index) = rest.split_once('.').unwrap_or(("0", rest));
+            let index = index.parse::<u32>().map_err(|_| unknown())?;
+            Ok(MicrobatchId { step: step(first)?, index })
+        };
+        match text.split_at_checked(1).ok_or_else(unknown)? {
+            ("F", rest) => microbatch(rest).map(Action::Forward),
+            ("E", rest) => microbatch(rest).map(Action::Error),
+            ("G", rest) => microbatch(rest).map(Action::Gradient),
+            ("U", "") => Ok(Action::Update(0)),
+            ("U", digits) => step(digits).map(Action::Update),
             _ => Err(unknown()),
         }
     }
 }
 
-/// The most actions of a lane: F, E and G of every microbatch, and U.
+/// Which version of the weights the actions of a microbatch see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum WeightVersion {
+    /// E and G see the version that F saw: no update stands between the F and the G of a microbatch, so every
+    /// step is flushed before the next one begins.
+    #[default]
+    OfForward,
+}
+
+/// The most actions of a lane: F, E and G of every microbatch, and U, where it has one step.
 pub const MAX_ACTIONS: usize = 3 * MAX_MICROBATCHES as usize + 1;
 /// So many actions of a list that is no lane are shown.
 const SHOWN: usize = 32;
@@ -57,74 +110,45 @@ const SHOWN: usize = 32;
 #[error("{0}")]
 pub struct LaneError(String);
 
-/// What a lane is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Phase {
-    /// Forward, error, gradient and update; batch norms use and move their statistics.
-    Train,
-    /// Forward only; nothing is kept and nothing moves.
-    Evaluate,
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Phase::Train => "train",
-            Phase::Evaluate => "evaluate",
-        })
-    }
-}
-
-/// A checked list of actions for one minibatch of one stage.
+/// A checked list of actions of one stage, for one minibatch or for several that follow each other.
 ///
-/// A lane of [`Phase::Train`] runs F, E and G of every microbatch once, each kind in ascending
-/// order and F before E before G of the same microbatch, and ends with its only update. A lane of
-/// [`Phase::Evaluate`] runs F of every microbatch once, in ascending order, and nothing else.
+/// A lane of [`Phase::Train`] runs F, E and G of every microbatch once, each kind in ascending order of
+/// (step, index) and F before E before G of the same microbatch. U closes each step once, in ascending order,
+/// after all G of the step and before any G of the next one. What E and G see of the weights is the lane's
+/// [`WeightVersion`]. A lane of [`Phase::Evaluate`] runs F of every microbatch once, in ascending order, and
+/// nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lane {
     phase: Phase,
-    microbatches: u32,
+    version: WeightVersion,
+    first: u64,
+    /// M of each step.
+    microbatches: Vec<u32>,
     actions: Vec<Action>,
 }
 
 impl Lane {
-    /// Checks `actions` and makes them a lane of `phase`.
+    /// Checks `actions` and makes them a lane of `phase`, whose E and G see `version` of the weights.
     ///
     /// # Errors
     /// One sentence that names the first action that breaks a rule above.
-    pub fn new(phase: Phase, actions: Vec<Action>) -> Result<Self, LaneError> {
-        let [mut forwards, mut errors, mut gradients] = [0u32; 3];
-        for (at, &action) in actions.iter().enumerate() {
-            let (next, limit) = match action {
-                Action::Forward(m) => ((m, &mut forwards), MAX_MICROBATCHES),
-                Action::Error(m) => ((m, &mut errors), forwards),
-                Action::Gradient(m) => ((m, &mut gradients), errors),
-                Action::Update if gradients == forwards && at + 1 == actions.len() => continue,
-                Action::Update => return Err(out_of_place(at, action)),
-            };
-            let (index, done) = next;
-            if index != *done || index >= limit {
-                return Err(out_of_place(at, action));
-            }
-            *done += 1;
-        }
-        let updates = actions.last() == Some(&Action::Update);
-        let complete = match phase {
-            Phase::Train => updates,
-            Phase::Evaluate => errors == 0 && gradients == 0 && !updates,
-        };
-        if forwards == 0 || !complete {
-            let shown = draw(&actions[..actions.len().min(SHOWN)]);
-            let more = if actions.len() > SHOWN { " …" } else { "" };
-            return Err(LaneError(format!("the {phase} lane '{shown}{more}' is not complete")));
-        }
-        Ok(Self { phase, microbatches: forwards, actions })
+    pub fn new(phase: Phase, version: WeightVersion, actions: Vec<Action>) -> Result<Self, LaneError> {
+        let (first, microbatches) = check::steps(phase, version, &actions)?;
+        Ok(Self { phase, version, first, microbatches, actions })
     }
 
-    /// The lane of an evaluation: `F0 F1 … F(M-1)`.
+    /// The lane of an evaluation's step 0: `F0 F1 … F(M-1)`.
     pub fn evaluate(microbatches: u32) -> Self {
-        let actions = (0..microbatches).map(Action::Forward).collect();
-        Self { phase: Phase::Evaluate, microbatches, actions }
+        let forward = |index| Action::Forward(MicrobatchId { step: 0, index });
+        let actions = (0..microbatches).map(forward).collect();
+        let (phase, version) = (Phase::Evaluate, WeightVersion::default());
+        Self { phase, version, first: 0, microbatches: vec![microbatches], actions }
+    }
+
+    /// The same lane with `step` as its first step.
+    pub fn starting_at(&self, step: u64) -> Self {
+        let moved = |action: &Action| action.in_step(step + (action.step() - self.first));
+        Self { first: step, actions: self.actions.iter().map(moved).collect(), ..self.clone() }
     }
 
     /// What the lane is for.
@@ -132,9 +156,19 @@ impl Lane {
         self.phase
     }
 
-    /// M, how many microbatches the lane runs.
-    pub fn microbatches(&self) -> u32 {
-        self.microbatches
+    /// What E and G see of the weights.
+    pub fn version(&self) -> WeightVersion {
+        self.version
+    }
+
+    /// The first step.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// M of each step, the first step's first: how many microbatches the lane runs of it.
+    pub fn microbatches(&self) -> &[u32] {
+        &self.microbatches
     }
 
     /// The actions in the order in which they run.
@@ -145,20 +179,18 @@ impl Lane {
     /// The most microbatches whose activations are held at once: a microbatch is held from its F
     /// until its G ends (an evaluation holds none).
     pub fn held(&self) -> u32 {
-        if self.phase == Phase::Evaluate {
-            return 0;
-        }
-        let mut held = 0i64;
-        let mut most = 0i64;
-        for action in &self.actions {
+        let held = self.actions.iter().scan(0u32, |held, action| {
             match action {
-                Action::Forward(_) => held += 1,
-                Action::Gradient(_) => held -= 1,
-                _ => {}
+                Action::Forward(_) => *held += 1,
+                Action::Gradient(_) => *held -= 1,
+                Action::Error(_) | Action::Update(_) => {}
             }
-            most = most.max(held);
+            Some(*held)
+        });
+        match self.phase {
+            Phase::Train => held.max().unwrap_or(0),
+            Phase::Evaluate => 0,
         }
-        u32::try_from(most).unwrap_or(0)
     }
 }
 
@@ -168,71 +200,17 @@ impl fmt::Display for Lane {
     }
 }
 
+/// The actions side by side.
 fn draw(actions: &[Action]) -> String {
-    let words: Vec<String> = actions.iter().map(Action::to_string).collect();
-    words.join(" ")
+    let several = are_of_several_steps(actions);
+    actions.iter().map(|&action| word(action, several)).collect::<Vec<_>>().join(" ")
 }
 
-fn out_of_place(at: usize, action: Action) -> LaneError {
-    LaneError(format!("action {at} of the lane, {action}, is doubled or out of order"))
+/// An action in a drawing of one step or of `several`.
+fn word(action: Action, several: bool) -> String {
+    if several { format!("{action:#}") } else { action.to_string() }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lane(phase: Phase, drawing: &str) -> Result<Lane, LaneError> {
-        let actions: Result<Vec<_>, _> = drawing.split_whitespace().map(str::parse).collect();
-        Lane::new(phase, actions?)
-    }
-
-    #[test]
-    fn a_lane_prints_as_it_was_drawn() {
-        let drawing = "F0 F1 E0 G0 E1 G1 U";
-        assert_eq!(lane(Phase::Train, drawing).unwrap().to_string(), drawing);
-        assert_eq!(lane(Phase::Train, drawing).unwrap().held(), 2);
-        assert_eq!(Lane::evaluate(3), lane(Phase::Evaluate, "F0 F1 F2").unwrap());
-    }
-
-    #[test]
-    fn what_is_no_lane_is_refused() {
-        for bad in [
-            "",
-            "U",
-            "F0",
-            "F0 E0 G0",
-            "E0 F0 G0 U",
-            "F0 G0 E0 U",
-            "F0 F0 E0 G0 U",
-            "F1 E1 G1 U",
-            "F0 E0 U G0",
-            "U F0 E0 G0 U",
-            "F0 E0 G0 U U",
-            "F0 E0 G0 U F1 E1 G1 U",
-            "X0",
-            "F-1",
-            "F",
-            "U0",
-        ] {
-            assert!(lane(Phase::Train, bad).is_err(), "{bad}");
-        }
-        for bad in ["", "F0 E0", "F0 U", "F1"] {
-            assert!(lane(Phase::Evaluate, bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn the_longest_lane_is_taken_and_a_longer_one_is_refused_in_a_sentence() {
-        let all = 0..MAX_MICROBATCHES;
-        let mut actions: Vec<Action> = all.clone().map(Action::Forward).collect();
-        actions.extend(all.flat_map(|m| [Action::Error(m), Action::Gradient(m)]));
-        let unfinished = Lane::new(Phase::Train, actions.clone()).unwrap_err().to_string();
-        assert!(unfinished.contains("F0 F1") && unfinished.len() < 300, "{unfinished}");
-        actions.push(Action::Update);
-        assert_eq!(actions.len(), MAX_ACTIONS);
-        assert!(Lane::new(Phase::Train, actions.clone()).is_ok());
-        actions.push(Action::Update);
-        let doubled = Lane::new(Phase::Train, actions).unwrap_err().to_string();
-        assert!(doubled.contains("is doubled or out of order"), "{doubled}");
-    }
+fn are_of_several_steps(actions: &[Action]) -> bool {
+    actions.windows(2).any(|pair| pair[0].step() != pair[1].step())
 }

@@ -1,38 +1,71 @@
-//! A whole message between neighbours: the named tensors of one microbatch.
+//! Microbatches: how they are named, and the messages in which their tensors travel between neighbours.
 
 use crate::error::ProtocolError;
-use crate::lane::{MAX_MICROBATCHES, Phase};
 use crate::tensor::TensorData;
 use std::fmt;
 
+/// The most microbatches that a minibatch may be cut into.
+pub const MAX_MICROBATCHES: u32 = 4096;
+
+/// What a minibatch is run for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Forward, error, gradient and update; batch norms use and move their statistics.
+    Train,
+    /// Forward only; nothing is kept and nothing moves.
+    Evaluate,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Phase::Train => "train",
+            Phase::Evaluate => "evaluate",
+        })
+    }
+}
+
+/// The name of a microbatch within a phase of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MicrobatchId {
+    /// The number of its minibatch: its step.
+    pub step: u64,
+    /// Its place in the minibatch.
+    pub index: u32,
+}
+
+impl fmt::Display for MicrobatchId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "step {}, microbatch {}", self.step, self.index)
+    }
+}
+
 /// Which microbatch of which minibatch of which run a message belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct MicrobatchHeader {
     /// The run's name on the wire: drawn at random by the coordinator.
     pub run: String,
     /// Counts the starts of the same run.
     pub incarnation: u32,
-    /// The minibatch's number within the phase.
-    pub step: u64,
     /// Train or evaluate.
     pub phase: Phase,
+    /// The microbatch; its index is below M.
+    pub id: MicrobatchId,
     /// N, the samples of the minibatch.
     pub minibatch: u32,
     /// M, the microbatches of the minibatch.
     pub microbatches: u32,
-    /// This microbatch's index, below M.
-    pub index: u32,
     /// The first sample of this microbatch within the minibatch.
     pub offset: u32,
     /// The samples of this microbatch.
     pub size: u32,
 }
 
-impl Identity {
+impl MicrobatchHeader {
     /// Checks that the numbers can belong to one minibatch.
     pub(crate) fn check(self) -> Result<Self, ProtocolError> {
         let inside = u64::from(self.offset) + u64::from(self.size) <= u64::from(self.minibatch);
-        let counted = self.index < self.microbatches && self.microbatches <= MAX_MICROBATCHES;
+        let counted = self.id.index < self.microbatches && self.microbatches <= MAX_MICROBATCHES;
         if inside && counted && self.size > 0 {
             return Ok(self);
         }
@@ -40,13 +73,10 @@ impl Identity {
     }
 }
 
-impl fmt::Display for Identity {
+impl fmt::Display for MicrobatchHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} step {}, microbatch {} of {} (samples {}+{} of {})",
-            self.phase, self.step, self.index, self.microbatches, self.offset, self.size, self.minibatch
-        )
+        let Self { phase, id, minibatch, microbatches, offset, size, .. } = self;
+        write!(f, "{phase} {id} of {microbatches} (samples {offset}+{size} of {minibatch})")
     }
 }
 
@@ -54,7 +84,7 @@ impl fmt::Display for Identity {
 #[derive(Clone, Debug)]
 pub struct Message {
     /// What the tensors belong to.
-    pub identity: Identity,
+    pub identity: MicrobatchHeader,
     /// The tensors in the order of the link's values; the first dimension is the microbatch's size.
     pub tensors: Vec<(String, TensorData)>,
 }

@@ -47,8 +47,8 @@ pub fn byte_len(kind: Kind, shape: &[u64]) -> Option<usize> {
 
 /// A tensor's elements, row-major and little-endian; it cannot exist with a wrong length.
 ///
-/// The bytes may lie in several pieces, as they came off the wire: whoever needs them in one place
-/// copies them once, to where they are needed.
+/// The bytes may lie in several pieces, as they came off the wire: a receiver copies each of them once, to where
+/// it is needed.
 #[derive(Clone, Debug)]
 pub struct TensorData {
     kind: Kind,

@@ -13,10 +13,10 @@ use super::failures::FailureCollector;
 use super::precedence::Precedence;
 use crate::data::microbatches;
 use crate::failure::Failure;
-use proto::control::{Command, Report, Start, Step, StepDone};
+use proto::control::{Command, Report, RunLane, Start, StepDone};
 use proto::lane::{Lane, Phase};
 use proto::link::{Contract, Link, Outgoing};
-use proto::microbatch::{Identity, Message};
+use proto::microbatch::{Message, MicrobatchHeader, MicrobatchId};
 use proto::seed;
 use proto::spec::graph::INPUT;
 use proto::spec::graph::Value;
@@ -111,8 +111,8 @@ async fn run(
     let gone = || Failure::node(format!("{peer} ended its run"));
     let mut found = Vec::new();
     for step in 1..=trial.steps {
-        let command = Step { step, minibatch: trial.minibatch, lane: trial.lane.clone(), measure: false };
-        commands.send(Command::Step(command)).await.map_err(|_| gone())?;
+        let work = RunLane::of_one_step(trial.lane.starting_at(step), trial.minibatch, false);
+        commands.send(Command::Lane(work)).await.map_err(|_| gone())?;
         match tokio::time::timeout(*message_deadline, done.recv()).await {
             Ok(Some(Report::Step(done))) => found.push(done),
             Ok(_) => return Err(gone()),
@@ -129,17 +129,17 @@ async fn run(
 /// One step's messages of `values`, drawn evenly from −`scale` to `scale`.
 fn messages(trial: &Alone, values: &[Value], scale: f64) -> Result<Vec<Message>, Failure> {
     let Alone { spec, lane, minibatch, .. } = trial;
-    let cuts = microbatches(*minibatch as usize, lane.microbatches() as usize);
+    let count = lane.microbatches()[0];
+    let cuts = microbatches(*minibatch as usize, count as usize);
     let mut rng = seed::rng(spec.seed, &["measure"]);
     let mut message = |(index, range): (usize, &std::ops::Range<usize>)| {
-        let identity = Identity {
+        let identity = MicrobatchHeader {
             run: spec.run.clone(),
             incarnation: spec.incarnation,
-            step: 1,
             phase: Phase::Train,
+            id: MicrobatchId { step: 1, index: index as u32 },
             minibatch: *minibatch,
-            microbatches: lane.microbatches(),
-            index: index as u32,
+            microbatches: count,
             offset: range.start as u32,
             size: range.len() as u32,
         };
@@ -162,7 +162,8 @@ fn messages(trial: &Alone, values: &[Value], scale: f64) -> Result<Vec<Message>,
 async fn feed(link: Outgoing, messages: Vec<Message>, steps: u64) {
     for step in 1..=steps {
         for message in &messages {
-            let identity = Identity { step, ..message.identity.clone() };
+            let id = MicrobatchId { step, ..message.identity.id };
+            let identity = MicrobatchHeader { id, ..message.identity.clone() };
             if !link.put(Message { identity, tensors: message.tensors.clone() }).await {
                 return;
             }

@@ -7,7 +7,7 @@ use crate::data::{Microbatch, Pool, Request, microbatches};
 use crate::failure::Failure;
 use proto::lane::Phase;
 use proto::link::Outgoing;
-use proto::microbatch::{Identity, Message};
+use proto::microbatch::{Message, MicrobatchHeader, MicrobatchId};
 use proto::tensor::{Kind, TensorData};
 use std::ops::Range;
 use tokio::sync::mpsc;
@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 /// The labels of a microbatch that is on its way.
 pub struct Expected {
     /// Which microbatch.
-    pub identity: Identity,
+    pub identity: MicrobatchHeader,
     /// One class per sample.
     pub labels: Vec<u32>,
 }
@@ -64,21 +64,20 @@ impl Feeder {
     }
 
     /// The microbatches of `minibatch`.
-    fn cut(&self, minibatch: &Minibatch) -> Vec<Request<Identity>> {
+    fn cut(&self, minibatch: &Minibatch) -> Vec<Request<MicrobatchHeader>> {
         let loader = match minibatch.phase {
             Phase::Train => &self.sets.train,
             Phase::Evaluate => &self.sets.test,
         };
         let cuts = microbatches(minibatch.indices.len(), minibatch.microbatches as usize);
         let request = |(index, range): (usize, &Range<usize>)| {
-            let tag = Identity {
+            let tag = MicrobatchHeader {
                 run: self.run.0.clone(),
                 incarnation: self.run.1,
-                step: minibatch.step,
                 phase: minibatch.phase,
+                id: MicrobatchId { step: minibatch.step, index: index as u32 },
                 minibatch: minibatch.indices.len() as u32,
                 microbatches: cuts.len() as u32,
-                index: index as u32,
                 offset: range.start as u32,
                 size: range.len() as u32,
             };
@@ -89,7 +88,7 @@ impl Feeder {
     }
 
     /// Sends a microbatch to the first stage and its labels to the loss; `false` where the run has ended.
-    fn send(&self, identity: Identity, microbatch: Microbatch) -> Result<bool, Failure> {
+    fn send(&self, identity: MicrobatchHeader, microbatch: Microbatch) -> Result<bool, Failure> {
         let Microbatch { shape, images, labels } = microbatch;
         let shape = shape.iter().map(|&size| size as u64).collect();
         let images = TensorData::new(Kind::F32, shape, images).map_err(Failure::internal)?;

@@ -7,7 +7,7 @@ use crate::failure::{Cause, Failure};
 use crate::loss::{Totals, softmax_cross_entropy};
 use proto::lane::Phase;
 use proto::link::Incoming;
-use proto::microbatch::{Identity, Message};
+use proto::microbatch::{Message, MicrobatchHeader};
 use proto::tensor::{Kind, TensorData};
 use tokio::sync::mpsc;
 
@@ -82,7 +82,7 @@ impl LossTask {
         .map_err(|error| (Precedence::Cause, Failure::new(Cause::Data, error.to_string())))?;
         minibatch.0.add(&outcome);
         minibatch.1 &= outcome.finite;
-        let last = identity.index + 1 == identity.microbatches;
+        let last = identity.id.index + 1 == identity.microbatches;
         if training {
             let error = TensorData::round_from_f32(self.wire, logits.shape().to_vec(), &outcome.error)
                 .map_err(|error| (Precedence::Cause, Failure::internal(error)))?;
@@ -99,7 +99,7 @@ impl LossTask {
         Ok(true)
     }
 
-    async fn next_logits(&mut self, due: &Identity) -> Result<TensorData, (Precedence, Failure)> {
+    async fn next_logits(&mut self, due: &MicrobatchHeader) -> Result<TensorData, (Precedence, Failure)> {
         let peer = self.logits.peer().clone();
         let broke = |why: String| {
             (Precedence::Neighbour, Failure::node(format!("the link from {peer} broke: {why}")))

@@ -28,7 +28,7 @@ use crate::data::Loader;
 use crate::failure::{Cause, Failure};
 use deadline::Deadline;
 use loss_task::BatchLoss;
-use proto::control::{Align, Command, Keep, Report, SnapshotDone, Step, StepDone};
+use proto::control::{Align, Command, Keep, Report, RunLane, SnapshotDone, StepDone};
 use proto::lane::{Lane, Phase};
 use proto::link::Peer;
 use std::collections::VecDeque;
@@ -143,13 +143,9 @@ impl Driver {
     /// The run's failure, if it has failed.
     pub async fn submit(&mut self, minibatch: Minibatch, lanes: &[Lane]) -> Result<(), Failure> {
         for (stage, lane) in self.stages.iter().zip(lanes) {
-            let step = Step {
-                step: minibatch.step,
-                minibatch: minibatch.indices.len() as u32,
-                lane: lane.clone(),
-                measure: minibatch.measure,
-            };
-            self.send(stage, Command::Step(step)).await?;
+            let lane = lane.starting_at(minibatch.step);
+            let work = RunLane::of_one_step(lane, minibatch.indices.len() as u32, minibatch.measure);
+            self.send(stage, Command::Lane(work)).await?;
         }
         let sent = self.to_feeder.send(minibatch.clone()).await;
         self.pending.push_back(Pending::Minibatch(minibatch));

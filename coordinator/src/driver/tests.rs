@@ -43,24 +43,7 @@ const LOSS: BatchLoss = BatchLoss { loss: 1.0, accuracy: (0.0, 0.0), finite: tru
 
 #[test]
 fn an_update_that_was_lost_or_doubled_is_a_violation() {
-    let done = |updates| {
-        let (step, phase, compute, wait, send) =
-            (12, Phase::Train, Duration::ZERO, Duration::ZERO, Duration::ZERO);
-        let (spans, layers) = (Vec::new(), Vec::new());
-        StepDone {
-            step,
-            phase,
-            spans,
-            compute,
-            wait,
-            send,
-            bytes_forward: 0,
-            bytes_backward: 0,
-            finite: true,
-            updates,
-            layers,
-        }
-    };
+    let done = |updates| StepDone { step: 12, updates, ..StepDone::nothing(Phase::Train) };
     let peers = [Peer::stage(0).at("a:1"), Peer::stage(1).at("b:2")];
     let after = |counts: [u64; 2]| outcome(minibatch(), LOSS, counts.map(done).into(), |stage| &peers[stage]);
     assert!(after([12, 12]).is_ok());

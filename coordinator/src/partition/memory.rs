@@ -9,10 +9,10 @@
 //! kept        blocks that are free again, and stay with the process: see [`KEPT_OF_VALUES`]
 //! ```
 
+use proto::link::QUEUE;
 use serde::Serialize;
 
 use super::Workload;
-use super::workload::slots;
 use crate::model::profile::{FLOAT, LayerProfile, Profile};
 
 /// Bytes of a node that hosts nothing yet: its code, libtorch's, its threads and their buffers.
@@ -26,8 +26,6 @@ pub const PROCESS_BYTES: u64 = 120 << 20;
 const KEPT_OF_VALUES: u64 = 100;
 /// The same of weights, which are allocated once.
 const KEPT_OF_WEIGHTS: u64 = 25;
-/// Whole messages in each bounded queue.
-const QUEUE: u64 = 2;
 
 /// The predicted peak of one node, in bytes, by what takes them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -94,7 +92,7 @@ impl Stock {
         let crossing = |cut| at.activations(cut) + at.errors(cut);
         let activations = size * activations;
         let workspace = size * (self.passing + self.scratch) + self.gradient + self.mirror;
-        let queues = size * QUEUE * (crossing(start) + crossing(end)) * workload.wire.size() as u64;
+        let queues = size * QUEUE as u64 * (crossing(start) + crossing(end)) * workload.wire.size() as u64;
         let values = activations + workspace + queues;
         Memory {
             process: PROCESS_BYTES,
@@ -109,8 +107,8 @@ impl Stock {
 
 /// Bytes of a layer's parameters with optimizer state and gradients. Running statistics are too few to count.
 pub(super) fn state_bytes(layer: &LayerProfile, workload: &Workload) -> u64 {
-    let forward = layer.parameters * (2 + slots(&workload.optimizer));
-    let gradient = u64::from(layer.backward_learns);
-    let backward = layer.backward * (1 + gradient + slots(&workload.optimizer_backward));
+    let forward = layer.parameters * (2 + workload.optimizer.slots().len() as u64);
+    let learns = u64::from(layer.backward_learns);
+    let backward = layer.backward * (1 + learns + workload.optimizer_backward.slots().len() as u64);
     (forward + backward) * FLOAT
 }

@@ -89,11 +89,3 @@ impl Workload {
         if batch < microbatches { Err(PartitionError::Batch { batch, microbatches }) } else { Ok(()) }
     }
 }
-
-/// Tensors of a parameter's size that the optimizer keeps beside it.
-pub(super) fn slots(method: &Method) -> u64 {
-    match method {
-        Method::Sgd { momentum, .. } => u64::from(*momentum != 0.0),
-        Method::Adam { .. } => 2,
-    }
-}

@@ -1,8 +1,8 @@
 //! Which stage does what, and in which order: schedules become lanes, lanes become drawings and predictions.
 //!
-//! A lane is the list of actions that one stage executes for one minibatch, in order and never by
-//! arrival: F(m) forward, E(m) error, G(m) the stage's own gradients, U update. One forward, one
-//! error, for 3 stages, 6 microbatches and the coordinator counted as a stage (`ahead` 1):
+//! A lane is the list of actions that one stage carries out, in order and never by arrival: F(m) forward, E(m)
+//! error, G(m) the stage's own gradients, U update. Lanes are computed for one minibatch, step 0, and moved to
+//! their step ([`Lane::starting_at`]). One forward, one error, for 3 stages, 6 microbatches and the coordinator counted as a stage (`ahead` 1):
 //!
 //! ```text
 //! s0  F0 F1 F2 F3 E0 G0 F4 E1 G1 F5 E2 G2 E3 G3 E4 G4 E5 G5 U
@@ -32,7 +32,8 @@ pub mod timing;
 
 use std::fmt;
 
-use proto::lane::{Lane, Phase};
+use proto::lane::{Lane, WeightVersion};
+use proto::microbatch::{MicrobatchId, Phase};
 use serde::{Deserialize, Serialize};
 
 pub use shape::{Shape, ShapeError};
@@ -74,5 +75,14 @@ pub fn lane(schedule: Schedule, stage: u32, shape: Shape) -> Lane {
         Schedule::Gpipe => gpipe::actions(shape.microbatches()),
         Schedule::OneFOneB => one_f_one_b::actions(shape.warm_up(stage), shape.microbatches()),
     };
-    Lane::new(Phase::Train, actions).expect("schedules write whole lanes, as the tests show for every shape")
+    let lane = Lane::new(Phase::Train, WeightVersion::OfForward, actions);
+    lane.expect("schedules write whole lanes, as the tests show for every shape")
+}
+
+/// The step for which lanes are computed.
+const STEP: u64 = 0;
+
+/// Microbatch `index` of it.
+fn microbatch(index: u32) -> MicrobatchId {
+    MicrobatchId { step: STEP, index }
 }

@@ -1,6 +1,6 @@
 //! The size of a pipeline: how many stages, how many microbatches, how far ahead the forwards run.
 
-use proto::lane::MAX_MICROBATCHES;
+use proto::microbatch::MAX_MICROBATCHES;
 
 /// A pipeline's size, checked: at least one stage, and 1 to [`MAX_MICROBATCHES`] microbatches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

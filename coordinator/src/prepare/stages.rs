@@ -6,7 +6,7 @@ use crate::model::Network;
 use crate::partition::{Slice, slices};
 use proto::spec::graph::LayerSpec;
 use proto::spec::rule::RuleSpec;
-use proto::spec::stage::StageSpec;
+use proto::spec::stage::{ErrorSource, StageSpec};
 use std::ops::Range;
 
 /// One start of a run, as its nodes see it.
@@ -49,6 +49,7 @@ pub fn stages(
         index: index as u32,
         stages: count,
         layers: slice.layers.into_iter().map(scheduled).collect(),
+        error_source: ErrorSource::Above,
         inputs: slice.inputs,
         outputs: slice.outputs,
         optimizer: config.optimizer.spec(per_epoch, total),

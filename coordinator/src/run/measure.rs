@@ -17,6 +17,7 @@ use crate::prepare::{RunStart, cut_by, stages};
 use crate::record::RunIdentity;
 use proto::control::{Span, StepDone};
 use proto::lane::Action;
+use proto::microbatch::MicrobatchId;
 use proto::spec::stage::StageSpec;
 use std::ops::Range;
 use std::path::Path;
@@ -154,12 +155,12 @@ fn time(steps: &[StepDone], sizes: &[usize]) -> LayerTime {
         found.sort_unstable_by(f64::total_cmp);
         found.get(found.len() / 2).copied().unwrap_or(0.0)
     };
-    let size = |m: u32| sizes.get(m as usize).copied();
+    let size = |m: MicrobatchId| sizes.get(m.index as usize).copied();
     LayerTime {
         forward: median(&|action| if let Action::Forward(m) = action { size(m) } else { None }),
         error: median(&|action| if let Action::Error(m) = action { size(m) } else { None }),
         gradient: median(&|action| if let Action::Gradient(m) = action { size(m) } else { None }),
-        update: median(&|action| (action == Action::Update).then_some(1)),
+        update: median(&|action| matches!(action, Action::Update(_)).then_some(1)),
     }
 }
 
@@ -174,28 +175,13 @@ mod tests {
             let mut end_ns = 0;
             let span = |word: &str| {
                 let action: Action = word.parse().unwrap();
-                let samples = if let Action::Forward(1) = action { 2.0 } else { 3.0 };
+                let samples = if action.to_string() == "F1" { 2.0 } else { 3.0 };
                 let start_ns = end_ns;
                 end_ns += (seconds * samples * 1e9) as u64;
                 Span { action, start_ns, end_ns }
             };
             let spans = spans.split(' ').map(span).collect();
-            let (compute, wait, send) = Default::default();
-            let rest = (0, 0, true, 1, Vec::new());
-            let (bytes_forward, bytes_backward, finite, updates, layers) = rest;
-            StepDone {
-                step: 1,
-                phase: Phase::Train,
-                spans,
-                compute,
-                wait,
-                send,
-                bytes_forward,
-                bytes_backward,
-                finite,
-                updates,
-                layers,
-            }
+            StepDone { step: 1, updates: 1, spans, ..StepDone::nothing(Phase::Train) }
         };
         let lane = "F0 F1 E0 G0 U";
         let steps = [step(2.0, lane), step(70.0, lane), step(5.0, lane)];

@@ -1,202 +1,231 @@
-//! One step: a lane's actions carried out in order, never by arrival.
+//! A lane carried out: its actions in order, never by arrival; every step is reported when it is closed.
+
+#[cfg(test)]
+mod tests;
 
 use crate::exec::clock::Clock;
+use crate::exec::device::Device;
 use crate::exec::session::Session;
-use crate::stage::{Stage, Values};
-use crate::torch;
-use proto::control::{Span, Step, StepDone};
+use crate::meters::Meters;
+use crate::stage::{Stage, StageError, Values};
+use proto::control::{Minibatch, Report, RunLane, Span, StepDone};
 use proto::failure::Failure;
-use proto::lane::{Action, Phase};
-use proto::microbatch::{Identity, Message};
-use proto::tensor::{Kind, TensorData};
+use proto::lane::{Action, WeightVersion};
+use proto::microbatch::{Message, MicrobatchHeader, MicrobatchId, Phase};
+use proto::spec::stage::{ErrorSource, StageSpec};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
+/// What the worker has of its process.
+pub struct Context {
+    pub runtime: Handle,
+    pub clock: Clock,
+    pub meters: Meters,
+}
+
 /// Carries out one lane and measures itself.
 pub struct LaneRunner<'a> {
     stage: &'a mut Stage,
+    device: &'a mut dyn Device,
     session: &'a mut Session,
-    wire: Kind,
-    runtime: &'a Handle,
-    clock: &'a Clock,
-    step: &'a Step,
-    /// The identity under which each microbatch came in.
-    microbatches: HashMap<u32, Identity>,
+    spec: &'a StageSpec,
+    context: &'a Context,
+    work: &'a RunLane,
+    /// The microbatches between their F and their G.
+    under_way: HashMap<MicrobatchId, UnderWay>,
+    /// Samples that have come of the step whose F are running.
     samples: u32,
+    /// What has been done since a step was closed.
     done: StepDone,
 }
 
-/// A failed step: one sentence without the stage's name.
+/// What F leaves for E and G.
+struct UnderWay {
+    header: MicrobatchHeader,
+    /// The updates that F saw.
+    updates: u64,
+}
+
+/// A failed lane: one sentence without the stage's name.
 type Result<T> = std::result::Result<T, Failure>;
 
 impl<'a> LaneRunner<'a> {
-    /// A runner for `step`.
+    /// A runner for the lane of `work`.
     pub fn new(
         stage: &'a mut Stage,
+        device: &'a mut dyn Device,
         session: &'a mut Session,
-        wire: Kind,
-        runtime: &'a Handle,
-        clock: &'a Clock,
-        step: &'a Step,
+        spec: &'a StageSpec,
+        context: &'a Context,
+        work: &'a RunLane,
     ) -> Self {
-        let done = StepDone {
-            step: step.step,
-            phase: step.lane.phase(),
-            spans: Vec::with_capacity(step.lane.actions().len()),
-            compute: Duration::ZERO,
-            wait: Duration::ZERO,
-            send: Duration::ZERO,
-            bytes_forward: 0,
-            bytes_backward: 0,
-            finite: true,
-            updates: 0,
-            layers: Vec::new(),
-        };
-        Self { stage, session, wire, runtime, clock, step, microbatches: HashMap::new(), samples: 0, done }
+        let done = StepDone::nothing(work.lane.phase());
+        Self { stage, device, session, spec, context, work, under_way: HashMap::new(), samples: 0, done }
     }
 
     /// Carries the lane out.
     ///
     /// # Errors
     /// One sentence: a neighbour that is gone, silent or out of order, or what torch says.
-    pub fn run(mut self) -> Result<StepDone> {
-        for &action in self.step.lane.actions() {
+    pub fn run(mut self) -> Result<()> {
+        for &action in self.work.lane.actions() {
             // Messages that wait in a queue would keep a stage at work on a run that has ended.
             self.session.cancellation.check()?;
             match action {
                 Action::Forward(m) => self.forward(m)?,
                 Action::Error(m) => self.error(m)?,
-                Action::Gradient(m) => {
-                    self.timed(action, |runner| {
-                        runner.stage.gradient(m, runner.step.minibatch).map_err(Failure::own)
-                    })?;
-                }
-                Action::Update => self.timed(action, |runner| runner.stage.update().map_err(Failure::own))?,
+                Action::Gradient(m) => self.gradient(m)?,
+                Action::Update(_) => self.timed(action, |runner| runner.stage.update())?,
+            }
+            if self.closes(action) {
+                self.close(action.step())?;
             }
         }
-        if self.samples != self.step.minibatch {
-            return Err(Failure::neighbour(format!(
-                "{} samples came for a minibatch of {}",
-                self.samples, self.step.minibatch
-            )));
-        }
-        if self.step.measure {
-            self.done.layers = self.stage.measure().map_err(Failure::own)?;
-        }
-        self.done.updates = self.stage.updates();
-        Ok(self.done)
+        Ok(())
     }
 
-    fn forward(&mut self, m: u32) -> Result<()> {
+    /// Whether `action` is the last of its step: U, or the last F of an evaluation.
+    fn closes(&self, action: Action) -> bool {
+        match (self.work.lane.phase(), action) {
+            (Phase::Train, action) => matches!(action, Action::Update(_)),
+            (Phase::Evaluate, Action::Forward(m)) => m.index + 1 == self.minibatch(m.step).1,
+            (Phase::Evaluate, _) => false,
+        }
+    }
+
+    /// Reports `step`, and begins to count anew.
+    fn close(&mut self, step: u64) -> Result<()> {
+        let begun = StepDone::nothing(self.done.phase);
+        let mut done = std::mem::replace(&mut self.done, begun);
+        if self.minibatch(step).0.measure {
+            done.layers = self.stage.measure().map_err(Failure::own)?;
+        }
+        done.finite = self.device.all_finite().map_err(Failure::own)?;
+        (done.step, done.updates) = (step, self.stage.updates());
+        self.context.meters.step(&done);
+        self.context.runtime.block_on(self.session.report(Report::Step(done)))
+    }
+
+    fn forward(&mut self, m: MicrobatchId) -> Result<()> {
+        let (phase, wire) = (self.work.lane.phase(), self.spec.wire);
         let message = self.receive(m, Direction::Up)?;
         self.expect(m, &message.identity)?;
-        let identity = message.identity.clone();
         let outputs = self.timed(Action::Forward(m), |runner| {
-            let outputs = runner
-                .stage
-                .forward(m, runner.decode(&message)?, runner.step.lane.phase())
-                .map_err(Failure::own)?;
-            runner.done.finite &= all_finite(&outputs, runner.wire)?;
+            let outputs = runner.stage.forward(m, runner.device.upload(&message.tensors)?, phase)?;
+            runner.device.note_finite(&outputs, wire)?;
             Ok(outputs)
         })?;
-        self.done.bytes_forward += self.send(identity, outputs, Direction::Up)?;
+        self.done.bytes_forward += self.send(message.identity, outputs, Direction::Up)?;
         Ok(())
     }
 
-    fn error(&mut self, m: u32) -> Result<()> {
-        let message = self.receive(m, Direction::Down)?;
-        let known = self.microbatches.get(&m);
-        if known != Some(&message.identity) {
-            let peer = self.session.above.peer();
+    fn error(&mut self, m: MicrobatchId) -> Result<()> {
+        let message = match self.spec.error_source {
+            ErrorSource::Above => self.receive(m, Direction::Down)?,
+        };
+        if self.under_way.get(&m).is_none_or(|known| known.header != message.identity) {
+            let (peer, identity) = (self.session.above.peer(), &message.identity);
             return Err(Failure::neighbour(format!(
-                "{peer} sent an error signal for {}, which is not due",
-                message.identity
+                "{peer} sent an error signal for {identity}, which is not due"
             )));
         }
-        let identity = message.identity.clone();
+        self.check_version(Action::Error(m), m)?;
         let errors = self.timed(Action::Error(m), |runner| {
-            runner.stage.error(m, runner.decode(&message)?).map_err(Failure::own)
+            runner.stage.error(m, runner.device.upload(&message.tensors)?)
         })?;
-        self.done.bytes_backward += self.send(identity, errors, Direction::Down)?;
+        self.done.bytes_backward += self.send(message.identity, errors, Direction::Down)?;
         Ok(())
+    }
+
+    fn gradient(&mut self, m: MicrobatchId) -> Result<()> {
+        self.check_version(Action::Gradient(m), m)?;
+        let samples = self.minibatch(m.step).0.samples;
+        self.timed(Action::Gradient(m), |runner| runner.stage.gradient(m, samples))?;
+        self.under_way.remove(&m);
+        Ok(())
+    }
+
+    /// Checks that E or G of `m` sees the weights that the lane says.
+    fn check_version(&self, action: Action, m: MicrobatchId) -> Result<()> {
+        let (now, known) = (self.stage.updates(), self.under_way.get(&m));
+        let forward = known.ok_or_else(|| Failure::own(format!("{action:#} comes before its F")))?.updates;
+        match self.work.lane.version() {
+            WeightVersion::OfForward if forward == now => Ok(()),
+            WeightVersion::OfForward => Err(Failure::own(format!(
+                "{action:#} is to see the weights that its F saw, but the stage has made {now} updates, and F saw those after {forward}"
+            ))),
+        }
+    }
+
+    /// The minibatch of `step`, and M.
+    fn minibatch(&self, step: u64) -> (Minibatch, u32) {
+        let at = (step - self.work.lane.first()) as usize;
+        (self.work.minibatches[at], self.work.lane.microbatches()[at])
     }
 
     /// Checks that the microbatch is the one that the lane is at, and follows the one before it.
-    fn expect(&mut self, m: u32, got: &Identity) -> Result<()> {
-        let due = Identity {
-            step: self.step.step,
-            phase: self.step.lane.phase(),
-            minibatch: self.step.minibatch,
-            microbatches: self.step.lane.microbatches(),
-            index: m,
-            offset: self.samples,
-            ..got.clone()
-        };
+    fn expect(&mut self, m: MicrobatchId, got: &MicrobatchHeader) -> Result<()> {
+        let (Minibatch { samples, .. }, microbatches) = self.minibatch(m.step);
+        let offset = if m.index == 0 { 0 } else { self.samples };
+        let phase = self.work.lane.phase();
+        let due = MicrobatchHeader { phase, id: m, minibatch: samples, microbatches, offset, ..got.clone() };
         if *got != due {
             let peer = self.session.below.peer();
             return Err(Failure::neighbour(format!("{peer} sent {got} while {due} was due")));
         }
-        self.samples += got.size;
-        if due.phase == Phase::Train {
-            self.microbatches.insert(m, due);
+        self.samples = offset + got.size;
+        if m.index + 1 == microbatches && self.samples != samples {
+            let came = self.samples;
+            return Err(Failure::neighbour(format!("{came} samples came for a minibatch of {samples}")));
+        }
+        if phase == Phase::Train {
+            self.under_way.insert(m, UnderWay { header: due, updates: self.stage.updates() });
         }
         Ok(())
     }
 
-    fn receive(&mut self, m: u32, direction: Direction) -> Result<Message> {
+    fn receive(&mut self, m: MicrobatchId, direction: Direction) -> Result<Message> {
         let begun = Instant::now();
-        let (phase, step) = (self.step.lane.phase(), self.step.step);
+        let phase = self.work.lane.phase();
         let Session { below, above, start, .. } = &mut *self.session;
         let (port, what) = match direction {
             Direction::Up => (below, "activation"),
             Direction::Down => (above, "error signal"),
         };
-        let due = || format!("the {what} of {phase} step {step}, microbatch {m}");
-        let message = self.runtime.block_on(port.receive(start.message_deadline, due));
+        let due = || format!("the {what} of {phase} {m}");
+        let message = self.context.runtime.block_on(port.receive(start.message_deadline, due));
         self.done.wait += begun.elapsed();
         message
     }
 
     /// Sends `values` under an identity; returns the bytes of their tensors.
-    fn send(&mut self, identity: Identity, values: Values, direction: Direction) -> Result<u64> {
+    fn send(&mut self, identity: MicrobatchHeader, values: Values, direction: Direction) -> Result<u64> {
         let begun = Instant::now();
-        let message = self.encode(identity, values)?;
+        let tensors = self.device.download(values, self.spec.wire).map_err(Failure::own)?;
+        let message = Message { identity, tensors };
         let bytes = message.payload();
         let Session { below, above, start, .. } = &*self.session;
         let port = match direction {
             Direction::Up => above,
             Direction::Down => below,
         };
-        let sent = self.runtime.block_on(port.send(start.message_deadline, message));
+        let sent = self.context.runtime.block_on(port.send(start.message_deadline, message));
         self.done.send += begun.elapsed();
         sent.map(|()| bytes)
     }
 
-    fn timed<T>(&mut self, action: Action, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        let start_ns = self.clock.now_ns();
+    fn timed<T>(
+        &mut self,
+        action: Action,
+        work: impl FnOnce(&mut Self) -> std::result::Result<T, StageError>,
+    ) -> Result<T> {
+        let start_ns = self.context.clock.now_ns();
         let result = work(self);
-        let end_ns = self.clock.now_ns();
+        let end_ns = self.context.clock.now_ns();
         self.done.compute += Duration::from_nanos(end_ns - start_ns);
         self.done.spans.push(Span { action, start_ns, end_ns });
-        result
-    }
-
-    fn decode(&self, message: &Message) -> Result<Values> {
-        let (kind, device) = self.stage.options();
-        let decode = |(name, data): &(String, TensorData)| {
-            Ok((name.clone(), torch::tensor_from(data, kind, device).map_err(Failure::own)?))
-        };
-        message.tensors.iter().map(decode).collect()
-    }
-
-    fn encode(&self, identity: Identity, values: Values) -> Result<Message> {
-        let encode = |(name, tensor): (String, tch::Tensor)| {
-            let bytes = torch::bytes_of(&tensor, torch::kind_of(self.wire)).map_err(Failure::own)?;
-            let shape = tensor.size().iter().map(|&size| size as u64).collect();
-            Ok((name, TensorData::new(self.wire, shape, vec![bytes]).map_err(Failure::own)?))
-        };
-        Ok(Message { identity, tensors: values.into_iter().map(encode).collect::<Result<_>>()? })
+        result.map_err(Failure::own)
     }
 }
 
@@ -205,22 +234,4 @@ impl<'a> LaneRunner<'a> {
 enum Direction {
     Up,
     Down,
-}
-
-/// Whether no value holds a NaN or an infinity once it is rounded to `wire`: either survives a sum.
-fn all_finite(values: &Values, wire: Kind) -> Result<bool> {
-    for (_, tensor) in values {
-        // f16 ends at 65,504; the others end where f32 does.
-        let sent = if wire == Kind::F16 {
-            tensor.f_to_kind(torch::kind_of(wire))
-        } else {
-            Ok(tensor.shallow_clone())
-        };
-        let sum = sent.and_then(|sent| sent.f_sum(tensor.kind())).and_then(|sum| sum.f_double_value(&[]));
-        let sum = sum.map_err(Failure::own)?;
-        if !sum.is_finite() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }

@@ -2,6 +2,7 @@
 
 use super::held::Held;
 use super::{Layer, Pass};
+use proto::microbatch::MicrobatchId;
 use tch::{TchError, Tensor};
 
 /// Adds in the order of its inputs; the error goes to each of them as it is.
@@ -11,7 +12,7 @@ pub struct Add {
 }
 
 impl Layer for Add {
-    fn forward(&mut self, m: u32, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
+    fn forward(&mut self, m: MicrobatchId, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
         if pass.keeps() {
             self.held.put(m, inputs.len());
         }
@@ -22,7 +23,7 @@ impl Layer for Add {
         Ok(sum)
     }
 
-    fn error(&mut self, m: u32, error: &Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
+    fn error(&mut self, m: MicrobatchId, error: &Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
         Ok((0..self.held.take(m)?).map(|_| error.shallow_clone()).collect())
     }
 

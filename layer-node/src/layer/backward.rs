@@ -1,10 +1,11 @@
 //! B of a weight layer: what the error goes back through, and how it learns.
 
 use super::held::Sum;
-use super::{LinearMap, Settings};
 use crate::init;
+use crate::linear_map::LinearMap;
 use crate::optim::Parameter;
 use crate::rule::{self, Feedback, Seen};
+use crate::settings::Settings;
 use crate::state::named::State;
 use crate::torch::add_scaled;
 use proto::spec::graph::{Init, LayerSpec};
@@ -25,6 +26,7 @@ pub struct Backward {
     method: Method,
     feedback: Feedback,
     alignment: Alignment,
+    keeps_output: bool,
     gathered: Sum,
 }
 
@@ -64,6 +66,7 @@ impl Backward {
             method,
             feedback,
             alignment,
+            keeps_output: spec.rule.keeps_output(),
             gathered: Sum::default(),
         };
         backward.follow_signs(weight, settings, 0)?;
@@ -75,9 +78,9 @@ impl Backward {
         self.matrix.as_ref().map(|parameter| &parameter.value)
     }
 
-    /// Whether the layer must keep its y until G: not where the primitives are fed something else than x.
+    /// Whether the layer must keep its y until G.
     pub fn keeps_output(&self) -> bool {
-        self.alignment.is_fed_input() && self.feedback.uses_output()
+        self.keeps_output
     }
 
     /// Adds a microbatch to B's gradient. `y` is there where [`Backward::keeps_output`] asked for it.

@@ -1,10 +1,12 @@
 //! Batch norm: each channel normalised over the microbatch and its positions (Ioffe & Szegedy 2015).
 
 use super::held::{Held, Sum};
-use super::{Layer, Pass, Settings};
+use super::{Layer, Pass};
 use crate::optim::Parameter;
+use crate::settings::Settings;
 use crate::state::named::State;
 use crate::torch;
+use proto::microbatch::MicrobatchId;
 use proto::spec::optimizer::Method;
 use tch::{TchError, Tensor};
 
@@ -17,7 +19,7 @@ pub struct BatchNorm {
     beta: Parameter,
     running_mean: Tensor,
     running_var: Tensor,
-    /// Mean and variance as of the last update, once a forward pass has moved them since: an unfinished
+    /// Mean and variance as of the last update, once a forward pass of the open step has moved them: an unfinished
     /// minibatch must leave no trace.
     before: Option<[Tensor; 2]>,
     method: Method,
@@ -64,7 +66,7 @@ impl BatchNorm {
 }
 
 impl Layer for BatchNorm {
-    fn forward(&mut self, m: u32, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
+    fn forward(&mut self, m: MicrobatchId, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
         if pass.moves() && self.before.is_none() {
             self.before = Some([torch::copy(&self.running_mean)?, torch::copy(&self.running_var)?]);
         }
@@ -86,7 +88,7 @@ impl Layer for BatchNorm {
         Ok(y)
     }
 
-    fn error(&mut self, m: u32, error: &Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
+    fn error(&mut self, m: MicrobatchId, error: &Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
         let Saved { x, gamma, mean, inverse_deviation } = self.held.take(m)?;
         let error = error.f_contiguous()?;
         let [at_x, at_gamma, at_beta] =
@@ -95,7 +97,7 @@ impl Layer for BatchNorm {
         Ok(vec![at_x])
     }
 
-    fn gradient(&mut self, m: u32, _minibatch: u32) -> Result<(), TchError> {
+    fn gradient(&mut self, m: MicrobatchId, _minibatch: u32) -> Result<(), TchError> {
         let parts = self.errors.take(m)?;
         self.sums.iter_mut().zip(parts).try_for_each(|(sum, part)| sum.add(part))
     }

@@ -1,9 +1,11 @@
 //! A bias per channel: the one implementation, alone or at the end of a weight layer.
 
 use super::held::{Held, Sum};
-use super::{Layer, Pass, Settings};
+use super::{Layer, Pass};
 use crate::optim::Parameter;
+use crate::settings::Settings;
 use crate::state::named::State;
+use proto::microbatch::MicrobatchId;
 use proto::spec::optimizer::Method;
 use tch::{TchError, Tensor};
 
@@ -70,16 +72,16 @@ impl BiasLayer {
 }
 
 impl Layer for BiasLayer {
-    fn forward(&mut self, _m: u32, inputs: &[&Tensor], _pass: Pass) -> Result<Tensor, TchError> {
+    fn forward(&mut self, _m: MicrobatchId, inputs: &[&Tensor], _pass: Pass) -> Result<Tensor, TchError> {
         self.bias.forward(inputs[0])
     }
 
-    fn error(&mut self, m: u32, error: &Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
+    fn error(&mut self, m: MicrobatchId, error: &Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
         self.held.put(m, error.shallow_clone());
         Ok(vec![error.shallow_clone()])
     }
 
-    fn gradient(&mut self, m: u32, _minibatch: u32) -> Result<(), TchError> {
+    fn gradient(&mut self, m: MicrobatchId, _minibatch: u32) -> Result<(), TchError> {
         let error = self.held.take(m)?;
         self.bias.gradient(&error)
     }

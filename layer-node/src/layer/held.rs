@@ -1,11 +1,12 @@
 //! What a layer keeps of a microbatch between its actions, and gradients as they add up.
 
+use proto::microbatch::MicrobatchId;
 use std::collections::BTreeMap;
 use tch::{TchError, Tensor};
 
 /// Kept things by microbatch; what is taken before it was put is a bug of the lane's check.
 #[derive(Debug)]
-pub struct Held<T>(BTreeMap<u32, T>);
+pub struct Held<T>(BTreeMap<MicrobatchId, T>);
 
 impl<T> Default for Held<T> {
     fn default() -> Self {
@@ -15,7 +16,7 @@ impl<T> Default for Held<T> {
 
 impl<T> Held<T> {
     /// Keeps `value` for microbatch `m`.
-    pub fn put(&mut self, m: u32, value: T) {
+    pub fn put(&mut self, m: MicrobatchId, value: T) {
         self.0.insert(m, value);
     }
 
@@ -23,7 +24,7 @@ impl<T> Held<T> {
     ///
     /// # Errors
     /// When nothing is.
-    pub fn get(&mut self, m: u32) -> Result<&mut T, TchError> {
+    pub fn get(&mut self, m: MicrobatchId) -> Result<&mut T, TchError> {
         self.0.get_mut(&m).ok_or_else(|| missing(m))
     }
 
@@ -31,7 +32,7 @@ impl<T> Held<T> {
     ///
     /// # Errors
     /// When nothing is.
-    pub fn take(&mut self, m: u32) -> Result<T, TchError> {
+    pub fn take(&mut self, m: MicrobatchId) -> Result<T, TchError> {
         self.0.remove(&m).ok_or_else(|| missing(m))
     }
 
@@ -41,8 +42,8 @@ impl<T> Held<T> {
     }
 }
 
-fn missing(m: u32) -> TchError {
-    TchError::Torch(format!("nothing is held of microbatch {m}: its forward pass has not run"))
+fn missing(m: MicrobatchId) -> TchError {
+    TchError::Torch(format!("nothing is held of {m}: its forward pass has not run"))
 }
 
 /// A gradient that adds up over microbatches, in their order. The first is assigned, never added to

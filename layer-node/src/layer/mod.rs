@@ -9,50 +9,20 @@ mod batch_norm;
 mod bias;
 mod flatten;
 pub(crate) mod held;
-mod map;
 mod pass;
 mod pool;
 mod relu;
 mod weight;
 
-pub use map::LinearMap;
 pub use pass::Pass;
 pub use weight::WeightLayer;
 
+use crate::settings::Settings;
 use crate::state::named::State;
 use proto::control::LayerMeasure;
+use proto::microbatch::MicrobatchId;
 use proto::spec::graph::{LayerSpec, Op};
-use proto::spec::optimizer::OptimizerSpec;
-use proto::spec::stage::StageSpec;
-use tch::{Device, Kind, TchError, Tensor};
-
-/// What all layers of a stage share.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Where tensors live.
-    pub device: Device,
-    /// What they are computed in.
-    pub kind: Kind,
-    /// Seed of the run's random streams.
-    pub seed: u64,
-    /// For W, biases and norms.
-    pub optimizer: OptimizerSpec,
-    /// For B.
-    pub optimizer_backward: OptimizerSpec,
-}
-
-impl Settings {
-    /// Those of the stage `spec`, computed on `device` in `kind`.
-    pub fn of(spec: &StageSpec, device: Device, kind: Kind) -> Self {
-        Self {
-            device,
-            kind,
-            seed: spec.seed,
-            optimizer: spec.optimizer.clone(),
-            optimizer_backward: spec.optimizer_backward.clone(),
-        }
-    }
-}
+use tch::{TchError, Tensor};
 
 /// One layer of a stage.
 ///
@@ -63,21 +33,21 @@ pub trait Layer: Send {
     ///
     /// # Errors
     /// What torch says; shapes were checked when the stage was configured.
-    fn forward(&mut self, m: u32, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError>;
+    fn forward(&mut self, m: MicrobatchId, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError>;
 
     /// The error at every input, from the error at the output; empty where `needed` is false, which
     /// it is when nothing but the network's input lies below.
     ///
     /// # Errors
     /// What torch says.
-    fn error(&mut self, m: u32, error: &Tensor, needed: bool) -> Result<Vec<Tensor>, TchError>;
+    fn error(&mut self, m: MicrobatchId, error: &Tensor, needed: bool) -> Result<Vec<Tensor>, TchError>;
 
     /// Adds microbatch `m` of a minibatch of `minibatch` samples to the layer's own gradients, and
     /// releases it.
     ///
     /// # Errors
     /// What torch says.
-    fn gradient(&mut self, _m: u32, _minibatch: u32) -> Result<(), TchError> {
+    fn gradient(&mut self, _m: MicrobatchId, _minibatch: u32) -> Result<(), TchError> {
         Ok(())
     }
 
@@ -101,7 +71,7 @@ pub trait Layer: Send {
     /// Drops whatever is held and gathered of an unfinished minibatch.
     fn abandon(&mut self) {}
 
-    /// Shows the layer's state to `visitor`: weights, statistics and optimizer state by name.
+    /// Shows the layer's weights, statistics and optimizer state by name.
     fn state<'a>(&'a mut self, _state: &mut State<'a>) {}
 
     /// How W and B lie to each other, for layers that have both.

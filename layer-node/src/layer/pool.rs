@@ -2,6 +2,7 @@
 
 use super::held::Held;
 use super::{Layer, Pass};
+use proto::microbatch::MicrobatchId;
 use proto::spec::graph::Window;
 use tch::{TchError, Tensor};
 
@@ -31,7 +32,7 @@ impl MaxPool {
 }
 
 impl Layer for MaxPool {
-    fn forward(&mut self, m: u32, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
+    fn forward(&mut self, m: MicrobatchId, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
         let [kernel, stride, padding] = self.sides;
         let (y, indices) = inputs[0].f_max_pool2d_with_indices(kernel, stride, padding, [1, 1], false)?;
         if pass.keeps() {
@@ -40,7 +41,7 @@ impl Layer for MaxPool {
         Ok(y)
     }
 
-    fn error(&mut self, m: u32, error: &Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
+    fn error(&mut self, m: MicrobatchId, error: &Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
         let [kernel, stride, padding] = self.sides;
         let (x, indices) = self.held.take(m)?;
         let at_x =
@@ -67,7 +68,7 @@ impl AvgPool {
 }
 
 impl Layer for AvgPool {
-    fn forward(&mut self, m: u32, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
+    fn forward(&mut self, m: MicrobatchId, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
         let [kernel, stride, padding] = self.sides;
         if pass.keeps() {
             self.held.put(m, inputs[0].shallow_clone());
@@ -75,7 +76,7 @@ impl Layer for AvgPool {
         inputs[0].f_avg_pool2d(kernel, stride, padding, false, true, None)
     }
 
-    fn error(&mut self, m: u32, error: &Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
+    fn error(&mut self, m: MicrobatchId, error: &Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
         let [kernel, stride, padding] = self.sides;
         let x = self.held.take(m)?;
         Ok(vec![x.f_avg_pool2d_backward(error, kernel, stride, padding, false, true, None)?])

@@ -2,6 +2,7 @@
 
 use super::held::Held;
 use super::{Layer, Pass};
+use proto::microbatch::MicrobatchId;
 use tch::{TchError, Tensor};
 
 /// Keeps its output, which the next layer keeps as its input anyway.
@@ -11,7 +12,7 @@ pub struct Relu {
 }
 
 impl Layer for Relu {
-    fn forward(&mut self, m: u32, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
+    fn forward(&mut self, m: MicrobatchId, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
         let y = inputs[0].f_relu()?;
         if pass.keeps() {
             self.held.put(m, y.shallow_clone());
@@ -19,7 +20,7 @@ impl Layer for Relu {
         Ok(y)
     }
 
-    fn error(&mut self, m: u32, error: &Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
+    fn error(&mut self, m: MicrobatchId, error: &Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
         let y = self.held.take(m)?;
         Ok(vec![y.f_threshold_backward(error, 0.0)?])
     }

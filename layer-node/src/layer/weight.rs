@@ -3,11 +3,14 @@
 use super::backward::Backward;
 use super::bias::Bias;
 use super::held::{Held, Sum};
-use super::{Layer, LinearMap, Pass, Settings};
+use super::{Layer, Pass};
 use crate::init;
+use crate::linear_map::LinearMap;
 use crate::optim::Parameter;
+use crate::settings::Settings;
 use crate::state::named::State;
 use proto::control::LayerMeasure;
+use proto::microbatch::MicrobatchId;
 use proto::spec::graph::{Init, LayerSpec, Op};
 use proto::spec::optimizer::Method;
 use tch::{Kind, TchError, Tensor};
@@ -96,7 +99,7 @@ impl WeightLayer {
 }
 
 impl Layer for WeightLayer {
-    fn forward(&mut self, m: u32, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
+    fn forward(&mut self, m: MicrobatchId, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
         let x = inputs[0];
         let y = self.map.forward(x, &self.forward.value)?;
         if pass.keeps() {
@@ -109,7 +112,7 @@ impl Layer for WeightLayer {
         }
     }
 
-    fn error(&mut self, m: u32, error: &Tensor, needed: bool) -> Result<Vec<Tensor>, TchError> {
+    fn error(&mut self, m: MicrobatchId, error: &Tensor, needed: bool) -> Result<Vec<Tensor>, TchError> {
         let saved = self.held.get(m)?;
         saved.error = Some(error.shallow_clone());
         if !needed {
@@ -119,9 +122,11 @@ impl Layer for WeightLayer {
         Ok(vec![self.map.adjoint(error, self.backward(), &x)?])
     }
 
-    fn gradient(&mut self, m: u32, minibatch: u32) -> Result<(), TchError> {
+    fn gradient(&mut self, m: MicrobatchId, minibatch: u32) -> Result<(), TchError> {
         let Saved { x, y, error } = self.held.take(m)?;
-        let error = error.ok_or_else(|| TchError::Torch(format!("G{m} before E{m}")))?;
+        let error = error.ok_or_else(|| {
+            TchError::Torch(format!("nothing is held of the error of {m}: its E has not run"))
+        })?;
         self.backward.gather(&x, y.as_ref(), &error, &self.forward.value, minibatch)?;
         self.task.add(self.map.filter_gradient(&x, &error, &self.forward.value)?)?;
         match &mut self.bias {

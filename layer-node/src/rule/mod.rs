@@ -17,7 +17,7 @@ pub use composed::{Composed, sum};
 pub use noise::draw as draw_noise;
 pub use sign_symmetry::aligned as signs_of;
 
-use crate::layer::LinearMap;
+use crate::linear_map::LinearMap;
 use proto::spec::rule::{Magnitude, RuleSpec};
 use tch::{TchError, Tensor};
 

@@ -1,6 +1,6 @@
 //! Noise of a layer's own: drawn by the node, from the run's seed and a name.
 
-use crate::layer::Settings;
+use crate::settings::Settings;
 use proto::seed;
 use proto::spec::rule::Noise;
 use rand_distr::{Distribution, StandardNormal, StandardUniform};
@@ -38,6 +38,5 @@ pub fn draw(
         )));
     };
     values.extend((0..count).map(|_| (sigma * one()) as f32));
-    let tensor = Tensor::f_from_slice(&values)?.f_reshape(shape)?;
-    tensor.f_to_device(settings.device)?.f_to_kind(settings.kind)
+    settings.tensor(&values, shape)
 }

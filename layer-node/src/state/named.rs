@@ -1,6 +1,6 @@
 //! A stage's state by name: what snapshots hold, digests show, and restoring fills in.
 
-use crate::optim::{Parameter, slots};
+use crate::optim::Parameter;
 use proto::spec::optimizer::Method;
 use std::collections::BTreeMap;
 use tch::Tensor;
@@ -17,7 +17,7 @@ impl<'a> State<'a> {
 
     /// Shows a parameter under `name`, and its optimizer's state below that name.
     pub fn parameter(&mut self, name: &str, parameter: &'a mut Parameter, method: &Method) {
-        for (slot, tensor) in slots(method).iter().zip(&mut parameter.slots) {
+        for (slot, tensor) in method.slots().iter().zip(&mut parameter.slots) {
             self.tensor(format!("{name}.{slot}"), tensor);
         }
         self.tensor(name.to_owned(), &mut parameter.value);

@@ -3,21 +3,19 @@
 use crate::state::checkpoint::{self, CheckpointError};
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long a node waits for the one before it, which may still be writing its state.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How often it looks meanwhile.
-const LOOK: Duration = Duration::from_millis(50);
-/// What a snapshot that is being written is called.
-const WRITING: &str = ".writing-";
+/// How long a node waits for the folder's earlier owner, which may still be writing its state.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// How often it tries meanwhile.
+const RETRY: Duration = Duration::from_millis(50);
 
 /// A folder that is this process's own for as long as the value lives; the system gives it free when the
 /// process ends, however it ends.
 ///
-/// A node that was stopped and forgotten still owns its folder, so that nobody works in a folder in which
-/// it would one day wake up and write what it then holds for new.
+/// A node that was stopped and forgotten still owns its folder: no other node works where the first one would wake
+/// up and write an old state as the newest.
 #[derive(Debug)]
 pub struct Owned {
     _locked: File,
@@ -28,10 +26,10 @@ pub struct Owned {
 /// # Errors
 /// What the system says, or that another node has it, and which flag to change.
 pub fn own(state_dir: &Path) -> Result<Owned, CheckpointError> {
-    own_within(state_dir, PATIENCE)
+    own_within(state_dir, DEADLINE)
 }
 
-fn own_within(state_dir: &Path, patience: Duration) -> Result<Owned, CheckpointError> {
+fn own_within(state_dir: &Path, deadline: Duration) -> Result<Owned, CheckpointError> {
     let failed = |doing| {
         move |source| CheckpointError::Io {
             doing,
@@ -45,17 +43,12 @@ fn own_within(state_dir: &Path, patience: Duration) -> Result<Owned, CheckpointE
     let begun = Instant::now();
     loop {
         match folder.try_lock() {
-            Err(TryLockError::WouldBlock) if begun.elapsed() < patience => std::thread::sleep(LOOK),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < deadline => std::thread::sleep(RETRY),
             Err(TryLockError::WouldBlock) => return Err(CheckpointError::Taken(state_dir.to_owned())),
-            // A file system without locks: whoever uses one sees to it himself.
+            // A file system without locks is not refused: the node then owns the folder by agreement.
             Ok(()) | Err(TryLockError::Error(_)) => return Ok(Owned { _locked: folder }),
         }
     }
-}
-
-/// A snapshot while it is being written.
-pub fn writing(state_dir: &Path, updates: u64) -> PathBuf {
-    state_dir.join(format!("{WRITING}{updates:08}"))
 }
 
 /// Removes all snapshots but that after `updates`, the `newest` ones before it and those in `keep`. Later
@@ -81,11 +74,8 @@ pub fn forget_after(state_dir: &Path, updates: u64) -> Result<(), CheckpointErro
 
 /// Removes the snapshots after these `steps`, and what was being written.
 fn remove(state_dir: &Path, steps: Vec<u64>) -> Result<(), CheckpointError> {
-    let old = steps.into_iter().map(|step| {
-        let file = checkpoint::file(state_dir, step);
-        file.parent().map_or(file.clone(), Path::to_owned)
-    });
-    for folder in old.chain(unfinished(state_dir)) {
+    let old = steps.into_iter().map(|step| checkpoint::step_folder(state_dir, step));
+    for folder in old.chain(checkpoint::unfinished(state_dir)) {
         match fs::remove_dir_all(&folder) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 let doing = "cannot remove the old state";
@@ -103,13 +93,6 @@ fn superfluous(snapshots: &[u64], updates: u64, newest: usize, keep: &[u64]) -> 
     let (past, future): (Vec<u64>, Vec<u64>) = snapshots.iter().partition(|step| **step <= updates);
     let old = past.into_iter().rev().skip(newest).filter(|step| !keep.contains(step));
     old.chain(future).collect()
-}
-
-/// What was being written by a node that is no more: this one is not writing now.
-fn unfinished(state_dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(state_dir).into_iter().flatten().flatten();
-    let left = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(WRITING);
-    entries.filter(left).map(|entry| entry.path()).collect()
 }
 
 #[cfg(test)]
@@ -146,10 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_node_was_writing_goes() {
+    fn what_a_killed_node_was_writing_goes_and_what_is_damaged_stays() {
         let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(writing(dir.path(), 7)).unwrap();
-        prune(dir.path(), 8, 2, &[]).unwrap();
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        for folder in [".writing-00000007", "damaged-step-00000006"] {
+            fs::create_dir(dir.path().join(folder)).unwrap();
+        }
+        prune(dir.path(), 8, 2, &[6]).unwrap();
+        let left = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(left.collect::<Vec<_>>(), ["damaged-step-00000006"]);
     }
 }

@@ -4,9 +4,9 @@
 //! last update, but running statistics that forward passes had moved since. Losses of the resumed run were
 //! right to the bit; its evaluations were not.
 
-use crate::common::{NORM, build, conv, layer, nesterov, random_f32, state, under, value};
+use crate::common::{NORM, build, conv, id, layer, nesterov, random_f32, state, under, value};
 use layer_node::stage::{Stage, Values};
-use proto::lane::Phase;
+use proto::microbatch::Phase;
 use proto::spec::graph::Op;
 use proto::spec::rule::{Coefficients, RuleSpec};
 use proto::spec::stage::StageSpec;
@@ -34,9 +34,9 @@ fn input(number: u32) -> Values {
 }
 
 fn step(stage: &mut Stage, number: u32) {
-    let outputs = stage.forward(0, input(number), Phase::Train).unwrap();
-    stage.error(0, outputs).unwrap();
-    stage.gradient(0, 4).unwrap();
+    let outputs = stage.forward(id(0), input(number), Phase::Train).unwrap();
+    stage.error(id(0), outputs).unwrap();
+    stage.gradient(id(0), 4).unwrap();
     stage.update().unwrap();
 }
 
@@ -45,10 +45,10 @@ fn an_abandoned_minibatch_leaves_no_trace() {
     let mut disturbed = stage();
     step(&mut disturbed, 1);
     let before = state(&mut disturbed);
-    let outputs = disturbed.forward(0, input(2), Phase::Train).unwrap();
-    disturbed.forward(1, input(3), Phase::Train).unwrap();
-    disturbed.error(0, outputs).unwrap();
-    disturbed.gradient(0, 8).unwrap();
+    let outputs = disturbed.forward(id(0), input(2), Phase::Train).unwrap();
+    disturbed.forward(id(1), input(3), Phase::Train).unwrap();
+    disturbed.error(id(0), outputs).unwrap();
+    disturbed.gradient(id(0), 8).unwrap();
     assert_ne!(
         state(&mut disturbed)["norm.running_mean"],
         before["norm.running_mean"],

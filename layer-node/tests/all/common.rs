@@ -1,9 +1,11 @@
 //! What tests of layers and stages are made of.
 
 use bytes::Bytes;
-use layer_node::layer::Settings;
+use layer_node::settings::Settings;
 use layer_node::stage::Stage;
 use layer_node::torch;
+use proto::lane::{Action, Lane, WeightVersion};
+use proto::microbatch::{MicrobatchId, Phase};
 use proto::seed;
 use proto::spec::graph::{self, Init, LayerSpec, Op, Value, Window};
 use proto::spec::optimizer::{Method, OptimizerSpec};
@@ -79,6 +81,26 @@ pub fn build(spec: &StageSpec, kind: Kind) -> Stage {
     Stage::new(spec, Settings::of(spec, Device::Cpu, kind)).unwrap()
 }
 
+/// Microbatch `index` of step 0.
+pub fn id(index: u32) -> MicrobatchId {
+    MicrobatchId { step: 0, index }
+}
+
+/// A training lane of `actions`.
+pub fn training(actions: Vec<Action>) -> Lane {
+    Lane::new(Phase::Train, WeightVersion::OfForward, actions).unwrap()
+}
+
+/// A training lane by its drawing.
+pub fn lane(drawing: &str) -> Lane {
+    training(drawing.split(' ').map(|action| action.parse().unwrap()).collect())
+}
+
+/// The bits of a float32 tensor.
+pub fn bits(tensor: &Tensor) -> Bytes {
+    torch::lend(&tensor.copy()).unwrap()
+}
+
 /// A copy of all that a stage keeps, by name.
 pub fn state(stage: &mut Stage) -> BTreeMap<String, Tensor> {
     stage.state().0.into_iter().map(|(name, tensor)| (name, tensor.copy())).collect()
@@ -95,11 +117,6 @@ pub fn random(name: &str, shape: &[i64]) -> Tensor {
 /// The same in float32.
 pub fn random_f32(name: &str, shape: &[i64]) -> Tensor {
     random(name, shape).to_kind(Kind::Float)
-}
-
-/// The numbers in float32, bit for bit.
-pub fn bits(tensor: &Tensor) -> Bytes {
-    torch::bytes_of(&tensor.copy(), Kind::Float).unwrap()
 }
 
 /// Whether every number is finite.

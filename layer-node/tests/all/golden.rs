@@ -2,9 +2,10 @@
 //!
 //! The numbers and their generator lie in `golden/`. `GOLDEN=FILE` checks another file as well.
 
-use crate::common::{conv, double, linear, nesterov};
-use layer_node::layer::{Layer, Pass, Settings, WeightLayer};
+use crate::common::{conv, double, id, linear, nesterov};
+use layer_node::layer::{Layer, Pass, WeightLayer};
 use layer_node::optim::Parameter;
+use layer_node::settings::Settings;
 use layer_node::state::named::State;
 use proto::spec::graph::LayerSpec;
 use proto::spec::rule::{Coefficients, RuleSpec};
@@ -69,9 +70,9 @@ impl Case<'_> {
     fn run(&self, rule: RuleSpec) -> (Tensor, Tensor, WeightLayer) {
         let mut layer = self.layer(rule);
         let (x, error) = (self.array("x"), self.array("error_above"));
-        let y = layer.forward(0, &[&x], Pass::Train).unwrap();
-        let below = layer.error(0, &error, true).unwrap().remove(0);
-        layer.gradient(0, x.size()[0] as u32).unwrap();
+        let y = layer.forward(id(0), &[&x], Pass::Train).unwrap();
+        let below = layer.error(id(0), &error, true).unwrap().remove(0);
+        layer.gradient(id(0), x.size()[0] as u32).unwrap();
         (y, below, layer)
     }
 }

@@ -1,9 +1,10 @@
 //! Every kind of layer, alone and in a residual network, against autograd and finite differences in float64.
 
-use crate::common::{NORM, build, conv, layer, linear, random, value, window};
+use crate::common::{NORM, build, conv, id, lane as lane_of, layer, linear, random, value, window};
 use crate::networks::residual;
 use layer_node::stage::Stage;
-use proto::lane::{Action, Lane, Phase};
+use proto::lane::Action;
+use proto::microbatch::Phase;
 use proto::spec::graph::{self, INPUT, LayerSpec, Op, Value};
 use proto::spec::optimizer::OptimizerSpec;
 use proto::spec::stage::StageSpec;
@@ -69,25 +70,24 @@ impl Net {
 
     /// What the stage makes of `given` on `lane`.
     fn ours(&self, given: &Named, lane: &str) -> Named {
-        let actions = lane.split(' ').map(|action| action.parse().unwrap()).collect();
-        let lane = Lane::new(Phase::Train, actions).unwrap();
+        let lane = lane_of(lane);
         let mut stage = self.loaded(given);
         let mut found = Named::new();
         for &action in lane.actions() {
             match action {
                 Action::Forward(m) => {
-                    let y = stage.forward(m, self.values(given, m), Phase::Train).unwrap().remove(0).1;
-                    found.insert(format!("y/{m}"), y);
+                    let y = stage.forward(m, self.values(given, m.index), Phase::Train).unwrap().remove(0).1;
+                    found.insert(format!("y/{}", m.index), y);
                 }
                 Action::Error(m) => {
-                    let error = given[&format!("error y/{m}")].shallow_clone();
+                    let error = given[&format!("error y/{}", m.index)].shallow_clone();
                     let errors =
                         stage.error(m, vec![(self.layers.last().unwrap().name.clone(), error)]).unwrap();
-                    found
-                        .extend(errors.into_iter().map(|(name, error)| (format!("error {name}/{m}"), error)));
+                    let named = |(name, error)| (format!("error {name}/{}", m.index), error);
+                    found.extend(errors.into_iter().map(named));
                 }
                 Action::Gradient(m) => stage.gradient(m, 9).unwrap(),
-                Action::Update => stage.update().unwrap(),
+                Action::Update(_) => stage.update().unwrap(),
             }
         }
         for (name, after) in stage.state().0 {
@@ -144,7 +144,7 @@ impl Net {
             if let Some((name, tensor)) = changed {
                 stage.state().0.get_mut(name).unwrap().copy_(tensor);
             }
-            let y = stage.forward(0, values, Phase::Train).unwrap().remove(0).1;
+            let y = stage.forward(id(0), values, Phase::Train).unwrap().remove(0).1;
             stage.abandon();
             (y * &given["error y/0"]).sum(Kind::Double).double_value(&[])
         };

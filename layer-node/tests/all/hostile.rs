@@ -1,12 +1,11 @@
 //! A neighbour that knows the run and breaks the protocol: the run ends with a reason, the node does not.
 
-use crate::common::{layer, linear, value};
+use crate::common::{lane, layer, linear, value};
 use crate::message::{self, chunk, header, message};
 use crate::served::{Served, WAIT, idle, start};
 use bytes::Bytes;
 use proto::client::{Node, Reports};
-use proto::control::{Command, Report, Step};
-use proto::lane::{Action, Lane, Phase};
+use proto::control::{Command, Report, RunLane};
 use proto::link::framing::{CHUNK, parts};
 use proto::link::{Contract, Link};
 use proto::spec::stage::StageSpec;
@@ -37,11 +36,8 @@ async fn open(control: &Node, run: &str) -> Opened {
     let (commands, mut reports) = control.run().await.unwrap();
     commands.send(start(run, 1)).await.unwrap();
     assert_eq!(reports.next().await.unwrap(), Some(Report::Started));
-    use Action::*;
-    let actions = vec![Forward(0), Error(0), Gradient(0), Forward(1), Error(1), Gradient(1), Update];
-    let lane = Lane::new(Phase::Train, actions).unwrap();
-    let step = Step { step: message::STEP, minibatch: 4, lane, measure: false };
-    commands.send(Command::Step(step)).await.unwrap();
+    let lane = lane("F0 E0 G0 F1 E1 G1 U").starting_at(message::STEP);
+    commands.send(Command::Lane(RunLane::of_one_step(lane, 4, false))).await.unwrap();
     Opened { spec, reports, _commands: commands }
 }
 
@@ -118,13 +114,13 @@ async fn a_doubled_microbatch_or_error_signal_is_refused() {
         let bottom = grpc::exchange(&bottom, WAIT).await.unwrap();
         let mut top = grpc::collect(&top, WAIT).await.unwrap();
         bottom.send(WAIT, message(&below, 2, 0)).await.unwrap();
-        assert_eq!(top.incoming.next().await.unwrap().unwrap().identity.index, 0);
+        assert_eq!(top.incoming.next().await.unwrap().unwrap().identity.id.index, 0);
         top.send(WAIT, message(&above, 2, 0)).await.unwrap();
         if doubled == "activation" {
             bottom.send(WAIT, message(&below, 2, 0)).await.unwrap();
         } else {
             bottom.send(WAIT, message(&below, 2, 1)).await.unwrap();
-            assert_eq!(top.incoming.next().await.unwrap().unwrap().identity.index, 1);
+            assert_eq!(top.incoming.next().await.unwrap().unwrap().identity.id.index, 1);
             top.send(WAIT, message(&above, 2, 0)).await.unwrap();
         }
         let reason = run.reason().await;

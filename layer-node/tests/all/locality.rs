@@ -1,10 +1,10 @@
 //! Rules that do not read W work without it: W is NaN behind their backs, and nothing that they make changes.
 
 use crate::common::{
-    self, NORM, bits, build, conv, finite, layer, linear, nesterov, random_f32, under, value, window,
+    self, NORM, bits, build, conv, finite, id, layer, linear, nesterov, random_f32, under, value, window,
 };
 use layer_node::stage::{Stage, Values};
-use proto::lane::Phase;
+use proto::microbatch::Phase;
 use proto::spec::graph::Op;
 use proto::spec::optimizer::OptimizerSpec;
 use proto::spec::rule::{Coefficients, RuleSpec};
@@ -59,7 +59,7 @@ fn stage(rule_name: &str, weight_decay: f64) -> Stage {
 fn forward(stage: &mut Stage) {
     for (m, size) in SIZES.into_iter().enumerate() {
         let inputs = vec![("x".to_owned(), random_f32(&format!("x{m}"), &[size, 3, 6, 6]))];
-        stage.forward(m as u32, inputs, Phase::Train).unwrap();
+        stage.forward(id(m as u32), inputs, Phase::Train).unwrap();
     }
 }
 
@@ -68,8 +68,8 @@ fn backward(stage: &mut Stage, scale: f64) -> Vec<Values> {
     let mut signals = Vec::new();
     for (m, size) in SIZES.into_iter().enumerate() {
         let error = random_f32(&format!("error{m}"), &[size, 5]) * (scale / f64::from(N));
-        signals.push(stage.error(m as u32, vec![("head".to_owned(), error)]).unwrap());
-        stage.gradient(m as u32, N).unwrap();
+        signals.push(stage.error(id(m as u32), vec![("head".to_owned(), error)]).unwrap());
+        stage.gradient(id(m as u32), N).unwrap();
     }
     stage.update().unwrap();
     signals

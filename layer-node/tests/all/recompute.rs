@@ -1,10 +1,11 @@
 //! Recomputation changes what a stage keeps, and no bit of what it computes.
 
-use crate::common::{self, build, nesterov, random_f32, slice, under, value};
+use crate::common::{self, build, id, lane, nesterov, random_f32, slice, under, value};
 use crate::networks::pooled;
 use bytes::Bytes;
 use layer_node::stage::{Stage, Values};
-use proto::lane::{Action, Phase};
+use proto::lane::Action;
+use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::{INPUT, LayerSpec};
 use proto::spec::rule::{Coefficients, RuleSpec};
 use proto::spec::stage::StageSpec;
@@ -40,11 +41,13 @@ fn bits(below: &mut Stage, above: &mut Stage) -> BTreeMap<String, Bytes> {
     let mut note = |name: String, value: &Tensor| {
         found.insert(name, common::bits(value));
     };
-    let x = |step: u64, m: u32| random_f32(&format!("{step}/{m}"), &[SIZES[m as usize], 3, 8, 8]);
+    let x = |step: u64, m: MicrobatchId| {
+        random_f32(&format!("{step}/{}", m.index), &[SIZES[m.index as usize], 3, 8, 8])
+    };
     for step in 0..3 {
-        let mut outputs: BTreeMap<u32, Values> = BTreeMap::new();
-        for action in LANE.split(' ') {
-            match action.parse::<Action>().unwrap() {
+        let mut outputs: BTreeMap<MicrobatchId, Values> = BTreeMap::new();
+        for &action in lane(LANE).actions() {
+            match action {
                 Action::Forward(m) => {
                     let middle = below.forward(m, vec![(INPUT.into(), x(step, m))], Phase::Train).unwrap();
                     let y = above.forward(m, middle, Phase::Train).unwrap();
@@ -63,12 +66,12 @@ fn bits(below: &mut Stage, above: &mut Stage) -> BTreeMap<String, Bytes> {
                 Action::Gradient(m) => {
                     above.gradient(m, 9).and(below.gradient(m, 9)).unwrap();
                 }
-                Action::Update => above.update().and(below.update()).unwrap(),
+                Action::Update(_) => above.update().and(below.update()).unwrap(),
             }
         }
     }
-    let middle = below.forward(0, vec![(INPUT.into(), x(9, 0))], Phase::Evaluate).unwrap();
-    note("evaluation".into(), &above.forward(0, middle, Phase::Evaluate).unwrap()[0].1);
+    let middle = below.forward(id(0), vec![(INPUT.into(), x(9, id(0)))], Phase::Evaluate).unwrap();
+    note("evaluation".into(), &above.forward(id(0), middle, Phase::Evaluate).unwrap()[0].1);
     for stage in [below, above] {
         stage.state().0.iter().for_each(|(name, tensor)| note(name.clone(), tensor));
     }
@@ -100,8 +103,8 @@ fn what_is_kept_is_dropped_with_an_unfinished_minibatch() {
     let layers = network();
     let mut stage = stage(&layers, 0..layers.len(), true);
     let x = Tensor::ones([4, 3, 8, 8], (Kind::Float, Device::Cpu));
-    stage.forward(0, vec![(INPUT.into(), x)], Phase::Train).unwrap();
+    stage.forward(id(0), vec![(INPUT.into(), x)], Phase::Train).unwrap();
     stage.abandon();
     let error = Tensor::ones([4, 5], (Kind::Float, Device::Cpu));
-    assert!(stage.error(0, vec![("head".into(), error)]).is_err());
+    assert!(stage.error(id(0), vec![("head".into(), error)]).is_err());
 }

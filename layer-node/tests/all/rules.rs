@@ -1,7 +1,8 @@
 //! What a rule makes of a layer: options against autograd, mirror steps, and the signs of W.
 
-use crate::common::{conv, double, linear, nesterov, random};
-use layer_node::layer::{Layer, Pass, Settings, WeightLayer};
+use crate::common::{conv, double, id, linear, nesterov, random};
+use layer_node::layer::{Layer, Pass, WeightLayer};
+use layer_node::settings::Settings;
 use layer_node::state::named::State;
 use proto::spec::graph::{LayerSpec, Op};
 use proto::spec::optimizer::{OptimizerSpec, Schedule, Shape};
@@ -47,10 +48,10 @@ fn minibatch(layer: &mut WeightLayer, op: &Op, n: i64, name: &str) -> Tensor {
     let size: Vec<i64> = [n].into_iter().chain(shape(op).iter().map(|&s| s as i64)).collect();
     // Not centred, so that centring has something to do.
     let x = random(name, &size) + 0.5;
-    let y = layer.forward(0, &[&x], Pass::Train).unwrap();
+    let y = layer.forward(id(0), &[&x], Pass::Train).unwrap();
     let error = random(&format!("{name} error"), &y.size()) / n as f64;
-    layer.error(0, &error, true).unwrap();
-    layer.gradient(0, n as u32).unwrap();
+    layer.error(id(0), &error, true).unwrap();
+    layer.gradient(id(0), n as u32).unwrap();
     x
 }
 

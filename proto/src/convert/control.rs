@@ -1,9 +1,10 @@
 //! Commands and reports.
 
-use super::{Result, all, into_all, need};
+use super::{Result, into_all, need};
 use crate::control::*;
 use crate::error::ProtocolError;
-use crate::lane::{Action, Lane, MAX_ACTIONS, Phase};
+use crate::lane::{Action, Lane, MAX_ACTIONS, WeightVersion};
+use crate::microbatch::{MicrobatchId, Phase};
 use crate::wire;
 use std::time::Duration;
 
@@ -41,29 +42,15 @@ impl TryFrom<wire::Description> for Description {
     }
 }
 
-impl From<HeldSnapshot> for wire::HeldSnapshot {
-    fn from(held: HeldSnapshot) -> Self {
-        Self { run: held.run, updates: held.updates }
-    }
+same_fields! {
+    HeldSnapshot { run, updates }
+    Configured { parameters, updates }
+    Align { done, steps }
+    Minibatch { samples, measure }
+    SnapshotDone { updates, bytes, seconds }
+    LayerMeasure { name, angle_deg, norm_ratio, norm, difference }
 }
-
-impl From<wire::HeldSnapshot> for HeldSnapshot {
-    fn from(held: wire::HeldSnapshot) -> Self {
-        Self { run: held.run, updates: held.updates }
-    }
-}
-
-impl From<Configured> for wire::Configured {
-    fn from(c: Configured) -> Self {
-        Self { parameters: c.parameters, updates: c.updates }
-    }
-}
-
-impl From<wire::Configured> for Configured {
-    fn from(c: wire::Configured) -> Self {
-        Self { parameters: c.parameters, updates: c.updates }
-    }
-}
+alike!(WeightVersion = wire::WeightVersion { OfForward } or "version of the weights");
 
 impl TryFrom<wire::Command> for Command {
     type Error = ProtocolError;
@@ -71,9 +58,9 @@ impl TryFrom<wire::Command> for Command {
         use wire::command::Command as C;
         Ok(match need(command.command, "command")? {
             C::Start(start) => Command::Start(start.into()),
-            C::Step(step) => Command::Step(step.try_into()?),
+            C::Lane(lane) => Command::Lane(lane.try_into()?),
             C::Snapshot(snapshot) => Command::Snapshot(snapshot.try_into()?),
-            C::Align(wire::Align { done, steps }) => Command::Align(Align { done, steps }.check()?),
+            C::Align(steps) => Command::Align(Align::from(steps).check()?),
         })
     }
 }
@@ -83,9 +70,9 @@ impl From<Command> for wire::Command {
         use wire::command::Command as C;
         let command = match command {
             Command::Start(start) => C::Start(start.into()),
-            Command::Step(step) => C::Step(step.into()),
+            Command::Lane(lane) => C::Lane(lane.into()),
             Command::Snapshot(Keep(keep)) => C::Snapshot(wire::Snapshot { keep }),
-            Command::Align(Align { done, steps }) => C::Align(wire::Align { done, steps }),
+            Command::Align(steps) => C::Align(steps.into()),
         };
         Self { command: Some(command) }
     }
@@ -126,60 +113,62 @@ impl From<Start> for wire::Start {
     }
 }
 
-impl TryFrom<wire::Step> for Step {
+impl TryFrom<wire::Lane> for RunLane {
     type Error = ProtocolError;
-    fn try_from(step: wire::Step) -> Result<Self> {
-        let phase = Phase::try_from(step.phase())?;
-        if step.lane.len() > MAX_ACTIONS {
-            let actions = step.lane.len();
+    fn try_from(lane: wire::Lane) -> Result<Self> {
+        let (phase, version) = (Phase::try_from(lane.phase())?, WeightVersion::try_from(lane.version())?);
+        if lane.actions.len() > MAX_ACTIONS {
+            let actions = lane.actions.len();
             return Err(ProtocolError::invalid(format!(
                 "a lane of {actions} actions is longer than {MAX_ACTIONS}"
             )));
         }
-        let lane =
-            Lane::new(phase, all(step.lane)?).map_err(|error| ProtocolError::invalid(error.to_string()))?;
-        Step { step: step.step, minibatch: step.minibatch, lane, measure: step.measure }.check()
+        let actions = lane.actions.into_iter().map(|each| action(each, lane.first)).collect::<Result<_>>()?;
+        let minibatches = lane.minibatches.into_iter().map(Into::into).collect();
+        let lane = Lane::new(phase, version, actions);
+        let lane = lane.map_err(|error| ProtocolError::invalid(error.to_string()))?;
+        RunLane { lane, minibatches }.check()
     }
 }
 
-impl From<Step> for wire::Step {
-    fn from(step: Step) -> Self {
+impl From<RunLane> for wire::Lane {
+    fn from(RunLane { lane, minibatches }: RunLane) -> Self {
         Self {
-            step: step.step,
-            phase: wire::Phase::from(step.lane.phase()).into(),
-            minibatch: step.minibatch,
-            lane: step.lane.actions().iter().copied().map(Into::into).collect(),
-            measure: step.measure,
+            phase: wire::Phase::from(lane.phase()).into(),
+            version: wire::WeightVersion::from(lane.version()).into(),
+            first: lane.first(),
+            minibatches: into_all(minibatches),
+            actions: lane.actions().iter().map(|each| wire_action(*each, lane.first())).collect(),
         }
     }
 }
 
-impl TryFrom<wire::Action> for Action {
-    type Error = ProtocolError;
-    fn try_from(action: wire::Action) -> Result<Self> {
-        use wire::action::Kind as K;
-        let m = action.microbatch;
-        match action.kind() {
-            K::Forward => Ok(Action::Forward(m)),
-            K::Error => Ok(Action::Error(m)),
-            K::Gradient => Ok(Action::Gradient(m)),
-            K::Update => Ok(Action::Update),
-            K::Unspecified => Err(ProtocolError::Missing("action's kind")),
-        }
+/// An action whose step is counted from `first`: so a lane of one step takes no bytes for it.
+fn action(action: wire::Action, first: u64) -> Result<Action> {
+    use wire::action::Kind as K;
+    let none = || ProtocolError::invalid(format!("no step is number {} after {first}", action.step));
+    let step = first.checked_add(action.step.into()).ok_or_else(none)?;
+    let m = MicrobatchId { step, index: action.microbatch };
+    match action.kind() {
+        K::Forward => Ok(Action::Forward(m)),
+        K::Error => Ok(Action::Error(m)),
+        K::Gradient => Ok(Action::Gradient(m)),
+        K::Update => Ok(Action::Update(step)),
+        K::Unspecified => Err(ProtocolError::Missing("action's kind")),
     }
 }
 
-impl From<Action> for wire::Action {
-    fn from(action: Action) -> Self {
-        use wire::action::Kind as K;
-        let (kind, microbatch) = match action {
-            Action::Forward(m) => (K::Forward, m),
-            Action::Error(m) => (K::Error, m),
-            Action::Gradient(m) => (K::Gradient, m),
-            Action::Update => (K::Update, 0),
-        };
-        Self { kind: kind.into(), microbatch }
-    }
+/// The way back, for an action of a step after `first`: a lane has fewer steps than a u32 counts.
+fn wire_action(action: Action, first: u64) -> wire::Action {
+    use wire::action::Kind as K;
+    let (kind, microbatch) = match action {
+        Action::Forward(m) => (K::Forward, m.index),
+        Action::Error(m) => (K::Error, m.index),
+        Action::Gradient(m) => (K::Gradient, m.index),
+        Action::Update(_) => (K::Update, 0),
+    };
+    let step = u32::try_from(action.step().saturating_sub(first)).unwrap_or(u32::MAX);
+    wire::Action { kind: kind.into(), microbatch, step }
 }
 
 impl TryFrom<wire::Report> for Report {
@@ -189,9 +178,7 @@ impl TryFrom<wire::Report> for Report {
         Ok(match need(report.report, "report")? {
             R::Started(_) => Report::Started,
             R::Step(step) => Report::Step(step.try_into()?),
-            R::Snapshot(s) => {
-                Report::Snapshot(SnapshotDone { updates: s.updates, bytes: s.bytes, seconds: s.seconds })
-            }
+            R::Snapshot(done) => Report::Snapshot(done.into()),
             R::Align(align) => Report::Aligned(align.done),
         })
     }
@@ -203,9 +190,7 @@ impl From<Report> for wire::Report {
         let report = match report {
             Report::Started => R::Started(wire::Started {}),
             Report::Step(step) => R::Step(step.into()),
-            Report::Snapshot(s) => {
-                R::Snapshot(wire::SnapshotDone { updates: s.updates, bytes: s.bytes, seconds: s.seconds })
-            }
+            Report::Snapshot(done) => R::Snapshot(done.into()),
             Report::Aligned(done) => R::Align(wire::AlignDone { done }),
         };
         Self { report: Some(report) }
@@ -218,7 +203,7 @@ impl TryFrom<wire::StepDone> for StepDone {
         Ok(Self {
             step: done.step,
             phase: Phase::try_from(done.phase())?,
-            spans: all(done.spans)?,
+            spans: done.spans.into_iter().map(|each| span(each, done.step)).collect::<Result<_>>()?,
             compute: Duration::from_nanos(done.compute_ns),
             wait: Duration::from_nanos(done.wait_ns),
             bytes_forward: done.bytes_forward,
@@ -237,7 +222,7 @@ impl From<StepDone> for wire::StepDone {
         Self {
             step: done.step,
             phase: wire::Phase::from(done.phase).into(),
-            spans: into_all(done.spans),
+            spans: done.spans.into_iter().map(|each| wire_span(each, done.step)).collect(),
             compute_ns: nanos(done.compute),
             wait_ns: nanos(done.wait),
             bytes_forward: done.bytes_forward,
@@ -250,30 +235,13 @@ impl From<StepDone> for wire::StepDone {
     }
 }
 
-impl TryFrom<wire::Span> for Span {
-    type Error = ProtocolError;
-    fn try_from(span: wire::Span) -> Result<Self> {
-        let action = need(span.action, "action in a span")?.try_into()?;
-        Ok(Self { action, start_ns: span.start_ns, end_ns: span.end_ns })
-    }
+/// A span in the report of `step`.
+fn span(span: wire::Span, step: u64) -> Result<Span> {
+    let action = action(need(span.action, "action in a span")?, step)?;
+    Ok(Span { action, start_ns: span.start_ns, end_ns: span.end_ns })
 }
 
-impl From<Span> for wire::Span {
-    fn from(span: Span) -> Self {
-        Self { action: Some(span.action.into()), start_ns: span.start_ns, end_ns: span.end_ns }
-    }
-}
-
-impl From<wire::LayerMeasure> for LayerMeasure {
-    fn from(m: wire::LayerMeasure) -> Self {
-        let wire::LayerMeasure { name, angle_deg, norm_ratio, norm, difference } = m;
-        Self { name, angle_deg, norm_ratio, norm, difference }
-    }
-}
-
-impl From<LayerMeasure> for wire::LayerMeasure {
-    fn from(m: LayerMeasure) -> Self {
-        let LayerMeasure { name, angle_deg, norm_ratio, norm, difference } = m;
-        Self { name, angle_deg, norm_ratio, norm, difference }
-    }
+fn wire_span(span: Span, step: u64) -> wire::Span {
+    let action = Some(wire_action(span.action, step));
+    wire::Span { action, start_ns: span.start_ns, end_ns: span.end_ns }
 }

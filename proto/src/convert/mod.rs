@@ -2,6 +2,23 @@
 //!
 //! A receiver expects junk: `TryFrom` on receipt. A sender has valid values: `From`.
 
+/// Both ways between structs and messages that have the same fields.
+macro_rules! same_fields {
+    ($($type:ident { $($field:ident),+ })+) => { $(
+        impl From<wire::$type> for $type {
+            fn from(wire::$type { $($field),+ }: wire::$type) -> Self {
+                Self { $($field),+ }
+            }
+        }
+
+        impl From<$type> for wire::$type {
+            fn from($type { $($field),+ }: $type) -> Self {
+                Self { $($field),+ }
+            }
+        }
+    )+ };
+}
+
 /// Conversions between enumerations that have the same words on both sides. Where the wire has a word for none,
 /// a message without one is refused.
 macro_rules! alike {
@@ -31,8 +48,7 @@ mod learning;
 mod stage;
 
 use crate::error::{ProtocolError, short};
-use crate::lane::Phase;
-use crate::microbatch::Identity;
+use crate::microbatch::{MicrobatchHeader, MicrobatchId, Phase};
 use crate::spec::graph::Value;
 use crate::spec::limits::MAX_NAME;
 use crate::spec::op::bounded;
@@ -81,18 +97,17 @@ impl From<Value> for wire::Value {
     }
 }
 
-impl TryFrom<wire::Header> for Identity {
+impl TryFrom<wire::Header> for MicrobatchHeader {
     type Error = ProtocolError;
     fn try_from(header: wire::Header) -> Result<Self> {
         let phase = Phase::try_from(header.phase())?;
-        let identity = Identity {
+        let identity = MicrobatchHeader {
             run: header.run,
             incarnation: header.incarnation,
-            step: header.step,
             phase,
+            id: MicrobatchId { step: header.step, index: header.index },
             minibatch: header.minibatch,
             microbatches: header.microbatches,
-            index: header.index,
             offset: header.offset,
             size: header.size,
         };
@@ -100,16 +115,16 @@ impl TryFrom<wire::Header> for Identity {
     }
 }
 
-impl Identity {
+impl MicrobatchHeader {
     pub(crate) fn to_wire(&self, tensors: Vec<wire::TensorHeader>) -> wire::Header {
         wire::Header {
             run: self.run.clone(),
             incarnation: self.incarnation,
-            step: self.step,
+            step: self.id.step,
             phase: wire::Phase::from(self.phase).into(),
             minibatch: self.minibatch,
             microbatches: self.microbatches,
-            index: self.index,
+            index: self.id.index,
             offset: self.offset,
             size: self.size,
             tensors,

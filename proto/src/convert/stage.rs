@@ -5,7 +5,7 @@ use crate::error::ProtocolError;
 use crate::error::short;
 use crate::spec::graph::{Init, LayerSpec, MAX_LAYERS, Op, Window};
 use crate::spec::rule::RuleSpec;
-use crate::spec::stage::{MAX_VALUES, StageSpec};
+use crate::spec::stage::{ErrorSource, MAX_VALUES, StageSpec};
 use crate::tensor::Kind;
 use crate::wire;
 
@@ -13,7 +13,8 @@ impl TryFrom<wire::Stage> for StageSpec {
     type Error = ProtocolError;
     fn try_from(stage: wire::Stage) -> Result<Self> {
         check_counts(&stage)?;
-        let wire = Kind::try_from(stage.wire())?;
+        let (wire, error_source) =
+            (Kind::try_from(stage.wire())?, ErrorSource::try_from(stage.error_source())?);
         let spec = StageSpec {
             run: stage.run,
             incarnation: stage.incarnation,
@@ -31,6 +32,7 @@ impl TryFrom<wire::Stage> for StageSpec {
             restore: stage.restore,
             keep_snapshots: stage.keep_snapshots,
             recompute: stage.recompute,
+            error_source,
         };
         spec.check()
     }
@@ -66,9 +68,12 @@ impl From<StageSpec> for wire::Stage {
             restore: spec.restore,
             keep_snapshots: spec.keep_snapshots,
             recompute: spec.recompute,
+            error_source: wire::ErrorSource::from(spec.error_source).into(),
         }
     }
 }
+
+alike!(ErrorSource = wire::ErrorSource { Above } or "source of the error");
 
 impl TryFrom<wire::LayerSpec> for LayerSpec {
     type Error = ProtocolError;

@@ -1,7 +1,7 @@
 //! What one direction of a link carries, and the bounds of its messages.
 
 use crate::error::ProtocolError;
-use crate::microbatch::Identity;
+use crate::microbatch::MicrobatchHeader;
 use crate::spec::graph::Value;
 use crate::tensor::Kind;
 
@@ -33,7 +33,7 @@ pub struct Contract {
 
 impl Contract {
     /// Checks an identity against the run and the bounds.
-    pub(crate) fn check(&self, identity: &Identity) -> Result<(), ProtocolError> {
+    pub(crate) fn check(&self, identity: &MicrobatchHeader) -> Result<(), ProtocolError> {
         if identity.run != self.run || identity.incarnation != self.incarnation {
             return Err(ProtocolError::invalid(format!(
                 "{identity} belongs to another run or an earlier start of it"

@@ -2,7 +2,7 @@
 
 use super::{Carried, Contract};
 use crate::error::{ProtocolError, short};
-use crate::microbatch::{Identity, Message};
+use crate::microbatch::{Message, MicrobatchHeader};
 use crate::tensor::{Kind, MAX_DIMENSIONS, TensorData, byte_len};
 use crate::wire;
 use bytes::Bytes;
@@ -89,7 +89,7 @@ pub struct Assembler {
 
 /// A message whose header is in and whose chunks are arriving.
 struct Open {
-    identity: Identity,
+    identity: MicrobatchHeader,
     headers: Vec<(Kind, Vec<u64>, u64)>,
     tensors: Vec<(String, TensorData)>,
     pieces: Vec<Bytes>,
@@ -160,7 +160,7 @@ impl Assembler {
             )))
         });
         let headers = headers.collect::<Result<Vec<_>, _>>()?;
-        let identity = Identity::try_from(header)?;
+        let identity = MicrobatchHeader::try_from(header)?;
         self.contract.check(&identity)?;
         Ok(Open { identity, headers, tensors: Vec::new(), pieces: Vec::new(), received: 0 })
     }

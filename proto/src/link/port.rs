@@ -122,8 +122,7 @@ impl Outgoing {
 mod tests {
     use super::super::{Contract, Link, PendingLink};
     use super::*;
-    use crate::lane::Phase;
-    use crate::microbatch::Identity;
+    use crate::microbatch::{MicrobatchHeader, MicrobatchId, Phase};
     use crate::tensor::Kind;
 
     fn link() -> (Port, PendingLink) {
@@ -139,14 +138,13 @@ mod tests {
     }
 
     fn message(index: u32) -> Message {
-        let identity = Identity {
+        let identity = MicrobatchHeader {
             run: "run".into(),
             incarnation: 1,
-            step: 1,
+            id: MicrobatchId { step: 1, index },
             phase: Phase::Train,
             minibatch: 9,
             microbatches: 9,
-            index,
             offset: index,
             size: 1,
         };
@@ -159,7 +157,7 @@ mod tests {
         transport.received.send(message(0)).await.unwrap();
         transport.link.cancellation.fail(Failure::neighbour("it broke"));
         drop(transport.received);
-        assert_eq!(port.incoming.next().await.unwrap().unwrap().identity.index, 0);
+        assert_eq!(port.incoming.next().await.unwrap().unwrap().identity.id.index, 0);
         assert_eq!(port.incoming.next().await.unwrap_err(), Failure::neighbour("it broke"));
         let (mut port, transport) = link();
         drop(transport);

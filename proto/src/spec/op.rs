@@ -24,6 +24,19 @@ impl Init {
     }
 }
 
+/// A tensor that a layer keeps of a microbatch from its F on: until its E, or until its G where it has weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptTensor {
+    /// x as it came.
+    Input,
+    /// y as it goes on.
+    Output,
+    /// What W makes of x, which is not y where a bias is added.
+    BeforeBias,
+    /// An i64 for each number of y.
+    Indices,
+}
+
 /// What a layer computes. Convolutions and pooling windows are square. A configuration tells layers apart by
 /// their `kind`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -109,6 +122,19 @@ impl Op {
     /// Whether the layer keeps W and B.
     pub fn is_weight(&self) -> bool {
         matches!(self, Op::Conv2d { .. } | Op::Linear { .. })
+    }
+
+    /// What the layer keeps; `output` says whether its rule needs what W makes of x as well.
+    pub fn kept(&self, output: bool) -> &'static [KeptTensor] {
+        use KeptTensor::{BeforeBias, Indices, Input, Output};
+        match (self, output) {
+            (Op::Conv2d { bias: true, .. } | Op::Linear { bias: true, .. }, true) => &[Input, BeforeBias],
+            (Op::Conv2d { .. } | Op::Linear { .. }, true) => &[Input, Output],
+            (Op::Conv2d { .. } | Op::Linear { .. } | Op::BatchNorm { .. } | Op::AvgPool(_), _) => &[Input],
+            (Op::MaxPool(_), _) => &[Input, Indices],
+            (Op::Relu, _) => &[Output],
+            (Op::Bias | Op::Flatten | Op::Add, _) => &[],
+        }
     }
 
     /// The shape of W for inputs of shape `x` (one sample), where the layer has one.

@@ -26,6 +26,17 @@ pub enum Method {
     },
 }
 
+impl Method {
+    /// The names of what is kept of each trained tensor between steps: a tensor of its shape each.
+    pub fn slots(&self) -> &'static [&'static str] {
+        match self {
+            Method::Sgd { momentum: 0.0, .. } => &[],
+            Method::Sgd { .. } => &["momentum"],
+            Method::Adam { .. } => &["mean", "square"],
+        }
+    }
+}
+
 /// One optimizer: a stage has one for W (with biases and norms) and one for B.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OptimizerSpec {

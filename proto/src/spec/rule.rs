@@ -110,6 +110,13 @@ impl RuleSpec {
         }
     }
 
+    /// Whether the layer must keep what W makes of x until G: not where the primitives are fed something else
+    /// than x, of which they make a y of their own.
+    pub fn keeps_output(&self) -> bool {
+        matches!(self, RuleSpec::Learned { coefficients, alignment, .. }
+            if alignment.is_fed_input() && coefficients.use_output())
+    }
+
     pub(crate) fn check(self) -> Result<Self, ProtocolError> {
         if let RuleSpec::Learned { name, coefficients: c, alignment, .. } = &self {
             alignment.check()?;

@@ -1,8 +1,8 @@
 //! What the coordinator tells a node to become: a slice of the graph, and how it learns.
 
 use crate::error::ProtocolError;
-use crate::lane::MAX_MICROBATCHES;
 use crate::link::Contract;
+use crate::microbatch::MAX_MICROBATCHES;
 use crate::spec::graph::{self, LayerSpec, Value};
 pub use crate::spec::limits::{MAX_MICROBATCH, MAX_VALUES};
 use crate::spec::optimizer::OptimizerSpec;
@@ -45,6 +45,16 @@ pub struct StageSpec {
     pub keep_snapshots: u32,
     /// Whether the stage keeps only its inputs between F and E, and computes the rest again before E.
     pub recompute: bool,
+    /// Where the error at the stage's outputs comes from.
+    pub error_source: ErrorSource,
+}
+
+/// Where the error at a stage's outputs comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ErrorSource {
+    /// From the neighbour above, as an error signal for every microbatch.
+    #[default]
+    Above,
 }
 
 impl StageSpec {
@@ -69,6 +79,7 @@ impl StageSpec {
             restore: None,
             keep_snapshots: 1,
             recompute: false,
+            error_source: ErrorSource::Above,
         }
     }
 

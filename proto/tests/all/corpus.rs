@@ -9,10 +9,10 @@ mod lane;
 
 use crate::valid_stage;
 use prost::Message as _;
-use proto::control::{Command, Start, Step};
+use proto::control::{Command, RunLane, Start};
 use proto::failure::Failure;
-use proto::lane::{Lane, Phase};
-use proto::microbatch::{Identity, Message};
+use proto::lane::Lane;
+use proto::microbatch::{Message, MicrobatchHeader, MicrobatchId, Phase};
 use proto::tensor::TensorData;
 use proto::wire;
 use std::fs;
@@ -43,9 +43,10 @@ fn the_corpus_is_decoded_or_refused() {
 /// Valid inputs, from which a fuzzer starts.
 fn seeds(target: &str) -> Vec<(&'static str, Vec<u8>)> {
     let lane = b"\0\x00\x01\x40\x80\x41\x81\xc0".to_vec();
+    let two = b"\0\x00\x40\x80\xc0\x10\x11\x50\x90\x51\x91\xd0".to_vec();
     match target {
         "framing" => vec![("message", framed())],
-        "lane" => vec![("train", lane), ("evaluate", b"\x01\x00\x01\x02".to_vec())],
+        "lane" => vec![("train", lane), ("two_steps", two), ("evaluate", b"\x01\x00\x01\x02".to_vec())],
         _ => {
             let start = Command::Start(Start {
                 run: "run".into(),
@@ -54,19 +55,19 @@ fn seeds(target: &str) -> Vec<(&'static str, Vec<u8>)> {
                 connect_deadline: Duration::from_secs(1),
                 message_deadline: Duration::from_secs(2),
             });
-            let step = Step { step: 3, minibatch: 8, lane: Lane::evaluate(2), measure: true };
+            let lane = RunLane::of_one_step(Lane::evaluate(2).starting_at(3), 8, true);
             let command = |command: Command| [vec![1], wire::Command::from(command).encode_to_vec()].concat();
             let failure = Failure::own("the disk is full").of_stage(3);
             let report = wire::Report { report: Some(wire::report::Report::Step(done())) };
             vec![
                 ("stage", [vec![0], valid_stage::stage().encode_to_vec()].concat()),
                 ("start", command(start)),
-                ("step", command(Command::Step(step))),
+                ("lane", command(Command::Lane(lane))),
                 ("report", [vec![2], report.encode_to_vec()].concat()),
                 ("failure", [vec![4], wire::Failure::from(failure).encode_to_vec()].concat()),
                 (
                     "description",
-                    [vec![3], wire::Description { protocol: 1, ..Default::default() }.encode_to_vec()]
+                    [vec![3], wire::Description { protocol: 2, ..Default::default() }.encode_to_vec()]
                         .concat(),
                 ),
             ]
@@ -79,14 +80,13 @@ type Target = fn(&[u8]);
 
 fn framed() -> Vec<u8> {
     let contract = framing::contract();
-    let identity = Identity {
+    let identity = MicrobatchHeader {
         run: contract.run.clone(),
         incarnation: contract.incarnation,
-        step: 7,
         phase: Phase::Train,
+        id: MicrobatchId { step: 7, index: 1 },
         minibatch: 4,
         microbatches: 2,
-        index: 1,
         offset: 2,
         size: 2,
     };

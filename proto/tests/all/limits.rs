@@ -1,8 +1,9 @@
 //! What a run needs fits into the control plane's messages, and what fits into them stays small in memory.
 
 use prost::Message;
-use proto::control::{Command, LayerMeasure, Report, Span, Step, StepDone};
-use proto::lane::{Action, Lane, MAX_MICROBATCHES, Phase};
+use proto::control::{Command, LayerMeasure, Minibatch, Report, RunLane, Span, StepDone};
+use proto::lane::{Action, Lane, WeightVersion};
+use proto::microbatch::{MAX_MICROBATCHES, MicrobatchId, Phase};
 use proto::spec::graph::Value;
 use proto::spec::graph::{Init, LayerSpec, MAX_LAYERS, Op};
 use proto::spec::rule::{Alignment, Coefficients, RuleSpec};
@@ -12,11 +13,12 @@ use proto::wire;
 use std::time::Duration;
 
 fn longest() -> Lane {
-    let microbatches = 0..MAX_MICROBATCHES;
+    let step = u64::MAX;
+    let microbatches = (0..MAX_MICROBATCHES).map(|index| MicrobatchId { step, index });
     let mut actions: Vec<Action> = microbatches.clone().map(Action::Forward).collect();
     actions.extend(microbatches.flat_map(|m| [Action::Error(m), Action::Gradient(m)]));
-    actions.push(Action::Update);
-    Lane::new(Phase::Train, actions).unwrap()
+    actions.push(Action::Update(step));
+    Lane::new(Phase::Train, WeightVersion::OfForward, actions).unwrap()
 }
 
 #[test]
@@ -45,8 +47,8 @@ fn the_longest_lane_and_its_report_fit() {
     };
     let report = wire::Report::from(Report::Step(done)).encoded_len();
     assert!(report < REPORT_MESSAGE_LIMIT, "{report}");
-    let step = Step { step: u64::MAX, minibatch: u32::MAX, lane, measure: true };
-    let command = wire::Command::from(Command::Step(step)).encoded_len();
+    let lane = RunLane::of_one_step(lane, u32::MAX, true);
+    let command = wire::Command::from(Command::Lane(lane)).encoded_len();
     assert!(command < CONTROL_MESSAGE_LIMIT / 8, "{command}");
 }
 
@@ -81,4 +83,36 @@ fn the_smallest_parts_of_a_stage_take_little_more_memory_than_a_message() {
     let part = [size_of::<wire::LayerSpec>(), size_of::<wire::Value>(), size_of::<String>()];
     let most = part.map(|bytes| (CONTROL_MESSAGE_LIMIT / 2 * bytes) >> 20);
     assert!(most.iter().all(|mebibytes| *mebibytes < 64), "{most:?} MiB");
+}
+
+/// A command for a lane of `minibatches` steps of one microbatch each, and what becomes of it once `harm` is done.
+fn taken(minibatches: usize, harm: impl FnOnce(&mut wire::Lane)) -> Result<Command, String> {
+    let action = |step| move |action: fn(MicrobatchId) -> Action| action(MicrobatchId { step, index: 0 });
+    let of_step = |step| {
+        let kinds = [Action::Forward, Action::Error, Action::Gradient].map(action(step));
+        kinds.into_iter().chain([Action::Update(step)])
+    };
+    let actions = (5..5 + minibatches as u64).flat_map(of_step).collect();
+    let lane = Lane::new(Phase::Train, WeightVersion::OfForward, actions).unwrap();
+    let minibatches = vec![Minibatch { samples: 3, measure: false }; minibatches];
+    let mut lane = wire::Lane::from(RunLane { lane, minibatches });
+    harm(&mut lane);
+    let command = wire::Command { command: Some(wire::command::Command::Lane(lane)) };
+    Command::try_from(command).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_lane_of_several_steps_crosses_the_wire_and_a_hostile_one_is_refused() {
+    let Ok(Command::Lane(RunLane { lane, minibatches })) = taken(2, |_| {}) else { panic!("it is valid") };
+    assert_eq!((lane.to_string().as_str(), minibatches.len()), ("F5.0 E5.0 G5.0 U5 F6.0 E6.0 G6.0 U6", 2));
+    let refused = |harm: fn(&mut wire::Lane)| taken(2, harm).unwrap_err();
+    let many = refused(|lane| lane.actions = vec![lane.actions[0]; 12_290]);
+    assert!(many.contains("a lane of 12290 actions is longer than 12289"), "{many}");
+    let last = refused(|lane| lane.first = u64::MAX);
+    assert!(last.contains("no step is number 1 after 18446744073709551615"), "{last}");
+    let fewer = refused(|lane| lane.minibatches.truncate(1));
+    assert!(fewer.contains("a lane of 2 steps cannot run 1 minibatches"), "{fewer}");
+    let small = refused(|lane| lane.minibatches[1].samples = 0);
+    assert!(small.contains("0 samples cannot make 1 microbatches"), "{small}");
+    assert!(refused(|lane| lane.version = 0).contains("version of the weights"));
 }

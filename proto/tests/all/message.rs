@@ -1,8 +1,7 @@
 //! A valid message for any link, and its parts.
 
-use proto::lane::Phase;
 use proto::link::Contract;
-use proto::microbatch::{Identity, Message};
+use proto::microbatch::{Message, MicrobatchHeader, MicrobatchId, Phase};
 use proto::spec::graph::Value;
 use proto::tensor::{Kind, TensorData};
 use proto::wire::activation::Part;
@@ -13,14 +12,13 @@ pub const STEP: u64 = 7;
 
 /// Microbatch `index` of a training step with two microbatches of `size` samples.
 pub fn message(contract: &Contract, size: u32, index: u32) -> Message {
-    let identity = Identity {
+    let identity = MicrobatchHeader {
         run: contract.run.clone(),
         incarnation: contract.incarnation,
-        step: STEP,
         phase: Phase::Train,
+        id: MicrobatchId { step: STEP, index },
         minibatch: 2 * size,
         microbatches: 2,
-        index,
         offset: size * index,
         size,
     };

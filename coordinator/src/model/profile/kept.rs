@@ -1,9 +1,8 @@
-//! What layers keep of a microbatch, as layer-node's layers do, and who shares it.
+//! What layers keep of a microbatch, and which layers keep the same tensor.
 
 use std::collections::HashMap;
 
-use proto::spec::graph::Op;
-use proto::spec::rule::RuleSpec;
+use proto::spec::op::{KeptTensor, Op};
 
 use super::{FLOAT, LayerProfile};
 use crate::model::Network;
@@ -38,29 +37,17 @@ pub(super) fn keep(layers: &mut [LayerProfile], network: &Network, inputs: &[Vec
         }
     }
     for (i, layer) in network.layers.iter().enumerate().rev() {
-        let x = (Tensor::Value(same[inputs[i][0]]), elements[inputs[i][0]] * FLOAT);
-        let y = elements[i + 1];
-        let kept = match layer.op {
-            Op::Conv2d { bias, .. } | Op::Linear { bias, .. } => match (reads_output(&layer.rule), bias) {
-                (false, _) => vec![x],
-                (true, false) => vec![x, (Tensor::Value(i + 1), y * FLOAT)],
-                (true, true) => vec![x, (Tensor::Own(i), y * FLOAT)],
-            },
-            Op::BatchNorm { .. } | Op::AvgPool(_) => vec![x],
-            Op::MaxPool(_) => vec![x, (Tensor::Own(i), y * INDEX)],
-            Op::Relu => vec![(Tensor::Value(i + 1), y * FLOAT)],
-            Op::Bias | Op::Flatten | Op::Add => vec![],
-        };
+        let (x, y) = (inputs[i][0], elements[i + 1]);
+        let kept = layer.op.kept(layer.rule.keeps_output()).iter().map(|kept| match kept {
+            KeptTensor::Input => (Tensor::Value(same[x]), elements[x] * FLOAT),
+            KeptTensor::Output => (Tensor::Value(i + 1), y * FLOAT),
+            KeptTensor::BeforeBias => (Tensor::Own(i), y * FLOAT),
+            KeptTensor::Indices => (Tensor::Own(i), y * INDEX),
+        });
         let note = |(tensor, bytes)| Kept { bytes, again: keeper_above.insert(tensor, i) };
-        layers[i].kept = kept.into_iter().map(note).collect();
+        layers[i].kept = kept.map(note).collect();
         let flattened = layer.op == Op::Flatten;
         let free = !flattened && !keeper_above.contains_key(&Tensor::Value(i + 1));
         layers[i].passing = if free { y * FLOAT } else { 0 };
     }
-}
-
-/// Whether the rule's primitives need y in G: those that are fed something else than x make their own.
-fn reads_output(rule: &RuleSpec) -> bool {
-    matches!(rule, RuleSpec::Learned { coefficients, alignment, .. }
-        if alignment.is_fed_input() && coefficients.use_output())
 }

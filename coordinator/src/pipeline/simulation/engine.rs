@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use proto::lane::Action;
+use proto::microbatch::MicrobatchId;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 
@@ -14,8 +15,7 @@ pub(super) type QueueId = usize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Message {
     pub(super) error: bool,
-    pub(super) step: u32,
-    pub(super) microbatch: u32,
+    pub(super) microbatch: MicrobatchId,
 }
 
 /// One line of a task's script.

@@ -1,6 +1,7 @@
 //! The scripts of a pipeline: the coordinator's tasks, the stages, and the links between them.
 
 use proto::lane::{Action, Lane};
+use proto::microbatch::MicrobatchId;
 
 use super::engine::{Engine, Message, Op, Queue, QueueId};
 
@@ -32,7 +33,7 @@ pub(super) struct Trial {
     pub(super) outbox: usize,
     pub(super) coordinator: Coordinator,
     /// How many minibatches follow one another without a barrier.
-    pub(super) steps: u32,
+    pub(super) steps: u64,
     pub(super) seed: u64,
 }
 
@@ -49,12 +50,12 @@ struct Ring {
     down: Vec<Pipe>,
 }
 
-fn activation(step: u32, microbatch: u32) -> Message {
-    Message { error: false, step, microbatch }
+fn activation(microbatch: MicrobatchId) -> Message {
+    Message { error: false, microbatch }
 }
 
-fn error(step: u32, microbatch: u32) -> Message {
-    Message { error: true, step, microbatch }
+fn error(microbatch: MicrobatchId) -> Message {
+    Message { error: true, microbatch }
 }
 
 impl Trial {
@@ -63,10 +64,10 @@ impl Trial {
         let mut engine = Engine::new(proto::seed::rng(self.seed, &["simulation"]));
         let ring = self.ring(&mut engine, lanes.len());
         for (s, lane) in lanes.iter().enumerate() {
-            let script = (0..self.steps).flat_map(|step| stage(&ring, s, lane, step)).collect();
-            engine.task(format!("stage {s}"), script);
+            let lanes = (0..self.steps).map(|step| lane.starting_at(step));
+            engine.task(format!("stage {s}"), lanes.flat_map(|lane| stage(&ring, s, &lane)).collect());
         }
-        let microbatches = lanes[0].microbatches();
+        let microbatches = lanes[0].microbatches()[0];
         for s in 0..=lanes.len() {
             engine.task(format!("link {s} up"), self.link(ring.up[s], microbatches, activation));
             engine.task(format!("link {s} down"), self.link(ring.down[s], microbatches, error));
@@ -86,14 +87,10 @@ impl Trial {
         Ring { down: (0..=n).map(&mut down).collect(), up }
     }
 
-    fn microbatches(&self, of_a_step: u32) -> impl Iterator<Item = (u32, u32)> {
-        (0..self.steps).flat_map(move |step| (0..of_a_step).map(move |m| (step, m)))
-    }
-
-    fn link(&self, pipe: Pipe, microbatches: u32, message: fn(u32, u32) -> Message) -> Vec<Op> {
+    fn link(&self, pipe: Pipe, microbatches: u32, message: fn(MicrobatchId) -> Message) -> Vec<Op> {
         let carry =
             |message| [Op::Await(pipe.from, message), Op::Work, Op::Move(pipe.from, pipe.to, message)];
-        self.microbatches(microbatches).flat_map(|(step, m)| carry(message(step, m))).collect()
+        (0..self.steps).flat_map(|step| all(step, microbatches)).flat_map(|m| carry(message(m))).collect()
     }
 
     fn coordinator(&self, engine: &mut Engine, ring: &Ring, microbatches: u32) {
@@ -111,28 +108,34 @@ impl Trial {
     }
 }
 
+/// The microbatches of a step.
+fn all(step: u64, microbatches: u32) -> impl Iterator<Item = MicrobatchId> + Clone {
+    (0..microbatches).map(move |index| MicrobatchId { step, index })
+}
+
 /// The coordinator's three jobs in one step: feed, loss, drain.
-fn jobs(ring: &Ring, step: u32, microbatches: u32) -> [Vec<Op>; 3] {
+fn jobs(ring: &Ring, step: u64, microbatches: u32) -> [Vec<Op>; 3] {
     let (bottom, top) = (0, ring.up.len() - 1);
     let (logits, outbox) = (ring.up[top].to, ring.down[top].from);
-    let feed = |m| [Op::Work, Op::Put(ring.up[bottom].from, activation(step, m))];
-    let loss = |m| [Op::Take(logits, activation(step, m)), Op::Work, Op::Put(outbox, error(step, m))];
-    let drain = |m| Op::Take(ring.down[bottom].to, error(step, m));
-    let all = 0..microbatches;
+    let feed = |m| [Op::Work, Op::Put(ring.up[bottom].from, activation(m))];
+    let loss = |m| [Op::Take(logits, activation(m)), Op::Work, Op::Put(outbox, error(m))];
+    let drain = |m| Op::Take(ring.down[bottom].to, error(m));
+    let all = all(step, microbatches);
     [all.clone().flat_map(feed).collect(), all.clone().flat_map(loss).collect(), all.map(drain).collect()]
 }
 
-/// Stage `s` in one step: what each action of its lane takes, does and sends.
-fn stage<'a>(ring: &'a Ring, s: usize, lane: &'a Lane, step: u32) -> impl Iterator<Item = Op> + 'a {
-    lane.actions().iter().flat_map(move |&action| {
+/// Stage `s`: what each action of its lane takes, does and sends.
+fn stage(ring: &Ring, s: usize, lane: &Lane) -> Vec<Op> {
+    let ops = lane.actions().iter().flat_map(|&action| {
         let (take, put) = match action {
             Action::Forward(m) => (Some((ring.up[s].to, m)), Some((ring.up[s + 1].from, m))),
             Action::Error(m) => (Some((ring.down[s + 1].to, m)), Some((ring.down[s].from, m))),
-            Action::Gradient(_) | Action::Update => (None, None),
+            Action::Gradient(_) | Action::Update(_) => (None, None),
         };
         let message = if matches!(action, Action::Error(_)) { error } else { activation };
-        let take = take.map(|(queue, m)| Op::Take(queue, message(step, m)));
-        let put = put.map(|(queue, m)| Op::Put(queue, message(step, m)));
+        let take = take.map(|(queue, m)| Op::Take(queue, message(m)));
+        let put = put.map(|(queue, m)| Op::Put(queue, message(m)));
         [take, Some(Op::Work), Some(Op::Done(action)), put].into_iter().flatten()
-    })
+    });
+    ops.collect()
 }

@@ -48,7 +48,7 @@ impl<'a> Clock<'a> {
     fn new(lanes: &'a [Lane], costs: &'a Costs) -> Self {
         let mut up: Vec<_> = costs.links.iter().map(|link| Wire::new(link.forward, link.latency)).collect();
         let down = costs.links.iter().map(|link| Wire::new(link.error, link.latency)).collect();
-        for _ in 0..lanes.first().map_or(0, Lane::microbatches) {
+        for _ in 0..lanes.first().map_or(0, |lane| lane.microbatches().iter().sum()) {
             up[0].send(0.0);
         }
         Self { lanes, costs, up, down, loss_free: 0.0, done: vec![Vec::new(); lanes.len()] }
@@ -72,7 +72,7 @@ impl<'a> Clock<'a> {
         match action {
             Action::Forward(_) => self.up[s].arrived.pop_front(),
             Action::Error(_) => self.down[s + 1].arrived.pop_front(),
-            Action::Gradient(_) | Action::Update => Some(0.0),
+            Action::Gradient(_) | Action::Update(_) => Some(0.0),
         }
     }
 
@@ -80,7 +80,7 @@ impl<'a> Clock<'a> {
         match action {
             Action::Forward(_) => self.up[s + 1].send(end),
             Action::Error(_) => self.down[s].send(end),
-            Action::Gradient(_) | Action::Update => {}
+            Action::Gradient(_) | Action::Update(_) => {}
         }
         self.lose();
     }
@@ -100,6 +100,6 @@ fn seconds(cost: &StageCost, action: Action) -> f64 {
         Action::Forward(_) => cost.forward,
         Action::Error(_) => cost.error,
         Action::Gradient(_) => cost.gradient,
-        Action::Update => cost.update,
+        Action::Update(_) => cost.update,
     }
 }

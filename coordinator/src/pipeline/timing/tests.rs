@@ -1,6 +1,7 @@
 //! Predictions against small pipelines that were worked out by hand, and against closed forms.
 
-use proto::lane::{Lane, Phase};
+use proto::lane::{Lane, WeightVersion};
+use proto::microbatch::Phase;
 
 use super::*;
 use crate::pipeline::tests::small_shapes;
@@ -9,7 +10,8 @@ use crate::pipeline::{Schedule, Shape, lanes};
 const UNIT: StageCost = StageCost { forward: 1.0, error: 1.0, gradient: 1.0, update: 0.0 };
 
 fn lane(drawing: &str) -> Lane {
-    Lane::new(Phase::Train, drawing.split(' ').map(|word| word.parse().unwrap()).collect()).unwrap()
+    let actions = drawing.split(' ').map(|word| word.parse().unwrap()).collect();
+    Lane::new(Phase::Train, WeightVersion::OfForward, actions).unwrap()
 }
 
 fn starts(timeline: &Timeline, stage: usize) -> Vec<f64> {
@@ -43,7 +45,7 @@ fn messages_of_one_direction_queue_for_the_link_and_losses_for_the_coordinator()
 }
 
 /// GPipe's known bubble: n stages of equal work fill and drain in n − 1 turns of F and of E. The
-/// G behind the last E is the one piece of work that nobody waits for.
+/// G behind the last E is the only work for which no stage waits.
 #[test]
 fn the_bubble_of_gpipe_is_the_known_one() {
     let shape = Shape::new(4, 8, 1).unwrap();
@@ -90,6 +92,13 @@ fn costs_of_another_pipeline_and_costs_that_are_no_time_are_refused() {
         let costs = Costs::uniform(1, UNIT, LinkCost::default(), loss);
         assert_eq!(refusal(&costs), "every cost is a finite number of seconds, at least 0");
     }
+}
+
+#[test]
+fn steps_of_a_lane_follow_each_other() {
+    let two = lane("F1.0 E1.0 G1.0 U1 F2.0 E2.0 G2.0 U2");
+    let timeline = predict(&[two], &Costs::uniform(1, UNIT, LinkCost::default(), 0.0)).unwrap();
+    assert_eq!(timeline.makespan(), 6.0);
 }
 
 /// An evaluation is forwards alone: nothing waits for the loss.

@@ -6,129 +6,34 @@
 //! STATE_DIR/previous/RUN/step-…                 what another run left here
 //! ```
 
+mod error;
 mod header;
+mod layout;
 mod previous;
 mod snapshot;
 
+pub use error::CheckpointError;
+pub use layout::{file, list, step_folder, unfinished};
 pub use previous::{bring_back, place_of, set_aside};
 pub use snapshot::Snapshot;
 
 use crate::state::named::State;
-use crate::state::state_dir;
 use bytes::Bytes;
+use error::{io_error, torn, unusable};
 use header::FORMAT;
+use layout::{FILE, writing};
 use proto::control::HeldSnapshot;
-use proto::failure::{Failure, FailureKind};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensorError, serialize_to_file};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tch::{Kind, TchError};
 use xxhash_rust::xxh3::Xxh3;
 
-const FILE: &str = "stage.safetensors";
 /// The metadata that says what the tensors' bytes came to when they were written.
 const CHECKSUM: &str = "xxh3";
-
-/// Why a snapshot cannot be written or read; one sentence with the path.
-#[derive(Debug, thiserror::Error)]
-pub enum CheckpointError {
-    /// The disk said no.
-    #[error("{doing} {} ({source}): {advice}", .path.display())]
-    Io {
-        /// What was tried.
-        doing: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-        /// What to do.
-        advice: &'static str,
-    },
-    /// The file is not what it should be.
-    #[error("{} {why}", .path.display())]
-    Unusable {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, and what to do.
-        why: String,
-    },
-    /// The file's bytes are not those that were written.
-    #[error("{} is {why}: use another snapshot", .path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The snapshot to restore is not there, or not any more: an earlier one may be.
-    #[error("{} {why}", .path.display())]
-    Gone {
-        /// The file.
-        path: PathBuf,
-        /// What became of it, and what to do.
-        why: String,
-    },
-    /// Another node works there.
-    #[error(
-        "another layer-node has the state folder {}: end that one first (kill -CONT, if it was stopped), or give --state-dir another folder", .0.display()
-    )]
-    Taken(PathBuf),
-    /// What torch says.
-    #[error("{0}")]
-    Torch(#[from] TchError),
-}
-
-impl From<CheckpointError> for Failure {
-    fn from(error: CheckpointError) -> Self {
-        match error {
-            CheckpointError::Gone { .. } => Failure::new(FailureKind::SnapshotGone, error),
-            _ => Failure::own(error),
-        }
-    }
-}
-
-fn io_error<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> CheckpointError + 'a {
-    let advice = "check the state folder, its permissions and its disk";
-    move |source| CheckpointError::Io { doing, path: path.to_owned(), source, advice }
-}
-
-fn unusable(path: &Path, why: impl Into<String>) -> CheckpointError {
-    CheckpointError::Unusable { path: path.to_owned(), why: why.into() }
-}
-
-fn torn(path: &Path, error: &SafeTensorError) -> CheckpointError {
-    CheckpointError::Damaged { path: path.to_owned(), why: format!("torn ({error})") }
-}
-
-/// The folder of the snapshot after `updates`.
-fn step_folder(state_dir: &Path, updates: u64) -> PathBuf {
-    state_dir.join(format!("step-{updates:08}"))
-}
-
-/// The file of the snapshot after `updates`.
-pub fn file(state_dir: &Path, updates: u64) -> PathBuf {
-    step_folder(state_dir, updates).join(FILE)
-}
-
-/// The complete snapshots in `state_dir`, ascending.
-///
-/// # Errors
-/// When the folder cannot be read; one that is not there has none.
-pub fn list(state_dir: &Path) -> Result<Vec<u64>, CheckpointError> {
-    let entries = match fs::read_dir(state_dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(io_error("cannot read the folder", state_dir)(error)),
-    };
-    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    let steps = names.filter_map(|name| name.strip_prefix("step-")?.parse::<u64>().ok());
-    let mut steps: Vec<u64> = steps.filter(|&step| file(state_dir, step).is_file()).collect();
-    steps.sort_unstable();
-    Ok(steps)
-}
 
 /// The snapshots that a node could be restored to, with the runs that they belong to: the complete ones in
 /// `state_dir`, ascending, and those of the runs that were set aside. Only their headers are read; a file that is
@@ -172,7 +77,7 @@ pub fn save(state_dir: &Path, run: &str, updates: u64, state: &State) -> Result<
     let (tensors, metadata) = lent(run, updates, state)?;
     let path = file(state_dir, updates);
     let folder = step_folder(state_dir, updates);
-    let temporary = state_dir::writing(state_dir, updates);
+    let temporary = writing(state_dir, updates);
     let written = (|| {
         fs::create_dir_all(&temporary)?;
         write(&temporary.join(FILE), &tensors, metadata)?;
@@ -212,12 +117,7 @@ fn lent(
     let mut tensors = Vec::with_capacity(state.0.len());
     for (name, tensor) in &state.0 {
         let shape: Vec<usize> = tensor.size().iter().map(|&size| size as usize).collect();
-        tensors.push((
-            name.clone(),
-            dtype(tensor.kind())?,
-            shape,
-            crate::torch::bytes_of(tensor, tensor.kind())?,
-        ));
+        tensors.push((name.clone(), dtype(tensor.kind())?, shape, crate::torch::lend(tensor)?));
     }
     let updates = updates.to_string();
     let metadata = [("run", run), ("step", &updates), ("format", FORMAT)];
@@ -306,11 +206,7 @@ mod tests {
             assert!(matches!(refusal, CheckpointError::Gone { .. }), "{refusal}");
             assert!(refusal.to_string().contains("damaged-step-00000010"), "{refusal}");
             assert_eq!(list(dir.path()).unwrap(), [2, 3]);
-            state_dir::prune(dir.path(), 3, 2, &[10]).unwrap();
-            assert!(
-                dir.path().join("damaged-step-00000010").join(FILE).is_file(),
-                "it is nobody's to remove"
-            );
+            assert!(dir.path().join("damaged-step-00000010").join(FILE).is_file());
         }
         fs::remove_dir_all(dir.path().join("step-00000003")).unwrap();
         fs::create_dir(path.parent().unwrap()).unwrap();

@@ -30,7 +30,7 @@ pub fn held(state_dir: &Path) -> Vec<HeldSnapshot> {
     runs.sort_unstable_by(|a, b| b.cmp(a));
     let held = runs.into_iter().take(RUNS).flat_map(|(_, place)| {
         let found = of_folder(&place).unwrap_or_default().into_iter();
-        // One that lies where nobody would look for it is not held.
+        // A snapshot in another run's folder would not be found again.
         found.filter(move |held| folder(state_dir, &held.run) == place)
     });
     held.collect()
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(bring_back(dir, "old").unwrap(), 1);
         assert_eq!((list(dir).unwrap(), aside.exists()), (vec![5, 6], false));
 
-        // What nobody can read belongs to no run.
+        // A file that cannot be read belongs to no run.
         fs::write(file(dir, 6), "torn").unwrap();
         set_aside(dir, "old").unwrap();
         assert_eq!((of("old"), list(&folder(dir, "unreadable")).unwrap()), (vec![5], vec![6]));

@@ -56,8 +56,8 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// As [`Snapshot::open`]. One that is torn or damaged is moved out of the way first: nobody finds it a
-    /// second time, neither who asks what the node holds nor who removes what is old.
+    /// As [`Snapshot::open`]. A snapshot that is torn or damaged is moved out of the way first: it is then neither
+    /// offered to the coordinator nor removed as an old one.
     ///
     /// # Errors
     /// As [`Snapshot::open`]; [`CheckpointError::Gone`] where it was moved.

@@ -1,6 +1,5 @@
 //! The state folders of a run's nodes, at one step.
 
-use crate::optim;
 use crate::state::checkpoint::{self, Snapshot};
 use clap::Args;
 use proto::spec::optimizer::Method;
@@ -112,7 +111,7 @@ pub(super) fn role<T>(name: &str, all: &BTreeMap<String, T>) -> Role {
     match name.rsplit_once('.') {
         Some((_, "weight_backward")) => Role::Backward,
         Some((parameter, slot))
-            if optim::slots(&sgd).iter().chain(optim::slots(&adam)).any(|known| *known == slot)
+            if sgd.slots().iter().chain(adam.slots()).any(|known| *known == slot)
                 && all.contains_key(parameter) =>
         {
             Role::Optimizer

@@ -3,7 +3,7 @@
 use super::training::{DECAY, LR, N, SIZES, initial, loss_error, sample, stages};
 use crate::common::state;
 use crate::networks::residual;
-use proto::lane::Phase;
+use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::{INPUT, LayerSpec};
 use std::collections::BTreeMap;
 use tch::nn::{self, OptimizerConfig};
@@ -45,7 +45,7 @@ fn torch_loop(start: &BTreeMap<String, Tensor>, kind: Kind, steps: u64) -> BTree
     for step in 0..steps {
         optimizer.zero_grad();
         for m in 0..SIZES.len() as u32 {
-            let (x, target) = sample(step, m);
+            let (x, target) = sample(MicrobatchId { step, index: m });
             let y = by_hand(&own, &x.to_kind(kind));
             ((y - target).square().sum(kind) / f64::from(2 * N)).backward();
         }
@@ -58,8 +58,8 @@ fn torch_loop(start: &BTreeMap<String, Tensor>, kind: Kind, steps: u64) -> BTree
 fn backprop(layers: &[LayerSpec], kind: Kind, steps: u64) -> BTreeMap<String, Tensor> {
     let mut stage = stages(layers, &[], kind).remove(0);
     for step in 0..steps {
-        for m in 0..SIZES.len() as u32 {
-            let (x, target) = sample(step, m);
+        for m in (0..SIZES.len() as u32).map(|index| MicrobatchId { step, index }) {
+            let (x, target) = sample(m);
             let x = vec![(INPUT.to_owned(), x.to_kind(kind))];
             let (name, y) = stage.forward(m, x, Phase::Train).unwrap().remove(0);
             let error = vec![(name, loss_error(&y, &target.to_kind(kind)))];

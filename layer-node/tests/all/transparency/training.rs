@@ -1,15 +1,16 @@
 //! A network in stages that hand each other bytes, and what they are trained on.
 
 use super::lanes::Order;
-use crate::common::{build, nesterov, random_f32, slice, state, value};
+use crate::common::{build, id, nesterov, random_f32, slice, state, training, value};
+use layer_node::exec::device;
 use layer_node::stage::{Stage, Values};
-use layer_node::torch;
-use proto::lane::{Action, Lane, Phase};
+use proto::lane::{Action, Lane};
+use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::{INPUT, LayerSpec};
 use proto::spec::optimizer::OptimizerSpec;
 use proto::spec::stage::StageSpec;
-use proto::tensor::TensorData;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
 /// Samples of the microbatches, so M is 3; one alone takes torch's other convolution.
@@ -18,9 +19,9 @@ pub const N: u32 = 8;
 pub const LR: f64 = 0.05;
 pub const DECAY: f64 = 0.01;
 
-/// Microbatch `m` of step `step`, and what its output should have been.
-pub fn sample(step: u64, m: u32) -> (Tensor, Tensor) {
-    let (which, size) = (format!("{step}/{m}"), SIZES[m as usize]);
+/// A microbatch, and what its output should have been.
+pub fn sample(m: MicrobatchId) -> (Tensor, Tensor) {
+    let (which, size) = (format!("{}/{}", m.step, m.index), SIZES[m.index as usize]);
     (random_f32(&format!("x {which}"), &[size, 3, 8, 8]), random_f32(&format!("target {which}"), &[size, 10]))
 }
 
@@ -49,27 +50,28 @@ pub fn initial(layers: &[LayerSpec], kind: Kind) -> BTreeMap<String, Tensor> {
 
 /// Through bytes and back, as between processes.
 fn wire(values: Values) -> Values {
-    let through = |(name, tensor): (String, Tensor)| {
-        let bytes = torch::bytes_of(&tensor, Kind::Float).unwrap();
-        let shape = tensor.size().iter().map(|&side| side as u64).collect();
-        let data = TensorData::new(proto::tensor::Kind::F32, shape, vec![bytes]).unwrap();
-        (name, torch::tensor_from(&data, Kind::Float, Device::Cpu).unwrap())
-    };
-    values.into_iter().map(through).collect()
+    let mut device = device::open(Device::Cpu);
+    let sent = device.download(values, proto::tensor::Kind::F32).unwrap();
+    device.upload(&sent).unwrap()
 }
 
-/// Runs one step: every stage follows its lane as far as what it waits for has come; the loss answers at
-/// once. Returns the network's outputs.
-pub fn step(stages: &mut [Stage], order: Order, step: u64) -> Vec<Tensor> {
+/// The lane of a stage for `steps`: their lanes of one step in a row.
+fn lane(order: Order, s: usize, n: usize, steps: &Range<u64>) -> Lane {
+    let of_step = |step| order(s as u32, n as u32).into_iter().map(move |action| action.in_step(step));
+    training(steps.clone().flat_map(of_step).collect())
+}
+
+/// Runs some steps: every stage follows one lane as far as what it waits for has come; the loss answers at once.
+/// Returns the network's outputs.
+pub fn run(stages: &mut [Stage], order: Order, steps: Range<u64>) -> Vec<(MicrobatchId, Tensor)> {
     let n = stages.len();
-    let lane = |s: usize| Lane::new(Phase::Train, order(s as u32, n as u32)).unwrap();
-    let lanes: Vec<Lane> = (0..n).map(lane).collect();
+    let lanes: Vec<Lane> = (0..n).map(|s| lane(order, s, n, &steps)).collect();
     let mut at = vec![0; n];
     // What waits at the foot of stage s (n: at the loss), and at its head.
-    let mut up: BTreeMap<(usize, u32), Values> = BTreeMap::new();
-    let mut down: BTreeMap<(usize, u32), Values> = BTreeMap::new();
-    for m in 0..SIZES.len() as u32 {
-        up.insert((0, m), vec![(INPUT.to_owned(), sample(step, m).0)]);
+    let mut up: BTreeMap<(usize, MicrobatchId), Values> = BTreeMap::new();
+    let mut down: BTreeMap<(usize, MicrobatchId), Values> = BTreeMap::new();
+    for m in steps.flat_map(|step| (0..SIZES.len() as u32).map(move |m| MicrobatchId { step, ..id(m) })) {
+        up.insert((0, m), vec![(INPUT.to_owned(), sample(m).0)]);
     }
     let mut outputs = Vec::new();
     while at.iter().zip(&lanes).any(|(&at, lane)| at < lane.actions().len()) {
@@ -82,8 +84,8 @@ pub fn step(stages: &mut [Stage], order: Order, step: u64) -> Vec<Tensor> {
                     let above = wire(stage.forward(m, wire(inputs), Phase::Train).unwrap());
                     if s + 1 == n {
                         let (name, y) = &above[0];
-                        down.insert((s, m), vec![(name.clone(), loss_error(y, &sample(step, m).1))]);
-                        outputs.push(y.shallow_clone());
+                        down.insert((s, m), vec![(name.clone(), loss_error(y, &sample(m).1))]);
+                        outputs.push((m, y.shallow_clone()));
                     } else {
                         up.insert((s + 1, m), above);
                     }
@@ -96,7 +98,7 @@ pub fn step(stages: &mut [Stage], order: Order, step: u64) -> Vec<Tensor> {
                     }
                 }
                 Action::Gradient(m) => stage.gradient(m, N).unwrap(),
-                Action::Update => stage.update().unwrap(),
+                Action::Update(_) => stage.update().unwrap(),
             }
             at[s] += 1;
         }

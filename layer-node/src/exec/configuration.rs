@@ -1,0 +1,154 @@
+//! A configured stage and its snapshots: drawn or restored, saved, and never mixed up with another run's.
+
+use crate::exec::device::Device;
+use crate::settings::Settings;
+use crate::stage::Stage;
+use crate::state::checkpoint::{self, Snapshot};
+use crate::state::state_dir;
+use proto::control::{Configured, SnapshotDone};
+use proto::failure::Failure;
+use proto::microbatch::Phase;
+use proto::spec::stage::StageSpec;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// A configured stage.
+pub struct Configuration {
+    pub spec: StageSpec,
+    pub stage: Stage,
+    state_dir: PathBuf,
+    /// Updates that the newest snapshot has seen.
+    saved: Option<u64>,
+}
+
+impl Configuration {
+    /// The stage of `spec` on `device`. The snapshots of other runs in `state_dir` are moved out of the way.
+    ///
+    /// # Errors
+    /// When the specification does not fit together, its snapshot cannot be restored, or memory or device fail.
+    pub fn new(spec: StageSpec, state_dir: &Path, device: &dyn Device) -> Result<Self, Failure> {
+        let restored = spec.restore.map(|updates| snapshot_of(state_dir, &spec.run, updates)).transpose()?;
+        let (place, kind) = device.options();
+        let settings = Settings::of(&spec, place, kind);
+        let mut stage = Stage::new(&spec, settings).map_err(|error| error.to_string())?;
+        if let Some(snapshot) = restored {
+            snapshot.restore(&mut stage.state())?;
+            stage.set_updates(snapshot.updates);
+        }
+        // Last: a stage that is refused moves nothing.
+        if let Some(to) = checkpoint::set_aside(state_dir, &spec.run)? {
+            tracing::warn!(moved_to = %to.display(), "the state of another run was moved out of the way");
+        }
+        if let snapshots @ 1.. = checkpoint::bring_back(state_dir, &spec.run)? {
+            tracing::warn!(snapshots, "the state of this run, which had been set aside, was moved back");
+        }
+        tracing::info!(
+            stage = spec.index,
+            layers = spec.layers.len(),
+            parameters = stage.parameters(),
+            updates = stage.updates(),
+            "configured"
+        );
+        Ok(Self { saved: spec.restore.or(Some(0)), spec, stage, state_dir: state_dir.to_owned() })
+    }
+
+    /// What the node says of it.
+    pub fn configured(&self) -> Configured {
+        Configured { parameters: self.stage.parameters(), updates: self.stage.updates() }
+    }
+
+    /// Writes the state as of the last update, and then removes older snapshots but the newest and those in `keep`.
+    ///
+    /// # Errors
+    /// One sentence, when the disk says no.
+    pub fn snapshot(&mut self, keep: &[u64]) -> Result<SnapshotDone, String> {
+        let done = self.save()?;
+        let newest = self.spec.keep_snapshots as usize;
+        state_dir::prune(&self.state_dir, done.updates, newest, keep).map_err(|error| error.to_string())?;
+        Ok(done)
+    }
+
+    /// A node that is stopped leaves its state as of the last update, beside all that was there: only the
+    /// coordinator knows which older snapshots all nodes have.
+    ///
+    /// # Errors
+    /// One sentence, when the disk says no.
+    pub fn save_unsaved(&mut self) -> Result<(), String> {
+        if self.saved != Some(self.stage.updates()) {
+            let SnapshotDone { updates, .. } = self.save()?;
+            tracing::info!(stage = self.spec.index, updates, "wrote the state as of the last update");
+        }
+        Ok(())
+    }
+
+    fn save(&mut self) -> Result<SnapshotDone, String> {
+        let (begun, updates) = (Instant::now(), self.stage.updates());
+        let saved = checkpoint::save(&self.state_dir, &self.spec.run, updates, &self.stage.state());
+        let bytes = saved.map_err(|error| error.to_string())?;
+        self.saved = Some(updates);
+        Ok(SnapshotDone { updates, bytes, seconds: begun.elapsed().as_secs_f64() })
+    }
+
+    /// The first training step after a start removes the later snapshots of the run: the run is about to pass
+    /// their steps again, and must never be taken up where it was given up. Not before: an evaluation of an
+    /// earlier state gives nothing up.
+    ///
+    /// # Errors
+    /// One sentence, when the disk says no.
+    pub fn forget_future(&self, phase: Phase) -> Result<(), String> {
+        let updates = self.stage.updates();
+        if phase != Phase::Train || updates != self.spec.restore.unwrap_or(0) {
+            return Ok(());
+        }
+        state_dir::forget_after(&self.state_dir, updates).map_err(|error| error.to_string())
+    }
+}
+
+/// The snapshot after `updates`, which must be of `run`, wherever it lies. It is looked at before anything is moved.
+fn snapshot_of(state_dir: &Path, run: &str, updates: u64) -> Result<Snapshot, Failure> {
+    let snapshot = Snapshot::open_or_retire(&checkpoint::place_of(state_dir, run, updates), updates)?;
+    if snapshot.run == run {
+        return Ok(snapshot);
+    }
+    let owner = &snapshot.run;
+    Err(format!("the state after {updates} updates belongs to run {owner}, not to run {run}").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::device;
+    use crate::state::named::State;
+    use proto::spec::graph::{LayerSpec, Op, Value};
+
+    #[test]
+    fn the_first_training_step_forgets_the_future_that_was_given_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let layers = vec![LayerSpec::new("bias", &["below"], Op::Bias)];
+        let inputs = vec![Value { name: "below".into(), shape: vec![4] }];
+        let spec = StageSpec { run: "run".into(), ..StageSpec::alone(layers, inputs) };
+        let held = || checkpoint::list(dir.path()).unwrap();
+        let save = |steps: &[u64]| {
+            for step in steps {
+                checkpoint::save(dir.path(), "run", *step, &State::default()).unwrap();
+            }
+        };
+        let device = device::open(tch::Device::Cpu);
+        let mut configuration = Configuration::new(spec, dir.path(), &*device).unwrap();
+        let mut forget = |restore, updates, phase| {
+            configuration.spec.restore = restore;
+            configuration.stage.set_updates(updates);
+            configuration.forget_future(phase).unwrap();
+        };
+        save(&[100, 200, 250]);
+        forget(Some(200), 200, Phase::Evaluate);
+        assert_eq!(held(), [100, 200, 250], "an evaluation gives nothing up");
+        forget(Some(200), 200, Phase::Train);
+        assert_eq!(held(), [100, 200]);
+        save(&[300]);
+        forget(Some(200), 299, Phase::Train);
+        assert_eq!(held(), [100, 200, 300], "no later step looks");
+        forget(None, 0, Phase::Train);
+        assert_eq!(held(), [0; 0], "a start from the seed gives all up");
+    }
+}

@@ -1,0 +1,208 @@
+//! Lanes of one step and of two, carried out between two neighbours that are queues.
+
+use super::*;
+use crate::exec::device;
+use crate::settings::Settings;
+use bytes::Bytes;
+use proto::cancellation::Cancellation;
+use proto::control::Start;
+use proto::lane::Lane;
+use proto::link::{Contract, Link, Peer, Port};
+use proto::seed;
+use proto::spec::graph::{Init, LayerSpec, Op, Value};
+use proto::spec::optimizer::{Method, OptimizerSpec};
+use proto::spec::rule::{Coefficients, RuleSpec};
+use proto::tensor::TensorData;
+use rand_distr::{Distribution, StandardNormal};
+use std::thread::{self, JoinHandle};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+
+const SIZES: [[u32; 2]; 2] = [[3, 2], [2, 2]];
+
+/// A convolution, a norm and a dense layer, each with all that an update moves.
+fn spec(recompute: bool) -> StageSpec {
+    let conv = Op::Conv2d { out: 4, kernel: 3, stride: 1, padding: 1, bias: true, init: Init::FanIn };
+    let norm = Op::BatchNorm { eps: 1e-5, momentum: 0.1, gamma: 1.0 };
+    let dense = Op::Linear { out: 3, bias: true, init: Init::FanIn };
+    let rule = Coefficients { amp: 1e-3, null: 1e-4, sparse: 1e-3, self_: 2e-2, decay: 1e-2 };
+    let rule = RuleSpec::learned("custom", true, rule);
+    let layers = vec![
+        LayerSpec { rule: rule.clone(), ..LayerSpec::new("conv", &["below"], conv) },
+        LayerSpec::new("norm", &["conv"], norm),
+        LayerSpec::new("flat", &["norm"], Op::Flatten),
+        LayerSpec { rule, ..LayerSpec::new("head", &["flat"], dense) },
+    ];
+    let method = Method::Sgd { momentum: 0.9, nesterov: true };
+    let optimizer = OptimizerSpec { method, ..OptimizerSpec::sgd(0.1) };
+    let inputs = vec![Value { name: "below".into(), shape: vec![2, 4, 4] }];
+    let optimizer_backward = optimizer.clone();
+    StageSpec { optimizer, optimizer_backward, recompute, ..StageSpec::alone(layers, inputs) }
+}
+
+/// A message for microbatch `m`, with a tensor of `shape` for each sample.
+fn message(m: MicrobatchId, name: &str, shape: &[u64]) -> Message {
+    let sizes = SIZES[m.step as usize - 7];
+    let (size, offset) = (sizes[m.index as usize], if m.index == 0 { 0 } else { sizes[0] });
+    let rng = seed::rng(1, &[name, &m.to_string()]);
+    let shape = [&[u64::from(size)], shape].concat();
+    let count = shape.iter().product::<u64>() as usize;
+    let numbers: Vec<f32> = StandardNormal.sample_iter(rng).take(count).collect();
+    let identity = MicrobatchHeader {
+        run: "alone".into(),
+        incarnation: 1,
+        phase: Phase::Train,
+        id: m,
+        minibatch: sizes.iter().sum(),
+        microbatches: 2,
+        offset,
+        size,
+    };
+    Message { identity, tensors: vec![(name.into(), TensorData::from_f32(shape, &numbers).unwrap())] }
+}
+
+/// A neighbour that sends `messages`, as fast as they are taken; what it received comes out when the port is dropped.
+fn neighbour(peer: Peer, contract: Contract, messages: Vec<Message>) -> (Port, JoinHandle<Vec<Message>>) {
+    let (port, mut transport) = Link::new(peer, contract).queues();
+    let sending = transport.received;
+    thread::spawn(move || messages.into_iter().for_each(|message| _ = sending.blocking_send(message)));
+    let receive = move || std::iter::from_fn(|| transport.to_send.blocking_recv()).collect();
+    (port, thread::spawn(receive))
+}
+
+/// A stage between two neighbours, and what it has sent and reported.
+struct Bench {
+    spec: StageSpec,
+    stage: Stage,
+    device: Box<dyn Device>,
+    session: Session,
+    context: Context,
+    sent: [JoinHandle<Vec<Message>>; 2],
+    reports: mpsc::Receiver<Result<Report>>,
+    _runtime: Runtime,
+}
+
+impl Bench {
+    fn new(recompute: bool) -> Self {
+        tch::set_num_threads(1);
+        let (spec, device) = (spec(recompute), device::open(tch::Device::Cpu));
+        let (place, kind) = device.options();
+        let ids = [7, 8].into_iter().flat_map(|step| [0, 1].map(|index| MicrobatchId { step, index }));
+        let (below, errors) = neighbour(
+            Peer::coordinator(),
+            spec.activations_below(),
+            ids.clone().map(|m| message(m, "below", &[2, 4, 4])).collect(),
+        );
+        let (above, outputs) = neighbour(
+            Peer::stage(1),
+            spec.errors_above().unwrap(),
+            ids.map(|m| message(m, "head", &[3])).collect(),
+        );
+        let (to_coordinator, reports) = mpsc::channel(8);
+        let deadline = Duration::from_secs(10);
+        let start = Start {
+            run: "alone".into(),
+            incarnation: 1,
+            above: None,
+            connect_deadline: deadline,
+            message_deadline: deadline,
+        };
+        let (commands, cancellation) = (mpsc::channel(1).1, Cancellation::default());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let (clock, meters) = (Clock::start(), Meters::default());
+        Self {
+            stage: Stage::new(&spec, Settings::of(&spec, place, kind)).unwrap(),
+            session: Session { start, below, above, commands, reports: to_coordinator, cancellation },
+            context: Context { runtime: runtime.handle().clone(), clock, meters },
+            sent: [errors, outputs],
+            spec,
+            device,
+            reports,
+            _runtime: runtime,
+        }
+    }
+
+    fn run(&mut self, drawing: &str) -> Result<()> {
+        let lane = lane_of(drawing);
+        let minibatch = |sizes: &[u32; 2]| Minibatch { samples: sizes.iter().sum(), measure: true };
+        let first = lane.first() as usize - 7;
+        let minibatches = SIZES[first..first + lane.microbatches().len()].iter().map(minibatch).collect();
+        let work = RunLane { lane, minibatches };
+        let Self { stage, device, session, spec, context, .. } = self;
+        LaneRunner::new(stage, &mut **device, session, spec, context, &work).run()
+    }
+
+    /// The bits of everything that was sent and of the state, and the reports without their times.
+    fn found(mut self) -> (Vec<Bytes>, Vec<String>) {
+        let Session { below, above, .. } = self.session;
+        drop((below, above));
+        let sent = self.sent.into_iter().flat_map(|received| received.join().unwrap());
+        let tensors = sent.flat_map(|message| message.tensors);
+        let mut bits: Vec<_> = tensors.map(|(_, tensor)| tensor.into_bytes()).collect();
+        bits.extend(self.stage.state().0.values().map(|tensor| crate::torch::lend(&tensor.copy()).unwrap()));
+        let mut reports = Vec::new();
+        while let Ok(Ok(Report::Step(done))) = self.reports.try_recv() {
+            let actions: Vec<_> = done.spans.iter().map(|span| format!("{:#}", span.action)).collect();
+            let StepDone { step, updates, bytes_forward, bytes_backward, finite, layers, .. } = done;
+            reports.push(format!(
+                "{step} {updates} {bytes_forward} {bytes_backward} {finite} {layers:?} {}",
+                actions.join(" ")
+            ));
+        }
+        (bits, reports)
+    }
+}
+
+const STEPS: [&str; 2] = ["F7.0 F7.1 E7.0 G7.0 E7.1 G7.1 U7", "F8.0 E8.0 G8.0 F8.1 E8.1 G8.1 U8"];
+
+#[test]
+fn a_lane_of_two_steps_is_two_lanes_of_one() {
+    for recompute in [false, true] {
+        let [mut apart, mut together] = [Bench::new(recompute), Bench::new(recompute)];
+        STEPS.iter().for_each(|step| apart.run(step).unwrap());
+        together.run(&STEPS.join(" ")).unwrap();
+        let (apart, together) = (apart.found(), together.found());
+        assert_eq!(together.0.len(), 4 + 4 + 18, "outputs, errors below and the state");
+        assert_eq!(together, apart);
+        assert!(
+            together.1[0].starts_with("7 1 60 ") && together.1[1].starts_with("8 2 48 "),
+            "{:?}",
+            together.1
+        );
+        assert!(together.1[1].ends_with(STEPS[1]), "{:?}", together.1);
+    }
+}
+
+#[test]
+fn an_update_that_the_lane_does_not_know_of_is_found() {
+    for recompute in [false, true] {
+        let mut bench = Bench::new(recompute);
+        let m = MicrobatchId { step: 7, index: 0 };
+        let x = bench.device.upload(&message(m, "below", &[2, 4, 4]).tensors).unwrap();
+        let outputs = bench.stage.forward(m, x, Phase::Train).unwrap();
+        bench.stage.update().unwrap();
+        let error = bench.stage.error(m, outputs);
+        assert_eq!(error.is_err(), recompute, "what a stage keeps is that of F; what it recomputes is not");
+        if let Err(error) = error {
+            let says = "step 7, microbatch 0 cannot be recomputed: its F saw the weights after 0 updates";
+            assert!(error.to_string().starts_with(says), "{error}");
+        }
+    }
+    let mut bench = Bench::new(false);
+    let lane = RunLane::of_one_step(lane_of(STEPS[0]), 5, false);
+    let Bench { stage, device, session, spec, context, .. } = &mut bench;
+    let mut runner = LaneRunner::new(stage, &mut **device, session, spec, context, &lane);
+    let m = MicrobatchId { step: 7, index: 0 };
+    runner.forward(m).unwrap();
+    runner.stage.update().unwrap();
+    for refused in [runner.error(m), runner.gradient(m)] {
+        let why = refused.unwrap_err().sentence;
+        assert!(why.contains("7.0 is to see the weights that its F saw"), "{why}");
+        assert!(why.ends_with("has made 1 updates, and F saw those after 0"), "{why}");
+    }
+}
+
+fn lane_of(drawing: &str) -> Lane {
+    let actions = drawing.split(' ').map(|action| action.parse().unwrap()).collect();
+    Lane::new(Phase::Train, WeightVersion::OfForward, actions).unwrap()
+}

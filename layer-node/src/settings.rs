@@ -1,0 +1,42 @@
+//! What all layers of a stage share: the number format and device of the computation, the seed, the optimizers.
+
+use proto::spec::optimizer::OptimizerSpec;
+use proto::spec::stage::StageSpec;
+use tch::{Device, Kind, TchError, Tensor};
+
+/// What all layers of a stage share.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where tensors live.
+    pub device: Device,
+    /// The number format of the computation.
+    pub kind: Kind,
+    /// Seed of the run's random streams.
+    pub seed: u64,
+    /// For W, biases and norms.
+    pub optimizer: OptimizerSpec,
+    /// For B.
+    pub optimizer_backward: OptimizerSpec,
+}
+
+impl Settings {
+    /// Those of the stage `spec`, computed on `device` in `kind`.
+    pub fn of(spec: &StageSpec, device: Device, kind: Kind) -> Self {
+        Self {
+            device,
+            kind,
+            seed: spec.seed,
+            optimizer: spec.optimizer.clone(),
+            optimizer_backward: spec.optimizer_backward.clone(),
+        }
+    }
+
+    /// Numbers that were drawn in f32, as a tensor of `shape` on the device and in the number format of the
+    /// computation.
+    ///
+    /// # Errors
+    /// When memory or device fail.
+    pub fn tensor(&self, drawn: &[f32], shape: &[i64]) -> Result<Tensor, TchError> {
+        Tensor::f_from_slice(drawn)?.f_reshape(shape)?.f_to_device(self.device)?.f_to_kind(self.kind)
+    }
+}
