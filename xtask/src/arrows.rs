@@ -1,8 +1,8 @@
 //! The directions of imports: no two files of a crate import each other in a circle, and crates and their top-level
 //! modules import only what ARCHITECTURE.md lists.
 //!
-//! Sources are read as text. Tests may import what they like. A file's import of a module above it or below it
-//! is no arrow: a child belongs to its parent.
+//! Sources are read as text. Tests may import any module. An import of a module above the file or below it is no
+//! arrow: a child belongs to its parent.
 
 mod circles;
 mod code;

@@ -1,4 +1,4 @@
-//! `cargo xtask bench NAME`: what is claimed, measured against references, in one table and as JSON.
+//! `cargo xtask bench NAME`: numbers measured beside references, as one table and as JSON.
 
 mod machine;
 mod memory;
@@ -28,7 +28,7 @@ pub struct Options {
 /// Runs the bench of this name.
 ///
 /// # Errors
-/// A name that no bench has, what could not be run, or a ratio below its floor.
+/// A name that no bench has, a program that could not be run, or a ratio below its floor.
 pub fn bench(root: &Root, options: Options) -> Result<(), Failure> {
     let rows = match (options.name.as_str(), options.rounds, options.against) {
         ("memory", None, None) => memory::memory(root)?,

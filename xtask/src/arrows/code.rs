@@ -1,6 +1,6 @@
-//! A Rust source without what is no code of the program: comments, texts and tests. Lines keep their numbers.
+//! A Rust source without its comments, quoted texts and tests. Lines keep their numbers.
 
-/// `text` with comments, and what stands in quotes, blanked.
+/// `text` with comments and quoted texts blanked.
 pub fn code(text: &str) -> String {
     let mut rest = text;
     let mut code = String::with_capacity(text.len());

@@ -1,4 +1,4 @@
-//! The list of arrows in ARCHITECTURE.md, which is what the imports are held against.
+//! The list of arrows in ARCHITECTURE.md, against which the imports are checked.
 //!
 //! ~~~text
 //! ```arrows
@@ -14,7 +14,7 @@ use std::fmt::{self, Display};
 /// The words that open the list.
 const OPENING: &str = "```arrows";
 
-/// What each module of each scope may import, with the line that says so.
+/// The modules that each module of each scope may import, and the line that says so.
 #[derive(Debug, Default, PartialEq)]
 pub struct Listed(BTreeMap<(String, String), (usize, BTreeSet<String>)>);
 
@@ -22,7 +22,7 @@ impl Listed {
     /// Reads the list of a page.
     ///
     /// # Errors
-    /// A sentence, where there is no list or a line of it is none.
+    /// A sentence, where there is no list or a line of it cannot be read.
     pub fn parse(page: &str) -> Result<Self, String> {
         let lines = page.lines().zip(1..).skip_while(|(line, _)| *line != OPENING).skip(1);
         let mut listed = BTreeMap::new();

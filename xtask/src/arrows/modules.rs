@@ -1,10 +1,10 @@
-//! The modules of a crate, by their files, and what they import of each other.
+//! The modules of a crate, by their files, and their imports of each other.
 
 use super::code::{code, without_tests};
 use super::paths::{Path, paths};
 use super::{Arrow, Place};
 
-/// A crate: what is no test of it.
+/// A crate without its tests.
 #[derive(Debug)]
 pub struct Crate {
     name: String,
@@ -23,7 +23,7 @@ struct File {
     tests: Vec<String>,
 }
 
-/// What one file imports of another, where it does so first.
+/// The first import of a file by another.
 #[derive(Debug, PartialEq)]
 pub struct Import {
     /// The file's number.
@@ -44,7 +44,7 @@ impl Crate {
         Self { name: name.into(), files }
     }
 
-    /// What files import of others, but of those above or below them.
+    /// The imports between files, but for those of modules above or below the file.
     pub fn imports(&self) -> Vec<Import> {
         let mut imports: Vec<Import> = Vec::new();
         for (from, file) in self.files.iter().enumerate() {
@@ -69,7 +69,7 @@ impl Crate {
         })
     }
 
-    /// The file with the module that a path leads to, or with the one that holds what it leads to.
+    /// The file of the deepest module that a path leads through.
     fn target(&self, file: &File, path: &Path) -> Option<usize> {
         let own_name = self.name.replace('-', "_");
         let (first, mut rest) = path.names.split_first()?;

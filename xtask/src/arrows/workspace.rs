@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// What makes a crate need libtorch; held like a crate of the workspace.
+/// The crates that link libtorch; a dependency on them is an arrow as well.
 const TORCH: [&str; 2] = ["tch", "torch-sys"];
 
 /// The sources of all crates.
@@ -38,7 +38,7 @@ fn sources(package: &Path, below: &Path, texts: &mut Vec<(String, String)>) -> i
     Ok(())
 }
 
-/// What crates depend on, outside their tests, of the workspace and of libtorch.
+/// The dependencies of crates, outside their tests, on the workspace's crates and on libtorch.
 ///
 /// # Errors
 /// Files that cannot be read.

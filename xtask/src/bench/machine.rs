@@ -1,4 +1,4 @@
-//! What a bench ran on: without it no number can be compared with another day's.
+//! The machine and the versions of a bench: without them its numbers cannot be compared with another day's.
 
 use crate::libtorch;
 use crate::run::{Failure, Root};
@@ -24,7 +24,7 @@ fn cpu() -> String {
     model.map_or("a CPU that does not say its name".into(), |(_, name)| name.into())
 }
 
-/// What a program prints, or that it printed nothing.
+/// The output of a program, in one line.
 fn said(root: &Root, program: &str, words: &[&str]) -> String {
     let output = root.command(program).args(words).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_string());

@@ -23,7 +23,7 @@ pub enum Format {
 /// Makes `folder` anew, with so many training and test samples in it.
 ///
 /// # Errors
-/// When the disk says no.
+/// When the files cannot be written.
 pub fn fresh(folder: &Path, format: Format, train: u32, test: u32) -> Result<(), Failure> {
     let empty = fs::remove_dir_all(folder).or_else(|error| match error.kind() {
         io::ErrorKind::NotFound => Ok(()),

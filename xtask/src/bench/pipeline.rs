@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const CONFIG: &str = "examples/fashion.toml";
-/// What all cases set: backprop, since PyTorch knows no other rule, and nothing that PyTorch does not do as well.
+/// Settings of all cases: backprop, because PyTorch has no other rule, and no work that PyTorch does not do.
 const SETTINGS: &[&str] = &[
     "rule.name=backprop",
     "model.classes=10",
@@ -34,7 +34,7 @@ const DRAIN: u32 = 3;
 const LIMIT: Duration = Duration::from_secs(300);
 const ROUNDS: u32 = 5;
 const UNIT: &str = "images/s";
-/// What another build's ratio must reach, and should.
+/// Floor and goal of the ratio to another build.
 const BEFORE: (f64, f64) = (0.98, 1.0);
 
 /// One network, cut into stages of one thread each.
@@ -45,13 +45,13 @@ struct Case {
     microbatches: u32,
     /// The steps that count.
     steps: u32,
-    /// What makes CONFIG this network and this cut.
+    /// The settings that make CONFIG this network and this cut.
     settings: &'static [&'static str],
     /// The same network and the same cut, for the script.
     network: &'static str,
     cuts: &'static str,
     schedule: &'static str,
-    /// Of the ratios to the references, in their order.
+    /// Floors of the ratios to REFERENCES, in their order.
     floors: [f64; 3],
 }
 
@@ -111,7 +111,7 @@ const REFERENCES: [Reference; 3] = [
 /// Trains every case with this build, PyTorch and, where there is one, the build `against`, in turn.
 ///
 /// # Errors
-/// What could not be set up, built or trained. Where PyTorch cannot be had, this is only said, if there is another
+/// A set-up, a build or a training that failed. A set-up of PyTorch that failed is only printed where there is another
 /// build to compare with.
 pub fn pipeline(root: &Root, rounds: Option<u32>, against: Option<PathBuf>) -> Result<Vec<Row>, Failure> {
     let other = against.as_deref().map(build).transpose()?;
@@ -143,7 +143,7 @@ fn build(folder: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-/// What is compared.
+/// The builds and references that are compared.
 struct Bench<'a> {
     root: &'a Root,
     programs: &'a Path,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// How often a program is looked at.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Runs a program to its end, and returns what it printed.
+/// Runs a program to its end, and returns its output.
 ///
 /// # Errors
 /// As `watch`.
@@ -18,8 +18,8 @@ pub fn finish(command: &mut Command, limit: Duration, log: &Path) -> Result<Stri
     watch(command, limit, log, |_| ())
 }
 
-/// Runs a program to its end, its number being shown to `look` meanwhile, and returns what it printed. What it
-/// wrote to stderr is left in `log`.
+/// Runs a program to its end, its number being shown to `look` meanwhile, and returns its output. Its stderr is
+/// left in `log`.
 ///
 /// # Errors
 /// When it cannot be started, fails, or takes longer than `limit`; it is ended then.

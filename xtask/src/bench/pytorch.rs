@@ -12,7 +12,7 @@ const TRAIN: &str = "bench/pytorch_pipeline.py";
 /// Sets PyTorch up where it is not there.
 ///
 /// # Errors
-/// What is missing on this machine, or a download that failed.
+/// Programs that are missing on this machine, or a download that failed.
 pub fn set_up(root: &Root) -> Result<(), Failure> {
     prerequisites::check(&[COMPILER, PYTHON, PIP])?;
     let mut script = root.script(SET_UP);

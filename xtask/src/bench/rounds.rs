@@ -1,10 +1,11 @@
-//! Measuring several things in turn, round after round, so that what slows the machine for a while meets all of them.
+//! Measuring several things in turn, round after round, so that a machine that is
+//! slow for a while is slow for all of them.
 
 use crate::run::{Failure, say};
 
-/// Something measured, once a round.
+/// A thing that is measured once a round.
 pub struct Contender<'a> {
-    /// What it is called.
+    /// Its name in the output.
     pub name: String,
     /// Measures it.
     pub measure: Box<dyn Fn() -> Result<f64, Failure> + 'a>,

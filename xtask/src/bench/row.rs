@@ -7,7 +7,7 @@ use std::fmt::Write;
 pub struct Row {
     /// The bench's name.
     pub bench: &'static str,
-    /// What was compared, and with what.
+    /// The things compared.
     pub case: String,
     /// How good `ours` is, as a multiple of `reference`: the more, the better.
     pub ratio: f64,
@@ -15,7 +15,7 @@ pub struct Row {
     pub spread: (f64, f64),
     /// A ratio below this one fails the bench.
     pub floor: f64,
-    /// The ratio to be had.
+    /// The ratio that should be reached.
     pub goal: f64,
     /// The median over the rounds.
     pub ours: f64,
