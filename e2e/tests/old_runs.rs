@@ -31,7 +31,11 @@ fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
         let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() { copy(&entry.path(), &to) } else { _ = fs::copy(entry.path(), to).unwrap() }
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to)
+        } else {
+            _ = fs::copy(entry.path(), to).unwrap()
+        }
     }
 }
 
@@ -60,7 +64,9 @@ fn a_run_of_an_earlier_release_is_evaluated_compared_and_gone_on_with() {
         let found: Value = serde_json::from_str(&ended.stdout).unwrap();
         assert_eq!(&found["step"], step);
         if which == "best" {
-            assert!((found["test_top1"].as_f64().unwrap() - summary["test_top1"].as_f64().unwrap()).abs() < 0.05);
+            assert!(
+                (found["test_top1"].as_f64().unwrap() - summary["test_top1"].as_f64().unwrap()).abs() < 0.05
+            );
         }
     }
 
@@ -69,7 +75,8 @@ fn a_run_of_an_earlier_release_is_evaluated_compared_and_gone_on_with() {
     let page = fs::read_to_string(bench.path("compare.html")).unwrap();
     assert!(page.contains("Interrupted") && page.contains("2 runs compared"), "both runs are on the page");
 
-    let again = ["train", "--local", "--name", "old", "--resume", "auto", "--config", config.to_str().unwrap()];
+    let again =
+        ["train", "--local", "--name", "old", "--resume", "auto", "--config", config.to_str().unwrap()];
     let ended = succeeds(&bench, &again);
     assert!(ended.stderr.contains(&format!("going on after step {DONE}, ")), "{}", ended.stderr);
     assert_eq!(old.summary()["status"], "done");
