@@ -2,8 +2,8 @@
 //! its events to the recorder.
 
 use super::recorder::Recorder;
-use super::resume::Resume;
-use super::supervisor::{Command, Decision, Event, Supervisor, Survey};
+use super::resume::{Resume, Survey};
+use super::supervisor::{Command, Decision, Event, Supervisor};
 use crate::driver::{self, Driver, FailureCollector, Minibatch, NodeAddress, Setup};
 use crate::failure::Failure;
 use crate::node::{self, Nodes};

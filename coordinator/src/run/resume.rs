@@ -1,6 +1,7 @@
 //! The snapshot at which a run is taken up again: the newest that all of its nodes have.
 
 use crate::failure::{Cause, Failure};
+use crate::record::METRICS;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::str::FromStr;
@@ -28,84 +29,64 @@ impl FromStr for Resume {
     }
 }
 
-/// The steps no later than `last`.
-pub fn up_to(steps: &BTreeSet<u64>, last: u64) -> BTreeSet<u64> {
-    steps.range(..=last).copied().collect()
+/// The advice where the run has nothing else to go on with.
+const SEED: &str = "begin again from the seed with --resume 0, which gives up what the run has learned";
+
+/// What nodes and the run's folder hold of a run that is taken up again.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    /// The snapshots of each stage.
+    pub snapshots: Vec<BTreeSet<u64>>,
+    /// The step up to which the history is whole.
+    pub written: u64,
+    /// Updates of the newest snapshot that all nodes had; 0 where they never had one.
+    pub saved: u64,
 }
 
-/// Why a run cannot go back.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// A stage has not the snapshot after the `step` that was asked for.
-    NoSuchStep { stage: usize, step: u64, has: BTreeSet<u64> },
-    /// A stage has no longer the snapshot after `saved`, which all had.
-    Lost { stage: usize, saved: u64 },
-    /// The history ends before the first snapshot that all have.
-    Unwritten { written: u64, first: u64 },
-}
-
-/// The snapshots that all stages hold, of which the run goes back to the last: none later than the history, which is
-/// whole up to step `written`, so that no line of it is missing. Without any the run begins from the seed; once all had
-/// one, after `saved` updates, it does so only for [`Resume::Step`] 0.
-///
-/// # Errors
-/// A step that one of the stages does not have, or no snapshot in common any more.
-pub fn choose(
-    held: &[BTreeSet<u64>],
-    written: u64,
-    saved: u64,
-    resume: Resume,
-) -> Result<BTreeSet<u64>, Refusal> {
-    let all = |step: &u64| held.iter().all(|steps| steps.contains(step));
-    let common: BTreeSet<u64> = held.first().into_iter().flatten().copied().filter(all).collect();
-    let known = up_to(&common, written);
-    match resume {
-        Resume::Auto if known.is_empty() && saved > 0 => Err(match common.first() {
-            Some(&first) => Refusal::Unwritten { written, first },
-            // No step is common to all, so one of the stages has not this step.
-            None => {
-                let stage = held.iter().position(|steps| !steps.contains(&saved)).unwrap_or(0);
-                Refusal::Lost { stage, saved }
-            }
-        }),
-        Resume::Auto => Ok(known),
-        Resume::Step(step) if step == 0 || known.contains(&step) => Ok(up_to(&known, step)),
-        Resume::Step(step) => {
-            let has = held.iter().map(|steps| up_to(steps, written)).enumerate();
-            let mut missing = has.filter(|(_, steps)| !steps.contains(&step));
-            let (stage, has) = missing.next().unwrap_or_default();
-            Err(Refusal::NoSuchStep { stage, step, has })
-        }
+impl Survey {
+    /// The snapshots of a stage that are no later than the history.
+    pub fn known(&self, stage: usize) -> BTreeSet<u64> {
+        self.snapshots[stage].range(..=self.written).copied().collect()
     }
-}
 
-impl Refusal {
-    /// The sentence for the user; `addresses` are those of the stages.
-    pub fn failure(self, addresses: &[String], folder: &Path) -> Failure {
-        const SEED: &str =
-            "begin again from the seed with --resume 0, which gives up what the run has learned";
-        match self {
-            Refusal::NoSuchStep { stage, step, has } => {
-                let has: Vec<String> = has.iter().map(u64::to_string).collect();
-                let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
-                Failure::configuration(format!(
-                    "stage {stage} has no snapshot after step {step} (it has: {has}): --resume auto takes the newest common one"
+    /// The snapshots that all stages hold, of which the run goes back to the last: none later than the history, so that
+    /// no line of it is missing. Without any the run begins from the seed; once all had one, it does so only for
+    /// [`Resume::Step`] 0. `nodes` are the addresses of the stages, and `folder` is the run's.
+    ///
+    /// # Errors
+    /// A step that one of the stages does not have, or no snapshot in common any more.
+    pub fn choose(&self, resume: Resume, nodes: &[String], folder: &Path) -> Result<BTreeSet<u64>, Failure> {
+        let Self { snapshots, written, saved } = self;
+        let gone = |why: String| Err(Failure::new(Cause::StateGone, format!("{why}, or {SEED}")));
+        let all = |step: &u64| snapshots.iter().all(|steps| steps.contains(step));
+        let common: BTreeSet<u64> = snapshots.first().into_iter().flatten().copied().filter(all).collect();
+        let known: BTreeSet<u64> = common.range(..=*written).copied().collect();
+        match (resume, common.first()) {
+            (Resume::Auto, Some(first)) if known.is_empty() && *saved > 0 => gone(format!(
+                "{} is whole up to step {written} only, and the first snapshot that all nodes have is that after step {first}: bring the file back",
+                folder.join(METRICS).display()
+            )),
+            (Resume::Auto, None) if *saved > 0 => {
+                // No step is common to all, so one of the stages has not this step.
+                let stage = snapshots.iter().position(|steps| !steps.contains(saved)).unwrap_or(0);
+                gone(format!(
+                    "stage {stage} at {} has not the snapshot after step {saved}, which all nodes had: bring its state folder back",
+                    nodes[stage]
                 ))
             }
-            Refusal::Lost { stage, saved } => Failure::new(
-                Cause::StateGone,
-                format!(
-                    "stage {stage} at {} has not the snapshot after step {saved}, which all nodes had: bring its state folder back, or {SEED}",
-                    addresses[stage]
-                ),
-            ),
-            Refusal::Unwritten { written, first } => Failure::new(
-                Cause::StateGone,
-                format!(
-                    "{} is whole up to step {written} only, and the first snapshot that all nodes have is that after step {first}: bring the file back, or {SEED}",
-                    folder.join("metrics.jsonl").display()
-                ),
-            ),
+            (Resume::Auto, _) => Ok(known),
+            (Resume::Step(step), _) if step == 0 || known.contains(&step) => {
+                Ok(known.range(..=step).copied().collect())
+            }
+            (Resume::Step(step), _) => {
+                let lacks = |stage: &usize| !self.known(*stage).contains(&step);
+                let stage = (0..snapshots.len()).find(lacks).unwrap_or(0);
+                let has: Vec<String> = self.known(stage).iter().map(u64::to_string).collect();
+                let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
+                Err(Failure::configuration(format!(
+                    "stage {stage} has no snapshot after step {step} (it has: {has}): --resume auto takes the newest common one"
+                )))
+            }
         }
     }
 }
@@ -114,33 +95,42 @@ impl Refusal {
 mod tests {
     use super::*;
 
-    fn chosen(held: &[&[u64]], written: u64, saved: u64, resume: Resume) -> Result<BTreeSet<u64>, Refusal> {
-        let held: Vec<BTreeSet<u64>> = held.iter().map(|steps| steps.iter().copied().collect()).collect();
-        choose(&held, written, saved, resume)
+    /// The choice where the nodes hold `held`; or the begin of the refusal.
+    fn chosen(held: &[&[u64]], written: u64, saved: u64, resume: Resume) -> Result<Vec<u64>, String> {
+        let snapshots: Vec<BTreeSet<u64>> =
+            held.iter().map(|steps| steps.iter().copied().collect()).collect();
+        let nodes: Vec<String> = (1..).map(|port| format!("n:{port}")).take(held.len()).collect();
+        let chosen = Survey { snapshots, written, saved }.choose(resume, &nodes, Path::new("r"));
+        chosen
+            .map(Vec::from_iter)
+            .map_err(|failure| failure.sentence.split([',', ':']).next().unwrap().into())
     }
 
     #[test]
     fn the_newest_common_snapshot_is_chosen() {
         let chosen = |held: &[&[u64]], resume| chosen(held, 25, 0, resume);
-        assert_eq!(chosen(&[&[10, 20], &[10, 20, 23], &[20, 30]], Resume::Auto), Ok([20].into()));
-        assert_eq!(chosen(&[&[10, 30], &[10, 30]], Resume::Auto), Ok([10].into()), "as far as the history");
-        assert_eq!(chosen(&[&[10, 20], &[], &[20]], Resume::Auto), Ok([].into()), "none ever was common");
-        assert_eq!(chosen(&[&[10, 20, 25], &[10, 20, 25]], Resume::Step(20)), Ok([10, 20].into()));
-        let has = |steps: &[u64]| steps.iter().copied().collect();
-        let missing = |stage, step, steps| Err(Refusal::NoSuchStep { stage, step, has: has(steps) });
-        assert_eq!(chosen(&[&[10, 20], &[20, 30]], Resume::Step(10)), missing(1, 10, &[20]));
-        assert_eq!(chosen(&[&[10, 30], &[10, 30]], Resume::Step(30)), missing(0, 30, &[10]));
+        assert_eq!(chosen(&[&[10, 20], &[10, 20, 23], &[20, 30]], Resume::Auto), Ok(vec![20]));
+        assert_eq!(chosen(&[&[10, 30], &[10, 30]], Resume::Auto), Ok(vec![10]), "as far as the history");
+        assert_eq!(chosen(&[&[10, 20], &[], &[20]], Resume::Auto), Ok(vec![]), "none ever was common");
+        assert_eq!(chosen(&[&[10, 20, 25], &[10, 20, 25]], Resume::Step(20)), Ok(vec![10, 20]));
+        let missing = |stage, step| Err(format!("stage {stage} has no snapshot after step {step} (it has"));
+        assert_eq!(chosen(&[&[10, 20], &[20, 30]], Resume::Step(10)), missing(1, 10));
+        assert_eq!(chosen(&[&[10, 30], &[10, 30]], Resume::Step(30)), missing(0, 30));
     }
 
     #[test]
     fn a_snapshot_that_all_nodes_had_is_not_given_up_unasked() {
         let chosen = |held: &[&[u64]], written, resume| chosen(held, written, 20, resume);
-        let lost = |stage| Err(Refusal::Lost { stage, saved: 20 });
-        assert_eq!(chosen(&[&[10, 20], &[], &[20]], 25, Resume::Auto), lost(1), "an empty state folder");
-        assert_eq!(chosen(&[&[], &[20]], 0, Resume::Auto), lost(0), "and the history is gone as well");
-        let unwritten = Err(Refusal::Unwritten { written: 3, first: 10 });
+        let lost = |at: &str| Err(format!("stage {at}"));
+        assert_eq!(
+            chosen(&[&[10, 20], &[], &[20]], 25, Resume::Auto),
+            lost("1 at n"),
+            "an empty state folder"
+        );
+        assert_eq!(chosen(&[&[], &[20]], 0, Resume::Auto), lost("0 at n"), "and the history is gone as well");
+        let unwritten = Err("r/metrics.jsonl is whole up to step 3 only".into());
         assert_eq!(chosen(&[&[10, 20], &[10, 20]], 3, Resume::Auto), unwritten, "a damaged history");
-        assert_eq!(chosen(&[&[10, 20], &[10]], 25, Resume::Auto), Ok([10].into()), "an older one is left");
-        assert_eq!(chosen(&[&[10, 20], &[]], 3, Resume::Step(0)), Ok([].into()), "asked for");
+        assert_eq!(chosen(&[&[10, 20], &[10]], 25, Resume::Auto), Ok(vec![10]), "an older one is left");
+        assert_eq!(chosen(&[&[10, 20], &[]], 3, Resume::Step(0)), Ok(vec![]), "asked for");
     }
 }

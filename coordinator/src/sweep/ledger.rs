@@ -103,7 +103,8 @@ impl Ledger {
         file.seek(SeekFrom::End(0)).map_err(cannot)?;
         let mut records = BTreeMap::new();
         for (number, line) in (1..).zip(text[..whole].lines()) {
-            let record = read(line).map_err(|error| damaged(&path, number, &error))?;
+            let record: Record =
+                serde_json::from_str(line).map_err(|error| damaged(&path, number, &error))?;
             records.insert(record.trial, record);
         }
         Ok(Self { file, path, records })
@@ -114,7 +115,7 @@ impl Ledger {
         let line = serde_json::to_string(record).map_err(Failure::internal)?;
         self.write(&line).map_err(|error| unwritable(&self.path, &error))?;
         // As it will be read after a restart, to the last bit of every number.
-        let record = read(&line).map_err(Failure::internal)?;
+        let record: Record = serde_json::from_str(&line).map_err(Failure::internal)?;
         self.records.insert(record.trial, record);
         Ok(())
     }
@@ -141,10 +142,6 @@ impl Ledger {
     pub fn len(&self) -> usize {
         self.records.len()
     }
-}
-
-fn read(line: &str) -> Result<Record, serde_json::Error> {
-    serde_json::from_str(line)
 }
 
 fn damaged(path: &Path, line: usize, error: &serde_json::Error) -> Failure {

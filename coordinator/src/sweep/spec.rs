@@ -176,29 +176,26 @@ impl Spec {
 
     /// Checks the names of the keys that are set or tried, and every value or bound.
     fn check_space(&self, file: &str) -> Result<(), ConfigError> {
+        let refuse = |key: &str, why: &str| Err(ConfigError::new(format!("'{key}' in {file} {why}")));
         let owned = |key: &str| {
             let own = key.strip_prefix("rule.");
             let own = own.is_some_and(|key| key == "name" || config::words::<Primitive>().contains(&key));
             self.primitives.is_some() && own
         };
         if let Some(key) = self.set.keys().chain(self.space.keys()).find(|key| owned(key)) {
-            return Err(ConfigError::new(format!(
-                "'{key}' in {file} is what [primitives] sets: leave it out"
-            )));
+            return refuse(key, "is what [primitives] sets: leave it out");
         }
         if let Some(key) = self.set.keys().find(|key| self.space.contains_key(*key)) {
-            return Err(ConfigError::new(format!(
-                "'{key}' in {file} stands in [set] and in [space]: choose"
-            )));
+            return refuse(key, "stands in [set] and in [space]: choose");
         }
         for (number, case) in self.cases.iter().enumerate() {
+            let name = &case.name;
             let elsewhere = |key: &&String| self.set.contains_key(*key) || self.space.contains_key(*key);
             if let Some(key) = case.set.keys().find(elsewhere) {
-                let place = format!("stands in the case '{}' and in [set] or [space]: choose", case.name);
-                return Err(ConfigError::new(format!("'{key}' in {file} {place}")));
+                return refuse(key, &format!("stands in the case '{name}' and in [set] or [space]: choose"));
             }
-            if self.cases[..number].iter().any(|other| other.name == case.name) {
-                return Err(ConfigError::new(format!("two cases in {file} are called '{}'", case.name)));
+            if self.cases[..number].iter().any(|other| other.name == *name) {
+                return Err(ConfigError::new(format!("two cases in {file} are called '{name}'")));
             }
             config::check_keys(case.set.clone().into_iter().collect(), file)?;
         }
@@ -206,7 +203,7 @@ impl Spec {
         for (key, range) in &self.space {
             let whole = config::is_whole(key);
             if let Some(why) = range.fault(whole, self.method == Method::Grid) {
-                return Err(ConfigError::new(format!("'{key}' in {file} {why}")));
+                return refuse(key, &why);
             }
             let ends = match range {
                 Range::Values(values) => values.clone(),

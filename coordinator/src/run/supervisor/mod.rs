@@ -10,7 +10,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::resume::{Resume, choose, up_to};
+use super::resume::{Resume, Survey};
 use crate::failure::{Cause, Failure};
 use crate::prepare::{Course, Item, Items};
 use proto::lane::Phase;
@@ -55,17 +55,6 @@ pub enum Event {
     Stopped,
     /// A command failed.
     Failed(Failure),
-}
-
-/// The state of a run that is taken up again, as its nodes and its folder have it.
-#[derive(Clone, Debug)]
-pub struct Survey {
-    /// The snapshots of each stage.
-    pub snapshots: Vec<BTreeSet<u64>>,
-    /// The step up to which the history is whole.
-    pub written: u64,
-    /// Updates of the newest snapshot that all nodes had.
-    pub saved: u64,
 }
 
 /// The next thing to do; each command ends with one event.
@@ -215,16 +204,17 @@ impl<'a> Supervisor<'a> {
 
     /// Chooses the snapshot to go back to.
     fn choose(&mut self, survey: Survey) -> Decision {
-        let Survey { snapshots, written, saved } = survey;
-        let empty = |(_, steps): &(usize, &BTreeSet<u64>)| up_to(steps, written).is_empty();
-        let lacks = |(stage, steps): (usize, &BTreeSet<u64>)| {
+        let written = survey.written;
+        let lacks = |(stage, node): (usize, &String)| {
             let all = format!(" up to step {written}, where metrics.jsonl ends");
-            let which = if steps.is_empty() { "" } else { &all };
-            format!("stage {stage} at {} holds no snapshot of this run{which}", self.nodes[stage])
+            let which = if survey.snapshots[stage].is_empty() { "" } else { &all };
+            let line = format!("stage {stage} at {node} holds no snapshot of this run{which}");
+            survey.known(stage).is_empty().then_some(line)
         };
-        let mut say: Vec<String> = snapshots.iter().enumerate().filter(empty).map(lacks).collect();
-        let command = match choose(&snapshots, written, saved, self.resume.unwrap_or(Resume::Auto)) {
-            Err(refusal) => self.fail(refusal.failure(&self.nodes, &self.folder)),
+        let mut say: Vec<String> = self.nodes.iter().enumerate().filter_map(lacks).collect();
+        let resume = self.resume.unwrap_or(Resume::Auto);
+        let command = match survey.choose(resume, &self.nodes, &self.folder) {
+            Err(failure) => self.fail(failure),
             Ok(common) => {
                 let step = common.last().copied().unwrap_or(0);
                 say.push(match step {
@@ -251,8 +241,8 @@ impl<'a> Supervisor<'a> {
         let full = self.stopping || self.in_flight.len() >= IN_FLIGHT;
         // Which older snapshots nodes keep is known once they all have the one before.
         let saving = self.in_flight.contains(&InFlight::Snapshot);
-        let fits = |item: &Item| !full && !(saving && matches!(item, Item::Snapshot { .. }));
-        if let Some(item) = self.items.next_if(fits) {
+        let waits = |item: &Item| full || saving && matches!(item, Item::Snapshot { .. });
+        if let Some(item) = self.items.next_if(|item| !waits(item)) {
             return self.submit(item);
         }
         if !self.in_flight.is_empty() {

@@ -145,7 +145,7 @@ fn an_undisturbed_run_keeps_three_items_in_the_pipeline_up_to_its_end() {
 fn a_snapshot_waits_until_all_nodes_have_the_one_before() {
     let course = course_of(&["train.max_steps=3", "snapshot.every_steps=1"], 0);
     Story::of(&course, None, 0).plays(
-        "begun → find back open 1 S1 2 take take S2 3 take take S3 E1 take E2 take take close release end",
+        "begun → find back open 1 S1 2 take take S2 3 take take S3 E1 take E2 take take take close release end",
     );
 }
 
