@@ -91,7 +91,9 @@ impl Failure {
 
     /// The same with a sentence that fits the wire.
     pub(crate) fn cut(mut self) -> Self {
-        self.sentence.truncate(self.sentence.floor_char_boundary(MAX_SENTENCE));
+        let most = self.sentence.len().min(MAX_SENTENCE);
+        let end = (0..=most).rev().find(|&at| self.sentence.is_char_boundary(at)).unwrap_or(0);
+        self.sentence.truncate(end);
         self
     }
 }
