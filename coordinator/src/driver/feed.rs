@@ -4,7 +4,7 @@ use super::failures::FailureCollector;
 use super::precedence::Precedence;
 use super::{Minibatch, Sets};
 use crate::data::{Microbatch, microbatches};
-use crate::failure::Failure;
+use crate::run_error::RunError;
 use proto::lane::Phase;
 use proto::link::Outgoing;
 use proto::microbatch::{Identity, Message};
@@ -48,7 +48,7 @@ impl Feeder {
     }
 
     /// Feeds one minibatch; `false` where the run has ended meanwhile.
-    fn feed(&self, minibatch: &Minibatch) -> Result<bool, Failure> {
+    fn feed(&self, minibatch: &Minibatch) -> Result<bool, RunError> {
         let loader = match minibatch.phase {
             Phase::Train => &self.sets.train,
             Phase::Evaluate => &self.sets.test,
@@ -69,8 +69,8 @@ impl Feeder {
                 size: range.len() as u32,
             };
             let shape = shape.iter().map(|&size| size as u64).collect();
-            let images = TensorData::new(Kind::F32, shape, vec![images]).map_err(Failure::internal)?;
-            let images = images.to_kind(self.wire).map_err(Failure::internal)?;
+            let images = TensorData::new(Kind::F32, shape, vec![images]).map_err(RunError::internal)?;
+            let images = images.to_kind(self.wire).map_err(RunError::internal)?;
             let message = Message {
                 identity: identity.clone(),
                 tensors: vec![(proto::spec::graph::INPUT.into(), images)],

@@ -7,7 +7,7 @@
 //!
 //! The recursion is linear and the same for every element, so ‖cₜ‖ = |aₜ|·‖c₀‖ with a₀ = 1.
 
-use crate::failure::{Cause, Failure};
+use crate::run_error::{Cause, RunError};
 use proto::control::LayerMeasure;
 use proto::spec::optimizer::{Method, OptimizerSpec};
 use std::collections::BTreeMap;
@@ -68,13 +68,13 @@ impl Alarm {
     ///
     /// # Errors
     /// A [`Cause::Violation`] that names the layer and the step.
-    pub fn check(&mut self, step: u64, measures: &[LayerMeasure]) -> Result<(), Failure> {
+    pub fn check(&mut self, step: u64, measures: &[LayerMeasure]) -> Result<(), RunError> {
         let law = self.law.at(step).abs();
         for measure in measures.iter().filter(|measure| self.layers.contains(&measure.name)) {
             let begun = *self.begun.entry(measure.name.clone()).or_insert(measure.difference / law);
             let off = (measure.difference / (begun * law) - 1.0).abs();
             if law > SHARE && (off.is_nan() || off > TOLERANCE) {
-                return Err(Failure::new(
+                return Err(RunError::new(
                     Cause::Violation,
                     format!(
                         "Kolen-Pollack's law is broken in layer '{}' after step {step}: ‖W − B‖ is {:.6}, the law says {:.6}; an update was lost or doubled: go back to a snapshot before it with --resume STEP",

@@ -4,7 +4,7 @@ use super::course::{Course, Item};
 use super::prepare::{Lanes, Prepared};
 use super::recorder::Recorder;
 use crate::driver::{self, Driver, FailureCollector, Minibatch, NodeAddress, Setup};
-use crate::failure::{Cause, Failure};
+use crate::run_error::{Cause, RunError};
 use std::path::Path;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +24,7 @@ pub async fn drive(
     board: &FailureCollector,
     stop: &CancellationToken,
     recorder: &mut Recorder,
-) -> Result<(), Failure> {
+) -> Result<(), RunError> {
     let restore = Some(done).filter(|done| *done > 0);
     let identity = recorder.folder().identity();
     let stages = prepared.stages(&identity.id, identity.incarnation, restore)?;
@@ -67,7 +67,7 @@ pub async fn drive(
     driver.close().await;
     if interrupted {
         let folder = recorder.folder().path();
-        return Err(Failure::new(
+        return Err(RunError::new(
             Cause::Interrupted,
             leaving(recorder.steps, prepared.total_steps(), folder),
         ));
@@ -82,11 +82,11 @@ pub async fn drive(
 pub async fn unless_stopped<T>(
     stop: &CancellationToken,
     folder: &Path,
-    work: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
+    work: impl Future<Output = Result<T, RunError>>,
+) -> Result<T, RunError> {
     tokio::select! {
         biased;
-        () = stop.cancelled() => Err(Failure::new(
+        () = stop.cancelled() => Err(RunError::new(
             Cause::Interrupted,
             format!(
                 "interrupted before all nodes were connected; what they had saved is still there (run folder {}): --resume auto goes on",
@@ -129,12 +129,12 @@ pub fn setup(
 }
 
 /// Puts a minibatch into the pipeline.
-pub async fn submit(driver: &mut Driver, lanes: &mut Lanes, minibatch: Minibatch) -> Result<(), Failure> {
+pub async fn submit(driver: &mut Driver, lanes: &mut Lanes, minibatch: Minibatch) -> Result<(), RunError> {
     let lanes = lanes.of(minibatch.phase, minibatch.microbatches)?;
     driver.submit(minibatch, &lanes).await
 }
 
-async fn take(driver: &mut Driver, recorder: &mut Recorder) -> Result<(), Failure> {
+async fn take(driver: &mut Driver, recorder: &mut Recorder) -> Result<(), RunError> {
     match driver.next().await? {
         Some(event) => recorder.record(event),
         None => Ok(()),

@@ -9,7 +9,7 @@ use super::prepare::{Lanes, Prepared};
 use super::summary::Summary;
 use crate::config::{self, Environment};
 use crate::driver::{self, Event, FailureCollector};
-use crate::failure::{Cause, Failure};
+use crate::run_error::{Cause, RunError};
 use serde::Serialize;
 use std::path::Path;
 use std::str::FromStr;
@@ -42,7 +42,7 @@ impl FromStr for Which {
 
 impl Which {
     /// Its updates, in the run in `run_dir`; only a run that has ended knows which state is the last or the best.
-    fn of(self, run_dir: &Path) -> Result<u64, Failure> {
+    fn of(self, run_dir: &Path) -> Result<u64, RunError> {
         let word = match self {
             Which::Step(step) => return Ok(step),
             Which::Last => "last",
@@ -50,13 +50,13 @@ impl Which {
         };
         if !run_dir.join(folder::SUMMARY).exists() {
             let dir = run_dir.display();
-            return Err(Failure::configuration(format!(
+            return Err(RunError::configuration(format!(
                 "the run in {dir} has not ended, so it has no {word} state yet: go on with coordinator train --config {dir}/config.toml --run-dir {dir} --resume auto (and --local or --nodes), or give --step a number"
             )));
         }
         let summary: Summary = folder::read(run_dir, folder::SUMMARY)?;
         let missing = || {
-            Failure::configuration(
+            RunError::configuration(
                 "the run kept no best snapshot: train with snapshot.best = true, or give --step a number",
             )
         };
@@ -91,14 +91,14 @@ pub async fn evaluate(
     which: Which,
     place: Placement,
     environment: &Environment<'_>,
-) -> Result<Evaluate, Failure> {
+) -> Result<Evaluate, RunError> {
     let stop = interrupt::listen();
     // Says that there is no run; only who has its folder counts its starts.
     RunIdentity::read(run_dir)?;
     let _owned = folder::own(run_dir)?;
     let step = which.of(run_dir)?;
     let config =
-        config::load(&run_dir.join("config.toml"), &[], environment).map_err(Failure::configuration)?;
+        config::load(&run_dir.join("config.toml"), &[], environment).map_err(RunError::configuration)?;
     let prepared = Prepared::new(config)?;
     let identity = RunIdentity::read(run_dir)?;
     if let Some(mark) = &identity.data {
@@ -108,7 +108,7 @@ pub async fn evaluate(
     let stages = prepared.stages(&identity.id, identity.incarnation, Some(step))?;
     let board = FailureCollector::default();
     let interrupted =
-        || Failure::new(Cause::Interrupted, "the evaluation was interrupted: nothing was changed");
+        || RunError::new(Cause::Interrupted, "the evaluation was interrupted: nothing was changed");
     let nodes = tokio::select! {
         nodes = Nodes::find(&place, &prepared, run_dir, &board) => nodes?,
         () = stop.cancelled() => return Err(interrupted()),
@@ -126,7 +126,7 @@ async fn run(
     prepared: &Prepared,
     setup: driver::Setup,
     board: &FailureCollector,
-) -> Result<Evaluate, Failure> {
+) -> Result<Evaluate, RunError> {
     let mut lanes = Lanes::new(&prepared.config, prepared.ranges.len());
     let (mut driver, _) = driver::open(setup, board.clone()).await?;
     let mut total = Evaluate { step: 0, samples: 0, test_loss: 0.0, test_top1: 0.0, test_top5: 0.0 };

@@ -3,7 +3,7 @@
 mod record;
 
 use super::folder::unwritable;
-use crate::failure::Failure;
+use crate::run_error::RunError;
 use record::{Event, Scalar, Summary, VERSION, events, record};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -33,7 +33,7 @@ impl EventFile {
     ///
     /// # Errors
     /// When the disk says no.
-    pub fn begin(folder: &Path, step: u64) -> Result<Self, Failure> {
+    pub fn begin(folder: &Path, step: u64) -> Result<Self, RunError> {
         let old = found(folder).map_err(|error| unwritable(folder, &error))?;
         let mut kept = record(&Event { file_version: Some(VERSION.into()), ..at(0) });
         // Two are there only where a begin was cut short; the newer one is whole then.
@@ -56,7 +56,7 @@ impl EventFile {
     ///
     /// # Errors
     /// When the disk says no.
-    pub fn add(&mut self, step: u64, points: Points) -> Result<(), Failure> {
+    pub fn add(&mut self, step: u64, points: Points) -> Result<(), RunError> {
         let scalar = |(tag, value): (String, f64)| Scalar { tag, value: Some(value as f32) };
         let summary = Summary { values: points.into_iter().map(scalar).collect() };
         let bytes = record(&Event { summary: Some(summary), ..at(step) });

@@ -12,7 +12,7 @@ use super::evaluation::Evaluation;
 use super::events::EventFile;
 use super::lines::{PastStep, StepLine};
 use crate::config::{self, Config, Environment};
-use crate::failure::Failure;
+use crate::run_error::RunError;
 use files::{append, json, remove};
 use identity::differs;
 use serde::Serialize;
@@ -39,17 +39,17 @@ pub struct RunFolder {
 }
 
 /// Chooses a run's folder: as named, or the first free `runs/STEM-N`.
-pub fn choose(name: Option<&str>, run_dir: Option<&Path>, stem: &str) -> Result<PathBuf, Failure> {
+pub fn choose(name: Option<&str>, run_dir: Option<&Path>, stem: &str) -> Result<PathBuf, RunError> {
     let runs = Path::new("runs");
     match (name, run_dir) {
         (_, Some(path)) => Ok(path.to_owned()),
         (Some(name), None) if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') => {
-            Err(Failure::configuration(format!("'{name}' cannot name a run: --run-dir takes a path")))
+            Err(RunError::configuration(format!("'{name}' cannot name a run: --run-dir takes a path")))
         }
         (Some(name), None) => Ok(runs.join(name)),
         (None, None) => {
             let free = (1u64..).map(|n| runs.join(format!("{stem}-{n}"))).find(|path| !path.exists());
-            free.ok_or_else(|| Failure::internal("there are no names left for a run"))
+            free.ok_or_else(|| RunError::internal("there are no names left for a run"))
         }
     }
 }
@@ -59,14 +59,14 @@ impl RunFolder {
     ///
     /// # Errors
     /// A folder that a run lies in already, or that cannot be written.
-    pub fn create(path: PathBuf, config: &Config, data: DataMark) -> Result<Self, Failure> {
-        let text = config.to_toml().map_err(Failure::configuration)?;
+    pub fn create(path: PathBuf, config: &Config, data: DataMark) -> Result<Self, RunError> {
+        let text = config.to_toml().map_err(RunError::configuration)?;
         if path.join("config.toml").exists() {
             let why = format!(
                 "there is a run in {} already: choose another --name or --run-dir, or go on with --resume auto",
                 path.display()
             );
-            return Err(Failure::configuration(why));
+            return Err(RunError::configuration(why));
         }
         fs::create_dir_all(&path).map_err(|error| unwritable(&path, &error))?;
         let owned = own(&path)?;
@@ -80,15 +80,15 @@ impl RunFolder {
     ///
     /// # Errors
     /// A folder without a run, or a configuration or data that would make it another run.
-    pub fn reopen(path: PathBuf, config: &Config, data: &DataMark) -> Result<Self, Failure> {
+    pub fn reopen(path: PathBuf, config: &Config, data: &DataMark) -> Result<Self, RunError> {
         let file = path.join("config.toml");
-        let began = config::load(&file, &[], &Environment::empty()).map_err(Failure::configuration)?;
+        let began = config::load(&file, &[], &Environment::empty()).map_err(RunError::configuration)?;
         if let Some(section) = differs(&began, config) {
             let why = format!(
                 "'{section}' is not as in {}: resume a run with its own configuration",
                 file.display()
             );
-            return Err(Failure::configuration(why));
+            return Err(RunError::configuration(why));
         }
         let owned = own(&path)?;
         let identity = RunIdentity::read(&path)?;
@@ -103,7 +103,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// When the disk says no.
-    pub fn start_again(&mut self) -> Result<(), Failure> {
+    pub fn start_again(&mut self) -> Result<(), RunError> {
         self.identity = self.identity.clone().next(&self.path)?;
         Ok(())
     }
@@ -112,7 +112,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// When the disk says no.
-    pub fn saved(&mut self, step: u64) -> Result<(), Failure> {
+    pub fn saved(&mut self, step: u64) -> Result<(), RunError> {
         if self.identity.saved != step {
             self.identity.saved = step;
             self.identity.write(&self.path)?;
@@ -126,7 +126,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// When the disk says no.
-    pub fn rewind(&mut self, step: u64) -> Result<(), Failure> {
+    pub fn rewind(&mut self, step: u64) -> Result<(), RunError> {
         for name in [SUMMARY, REPORT] {
             remove(&self.path.join(name))?;
         }
@@ -146,7 +146,7 @@ impl RunFolder {
     }
 
     /// Opens the folder's files to append to them; of the curves, those up to `step` stay.
-    fn open(path: PathBuf, identity: RunIdentity, owned: Arc<File>, step: u64) -> Result<Self, Failure> {
+    fn open(path: PathBuf, identity: RunIdentity, owned: Arc<File>, step: u64) -> Result<Self, RunError> {
         let append = |name: &str| {
             let path = path.join(name);
             File::options().create(true).append(true).open(&path).map_err(|error| unwritable(&path, &error))
@@ -157,10 +157,10 @@ impl RunFolder {
     }
 
     /// A file of lines. What a crash of the host left of its end need not be text; such a line counts for nothing.
-    fn text(&self, name: &str) -> Result<String, Failure> {
+    fn text(&self, name: &str) -> Result<String, RunError> {
         let path = self.path.join(name);
         let bytes = fs::read(&path).map_err(|error| {
-            Failure::internal(format!(
+            RunError::internal(format!(
                 "cannot read {} ({error}): check its permissions and its disk",
                 path.display()
             ))
@@ -172,7 +172,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn last_step(&self) -> Result<u64, Failure> {
+    pub fn last_step(&self) -> Result<u64, RunError> {
         let text = self.text("metrics.jsonl")?;
         let step = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?["step"].as_u64();
         Ok((1..)
@@ -187,7 +187,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn evaluations(&self) -> Result<Vec<Evaluation>, Failure> {
+    pub fn evaluations(&self) -> Result<Vec<Evaluation>, RunError> {
         let text = self.text("evaluations.jsonl")?;
         Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
@@ -196,7 +196,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn steps(&self) -> Result<Vec<PastStep>, Failure> {
+    pub fn steps(&self) -> Result<Vec<PastStep>, RunError> {
         let text = self.text("metrics.jsonl")?;
         Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
@@ -220,7 +220,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// When the disk says no.
-    pub fn step(&mut self, step: &StepLine<'_>) -> Result<(), Failure> {
+    pub fn step(&mut self, step: &StepLine<'_>) -> Result<(), RunError> {
         self.events.add(step.step, step.points())?;
         append(&mut self.metrics, &self.path.join("metrics.jsonl"), step)
     }
@@ -229,7 +229,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// When the disk says no.
-    pub fn evaluation(&mut self, evaluation: &Evaluation) -> Result<(), Failure> {
+    pub fn evaluation(&mut self, evaluation: &Evaluation) -> Result<(), RunError> {
         self.events.add(evaluation.step, evaluation.points())?;
         append(&mut self.evaluations, &self.path.join("evaluations.jsonl"), evaluation)
     }
@@ -238,7 +238,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// When the disk says no.
-    pub fn sync(&self) -> Result<(), Failure> {
+    pub fn sync(&self) -> Result<(), RunError> {
         for (name, file) in [("metrics.jsonl", &self.metrics), ("evaluations.jsonl", &self.evaluations)] {
             file.sync_data().map_err(|error| unwritable(&self.path.join(name), &error))?;
         }
@@ -249,7 +249,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// When the disk says no.
-    pub fn summary(&self, summary: &impl Serialize) -> Result<(), Failure> {
+    pub fn summary(&self, summary: &impl Serialize) -> Result<(), RunError> {
         write(&self.path.join(SUMMARY), &json(summary)?)
     }
 
@@ -257,7 +257,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// When the disk says no.
-    pub fn report(&self, page: &str) -> Result<(), Failure> {
+    pub fn report(&self, page: &str) -> Result<(), RunError> {
         write(&self.path.join(REPORT), page.as_bytes())
     }
 
@@ -265,7 +265,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// When the disk says no.
-    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
         write(&self.path.join(name), bytes)
     }
 }
@@ -274,10 +274,10 @@ impl RunFolder {
 ///
 /// # Errors
 /// When another process has it, or it cannot be opened.
-pub fn own(path: &Path) -> Result<Arc<File>, Failure> {
+pub fn own(path: &Path) -> Result<Arc<File>, RunError> {
     let folder = File::open(path).map_err(|error| unwritable(path, &error))?;
     match folder.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(Failure::configuration(format!(
+        Err(TryLockError::WouldBlock) => Err(RunError::configuration(format!(
             "another coordinator works on the run in {}: wait for its end, or end it first",
             path.display()
         ))),

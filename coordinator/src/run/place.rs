@@ -2,8 +2,8 @@
 
 use super::prepare::Prepared;
 use crate::driver::{FailureCollector, NodeAddress};
-use crate::failure::Failure;
 use crate::node::LocalNodes;
+use crate::run_error::RunError;
 use proto::transport::dial::check_address;
 use std::path::Path;
 
@@ -21,19 +21,19 @@ impl Placement {
     ///
     /// # Errors
     /// One sentence: both numbers, or the stage and its address.
-    pub fn check(&self, stages: usize) -> Result<(), Failure> {
+    pub fn check(&self, stages: usize) -> Result<(), RunError> {
         let Placement::Remote(given) = self else { return Ok(()) };
         if given.len() != stages {
-            return Err(Failure::configuration(format!(
+            return Err(RunError::configuration(format!(
                 "--nodes names {} nodes, but pipeline.stages cuts the network into {stages} stages",
                 given.len()
             )));
         }
         for (stage, address) in given.iter().enumerate() {
-            let of_stage = |error| Failure::configuration(format!("stage {stage} at {error}"));
+            let of_stage = |error| RunError::configuration(format!("stage {stage} at {error}"));
             check_address(address).map_err(of_stage)?;
             if let Some(first) = given[..stage].iter().position(|other| other == address) {
-                return Err(Failure::configuration(format!(
+                return Err(RunError::configuration(format!(
                     "--nodes names {address} for stage {first} and for stage {stage}: a node is one stage, so name every node once"
                 )));
             }
@@ -60,7 +60,7 @@ impl Nodes {
         prepared: &Prepared,
         run_dir: &Path,
         board: &FailureCollector,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, RunError> {
         let stages = prepared.ranges.len();
         match place {
             Placement::Local => {

@@ -5,11 +5,11 @@ use super::folder::DataMark;
 use crate::config::{Config, Stages};
 use crate::data::{Augment, Loader, Normalization, Sampler, Split, microbatches, open};
 use crate::driver::Sets;
-use crate::failure::Failure;
 use crate::model::Network;
 use crate::partition::{self, Cuts, Estimator, LinkRate, Rates, Workload, slices};
 use crate::pipeline::{self, Shape};
 use crate::rule::KOLEN_POLLACK;
+use crate::run_error::RunError;
 use proto::lane::{Lane, Phase};
 use proto::spec::graph::LayerSpec;
 use proto::spec::rule::RuleSpec;
@@ -39,7 +39,7 @@ impl Prepared {
     ///
     /// # Errors
     /// Faults of the data, of the network, or of the cut, each in one sentence.
-    pub fn new(config: Config) -> Result<Self, Failure> {
+    pub fn new(config: Config) -> Result<Self, RunError> {
         let data = &config.data;
         let classes = config.model.classes as usize;
         let train = open(data.kind, &data.path, Split::Train, classes, data.limit)?;
@@ -54,10 +54,10 @@ impl Prepared {
             train: Loader::new(Arc::new(train), &normalization, data.augmentation(), config.seed)?,
             test: Loader::new(Arc::new(test), &normalization, Augment::NONE, config.seed)?,
         };
-        let network = config.network(shape).map_err(Failure::configuration)?;
+        let network = config.network(shape).map_err(RunError::configuration)?;
         let smallest = microbatches(sampler.last(), config.pipeline.microbatches as usize);
         let smallest = smallest.iter().map(Range::len).min().unwrap_or(1);
-        config.check_microbatches(&network, smallest as u64).map_err(Failure::configuration)?;
+        config.check_microbatches(&network, smallest as u64).map_err(RunError::configuration)?;
         let ranges = cut(&config, &network)?;
         Ok(Self { config, sets, sampler, test_samples, network, ranges })
     }
@@ -81,7 +81,7 @@ impl Prepared {
         run: &str,
         incarnation: u32,
         restore: Option<u64>,
-    ) -> Result<Vec<StageSpec>, Failure> {
+    ) -> Result<Vec<StageSpec>, RunError> {
         let minibatches = [self.sampler.minibatches() as u64, self.total_steps()];
         let run = RunStart { run, incarnation, restore };
         stages(&self.config, &self.network, &self.ranges, minibatches, run)
@@ -133,8 +133,8 @@ pub fn stages(
     ranges: &[Range<usize>],
     minibatches: [u64; 2],
     start: RunStart<'_>,
-) -> Result<Vec<StageSpec>, Failure> {
-    let slices = slices(network, ranges).map_err(Failure::configuration)?;
+) -> Result<Vec<StageSpec>, RunError> {
+    let slices = slices(network, ranges).map_err(RunError::configuration)?;
     let [per_epoch, total] = minibatches;
     let RunStart { run, incarnation, restore } = start;
     let count = slices.len() as u32;
@@ -170,7 +170,7 @@ pub fn stages(
 ///
 /// # Errors
 /// A network whose shapes do not fit.
-pub fn estimator(config: &Config, network: &Network, link: Option<LinkRate>) -> Result<Estimator, Failure> {
+pub fn estimator(config: &Config, network: &Network, link: Option<LinkRate>) -> Result<Estimator, RunError> {
     let rates = Rates::default();
     let workload = Workload {
         batch: config.train.batch,
@@ -183,14 +183,14 @@ pub fn estimator(config: &Config, network: &Network, link: Option<LinkRate>) -> 
         recompute: config.pipeline.recompute,
         rates: Rates { link: link.unwrap_or(rates.link), ..rates },
     };
-    Estimator::new(network, workload).map_err(Failure::configuration)
+    Estimator::new(network, workload).map_err(RunError::configuration)
 }
 
 /// Cuts `network` as `config` says.
 ///
 /// # Errors
 /// Cuts that cannot be had.
-pub fn cut(config: &Config, network: &Network) -> Result<Vec<Range<usize>>, Failure> {
+pub fn cut(config: &Config, network: &Network) -> Result<Vec<Range<usize>>, RunError> {
     cut_by(config, network, &estimator(config, network, None)?)
 }
 
@@ -202,14 +202,14 @@ pub fn cut_by(
     config: &Config,
     network: &Network,
     estimator: &Estimator,
-) -> Result<Vec<Range<usize>>, Failure> {
+) -> Result<Vec<Range<usize>>, RunError> {
     let cuts = match &config.pipeline.stages {
         Stages::Count(count) => Cuts::Count(*count),
         Stages::PerLayer => Cuts::PerLayer,
         Stages::PerBlock => Cuts::PerBlock,
         Stages::Cuts(names) => Cuts::At(names.clone()),
     };
-    partition::cut(network, &cuts, estimator, None).map_err(Failure::configuration)
+    partition::cut(network, &cuts, estimator, None).map_err(RunError::configuration)
 }
 
 /// The lanes of all stages by phase and number of microbatches, each computed once.
@@ -231,7 +231,7 @@ impl Lanes {
     ///
     /// # Errors
     /// A shape that no pipeline has.
-    pub fn of(&mut self, phase: Phase, microbatches: u32) -> Result<Arc<[Lane]>, Failure> {
+    pub fn of(&mut self, phase: Phase, microbatches: u32) -> Result<Arc<[Lane]>, RunError> {
         if let Some(lanes) = self.known.get(&(phase, microbatches)) {
             return Ok(lanes.clone());
         }
@@ -239,7 +239,7 @@ impl Lanes {
             Phase::Evaluate => vec![Lane::evaluate(microbatches); self.stages as usize].into(),
             Phase::Train => {
                 let shape =
-                    Shape::new(self.stages, microbatches, self.ahead).map_err(Failure::configuration)?;
+                    Shape::new(self.stages, microbatches, self.ahead).map_err(RunError::configuration)?;
                 pipeline::lanes(self.schedule, shape).into()
             }
         };

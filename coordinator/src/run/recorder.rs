@@ -10,7 +10,7 @@ use super::prepare::Prepared;
 use super::progress::Progress;
 use super::trace::Trace;
 use crate::driver::{Event, Outcome};
-use crate::failure::Failure;
+use crate::run_error::RunError;
 use proto::control::{Keep, LayerMeasure};
 use proto::lane::Phase;
 use std::collections::{BTreeMap, BTreeSet};
@@ -102,7 +102,7 @@ impl Recorder {
     ///
     /// # Errors
     /// When the run's folder cannot be written.
-    pub fn rewind(&mut self, step: u64, held: &BTreeSet<u64>) -> Result<(), Failure> {
+    pub fn rewind(&mut self, step: u64, held: &BTreeSet<u64>) -> Result<(), RunError> {
         let lost = self.folder.last_step()?.saturating_sub(step);
         if lost > 0 {
             self.say(&format!("steps {} to {} are run again", step + 1, step + lost));
@@ -164,7 +164,7 @@ impl Recorder {
     ///
     /// # Errors
     /// When the disk says no.
-    pub fn start_again(&mut self) -> Result<(), Failure> {
+    pub fn start_again(&mut self) -> Result<(), RunError> {
         self.meters.restarts.inc();
         self.folder.start_again()
     }
@@ -178,13 +178,13 @@ impl Recorder {
     ///
     /// # Errors
     /// When the disk says no.
-    pub fn finish(&mut self) -> Result<(), Failure> {
+    pub fn finish(&mut self) -> Result<(), RunError> {
         match self.trace.take() {
             Some(trace) => {
                 if let Some(step) = trace.full_after() {
                     self.say(&format!("trace.json ends with step {step}: it was full"));
                 }
-                self.folder.write("trace.json", &serde_json::to_vec(&trace).map_err(Failure::internal)?)
+                self.folder.write("trace.json", &serde_json::to_vec(&trace).map_err(RunError::internal)?)
             }
             None => Ok(()),
         }
@@ -199,7 +199,7 @@ impl Recorder {
     ///
     /// # Errors
     /// When the run's folder cannot be written.
-    pub fn record(&mut self, event: Event) -> Result<(), Failure> {
+    pub fn record(&mut self, event: Event) -> Result<(), RunError> {
         let took = self.last.elapsed();
         self.last = Instant::now();
         if let (Some(trace), Event::Done(outcome)) = (&mut self.trace, &event) {
@@ -229,7 +229,7 @@ impl Recorder {
         }
     }
 
-    fn trained(&mut self, outcome: Outcome, took: Duration) -> Result<(), Failure> {
+    fn trained(&mut self, outcome: Outcome, took: Duration) -> Result<(), RunError> {
         self.steps = outcome.step;
         self.training += took;
         self.samples += outcome.samples as u64;
@@ -268,7 +268,7 @@ impl Recorder {
     }
 
     /// Adds one minibatch of an evaluation; the last one completes it.
-    fn evaluated(&mut self, outcome: &Outcome) -> Result<(), Failure> {
+    fn evaluated(&mut self, outcome: &Outcome) -> Result<(), RunError> {
         let (n, open) = (outcome.samples as f64, &mut self.open);
         open.loss += outcome.loss * n;
         open.top1 += outcome.top1 * n;

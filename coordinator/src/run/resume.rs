@@ -3,8 +3,8 @@
 use super::folder::RunIdentity;
 use super::recorder::Recorder;
 use crate::driver::NodeAddress;
-use crate::failure::{Cause, Failure};
 use crate::node;
+use crate::run_error::{Cause, RunError};
 use proto::control::{Description, HeldSnapshot};
 use proto::link::Peer;
 use std::collections::BTreeSet;
@@ -52,7 +52,7 @@ pub async fn starting_point(
     deadline: Duration,
     resume: Resume,
     recorder: &mut Recorder,
-) -> Result<BTreeSet<u64>, Failure> {
+) -> Result<BTreeSet<u64>, RunError> {
     let addresses: Vec<String> = nodes.iter().map(|node| node.control.clone()).collect();
     let folder = recorder.folder();
     let (written, RunIdentity { id: run, saved, .. }) = (folder.last_step()?, folder.identity().clone());
@@ -80,7 +80,7 @@ pub async fn starting_point(
 
 /// What all nodes are, once none of them works for an earlier start of `run` any more: until then, what a
 /// node has may change.
-async fn idle(addresses: &[String], deadline: Duration, run: &str) -> Result<Vec<Description>, Failure> {
+async fn idle(addresses: &[String], deadline: Duration, run: &str) -> Result<Vec<Description>, RunError> {
     let end = Instant::now() + PATIENCE;
     let peers: Vec<_> = (0..).zip(addresses).map(|(stage, address)| Peer::stage(stage).at(address)).collect();
     loop {
@@ -88,7 +88,7 @@ async fn idle(addresses: &[String], deadline: Duration, run: &str) -> Result<Vec
         let busy = |found: &Description| found.run.as_deref() == Some(run);
         let Some(stage) = found.iter().position(busy) else { return Ok(found) };
         if Instant::now() >= end {
-            return Err(Failure::node(format!(
+            return Err(RunError::node(format!(
                 "stage {stage} at {} still works for an earlier start of this run: end the coordinator that uses it, or restart the node",
                 addresses[stage]
             )));
@@ -149,25 +149,25 @@ fn choose(
 
 impl Refusal {
     /// As the user hears it.
-    fn failure(self, addresses: &[String], folder: &Path) -> Failure {
+    fn failure(self, addresses: &[String], folder: &Path) -> RunError {
         const SEED: &str =
             "begin again from the seed with --resume 0, which gives up what the run has learned";
         match self {
             Refusal::NoSuchStep { stage, step, has } => {
                 let has: Vec<String> = has.iter().map(u64::to_string).collect();
                 let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
-                Failure::configuration(format!(
+                RunError::configuration(format!(
                     "stage {stage} has no snapshot after step {step} (it has: {has}): --resume auto takes the newest common one"
                 ))
             }
-            Refusal::Lost { stage, saved } => Failure::new(
+            Refusal::Lost { stage, saved } => RunError::new(
                 Cause::StateGone,
                 format!(
                     "stage {stage} at {} has not the snapshot after step {saved}, which all nodes had: bring its state folder back, or {SEED}",
                     addresses[stage]
                 ),
             ),
-            Refusal::Unwritten { written, first } => Failure::new(
+            Refusal::Unwritten { written, first } => RunError::new(
                 Cause::StateGone,
                 format!(
                     "{} is whole up to step {written} only, and the first snapshot that all nodes have is that after step {first}: bring the file back, or {SEED}",

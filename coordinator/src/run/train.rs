@@ -10,8 +10,8 @@ use super::resume::{Resume, starting_point};
 use super::summary::{Summary, table};
 use crate::console::answer;
 use crate::driver::{FailureCollector, NodeAddress};
-use crate::failure::{Cause, Failure};
 use crate::report;
+use crate::run_error::{Cause, RunError};
 use prometheus_client::metrics::counter::Counter;
 use proto::metrics;
 use proto::transport::admission;
@@ -58,14 +58,16 @@ pub async fn train(
     place: Placement,
     naming: Naming<'_>,
     conduct: TrainOptions,
-) -> Result<(), Failure> {
+) -> Result<(), RunError> {
     let stop = interrupt::listen();
     if conduct.exit_with_stdin {
         interrupt::when_stdin_ends(&stop);
     }
     place.check(prepared.ranges.len())?;
     let scraped = match conduct.metrics {
-        Some(address) => Some(admission::listen("--metrics", address).await.map_err(Failure::configuration)?),
+        Some(address) => {
+            Some(admission::listen("--metrics", address).await.map_err(RunError::configuration)?)
+        }
         None => None,
     };
     let path = folder::choose(naming.name, naming.run_dir, naming.stem)?;
@@ -94,7 +96,7 @@ pub async fn train(
 
 /// Writes what a run leaves at its end, however it ended. A start that ended before it changed anything leaves
 /// what was there.
-fn leave(summary: &Summary, recorder: &mut Recorder) -> Result<(), Failure> {
+fn leave(summary: &Summary, recorder: &mut Recorder) -> Result<(), RunError> {
     if !recorder.folder().begun() {
         return Ok(());
     }
@@ -104,8 +106,8 @@ fn leave(summary: &Summary, recorder: &mut Recorder) -> Result<(), Failure> {
 }
 
 /// Serves the run's metrics for as long as what it returns is kept.
-fn show(listener: TcpListener, recorder: &mut Recorder) -> Result<AbortOnDropHandle<()>, Failure> {
-    let address = listener.local_addr().map_err(Failure::internal)?;
+fn show(listener: TcpListener, recorder: &mut Recorder) -> Result<AbortOnDropHandle<()>, RunError> {
+    let address = listener.local_addr().map_err(RunError::internal)?;
     recorder.say(&format!("metrics at http://{address}/metrics"));
     let serve = metrics::serve(listener, recorder.meters.shown(), Counter::default());
     Ok(AbortOnDropHandle::new(tokio::spawn(serve)))
@@ -118,7 +120,7 @@ async fn attempts(
     conduct: TrainOptions,
     stop: &CancellationToken,
     recorder: &mut Recorder,
-) -> (Result<(), Failure>, Vec<NodeAddress>) {
+) -> (Result<(), RunError>, Vec<NodeAddress>) {
     let (mut resume, mut restarts) = (conduct.resume, conduct.restarts);
     // The snapshot that was chosen last and was not to be had: what is chosen next must be older, so that this
     // happens at most as often as there are snapshots.
@@ -155,7 +157,7 @@ async fn attempt(
     resume: Option<Resume>,
     stop: &CancellationToken,
     recorder: &mut Recorder,
-) -> (Result<(), Failure>, Vec<NodeAddress>) {
+) -> (Result<(), RunError>, Vec<NodeAddress>) {
     let board = FailureCollector::default();
     let folder = recorder.folder().path().to_owned();
     let finding = Nodes::find(place, prepared, &folder, &board);
@@ -186,7 +188,7 @@ async fn attempt(
 }
 
 /// Draws `report.html` from the files of the run.
-fn write_report(folder: &RunFolder) -> Result<(), Failure> {
-    let run = report::Run::read(folder.path()).map_err(Failure::internal)?;
+fn write_report(folder: &RunFolder) -> Result<(), RunError> {
+    let run = report::Run::read(folder.path()).map_err(RunError::internal)?;
     folder.report(&report::render(&[run]))
 }

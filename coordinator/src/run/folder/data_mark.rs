@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::data::Dataset;
-use crate::failure::Failure;
+use crate::run_error::RunError;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -36,11 +36,11 @@ impl DataMark {
     ///
     /// # Errors
     /// One sentence with both numbers of samples and both checksums.
-    pub fn check(&self, now: &DataMark, test: bool, config: &Config, folder: &Path) -> Result<(), Failure> {
+    pub fn check(&self, now: &DataMark, test: bool, config: &Config, folder: &Path) -> Result<(), RunError> {
         let halves = [("training", &self.train, &now.train, true), ("test", &self.test, &now.test, test)];
         let other = halves.into_iter().find(|(_, began, now, looked_at)| *looked_at && began != now);
         let Some((half, began, now, _)) = other else { return Ok(()) };
-        Err(Failure::configuration(format!(
+        Err(RunError::configuration(format!(
             "the {half} data in {} are not those of the run in {}: {} samples of checksum {} here, {} of {} there: set data.path to the data that it began with",
             config.data.path.display(),
             folder.display(),

@@ -1,6 +1,6 @@
 //! Files of JSON: read, written whole, and appended to.
 
-use crate::failure::{Cause, Failure};
+use crate::run_error::{Cause, RunError};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
@@ -10,28 +10,28 @@ use std::path::Path;
 ///
 /// # Errors
 /// When it is not there or no JSON.
-pub fn read<T: for<'de> Deserialize<'de>>(path: &Path, name: &str) -> Result<T, Failure> {
+pub fn read<T: for<'de> Deserialize<'de>>(path: &Path, name: &str) -> Result<T, RunError> {
     let file = path.join(name);
     let bytes = fs::read(&file).map_err(|error| {
-        Failure::configuration(format!(
+        RunError::configuration(format!(
             "cannot read {} ({error}): --run takes the folder of a run",
             file.display()
         ))
     })?;
     serde_json::from_slice(&bytes)
-        .map_err(|error| Failure::configuration(format!("{} is damaged: {error}", file.display())))
+        .map_err(|error| RunError::configuration(format!("{} is damaged: {error}", file.display())))
 }
 
 /// A whole file.
-pub(super) fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
-    let mut bytes = serde_json::to_vec_pretty(value).map_err(Failure::internal)?;
+pub(super) fn json(value: &impl Serialize) -> Result<Vec<u8>, RunError> {
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(RunError::internal)?;
     bytes.push(b'\n');
     Ok(bytes)
 }
 
 /// Adds a line.
-pub(super) fn append(file: &mut File, path: &Path, value: &impl Serialize) -> Result<(), Failure> {
-    let mut line = serde_json::to_vec(value).map_err(Failure::internal)?;
+pub(super) fn append(file: &mut File, path: &Path, value: &impl Serialize) -> Result<(), RunError> {
+    let mut line = serde_json::to_vec(value).map_err(RunError::internal)?;
     line.push(b'\n');
     file.write_all(&line).map_err(|error| unwritable(path, &error))
 }
@@ -40,7 +40,7 @@ pub(super) fn append(file: &mut File, path: &Path, value: &impl Serialize) -> Re
 ///
 /// # Errors
 /// When the disk says no.
-pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
     let temporary = path.with_extension("writing");
     let written = || {
         let mut file = File::create(&temporary)?;
@@ -59,7 +59,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 ///
 /// # Errors
 /// When the disk says no.
-pub(super) fn remove(path: &Path) -> Result<(), Failure> {
+pub(super) fn remove(path: &Path) -> Result<(), RunError> {
     match fs::remove_file(path) {
         // A folder of that name is nothing that a run has written.
         Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) => {
@@ -70,8 +70,8 @@ pub(super) fn remove(path: &Path) -> Result<(), Failure> {
 }
 
 /// The failure of a file that could not be written.
-pub fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(
+pub fn unwritable(path: &Path, error: &std::io::Error) -> RunError {
+    RunError::new(
         Cause::Internal,
         format!("cannot write {} ({error}): make room there, or choose another --run-dir", path.display()),
     )

@@ -3,7 +3,7 @@
 use super::data_mark::DataMark;
 use super::files::{json, read, write};
 use crate::config::{Config, Data};
-use crate::failure::Failure;
+use crate::run_error::RunError;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -30,10 +30,10 @@ impl RunIdentity {
     ///
     /// # Errors
     /// When the system has no randomness.
-    pub fn draw() -> Result<Self, Failure> {
+    pub fn draw() -> Result<Self, RunError> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)
-            .map_err(|error| Failure::internal(format!("the system has no randomness: {error}")))?;
+            .map_err(|error| RunError::internal(format!("the system has no randomness: {error}")))?;
         let id = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Self { id, incarnation: 1, saved: 0, data: None })
     }
@@ -42,7 +42,7 @@ impl RunIdentity {
     ///
     /// # Errors
     /// When there is no run, or its file is damaged.
-    pub fn read(folder: &Path) -> Result<Self, Failure> {
+    pub fn read(folder: &Path) -> Result<Self, RunError> {
         read(folder, FILE)
     }
 
@@ -50,7 +50,7 @@ impl RunIdentity {
     ///
     /// # Errors
     /// When the disk says no.
-    pub fn write(&self, folder: &Path) -> Result<(), Failure> {
+    pub fn write(&self, folder: &Path) -> Result<(), RunError> {
         write(&folder.join(FILE), &json(self)?)
     }
 
@@ -58,10 +58,10 @@ impl RunIdentity {
     ///
     /// # Errors
     /// When the disk says no.
-    pub fn next(mut self, folder: &Path) -> Result<Self, Failure> {
+    pub fn next(mut self, folder: &Path) -> Result<Self, RunError> {
         let spent = || {
             let file = folder.join(FILE);
-            Failure::configuration(format!(
+            RunError::configuration(format!(
                 "{} is damaged: no start of a run comes after this one",
                 file.display()
             ))
