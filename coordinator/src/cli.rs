@@ -4,12 +4,12 @@ mod flags;
 
 use crate::config::{self, Config, Environment};
 use crate::console::{answer, remark};
-use crate::failure::Failure;
 use crate::node;
 use crate::plan;
 use crate::prepare::{self, Placement, Prepared};
 use crate::report;
 use crate::run::{self, Measured, Naming, TrainOptions};
+use crate::run_error::RunError;
 use crate::sweep::{self, SweepOptions};
 use clap::{Parser, Subcommand, ValueEnum};
 use flags::{CheckFlags, CompareFlags, ConfigFlags, EvaluateFlags, PlanFlags, SweepFlags, TrainFlags};
@@ -57,7 +57,7 @@ enum Command {
 ///
 /// # Errors
 /// One sentence for what is wrong with it; `Ok(None)` where help or the version was asked for, and shown.
-pub fn parse() -> Result<Option<Cli>, Failure> {
+pub fn parse() -> Result<Option<Cli>, RunError> {
     match Cli::try_parse() {
         Ok(cli) => Ok(Some(cli)),
         Err(error) if !error.use_stderr() => {
@@ -70,7 +70,7 @@ pub fn parse() -> Result<Option<Cli>, Failure> {
                 text.lines().take_while(|line| !line.starts_with("Usage")).map(str::trim).collect();
             let said = said.join(" ");
             let said = said.trim().trim_start_matches("error: ").to_owned();
-            Err(Failure::configuration(format!("{said} (see coordinator --help)")))
+            Err(RunError::configuration(format!("{said} (see coordinator --help)")))
         }
     }
 }
@@ -79,9 +79,9 @@ pub fn parse() -> Result<Option<Cli>, Failure> {
 ///
 /// # Errors
 /// One sentence, with the contract's exit code.
-pub fn execute(cli: Cli) -> Result<(), Failure> {
+pub fn execute(cli: Cli) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(Failure::internal)?;
+    let runtime = runtime.map_err(RunError::internal)?;
     let result = match cli.command {
         Command::Train(flags) => runtime.block_on(train(flags)),
         Command::Sweep(flags) => runtime.block_on(start_sweep(&flags)),
@@ -94,7 +94,7 @@ pub fn execute(cli: Cli) -> Result<(), Failure> {
     result
 }
 
-async fn train(flags: TrainFlags) -> Result<(), Failure> {
+async fn train(flags: TrainFlags) -> Result<(), RunError> {
     let prepared = Prepared::new(load(&flags.config)?)?;
     let placement = if flags.place.local { Placement::Local } else { Placement::Remote(flags.place.nodes) };
     let stem = flags.config.config.file_stem().and_then(|stem| stem.to_str()).unwrap_or("run");
@@ -104,9 +104,9 @@ async fn train(flags: TrainFlags) -> Result<(), Failure> {
     run::train(prepared, placement, naming, options).await
 }
 
-async fn start_sweep(flags: &SweepFlags) -> Result<(), Failure> {
+async fn start_sweep(flags: &SweepFlags) -> Result<(), RunError> {
     if !flags.local {
-        return Err(Failure::configuration("a sweep runs on this host only, so far: give --local"));
+        return Err(RunError::configuration("a sweep runs on this host only, so far: give --local"));
     }
     let SweepFlags { config, run_dir, parallel, cores, set, resume, .. } = flags;
     let (run_dir, parallel, cores, resume) = (run_dir.as_deref(), *parallel, *cores, *resume);
@@ -115,12 +115,12 @@ async fn start_sweep(flags: &SweepFlags) -> Result<(), Failure> {
     sweep::sweep(options, &Environment::new(data.as_deref())).await
 }
 
-async fn evaluate(flags: EvaluateFlags) -> Result<(), Failure> {
+async fn evaluate(flags: EvaluateFlags) -> Result<(), RunError> {
     let placement = if flags.nodes.is_empty() { Placement::Local } else { Placement::Remote(flags.nodes) };
     let data = data_folder();
     let found = run::evaluate(&flags.run, flags.step, placement, &Environment::new(data.as_deref())).await?;
     if flags.json {
-        return answer(format_args!("{}\n", serde_json::to_string(&found).map_err(Failure::internal)?));
+        return answer(format_args!("{}\n", serde_json::to_string(&found).map_err(RunError::internal)?));
     }
     let number = |measure: Option<f64>| measure.unwrap_or(f64::NAN);
     let percent = |fraction| format!("{:.2} %", 100.0 * number(fraction));
@@ -134,35 +134,35 @@ async fn evaluate(flags: EvaluateFlags) -> Result<(), Failure> {
     ))
 }
 
-async fn show_plan(flags: &PlanFlags) -> Result<(), Failure> {
+async fn show_plan(flags: &PlanFlags) -> Result<(), RunError> {
     let config = load(&flags.config)?;
     let network = match config.input_shape() {
-        Some(shape) => config.network(shape).map_err(Failure::configuration)?,
+        Some(shape) => config.network(shape).map_err(RunError::configuration)?,
         None => Prepared::new(config.clone())?.network,
     };
     let estimator = prepare::estimator(&config, &network, flags.link)?;
     // What cannot be planned is not measured either.
     let ranges = prepare::cut(&config, &network)?;
-    let mut plan = plan::plan(&network, &ranges, &estimator).map_err(Failure::configuration)?;
+    let mut plan = plan::plan(&network, &ranges, &estimator).map_err(RunError::configuration)?;
     if flags.measure {
         let Measured { estimator, ranges, peaks } = run::measure(&config, &network, estimator).await?;
-        plan = plan::plan(&network, &ranges, &estimator).map_err(Failure::configuration)?.with_peaks(&peaks);
+        plan = plan::plan(&network, &ranges, &estimator).map_err(RunError::configuration)?.with_peaks(&peaks);
     }
     if flags.json {
-        return answer(format_args!("{}\n", serde_json::to_string(&plan).map_err(Failure::internal)?));
+        return answer(format_args!("{}\n", serde_json::to_string(&plan).map_err(RunError::internal)?));
     }
     answer(format_args!("{}", plan::table(&plan)))
 }
 
-fn compare(flags: &CompareFlags) -> Result<(), Failure> {
+fn compare(flags: &CompareFlags) -> Result<(), RunError> {
     let runs = flags.runs.iter().map(|run| report::Run::read(run)).collect::<Result<Vec<_>, _>>();
-    let page = report::render(&runs.map_err(Failure::configuration)?);
-    let unwritable = |error| Failure::internal(format!("cannot write {}: {error}", flags.out.display()));
+    let page = report::render(&runs.map_err(RunError::configuration)?);
+    let unwritable = |error| RunError::internal(format!("cannot write {}: {error}", flags.out.display()));
     std::fs::write(&flags.out, page).map_err(unwritable)?;
     answer(format_args!("{}\n", flags.out.display()))
 }
 
-async fn check(flags: CheckFlags) -> Result<(), Failure> {
+async fn check(flags: CheckFlags) -> Result<(), RunError> {
     let deadline = Duration::from_secs(flags.deadline);
     let (mut failed, mut first) = (0, None);
     answer(format_args!(
@@ -192,14 +192,14 @@ async fn check(flags: CheckFlags) -> Result<(), Failure> {
     match first {
         None => Ok(()),
         Some(error) if failed == 1 => Err(error.into()),
-        Some(error) => Err(Failure::node(format!("{error}; and {} more", failed - 1))),
+        Some(error) => Err(RunError::node(format!("{error}; and {} more", failed - 1))),
     }
 }
 
-fn load(flags: &ConfigFlags) -> Result<Config, Failure> {
+fn load(flags: &ConfigFlags) -> Result<Config, RunError> {
     let data = data_folder();
     config::load(&flags.config, &flags.overrides, &Environment::new(data.as_deref()))
-        .map_err(Failure::configuration)
+        .map_err(RunError::configuration)
 }
 
 fn data_folder() -> Option<PathBuf> {
@@ -207,7 +207,7 @@ fn data_folder() -> Option<PathBuf> {
 }
 
 /// Shows a failure as the last line on stderr; returns its exit code.
-pub fn report(failure: &Failure) -> u8 {
+pub fn report(failure: &RunError) -> u8 {
     remark(format_args!("error: {failure}\n"));
     failure.cause.code()
 }

@@ -3,7 +3,7 @@
 //! `println!` panics where stdout cannot be written. A log on a full disk, or a reader like `head` that has seen
 //! enough, must not end a run or change its exit code.
 
-use crate::failure::Failure;
+use crate::run_error::RunError;
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
 
@@ -11,12 +11,12 @@ use std::io::{self, ErrorKind, Write};
 ///
 /// # Errors
 /// When the disk says no.
-pub fn answer(words: Arguments) -> Result<(), Failure> {
+pub fn answer(words: Arguments) -> Result<(), RunError> {
     let mut out = io::stdout();
     let said = out.write_fmt(words).and_then(|()| out.flush());
     let fault = said.err().filter(|error| error.kind() != ErrorKind::BrokenPipe);
     fault.map_or(Ok(()), |error| {
-        Err(Failure::internal(format!("cannot write to stdout ({error}): make room where it goes")))
+        Err(RunError::internal(format!("cannot write to stdout ({error}): make room where it goes")))
     })
 }
 

@@ -1,7 +1,7 @@
 //! The coordinator: reads the command line, does what it says, exits with the contract's code.
 
 use coordinator::cli::{self, Cli, LogFormat};
-use coordinator::failure::Failure;
+use coordinator::run_error::RunError;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         cli::execute(cli)
     };
     // The panic itself has been shown by then; scripts still get their last line and exit code.
-    let panicked = |_| Err(Failure::internal("the coordinator panicked: this is a bug, please report it"));
+    let panicked = |_| Err(RunError::internal("the coordinator panicked: this is a bug, please report it"));
     match std::panic::catch_unwind(work).unwrap_or_else(panicked) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => ExitCode::from(cli::report(&failure)),

@@ -23,9 +23,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
 
-type Failure = Box<dyn Error>;
+type RunError = Box<dyn Error>;
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<(), RunError> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["draw", state, classes, image, seed] => {
@@ -44,7 +44,7 @@ fn main() -> Result<(), Failure> {
 
 /// The network's stages, one for each block, as a coordinator would describe them; with B and
 /// optimizer state.
-fn stages(classes: u32, image: u32, seed: u64) -> Result<Vec<StageSpec>, Failure> {
+fn stages(classes: u32, image: u32, seed: u64) -> Result<Vec<StageSpec>, RunError> {
     let decay = Coefficients { decay: 1e-4, ..Coefficients::default() };
     let rule = RuleSpec::learned("kolen_pollack", true, decay);
     let options = Options { classes, image, rule, ..Options::default() };
@@ -68,7 +68,7 @@ fn stages(classes: u32, image: u32, seed: u64) -> Result<Vec<StageSpec>, Failure
     Ok(slices.into_iter().enumerate().map(stage).collect())
 }
 
-fn build(spec: &StageSpec) -> Result<Stage, Failure> {
+fn build(spec: &StageSpec) -> Result<Stage, RunError> {
     Ok(Stage::new(spec, Settings::of(spec, Device::Cpu, Kind::Float))?)
 }
 
@@ -78,7 +78,7 @@ fn folder(state: &Path, spec: &StageSpec) -> PathBuf {
 
 /// Weights as a run begins with; biases and norms as one could end with, so that each of them counts:
 /// a fresh block is its skip, its last γ being 0.
-fn draw(state: &Path, stages: &[StageSpec]) -> Result<(), Failure> {
+fn draw(state: &Path, stages: &[StageSpec]) -> Result<(), RunError> {
     tch::manual_seed(stages.first().map_or(0, |spec| spec.seed as i64));
     for spec in stages {
         let mut stage = build(spec)?;
@@ -97,7 +97,7 @@ fn draw(state: &Path, stages: &[StageSpec]) -> Result<(), Failure> {
 }
 
 /// The logits for `images`, from stage to stage as the nodes would compute them.
-fn run(state: &Path, stages: &[StageSpec], images: Tensor) -> Result<Tensor, Failure> {
+fn run(state: &Path, stages: &[StageSpec], images: Tensor) -> Result<Tensor, RunError> {
     let mut values = vec![(INPUT.to_owned(), images)];
     for spec in stages {
         let folder = folder(state, spec);
@@ -110,14 +110,14 @@ fn run(state: &Path, stages: &[StageSpec], images: Tensor) -> Result<Tensor, Fai
     Ok(values.swap_remove(0).1)
 }
 
-fn read(path: &Path, image: i64) -> Result<Tensor, Failure> {
+fn read(path: &Path, image: i64) -> Result<Tensor, RunError> {
     let bytes = fs::read(path)?;
     let numbers: Vec<f32> =
         bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect();
     Ok(Tensor::f_from_slice(&numbers)?.f_reshape([-1, 3, image, image])?)
 }
 
-fn write(path: &Path, tensor: &Tensor) -> Result<(), Failure> {
+fn write(path: &Path, tensor: &Tensor) -> Result<(), RunError> {
     let numbers = Vec::<f32>::try_from(tensor.f_contiguous()?.f_view([-1])?)?;
     Ok(fs::write(path, numbers.into_iter().flat_map(f32::to_le_bytes).collect::<Vec<_>>())?)
 }

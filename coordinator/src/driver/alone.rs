@@ -12,7 +12,7 @@ use super::connect::{drain, listen, prepare, start};
 use super::failures::FailureCollector;
 use super::precedence::Precedence;
 use crate::data::microbatches;
-use crate::failure::Failure;
+use crate::run_error::RunError;
 use proto::control::{Command, Report, RunLane, Start, StepDone};
 use proto::lane::{Lane, Phase};
 use proto::link::{Contract, Link, Outgoing};
@@ -55,7 +55,7 @@ pub async fn alone(
     trial: &Alone,
     node: &NodeAddress,
     failures: &FailureCollector,
-) -> Result<Vec<StepDone>, Failure> {
+) -> Result<Vec<StepDone>, RunError> {
     tokio::select! {
         biased;
         () = failures.ended() => Err(failures.verdict().await),
@@ -74,7 +74,7 @@ async fn run(
     trial: &Alone,
     node: &NodeAddress,
     failures: &FailureCollector,
-) -> Result<Vec<StepDone>, Failure> {
+) -> Result<Vec<StepDone>, RunError> {
     let Alone { spec, connect_deadline, message_deadline, .. } = trial;
     let ready = prepare(spec, node, *connect_deadline).await?;
     let begin = Start {
@@ -85,16 +85,16 @@ async fn run(
         message_deadline: *message_deadline,
     };
     let up = spec.activations_below();
-    let logits = spec.activations_above().map_err(Failure::internal)?;
-    let down = spec.errors_above().map_err(Failure::internal)?;
+    let logits = spec.activations_above().map_err(RunError::internal)?;
+    let down = spec.errors_above().map_err(RunError::internal)?;
     let answers = up.values.iter().filter(|value| value.name != INPUT).cloned().collect();
     let answers = Contract { values: answers, ..up.clone() };
     let below = Link::new(ready.data.clone(), answers);
     let above = Link::new(ready.data.clone(), logits);
     let ((commands, reports), below, above) = tokio::try_join!(
         start(&ready, begin),
-        async { grpc::exchange(&below, *connect_deadline).await.map_err(Failure::from) },
-        async { grpc::collect(&above, *connect_deadline).await.map_err(Failure::from) },
+        async { grpc::exchange(&below, *connect_deadline).await.map_err(RunError::from) },
+        async { grpc::collect(&above, *connect_deadline).await.map_err(RunError::from) },
     )?;
 
     // Dropped at the end, whereupon everything ends.
@@ -108,7 +108,7 @@ async fn run(
     tasks.spawn(drain(below.incoming, failures.clone()));
     tasks.spawn(drain(above.incoming, failures.clone()));
 
-    let gone = || Failure::node(format!("{peer} ended its run"));
+    let gone = || RunError::node(format!("{peer} ended its run"));
     let mut found = Vec::new();
     for step in 1..=trial.steps {
         let work = RunLane::of_one_step(trial.lane.starting_at(step), trial.minibatch, false);
@@ -119,7 +119,7 @@ async fn run(
             Err(_) => {
                 let seconds = message_deadline.as_secs();
                 let why = "network.message_deadline says how long to wait";
-                return Err(Failure::node(format!("{peer} was silent for {seconds} s: {why}")));
+                return Err(RunError::node(format!("{peer} was silent for {seconds} s: {why}")));
             }
         }
     }
@@ -127,7 +127,7 @@ async fn run(
 }
 
 /// One step's messages of `values`, drawn evenly from −`scale` to `scale`.
-fn messages(trial: &Alone, values: &[Value], scale: f64) -> Result<Vec<Message>, Failure> {
+fn messages(trial: &Alone, values: &[Value], scale: f64) -> Result<Vec<Message>, RunError> {
     let Alone { spec, lane, minibatch, .. } = trial;
     let count = lane.microbatches()[0];
     let cuts = microbatches(*minibatch as usize, count as usize);
@@ -149,10 +149,11 @@ fn messages(trial: &Alone, values: &[Value], scale: f64) -> Result<Vec<Message>,
             let count = shape.iter().product::<u64>();
             let numbers: Vec<f32> =
                 (0..count).map(|_| (rng.random_range(-1.0..1.0) * scale) as f32).collect();
-            let tensor = TensorData::round_from_f32(spec.wire, shape, &numbers).map_err(Failure::internal)?;
+            let tensor =
+                TensorData::round_from_f32(spec.wire, shape, &numbers).map_err(RunError::internal)?;
             Ok((value.name.clone(), tensor))
         };
-        let tensors = values.iter().map(&mut tensor).collect::<Result<_, Failure>>()?;
+        let tensors = values.iter().map(&mut tensor).collect::<Result<_, RunError>>()?;
         Ok(Message { identity, tensors })
     };
     cuts.iter().enumerate().map(&mut message).collect()

@@ -5,7 +5,7 @@ use super::feed::Feeder;
 use super::loss_task::LossTask;
 use super::precedence::Precedence;
 use super::{Driver, Sets, Stage};
-use crate::failure::{Cause, Failure};
+use crate::run_error::{Cause, RunError};
 use futures::future::try_join_all;
 use proto::client::{Node, Reports};
 use proto::control::{Command, Configured, Report, Start};
@@ -61,7 +61,7 @@ pub(super) struct Ready {
 ///
 /// # Errors
 /// The first node, by its stage and address, that could not be reached or refused.
-pub async fn open(setup: Setup, failures: FailureCollector) -> Result<(Driver, Vec<Configured>), Failure> {
+pub async fn open(setup: Setup, failures: FailureCollector) -> Result<(Driver, Vec<Configured>), RunError> {
     tokio::select! {
         biased;
         opened = open_all(setup, failures.clone()) => opened,
@@ -69,7 +69,7 @@ pub async fn open(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
     }
 }
 
-async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, Vec<Configured>), Failure> {
+async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, Vec<Configured>), RunError> {
     let Setup { stages: specs, nodes, sets, classes, smoothing, connect_deadline, message_deadline } = setup;
     let preparing = specs.iter().zip(&nodes).map(|(spec, node)| prepare(spec, node, connect_deadline));
     let ready = try_join_all(preparing).await?;
@@ -80,17 +80,17 @@ async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
         start(ready, Start { run, incarnation, above, connect_deadline, message_deadline })
     });
     let (Some(first), Some(last)) = (specs.first(), specs.last()) else {
-        return Err(Failure::configuration("a pipeline needs at least one stage"));
+        return Err(RunError::configuration("a pipeline needs at least one stage"));
     };
     let done = Contract { values: Vec::new(), ..first.activations_below() };
-    let logits = last.activations_above().map_err(Failure::internal)?;
+    let logits = last.activations_above().map_err(RunError::internal)?;
     let output = logits.values[0].name.clone();
     let bottom = Link::new(ready[0].data.clone(), done);
     let top = Link::new(ready[ready.len() - 1].data.clone(), logits);
     let (running, bottom, top) = tokio::try_join!(
         try_join_all(starting),
-        async { grpc::exchange(&bottom, connect_deadline).await.map_err(Failure::from) },
-        async { grpc::collect(&top, connect_deadline).await.map_err(Failure::from) },
+        async { grpc::exchange(&bottom, connect_deadline).await.map_err(RunError::from) },
+        async { grpc::collect(&top, connect_deadline).await.map_err(RunError::from) },
     )?;
 
     let mut tasks = JoinSet::new();
@@ -111,7 +111,7 @@ async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
     std::thread::Builder::new()
         .name("feeder".into())
         .spawn(move || feeder.run(queue))
-        .map_err(Failure::internal)?;
+        .map_err(RunError::internal)?;
 
     let (outbox, errors) = mpsc::channel(first.max_microbatches as usize);
     let (results, losses) = mpsc::channel(REPORTS);
@@ -146,7 +146,7 @@ pub(super) async fn prepare(
     spec: &StageSpec,
     address: &NodeAddress,
     deadline: Duration,
-) -> Result<Ready, Failure> {
+) -> Result<Ready, RunError> {
     let control = Peer::stage(spec.index).at(&address.control);
     let (node, description) = Node::dial(&control, deadline).await?;
     let host = address.control.rsplit_once(':').map_or(address.control.as_str(), |(host, _)| host);
@@ -155,7 +155,7 @@ pub(super) async fn prepare(
     let due = spec.restore.unwrap_or(0);
     if configured.updates != due {
         let made = configured.updates;
-        return Err(Failure::new(
+        return Err(RunError::new(
             Cause::Violation,
             format!(
                 "{control} has made {made} updates where the run has made {due}: look whether its state folder belongs to this run"
@@ -166,10 +166,10 @@ pub(super) async fn prepare(
 }
 
 /// Opens a run and waits until the node has reached its neighbour above.
-pub(super) async fn start(ready: &Ready, start: Start) -> Result<(mpsc::Sender<Command>, Reports), Failure> {
+pub(super) async fn start(ready: &Ready, start: Start) -> Result<(mpsc::Sender<Command>, Reports), RunError> {
     let (commands, mut reports) = ready.node.run().await?;
     let peer = ready.node.peer();
-    let gone = || Failure::node(format!("{peer} ended its run before it began"));
+    let gone = || RunError::node(format!("{peer} ended its run before it began"));
     // A node that cannot reach the stage above says so at this deadline itself.
     let deadline = start.connect_deadline + STARTING;
     commands.send(Command::Start(start)).await.map_err(|_| gone())?;
@@ -178,7 +178,7 @@ pub(super) async fn start(ready: &Ready, start: Start) -> Result<(mpsc::Sender<C
             Some(Report::Started) => Ok((commands, reports)),
             _ => Err(gone()),
         },
-        Err(_) => Err(Failure::node(format!(
+        Err(_) => Err(RunError::node(format!(
             "{peer} did not begin the run within {} s: look at its log, or start it again",
             deadline.as_secs_f64()
         ))),
@@ -203,7 +203,7 @@ pub(super) async fn listen(
             Ok(None) if to.is_closed() => return,
             Ok(None) => {
                 let why = format!("{peer} ended its run before its time: see its log");
-                return failures.fail(Precedence::Lost, Failure::node(why));
+                return failures.fail(Precedence::Lost, RunError::node(why));
             }
             Err(failure) => return failures.report(failure),
         }

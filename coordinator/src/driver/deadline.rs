@@ -1,6 +1,6 @@
 //! One deadline for the parts of what is due, all together.
 
-use crate::failure::Failure;
+use crate::run_error::RunError;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -24,9 +24,9 @@ impl Deadline {
         &self,
         part: impl Future<Output = Option<T>>,
         what: impl FnOnce() -> String,
-    ) -> Result<T, Option<Failure>> {
+    ) -> Result<T, Option<RunError>> {
         let late = |_| {
-            Some(Failure::node(format!(
+            Some(RunError::node(format!(
                 "the {} did not come within {} s: see the logs of the nodes; network.message_deadline says how long to wait",
                 what(),
                 self.after.as_secs_f64()

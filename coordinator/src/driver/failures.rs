@@ -2,7 +2,7 @@
 //! moment.
 
 use super::precedence::{Precedence, choose};
-use crate::failure::Failure;
+use crate::run_error::RunError;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -19,17 +19,17 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Shared by all tasks of a run.
 #[derive(Clone, Default)]
 pub struct FailureCollector {
-    complaints: Arc<Mutex<Vec<(Precedence, Failure)>>>,
+    complaints: Arc<Mutex<Vec<(Precedence, RunError)>>>,
     ended: CancellationToken,
 }
 
 impl FailureCollector {
-    fn complaints(&self) -> MutexGuard<'_, Vec<(Precedence, Failure)>> {
+    fn complaints(&self) -> MutexGuard<'_, Vec<(Precedence, RunError)>> {
         self.complaints.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Ends the run because of `failure`.
-    pub fn fail(&self, precedence: Precedence, failure: Failure) {
+    pub fn fail(&self, precedence: Precedence, failure: RunError) {
         self.complaints().push((precedence, failure));
         self.ended.cancel();
     }
@@ -50,13 +50,14 @@ impl FailureCollector {
     }
 
     /// The complaint to show, once complaints have had a moment to arrive.
-    pub async fn verdict(&self) -> Failure {
+    pub async fn verdict(&self) -> RunError {
         let end = Instant::now() + LONGEST;
         sleep(GRACE).await;
         while choose(&self.complaints()).wait && Instant::now() < end {
             sleep(LOOK).await;
         }
-        let without = || Failure::internal("the run ended without a reason: this is a bug, please report it");
+        let without =
+            || RunError::internal("the run ended without a reason: this is a bug, please report it");
         choose(&self.complaints()).shown.cloned().unwrap_or_else(without)
     }
 }
@@ -68,9 +69,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_closest_complaint_is_shown_whichever_came_first() {
         let failures = FailureCollector::default();
-        failures.fail(Precedence::Neighbour, Failure::node("stage 1: stage 2 went away"));
-        failures.fail(Precedence::Cause, Failure::node("stage 2 was killed"));
-        failures.fail(Precedence::Lost, Failure::node("stage 2 was lost"));
+        failures.fail(Precedence::Neighbour, RunError::node("stage 1: stage 2 went away"));
+        failures.fail(Precedence::Cause, RunError::node("stage 2 was killed"));
+        failures.fail(Precedence::Lost, RunError::node("stage 2 was lost"));
         let begun = Instant::now();
         assert_eq!(failures.verdict().await.sentence, "stage 2 was killed");
         assert!(begun.elapsed() < GRACE + LOOK, "nothing better can come: {:?}", begun.elapsed());
@@ -79,15 +80,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_silent_node_is_named_although_its_neighbour_notices_first() {
         let failures = FailureCollector::default();
-        failures.fail(Precedence::Neighbour, Failure::node("stage 1: stage 2 went away"));
+        failures.fail(Precedence::Neighbour, RunError::node("stage 1: stage 2 went away"));
         let later = failures.clone();
         tokio::spawn(async move {
             sleep(Duration::from_secs(2)).await;
-            later.fail(Precedence::Lost, Failure::node("stage 2 was lost"));
+            later.fail(Precedence::Lost, RunError::node("stage 2 was lost"));
         });
         assert_eq!(failures.verdict().await.sentence, "stage 2 was lost");
         let (alone, begun) = (FailureCollector::default(), Instant::now());
-        alone.fail(Precedence::Neighbour, Failure::node("stage 1: stage 2 went away"));
+        alone.fail(Precedence::Neighbour, RunError::node("stage 1: stage 2 went away"));
         assert_eq!(alone.verdict().await.sentence, "stage 1: stage 2 went away");
         assert!((LONGEST..LONGEST + LOOK).contains(&begun.elapsed()), "{:?}", begun.elapsed());
     }

@@ -4,7 +4,7 @@ use super::failures::FailureCollector;
 use super::precedence::Precedence;
 use super::{Minibatch, Sets};
 use crate::data::{Microbatch, Pool, Request, microbatches};
-use crate::failure::Failure;
+use crate::run_error::RunError;
 use proto::lane::Phase;
 use proto::link::Outgoing;
 use proto::microbatch::{Message, MicrobatchHeader, MicrobatchId};
@@ -44,9 +44,9 @@ impl Feeder {
         }
     }
 
-    fn feed(&self, mut queue: mpsc::Receiver<Minibatch>) -> Result<(), Failure> {
+    fn feed(&self, mut queue: mpsc::Receiver<Minibatch>) -> Result<(), RunError> {
         let threads = self.sets.train.threads().max(self.sets.test.threads());
-        let mut pool = Pool::new(threads).map_err(Failure::internal)?;
+        let mut pool = Pool::new(threads).map_err(RunError::internal)?;
         let mut parts = Vec::new().into_iter();
         let mut more = |idle| loop {
             if let Some(part) = parts.next() {
@@ -88,11 +88,11 @@ impl Feeder {
     }
 
     /// Sends a microbatch to the first stage and its labels to the loss; `false` where the run has ended.
-    fn send(&self, identity: MicrobatchHeader, microbatch: Microbatch) -> Result<bool, Failure> {
+    fn send(&self, identity: MicrobatchHeader, microbatch: Microbatch) -> Result<bool, RunError> {
         let Microbatch { shape, images, labels } = microbatch;
         let shape = shape.iter().map(|&size| size as u64).collect();
-        let images = TensorData::new(Kind::F32, shape, images).map_err(Failure::internal)?;
-        let images = images.to_kind(self.wire).map_err(Failure::internal)?;
+        let images = TensorData::new(Kind::F32, shape, images).map_err(RunError::internal)?;
+        let images = images.to_kind(self.wire).map_err(RunError::internal)?;
         let message =
             Message { identity: identity.clone(), tensors: vec![(proto::spec::graph::INPUT.into(), images)] };
         let expected = Expected { identity, labels };

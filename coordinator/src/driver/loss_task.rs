@@ -3,8 +3,8 @@
 use super::failures::FailureCollector;
 use super::feed::Expected;
 use super::precedence::Precedence;
-use crate::failure::{Cause, Failure};
 use crate::loss::{Totals, softmax_cross_entropy};
+use crate::run_error::{Cause, RunError};
 use proto::lane::Phase;
 use proto::link::Incoming;
 use proto::microbatch::{Message, MicrobatchHeader};
@@ -67,7 +67,7 @@ impl LossTask {
         &mut self,
         due: Expected,
         minibatch: &mut (Totals, bool),
-    ) -> Result<bool, (Precedence, Failure)> {
+    ) -> Result<bool, (Precedence, RunError)> {
         let Expected { identity, labels } = due;
         let logits = self.next_logits(&identity).await?;
         let training = identity.phase == Phase::Train;
@@ -79,13 +79,13 @@ impl LossTask {
             smoothing,
             identity.minibatch as usize,
         )
-        .map_err(|error| (Precedence::Cause, Failure::new(Cause::Data, error.to_string())))?;
+        .map_err(|error| (Precedence::Cause, RunError::new(Cause::Data, error.to_string())))?;
         minibatch.0.add(&outcome);
         minibatch.1 &= outcome.finite;
         let last = identity.id.index + 1 == identity.microbatches;
         if training {
             let error = TensorData::round_from_f32(self.wire, logits.shape().to_vec(), &outcome.error)
-                .map_err(|error| (Precedence::Cause, Failure::internal(error)))?;
+                .map_err(|error| (Precedence::Cause, RunError::internal(error)))?;
             let message = Message { identity, tensors: vec![(self.output.clone(), error)] };
             if self.outbox.send(message).await.is_err() {
                 return Ok(false);
@@ -99,10 +99,10 @@ impl LossTask {
         Ok(true)
     }
 
-    async fn next_logits(&mut self, due: &MicrobatchHeader) -> Result<TensorData, (Precedence, Failure)> {
+    async fn next_logits(&mut self, due: &MicrobatchHeader) -> Result<TensorData, (Precedence, RunError)> {
         let peer = self.logits.peer().clone();
         let broke = |why: String| {
-            (Precedence::Neighbour, Failure::node(format!("the link from {peer} broke: {why}")))
+            (Precedence::Neighbour, RunError::node(format!("the link from {peer} broke: {why}")))
         };
         let message = match self.logits.next().await {
             Ok(Some(message)) => message,

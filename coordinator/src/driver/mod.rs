@@ -25,7 +25,7 @@ pub use failures::FailureCollector;
 pub use precedence::Precedence;
 
 use crate::data::Loader;
-use crate::failure::{Cause, Failure};
+use crate::run_error::{Cause, RunError};
 use deadline::Deadline;
 use loss_task::BatchLoss;
 use proto::control::{Align, Command, Keep, Report, RunLane, SnapshotDone, StepDone};
@@ -121,7 +121,7 @@ struct Stage {
 
 impl Stage {
     /// The next report of this stage, which is `due`.
-    async fn report(&mut self, deadline: &Deadline, due: &str) -> Result<Report, Option<Failure>> {
+    async fn report(&mut self, deadline: &Deadline, due: &str) -> Result<Report, Option<RunError>> {
         deadline.wait(self.reports.recv(), || format!("{due} from {}", self.peer)).await
     }
 }
@@ -141,7 +141,7 @@ impl Driver {
     ///
     /// # Errors
     /// The run's failure, if it has failed.
-    pub async fn submit(&mut self, minibatch: Minibatch, lanes: &[Lane]) -> Result<(), Failure> {
+    pub async fn submit(&mut self, minibatch: Minibatch, lanes: &[Lane]) -> Result<(), RunError> {
         for (stage, lane) in self.stages.iter().zip(lanes) {
             let lane = lane.starting_at(minibatch.step);
             let work = RunLane::of_one_step(lane, minibatch.indices.len() as u32, minibatch.measure);
@@ -159,7 +159,7 @@ impl Driver {
     ///
     /// # Errors
     /// The run's failure, if it has failed.
-    pub async fn snapshot(&mut self, keep: Keep) -> Result<(), Failure> {
+    pub async fn snapshot(&mut self, keep: Keep) -> Result<(), RunError> {
         for stage in &self.stages {
             self.send(stage, Command::Snapshot(keep.clone())).await?;
         }
@@ -171,7 +171,7 @@ impl Driver {
     ///
     /// # Errors
     /// The run's failure, if it has failed.
-    pub async fn align(&mut self, steps: Align) -> Result<(), Failure> {
+    pub async fn align(&mut self, steps: Align) -> Result<(), RunError> {
         for stage in &self.stages {
             self.send(stage, Command::Align(steps)).await?;
         }
@@ -179,7 +179,7 @@ impl Driver {
         Ok(())
     }
 
-    async fn send(&self, stage: &Stage, command: Command) -> Result<(), Failure> {
+    async fn send(&self, stage: &Stage, command: Command) -> Result<(), RunError> {
         let sent = tokio::select! {
             biased;
             () = self.failures.ended() => false,
@@ -192,7 +192,7 @@ impl Driver {
     ///
     /// # Errors
     /// The run's failure, or the first part that did not come within the deadline.
-    pub async fn next(&mut self) -> Result<Option<Event>, Failure> {
+    pub async fn next(&mut self) -> Result<Option<Event>, RunError> {
         let Some(pending) = self.pending.pop_front() else { return Ok(None) };
         let failures = self.failures.clone();
         let event = tokio::select! {
@@ -208,7 +208,7 @@ impl Driver {
     }
 
     /// Waits for every part of `pending`; `Err(None)` where the failure collector knows why one is missing.
-    async fn collect(&mut self, pending: Pending) -> Result<Event, Option<Failure>> {
+    async fn collect(&mut self, pending: Pending) -> Result<Event, Option<RunError>> {
         let deadline = Deadline::after(self.deadline);
         match pending {
             Pending::Minibatch(minibatch) => {
@@ -264,8 +264,8 @@ impl Driver {
     }
 }
 
-fn out_of_turn(stage: &Stage, report: &Report) -> Failure {
-    Failure::node(format!("{} answered out of turn: {report:?}", stage.peer))
+fn out_of_turn(stage: &Stage, report: &Report) -> RunError {
+    RunError::node(format!("{} answered out of turn: {report:?}", stage.peer))
 }
 
 /// Puts the parts together; a loss that is not finite ends the run.
@@ -274,12 +274,12 @@ fn outcome<'a>(
     batch: BatchLoss,
     stages: Vec<StepDone>,
     peer: impl Fn(usize) -> &'a Peer,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome, RunError> {
     let Minibatch { step, phase, epoch, indices, .. } = minibatch;
     let miscounted = |(_, done): &(usize, &StepDone)| phase == Phase::Train && done.updates != step;
     if let Some((stage, done)) = stages.iter().enumerate().find(miscounted) {
         let (peer, updates) = (peer(stage), done.updates);
-        return Err(Failure::new(
+        return Err(RunError::new(
             Cause::Violation,
             format!(
                 "{peer} has made {updates} updates after {phase} step {step}: an update was lost or doubled; go back to a snapshot before it with --resume STEP"
@@ -305,7 +305,7 @@ fn outcome<'a>(
         |stage| format!("{} was the first whose output was not finite", peer(stage)),
     );
     let advice = "lower optimizer.lr or the rule's coefficients";
-    Err(Failure::new(
+    Err(RunError::new(
         Cause::Diverged,
         format!("the loss of {phase} step {step} is not finite; {culprit}: {advice}"),
     ))

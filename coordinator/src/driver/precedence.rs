@@ -2,7 +2,7 @@
 //!
 //! When a node dies its neighbours lose their links as well, and complain too.
 
-use crate::failure::Failure;
+use crate::run_error::RunError;
 use proto::failure::FailureKind;
 
 /// How close a complaint is to the cause; the smaller, the closer.
@@ -42,7 +42,7 @@ pub(super) struct Choice<T> {
 }
 
 /// Chooses among complaints in the order in which they came: the closest to the cause, and the first of those.
-pub(super) fn choose(complaints: &[(Precedence, Failure)]) -> Choice<&Failure> {
+pub(super) fn choose(complaints: &[(Precedence, RunError)]) -> Choice<&RunError> {
     let closest = complaints.iter().min_by_key(|(precedence, _)| *precedence);
     let wait = closest.is_some_and(|(precedence, _)| *precedence == Precedence::Neighbour);
     Choice { shown: closest.map(|(_, failure)| failure), wait }
@@ -69,7 +69,7 @@ mod tests {
         ];
         for (complaints, shown, wait) in table {
             let numbered = complaints.iter().enumerate();
-            let numbered: Vec<_> = numbered.map(|(at, one)| (*one, Failure::node(at))).collect();
+            let numbered: Vec<_> = numbered.map(|(at, one)| (*one, RunError::node(at))).collect();
             let choice = choose(&numbered);
             let found = choice.shown.map(|failure| failure.sentence.parse().unwrap());
             assert_eq!((found, choice.wait), (shown, wait), "{complaints:?}");

@@ -2,7 +2,7 @@
 
 use super::process::{Effort, peak};
 use crate::driver::{FailureCollector, NodeAddress, Precedence};
-use crate::failure::Failure;
+use crate::run_error::RunError;
 use futures::future::{join_all, try_join_all};
 use serde::Deserialize;
 use std::fs::File;
@@ -57,11 +57,14 @@ pub struct LocalNodes {
 ///
 /// # Errors
 /// A binary that is in none of these places.
-pub fn find_binary() -> Result<PathBuf, Failure> {
+pub fn find_binary() -> Result<PathBuf, RunError> {
     if let Some(given) = std::env::var_os("NEUROPIL_LAYER_NODE") {
         let given = PathBuf::from(given);
         let missing = || {
-            Failure::configuration(format!("NEUROPIL_LAYER_NODE names {}, which is no file", given.display()))
+            RunError::configuration(format!(
+                "NEUROPIL_LAYER_NODE names {}, which is no file",
+                given.display()
+            ))
         };
         return if given.is_file() { Ok(given) } else { Err(missing()) };
     }
@@ -69,7 +72,7 @@ pub fn find_binary() -> Result<PathBuf, Failure> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).map(|folder| folder.join(BINARY));
     beside.into_iter().chain(on_path).find(|candidate| candidate.is_file()).ok_or_else(|| {
-        Failure::configuration(
+        RunError::configuration(
             "no layer-node binary beside the coordinator or on PATH: build it with `cargo build -p layer-node`, or name it in NEUROPIL_LAYER_NODE",
         )
     })
@@ -86,7 +89,7 @@ impl LocalNodes {
         run_dir: &Path,
         threads: u32,
         failures: &FailureCollector,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, RunError> {
         let binary = find_binary()?;
         let starting = stages.map(|stage| start(stage, &binary, run_dir, threads, failures.clone()));
         let (nodes, addresses) = try_join_all(starting).await?.into_iter().unzip();
@@ -126,11 +129,11 @@ async fn start(
     run_dir: &Path,
     threads: u32,
     failures: FailureCollector,
-) -> Result<(Local, NodeAddress), Failure> {
+) -> Result<(Local, NodeAddress), RunError> {
     let state = run_dir.join("state").join(format!("stage-{stage}"));
     let log = run_dir.join("logs").join(format!("stage-{stage}.log"));
     let failed =
-        |what: &str, error: std::io::Error| Failure::node(format!("stage {stage}: cannot {what} ({error})"));
+        |what: &str, error: std::io::Error| RunError::node(format!("stage {stage}: cannot {what} ({error})"));
     let folders = [state.as_path(), log.parent().unwrap_or(run_dir)];
     for folder in folders {
         let made = std::fs::create_dir_all(folder);
@@ -148,7 +151,7 @@ async fn start(
     command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr).kill_on_drop(true);
     let mut child = command.spawn().map_err(|error| failed(&format!("start {}", binary.display()), error))?;
     let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-        return Err(Failure::internal(format!("stage {stage} was started without pipes")));
+        return Err(RunError::internal(format!("stage {stage} was started without pipes")));
     };
     let mut lines = BufReader::new(stdout.take(FIRST_LINE)).lines();
     let ready = tokio::select! {
@@ -159,7 +162,7 @@ async fn start(
     let Some(ready) = ready.and_then(|line| serde_json::from_str::<Ready>(&line).ok()) else {
         let last = std::fs::read_to_string(&log).unwrap_or_default();
         let last = last.lines().last().unwrap_or("it said nothing").to_owned();
-        return Err(Failure::node(format!(
+        return Err(RunError::node(format!(
             "stage {stage} did not become ready ({last}): see {}, and whether {} is a layer-node that runs here",
             log.display(),
             binary.display()
@@ -190,5 +193,5 @@ async fn watch(stage: usize, mut child: Child, address: String, log: PathBuf, fa
     let status = child.wait().await;
     let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
     let why = format!("stage {stage} at {address}: its process ended ({status}): see {}", log.display());
-    failures.fail(Precedence::Cause, Failure::node(why));
+    failures.fail(Precedence::Cause, RunError::node(why));
 }

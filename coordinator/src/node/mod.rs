@@ -6,18 +6,18 @@ mod process;
 pub use local::{LocalNodes, find_binary};
 
 use crate::driver::{FailureCollector, NodeAddress};
-use crate::failure::Failure;
 use crate::prepare::{Placement, Prepared};
+use crate::run_error::RunError;
 use futures::future::join_all;
 use proto::client::Node;
 use proto::control::Description;
-use proto::failure::Failure as PeerFailure;
+use proto::failure::Failure;
 use proto::link::Peer;
 use std::path::Path;
 use std::time::Duration;
 
 /// Dials every node at once; each answers with its description, or fails on its own.
-pub async fn check(peers: &[Peer], deadline: Duration) -> Vec<Result<Description, PeerFailure>> {
+pub async fn check(peers: &[Peer], deadline: Duration) -> Vec<Result<Description, Failure>> {
     join_all(peers.iter().map(async |peer| Ok(Node::dial(peer, deadline).await?.1))).await
 }
 
@@ -40,7 +40,7 @@ impl Nodes {
         prepared: &Prepared,
         run_dir: &Path,
         failures: &FailureCollector,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, RunError> {
         let stages = prepared.ranges.len();
         placement.check(stages)?;
         match placement {

@@ -1,16 +1,16 @@
 //! Where the network is cut into stages.
 
 use crate::config::{Config, Stages};
-use crate::failure::Failure;
 use crate::model::Network;
 use crate::partition::{self, Cuts, Estimator, LinkRate, Rates, Workload};
+use crate::run_error::RunError;
 use std::ops::Range;
 
 /// The estimates that `plan` and the automatic cut are made by.
 ///
 /// # Errors
 /// A network whose shapes do not fit.
-pub fn estimator(config: &Config, network: &Network, link: Option<LinkRate>) -> Result<Estimator, Failure> {
+pub fn estimator(config: &Config, network: &Network, link: Option<LinkRate>) -> Result<Estimator, RunError> {
     let rates = Rates::default();
     let workload = Workload {
         batch: config.train.batch,
@@ -23,14 +23,14 @@ pub fn estimator(config: &Config, network: &Network, link: Option<LinkRate>) -> 
         recompute: config.pipeline.recompute,
         rates: Rates { link: link.unwrap_or(rates.link), ..rates },
     };
-    Estimator::new(network, workload).map_err(Failure::configuration)
+    Estimator::new(network, workload).map_err(RunError::configuration)
 }
 
 /// Cuts `network` as `config` says.
 ///
 /// # Errors
 /// A cut that the network does not have.
-pub fn cut(config: &Config, network: &Network) -> Result<Vec<Range<usize>>, Failure> {
+pub fn cut(config: &Config, network: &Network) -> Result<Vec<Range<usize>>, RunError> {
     cut_by(config, network, &estimator(config, network, None)?)
 }
 
@@ -42,12 +42,12 @@ pub fn cut_by(
     config: &Config,
     network: &Network,
     estimator: &Estimator,
-) -> Result<Vec<Range<usize>>, Failure> {
+) -> Result<Vec<Range<usize>>, RunError> {
     let cuts = match &config.pipeline.stages {
         Stages::Count(count) => Cuts::Count(*count),
         Stages::PerLayer => Cuts::PerLayer,
         Stages::PerBlock => Cuts::PerBlock,
         Stages::Cuts(names) => Cuts::At(names.clone()),
     };
-    partition::cut(network, &cuts, estimator, None).map_err(Failure::configuration)
+    partition::cut(network, &cuts, estimator, None).map_err(RunError::configuration)
 }

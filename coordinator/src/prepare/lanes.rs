@@ -1,8 +1,8 @@
 //! The lanes of a run's minibatches.
 
 use crate::config::Config;
-use crate::failure::Failure;
 use crate::pipeline::{self, Schedule, Shape};
+use crate::run_error::RunError;
 use proto::lane::{Lane, Phase};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ impl Lanes {
     ///
     /// # Errors
     /// A shape that no pipeline has.
-    pub fn of(&mut self, phase: Phase, microbatches: u32) -> Result<Arc<[Lane]>, Failure> {
+    pub fn of(&mut self, phase: Phase, microbatches: u32) -> Result<Arc<[Lane]>, RunError> {
         if let Some(lanes) = self.known.get(&(phase, microbatches)) {
             return Ok(lanes.clone());
         }
@@ -34,7 +34,7 @@ impl Lanes {
             Phase::Evaluate => vec![Lane::evaluate(microbatches); self.stages as usize].into(),
             Phase::Train => {
                 let shape =
-                    Shape::new(self.stages, microbatches, self.ahead).map_err(Failure::configuration)?;
+                    Shape::new(self.stages, microbatches, self.ahead).map_err(RunError::configuration)?;
                 pipeline::lanes(self.schedule, shape).into()
             }
         };

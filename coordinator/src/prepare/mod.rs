@@ -21,8 +21,8 @@ pub use stages::{RunStart, stages};
 use crate::config::Config;
 use crate::data::{Augment, Loader, Normalization, Sampler, Split, microbatches, open};
 use crate::driver::Sets;
-use crate::failure::Failure;
 use crate::model::Network;
+use crate::run_error::RunError;
 use proto::spec::stage::StageSpec;
 use std::ops::Range;
 
@@ -47,7 +47,7 @@ impl Prepared {
     ///
     /// # Errors
     /// Faults of the data, of the network, or of the cut, each in one sentence.
-    pub fn new(config: Config) -> Result<Self, Failure> {
+    pub fn new(config: Config) -> Result<Self, RunError> {
         let data = &config.data;
         let classes = config.model.classes as usize;
         let train = open(data.kind, &data.path, Split::Train, classes, data.limit)?;
@@ -62,10 +62,10 @@ impl Prepared {
             train: Loader::new(train, &normalization, data.augmentation(), config.seed)?,
             test: Loader::new(test, &normalization, Augment::NONE, config.seed)?,
         };
-        let network = config.network(shape).map_err(Failure::configuration)?;
+        let network = config.network(shape).map_err(RunError::configuration)?;
         let smallest = microbatches(sampler.last(), config.pipeline.microbatches as usize);
         let smallest = smallest.iter().map(Range::len).min().unwrap_or(1);
-        config.check_microbatches(&network, smallest as u64).map_err(Failure::configuration)?;
+        config.check_microbatches(&network, smallest as u64).map_err(RunError::configuration)?;
         let ranges = cut(&config, &network)?;
         Ok(Self { config, sets, sampler, test_samples, network, ranges })
     }
@@ -85,7 +85,7 @@ impl Prepared {
         run: &str,
         incarnation: u32,
         restore: Option<u64>,
-    ) -> Result<Vec<StageSpec>, Failure> {
+    ) -> Result<Vec<StageSpec>, RunError> {
         let start = RunStart { run, incarnation, restore };
         stages(&self.config, &self.network, &self.ranges, self.minibatches(), start)
     }

@@ -1,6 +1,6 @@
 //! Where the nodes of a run are: started here, or given by hand.
 
-use crate::failure::Failure;
+use crate::run_error::RunError;
 use proto::transport::dial::check_address;
 
 /// Where the nodes of a run are.
@@ -17,19 +17,19 @@ impl Placement {
     ///
     /// # Errors
     /// One sentence: both numbers, or the stage and its address.
-    pub fn check(&self, stages: usize) -> Result<(), Failure> {
+    pub fn check(&self, stages: usize) -> Result<(), RunError> {
         let Placement::Remote(given) = self else { return Ok(()) };
         if given.len() != stages {
-            return Err(Failure::configuration(format!(
+            return Err(RunError::configuration(format!(
                 "--nodes names {} nodes, but pipeline.stages cuts the network into {stages} stages",
                 given.len()
             )));
         }
         for (stage, address) in given.iter().enumerate() {
-            let of_stage = |error| Failure::configuration(format!("stage {stage} at {error}"));
+            let of_stage = |error| RunError::configuration(format!("stage {stage} at {error}"));
             check_address(address).map_err(of_stage)?;
             if let Some(first) = given[..stage].iter().position(|other| other == address) {
-                return Err(Failure::configuration(format!(
+                return Err(RunError::configuration(format!(
                     "--nodes names {address} for stage {first} and for stage {stage}: a node is one stage, so name every node once"
                 )));
             }

@@ -1,9 +1,9 @@
 //! The specification of every stage.
 
 use crate::config::Config;
-use crate::failure::Failure;
 use crate::model::Network;
 use crate::partition::{Slice, slices};
+use crate::run_error::RunError;
 use proto::spec::graph::LayerSpec;
 use proto::spec::rule::RuleSpec;
 use proto::spec::stage::{ErrorSource, StageSpec};
@@ -31,8 +31,8 @@ pub fn stages(
     ranges: &[Range<usize>],
     minibatches: [u64; 2],
     start: RunStart<'_>,
-) -> Result<Vec<StageSpec>, Failure> {
-    let slices = slices(network, ranges).map_err(Failure::configuration)?;
+) -> Result<Vec<StageSpec>, RunError> {
+    let slices = slices(network, ranges).map_err(RunError::configuration)?;
     let [per_epoch, total] = minibatches;
     let RunStart { run, incarnation, restore } = start;
     let count = slices.len() as u32;

@@ -5,7 +5,7 @@ mod event;
 use super::evaluation::Evaluation;
 use super::files::unwritable;
 use super::step::Step;
-use crate::failure::Failure;
+use crate::run_error::RunError;
 use event::{Event, Scalar, Summary, VERSION, events, record};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -29,7 +29,7 @@ impl Curves {
     /// Begins a new event file in the run's folder with the old file's points of the steps up to `step`,
     /// without the evaluation that follows `step` itself. The old file goes: TensorBoard follows a file by its
     /// name, and would not notice that it became shorter.
-    pub fn begin(folder: &Path, step: u64) -> Result<Self, Failure> {
+    pub fn begin(folder: &Path, step: u64) -> Result<Self, RunError> {
         let old = found(folder).map_err(|error| unwritable(folder, &error))?;
         let mut kept = record(&Event { file_version: Some(VERSION.into()), ..at(0) });
         // Two are there only where a begin was cut short; the newer one is whole then.
@@ -49,7 +49,7 @@ impl Curves {
     }
 
     /// Appends the points of a training step.
-    pub fn step(&mut self, step: &Step) -> Result<(), Failure> {
+    pub fn step(&mut self, step: &Step) -> Result<(), RunError> {
         let mut points = vec![
             scalar("train/loss", step.loss),
             scalar("train/accuracy", step.accuracy),
@@ -64,13 +64,13 @@ impl Curves {
     }
 
     /// Appends the points of an evaluation.
-    pub fn evaluation(&mut self, evaluation: &Evaluation) -> Result<(), Failure> {
+    pub fn evaluation(&mut self, evaluation: &Evaluation) -> Result<(), RunError> {
         let Evaluation { step, loss, top1, top5, .. } = *evaluation;
         let points = [("loss", loss), ("top1", top1), ("top5", top5)];
         self.add(step, points.map(|(name, value)| scalar(format!("{TEST}{name}"), value)).into())
     }
 
-    fn add(&mut self, step: u64, values: Vec<Scalar>) -> Result<(), Failure> {
+    fn add(&mut self, step: u64, values: Vec<Scalar>) -> Result<(), RunError> {
         let bytes = record(&Event { summary: Some(Summary { values }), ..at(step) });
         self.file.write_all(&bytes).map_err(|error| unwritable(&self.path, &error))
     }

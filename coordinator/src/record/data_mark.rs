@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::data::Samples;
 use crate::driver::Sets;
-use crate::failure::Failure;
+use crate::run_error::RunError;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -42,11 +42,11 @@ impl DataMark {
     ///
     /// # Errors
     /// One sentence with both numbers of samples and both checksums.
-    pub fn check(&self, now: &DataMark, test: bool, config: &Config, folder: &Path) -> Result<(), Failure> {
+    pub fn check(&self, now: &DataMark, test: bool, config: &Config, folder: &Path) -> Result<(), RunError> {
         let halves = [("training", &self.train, &now.train, true), ("test", &self.test, &now.test, test)];
         let other = halves.into_iter().find(|(_, began, now, looked_at)| *looked_at && began != now);
         let Some((half, began, now, _)) = other else { return Ok(()) };
-        Err(Failure::configuration(format!(
+        Err(RunError::configuration(format!(
             "the {half} data in {} are not those of the run in {}: {} samples of checksum {} here, {} of {} there: set data.path to the data that it began with",
             config.data.path.display(),
             folder.display(),

@@ -1,6 +1,6 @@
 //! Files that are read and written whole, and locks on them.
 
-use crate::failure::{Cause, Failure};
+use crate::run_error::{Cause, RunError};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Write};
@@ -10,27 +10,27 @@ use std::path::Path;
 ///
 /// # Errors
 /// When it is not there or no JSON.
-pub fn read<T: for<'de> Deserialize<'de>>(folder: &Path, name: &str) -> Result<T, Failure> {
+pub fn read<T: for<'de> Deserialize<'de>>(folder: &Path, name: &str) -> Result<T, RunError> {
     let file = folder.join(name);
     let bytes = fs::read(&file).map_err(|error| {
-        Failure::configuration(format!(
+        RunError::configuration(format!(
             "cannot read {} ({error}): --run takes the folder of a run",
             file.display()
         ))
     })?;
     serde_json::from_slice(&bytes)
-        .map_err(|error| Failure::configuration(format!("{} is damaged: {error}", file.display())))
+        .map_err(|error| RunError::configuration(format!("{} is damaged: {error}", file.display())))
 }
 
 /// Writes a JSON file.
-pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
-    let mut bytes = serde_json::to_vec_pretty(value).map_err(Failure::internal)?;
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), RunError> {
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(RunError::internal)?;
     bytes.push(b'\n');
     write(path, &bytes)
 }
 
 /// Writes beside the place and renames, so that a reader finds the file whole.
-pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
     let temporary = path.with_extension("writing");
     let written = || {
         let mut file = File::create(&temporary)?;
@@ -46,7 +46,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 /// Removes a file that may be there.
-pub fn remove(path: &Path) -> Result<(), Failure> {
+pub fn remove(path: &Path) -> Result<(), RunError> {
     match fs::remove_file(path) {
         // A run writes no folder of that name.
         Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) => {
@@ -69,8 +69,8 @@ pub fn lock(file: &File) -> io::Result<bool> {
 }
 
 /// The failure of a file that could not be written.
-pub fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    Failure::new(
+pub fn unwritable(path: &Path, error: &io::Error) -> RunError {
+    RunError::new(
         Cause::Internal,
         format!("cannot write {} ({error}): make room there, or choose another --run-dir", path.display()),
     )

@@ -8,7 +8,7 @@ use super::identity::{RunIdentity, differs};
 use super::lines::{self, Appended};
 use super::step::Step;
 use crate::config::{self, Config, Environment};
-use crate::failure::Failure;
+use crate::run_error::RunError;
 use serde::Serialize;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -40,17 +40,17 @@ pub struct RunFolder {
 ///
 /// # Errors
 /// A name that is a path.
-pub fn choose(name: Option<&str>, run_dir: Option<&Path>, stem: &str) -> Result<PathBuf, Failure> {
+pub fn choose(name: Option<&str>, run_dir: Option<&Path>, stem: &str) -> Result<PathBuf, RunError> {
     let runs = Path::new("runs");
     match (name, run_dir) {
         (_, Some(path)) => Ok(path.to_owned()),
         (Some(name), None) if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') => {
-            Err(Failure::configuration(format!("'{name}' cannot name a run: --run-dir takes a path")))
+            Err(RunError::configuration(format!("'{name}' cannot name a run: --run-dir takes a path")))
         }
         (Some(name), None) => Ok(runs.join(name)),
         (None, None) => {
             let free = (1u64..).map(|n| runs.join(format!("{stem}-{n}"))).find(|path| !path.exists());
-            free.ok_or_else(|| Failure::internal("there are no names left for a run"))
+            free.ok_or_else(|| RunError::internal("there are no names left for a run"))
         }
     }
 }
@@ -59,10 +59,10 @@ pub fn choose(name: Option<&str>, run_dir: Option<&Path>, stem: &str) -> Result<
 ///
 /// # Errors
 /// When another process has it, or it cannot be opened.
-pub fn own(path: &Path) -> Result<Arc<File>, Failure> {
+pub fn own(path: &Path) -> Result<Arc<File>, RunError> {
     let folder = File::open(path).map_err(|error| unwritable(path, &error))?;
     match lock(&folder) {
-        Ok(false) => Err(Failure::configuration(format!(
+        Ok(false) => Err(RunError::configuration(format!(
             "another coordinator works on the run in {}: wait for its end, or end it first",
             path.display()
         ))),
@@ -76,14 +76,14 @@ impl RunFolder {
     ///
     /// # Errors
     /// A folder that a run lies in already, or that cannot be written.
-    pub fn create(path: PathBuf, config: &Config, data: DataMark) -> Result<Self, Failure> {
-        let text = config.to_toml().map_err(Failure::configuration)?;
+    pub fn create(path: PathBuf, config: &Config, data: DataMark) -> Result<Self, RunError> {
+        let text = config.to_toml().map_err(RunError::configuration)?;
         if path.join("config.toml").exists() {
             let why = format!(
                 "there is a run in {} already: choose another --name or --run-dir, or go on with --resume auto",
                 path.display()
             );
-            return Err(Failure::configuration(why));
+            return Err(RunError::configuration(why));
         }
         fs::create_dir_all(&path).map_err(|error| unwritable(&path, &error))?;
         let owned = own(&path)?;
@@ -97,15 +97,15 @@ impl RunFolder {
     ///
     /// # Errors
     /// A folder without a run, or a configuration or data that would make it another run.
-    pub fn reopen(path: PathBuf, config: &Config, data: &DataMark) -> Result<Self, Failure> {
+    pub fn reopen(path: PathBuf, config: &Config, data: &DataMark) -> Result<Self, RunError> {
         let file = path.join("config.toml");
-        let began = config::load(&file, &[], &Environment::empty()).map_err(Failure::configuration)?;
+        let began = config::load(&file, &[], &Environment::empty()).map_err(RunError::configuration)?;
         if let Some(section) = differs(&began, config) {
             let why = format!(
                 "'{section}' is not as in {}: resume a run with its own configuration",
                 file.display()
             );
-            return Err(Failure::configuration(why));
+            return Err(RunError::configuration(why));
         }
         let owned = own(&path)?;
         let identity = RunIdentity::read(&path)?;
@@ -117,7 +117,7 @@ impl RunFolder {
     }
 
     /// Opens the folder's files to append to them; of the curves, those up to `step` stay.
-    fn open(path: PathBuf, identity: RunIdentity, owned: Arc<File>, step: u64) -> Result<Self, Failure> {
+    fn open(path: PathBuf, identity: RunIdentity, owned: Arc<File>, step: u64) -> Result<Self, RunError> {
         let metrics = Appended::open(path.join(METRICS))?;
         let evaluations = Appended::open(path.join(EVALUATIONS))?;
         let curves = Curves::begin(&path, step)?;
@@ -125,13 +125,13 @@ impl RunFolder {
     }
 
     /// Counts another start of the run.
-    pub fn start_again(&mut self) -> Result<(), Failure> {
+    pub fn start_again(&mut self) -> Result<(), RunError> {
         self.identity = self.identity.clone().next(&self.path)?;
         Ok(())
     }
 
     /// Remembers, also after a crash of the host, that all nodes have the snapshot after `step`.
-    pub fn saved(&mut self, step: u64) -> Result<(), Failure> {
+    pub fn saved(&mut self, step: u64) -> Result<(), RunError> {
         if self.identity.saved != step {
             self.identity.saved = step;
             self.identity.write(&self.path)?;
@@ -142,7 +142,7 @@ impl RunFolder {
     /// Drops the lines of later steps than `step`, which are about to be run again, and of the evaluation that
     /// follows `step` itself. The end that an earlier start wrote goes first: should this start be killed,
     /// its readers do not take that for the end of the run.
-    pub fn rewind(&mut self, step: u64) -> Result<(), Failure> {
+    pub fn rewind(&mut self, step: u64) -> Result<(), RunError> {
         for name in [SUMMARY, REPORT] {
             remove(&self.path.join(name))?;
         }
@@ -158,10 +158,10 @@ impl RunFolder {
         Ok(())
     }
 
-    fn text(&self, name: &str) -> Result<Vec<u8>, Failure> {
+    fn text(&self, name: &str) -> Result<Vec<u8>, RunError> {
         let path = self.path.join(name);
         fs::read(&path).map_err(|error| {
-            Failure::internal(format!(
+            RunError::internal(format!(
                 "cannot read {} ({error}): check its permissions and its disk",
                 path.display()
             ))
@@ -172,7 +172,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn last_step(&self) -> Result<u64, Failure> {
+    pub fn last_step(&self) -> Result<u64, RunError> {
         let text = self.text(METRICS)?;
         let due = (1..).zip(lines::split(&text)).take_while(|(due, line)| lines::step(line) == Some(*due));
         Ok(due.last().map_or(0, |(due, _)| due))
@@ -182,7 +182,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn steps(&self) -> Result<Vec<Step>, Failure> {
+    pub fn steps(&self) -> Result<Vec<Step>, RunError> {
         Ok(lines::records(&self.text(METRICS)?).collect())
     }
 
@@ -190,7 +190,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn evaluations(&self) -> Result<Vec<Evaluation>, Failure> {
+    pub fn evaluations(&self) -> Result<Vec<Evaluation>, RunError> {
         Ok(lines::records(&self.text(EVALUATIONS)?).collect())
     }
 
@@ -210,30 +210,30 @@ impl RunFolder {
     }
 
     /// Appends one training step to the curves and then to `metrics.jsonl`: every line there has its points.
-    pub fn step(&mut self, step: &Step) -> Result<(), Failure> {
+    pub fn step(&mut self, step: &Step) -> Result<(), RunError> {
         self.curves.step(step)?;
         self.metrics.add(step)
     }
 
     /// Appends one evaluation to the curves and then to `evaluations.jsonl`.
-    pub fn evaluation(&mut self, evaluation: &Evaluation) -> Result<(), Failure> {
+    pub fn evaluation(&mut self, evaluation: &Evaluation) -> Result<(), RunError> {
         self.curves.evaluation(evaluation)?;
         self.evaluations.add(evaluation)
     }
 
     /// Waits until the history is on the disk: a run goes on no later than it reaches, also after a crash of the host.
-    pub fn sync(&self) -> Result<(), Failure> {
+    pub fn sync(&self) -> Result<(), RunError> {
         self.metrics.sync()?;
         self.evaluations.sync()
     }
 
     /// Writes a file of JSON.
-    pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), Failure> {
+    pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), RunError> {
         write_json(&self.path.join(name), value)
     }
 
     /// Writes another file of the run.
-    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
         write(&self.path.join(name), bytes)
     }
 }

@@ -3,7 +3,7 @@
 use super::data_mark::DataMark;
 use super::files::{read, write_json};
 use crate::config::{Config, Data};
-use crate::failure::Failure;
+use crate::run_error::RunError;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -30,10 +30,10 @@ impl RunIdentity {
     ///
     /// # Errors
     /// When the system has no randomness.
-    pub fn draw() -> Result<Self, Failure> {
+    pub fn draw() -> Result<Self, RunError> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)
-            .map_err(|error| Failure::internal(format!("the system has no randomness: {error}")))?;
+            .map_err(|error| RunError::internal(format!("the system has no randomness: {error}")))?;
         let id = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Self { id, incarnation: 1, saved: 0, data: None })
     }
@@ -42,20 +42,20 @@ impl RunIdentity {
     ///
     /// # Errors
     /// When there is no run, or its file is damaged.
-    pub fn read(folder: &Path) -> Result<Self, Failure> {
+    pub fn read(folder: &Path) -> Result<Self, RunError> {
         read(folder, FILE)
     }
 
     /// Keeps it in `folder`.
-    pub fn write(&self, folder: &Path) -> Result<(), Failure> {
+    pub fn write(&self, folder: &Path) -> Result<(), RunError> {
         write_json(&folder.join(FILE), self)
     }
 
     /// Counts another start of the run in `folder`, so that nodes refuse what comes late of the one before.
-    pub fn next(mut self, folder: &Path) -> Result<Self, Failure> {
+    pub fn next(mut self, folder: &Path) -> Result<Self, RunError> {
         let spent = || {
             let file = folder.join(FILE);
-            Failure::configuration(format!(
+            RunError::configuration(format!(
                 "{} is damaged: no start of a run comes after this one",
                 file.display()
             ))

@@ -9,9 +9,9 @@
 
 use super::step::LayerTrace;
 use crate::config::Config;
-use crate::failure::{Cause, Failure};
 use crate::model::Network;
 use crate::rule::Name;
+use crate::run_error::{Cause, RunError};
 use proto::spec::optimizer::{Method, OptimizerSpec};
 use std::collections::BTreeMap;
 
@@ -79,14 +79,14 @@ impl Invariant {
     ///
     /// # Errors
     /// A [`Cause::Violation`] that names the layer and the step.
-    pub fn check(&mut self, step: u64, layers: &[LayerTrace]) -> Result<(), Failure> {
+    pub fn check(&mut self, step: u64, layers: &[LayerTrace]) -> Result<(), RunError> {
         let law = self.law.at(step).abs();
         for layer in layers.iter().filter(|layer| self.layers.contains(&layer.name)) {
             let difference = layer.difference.unwrap_or(f64::NAN);
             let begun = *self.begun.entry(layer.name.clone()).or_insert(difference / law);
             let off = (difference / (begun * law) - 1.0).abs();
             if law > SHARE && (off.is_nan() || off > TOLERANCE) {
-                return Err(Failure::new(
+                return Err(RunError::new(
                     Cause::Violation,
                     format!(
                         "Kolen-Pollack's law is broken in layer '{}' after step {step}: ‖W − B‖ is {difference:.6}, the law says {:.6}; an update was lost or doubled: go back to a snapshot before it with --resume STEP",

@@ -4,7 +4,7 @@
 //! counts for nothing, at the end of a file or where a run that went on has written behind it.
 
 use super::files::unwritable;
-use crate::failure::Failure;
+use crate::run_error::RunError;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -49,20 +49,20 @@ pub struct Appended {
 
 impl Appended {
     /// Opens the file, which need not be there yet.
-    pub fn open(path: PathBuf) -> Result<Self, Failure> {
+    pub fn open(path: PathBuf) -> Result<Self, RunError> {
         let file = File::options().create(true).append(true).open(&path);
         Ok(Self { file: file.map_err(|error| unwritable(&path, &error))?, path })
     }
 
     /// Appends a record.
-    pub fn add(&mut self, record: &impl Serialize) -> Result<(), Failure> {
-        let mut line = serde_json::to_vec(record).map_err(Failure::internal)?;
+    pub fn add(&mut self, record: &impl Serialize) -> Result<(), RunError> {
+        let mut line = serde_json::to_vec(record).map_err(RunError::internal)?;
         line.push(b'\n');
         self.file.write_all(&line).map_err(|error| unwritable(&self.path, &error))
     }
 
     /// Waits until all lines are on the disk.
-    pub fn sync(&self) -> Result<(), Failure> {
+    pub fn sync(&self) -> Result<(), RunError> {
         self.file.sync_data().map_err(|error| unwritable(&self.path, &error))
     }
 }

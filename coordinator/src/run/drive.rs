@@ -5,9 +5,9 @@ use super::recorder::Recorder;
 use super::resume::{Resume, Survey};
 use super::supervisor::{Command, Decision, Event, Supervisor};
 use crate::driver::{self, Driver, FailureCollector, Minibatch, NodeAddress, Setup};
-use crate::failure::Failure;
 use crate::node::{self, Nodes};
 use crate::prepare::{Item, Lanes, Placement, Prepared};
+use crate::run_error::RunError;
 use proto::control::Description;
 use proto::link::Peer;
 use proto::spec::stage::StageSpec;
@@ -46,7 +46,7 @@ impl<'a> Run<'a> {
     ///
     /// # Errors
     /// Why the run ended before its time.
-    pub async fn drive(&mut self, resume: Option<Resume>, restarts: u32) -> Result<(), Failure> {
+    pub async fn drive(&mut self, resume: Option<Resume>, restarts: u32) -> Result<(), RunError> {
         let (course, folder) = (self.prepared.course(), self.recorder.folder().path().to_owned());
         let mut supervisor = Supervisor::new(&course, folder, resume, restarts);
         let (begun, mut event) = (Instant::now(), Event::Begun);
@@ -63,7 +63,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn act(&mut self, command: Command) -> Result<Event, Failure> {
+    async fn act(&mut self, command: Command) -> Result<Event, RunError> {
         match command {
             Command::Find => self.find().await,
             Command::Ask(pause) => self.ask(pause).await,
@@ -93,7 +93,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn find(&mut self) -> Result<Event, Failure> {
+    async fn find(&mut self) -> Result<Event, RunError> {
         (self.failures, self.addresses) = (FailureCollector::default(), Vec::new());
         let run_dir = self.recorder.folder().path();
         let finding = Nodes::find(self.placement, self.prepared, run_dir, &self.failures);
@@ -104,14 +104,14 @@ impl<'a> Run<'a> {
     }
 
     /// Asks every node for its snapshots of the run.
-    async fn ask(&self, pause: Duration) -> Result<Event, Failure> {
+    async fn ask(&self, pause: Duration) -> Result<Event, RunError> {
         let of_stage = |(stage, node): (u32, &NodeAddress)| Peer::stage(stage).at(&node.control);
         let peers: Vec<_> = (0..).zip(&self.addresses).map(of_stage).collect();
         let deadline = Duration::from_secs_f64(self.prepared.config.network.connect_deadline);
         let asking = async {
             tokio::time::sleep(pause).await;
             let found = node::check(&peers, deadline).await.into_iter().collect::<Result<Vec<_>, _>>();
-            found.map_err(Failure::from)
+            found.map_err(RunError::from)
         };
         let found = tokio::select! {
             found = unless_stopped(&self.stop, asking) => found?,
@@ -120,7 +120,7 @@ impl<'a> Run<'a> {
         found.map_or(Ok(Event::Stopped), |found| self.survey(&found))
     }
 
-    fn survey(&self, found: &[Description]) -> Result<Event, Failure> {
+    fn survey(&self, found: &[Description]) -> Result<Event, RunError> {
         let folder = self.recorder.folder();
         let identity = folder.identity();
         if let Some(stage) = found.iter().position(|node| node.run.as_deref() == Some(&identity.id)) {
@@ -134,7 +134,7 @@ impl<'a> Run<'a> {
         Ok(Event::Held(Survey { snapshots, written: folder.last_step()?, saved: identity.saved }))
     }
 
-    async fn open(&mut self, restore: Option<u64>) -> Result<Event, Failure> {
+    async fn open(&mut self, restore: Option<u64>) -> Result<Event, RunError> {
         let identity = self.recorder.folder().identity();
         let stages = self.prepared.stages(&identity.id, identity.incarnation, restore)?;
         let opening = driver::open(setup(self.prepared, stages, &self.addresses), self.failures.clone());
@@ -143,7 +143,7 @@ impl<'a> Run<'a> {
         Ok(Event::Opened)
     }
 
-    async fn submit(&mut self, item: Item) -> Result<Event, Failure> {
+    async fn submit(&mut self, item: Item) -> Result<Event, RunError> {
         let driver = pipeline(&mut self.driver)?;
         match item {
             Item::Snapshot { step } => driver.snapshot(self.recorder.keep(step)).await?,
@@ -154,17 +154,17 @@ impl<'a> Run<'a> {
     }
 }
 
-fn pipeline(driver: &mut Option<Driver>) -> Result<&mut Driver, Failure> {
+fn pipeline(driver: &mut Option<Driver>) -> Result<&mut Driver, RunError> {
     driver
         .as_mut()
-        .ok_or_else(|| Failure::internal("the pipeline is not open: this is a bug, please report it"))
+        .ok_or_else(|| RunError::internal("the pipeline is not open: this is a bug, please report it"))
 }
 
 /// The end of `work`; `None` where `stop` comes first. Nothing before the first step is worth waiting for then.
 async fn unless_stopped<T>(
     stop: &CancellationToken,
-    work: impl Future<Output = Result<T, Failure>>,
-) -> Result<Option<T>, Failure> {
+    work: impl Future<Output = Result<T, RunError>>,
+) -> Result<Option<T>, RunError> {
     tokio::select! {
         biased;
         () = stop.cancelled() => Ok(None),
@@ -190,7 +190,7 @@ pub fn setup(prepared: &Prepared, stages: Vec<StageSpec>, nodes: &[NodeAddress])
 ///
 /// # Errors
 /// The run's failure, if it has failed.
-pub async fn submit(driver: &mut Driver, lanes: &mut Lanes, minibatch: Minibatch) -> Result<(), Failure> {
+pub async fn submit(driver: &mut Driver, lanes: &mut Lanes, minibatch: Minibatch) -> Result<(), RunError> {
     let lanes = lanes.of(minibatch.phase, minibatch.microbatches)?;
     driver.submit(minibatch, &lanes).await
 }

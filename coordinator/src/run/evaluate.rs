@@ -5,10 +5,10 @@ use super::signals;
 use super::supervisor::IN_FLIGHT;
 use crate::config::{self, Environment};
 use crate::driver::{self, Event, FailureCollector};
-use crate::failure::{Cause, Failure};
 use crate::node::Nodes;
 use crate::prepare::{Placement, Prepared};
 use crate::record::{DataMark, Evaluation, Pass, RunIdentity, SUMMARY, Summary, files, own};
+use crate::run_error::{Cause, RunError};
 use serde::Serialize;
 use std::path::Path;
 use std::str::FromStr;
@@ -41,7 +41,7 @@ impl FromStr for Which {
 
 impl Which {
     /// Its updates, in the run in `run_dir`; the last and the best state are known only of a run that has ended.
-    fn of(self, run_dir: &Path) -> Result<u64, Failure> {
+    fn of(self, run_dir: &Path) -> Result<u64, RunError> {
         let word = match self {
             Which::Step(step) => return Ok(step),
             Which::Last => "last",
@@ -49,7 +49,7 @@ impl Which {
         };
         if !run_dir.join(SUMMARY).exists() {
             let dir = run_dir.display();
-            return Err(Failure::configuration(format!(
+            return Err(RunError::configuration(format!(
                 "the run in {dir} has not ended, so it has no {word} state yet: go on with coordinator train --config {dir}/config.toml --run-dir {dir} --resume auto (and --local or --nodes), or give --step a number"
             )));
         }
@@ -61,7 +61,7 @@ impl Which {
             ),
             _ => (summary.steps, "the run's summary.json names no last step: give --step a number"),
         };
-        step.ok_or_else(|| Failure::configuration(why))
+        step.ok_or_else(|| RunError::configuration(why))
     }
 }
 
@@ -89,14 +89,14 @@ pub async fn evaluate(
     which: Which,
     placement: Placement,
     environment: &Environment<'_>,
-) -> Result<Evaluated, Failure> {
+) -> Result<Evaluated, RunError> {
     let stop = signals::listen();
     // Only the owner of a run's folder counts its starts; a folder without a run is refused first.
     RunIdentity::read(run_dir)?;
     let _owned = own(run_dir)?;
     let step = which.of(run_dir)?;
     let config =
-        config::load(&run_dir.join("config.toml"), &[], environment).map_err(Failure::configuration)?;
+        config::load(&run_dir.join("config.toml"), &[], environment).map_err(RunError::configuration)?;
     let prepared = Prepared::new(config)?;
     let identity = RunIdentity::read(run_dir)?;
     if let Some(mark) = &identity.data {
@@ -106,7 +106,7 @@ pub async fn evaluate(
     let stages = prepared.stages(&identity.id, identity.incarnation, Some(step))?;
     let failures = FailureCollector::default();
     let interrupted =
-        || Failure::new(Cause::Interrupted, "the evaluation was interrupted: nothing was changed");
+        || RunError::new(Cause::Interrupted, "the evaluation was interrupted: nothing was changed");
     let nodes = tokio::select! {
         nodes = Nodes::find(&placement, &prepared, run_dir, &failures) => nodes?,
         () = stop.cancelled() => return Err(interrupted()),
@@ -122,7 +122,11 @@ pub async fn evaluate(
 }
 
 /// Sends the test set through a pipeline, once.
-async fn run(prepared: &Prepared, setup: driver::Setup, failures: FailureCollector) -> Result<Pass, Failure> {
+async fn run(
+    prepared: &Prepared,
+    setup: driver::Setup,
+    failures: FailureCollector,
+) -> Result<Pass, RunError> {
     let (course, mut lanes, mut pass) = (prepared.course(), prepared.lanes(), Pass::default());
     let (mut driver, _) = driver::open(setup, failures).await?;
     let mut minibatches = course.evaluation(0);

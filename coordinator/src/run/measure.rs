@@ -8,13 +8,13 @@ use super::signals;
 use crate::config::{Config, Pipeline, Stages};
 use crate::data;
 use crate::driver::{Alone, FailureCollector, alone};
-use crate::failure::{Cause, Failure};
 use crate::model::Network;
 use crate::node::LocalNodes;
 use crate::partition::{self, Cuts, Estimator, LayerTime};
 use crate::pipeline::{Shape, lane};
 use crate::prepare::{RunStart, cut_by, stages};
 use crate::record::RunIdentity;
+use crate::run_error::{Cause, RunError};
 use proto::control::{Span, StepDone};
 use proto::lane::Action;
 use proto::microbatch::MicrobatchId;
@@ -47,10 +47,10 @@ pub struct Measured {
 ///
 /// # Errors
 /// The layers that were being measured, and why their node failed; or an interrupt.
-pub async fn measure(config: &Config, network: &Network, estimator: Estimator) -> Result<Measured, Failure> {
+pub async fn measure(config: &Config, network: &Network, estimator: Estimator) -> Result<Measured, RunError> {
     let folder = tempfile::Builder::new().prefix("neuropil-measure-").tempdir();
     let folder =
-        folder.map_err(|error| Failure::internal(format!("cannot make a temporary folder: {error}")))?;
+        folder.map_err(|error| RunError::internal(format!("cannot make a temporary folder: {error}")))?;
     let bench = Bench { config, network, run: RunIdentity::draw()?.id, stop: signals::listen() };
     let result = bench.measure(folder.path(), estimator).await;
     if matches!(&result, Err(failure) if failure.cause == Cause::Node) {
@@ -75,17 +75,17 @@ struct Found {
 }
 
 impl Bench<'_> {
-    async fn measure(&self, folder: &Path, estimator: Estimator) -> Result<Measured, Failure> {
+    async fn measure(&self, folder: &Path, estimator: Estimator) -> Result<Measured, RunError> {
         let pipeline = &self.config.pipeline;
         let fine = partition::cut(self.network, &Cuts::PerLayer, &estimator, None)
-            .map_err(Failure::configuration)?;
+            .map_err(RunError::configuration)?;
         let once = pipeline.stages == Stages::PerLayer && !pipeline.recompute;
         let all = estimator.workload().microbatches;
         let microbatches = if once { all } else { all.min(MICROBATCHES) };
         let found = self.every(folder, &fine, microbatches, false).await?;
         let times = fine.iter().cloned().zip(found.iter().map(|found| found.time)).collect::<Vec<_>>();
         let times = estimator.share_out(&times);
-        let estimator = estimator.measured(times).map_err(Failure::configuration)?;
+        let estimator = estimator.measured(times).map_err(RunError::configuration)?;
         let ranges = cut_by(self.config, self.network, &estimator)?;
         let found = if once { found } else { self.every(folder, &ranges, all, pipeline.recompute).await? };
         Ok(Measured { estimator, ranges, peaks: found.into_iter().map(|found| found.peak).collect() })
@@ -98,11 +98,11 @@ impl Bench<'_> {
         ranges: &[Range<usize>],
         microbatches: u32,
         recompute: bool,
-    ) -> Result<Vec<Found>, Failure> {
+    ) -> Result<Vec<Found>, RunError> {
         let start = RunStart { run: &self.run, incarnation: 1, restore: None };
         let specs = stages(self.config, self.network, ranges, [1, 1], start)?;
         let Pipeline { ahead, schedule, .. } = self.config.pipeline;
-        let shape = Shape::new(ranges.len() as u32, microbatches, ahead).map_err(Failure::configuration)?;
+        let shape = Shape::new(ranges.len() as u32, microbatches, ahead).map_err(RunError::configuration)?;
         let size = self.config.train.batch.div_ceil(self.config.pipeline.microbatches);
         let minibatch = self.config.train.batch.min(size * microbatches);
         let mut found = Vec::with_capacity(ranges.len());
@@ -119,8 +119,8 @@ impl Bench<'_> {
                 message_deadline: Duration::from_secs_f64(self.config.network.message_deadline),
             };
             let done = self.one(folder, &trial).await;
-            let (steps, peak) = done.map_err(|Failure { cause, sentence }| {
-                Failure::new(cause, format!("while {names} were measured: {sentence}"))
+            let (steps, peak) = done.map_err(|RunError { cause, sentence }| {
+                RunError::new(cause, format!("while {names} were measured: {sentence}"))
             })?;
             let sizes = data::microbatches(minibatch as usize, microbatches as usize);
             let time = time(&steps[WARM_UP as usize..], &sizes.iter().map(Range::len).collect::<Vec<_>>());
@@ -130,13 +130,13 @@ impl Bench<'_> {
     }
 
     /// Runs one stage on a node that is ended with it.
-    async fn one(&self, folder: &Path, trial: &Alone) -> Result<(Vec<StepDone>, Option<u64>), Failure> {
+    async fn one(&self, folder: &Path, trial: &Alone) -> Result<(Vec<StepDone>, Option<u64>), RunError> {
         let failures = FailureCollector::default();
         let index = trial.spec.index as usize;
         let nodes = LocalNodes::start(index..index + 1, folder, self.config.node.threads, &failures).await?;
         let done = tokio::select! {
             biased;
-            () = self.stop.cancelled() => Err(Failure::new(Cause::Interrupted, "the measurement was interrupted")),
+            () = self.stop.cancelled() => Err(RunError::new(Cause::Interrupted, "the measurement was interrupted")),
             done = alone(trial, &nodes.addresses[0], &failures) => done,
         };
         let peak = nodes.peaks().into_iter().next().flatten();

@@ -2,9 +2,9 @@
 
 use super::progress::Progress;
 use crate::driver::{Event, Outcome};
-use crate::failure::Failure;
 use crate::prepare::Prepared;
 use crate::record::{Evaluation, Invariant, Meters, Pass, RunFolder, Step, Totals, Trace};
+use crate::run_error::RunError;
 use proto::control::{Keep, SnapshotDone};
 use proto::lane::Phase;
 use std::collections::BTreeSet;
@@ -63,7 +63,7 @@ impl<'a> Recorder<'a> {
     ///
     /// # Errors
     /// When the run's folder cannot be written, or holds a broken law already.
-    pub fn rewind(&mut self, held: &BTreeSet<u64>) -> Result<(), Failure> {
+    pub fn rewind(&mut self, held: &BTreeSet<u64>) -> Result<(), RunError> {
         let (prepared, step) = (self.prepared, held.last().copied().unwrap_or(0));
         self.folder.rewind(step)?;
         let (past, evaluations) = (self.folder.steps()?, self.folder.evaluations()?);
@@ -78,7 +78,7 @@ impl<'a> Recorder<'a> {
     }
 
     /// Counts another start of the run.
-    pub fn start_again(&mut self) -> Result<(), Failure> {
+    pub fn start_again(&mut self) -> Result<(), RunError> {
         self.meters.restarts.inc();
         self.folder.start_again()
     }
@@ -90,19 +90,19 @@ impl<'a> Recorder<'a> {
     }
 
     /// Writes `trace.json`, where it was asked for.
-    pub fn finish(&mut self) -> Result<(), Failure> {
+    pub fn finish(&mut self) -> Result<(), RunError> {
         let Some(trace) = self.trace.take() else { return Ok(()) };
         if let Some(step) = trace.full_after() {
             self.say(&format!("trace.json ends with step {step}: it was full"));
         }
-        self.folder.write("trace.json", &serde_json::to_vec(&trace).map_err(Failure::internal)?)
+        self.folder.write("trace.json", &serde_json::to_vec(&trace).map_err(RunError::internal)?)
     }
 
     /// Takes one event.
     ///
     /// # Errors
     /// When the run's folder cannot be written, or a law is broken.
-    pub fn record(&mut self, event: Event) -> Result<(), Failure> {
+    pub fn record(&mut self, event: Event) -> Result<(), RunError> {
         let took = self.last.elapsed();
         self.last = Instant::now();
         match event {
@@ -123,7 +123,7 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    fn saved(&mut self, saved: &[SnapshotDone]) -> Result<(), Failure> {
+    fn saved(&mut self, saved: &[SnapshotDone]) -> Result<(), RunError> {
         self.saving += saved.iter().map(|done| done.seconds).fold(0.0, f64::max);
         self.folder.sync()?;
         let common = saved.iter().map(|done| done.updates).min().unwrap_or(self.totals.common);
@@ -142,7 +142,7 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    fn trained(&mut self, outcome: &Outcome, took: Duration) -> Result<(), Failure> {
+    fn trained(&mut self, outcome: &Outcome, took: Duration) -> Result<(), RunError> {
         let step = Step::new(outcome, took);
         self.totals.add(&step);
         if let Some(invariant) = &mut self.invariant {
@@ -167,7 +167,7 @@ impl<'a> Recorder<'a> {
     }
 
     /// Adds one minibatch of an evaluation; the last one completes it.
-    fn evaluated(&mut self, outcome: &Outcome) -> Result<(), Failure> {
+    fn evaluated(&mut self, outcome: &Outcome) -> Result<(), RunError> {
         self.pass.add(outcome);
         if self.pass.samples < self.prepared.test_samples {
             return Ok(());

@@ -1,7 +1,7 @@
 //! The snapshot at which a run is taken up again: the newest that all of its nodes have.
 
-use crate::failure::{Cause, Failure};
 use crate::record::METRICS;
+use crate::run_error::{Cause, RunError};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::str::FromStr;
@@ -55,9 +55,9 @@ impl Survey {
     ///
     /// # Errors
     /// A step that one of the stages does not have, or no snapshot in common any more.
-    pub fn choose(&self, resume: Resume, nodes: &[String], folder: &Path) -> Result<BTreeSet<u64>, Failure> {
+    pub fn choose(&self, resume: Resume, nodes: &[String], folder: &Path) -> Result<BTreeSet<u64>, RunError> {
         let Self { snapshots, written, saved } = self;
-        let gone = |why: String| Err(Failure::new(Cause::StateGone, format!("{why}, or {SEED}")));
+        let gone = |why: String| Err(RunError::new(Cause::StateGone, format!("{why}, or {SEED}")));
         let all = |step: &u64| snapshots.iter().all(|steps| steps.contains(step));
         let common: BTreeSet<u64> = snapshots.first().into_iter().flatten().copied().filter(all).collect();
         let known: BTreeSet<u64> = common.range(..=*written).copied().collect();
@@ -83,7 +83,7 @@ impl Survey {
                 let stage = (0..snapshots.len()).find(lacks).unwrap_or(0);
                 let has: Vec<String> = self.known(stage).iter().map(u64::to_string).collect();
                 let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
-                Err(Failure::configuration(format!(
+                Err(RunError::configuration(format!(
                     "stage {stage} has no snapshot after step {step} (it has: {has}): --resume auto takes the newest common one"
                 )))
             }

@@ -1,13 +1,13 @@
 //! The summary of a run, from its sums.
 
 use crate::driver::NodeAddress;
-use crate::failure::{Cause, Failure};
 use crate::prepare::Prepared;
 use crate::record::{LayerSummary, NodeSummary, StageTotal, Summary, Totals};
+use crate::run_error::{Cause, RunError};
 
 /// The summary of a run that ended with `result` on `nodes`, after `saving` seconds in which it wrote snapshots.
 pub fn summarize(
-    result: &Result<(), Failure>,
+    result: &Result<(), RunError>,
     prepared: &Prepared,
     nodes: &[NodeAddress],
     totals: &Totals,

@@ -6,10 +6,10 @@ use super::resume::Resume;
 use super::signals;
 use super::summary::summarize;
 use crate::console::answer;
-use crate::failure::Failure;
 use crate::prepare::{Placement, Prepared};
 use crate::record::{self, DataMark, REPORT, RunFolder, SUMMARY, Summary, choose};
 use crate::report;
+use crate::run_error::RunError;
 use prometheus_client::metrics::counter::Counter;
 use proto::metrics;
 use proto::transport::admission;
@@ -53,14 +53,16 @@ pub async fn train(
     placement: Placement,
     naming: Naming<'_>,
     options: TrainOptions,
-) -> Result<(), Failure> {
+) -> Result<(), RunError> {
     let stop = signals::listen();
     if options.exit_with_stdin {
         signals::when_stdin_ends(&stop);
     }
     placement.check(prepared.ranges.len())?;
     let scraped = match options.metrics {
-        Some(address) => Some(admission::listen("--metrics", address).await.map_err(Failure::configuration)?),
+        Some(address) => {
+            Some(admission::listen("--metrics", address).await.map_err(RunError::configuration)?)
+        }
         None => None,
     };
     let path = choose(naming.name, naming.run_dir, naming.stem)?;
@@ -85,20 +87,20 @@ pub async fn train(
 
 /// Writes the files of a run's end, however it ended. A start that ended before it changed anything leaves the files of
 /// the start before.
-fn leave(summary: &Summary, recorder: &mut Recorder<'_>) -> Result<(), Failure> {
+fn leave(summary: &Summary, recorder: &mut Recorder<'_>) -> Result<(), RunError> {
     if !recorder.folder().begun() {
         return Ok(());
     }
     recorder.folder().write_json(SUMMARY, summary)?;
     recorder.finish()?;
     let folder = recorder.folder();
-    let run = report::Run::read(folder.path()).map_err(Failure::internal)?;
+    let run = report::Run::read(folder.path()).map_err(RunError::internal)?;
     folder.write(REPORT, report::render(&[run]).as_bytes())
 }
 
 /// Serves the run's metrics for as long as the handle is kept.
-fn show(listener: TcpListener, recorder: &mut Recorder<'_>) -> Result<AbortOnDropHandle<()>, Failure> {
-    let address = listener.local_addr().map_err(Failure::internal)?;
+fn show(listener: TcpListener, recorder: &mut Recorder<'_>) -> Result<AbortOnDropHandle<()>, RunError> {
+    let address = listener.local_addr().map_err(RunError::internal)?;
     recorder.say(&format!("metrics at http://{address}/metrics"));
     let serve = metrics::serve(listener, recorder.meters.shown(), Counter::default());
     Ok(AbortOnDropHandle::new(tokio::spawn(serve)))

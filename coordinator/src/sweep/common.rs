@@ -3,8 +3,8 @@
 use super::space::{Plan, Settings};
 use super::spec::Spec;
 use crate::config::{self, Config, Environment};
-use crate::failure::Failure;
 use crate::prepare::{Prepared, cut};
+use crate::run_error::RunError;
 use std::collections::HashSet;
 use toml::Value;
 
@@ -17,7 +17,7 @@ pub fn settings(
     plan: &Plan,
     base: &str,
     environment: &Environment<'_>,
-) -> Result<Settings, Failure> {
+) -> Result<Settings, RunError> {
     let mut common = spec.set.clone();
     let most = most_stages(spec, plan, base, environment)?;
     let threads = "node.threads";
@@ -37,7 +37,7 @@ fn most_stages(
     plan: &Plan,
     base: &str,
     environment: &Environment<'_>,
-) -> Result<usize, Failure> {
+) -> Result<usize, RunError> {
     let file = spec.base.display().to_string();
     let (mut most, mut known, mut refused) = (0, HashSet::new(), None);
     for trial in 0..plan.len() {
@@ -50,7 +50,7 @@ fn most_stages(
         }
         let all = spec.set.clone().into_iter().chain(own);
         let overrides: Vec<String> = all.map(|(key, value)| format!("{key}={value}")).collect();
-        let config = config::parse(base, &file, &overrides, environment).map_err(Failure::configuration);
+        let config = config::parse(base, &file, &overrides, environment).map_err(RunError::configuration);
         let found = config.and_then(|config| if spec.cores.is_some() { stages(config) } else { Ok(1) });
         match found {
             Ok(found) => (most, _) = (most.max(found), known.insert(cut)),
@@ -59,16 +59,16 @@ fn most_stages(
     }
     match refused {
         Some(why) if most == 0 => {
-            Err(Failure { sentence: format!("every trial would be refused, as is the first: {why}"), ..why })
+            Err(RunError { sentence: format!("every trial would be refused, as is the first: {why}"), ..why })
         }
         _ => Ok(most.max(1)),
     }
 }
 
 /// How many stages, and so nodes, a run with this configuration has.
-fn stages(config: Config) -> Result<usize, Failure> {
+fn stages(config: Config) -> Result<usize, RunError> {
     let Some(shape) = config.input_shape() else { return Ok(Prepared::new(config)?.ranges.len()) };
-    let network = config.network(shape).map_err(Failure::configuration)?;
+    let network = config.network(shape).map_err(RunError::configuration)?;
     Ok(cut(&config, &network)?.len())
 }
 

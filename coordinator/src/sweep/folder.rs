@@ -2,8 +2,8 @@
 
 use super::ledger::Ledger;
 use super::spec::Spec;
-use crate::failure::Failure;
 use crate::record::files::{unwritable, write};
+use crate::run_error::RunError;
 use std::fs;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -19,14 +19,14 @@ impl SweepFolder {
     ///
     /// # Errors
     /// A folder that holds a sweep already, no sweep to go on with, or another sweep.
-    pub fn open(path: PathBuf, spec: &Spec, base: &str, resume: bool) -> Result<(Self, Ledger), Failure> {
+    pub fn open(path: PathBuf, spec: &Spec, base: &str, resume: bool) -> Result<(Self, Ledger), RunError> {
         let folder = Self { path };
         let (there, place) = (folder.spec().exists(), folder.path.display());
         match (there, resume) {
-            (true, false) => Err(Failure::configuration(format!(
+            (true, false) => Err(RunError::configuration(format!(
                 "there is a sweep in {place} already: choose another --run-dir, or go on with --resume"
             ))),
-            (false, true) => Err(Failure::configuration(format!(
+            (false, true) => Err(RunError::configuration(format!(
                 "there is no sweep in {place} to go on with: leave out --resume"
             ))),
             (true, true) => folder.check(spec, base),
@@ -36,20 +36,20 @@ impl SweepFolder {
         Ok((folder, ledger))
     }
 
-    fn fill(&self, spec: &Spec, base: &str) -> Result<(), Failure> {
+    fn fill(&self, spec: &Spec, base: &str) -> Result<(), RunError> {
         for folder in [self.path.join("trials"), self.path.join("logs")] {
             fs::create_dir_all(&folder).map_err(|error| unwritable(&folder, &error))?;
         }
         write(&self.base(), base.as_bytes())?;
         let kept = Spec { base: "base.toml".into(), ..spec.clone() };
-        write(&self.spec(), toml::to_string(&kept).map_err(Failure::internal)?.as_bytes())
+        write(&self.spec(), toml::to_string(&kept).map_err(RunError::internal)?.as_bytes())
     }
 
     /// Refuses another sweep than that in the folder.
-    fn check(&self, spec: &Spec, base: &str) -> Result<(), Failure> {
-        let kept = Spec::load(&self.spec()).map_err(Failure::configuration)?;
+    fn check(&self, spec: &Spec, base: &str) -> Result<(), RunError> {
+        let kept = Spec::load(&self.spec()).map_err(RunError::configuration)?;
         let known = fs::read_to_string(self.base()).map_err(|error| {
-            Failure::configuration(format!(
+            RunError::configuration(format!(
                 "cannot read {} ({error}): begin the sweep anew",
                 self.base().display()
             ))
@@ -61,7 +61,7 @@ impl SweepFolder {
             }
             None => return Ok(()),
         };
-        Err(Failure::configuration(format!(
+        Err(RunError::configuration(format!(
             "{other}: go on with a sweep as it was begun, or choose another --run-dir"
         )))
     }
@@ -91,15 +91,15 @@ impl SweepFolder {
     }
 
     /// Writes a page of the sweep, as `table.md`.
-    pub fn write(&self, page: &str, text: &str) -> Result<(), Failure> {
+    pub fn write(&self, page: &str, text: &str) -> Result<(), RunError> {
         write(&self.path.join(page), text.as_bytes())
     }
 }
 
 /// The first key in which two sweeps differ; where the base configuration lies does not count.
-fn differs(kept: &Spec, asked: &Spec) -> Result<Option<String>, Failure> {
+fn differs(kept: &Spec, asked: &Spec) -> Result<Option<String>, RunError> {
     let table = |spec: &Spec| Table::try_from(Spec { base: PathBuf::new(), ..spec.clone() });
-    let (kept, asked) = (table(kept).map_err(Failure::internal)?, table(asked).map_err(Failure::internal)?);
+    let (kept, asked) = (table(kept).map_err(RunError::internal)?, table(asked).map_err(RunError::internal)?);
     let all = kept.keys().chain(asked.keys());
     let at = |table: &Table, key: &String| table.get(key).cloned().unwrap_or(Value::Boolean(false));
     Ok({ all }.find(|key| at(&kept, key) != at(&asked, key)).cloned())

@@ -4,8 +4,8 @@
 //! nothing had happened. The process that has locked the file owns the sweep.
 
 use super::primitives::Subset;
-use crate::failure::Failure;
 use crate::record::files::{lock, unwritable};
+use crate::run_error::RunError;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -89,12 +89,12 @@ impl Ledger {
     ///
     /// # Errors
     /// A file that another process holds, cannot be had, or is damaged.
-    pub fn open(path: PathBuf) -> Result<Self, Failure> {
+    pub fn open(path: PathBuf) -> Result<Self, RunError> {
         let cannot = |error: std::io::Error| unwritable(&path, &error);
         let mut file = File::options().create(true).read(true).append(true).open(&path).map_err(cannot)?;
         if !lock(&file).map_err(cannot)? {
             let why = format!("another process is at work on {}: wait for its end", path.display());
-            return Err(Failure::configuration(why));
+            return Err(RunError::configuration(why));
         }
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(cannot)?;
@@ -111,11 +111,11 @@ impl Ledger {
     }
 
     /// Adds a trial that has ended; where that fails, the file is as before.
-    pub fn append(&mut self, record: &Record) -> Result<(), Failure> {
-        let line = serde_json::to_string(record).map_err(Failure::internal)?;
+    pub fn append(&mut self, record: &Record) -> Result<(), RunError> {
+        let line = serde_json::to_string(record).map_err(RunError::internal)?;
         self.write(&line).map_err(|error| unwritable(&self.path, &error))?;
         // As it will be read after a restart, to the last bit of every number.
-        let record: Record = serde_json::from_str(&line).map_err(Failure::internal)?;
+        let record: Record = serde_json::from_str(&line).map_err(RunError::internal)?;
         self.records.insert(record.trial, record);
         Ok(())
     }
@@ -144,9 +144,9 @@ impl Ledger {
     }
 }
 
-fn damaged(path: &Path, line: usize, error: &serde_json::Error) -> Failure {
+fn damaged(path: &Path, line: usize, error: &serde_json::Error) -> RunError {
     let place = path.display();
-    Failure::configuration(format!(
+    RunError::configuration(format!(
         "line {line} of {place} is damaged ({error}): take the line out, and its trial is run again"
     ))
 }

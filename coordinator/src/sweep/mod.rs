@@ -28,9 +28,9 @@ mod trial;
 
 use crate::config::{self, Environment};
 use crate::console::answer;
-use crate::failure::{Cause, Failure};
 use crate::record::choose;
 use crate::run::signals;
+use crate::run_error::{Cause, RunError};
 use folder::SweepFolder;
 use ledger::{Ledger, Record, Status};
 use space::{Plan, Settings};
@@ -62,12 +62,14 @@ pub struct SweepOptions<'a> {
 /// # Errors
 /// What is wrong with the sweep; [`Cause::Interrupted`] where it can go on; or that trials failed, after
 /// all have ended.
-pub async fn sweep(options: SweepOptions<'_>, environment: &Environment<'_>) -> Result<(), Failure> {
+pub async fn sweep(options: SweepOptions<'_>, environment: &Environment<'_>) -> Result<(), RunError> {
     let spec = load(options)?;
-    let plan = Plan::new(&spec).map_err(Failure::configuration)?;
+    let plan = Plan::new(&spec).map_err(RunError::configuration)?;
     let base = config::read_file(&spec.base).map_err(|error| {
         let file = spec.base.display();
-        Failure::configuration(format!("the configuration {file}, the sweep's base, cannot be read: {error}"))
+        RunError::configuration(format!(
+            "the configuration {file}, the sweep's base, cannot be read: {error}"
+        ))
     })?;
     let common = common::settings(&spec, &plan, &base, environment)?;
     let path = choose(Some(&spec.name), options.run_dir, "")?;
@@ -78,13 +80,13 @@ pub async fn sweep(options: SweepOptions<'_>, environment: &Environment<'_>) -> 
     sweep.finish()
 }
 
-fn load(options: SweepOptions<'_>) -> Result<Spec, Failure> {
-    let mut spec = Spec::load(options.config).map_err(Failure::configuration)?;
+fn load(options: SweepOptions<'_>) -> Result<Spec, RunError> {
+    let mut spec = Spec::load(options.config).map_err(RunError::configuration)?;
     spec.parallel = options.parallel.unwrap_or(spec.parallel);
     spec.cores = options.cores.or(spec.cores);
-    spec.set.extend(config::assignments(options.set).map_err(Failure::configuration)?);
+    spec.set.extend(config::assignments(options.set).map_err(RunError::configuration)?);
     let file = options.config.display().to_string();
-    spec.check(&file).map_err(Failure::configuration)?;
+    spec.check(&file).map_err(RunError::configuration)?;
     Ok(spec)
 }
 
@@ -99,7 +101,7 @@ struct Sweep {
 
 impl Sweep {
     /// Runs trials, some side by side, until all have ended or `stop` comes.
-    async fn run(&mut self, stop: &CancellationToken) -> Result<(), Failure> {
+    async fn run(&mut self, stop: &CancellationToken) -> Result<(), RunError> {
         let mut running = JoinSet::new();
         let (mut next, mut result) = (0, Ok(()));
         let (ended, all, folder) = (self.ledger.len(), self.plan.len(), self.folder.path().display());
@@ -112,7 +114,7 @@ impl Sweep {
                 running.spawn(async move { trial.run(&stop).await });
             }
             let Some(ended) = running.join_next().await else { return result };
-            let ended = ended.map_err(Failure::internal).and_then(|ended| ended);
+            let ended = ended.map_err(RunError::internal).and_then(|ended| ended);
             match ended.and_then(|record| record.map(|record| self.note(&record)).transpose()) {
                 Ok(Some(())) => {}
                 Ok(None) => stop.cancel(),
@@ -150,7 +152,7 @@ impl Sweep {
     }
 
     /// Puts a trial that has ended into the ledger, and says so.
-    fn note(&mut self, record: &Record) -> Result<(), Failure> {
+    fn note(&mut self, record: &Record) -> Result<(), RunError> {
         self.ledger.append(record)?;
         let result = match (record.status, &record.error) {
             (Status::Done, _) => self.spec.objective.show(record),
@@ -173,7 +175,7 @@ impl Sweep {
     }
 
     /// Shows and writes the table, also that of the trials so far.
-    fn finish(&self) -> Result<(), Failure> {
+    fn finish(&self) -> Result<(), RunError> {
         let (ended, all, folder) = (self.ledger.len(), self.plan.len(), self.folder.path().display());
         let text = table::table(&self.spec.name, self.spec.objective, self.ledger.records());
         self.folder.write("table.md", &text)?;
@@ -184,7 +186,7 @@ impl Sweep {
             let why = format!(
                 "interrupted after {ended} of {all} trials (their table so far is in the sweep folder {folder}): --resume goes on from there"
             );
-            return Err(Failure::new(Cause::Interrupted, why));
+            return Err(RunError::new(Cause::Interrupted, why));
         }
         answer(format_args!("\n{text}\nsweep folder: {folder}\n"))?;
         let failed: Vec<&Record> =
@@ -196,6 +198,6 @@ impl Sweep {
             first.trial,
             first.error.as_deref().unwrap_or_default()
         );
-        Err(Failure::new(Cause::of_code(first.code), why))
+        Err(RunError::new(Cause::of_code(first.code), why))
     }
 }

@@ -9,9 +9,9 @@ use super::median::Stop;
 use super::primitives::Subset;
 use super::space::Settings;
 use super::tail::Tail;
-use crate::failure::{Cause, Failure};
 use crate::record::files::{self, lock, unwritable};
 use crate::record::{METRICS, SUMMARY, Summary};
+use crate::run_error::{Cause, RunError};
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
@@ -68,7 +68,7 @@ impl Trial {
     /// # Errors
     /// What ends the sweep, and says nothing of the settings: files that cannot be written or data that cannot
     /// be read, a process that cannot be started, or one that was killed.
-    pub async fn run(&self, stop: &CancellationToken) -> Result<Option<Record>, Failure> {
+    pub async fn run(&self, stop: &CancellationToken) -> Result<Option<Record>, RunError> {
         let Some(log) = self.log(stop).await? else { return Ok(None) };
         let mut process = self.start(log)?;
         // Waiting for a process would close its pipe.
@@ -85,7 +85,7 @@ impl Trial {
             None => end(process).await,
         };
         tail.read_on();
-        let status = status.map_err(Failure::internal)?;
+        let status = status.map_err(RunError::internal)?;
         let record = self.record(&tail, status);
         let interrupted = stop.is_cancelled() || matches!(status.code(), Some(75 | 130 | 143));
         if record.status == Status::Failed && !interrupted {
@@ -96,7 +96,7 @@ impl Trial {
     }
 
     /// A trial that failed on a full disk says nothing of its settings, and the next ones would fail as well.
-    fn find_room(&self) -> Result<(), Failure> {
+    fn find_room(&self) -> Result<(), RunError> {
         let path = self.log.with_extension("room");
         let written = File::create(&path)
             .and_then(|mut file| file.write_all(&vec![0; ROOM]).and_then(|()| file.sync_data()));
@@ -105,7 +105,7 @@ impl Trial {
     }
 
     /// The log, locked: what a killed sweep left of this trial has ended then. `None` where `stop` came first.
-    async fn log(&self, stop: &CancellationToken) -> Result<Option<File>, Failure> {
+    async fn log(&self, stop: &CancellationToken) -> Result<Option<File>, RunError> {
         let cannot = |error| unwritable(&self.log, &error);
         let log = File::options().create(true).append(true).open(&self.log).map_err(cannot)?;
         let begun = Instant::now();
@@ -119,15 +119,15 @@ impl Trial {
                     self.number,
                     self.log.display()
                 );
-                return Err(Failure::internal(why));
+                return Err(RunError::internal(why));
             }
             tokio::time::sleep(LOOK).await;
         }
         Ok(Some(log))
     }
 
-    fn start(&self, log: File) -> Result<Child, Failure> {
-        let exe = std::env::current_exe().map_err(Failure::internal)?;
+    fn start(&self, log: File) -> Result<Child, RunError> {
+        let exe = std::env::current_exe().map_err(RunError::internal)?;
         let mut command = Command::new(exe);
         command.args(["train", "--local", "--exit-with-stdin", "--restarts", RESTARTS]);
         command.arg("--config").arg(&self.base);
@@ -142,7 +142,7 @@ impl Trial {
         let copy = log.try_clone().map_err(|error| unwritable(&self.log, &error))?;
         // A process group of its own: an interrupt from the terminal is the sweep's to handle.
         command.process_group(0).stdin(Stdio::piped()).stdout(copy).stderr(log).kill_on_drop(true);
-        let cannot = |error| Failure::internal(format!("trial {} cannot be started ({error})", self.number));
+        let cannot = |error| RunError::internal(format!("trial {} cannot be started ({error})", self.number));
         command.spawn().map_err(cannot)
     }
 
@@ -217,15 +217,15 @@ async fn end(mut process: Child) -> std::io::Result<ExitStatus> {
 
 /// Refuses a failure that says nothing of the trial's settings: data that cannot be read, which every trial
 /// needs, and a signal that the trial does not handle.
-fn passing(record: &Record, status: ExitStatus) -> Result<(), Failure> {
+fn passing(record: &Record, status: ExitStatus) -> Result<(), RunError> {
     match (status.code(), status.signal()) {
         (Some(code), _) if code == i32::from(Cause::Data.code()) => {
-            Err(Failure::new(Cause::Data, record.error.clone().unwrap_or_default()))
+            Err(RunError::new(Cause::Data, record.error.clone().unwrap_or_default()))
         }
         (None, signal) => {
             let (trial, signal) = (record.trial, signal.unwrap_or_default());
             let why = format!("trial {trial} was killed by signal {signal}: --resume goes on from there");
-            Err(Failure::new(Cause::Interrupted, why))
+            Err(RunError::new(Cause::Interrupted, why))
         }
         _ => Ok(()),
     }

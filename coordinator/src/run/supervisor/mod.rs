@@ -11,8 +11,8 @@
 mod tests;
 
 use super::resume::{Resume, Survey};
-use crate::failure::{Cause, Failure};
 use crate::prepare::{Course, Item, Items};
+use crate::run_error::{Cause, RunError};
 use proto::lane::Phase;
 use std::collections::{BTreeSet, VecDeque};
 use std::iter::Peekable;
@@ -54,7 +54,7 @@ pub enum Event {
     /// The user asked for the end before the pipeline was open.
     Stopped,
     /// A command failed.
-    Failed(Failure),
+    Failed(RunError),
 }
 
 /// The next thing to do; each command ends with one event.
@@ -79,7 +79,7 @@ pub enum Command {
     /// Count another start of the run.
     Restart,
     /// The run is over.
-    End(Result<(), Failure>),
+    End(Result<(), RunError>),
 }
 
 /// A command, and the lines that the user reads before it.
@@ -125,7 +125,7 @@ pub struct Supervisor<'a> {
     steps: u64,
     /// Whether the snapshot of an interrupted run was commanded.
     leaving: bool,
-    result: Result<(), Failure>,
+    result: Result<(), RunError>,
 }
 
 impl<'a> Supervisor<'a> {
@@ -171,7 +171,7 @@ impl<'a> Supervisor<'a> {
                     "stage {stage} at {} still works for an earlier start of this run: end the coordinator that uses it, or restart the node",
                     self.nodes[stage]
                 );
-                self.fail(Failure::node(why)).into()
+                self.fail(RunError::node(why)).into()
             }
             Event::Held(survey) => self.choose(survey),
             Event::Rewound => Command::Open(Some(self.steps).filter(|steps| *steps > 0)).into(),
@@ -197,7 +197,7 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    fn fail(&mut self, failure: Failure) -> Command {
+    fn fail(&mut self, failure: RunError) -> Command {
         self.result = Err(failure);
         Command::Release
     }
@@ -291,7 +291,7 @@ impl<'a> Supervisor<'a> {
     }
 
     /// The failure of an interrupted run; `connected` says whether all nodes were.
-    fn interrupted(&self, connected: bool) -> Failure {
+    fn interrupted(&self, connected: bool) -> RunError {
         let (when, then) = match self.steps {
             _ if !connected => {
                 ("before all nodes were connected; what they had saved is still there".to_owned(), "goes on")
@@ -304,6 +304,6 @@ impl<'a> Supervisor<'a> {
         };
         let folder = self.folder.display();
         let sentence = format!("interrupted {when} (run folder {folder}): --resume auto {then}");
-        Failure::new(Cause::Interrupted, sentence)
+        RunError::new(Cause::Interrupted, sentence)
     }
 }

@@ -71,7 +71,7 @@ impl<'a> Story<'a> {
 fn event_of(text: &str) -> Event {
     let steps = |list: &str| list.split('+').filter_map(|step| step.parse().ok()).collect();
     let number = |text: &str| text.parse().unwrap();
-    let failed = |cause| Event::Failed(Failure::new(cause, format!("why: {text}")));
+    let failed = |cause| Event::Failed(RunError::new(cause, format!("why: {text}")));
     match text.split(' ').collect::<Vec<_>>()[..] {
         ["begun"] => Event::Begun,
         ["submitted"] => Event::Submitted,

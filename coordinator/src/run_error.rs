@@ -54,14 +54,14 @@ impl Cause {
 /// A failure, ready to be shown.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{sentence}")]
-pub struct Failure {
+pub struct RunError {
     /// Decides the exit code.
     pub cause: Cause,
     /// What happened, where, and what to do.
     pub sentence: String,
 }
 
-impl Failure {
+impl RunError {
     /// A failure of `cause`.
     pub fn new(cause: Cause, sentence: impl Into<String>) -> Self {
         Self { cause, sentence: sentence.into() }
@@ -83,7 +83,7 @@ impl Failure {
     }
 }
 
-impl From<DataError> for Failure {
+impl From<DataError> for RunError {
     fn from(error: DataError) -> Self {
         let cause = match error {
             DataError::Setting { .. } => Cause::Configuration,
@@ -93,7 +93,7 @@ impl From<DataError> for Failure {
     }
 }
 
-impl From<proto::failure::Failure> for Failure {
+impl From<proto::failure::Failure> for RunError {
     fn from(failure: proto::failure::Failure) -> Self {
         let cause = match failure.kind {
             FailureKind::Address => Cause::Configuration,
