@@ -107,9 +107,10 @@ impl Tree {
         ConfigError::new(format!("unknown key '{path}' {place}{hint}"))
     }
 
-    /// Every key that is set, with its value.
+    /// Every key that is set, with its value; a table without a key sets none.
     pub(super) fn values(self) -> Vec<(String, Value)> {
-        self.values.into_iter().map(|(path, (value, _))| (path, value)).collect()
+        let values = self.values.into_iter().map(|(path, (value, _))| (path, value));
+        values.filter(|(_, value)| !value.is_table()).collect()
     }
 
     /// `in FILE` or `in --set`, as the key was set.

@@ -25,8 +25,10 @@ use super::Network;
 use resnet::Block;
 pub use stem::Stem;
 
+type Draw = fn(&Options) -> Network;
+
 /// Every network by its name, in the order in which help texts list them.
-const NETWORKS: [(&str, fn(&Options) -> Network); 8] = [
+const NETWORKS: [(&str, Draw); 8] = [
     ("resnet18", |options| resnet::network(Block::Basic, [2, 2, 2, 2], options)),
     ("resnet34", |options| resnet::network(Block::Basic, [3, 4, 6, 3], options)),
     ("resnet50", |options| resnet::network(Block::Bottleneck, [3, 4, 6, 3], options)),
