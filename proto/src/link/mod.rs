@@ -5,15 +5,14 @@
 //! loss task, drain                                               ◀─ contract ◀─ bytes
 //! ```
 
-mod contract;
 pub mod framing;
 mod observer;
 mod peer;
 mod port;
 mod registry;
 
-pub use contract::{Carried, Contract};
-pub use observer::{Observer, Unobserved};
+pub use crate::spec::contract::Contract;
+pub use observer::{Carried, Observer, Unobserved};
 pub use peer::{Peer, Role};
 pub use port::{Incoming, Outgoing, Port, QUEUE};
 pub use registry::{LinkRefusal, LinkRegistry};

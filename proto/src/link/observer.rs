@@ -1,7 +1,15 @@
 //! The one place that sees every message of a link, in either direction.
 
-use super::Carried;
 use crate::microbatch::Message;
+
+/// What one direction of a link carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Carried {
+    /// Values on their way from below to above.
+    Activations,
+    /// Their errors, from above to below.
+    ErrorSignals,
+}
 
 /// Told of messages as they pass; it must not block.
 pub trait Observer: Send + Sync {

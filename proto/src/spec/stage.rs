@@ -1,7 +1,7 @@
 //! What the coordinator tells a node to become: a slice of the graph, and how it learns.
 
+use super::contract::Contract;
 use crate::error::ProtocolError;
-use crate::link::Contract;
 use crate::microbatch::MAX_MICROBATCHES;
 use crate::spec::graph::{self, LayerSpec, Value};
 pub use crate::spec::limits::{MAX_MICROBATCH, MAX_VALUES};

@@ -1,18 +1,9 @@
-//! What one direction of a link carries, and the bounds of its messages.
+//! The contract of a link: what may arrive on one direction of it, and the bounds of its messages.
 
+use super::graph::Value;
 use crate::error::ProtocolError;
 use crate::microbatch::MicrobatchHeader;
-use crate::spec::graph::Value;
 use crate::tensor::Kind;
-
-/// What one direction of a link carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Carried {
-    /// Values on their way from below to above.
-    Activations,
-    /// Their errors, from above to below.
-    ErrorSignals,
-}
 
 /// What may arrive on one direction of a link; whatever else does is refused before it takes memory.
 #[derive(Clone, Debug)]
