@@ -1,11 +1,11 @@
-//! A ResNet-18 of the zoo in state folders, without a network: drawn, and run forward.
+//! Draws a ResNet-18 of the zoo into state folders, and runs it forward, all in one process.
 //!
 //! ```text
 //! logits draw STATE CLASSES IMAGE SEED              STATE/stage-0 … stage-9, a node for each block
 //! logits run STATE CLASSES IMAGE INPUT OUTPUT       f32 images in, f32 logits out, in evaluation
 //! ```
 //!
-//! `layer-node/tests/torchvision/compare.py` holds its logits against torchvision's. Tensors are raw,
+//! `layer-node/tests/torchvision/compare.py` compares the logits with torchvision's. Tensors are raw,
 //! little-endian and row-major.
 
 use coordinator::model::zoo::{self, Options};
@@ -42,7 +42,7 @@ fn main() -> Result<(), RunError> {
     }
 }
 
-/// The network's stages, one for each block, as a coordinator would describe them; with B and
+/// The network's stages, one stage for each block, as a coordinator would describe them, with B and
 /// optimizer state.
 fn stages(classes: u32, image: u32, seed: u64) -> Result<Vec<StageSpec>, RunError> {
     let decay = Coefficients { decay: 1e-4, ..Coefficients::default() };
@@ -76,8 +76,8 @@ fn folder(state: &Path, spec: &StageSpec) -> PathBuf {
     state.join(format!("stage-{}", spec.index))
 }
 
-/// Weights as a run begins with; biases and norms as one could end with, so that each of them counts:
-/// a fresh block is its skip, its last γ being 0.
+/// Draws the weights with which a run begins, and biases and norms with which a run could end. So each of them
+/// affects the logits: a fresh block is only its skip, because its last γ is 0.
 fn draw(state: &Path, stages: &[StageSpec]) -> Result<(), RunError> {
     tch::manual_seed(stages.first().map_or(0, |spec| spec.seed as i64));
     for spec in stages {

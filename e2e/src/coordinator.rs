@@ -5,12 +5,12 @@ use crate::{Ended, Run};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-/// How long a test waits for steps, also where other programs keep the host busy.
+/// How long a test waits for steps; long enough for a busy host.
 const STEPS_DEADLINE: Duration = Duration::from_secs(60);
 
-/// A coordinator at work, killed where the test ends before it does.
+/// A running coordinator, which is killed where the test ends first.
 pub struct Coordinator {
-    /// Present until the end was waited for.
+    /// The process; `None` once a test has waited for its end.
     child: Option<Child>,
     /// The run that the coordinator works on.
     pub run: Run,
@@ -58,7 +58,7 @@ impl Coordinator {
         self.child().try_wait().expect("a child can be waited for").is_some()
     }
 
-    /// Waits for the coordinator's own end.
+    /// Waits until the coordinator ends by itself.
     pub fn ended(mut self) -> Ended {
         let child = self.child.take().expect("a coordinator ends once");
         child.wait_with_output().expect("a child can be waited for").into()

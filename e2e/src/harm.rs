@@ -1,4 +1,4 @@
-//! Doing harm to a run on purpose, and holding its end against the contract.
+//! Faults that a test causes in a run, and checks of the run's end against the contract.
 
 use crate::{Bench, Coordinator, Ended, Node, digest};
 use std::collections::BTreeMap;
@@ -70,7 +70,7 @@ pub fn within(deadline: Duration, what: &str, mut condition: impl FnMut() -> boo
     }
 }
 
-/// Holds a failure against the contract: the exit code, and a last line on stderr that is one sentence and says all
+/// Checks a failure against the contract: the exit code, and a last line on stderr that is one sentence and says all
 /// of `said`. `cargo test -- --nocapture` shows the sentences, for `docs/failures.md`.
 pub fn failed(ended: &Ended, code: i32, said: &[&str]) {
     let sentence = ended.last_line();
@@ -120,7 +120,7 @@ impl Hosts {
         (0..self.nodes.len()).flat_map(|host| digest(&self.bench.path(&format!("host-{host}")))).collect()
     }
 
-    /// How many of the nodes are idle.
+    /// The number of idle nodes.
     pub fn idle(&self) -> usize {
         self.ended(&["check"]).stdout.matches("idle").count()
     }

@@ -1,4 +1,4 @@
-//! A workbench for tests of the real binaries: a small data set, configurations, runs, and what they leave.
+//! A workbench for tests of the real binaries: a small data set, configurations, runs, and the files of runs.
 
 mod coordinator;
 pub mod harm;
@@ -56,9 +56,9 @@ pub struct Bench {
     _machine: Rc<Share>,
 }
 
-/// How a run ended.
+/// The end of a run.
 pub struct Ended {
-    /// The exit code; `None` by signal.
+    /// The exit code; `None` where a signal ended the process.
     pub code: Option<i32>,
     /// All of stdout.
     pub stdout: String,
@@ -81,7 +81,7 @@ impl From<Output> for Ended {
 }
 
 impl Bench {
-    /// A fresh folder with a data set in idx files: a class is a bright bar in its place, under noise.
+    /// A fresh folder with a data set in idx files. Each class is a bright bar in a place of its own, under noise.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let bench = Self { folder, _machine: machine::share() };
@@ -160,14 +160,14 @@ impl Bench {
         command.output().expect("the coordinator starts").into()
     }
 
-    /// As [`Bench::train`], and the run must succeed.
+    /// As [`Bench::train`], for a run that must succeed.
     pub fn trained(&self, config: &Path, name: &str, set: &[&str]) -> Run {
         let ended = self.train(config, name, set);
         assert_eq!(ended.code, Some(0), "{name} failed: {}", ended.stderr);
         self.run(name)
     }
 
-    /// What the run `name` left.
+    /// The run `name`.
     pub fn run(&self, name: &str) -> Run {
         Run { folder: self.path("runs").join(name) }
     }
@@ -179,7 +179,7 @@ impl Default for Bench {
     }
 }
 
-/// `layer-node digest --state-dir DIR`: SHA-256 by tensor.
+/// The output of `layer-node digest --state-dir DIR`: SHA-256 by tensor.
 pub fn digest(state_dir: &Path) -> BTreeMap<String, String> {
     let output = Command::new(binary("layer-node")).args(["digest", "--state-dir"]).arg(state_dir).output();
     let ended = Ended::from(output.expect("layer-node starts"));

@@ -1,5 +1,5 @@
-//! Which tests run beside each other: most share the machine, and a test whose load would break the deadlines of
-//! others has it alone.
+//! The lock that schedules tests: most tests share the machine, and a test with a load that would break the deadlines
+//! of other tests has the machine alone.
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
@@ -8,8 +8,8 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 static MACHINE: RwLock<()> = RwLock::new(());
 
 thread_local! {
-    /// What the test on this thread holds. All its benches hold the same: a second share could wait for a test that
-    /// waits for the first.
+    /// The share that the test on this thread holds. All benches of the test hold the same share: a second share
+    /// could wait for a test that waits for the first share.
     static HELD: RefCell<Weak<Share>> = const { RefCell::new(Weak::new()) };
 }
 
@@ -20,7 +20,7 @@ pub struct Share {
     _alone: Option<RwLockWriteGuard<'static, ()>>,
 }
 
-/// Waits until no test has the machine alone. A test that has it alone goes on having it.
+/// Waits until no other test has the machine alone. A test that has the machine alone keeps it.
 pub(crate) fn share() -> Rc<Share> {
     let common = || Share {
         _common: Some(MACHINE.read().unwrap_or_else(PoisonError::into_inner)),
@@ -29,7 +29,8 @@ pub(crate) fn share() -> Rc<Share> {
     HELD.with_borrow_mut(|held| held.upgrade().unwrap_or_else(|| hold(held, common())))
 }
 
-/// Waits until no other test has a bench, and lets none have one; before the test's own first bench.
+/// Waits until no other test has a bench, and keeps other tests from having a bench. A test calls this before its own
+/// first bench.
 pub fn alone() -> Rc<Share> {
     let alone = || Share {
         _alone: Some(MACHINE.write().unwrap_or_else(PoisonError::into_inner)),

@@ -13,7 +13,7 @@ const ANY: &str = "127.0.0.1:0";
 pub struct Node {
     /// The process.
     pub child: Child,
-    /// Its first line on stdout.
+    /// The process's first line on stdout.
     pub ready: Value,
 }
 
@@ -28,7 +28,7 @@ impl Node {
         Self::serve(Command::new(binary("layer-node")), state_dir, [ANY; 3], &["--metrics", ANY])
     }
 
-    /// As [`Node::start`], by a command that stands for the program.
+    /// As [`Node::start`], with `command` in place of the program.
     pub fn launch(command: Command, state_dir: &Path) -> Self {
         Self::serve(command, state_dir, [ANY; 3], &[])
     }
@@ -55,7 +55,7 @@ impl Node {
         }
     }
 
-    /// Its address on one of `data`, `control`, `health` and, where it was asked for, `metrics`.
+    /// The node's address on `plane`: `data`, `control`, `health` or, for a node with a metrics port, `metrics`.
     pub fn address(&self, plane: &str) -> &str {
         self.ready[plane].as_str().expect("an address")
     }

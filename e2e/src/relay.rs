@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Where nodes are reached through a relay; they themselves listen on 127.0.0.1.
+/// The host of every relay. The nodes themselves listen on 127.0.0.1.
 const ELSEWHERE: &str = "127.0.0.2";
 
 /// Passes bytes between a node's port and its callers until it falls silent.

@@ -1,4 +1,4 @@
-//! What a run leaves in its folder.
+//! The files in a run's folder.
 
 use crate::digest;
 use serde_json::Value;
@@ -33,7 +33,7 @@ impl Run {
         steps
     }
 
-    /// How often the run was started so far; 0 where there is no run yet.
+    /// The number of the run's starts so far; 0 where the run does not exist yet.
     pub fn starts(&self) -> u64 {
         let text = fs::read_to_string(self.folder.join("run.json")).unwrap_or_default();
         let identity: Value = serde_json::from_str(&text).unwrap_or_default();
@@ -59,7 +59,7 @@ impl Run {
         serde_json::from_str(&text).expect("JSON")
     }
 
-    /// Losses and accuracies of every step and of every evaluation, as they were written.
+    /// Losses and accuracies of every step and of every evaluation, in the order of the files.
     pub fn history(&self) -> Vec<String> {
         let steps = self
             .metrics()
@@ -69,7 +69,7 @@ impl Run {
         steps.chain(evaluations.lines().map(str::to_owned)).collect()
     }
 
-    /// `layer-node digest` of every stage, together: SHA-256 by tensor.
+    /// The digests of all stages together: SHA-256 by tensor.
     pub fn digests(&self) -> BTreeMap<String, String> {
         let stages = fs::read_dir(self.folder.join("state")).expect("state/").flatten();
         stages.flat_map(|stage| digest(&stage.path())).collect()

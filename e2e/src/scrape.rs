@@ -1,4 +1,4 @@
-//! Scraping a metrics port, every line of the answer looked at.
+//! Scrapes of a metrics port, with a check of every line of the answer.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -19,7 +19,7 @@ pub fn ask(address: &str, request: &[u8]) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// Scrapes `address`; an error where no whole answer came, as from a process that ends.
+/// Scrapes `address`; an error where the answer is not whole, for example from a process that ends.
 pub fn scrape(address: &str) -> std::io::Result<Scrape> {
     let answer = ask(address, b"GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n")?;
     let (head, body) = answer.split_once("\r\n\r\n").ok_or(ErrorKind::UnexpectedEof)?;
@@ -29,8 +29,8 @@ pub fn scrape(address: &str) -> std::io::Result<Scrape> {
     Ok(parse(body))
 }
 
-/// Reads OpenMetrics text: every sample belongs to the family that was announced last, by the suffix that
-/// its type has, and stands there once.
+/// Reads OpenMetrics text. Every sample belongs to the last announced family, has a suffix of the family's type, and
+/// appears once.
 fn parse(body: &str) -> Scrape {
     let mut scrape = Scrape::default();
     let (mut family, mut kind) = (String::new(), String::new());
@@ -65,17 +65,17 @@ fn parse(body: &str) -> Scrape {
 }
 
 impl Scrape {
-    /// The value of a sample; 0 where it is not there, as of a counter that has not counted.
+    /// The value of a sample; 0 where the sample is absent, like a counter that has not counted yet.
     pub fn value(&self, sample: &str) -> f64 {
         self.0.get(sample).copied().unwrap_or(0.0)
     }
 
-    /// Whether there is such a sample.
+    /// Whether the scrape has the sample.
     pub fn has(&self, sample: &str) -> bool {
         self.0.contains_key(sample)
     }
 
-    /// Checks that no counter of `earlier` is greater than here.
+    /// Checks that no counter of `earlier` is greater than in this scrape.
     pub fn follows(&self, earlier: &Scrape) {
         for (sample, value) in earlier.0.iter().filter(|(sample, _)| sample.contains("_total")) {
             assert!(self.value(sample) >= *value, "{sample} went from {value} to {}", self.value(sample));

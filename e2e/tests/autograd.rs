@@ -1,4 +1,4 @@
-//! Backprop over five processes equals a plain autograd loop in one, to float32 rounding.
+//! Tests that backprop over five processes equals a plain autograd loop in one process, to float32 rounding.
 
 use coordinator::config::{Environment, load};
 use coordinator::data::microbatches;

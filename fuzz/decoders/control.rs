@@ -1,10 +1,13 @@
+//! Decodes messages of the control plane, for the fuzzer and for the corpus test.
+
 use prost::Message as _;
 use proto::control::{Command, Description, Report};
 use proto::failure::Failure;
 use proto::spec::stage::StageSpec;
 use proto::wire;
 
-/// The first byte says what the rest is. What is taken must survive the way back.
+/// The first byte gives the type of the message in the other bytes. An accepted message must survive encoding and
+/// decoding.
 pub fn run(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
     match kind % 5 {

@@ -1,8 +1,10 @@
+//! Opens data sets, for the fuzzer and for the corpus test.
+
 use coordinator::data::{DataKind, Split, open};
 use std::cell::OnceCell;
 
-/// The first byte says which format; the next two how much of the rest is the file of labels, where there
-/// are two files.
+/// The first byte gives the format. In a format of two files, the next two bytes give the length of the file of
+/// labels.
 pub fn run(bytes: &[u8]) {
     let [kind, high, low, rest @ ..] = bytes else { return };
     let labels = usize::from(u16::from_be_bytes([*high, *low])).min(rest.len());

@@ -1,3 +1,5 @@
+//! Assembles messages from the parts of a stream, for the fuzzer and for the corpus test.
+
 use prost::Message as _;
 use proto::link::Contract;
 use proto::link::framing::Assembler;
@@ -5,7 +7,7 @@ use proto::spec::graph::Value;
 use proto::tensor::Kind;
 use proto::wire::Activation;
 
-/// What the link carries.
+/// The contract of the link.
 pub fn contract() -> Contract {
     let value = |name: &str, shape: &[u64]| Value { name: name.into(), shape: shape.into() };
     Contract {
@@ -18,7 +20,7 @@ pub fn contract() -> Contract {
     }
 }
 
-/// Length-delimited parts, one after the other, into an assembler.
+/// Pushes length-delimited parts, one after the other, into an assembler.
 pub fn run(mut bytes: &[u8]) {
     let contract = contract();
     let mut assembler = Assembler::new(contract.clone());

@@ -1,8 +1,10 @@
+//! Checks lists of actions as lanes, for the fuzzer and for the corpus test.
+
 use proto::lane::{Action, Lane, Phase, WeightVersion};
 use proto::microbatch::MicrobatchId;
 
-/// A byte per action: its kind in the upper two bits, its step in the next two, its microbatch in the others. A
-/// lane that is taken does everything once and in order.
+/// The first byte gives the phase. Every other byte is an action: its kind in the upper two bits, its step in the
+/// next two, its microbatch in the others. An accepted lane runs every action once and in order.
 pub fn run(bytes: &[u8]) {
     let Some((phase, bytes)) = bytes.split_first() else { return };
     let phase = if phase % 2 == 0 { Phase::Train } else { Phase::Evaluate };

@@ -1,7 +1,9 @@
+//! Decodes the header of a snapshot's file, for the fuzzer and for the corpus test.
+
 #[path = "../../layer-node/src/state/checkpoint/header.rs"]
 mod header;
 
-/// The whole bytes are a snapshot's file after 7 updates. Who is named as its owner stands in the file.
+/// The bytes are a snapshot's file after 7 updates. The file itself must contain the owner that its header gives.
 pub fn run(bytes: &[u8]) {
     let Some(owner) = header::owner(&mut &bytes[..], bytes.len() as u64, 7) else { return };
     let named = serde_json::to_string(&owner).unwrap();

@@ -1,3 +1,5 @@
+//! The fuzz target for messages of the control plane.
+
 #![no_main]
 
 #[path = "../decoders/control.rs"]

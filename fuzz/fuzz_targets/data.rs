@@ -1,3 +1,5 @@
+//! The fuzz target for data sets.
+
 #![no_main]
 
 #[path = "../decoders/data.rs"]

@@ -1,3 +1,5 @@
+//! The fuzz target for the parts of a stream.
+
 #![no_main]
 
 #[path = "../decoders/framing.rs"]

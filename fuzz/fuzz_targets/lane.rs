@@ -1,3 +1,5 @@
+//! The fuzz target for lanes.
+
 #![no_main]
 
 #[path = "../decoders/lane.rs"]

@@ -1,3 +1,5 @@
+//! The fuzz target for headers of snapshots.
+
 #![no_main]
 
 #[path = "../decoders/state.rs"]

@@ -1,4 +1,4 @@
-//! The early end of a run: the first failure is kept, and every wait ends.
+//! The early end of a run: the end keeps the run's first failure and stops every wait.
 
 use crate::failure::Failure;
 use std::fmt::Display;
@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// Shared by everything that works for one run.
+/// The end of one run, shared by all tasks and threads that work for the run.
 #[derive(Clone, Debug, Default)]
 pub struct Cancellation {
     token: CancellationToken,
@@ -20,7 +20,7 @@ impl Cancellation {
         self.token.cancel();
     }
 
-    /// Ends the run in peace.
+    /// Ends the run without a failure.
     pub fn end(&self) {
         self.token.cancel();
     }
@@ -33,7 +33,7 @@ impl Cancellation {
     /// Whether the run goes on.
     ///
     /// # Errors
-    /// The reason for its end, once it has ended.
+    /// The reason for the run's end, once the run has ended.
     pub fn check(&self) -> Result<(), Failure> {
         match self.token.is_cancelled() {
             false => Ok(()),
@@ -46,12 +46,12 @@ impl Cancellation {
         self.failure.get()
     }
 
-    /// Why the run has ended.
+    /// The reason for the run's end.
     pub fn reason(&self) -> Failure {
         self.failure().cloned().unwrap_or_else(|| Failure::own("the run was ended"))
     }
 
-    /// Waits for `part`, which `peer` owes, until the run or the deadline ends the wait, whichever is first.
+    /// Waits for `part`, which is due from `peer`, until the run's end or the deadline, whichever is first.
     ///
     /// # Errors
     /// The run's failure; or a sentence about the neighbour `peer`, which says that `what` was due.

@@ -1,4 +1,5 @@
-//! Calls to a node's control plane, in domain types. Every wait has a deadline and every failure an address.
+//! Calls to a node's control plane, in domain types. Every wait has a deadline, and every failure names
+//! an address.
 
 use crate::control::{Command, Configured, Description, PROTOCOL, Report};
 use crate::failure::{Failure, FailureKind};
@@ -42,11 +43,12 @@ impl Node {
         Ok(Self { peer: peer.clone(), client })
     }
 
-    /// Connects as [`Node::connect`] does and asks the node what it is; one deadline holds for both, because
-    /// whatever listens there may take the connection and then say nothing.
+    /// Connects as [`Node::connect`] does and asks the node for its description. One deadline holds for both, because
+    /// the process at the address may accept the connection and then stay silent.
     ///
     /// # Errors
-    /// [`FailureKind::Unreachable`] after the deadline; [`FailureKind::Refused`] where another protocol is spoken.
+    /// [`FailureKind::Unreachable`] after the deadline; [`FailureKind::Refused`] where the node speaks another
+    /// protocol.
     pub async fn dial(peer: &Peer, deadline: Duration) -> Result<(Self, Description), Failure> {
         let end = Instant::now() + deadline;
         let node = Self::connect(peer, deadline).await?;
@@ -68,10 +70,10 @@ impl Node {
         &self.peer
     }
 
-    /// Asks the node what it is.
+    /// Asks the node for its description.
     ///
     /// # Errors
-    /// When the node does not answer, or not in this protocol.
+    /// When the node does not answer, or its answer is not of this protocol.
     pub async fn describe(&self) -> Result<Description, Failure> {
         let mut client = self.client.clone();
         let answer = self.answer(client.describe(wire::DescribeRequest {})).await?;
@@ -81,7 +83,7 @@ impl Node {
     /// Makes the node a stage.
     ///
     /// # Errors
-    /// The node's reason, or what went wrong on the way.
+    /// The node's reason, or the failure of the connection.
     pub async fn configure(&self, stage: StageSpec) -> Result<Configured, Failure> {
         let mut client = self.client.clone();
         self.answer(client.configure(wire::Stage::from(stage))).await.map(Configured::from)
@@ -123,10 +125,10 @@ pub struct Reports {
 }
 
 impl Reports {
-    /// The next report, or `None` where the node ended the run in peace.
+    /// The next report, or `None` where the node ended the run without a failure.
     ///
     /// # Errors
-    /// The node's reason for giving the run up, or the connection's.
+    /// The node's reason for giving the run up, or the failure of the connection.
     pub async fn next(&mut self) -> Result<Option<Report>, Failure> {
         let report = self.stream.message().await.map_err(|status| failure_of(&status));
         let report = report.and_then(|report| Ok(report.map(Report::try_from).transpose()?));

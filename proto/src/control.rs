@@ -1,14 +1,14 @@
-//! What the coordinator commands a configured node, and what the node reports.
+//! The coordinator's commands to a configured node, and the node's reports.
 
 use crate::error::ProtocolError;
 use crate::lane::{Action, Lane};
 use crate::microbatch::Phase;
 use std::time::Duration;
 
-/// The version of the protocol; both sides must speak the same one.
+/// The version of the protocol, which must be the same on both sides.
 pub const PROTOCOL: u32 = 2;
 
-/// What a node says of itself.
+/// A node's description of itself.
 #[derive(Clone, Debug)]
 pub struct Description {
     /// The release of Neuropil.
@@ -21,31 +21,31 @@ pub struct Description {
     pub threads: u32,
     /// Bytes of main memory on the host.
     pub memory_total: u64,
-    /// Bytes of it that are free for use.
+    /// Bytes of main memory that are free for use.
     pub memory_available: u64,
-    /// Where the node listens for its neighbours.
+    /// The port at which the node listens for its neighbours.
     pub data_port: u16,
     /// The run that is under way.
     pub run: Option<String>,
-    /// What the node could be restored to.
+    /// The snapshots that the node can restore.
     pub snapshots: Vec<HeldSnapshot>,
 }
 
 /// A complete snapshot on a node's disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldSnapshot {
-    /// The run that it belongs to.
+    /// The run of the snapshot.
     pub run: String,
-    /// Updates that it has seen.
+    /// The number of updates in the snapshot.
     pub updates: u64,
 }
 
-/// What a node says once it is a stage.
+/// A node's answer once it is a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Configured {
     /// Trained numbers, B not counted.
     pub parameters: u64,
-    /// Updates that the state has seen.
+    /// The number of updates in the state.
     pub updates: u64,
 }
 
@@ -56,7 +56,7 @@ pub enum Command {
     Start(Start),
     /// Follow a lane.
     Lane(RunLane),
-    /// Write the state as of the last update, and then remove old snapshots but not these.
+    /// Write the state as of the last update, and then remove old snapshots other than these.
     Snapshot(Keep),
     /// Mirror steps before the first update.
     Align(Align),
@@ -65,53 +65,53 @@ pub enum Command {
 /// Some mirror steps: B learns from the layers' own noise, and nothing else moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Align {
-    /// How many are done.
+    /// Mirror steps that are done.
     pub done: u64,
-    /// How many are to follow.
+    /// Mirror steps that are to follow.
     pub steps: u64,
 }
 
-/// Snapshots, by the updates that they have seen, which stay beside the newest.
+/// The snapshots that stay beside the newest, each by its number of updates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keep(pub Vec<u64>);
 
-/// How many snapshots a command can name to be kept.
+/// The most snapshots that a command can keep.
 pub const MAX_KEEP: usize = 16;
 
-/// How a run begins.
+/// The beginning of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Start {
     /// The run's name on the wire.
     pub run: String,
-    /// Counts the starts of the same run.
+    /// The number of this start among all starts of the run.
     pub incarnation: u32,
     /// The data address of the neighbour above; `None` for the last stage.
     pub above: Option<String>,
-    /// How long to try to reach it.
+    /// How long the node tries to reach the neighbour above.
     pub connect_deadline: Duration,
-    /// How long to wait for a neighbour's message.
+    /// How long the node waits for a neighbour's message.
     pub message_deadline: Duration,
 }
 
-/// A lane for one stage, and the minibatches that its steps are.
+/// A lane for one stage, and the minibatches of its steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunLane {
-    /// What to do, in order.
+    /// The actions, in order.
     pub lane: Lane,
-    /// One for each step of the lane.
+    /// A minibatch for each step of the lane.
     pub minibatches: Vec<Minibatch>,
 }
 
 /// The minibatch of one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Minibatch {
-    /// N, its samples.
+    /// N, the samples of the minibatch.
     pub samples: u32,
-    /// Whether to measure the layers after the update.
+    /// Whether the node measures the layers after the update.
     pub measure: bool,
 }
 
-/// The answer to a command, in the same order: one, or one for each step of a lane.
+/// The answer to a command. Reports follow the order of the commands; a lane has a report for each of its steps.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Report {
     /// The link above is open.
@@ -120,52 +120,52 @@ pub enum Report {
     Step(StepDone),
     /// The state is on disk.
     Snapshot(SnapshotDone),
-    /// So many mirror steps are done.
+    /// The number of mirror steps that are done.
     Aligned(u64),
 }
 
-/// What a stage did from the end of the step before to the end of this one.
+/// A stage's work from the end of the previous step to the end of this step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepDone {
     /// The minibatch's number within the phase.
     pub step: u64,
     /// Train or evaluate.
     pub phase: Phase,
-    /// When each action computed.
+    /// The computing time of each action.
     pub spans: Vec<Span>,
     /// Time spent computing.
     pub compute: Duration,
     /// Time spent waiting for neighbours' messages.
     pub wait: Duration,
-    /// Time spent making messages and handing them to the links, while these have no room as well.
+    /// Time spent making messages and handing them to the links, including the wait while a link has no room.
     pub send: Duration,
-    /// Payload bytes sent above.
+    /// Payload bytes sent to the neighbour above.
     pub bytes_forward: u64,
-    /// Payload bytes sent below.
+    /// Payload bytes sent to the neighbour below.
     pub bytes_backward: u64,
     /// Whether every output was finite.
     pub finite: bool,
-    /// Updates that the stage has made since the seed, all starts together.
+    /// The stage's updates since the seed, over all starts of the run.
     pub updates: u64,
     /// The weight layers, where they were measured.
     pub layers: Vec<LayerMeasure>,
 }
 
-/// When one action computed, in nanoseconds since the Unix epoch by the node's own clock.
+/// The computing time of one action, in nanoseconds since the Unix epoch by the node's own clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// What was done.
+    /// The action.
     pub action: Action,
-    /// When it had all that it needed.
+    /// The time at which the action had all its inputs.
     pub start_ns: u64,
-    /// When its result was there.
+    /// The time at which the action's result was complete.
     pub end_ns: u64,
 }
 
-/// How W and B of one layer lie to each other.
+/// Angle and norms of W and B of one layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerMeasure {
-    /// The layer.
+    /// The layer's name.
     pub name: String,
     /// The angle between W and B, in degrees.
     pub angle_deg: f64,
@@ -180,15 +180,15 @@ pub struct LayerMeasure {
 /// A snapshot that is complete on disk.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SnapshotDone {
-    /// Updates that the state has seen.
+    /// The number of updates in the snapshot.
     pub updates: u64,
     /// Size of the file.
     pub bytes: u64,
-    /// Time that writing took.
+    /// Seconds spent writing the file.
     pub seconds: f64,
 }
 
-/// The most mirror steps in one command: a node that carries one out answers nothing else.
+/// The most mirror steps in one command: while a node carries out such a command, it answers no other command.
 pub const MAX_ALIGN: u64 = 10_000;
 
 impl Align {
@@ -201,7 +201,7 @@ impl Align {
 }
 
 impl StepDone {
-    /// A step of `phase` in which nothing is done yet.
+    /// A report of a step of `phase` before its first action.
     pub fn nothing(phase: Phase) -> Self {
         Self {
             step: 0,
@@ -225,7 +225,7 @@ impl RunLane {
         Self { lane, minibatches: vec![Minibatch { samples, measure }] }
     }
 
-    /// Checks that every minibatch can be cut as the lane says.
+    /// Checks that every minibatch can be cut into the lane's microbatches.
     pub(crate) fn check(self) -> Result<Self, ProtocolError> {
         let (steps, minibatches) = (self.lane.microbatches(), &self.minibatches);
         if minibatches.len() != steps.len() {

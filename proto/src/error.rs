@@ -1,4 +1,4 @@
-//! Why a received message is refused.
+//! The error of a received message that is refused.
 
 /// A message that this protocol does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -6,7 +6,7 @@ pub enum ProtocolError {
     /// A field that every sender sets is absent.
     #[error("the message has no {0}")]
     Missing(&'static str),
-    /// A field holds what it cannot hold; the sentence names it.
+    /// A field has a value that the protocol does not allow; the sentence names the field.
     #[error("{0}")]
     Invalid(String),
 }
@@ -17,7 +17,7 @@ impl ProtocolError {
     }
 }
 
-/// A name from the network, cut to what fits in a sentence.
+/// A name from the network, cut to a length that fits in a sentence.
 pub(crate) fn short(name: &str) -> String {
     name.chars().take(64).collect()
 }

@@ -1,4 +1,4 @@
-//! Why a call or a run failed: one vocabulary, from a node's thread to the coordinator's last line.
+//! Failures of calls and runs: one type, from a node's thread to the coordinator's last line.
 
 use crate::error::ProtocolError;
 use std::fmt;
@@ -6,26 +6,26 @@ use std::fmt;
 /// The most bytes of a sentence that cross the wire: a status travels in headers, which are bounded.
 const MAX_SENTENCE: usize = 2000;
 
-/// What kind of failure it is. Decisions are made by the kind, never by the sentence.
+/// The kind of a failure. Receivers decide by the kind, never by the sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FailureKind {
     /// A reason of the process that reports it.
     Own,
-    /// What a process saw of its neighbour, which may give a better reason itself.
+    /// A process's view of its neighbour's failure. The neighbour may report a better reason itself.
     Neighbour,
-    /// The call is not for now, or not for this node.
+    /// The call comes at the wrong time, or is meant for another node.
     Refused,
-    /// What arrived is none of this protocol, or breaks the contract of its link.
+    /// A message is not of this protocol, or breaks the contract of its link.
     Protocol,
-    /// The snapshot to restore is not there, or was damaged and moved away: an earlier one may be whole.
+    /// The snapshot to restore is missing, or was damaged and moved away. An earlier snapshot may be whole.
     SnapshotGone,
-    /// The call came before what it is for: the same call may succeed soon.
+    /// The call came before its run began. The same call may succeed soon.
     Early,
-    /// The connection was lost in the middle of a call. Found by the caller itself, as are the next two.
+    /// The connection was lost in the middle of a call. The caller itself finds this kind and the next two kinds.
     Lost,
-    /// Nothing answered before the deadline.
+    /// No process answered before the deadline.
     Unreachable,
-    /// The address is none.
+    /// The address is malformed.
     Address,
 }
 
@@ -34,9 +34,9 @@ pub enum FailureKind {
 pub struct Failure {
     /// The stage that reports it.
     pub stage: Option<u32>,
-    /// What decisions are made by.
+    /// The kind, by which receivers decide.
     pub kind: FailureKind,
-    /// What happened, where, and what to do.
+    /// One sentence with the event, its place and the remedy.
     pub sentence: String,
 }
 
@@ -64,7 +64,7 @@ impl From<String> for Failure {
 }
 
 impl Failure {
-    /// A failure of no stage yet.
+    /// A failure that names no stage yet.
     pub fn new(kind: FailureKind, sentence: impl fmt::Display) -> Self {
         Self { stage: None, kind, sentence: sentence.to_string() }
     }
@@ -74,22 +74,22 @@ impl Failure {
         Self::new(FailureKind::Own, sentence)
     }
 
-    /// What a neighbour did, or failed to do.
+    /// A neighbour's failure, as this process saw it.
     pub fn neighbour(sentence: impl fmt::Display) -> Self {
         Self::new(FailureKind::Neighbour, sentence)
     }
 
-    /// A call that this process does not take.
+    /// The refusal of a call by this process.
     pub fn refused(sentence: impl fmt::Display) -> Self {
         Self::new(FailureKind::Refused, sentence)
     }
 
-    /// The same, reported by stage `index`.
+    /// The same failure, reported by stage `index`.
     pub fn of_stage(self, index: u32) -> Self {
         Self { stage: Some(index), ..self }
     }
 
-    /// The same with a sentence that fits the wire.
+    /// The same failure, with a sentence short enough for the wire.
     pub(crate) fn cut(mut self) -> Self {
         let most = self.sentence.len().min(MAX_SENTENCE);
         let end = (0..=most).rev().find(|&at| self.sentence.is_char_boundary(at)).unwrap_or(0);

@@ -1,7 +1,7 @@
 //! A lane: the list of actions that one stage carries out, in order.
 //!
-//! A lane spans one step or several. The drawing of one step names its microbatches by their indices; that of
-//! several names the steps as well:
+//! A lane spans one step or several. The drawing of one step names its microbatches by their indices. The
+//! drawing of several steps names the steps as well:
 //!
 //! ```text
 //! F0 F1 E0 G0 E1 G1 U
@@ -17,16 +17,16 @@ pub use crate::microbatch::{MAX_MICROBATCHES, Phase};
 use std::fmt;
 use std::str::FromStr;
 
-/// One thing that a stage does.
+/// One action of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Action {
     /// Take the activation from below, send the stage's output above.
     Forward(MicrobatchId),
-    /// Take the error signal, send the stage's error below. Needs B, never W.
+    /// Take the error signal, send the stage's error below. E needs B, never W.
     Error(MicrobatchId),
     /// Compute the stage's own gradients; the microbatch's activation is released.
     Gradient(MicrobatchId),
-    /// Step the optimizers of W and B with the gradients of this step, which it closes.
+    /// Step the optimizers of W and B with the gradients of this step. The update closes the step.
     Update(u64),
 }
 
@@ -100,35 +100,35 @@ pub enum WeightVersion {
     OfForward,
 }
 
-/// The most actions of a lane: F, E and G of every microbatch, and U, where it has one step.
+/// The most actions of a lane of one step: F, E and G of every microbatch, and U.
 pub const MAX_ACTIONS: usize = 3 * MAX_MICROBATCHES as usize + 1;
-/// So many actions of a list that is no lane are shown.
+/// The most actions that an error shows of a list that is not a lane.
 const SHOWN: usize = 32;
 
-/// Why a list of actions is not a lane.
+/// The reason for which a list of actions is not a lane.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct LaneError(String);
 
-/// A checked list of actions of one stage, for one minibatch or for several that follow each other.
+/// A checked list of actions of one stage, for one minibatch or for several consecutive minibatches.
 ///
 /// A lane of [`Phase::Train`] runs F, E and G of every microbatch once, each kind in ascending order of
 /// (step, index) and F before E before G of the same microbatch. U closes each step once, in ascending order,
-/// after all G of the step and before any G of the next one. What E and G see of the weights is the lane's
-/// [`WeightVersion`]. A lane of [`Phase::Evaluate`] runs F of every microbatch once, in ascending order, and
-/// nothing else.
+/// after all G of the step and before any G of the next one. The lane's [`WeightVersion`] is the version of
+/// the weights that E and G see. A lane of [`Phase::Evaluate`] runs F of every microbatch once, in ascending
+/// order, and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lane {
     phase: Phase,
     version: WeightVersion,
     first: u64,
-    /// M of each step.
+    /// M, the number of microbatches, of each step.
     microbatches: Vec<u32>,
     actions: Vec<Action>,
 }
 
 impl Lane {
-    /// Checks `actions` and makes them a lane of `phase`, whose E and G see `version` of the weights.
+    /// Checks `actions` and makes them a lane of `phase`. E and G see `version` of the weights.
     ///
     /// # Errors
     /// One sentence that names the first action that breaks a rule above.
@@ -151,12 +151,12 @@ impl Lane {
         Self { first: step, actions: self.actions.iter().map(moved).collect(), ..self.clone() }
     }
 
-    /// What the lane is for.
+    /// The phase of the lane.
     pub fn phase(&self) -> Phase {
         self.phase
     }
 
-    /// What E and G see of the weights.
+    /// The version of the weights that E and G see.
     pub fn version(&self) -> WeightVersion {
         self.version
     }
@@ -166,7 +166,7 @@ impl Lane {
         self.first
     }
 
-    /// M of each step, the first step's first: how many microbatches the lane runs of it.
+    /// M, the number of microbatches, of each step in order.
     pub fn microbatches(&self) -> &[u32] {
         &self.microbatches
     }

@@ -1,12 +1,12 @@
-//! What Neuropil's processes say to each other, and how: domain types, links, and the transports that carry them.
-//! Everything that arrives is checked before it becomes a domain type.
+//! The protocol of Neuropil's processes: domain types, links, and the transports that carry them. Every message is
+//! checked on receipt, before it becomes a domain type.
 //!
 //! ```text
 //! bytes ─▶ transport ─▶ wire (generated) ─▶ framing, convert ─▶ domain types ─▶ coordinator, layer-node
 //! ```
 //!
-//! This crate knows neither torch nor a learning rule's mathematics. It has no message in which a
-//! weight, or a weight's gradient, could travel.
+//! This crate depends neither on torch nor on a learning rule's mathematics. No message of this crate can carry a
+//! weight or a weight's gradient.
 
 pub mod cancellation;
 pub mod client;
@@ -23,7 +23,7 @@ pub mod spec;
 pub mod tensor;
 pub mod transport;
 
-/// Generated from the schema. Only the files that serve or call a service use these.
+/// The types that are generated from the schema. Only the files that serve or call a service use them.
 #[allow(missing_docs, clippy::all)]
 pub mod wire {
     tonic::include_proto!("neuropil.v1");

@@ -1,7 +1,7 @@
-//! The metrics port: a process's numbers for whoever asks by `GET /metrics`, and nothing else.
+//! The metrics port: it answers `GET /metrics` with the process's metrics, and refuses every other request.
 //!
-//! What comes in is a stranger's: a request's head is small or it is refused, a connection carries one
-//! request, and admission bounds how many there are and how long they may take.
+//! Any connection may be unknown: a large request head is refused, a connection carries one request, and admission
+//! bounds the number of connections and their duration.
 
 use crate::transport::admission;
 use futures::StreamExt;
@@ -19,35 +19,37 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::net::TcpListener;
 
-/// What an answer holds: OpenMetrics, which Prometheus takes from whoever sends it.
+/// The content type of an answer: OpenMetrics, which Prometheus accepts from every server.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// The largest head of a request, and the smallest bound that hyper knows; a scraper's is some hundred bytes.
+/// The largest head of a request, and the smallest bound that hyper supports. A scraper's head has some hundred
+/// bytes.
 const HEAD: usize = 8 << 10;
-/// Fields of a head.
+/// The most fields of a request's head.
 const FIELDS: usize = 64;
 
-/// The numbers of a process. Who changes several that belong together holds it meanwhile, so that no scrape
-/// falls between them.
+/// The metrics of a process. A thread that changes several related metrics holds them meanwhile, so that every
+/// scrape sees all of the changes or none.
 #[derive(Clone, Debug, Default)]
 pub struct Shown(Arc<Mutex<Registry>>);
 
 impl Shown {
-    /// Shows what `registry` holds.
+    /// Shows the metrics of `registry`.
     pub fn new(registry: Registry) -> Self {
         Self(Arc::new(Mutex::new(registry)))
     }
 
-    /// Keeps scrapes waiting.
+    /// Makes scrapes wait until the guard is dropped.
     pub fn hold(&self) -> MutexGuard<'_, Registry> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
-/// Answers at `listener` for as long as it is polled; `refused` counts the connections that had to go.
+/// Answers requests at `listener` for as long as the future is polled; `refused` counts the connections that
+/// admission closed.
 pub async fn serve(listener: TcpListener, shown: Shown, refused: Counter) {
     let mut connections = pin!(admission::connections(listener, admission::MAX_PROBES, refused));
     while let Some(connection) = connections.next().await {
-        // Admission has waited already, where none could be accepted.
+        // Admission has waited already, where no connection could be accepted.
         let Ok(connection) = connection else { continue };
         let shown = shown.clone();
         let service = service_fn(move |request| {

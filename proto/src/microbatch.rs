@@ -1,4 +1,4 @@
-//! Microbatches: how they are named, and the messages in which their tensors travel between neighbours.
+//! Microbatches: their names, and the messages in which their tensors travel between neighbours.
 
 use crate::error::ProtocolError;
 use crate::tensor::TensorData;
@@ -7,12 +7,12 @@ use std::fmt;
 /// The most microbatches that a minibatch may be cut into.
 pub const MAX_MICROBATCHES: u32 = 4096;
 
-/// What a minibatch is run for.
+/// The purpose of a minibatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// Forward, error, gradient and update; batch norms use and move their statistics.
     Train,
-    /// Forward only; nothing is kept and nothing moves.
+    /// Forward only; the stage keeps no activation and changes no state.
     Evaluate,
 }
 
@@ -28,9 +28,9 @@ impl fmt::Display for Phase {
 /// The name of a microbatch within a phase of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MicrobatchId {
-    /// The number of its minibatch: its step.
+    /// The step: the number of the microbatch's minibatch.
     pub step: u64,
-    /// Its place in the minibatch.
+    /// The microbatch's place in the minibatch.
     pub index: u32,
 }
 
@@ -40,12 +40,12 @@ impl fmt::Display for MicrobatchId {
     }
 }
 
-/// Which microbatch of which minibatch of which run a message belongs to.
+/// The identity of a message: its run, minibatch and microbatch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MicrobatchHeader {
-    /// The run's name on the wire: drawn at random by the coordinator.
+    /// The run's name on the wire, which the coordinator draws at random.
     pub run: String,
-    /// Counts the starts of the same run.
+    /// The number of this start among all starts of the run.
     pub incarnation: u32,
     /// Train or evaluate.
     pub phase: Phase,
@@ -83,7 +83,7 @@ impl fmt::Display for MicrobatchHeader {
 /// Named tensors of one microbatch: activations on their way up, or error signals on their way down.
 #[derive(Clone, Debug)]
 pub struct Message {
-    /// What the tensors belong to.
+    /// The microbatch of the tensors.
     pub identity: MicrobatchHeader,
     /// The tensors in the order of the link's values; the first dimension is the microbatch's size.
     pub tensors: Vec<(String, TensorData)>,

@@ -1,4 +1,4 @@
-//! Every random stream of a run, named: the same seed and name give the same numbers on every host.
+//! The named random streams of a run: the same seed and name give the same numbers on every host.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;

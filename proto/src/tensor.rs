@@ -1,4 +1,4 @@
-//! Tensors as they cross the wire: a kind, a shape and bytes that always agree.
+//! Tensors on the wire: a kind, a shape and bytes that always agree.
 
 use crate::error::ProtocolError;
 use bytes::Bytes;
@@ -45,10 +45,9 @@ pub fn byte_len(kind: Kind, shape: &[u64]) -> Option<usize> {
     usize::try_from(elements).ok()?.checked_mul(kind.size())
 }
 
-/// A tensor's elements, row-major and little-endian; it cannot exist with a wrong length.
+/// A tensor's elements, row-major and little-endian. Their length always matches the shape.
 ///
-/// The bytes may lie in several pieces, as they came off the wire: a receiver copies each of them once, to where
-/// it is needed.
+/// The bytes may lie in several pieces, as they arrived: a receiver copies each piece once, to its destination.
 #[derive(Clone, Debug)]
 pub struct TensorData {
     kind: Kind,
@@ -89,12 +88,12 @@ impl TensorData {
         &self.shape
     }
 
-    /// The bytes, in order, in as many pieces as they lie.
+    /// The pieces of the bytes, in order.
     pub fn pieces(&self) -> &[Bytes] {
         &self.pieces
     }
 
-    /// The bytes in one piece; copied only where they lie in several.
+    /// The bytes in one piece. Only several pieces are copied.
     pub fn into_bytes(mut self) -> Bytes {
         match self.pieces.len() {
             1 => self.pieces.remove(0),
@@ -102,17 +101,17 @@ impl TensorData {
         }
     }
 
-    /// How many bytes there are in all.
+    /// The number of bytes in all pieces.
     pub fn len(&self) -> usize {
         self.pieces.iter().map(Bytes::len).sum()
     }
 
-    /// Whether there are no bytes at all.
+    /// Whether the tensor has no bytes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The elements as f32, whatever the kind.
+    /// The elements of any kind, as f32.
     pub fn to_f32(&self) -> Vec<f32> {
         let bytes: Vec<u8> = self.pieces.concat();
         let halves = || bytes.chunks_exact(2).map(|b| [b[0], b[1]]);
@@ -139,10 +138,10 @@ impl TensorData {
         Self::new(kind, shape, vec![bytes.into()])
     }
 
-    /// The same elements in number format `kind`; nothing is copied where they are so already.
+    /// The same elements in number format `kind`. Elements that have this format already are not copied.
     ///
     /// # Errors
-    /// None in practice: the length is right by construction.
+    /// No error in practice: the length is right by construction.
     pub fn to_kind(self, kind: Kind) -> Result<Self, ProtocolError> {
         if self.kind == kind {
             return Ok(self);
@@ -173,7 +172,7 @@ mod tests {
         }
     }
 
-    /// The elements in `kind` of these numbers.
+    /// The elements of `values` in `kind`.
     fn rounded(kind: Kind, values: &[f32]) -> Vec<u16> {
         let tensor = TensorData::round_from_f32(kind, vec![values.len() as u64], values).unwrap();
         tensor.into_bytes().chunks_exact(2).map(|half| u16::from_le_bytes([half[0], half[1]])).collect()
@@ -193,7 +192,7 @@ mod tests {
         }
     }
 
-    /// To nearest, ties to even; what is too large becomes infinite, what is too small becomes zero.
+    /// Rounding is to nearest, ties to even. Too large a number becomes infinite; too small a number becomes zero.
     #[test]
     fn numbers_are_rounded_to_the_nearest_half() {
         let bits = f32::from_bits;

@@ -1,5 +1,5 @@
-//! `snapshot.best`: the snapshot with the best test accuracy stays, can be gone back to, and is the same one
-//! however the run was disturbed.
+//! Tests of `snapshot.best`: the snapshot with the best test accuracy stays, a run can resume from it, and it is the
+//! same snapshot in a disturbed run.
 
 use e2e::harm::failed;
 use e2e::{Bench, Ended, Run};
@@ -21,7 +21,7 @@ best = true
 /// Minibatches of the run.
 const STEPS: u64 = 120;
 
-/// The step of the first of the best evaluations, and its accuracy, as the run's history has them.
+/// The step and the accuracy of the first of the best evaluations in the run's history.
 fn best(run: &Run) -> (u64, f64) {
     let text = std::fs::read_to_string(run.folder.join("evaluations.jsonl")).unwrap();
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());

@@ -1,4 +1,4 @@
-//! Nodes started by hand, as on three hosts: check, train, evaluate, train again.
+//! Tests with nodes started by hand, as on three hosts: check, train, evaluate, train again.
 
 use e2e::harm::{Hosts, saving, signal};
 
@@ -34,7 +34,7 @@ fn three_nodes_by_hand_train_what_local_ones_train() {
     assert_eq!(found["test_top1"], bench.run("hand").summary()["test_top1"]);
     assert_eq!(found["samples"], 53);
 
-    // The same nodes take another run; the first one's state is kept, and not reused.
+    // The same nodes take another run. They keep the first run's state, and do not use it.
     let again = run(&["train", "--config", config, "--name", "again", "--set", "seed=1"]);
     assert_eq!(again.code, Some(0), "{}", again.stderr);
     assert_ne!(hosts.digests(), local.digests());
@@ -68,7 +68,7 @@ fn runs_that_take_turns_on_the_same_nodes_both_go_on() {
     assert_eq!(first, undisturbed.digests());
     assert_eq!(bench.run("first").history(), undisturbed.history());
 
-    // And back again, to look at the other one.
+    // The nodes go back to the other run for an evaluation.
     let evaluated = hosts.ended(&["evaluate", "--run", "runs/second", "--json"]);
     assert_eq!(evaluated.code, Some(0), "{}", evaluated.stderr);
     let found: serde_json::Value = serde_json::from_str(&evaluated.stdout).unwrap();

@@ -1,4 +1,4 @@
-//! Strangers attack every port of two nodes that train: the run ends as if they had not been there.
+//! Attacks on every port of two nodes that train: the run ends in the same state as without the attacks.
 
 use e2e::harm::Hosts;
 use e2e::{Node, machine};
@@ -26,8 +26,8 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 
 /// The longest attack; a shorter run has a shorter attack.
 const ATTACK: Duration = Duration::from_secs(8);
-/// How much more memory a node may take under attack: the bytes that admission lets strangers of two ports send,
-/// once in the transport's buffers and once in the decoder's, and the allocator's share.
+/// The memory that a node may take in addition under attack: the bytes that admission lets unknown connections of two
+/// ports send, once in the transport's buffers and once in the decoder's, and the allocator's share.
 const EXTRA: u64 = 96 << 20;
 /// Connections that one attacker opens and holds, at each port.
 const HELD: usize = 1250;
@@ -55,7 +55,7 @@ fn a_run_under_attack_ends_as_if_it_had_not_been() {
     }
 }
 
-/// Trains over two nodes and does `meanwhile`; returns the digests, the nodes' peak memory, and the result of
+/// Trains over two nodes and runs `meanwhile`; returns the digests, the nodes' peak memory, and the result of
 /// `meanwhile`.
 fn run<T>(name: &str, meanwhile: impl FnOnce(&[Node]) -> T) -> (BTreeMap<String, String>, Vec<u64>, T) {
     let hosts = Hosts::new(2);
@@ -74,7 +74,7 @@ fn peak(node: &Node) -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
 }
 
-/// How often each attack was made.
+/// The number of attacks of each kind.
 type Seen = BTreeMap<&'static str, usize>;
 
 fn attack(nodes: &[Node], until: Instant) -> Seen {
@@ -135,7 +135,7 @@ fn throw_garbage(ports: &[String], until: Instant, count: &AtomicUsize) {
         [&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3][..], &[7; 500]].concat(),
         vec![0xff; 100_000],
         [&preface[..], &[0xff; 64]].concat(),
-        // A frame of 16 MiB is announced.
+        // The header of a frame of 16 MiB.
         [&preface[..], &[0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 1], &[0; 5000]].concat(),
         // Headers that never end: HEADERS without END_HEADERS, then CONTINUATION after CONTINUATION.
         [&preface[..], &[0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 1, 0x82][..]]
@@ -143,7 +143,7 @@ fn throw_garbage(ports: &[String], until: Instant, count: &AtomicUsize) {
             .chain(std::iter::repeat_n(&[0, 0, 3, 9, 0, 0, 0, 0, 1, 0x40, 1, b'a'][..], 20_000))
             .collect::<Vec<_>>()
             .concat(),
-        // Settings, again and again.
+        // Repeated settings.
         [&preface[..]]
             .into_iter()
             .chain(std::iter::repeat_n(&[0, 0, 0, 4, 0, 0, 0, 0, 0][..], 20_000))
@@ -167,7 +167,7 @@ fn throw_garbage(ports: &[String], until: Instant, count: &AtomicUsize) {
     }
 }
 
-/// A byte of an honest start every tenth of a second, on many connections.
+/// Sends a byte of a valid start every tenth of a second, on many connections.
 fn speak_slowly(ports: &[String], until: Instant, count: &AtomicUsize) {
     let words = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     let connected = ports.iter().cycle().take(40).filter_map(|port| TcpStream::connect(port).ok());
@@ -183,7 +183,7 @@ fn speak_slowly(ports: &[String], until: Instant, count: &AtomicUsize) {
     }
 }
 
-/// Connections that say nothing, held to the end.
+/// Holds silent connections to the end.
 fn hold(ports: &[String], until: Instant, count: &AtomicUsize) {
     let mut held = Vec::new();
     for port in ports.iter().cycle().take(HELD * ports.len()) {
@@ -201,7 +201,7 @@ async fn channel(address: &str) -> Option<Channel> {
     endpoint.connect_timeout(Duration::from_secs(5)).connect().await.ok()
 }
 
-/// Links that name no run, or another one.
+/// Opens links that name no run, or another run.
 async fn strangers(data: &str, count: &AtomicUsize) {
     let Some(channel) = channel(data).await else { return };
     let mut client = LayerClient::new(channel);
@@ -225,7 +225,7 @@ async fn strangers(data: &str, count: &AtomicUsize) {
     assert!(grpc::exchange(&link, Duration::from_millis(300)).await.is_err());
 }
 
-/// A connection that was closed to make room is an answer, too.
+/// Checks a refusal. A connection that was closed to make room is a refusal, too.
 fn refused(code: Code, expected: Code) {
     assert!(
         code == expected || matches!(code, Code::Unknown | Code::Unavailable | Code::Cancelled),
@@ -233,7 +233,7 @@ fn refused(code: Code, expected: Code) {
     );
 }
 
-/// Chunks without end, in a run that is not there.
+/// Sends chunks without end, for a run that does not exist.
 async fn flood(data: &str, count: &AtomicUsize) {
     let Some(channel) = channel(data).await else { return };
     let chunk = wire::Chunk { tensor: 0, offset: 0, data: vec![7; 1 << 20].into() };
@@ -245,7 +245,7 @@ async fn flood(data: &str, count: &AtomicUsize) {
     count.fetch_add(1, Relaxed);
 }
 
-/// Another coordinator wants the nodes of the run.
+/// Calls the nodes as another coordinator.
 async fn second_coordinator(control: &str, count: &AtomicUsize) {
     let Ok(node) = client::Node::connect(&Peer::node(control), Duration::from_secs(5)).await else { return };
     let run = node.run().await.err().expect("the node is busy").to_string();
@@ -262,7 +262,7 @@ fn stage() -> StageSpec {
     StageSpec { run: "second".into(), ..StageSpec::alone(vec![relu], inputs) }
 }
 
-/// Names of a megabyte, and messages above the limit.
+/// Sends names of a megabyte, and messages above the limit.
 async fn long_names(control: &str, count: &AtomicUsize) {
     let Some(channel) = channel(control).await else { return };
     let mut client = NodeClient::new(channel);
@@ -277,8 +277,8 @@ async fn long_names(control: &str, count: &AtomicUsize) {
     count.fetch_add(3, Relaxed);
 }
 
-/// A message full of empty layers: a layer has two bytes on the wire, and a hundred in a decoder's memory. With one
-/// layer more the message is too long.
+/// Sends a message full of empty layers: a layer has two bytes on the wire, and a hundred bytes in a decoder's
+/// memory. With another layer, the message would be too long.
 async fn tiny_layers(control: &str, count: &AtomicUsize) {
     let Some(channel) = channel(control).await else { return };
     let mut client = NodeClient::new(channel);
@@ -291,7 +291,7 @@ async fn tiny_layers(control: &str, count: &AtomicUsize) {
     }
 }
 
-/// Questions about the schema; the caller reads no answer.
+/// Asks about the schema, and reads no answer.
 async fn questions(address: &str, count: &AtomicUsize) {
     let Some(channel) = channel(address).await else { return };
     let mut client = ServerReflectionClient::new(channel);

@@ -1,5 +1,5 @@
-//! Kolen-Pollack's law, across processes: W and B receive the same updates, so their difference shrinks
-//! by exactly 1 − ηλ a step, whatever the data. An update lost or doubled would break it.
+//! Tests of Kolen-Pollack's law across processes: W and B receive the same updates, so their difference shrinks by
+//! exactly 1 − ηλ a step for all data. A lost or doubled update would break the law.
 
 use e2e::Bench;
 
@@ -54,7 +54,7 @@ fn the_difference_of_w_and_b_decays_by_the_law() {
     }
 }
 
-/// A snapshot of one node is put in the place of a later one: its updates since then are lost.
+/// The test replaces a snapshot of one node by an earlier snapshot, so the node loses the updates in between.
 #[test]
 fn the_alarm_ends_a_run_in_which_updates_were_lost() {
     let bench = Bench::new();
@@ -63,7 +63,7 @@ fn the_alarm_ends_a_run_in_which_updates_were_lost() {
     let quiet = bench.trained(&config, "quiet", &[]);
     assert_eq!(quiet.metrics().len(), 12);
 
-    // The run is cut short after its snapshots of steps 5 and 10; then one node loses what came between.
+    // The run is cut short after its snapshots of steps 5 and 10. Then one node loses the updates in between.
     let run = bench.trained(&config, "lossy", &[]);
     let state = run.folder.join("state/stage-2");
     std::fs::remove_dir_all(state.join("step-00000012")).unwrap();
@@ -83,7 +83,7 @@ fn the_alarm_ends_a_run_in_which_updates_were_lost() {
     );
 }
 
-/// A state file with other words in its header.
+/// The state file `file` with some words of its header replaced.
 fn forge(file: Vec<u8>, words: &[(&str, &str)]) -> Vec<u8> {
     let length = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
     let mut header = String::from_utf8(file[8..8 + length].to_vec()).unwrap();

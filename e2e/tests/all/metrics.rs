@@ -1,5 +1,5 @@
-//! The metrics ports of a real run: every line is understood, no counter goes back, and what they say is what
-//! `metrics.jsonl` says, under strangers who send garbage and hold connections.
+//! Tests of the metrics ports of a real run: every line parses, no counter decreases, and the values equal those of
+//! `metrics.jsonl`, while other connections send garbage or stay silent.
 
 use e2e::harm::failed;
 use e2e::scrape::{Scrape, ask, scrape};
@@ -23,7 +23,7 @@ stages = ["down"]
 layers_every = 10
 "#;
 
-/// Silent connections that a stranger holds at each port: more than the port has room for.
+/// The number of silent connections at each port: more than the port has room for.
 const HELD: usize = 40;
 
 #[test]
@@ -50,7 +50,7 @@ fn scrapes_under_attack_say_what_metrics_jsonl_says() {
             let over = &over;
             threads.spawn(move || attack(target, over));
         }
-        // A full pipe would hold the run.
+        // A full pipe would block the run.
         let rest = threads.spawn(move || {
             let mut rest = String::new();
             stderr.read_to_string(&mut rest).map(|_| rest)
@@ -69,7 +69,7 @@ fn scrapes_under_attack_say_what_metrics_jsonl_says() {
     says_of_nodes(&of_nodes, &lines);
     assert!(of_nodes[0].value(r#"neuropil_node_refused_connections_total{plane="metrics"}"#) > 0.0);
 
-    // Once more, idle: a link that names no run is counted.
+    // The idle node counts a link that names no run.
     let before = scrape(ports[0]).unwrap();
     assert_eq!(before.value("neuropil_node_refused_links_total"), 0.0);
     stranger(nodes[0].address("data"));
@@ -77,7 +77,7 @@ fn scrapes_under_attack_say_what_metrics_jsonl_says() {
     assert_eq!(after.value("neuropil_node_refused_links_total"), 1.0);
 }
 
-/// Scrapes all three ports in turn until the coordinator has ended, and the nodes' until they are idle.
+/// Scrapes all three ports in turn until the coordinator has ended, and the nodes' ports until the nodes are idle.
 fn watch(coordinator: &mut Child, port: &str, nodes: [&str; 2]) -> (Scrape, [Scrape; 2]) {
     let mut last = Scrape::default();
     let mut of_nodes = nodes.map(|_| Scrape::default());
@@ -109,7 +109,7 @@ fn watch(coordinator: &mut Child, port: &str, nodes: [&str; 2]) -> (Scrape, [Scr
     (last, of_nodes)
 }
 
-/// Everything that the coordinator's port says of the steps in `lines`, to the last digit.
+/// Checks the metrics of the coordinator's port against the steps in `lines`, to the last digit.
 fn says_of_run(scrape: &Scrape, lines: &[Value]) {
     let newest = lines.last().unwrap();
     for (sample, key) in [
@@ -137,7 +137,7 @@ fn says_of_run(scrape: &Scrape, lines: &[Value]) {
     }
 }
 
-/// Everything that the ports of two idle nodes say of the training steps in `lines`.
+/// Checks the metrics of two idle nodes' ports against the training steps in `lines`.
 fn says_of_nodes(nodes: &[Scrape; 2], lines: &[Value]) {
     let [below, above] = nodes;
     for (stage, node) in nodes.iter().enumerate() {
@@ -162,19 +162,19 @@ fn bytes(way: &str, direction: &str) -> String {
     format!(r#"neuropil_node_{way}_bytes_total{{phase="train",direction="{direction}"}}"#)
 }
 
-/// What a stage's lines come to, added up in their order.
+/// The sum of `key` over a stage's lines, in their order.
 fn total(lines: &[Value], stage: usize, key: &str) -> f64 {
     lines.iter().map(|line| line["stages"][stage][key].as_f64().unwrap()).sum()
 }
 
-/// Silent connections, one of them with half a request.
+/// Opens silent connections, one of them with half a request.
 fn hold(address: &str) -> Vec<TcpStream> {
     let mut held: Vec<_> = (0..HELD).map(|_| TcpStream::connect(address).unwrap()).collect();
     held.last_mut().unwrap().write_all(b"GET /metr").unwrap();
     held
 }
 
-/// Sends garbage until it is over.
+/// Sends garbage until `over` is set.
 fn attack(address: &str, over: &AtomicBool) {
     let mut noise = 1u64;
     while !over.load(Relaxed) {

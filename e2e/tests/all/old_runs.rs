@@ -1,7 +1,7 @@
-//! A run folder that release 0.1.0 wrote is still evaluated, compared, and gone on with.
+//! Tests with a run folder of release 0.1.0: the present release evaluates, compares and resumes the run.
 //!
-//! `data/run-0.1.0` is what release 0.1.0 left of `train --local` with the configuration below and the workbench's data
-//! set, interrupted (SIGINT) after step 18 of 30; without `report.html` and `logs/`, and with its state.
+//! Release 0.1.0 wrote `data/run-0.1.0` for `train --local` with the configuration below and the workbench's data
+//! set, interrupted (SIGINT) after step 18 of 30. The folder has its state, and lacks `report.html` and `logs/`.
 
 use e2e::{Bench, Ended, Run};
 use serde_json::Value;
@@ -24,7 +24,7 @@ every_steps = 4
 keep_last = 2
 best = true
 "#;
-/// Steps that the old run had done.
+/// The number of the old run's steps.
 const DONE: usize = 18;
 
 fn copy(from: &Path, to: &Path) {
@@ -86,7 +86,7 @@ fn a_run_of_an_earlier_release_is_evaluated_compared_and_gone_on_with() {
         assert_eq!(old.digests(), whole.digests());
         assert_eq!(old.summary()["best_step"], whole.summary()["best_step"]);
     }
-    // Another model of processor than the old run's rounds differently.
+    // Another processor model than the old run's rounds differently.
     for (step, (old, whole)) in losses(&old).into_iter().zip(losses(&whole)).enumerate() {
         assert!((old - whole).abs() < 1e-3, "step {}: {old} and {whole}", step + 1);
     }

@@ -1,4 +1,4 @@
-//! Stages work at the same time: seen in the nodes' own timestamps.
+//! Tests that stages compute at the same time, by the nodes' own timestamps.
 
 use e2e::Bench;
 use serde_json::Value;
@@ -18,7 +18,7 @@ stages = "per_layer"
 fn in_every_step_actions_of_two_stages_overlap() {
     let bench = Bench::new();
     let config = bench.config(KEYS);
-    // Layers wide enough that computing takes longer than passing on.
+    // The layers are wide enough that computing takes longer than sending.
     let wide = std::fs::read_to_string(&config)
         .unwrap()
         .replace("out = 6", "out = 48")
@@ -35,7 +35,7 @@ fn in_every_step_actions_of_two_stages_overlap() {
             steps.entry(event["args"]["step"].as_u64().unwrap()).or_default().push(span);
         }
         assert_eq!(steps.len(), 12);
-        // The first steps find caches cold and threads asleep.
+        // The first three steps are left out: caches are cold and threads sleep.
         for (step, spans) in steps.into_iter().skip(3) {
             let overlap = |a: &(f64, f64, u64), b: &(f64, f64, u64)| a.2 != b.2 && a.0 < b.1 && b.0 < a.1;
             let any = spans.iter().any(|a| spans.iter().any(|b| overlap(a, b)));

@@ -1,4 +1,5 @@
-//! A residual network from the zoo, cut anywhere: the same bits in one process and in twenty-one.
+//! Tests of a residual network from the zoo under several cuts: one process and twenty-one processes give the same
+//! bits.
 
 use e2e::Bench;
 

@@ -1,4 +1,4 @@
-//! Stop and go on: interrupted, killed, restarted, the run ends in the bits of one that was never disturbed.
+//! Tests of resuming: an interrupted, killed or restarted run ends in the bits of an undisturbed run.
 
 use e2e::harm::{eventually, failed, node, saving, signal};
 use e2e::{Bench, Coordinator, Ended, Run};
@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::time::Duration;
 
-/// 400 steps.
+/// The configuration of a run of 400 steps.
 fn keys() -> String {
     saving(40)
 }
@@ -23,25 +23,25 @@ fn interrupted(coordinator: Coordinator) -> Ended {
     ended
 }
 
-/// Resumes a run and waits for its good end.
+/// Resumes a run and waits for its successful end.
 fn resumed(bench: &Bench, config: &Path, name: &str) -> Ended {
     finished(start(bench, config, name, &["--resume", "auto"]))
 }
 
-/// Waits for the good end of a run.
+/// Waits for the successful end of a run.
 fn finished(coordinator: Coordinator) -> Ended {
     let ended = coordinator.ended();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     ended
 }
 
-/// State, losses and evaluations are those of the undisturbed run.
+/// Checks that state, losses and evaluations equal those of the undisturbed run.
 fn same(disturbed: &Run, undisturbed: &Run) {
     assert_eq!(disturbed.history(), undisturbed.history());
     assert_eq!(disturbed.digests(), undisturbed.digests());
     let (summary, whole) = (disturbed.summary(), undisturbed.summary());
     assert_eq!(summary["status"], "done");
-    // The summary is of all starts together.
+    // The summary covers all starts together.
     for (node, other) in summary["nodes"].as_array().unwrap().iter().zip(whole["nodes"].as_array().unwrap()) {
         for key in ["bytes_sent", "bytes_received", "layers"] {
             assert_eq!(node[key], other[key], "{key}");
@@ -52,7 +52,7 @@ fn same(disturbed: &Run, undisturbed: &Run) {
     assert!((trained - images).abs() < 0.5, "{trained} images, not {images}");
 }
 
-/// A coordinator that reaches no node knows nothing new of the run.
+/// A coordinator that reaches no node must not change the run's recorded end.
 fn a_start_that_changes_nothing_leaves_the_end_as_it_was(bench: &Bench, config: &Path, name: &str) {
     let (run, nobody) = (bench.run(name), "127.0.0.1:1,127.0.0.1:2,127.0.0.1:3");
     let before = run.summary();
@@ -64,8 +64,8 @@ fn a_start_that_changes_nothing_leaves_the_end_as_it_was(bench: &Bench, config: 
     assert!(run.folder.join("report.html").exists());
 }
 
-/// A killed run has no end, but it has states that can be evaluated. Every evaluation counts as a start, so that
-/// the nodes refuse what is left of the run.
+/// A killed run has no recorded end, but it has states that can be evaluated. Every evaluation counts as a start, so
+/// that the nodes refuse messages of the killed start.
 fn evaluated_although_killed(bench: &Bench, name: &str) {
     let run = bench.run(name);
     let evaluate = |step: &str| -> Ended {
@@ -88,14 +88,14 @@ fn however_a_run_is_disturbed_it_ends_in_the_same_bits() {
     let config = bench.config(&keys());
     let undisturbed = bench.trained(&config, "undisturbed", &[]);
 
-    // Interrupted twice, in the middle of an epoch, and resumed.
+    // The run is interrupted twice in the middle of an epoch, and resumed.
     for (at, more) in [(5, &[][..]), (30, &["--resume", "auto"])] {
         interrupted(start(&bench, &config, "interrupted", more).wait_for_steps(at));
     }
     resumed(&bench, &config, "interrupted");
     same(&bench.run("interrupted"), &undisturbed);
 
-    // The coordinator is killed, after an earlier start had an end.
+    // The coordinator is killed, after an earlier start has recorded an end.
     interrupted(start(&bench, &config, "killed", &[]).wait_for_steps(5));
     a_start_that_changes_nothing_leaves_the_end_as_it_was(&bench, &config, "killed");
     start(&bench, &config, "killed", &["--resume", "auto"]).wait_for_steps(25).kill();
@@ -104,7 +104,7 @@ fn however_a_run_is_disturbed_it_ends_in_the_same_bits() {
     resumed(&bench, &config, "killed");
     same(&bench.run("killed"), &undisturbed);
 
-    // Nodes are killed, and the run goes on by itself.
+    // Nodes are killed, and the run continues by itself.
     let mut coordinator = start(&bench, &config, "restarted", &["--restarts", "2"]);
     for (stage, at) in [("stage-1", 10), ("stage-2", 50)] {
         coordinator = coordinator.wait_for_steps(at);
@@ -119,7 +119,7 @@ fn however_a_run_is_disturbed_it_ends_in_the_same_bits() {
 #[test]
 fn a_run_interrupted_in_its_last_evaluation_is_not_done() {
     let bench = Bench::new();
-    // Evaluation takes minibatches of the same size: 53 of them after 10 steps.
+    // Evaluation takes minibatches of the same size: 53 minibatches after 10 steps.
     let keys = keys()
         .replace("batch = 16", "batch = 1\nmax_steps = 10")
         .replace("microbatches = 2", "microbatches = 1");
@@ -142,7 +142,7 @@ fn a_run_that_goes_back_forgets_what_it_gives_up_at_once() {
     let [earlier, .., newest] = &held[..] else { panic!("{held:?}") };
     let step = earlier.to_str().unwrap().rsplit('-').next().unwrap();
 
-    // No snapshot before the end of its 400 steps, at which older ones would go anyway.
+    // The run takes no snapshot before the end of its 400 steps, when older snapshots would be removed anyway.
     let _back = start(&bench, &config, "back", &["--resume", step, "--set", "snapshot.every_steps=0"]);
     eventually("the newest is forgotten", || !newest.exists());
     assert!(bench.run("back").metrics().len() < 300, "forgotten only at the end");
@@ -175,7 +175,7 @@ fn what_all_nodes_had_is_never_given_up_unasked() {
     let (held, steps) = (kept(&run.folder.join("state/stage-0")), run.steps());
     failed(&start(&bench, &config, "lost", &["--resume", "auto"]).ended(), 4, &lost);
 
-    // The state is back, but now the history is gone.
+    // The state is back, but now the history is missing.
     std::fs::remove_dir(&state).unwrap();
     std::fs::rename(&away, &state).unwrap();
     let [history, aside] = [run.folder.join("metrics.jsonl"), bench.path("aside")];
@@ -184,7 +184,7 @@ fn what_all_nodes_had_is_never_given_up_unasked() {
     failed(&ended, 4, &["lost/metrics.jsonl is whole up to step 0 only", "--resume 0"]);
     std::fs::rename(&aside, &history).unwrap();
 
-    // Nothing was lost by all that.
+    // The failed starts removed no snapshot and no step.
     assert_eq!((kept(&run.folder.join("state/stage-0")), run.steps()), (held, steps));
     let ended = resumed(&bench, &config, "lost");
     assert!(ended.stderr.contains("going on after step"), "{}", ended.stderr);
@@ -197,7 +197,7 @@ fn what_all_nodes_had_is_never_given_up_unasked() {
     same(&run, &undisturbed);
 }
 
-/// Zeroes the end of a stage's newest snapshot, whose length stays. Returns its step.
+/// Zeroes the end of a stage's newest snapshot, and keeps its length. Returns the snapshot's step.
 fn damage(run: &Run, stage: usize) -> u64 {
     let step = run.snapshots(stage).pop().expect("a snapshot");
     let file = run.folder.join(format!("state/stage-{stage}/step-{step:08}/stage.safetensors"));
@@ -232,7 +232,7 @@ fn a_damaged_snapshot_leads_to_the_one_before_it() {
     }
     same(&run, &undisturbed);
 
-    // Where none is left in common, the run is refused; what is whole stays.
+    // Where no common snapshot is left, the run is refused, and whole snapshots stay.
     let before = run.snapshots(0);
     let newest = damage(&run, 1);
     std::fs::remove_dir_all(run.folder.join(format!("state/stage-2/step-{newest:08}"))).unwrap();
@@ -242,7 +242,7 @@ fn a_damaged_snapshot_leads_to_the_one_before_it() {
     assert_eq!(run.snapshots(0), before);
 }
 
-/// Starts a run and interrupts it a second after it showed that its delay phase is under way.
+/// Starts a run and interrupts it a second after the first sign of its delay phase.
 fn interrupted_in_the_delay_phase(bench: &Bench, config: &Path, more: &[&str]) -> String {
     let mut coordinator = start(bench, config, "delayed", more);
     let mut stderr = BufReader::new(coordinator.child().stderr.take().unwrap());

@@ -1,4 +1,4 @@
-//! A sweep comes to the same table however it is disturbed, and a sweep that cannot start says why.
+//! Tests of sweeps: a disturbed sweep gives the same table, and a sweep that cannot start gives the reason.
 
 use e2e::harm::{failed, node, signal, within};
 use e2e::{Bench, Coordinator, Run, binary};
@@ -36,7 +36,7 @@ after_steps = 10
 every_steps = 5
 "#;
 
-/// Writes a sweep, and the configuration that it starts from.
+/// Writes a sweep and its base configuration.
 fn written(bench: &Bench, sweep: &str) -> PathBuf {
     bench.config(RUN);
     let path = bench.path("sweep.toml");
@@ -70,7 +70,7 @@ fn under_way(folder: &Path, ended: usize) {
     sooner_or_later("a trial", || lines(&folder.join("trials.jsonl")) >= ended && training());
 }
 
-/// The processes that are at work in a folder.
+/// The processes that work in a folder.
 fn left(folder: &Path) -> String {
     found(&format!("(train|serve) .*{}", folder.display()))
 }
@@ -92,7 +92,7 @@ fn a_sweep_that_is_killed_and_interrupted_comes_to_the_same_table() {
     assert!(ended.stdout.contains(&undisturbed), "{}", ended.stdout);
     assert!(undisturbed.contains(" stopped ") && undisturbed.contains(" done "), "{undisturbed}");
 
-    // The sweep is killed, and resumed while its orphaned trials still save; then it is interrupted.
+    // The sweep is killed, and resumed while its orphaned trials still save. Then the sweep is interrupted.
     let folder = bench.path("disturbed");
     let killed = start(&bench, &sweep, "disturbed", &[]);
     under_way(&folder, 3);
@@ -131,7 +131,7 @@ fn what_is_killed_of_a_trial_says_nothing_of_its_settings() {
     failed(&killed.ended(), 75, &["trial 0 was killed by signal 9", "--resume goes on from there"]);
     assert_eq!((lines(&folder.join("trials.jsonl")), left(&run(1)).as_str()), (0, ""));
 
-    // A node of a trial is killed: the trial itself goes on.
+    // A node of a trial is killed: the trial itself continues.
     let resumed = start(&bench, &sweep, "disturbed", &["--resume"]);
     training(2);
     signal("-KILL", node(&run(2)).expect("a node"));

@@ -1,5 +1,5 @@
-//! The event file in a run's folder holds the curves of its JSON files, no step twice, also after a resume.
-//! Read here by a decoder of its own, from the format's description alone.
+//! Tests of the event file in a run's folder: it holds the curves of the JSON files, with each step once, also after
+//! a resume. The tests' own decoder follows the format's description alone.
 
 use e2e::{Bench, Run};
 use serde_json::Value;
@@ -30,13 +30,13 @@ fn the_event_file_holds_what_the_json_files_hold() {
     let config = bench.config(KEYS);
     let run = bench.trained(&config, "curves", &[]);
     assert_eq!(curves(&run), told(&run));
-    // From the end of the second epoch: its evaluation is made again, and so is the third epoch.
+    // The run resumes at the end of the second epoch: it repeats that evaluation and the third epoch.
     let ended = bench.start("curves", &config, &["--local", "--resume", "20"]).ended();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert_eq!(curves(&run), told(&run));
 }
 
-/// The curves as `metrics.jsonl` and `evaluations.jsonl` tell them.
+/// The curves from `metrics.jsonl` and `evaluations.jsonl`.
 fn told(run: &Run) -> Curves {
     let mut curves = Curves::new();
     let mut point = |curve: String, line: &Value, value: &Value| {
@@ -63,7 +63,7 @@ fn told(run: &Run) -> Curves {
     curves
 }
 
-/// The curves as the one event file tells them.
+/// The curves from the only event file.
 fn curves(run: &Run) -> Curves {
     let files = std::fs::read_dir(&run.folder).unwrap().map(|entry| entry.unwrap().path());
     let files: Vec<_> = files.filter(|path| path.to_str().unwrap().contains("tfevents")).collect();
@@ -94,7 +94,7 @@ fn curves(run: &Run) -> Curves {
     curves
 }
 
-/// The records of a file, every sum checked.
+/// The records of a file, with every checksum verified.
 fn records(mut bytes: &[u8]) -> Vec<&[u8]> {
     let mut records = Vec::new();
     while !bytes.is_empty() {
@@ -114,7 +114,7 @@ fn masked(crc: u32) -> u32 {
     crc.rotate_right(15).wrapping_add(0xa282ead8)
 }
 
-/// By the polynomial of Castagnoli, 0x1edc6f41, bits in their natural order.
+/// CRC-32C: the polynomial of Castagnoli, 0x1edc6f41, with bits in their natural order.
 fn crc32c(bytes: &[u8]) -> u32 {
     let mut crc = u32::MAX;
     for byte in bytes {

@@ -1,4 +1,4 @@
-//! One process and n processes train the same network: the acceptance test of everything.
+//! The acceptance test of the whole program: one process and n processes train the same network.
 
 use e2e::Bench;
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ stages = 1
 every_steps = 4
 "#;
 
-/// How the network is cut, and what the digest and the loss history are then.
+/// The digest and the loss history are the same for every cut of the network.
 #[test]
 fn the_network_is_the_same_however_it_is_cut_and_whatever_the_schedule() {
     let bench = Bench::new();
@@ -66,8 +66,8 @@ fn the_network_is_the_same_however_it_is_cut_and_whatever_the_schedule() {
     }
 }
 
-/// Every rule, and every option of a rule, each with what else it needs. An epoch has five steps, so that the
-/// boundaries, which are in epochs, lie before the third and the fourth.
+/// Every rule, and every option of a rule, each with the other keys that it needs. An epoch has five steps, so that
+/// the boundaries, which are in epochs, lie before the third and the fourth step.
 const RULES: &[(&str, &[&str])] = &[
     ("backprop", &[]),
     ("feedback_alignment", &[]),
@@ -113,7 +113,7 @@ fn every_rule_and_option_is_the_same_in_one_process_and_in_five() {
     }
 }
 
-/// With a learning rate of 0 for W nothing but the rule moves anything, and the rule may move B alone.
+/// With a learning rate of 0 for W, only the rule changes tensors, and the rule may change only B.
 #[test]
 fn what_trains_b_never_touches_w() {
     let bench = Bench::new();

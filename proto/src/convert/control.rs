@@ -1,4 +1,4 @@
-//! Commands and reports.
+//! Conversions of commands and reports.
 
 use super::{Result, into_all, need};
 use crate::control::*;
@@ -143,7 +143,7 @@ impl From<RunLane> for wire::Lane {
     }
 }
 
-/// An action whose step is counted from `first`: so a lane of one step takes no bytes for it.
+/// The action of a wire action, whose step counts from `first`: in a lane of one step, the step takes no bytes.
 fn action(action: wire::Action, first: u64) -> Result<Action> {
     use wire::action::Kind as K;
     let none = || ProtocolError::invalid(format!("no step is number {} after {first}", action.step));
@@ -158,7 +158,7 @@ fn action(action: wire::Action, first: u64) -> Result<Action> {
     }
 }
 
-/// The way back, for an action of a step after `first`: a lane has fewer steps than a u32 counts.
+/// The wire action of `action`, whose step counts from `first`: a lane has fewer steps than a u32 counts.
 fn wire_action(action: Action, first: u64) -> wire::Action {
     use wire::action::Kind as K;
     let (kind, microbatch) = match action {
@@ -235,7 +235,7 @@ impl From<StepDone> for wire::StepDone {
     }
 }
 
-/// A span in the report of `step`.
+/// A span from the report of `step`.
 fn span(span: wire::Span, step: u64) -> Result<Span> {
     let action = action(need(span.action, "action in a span")?, step)?;
     Ok(Span { action, start_ns: span.start_ns, end_ns: span.end_ns })

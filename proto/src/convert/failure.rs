@@ -1,4 +1,4 @@
-//! Failures, as they travel in the details of a status.
+//! Conversions of failures, which travel in the details of a status.
 
 use super::Result;
 use crate::error::ProtocolError;
@@ -6,7 +6,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::wire;
 use crate::wire::failure::Kind;
 
-/// Only kinds that a sender can have: what a caller finds out by itself is nothing to be told.
+/// The wire has only the kinds that a node reports: a caller finds the other kinds itself.
 impl TryFrom<wire::Failure> for Failure {
     type Error = ProtocolError;
     fn try_from(failure: wire::Failure) -> Result<Self> {
@@ -31,7 +31,7 @@ impl From<Failure> for wire::Failure {
             FailureKind::Protocol => Kind::Protocol,
             FailureKind::SnapshotGone => Kind::SnapshotGone,
             FailureKind::Early => Kind::Early,
-            // What this process found out when it called another one is about a neighbour, to its own callers.
+            // To this process's callers, a failure of its own call to another process is a neighbour's failure.
             FailureKind::Neighbour | FailureKind::Lost | FailureKind::Unreachable | FailureKind::Address => {
                 Kind::Neighbour
             }

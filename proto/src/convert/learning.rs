@@ -1,4 +1,4 @@
-//! Rules and optimizers.
+//! Conversions of rules and optimizers.
 
 use super::{Result, known, need};
 use crate::error::ProtocolError;

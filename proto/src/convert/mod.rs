@@ -1,8 +1,9 @@
-//! Domain types out of generated ones, checked, and back.
+//! Conversions between generated types and domain types.
 //!
-//! A receiver expects junk: `TryFrom` on receipt. A sender has valid values: `From`.
+//! A receiver may get an invalid message, so it converts with `TryFrom`. A sender has valid values, so it converts
+//! with `From`.
 
-/// Both ways between structs and messages that have the same fields.
+/// Conversions, in both directions, between structs and messages that have the same fields.
 macro_rules! same_fields {
     ($($type:ident { $($field:ident),+ })+) => { $(
         impl From<wire::$type> for $type {
@@ -19,8 +20,8 @@ macro_rules! same_fields {
     )+ };
 }
 
-/// Conversions between enumerations that have the same words on both sides. Where the wire has a word for none,
-/// a message without one is refused.
+/// Conversions between enumerations that have the same words on both sides. Where the wire has a word
+/// `Unspecified`, a message with it is refused.
 macro_rules! alike {
     ($ours:ident = $wire:path { $($word:ident),* } $(or $missing:literal)?) => {
         impl From<$ours> for $wire {
@@ -69,7 +70,7 @@ fn into_all<D, W: From<D>>(values: Vec<D>) -> Vec<W> {
     values.into_iter().map(W::from).collect()
 }
 
-/// A word of the wire, which is a number there.
+/// The enumeration's word for a number on the wire.
 fn known<W: TryFrom<i32>>(number: i32, name: &'static str) -> Result<W> {
     W::try_from(number).map_err(|_| ProtocolError::Missing(name))
 }

@@ -1,4 +1,4 @@
-//! Stages and their layers.
+//! Conversions of stages and their layers.
 
 use super::{Result, all, into_all, need};
 use crate::error::ProtocolError;
@@ -38,7 +38,7 @@ impl TryFrom<wire::Stage> for StageSpec {
     }
 }
 
-/// Before anything is done with each of them: what is small on the wire may be much in all.
+/// Checks the numbers of layers and values before any of them is converted: a small message may need much memory.
 fn check_counts(stage: &wire::Stage) -> Result<()> {
     let [layers, inputs, outputs] = [stage.layers.len(), stage.inputs.len(), stage.outputs.len()];
     if layers <= MAX_LAYERS && inputs <= MAX_VALUES && outputs <= MAX_VALUES {

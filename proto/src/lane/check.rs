@@ -1,4 +1,4 @@
-//! What makes a list of actions a lane.
+//! The check of a list of actions against the rules of a lane.
 
 use super::{
     Action, LaneError, MAX_MICROBATCHES, Phase, SHOWN, WeightVersion, are_of_several_steps, draw, word,
@@ -35,23 +35,23 @@ pub(super) fn steps(
     }
 }
 
-/// What is wrong with an action.
+/// The fault of an action.
 type Wrong = &'static str;
 
 const OUT_OF_PLACE: Wrong = "is doubled or out of order";
 const OTHER_VERSION: Wrong = "would see other weights than its F: an update stands between them";
 
-/// A microbatch whose F has run, and how many updates the F saw.
+/// A microbatch whose F has run, and the number of updates before that F.
 struct Forward {
     id: MicrobatchId,
     updates: u64,
 }
 
-/// What the actions up to some place have done.
+/// The result of the actions so far.
 #[derive(Default)]
 struct Done {
     version: WeightVersion,
-    /// In their order, which is that of E and G as well.
+    /// The microbatches in the order of their F. E and G have the same order.
     forwards: Vec<Forward>,
     errors: usize,
     gradients: usize,
@@ -81,7 +81,8 @@ impl Done {
         }
     }
 
-    /// F comes next in its step, or begins the step after it; a step that was closed takes none.
+    /// F takes the next microbatch of the open step, or the first microbatch of the next step. A closed step takes
+    /// no F.
     fn forward(&mut self, id: MicrobatchId) -> Result<(), Wrong> {
         let last = self.forwards.last().map(|last| last.id);
         let begins = last.is_none_or(|last| last.step.checked_add(1) == Some(id.step));
@@ -96,7 +97,7 @@ impl Done {
         Ok(())
     }
 
-    /// E and G take the microbatches in the order of their F, with the weights that the lane says.
+    /// E and G take the microbatches in the order of their F, and see the lane's version of the weights.
     fn due(&self, at: usize, id: MicrobatchId) -> Result<(), Wrong> {
         let forward = self.forwards.get(at).filter(|forward| forward.id == id).ok_or(OUT_OF_PLACE)?;
         match self.version {
@@ -105,12 +106,12 @@ impl Done {
         }
     }
 
-    /// Whether `step` is the one that the next update closes.
+    /// Whether the next update closes `step`.
     fn is_open(&self, step: u64) -> bool {
         self.forwards.first().is_some_and(|first| step.checked_sub(first.id.step) == Some(self.updates))
     }
 
-    /// Whether the gradients end with the last microbatch of `step`.
+    /// Whether the last gradient so far is of the last microbatch of `step`.
     fn is_gathered(&self, step: u64) -> bool {
         let of_step =
             |at: Option<usize>| at.and_then(|at| self.forwards.get(at)).map(|f| f.id.step) == Some(step);

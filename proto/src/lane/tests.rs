@@ -1,4 +1,4 @@
-//! What is a lane and what is none, by drawings.
+//! Tests of lanes by drawings: lists that are lanes, and lists that are refused.
 
 use super::*;
 
@@ -62,7 +62,7 @@ fn what_is_no_lane_is_refused() {
     }
 }
 
-/// A gradient before the update of the step before would become part of that update.
+/// A gradient that precedes the update of the previous step would become part of that update.
 #[test]
 fn what_sees_other_weights_than_its_forward_is_refused() {
     let stale = refusal("F1.0 F2.0 E1.0 G1.0 U1 E2.0 G2.0 U2");

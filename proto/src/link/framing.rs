@@ -7,29 +7,29 @@ use crate::tensor::{Kind, MAX_DIMENSIONS, TensorData, byte_len};
 use crate::wire;
 use bytes::Bytes;
 
-/// The most payload bytes in one part. Large enough that per-message costs vanish, small enough that
-/// one part never holds much memory or blocks a connection for long.
+/// The most payload bytes in one part. The bound is large enough that per-message costs vanish, and small
+/// enough that one part never holds much memory or blocks a connection for long.
 pub const CHUNK: usize = 1 << 20;
 
-/// A direction of the data plane: the generated type whose parts carry it.
+/// A direction of the data plane, implemented by the generated type of its parts.
 pub trait Direction: prost::Message + Default + Send + 'static {
-    /// What the direction carries.
+    /// The content of the direction.
     const CARRIED: Carried;
-    /// One of its messages, for sentences.
+    /// The name of a message of this direction, for sentences.
     const NAME: &'static str;
     /// Makes a part from a header.
     fn from_header(header: wire::Header) -> Self;
     /// Makes a part from a chunk.
     fn from_chunk(chunk: wire::Chunk) -> Self;
-    /// Takes the part apart; `None` when the sender left it empty.
+    /// The header or the chunk of this part; `None` when the sender left the part empty.
     fn into_part(self) -> Option<Part>;
 }
 
 /// One part of a message.
 pub enum Part {
-    /// Opens a message.
+    /// The header, which opens a message.
     Header(wire::Header),
-    /// Continues it.
+    /// A chunk, which continues the message.
     Chunk(wire::Chunk),
 }
 
@@ -81,13 +81,13 @@ fn chunks(tensor: u32, data: TensorData) -> impl Iterator<Item = wire::Chunk> + 
     })
 }
 
-/// Puts messages together again, and refuses every part that the link's contract does not allow.
+/// Puts messages together from their parts, and refuses every part that the link's contract does not allow.
 pub struct Assembler {
     contract: Contract,
     open: Option<Open>,
 }
 
-/// A message whose header is in and whose chunks are arriving.
+/// A message with a complete header and incomplete chunks.
 struct Open {
     identity: MicrobatchHeader,
     headers: Vec<(Kind, Vec<u64>, u64)>,
@@ -106,7 +106,7 @@ impl Assembler {
     ///
     /// # Errors
     /// [`ProtocolError`] for a part that is empty, out of order, or of another run, kind or shape than
-    /// the contract says. The stream must then be given up.
+    /// the contract says. The caller must then give the stream up.
     pub fn push<D: Direction>(&mut self, part: D) -> Result<Option<Message>, ProtocolError> {
         let mut open = match (part.into_part(), self.open.take()) {
             (None, _) => return Err(ProtocolError::Missing("header or chunk")),
@@ -130,7 +130,7 @@ impl Assembler {
         Ok(Some(Message { identity: open.identity, tensors: std::mem::take(&mut open.tensors) }))
     }
 
-    /// Whether no message is half received.
+    /// Whether the assembler is between two messages.
     pub fn is_idle(&self) -> bool {
         self.open.is_none()
     }
@@ -173,7 +173,7 @@ impl Open {
         let want = byte_len(*kind, shape).unwrap_or(0);
         let length = chunk.data.len();
         let in_order = chunk.tensor as usize == index && chunk.offset == self.received as u64;
-        // Every chunk but a tensor's last is full, so that small ones cannot cost more than they carry.
+        // Every chunk but a tensor's last must be full: a small chunk costs more memory than it carries.
         if !in_order || length != CHUNK.min(want - self.received) {
             return Err(ProtocolError::invalid(format!(
                 "a chunk of {length} bytes for tensor {} at {} while byte {} of {want} of tensor {index} is due",

@@ -1,4 +1,4 @@
-//! Links between neighbours, whatever carries them.
+//! Links between neighbours, independent of the transport that carries them.
 //!
 //! ```text
 //! worker, feeder, ◀── Port: a queue of 2 each way ──▶ transport: framing ─▶ bytes
@@ -22,25 +22,25 @@ use crate::microbatch::Message;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-/// Which of a stage's two links.
+/// One of a stage's two links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// To the neighbour nearer the input, which opens it.
+    /// The link to the neighbour nearer the input, which opens the link.
     Below,
-    /// To the neighbour nearer the output.
+    /// The link to the neighbour nearer the output.
     Above,
 }
 
 /// A link before a transport carries it.
 #[derive(Clone)]
 pub struct Link {
-    /// The party at the other end.
+    /// The process at the other end.
     pub peer: Peer,
-    /// What may arrive.
+    /// The messages that may arrive.
     pub contract: Contract,
-    /// Ends with the run; told where the link breaks.
+    /// The end of the link's run. A link that breaks fails the run.
     pub cancellation: Cancellation,
-    /// Told of every message.
+    /// The observer of every message.
     pub observer: Arc<dyn Observer>,
 }
 
@@ -61,12 +61,12 @@ impl Link {
     }
 }
 
-/// The transport's side of a port: what a transport needs to carry the link.
+/// The transport's side of a port: everything that a transport needs to carry the link.
 pub struct PendingLink {
-    /// What the link is.
+    /// The link.
     pub link: Link,
-    /// Takes the peer's messages to the port.
+    /// The queue of the peer's messages for the port.
     pub received: mpsc::Sender<Message>,
-    /// The port's messages for the peer.
+    /// The queue of the port's messages for the peer.
     pub to_send: mpsc::Receiver<Message>,
 }

@@ -1,4 +1,4 @@
-//! The one place that sees every message of a link, in either direction.
+//! Observers of links: an observer sees every message of a link, in either direction.
 
 use crate::microbatch::Message;
 
@@ -11,17 +11,17 @@ pub enum Carried {
     ErrorSignals,
 }
 
-/// Told of messages as they pass; it must not block.
+/// An observer of a link's messages. Its methods must not block.
 pub trait Observer: Send + Sync {
-    /// A whole message came in and kept the contract.
+    /// A whole message arrived and kept the contract.
     fn received(&self, carried: Carried, message: &Message);
-    /// A message is on its way out.
+    /// A message is about to be sent.
     fn sent(&self, carried: Carried, message: &Message);
     /// A message broke the contract; the link ends.
     fn refused(&self);
 }
 
-/// Observes nothing.
+/// An observer that does nothing.
 pub struct Unobserved;
 
 impl Observer for Unobserved {

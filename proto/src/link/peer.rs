@@ -2,24 +2,24 @@
 
 use std::fmt;
 
-/// What a process is in a run. An authenticating transport must find this identity at the peer's address; none
-/// authenticates yet.
+/// The role of a process in a run. An authenticating transport must find this identity at the peer's address; no
+/// transport authenticates yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// The coordinator of the run.
     Coordinator,
     /// The node that is this stage.
     Stage(u32),
-    /// Any node: the caller does not know yet which stage it is, or will be.
+    /// Any node: the caller does not know the node's stage yet.
     Node,
 }
 
-/// A process to talk to.
+/// A process at the other end of a link or a call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Peer {
-    /// The identity that is expected of it.
+    /// The role that the caller expects of the process.
     pub role: Role,
-    /// `host:port`, once it is known.
+    /// `host:port`; `None` until the address is known.
     pub address: Option<String>,
 }
 
@@ -29,22 +29,22 @@ impl Peer {
         Self { role: Role::Coordinator, address: None }
     }
 
-    /// Stage `index`, wherever it is.
+    /// Stage `index`, without an address.
     pub fn stage(index: u32) -> Self {
         Self { role: Role::Stage(index), address: None }
     }
 
-    /// A node of which only the address is known.
+    /// A node known only by its address.
     pub fn node(address: impl Into<String>) -> Self {
         Self { role: Role::Node, address: Some(address.into()) }
     }
 
-    /// The same at `address`.
+    /// The same peer at `address`.
     pub fn at(self, address: impl Into<String>) -> Self {
         Self { address: Some(address.into()), ..self }
     }
 
-    /// The address; empty where it is not known.
+    /// The address; empty where the address is not known.
     pub fn address(&self) -> &str {
         self.address.as_deref().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! A link's end as the party that computes holds it: a bounded queue each way, behind which a transport works.
+//! Ports: the computing side of a link, with a bounded queue in each direction between it and the transport.
 
 use super::Peer;
 use crate::cancellation::Cancellation;
@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Whole messages that may wait at either end of each direction of a link. Each direction has its
-/// own queue: sharing one between activations and error signals deadlocks.
+/// own queue: a queue shared by activations and error signals would deadlock.
 pub const QUEUE: usize = 2;
 
-/// Both directions of a link; they may be held apart.
+/// Both directions of a link. Their owners may differ.
 #[derive(Debug)]
 pub struct Port {
     /// Messages from the peer.
@@ -21,7 +21,7 @@ pub struct Port {
 }
 
 impl Port {
-    /// The party at the other end.
+    /// The process at the other end.
     pub fn peer(&self) -> &Peer {
         &self.incoming.peer
     }
@@ -47,22 +47,22 @@ impl Port {
     }
 }
 
-/// The receiving half of a port. The transport stops reading once it is dropped.
+/// The receiving half of a port. The transport stops reading once this half is dropped.
 #[derive(Debug)]
 pub struct Incoming {
     pub(super) peer: Peer,
-    /// Filled by the transport's reader.
+    /// The queue that the transport's reader fills.
     pub(super) queue: mpsc::Receiver<Message>,
     pub(super) cancellation: Cancellation,
 }
 
 impl Incoming {
-    /// The party at the other end.
+    /// The process at the other end.
     pub fn peer(&self) -> &Peer {
         &self.peer
     }
 
-    /// The next message; `what` says which one is due.
+    /// The next message; `what` names the message that is due.
     ///
     /// # Errors
     /// The run's failure, or a sentence about a neighbour that is gone or silent for `deadline`.
@@ -74,11 +74,11 @@ impl Incoming {
         self.cancellation.wait(deadline, &self.peer, what, self.queue.recv()).await
     }
 
-    /// The next message, or `None` where the peer ended the link between two messages. Waits for as long as the link
-    /// is open.
+    /// The next message, or `None` where the peer ended the link between two messages. The wait lasts for as long as
+    /// the link is open.
     ///
     /// # Errors
-    /// Why the link broke.
+    /// The reason for which the link broke.
     pub async fn next(&mut self) -> Result<Option<Message>, Failure> {
         match (self.queue.recv().await, self.cancellation.failure()) {
             (None, Some(failure)) => Err(failure.clone()),
@@ -87,17 +87,17 @@ impl Incoming {
     }
 }
 
-/// The sending half of a port. The transport ends the direction once it is dropped.
+/// The sending half of a port. The transport ends the direction once this half is dropped.
 #[derive(Debug)]
 pub struct Outgoing {
     pub(super) peer: Peer,
-    /// Emptied by the transport's writer.
+    /// The queue that the transport's writer empties.
     pub(super) queue: mpsc::Sender<Message>,
     pub(super) cancellation: Cancellation,
 }
 
 impl Outgoing {
-    /// Hands `message` to the link, waiting while its queue is full.
+    /// Hands `message` to the link, waiting while the link's queue is full.
     ///
     /// # Errors
     /// The run's failure, or a sentence about a neighbour that is gone or takes nothing for `deadline`.
@@ -107,12 +107,12 @@ impl Outgoing {
         self.cancellation.wait(deadline, &self.peer, || format!("room for {identity}"), sent).await
     }
 
-    /// Hands `message` to the link, waiting for as long as the link is open; `false` once it has ended.
+    /// Hands `message` to the link, waiting for as long as the link is open; `false` once the link has ended.
     pub async fn put(&self, message: Message) -> bool {
         self.queue.send(message).await.is_ok()
     }
 
-    /// As [`Outgoing::put`], on a thread that may block.
+    /// As [`Outgoing::put`], for a thread that may block.
     pub fn blocking_put(&self, message: Message) -> bool {
         self.queue.blocking_send(message).is_ok()
     }

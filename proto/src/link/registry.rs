@@ -1,21 +1,21 @@
-//! Where an arriving link finds the run that it belongs to: the only way in for links that others open.
+//! The registry of expected links: every link that a peer opens finds its run here.
 
 use super::{End, PendingLink};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Why an arriving link is not taken.
+/// The reason for which an arriving link is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkRefusal {
-    /// The metadata has no run.
+    /// The metadata names no run.
     #[error("the call names no run")]
     Unnamed,
-    /// A run may begin soon.
+    /// No run is under way yet; a run may begin soon.
     #[error("no run is under way here yet")]
     Early,
-    /// The run is another one.
+    /// The metadata names another run or another start.
     #[error("the call names another run, or an earlier start of this one")]
     OtherRun,
-    /// The run expects no such link, or not any more.
+    /// The run does not expect this link, or has it already.
     #[error("this link is open already, or is not for this stage")]
     Taken,
 }
@@ -27,7 +27,7 @@ struct Expected {
     above: Option<PendingLink>,
 }
 
-/// Shared by the control plane, which announces runs, and the transports, which receive their links.
+/// The expected links of the current run. The control plane announces runs, and the transports take their links.
 #[derive(Clone, Default)]
 pub struct LinkRegistry(Arc<Mutex<Option<Expected>>>);
 
@@ -36,7 +36,7 @@ impl LinkRegistry {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Announces the run of the contract `below`; the top stage expects a link above as well.
+    /// Announces the run of the contract of `below`; the top stage expects a link above as well.
     pub fn announce(&self, below: PendingLink, above: Option<PendingLink>) {
         let contract = &below.link.contract;
         let run = (contract.run.clone(), contract.incarnation);
@@ -51,7 +51,7 @@ impl LinkRegistry {
     /// Gives the link at `end` to a caller that names the run and its incarnation.
     ///
     /// # Errors
-    /// Why not; after [`LinkRefusal::Early`], trying again makes sense.
+    /// The reason for the refusal. After [`LinkRefusal::Early`], the caller may try again.
     pub fn take(&self, end: End, named: Option<(&str, u32)>) -> Result<PendingLink, LinkRefusal> {
         let (run, incarnation) = named.ok_or(LinkRefusal::Unnamed)?;
         let mut expected = self.lock();

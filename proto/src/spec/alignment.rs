@@ -1,32 +1,32 @@
-//! How the primitives are fed and weighed, beyond their coefficients.
+//! The options of the primitives beyond their coefficients: their input, their schedule and their noise.
 
 use crate::error::ProtocolError;
 use crate::spec::optimizer::Schedule;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The options of B's loss; the default is the plain form, in which x and y are what passes through the layer.
+/// The options of B's loss. In the default, plain form, x and y are the layer's own input and output.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Alignment {
-    /// The factor on all coefficients over the stage's updates.
+    /// The factor on all coefficients, as a function of the stage's updates.
     #[serde(skip)]
     pub schedule: Schedule,
-    /// What is taken off x before it meets W and B.
+    /// The mean that is subtracted from x before the primitives apply W and B to it.
     pub centering: Centering,
-    /// What is done to y and z.
+    /// The function that is applied to y and z.
     #[serde(rename = "activation")]
     pub transfer: Transfer,
     /// σ: after each of its steps B moves by learning rate · ξ, ξ normal with this deviation; 0 for none.
     pub update_noise: f64,
-    /// Noise takes x's place, in steps of their own; `None` where x is the layer's input.
+    /// The noise that replaces x, in mirror steps; `None` where x is the layer's input.
     #[serde(flatten, with = "Input")]
     pub mirror: Option<Mirror>,
 }
 
-/// What the primitives take for x, as a configuration says it.
+/// The x of the primitives, as a configuration names it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "input", rename_all = "snake_case")]
 pub enum Input {
-    /// What comes into the layer.
+    /// The layer's input.
     Activation,
     /// Noise, in mirror steps.
     Noise(Mirror),
@@ -45,11 +45,11 @@ impl Input {
     }
 }
 
-/// What is taken off the primitives' x, so that B learns from what varies and not from the mean.
+/// The mean that is subtracted from the primitives' x, so that B learns from variation and not from the mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Centering {
-    /// Nothing.
+    /// No mean.
     #[default]
     None,
     /// Each sample's mean over all its features and positions.
@@ -62,7 +62,7 @@ pub enum Centering {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Transfer {
-    /// None.
+    /// No function.
     #[default]
     #[serde(rename = "none")]
     Identity,
@@ -73,12 +73,12 @@ pub enum Transfer {
 }
 
 /// Mirror steps: a layer draws noise, sends it through W, and B learns from the pair alone. W, its optimizer
-/// and the statistics of batch norms stand still, and no message is needed.
+/// and the statistics of batch norms do not change, and neighbours exchange no message.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Mirror {
-    /// How the noise is distributed.
+    /// The distribution of the noise.
     pub noise: Noise,
-    /// Its standard deviation.
+    /// The standard deviation of the noise.
     #[serde(rename = "noise_sigma")]
     pub sigma: f64,
     /// Samples of noise in a step.
@@ -104,7 +104,7 @@ pub enum Noise {
 }
 
 impl Alignment {
-    /// Whether the primitives are fed the x that comes in, so that its y is the layer's own.
+    /// Whether the primitives' x is the layer's own input, so that their y is the layer's own y.
     pub fn is_fed_input(&self) -> bool {
         self.mirror.is_none() && self.centering == Centering::None
     }

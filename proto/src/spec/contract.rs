@@ -1,20 +1,20 @@
-//! The contract of a link: what may arrive on one direction of it, and the bounds of its messages.
+//! The contract of one direction of a link: the tensors of its messages, and their bounds.
 
 use super::graph::Value;
 use crate::error::ProtocolError;
 use crate::microbatch::MicrobatchHeader;
 use crate::tensor::Kind;
 
-/// What may arrive on one direction of a link; whatever else does is refused before it takes memory.
+/// The messages that may arrive on one direction of a link. Any other message is refused before it takes memory.
 #[derive(Clone, Debug)]
 pub struct Contract {
     /// The run that the link belongs to.
     pub run: String,
     /// The start of the run that the link belongs to.
     pub incarnation: u32,
-    /// The tensors of every message, in order. Empty for the first stage's "done".
+    /// The tensors of every message, in order. The list is empty for the first stage's "done".
     pub values: Vec<Value>,
-    /// Their number format.
+    /// The number format of the tensors.
     pub kind: Kind,
     /// The most samples in a microbatch.
     pub max_microbatch: u32,
@@ -23,7 +23,7 @@ pub struct Contract {
 }
 
 impl Contract {
-    /// Checks an identity against the run and the bounds.
+    /// Checks a message's identity against the run and the bounds.
     pub(crate) fn check(&self, identity: &MicrobatchHeader) -> Result<(), ProtocolError> {
         if identity.run != self.run || identity.incarnation != self.incarnation {
             return Err(ProtocolError::invalid(format!(

@@ -1,4 +1,4 @@
-//! The network as a graph of layers: what each computes, from what, and the shapes that follow.
+//! The network as a graph of layers: their operations, their inputs, and the shapes that follow.
 
 pub use super::limits::{MAX_INPUTS, MAX_LAYERS, MAX_NAME};
 pub use super::op::{Init, Op, Window};
@@ -14,23 +14,23 @@ pub const INPUT: &str = "input";
 /// A value of the network's graph that crosses a cut: its name and the shape of one sample.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Value {
-    /// The layer that computes it, or [`crate::spec::graph::INPUT`].
+    /// The layer that computes the value, or [`crate::spec::graph::INPUT`].
     pub name: String,
     /// The shape of one sample.
     pub shape: Vec<u64>,
 }
 
-/// One node of the graph; a configuration's `[[layer]]`, with all that is left to defaults.
+/// One node of the graph: a configuration's `[[layer]]` with all defaults filled in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerSpec {
-    /// Unique in the network; also the name of the value that it computes.
+    /// The layer's name, unique in the network. The layer's value has the same name.
     pub name: String,
-    /// The values that it takes, in order.
+    /// The values that the layer takes, in order.
     pub inputs: Vec<String>,
-    /// What it computes.
+    /// The layer's operation.
     #[serde(flatten)]
     pub op: Op,
-    /// How its B learns; only weight layers use it.
+    /// The rule by which B learns. Only weight layers use it.
     #[serde(skip)]
     pub rule: RuleSpec,
 }
@@ -46,8 +46,8 @@ impl LayerSpec {
 /// The shapes of one sample of every value that `layers` compute, in order, given their inputs.
 ///
 /// # Errors
-/// One sentence that names the layer: a doubled name, an input that nothing before it computes, or
-/// a shape that its op cannot take.
+/// One sentence that names the layer: a doubled name, an input that no earlier layer computes, or
+/// a shape that the layer's op cannot take.
 pub fn infer_shapes(inputs: &[Value], layers: &[LayerSpec]) -> Result<Vec<Value>, ProtocolError> {
     if layers.len() > MAX_LAYERS {
         return Err(ProtocolError::invalid(format!("{} layers are more than {MAX_LAYERS}", layers.len())));
@@ -89,9 +89,9 @@ fn check_name(name: &str) -> Result<(), ProtocolError> {
     )))
 }
 
-/// The values that cross the cut before layer `at`: all that is computed before it (or is the
-/// network's input) and needed at or after it, in the order of their computation. The last layer's
-/// value is the network's output and is needed beyond the end.
+/// The values that cross the cut before layer `at`, in the order of their computation: every value that is computed
+/// before the cut (or is the network's input) and needed after it. The last layer's value is the network's output
+/// and is needed beyond the end.
 pub fn crossing(layers: &[LayerSpec], at: usize) -> Vec<&str> {
     let needed = |name: &str| layers[at..].iter().any(|layer| layer.inputs.iter().any(|input| input == name));
     let computed = layers[..at].iter().map(|layer| layer.name.as_str());
@@ -107,7 +107,7 @@ mod tests {
         Op::Conv2d { out, kernel: 3, stride, padding: 1, bias: false, init: Init::FanIn }
     }
 
-    /// A residual block whose skip crosses two cuts.
+    /// A residual block with a skip that crosses two cuts.
     fn block() -> Vec<LayerSpec> {
         let layer = LayerSpec::new;
         vec![

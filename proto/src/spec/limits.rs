@@ -1,4 +1,4 @@
-//! Bounds on what a node is told: what is small on the wire may be much in memory.
+//! Bounds on a stage's specification: a small message on the wire may need much memory.
 
 /// The most layers that one network may have.
 pub const MAX_LAYERS: usize = 4096;

@@ -1,4 +1,4 @@
-//! What a node is told to be: the network's graph, how its layers learn, and the slice that is one stage.
+//! Specifications for nodes: the network's graph, the rules of its layers, and the slice that is one stage.
 
 pub mod alignment;
 pub mod contract;

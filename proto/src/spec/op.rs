@@ -1,12 +1,12 @@
-//! What a layer computes, and the shapes, parameters and work that follow.
+//! The operations of layers, and the shapes, parameters and work that follow.
 
 pub use super::window::Window;
 use serde::{Deserialize, Serialize};
 
-/// The most elements of one sample of a value, and the most of one parameter tensor.
+/// The most elements of one sample of a value, and the most elements of one parameter tensor.
 const MAX_ELEMENTS: u64 = 1 << 40;
 
-/// How the elements of W and B are drawn; in a configuration, a deviation or nothing.
+/// The distribution of the elements of W and B at the start. A configuration gives a deviation or no key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Init {
@@ -27,17 +27,17 @@ impl Init {
 /// A tensor that a layer keeps of a microbatch from its F on: until its E, or until its G where it has weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeptTensor {
-    /// x as it came.
+    /// The input x.
     Input,
-    /// y as it goes on.
+    /// The output y.
     Output,
-    /// What W makes of x, which is not y where a bias is added.
+    /// The product of W and x, which differs from y where the layer adds a bias.
     BeforeBias,
-    /// An i64 for each number of y.
+    /// The indices of a max pooling: an i64 for each number of y.
     Indices,
 }
 
-/// What a layer computes. Convolutions and pooling windows are square. A configuration tells layers apart by
+/// The operation of a layer. Convolutions and pooling windows are square. A configuration tells layers apart by
 /// their `kind`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -124,7 +124,7 @@ impl Op {
         matches!(self, Op::Conv2d { .. } | Op::Linear { .. })
     }
 
-    /// What the layer keeps; `output` says whether its rule needs what W makes of x as well.
+    /// The tensors that the layer keeps. `output` says whether the layer's rule needs the product of W and x as well.
     pub fn kept(&self, output: bool) -> &'static [KeptTensor] {
         use KeptTensor::{BeforeBias, Indices, Input, Output};
         match (self, output) {
@@ -175,7 +175,7 @@ impl Op {
     /// The shape of one sample of the output, from the shapes of one sample of the inputs.
     ///
     /// # Errors
-    /// A sentence without the layer's name: the caller knows it.
+    /// A sentence without the layer's name, which the caller adds.
     pub fn output_shape(&self, inputs: &[&[u64]]) -> Result<Vec<u64>, String> {
         let only = match (self, inputs) {
             (Op::Add, [first, rest @ ..]) if !rest.is_empty() => {
@@ -223,7 +223,7 @@ impl Op {
     }
 }
 
-/// Whether a tensor can have this shape: neither empty nor beyond what a host could hold.
+/// Whether a tensor can have this shape: it is not empty and fits into a host's memory.
 pub(crate) fn bounded(shape: &[u64]) -> bool {
     let elements = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size));
     elements.is_some_and(|n| n > 0 && n <= MAX_ELEMENTS)

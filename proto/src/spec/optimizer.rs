@@ -1,33 +1,34 @@
-//! How weights step: the optimizer, and its learning rate as a function of the update count.
+//! Optimizers of weights, and their learning rates as functions of the update count.
 
 use crate::error::ProtocolError;
 
 /// The most boundaries that a schedule in steps may have.
 pub const MAX_BOUNDARIES: usize = 64;
 
-/// What turns a gradient into a step.
+/// The method that turns a gradient into a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Method {
     /// buf = momentum · buf + g; p −= lr · buf, or lr · (g + momentum · buf) with Nesterov.
     Sgd {
-        /// Weight of the past.
+        /// The weight of the past in the buffer.
         momentum: f64,
-        /// Look one step ahead (Nesterov).
+        /// Whether the step looks one step ahead (Nesterov).
         nesterov: bool,
     },
     /// Kingma & Ba 2015, with bias correction; weight decay is added to the gradient.
     Adam {
-        /// Weight of the past in the mean.
+        /// The weight of the past in the gradient's mean.
         beta1: f64,
-        /// Weight of the past in the square.
+        /// The weight of the past in the squared gradient's mean.
         beta2: f64,
-        /// Added to the root.
+        /// The number that is added to the root.
         eps: f64,
     },
 }
 
 impl Method {
-    /// The names of what is kept of each trained tensor between steps: a tensor of its shape each.
+    /// The names of the tensors that the optimizer keeps for each trained tensor between steps. Each has the trained
+    /// tensor's shape.
     pub fn slots(&self) -> &'static [&'static str] {
         match self {
             Method::Sgd { momentum: 0.0, .. } => &[],
@@ -40,7 +41,7 @@ impl Method {
 /// One optimizer: a stage has one for W (with biases and norms) and one for B.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OptimizerSpec {
-    /// What turns a gradient into a step.
+    /// The method that turns a gradient into a step.
     pub method: Method,
     /// The learning rate at factor 1.
     pub lr: f64,
@@ -55,7 +56,7 @@ pub struct OptimizerSpec {
 pub struct Schedule {
     /// Updates over which the factor rises linearly to 1, on top of the shape; 0 for none.
     pub warmup: u64,
-    /// What happens otherwise.
+    /// The factor's shape after warm-up.
     pub shape: Shape,
 }
 
@@ -74,7 +75,7 @@ pub enum Shape {
     Step {
         /// Update counts, ascending.
         boundaries: Vec<u64>,
-        /// What each boundary multiplies by.
+        /// The factor of each boundary.
         factor: f64,
     },
 }

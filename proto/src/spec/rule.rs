@@ -1,4 +1,4 @@
-//! How B learns: a rule's name, and the primitives that it is made of.
+//! Rules by which B learns: a rule's name and its primitives.
 //!
 //! The primitives and the coefficients by which the paper's rules mix them are those of Kunin et al.,
 //! "Two Routes to Scalable Credit Assignment without Weight Symmetry", ICML 2020, in the convention
@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 pub struct Coefficients {
     /// −Σ mean(z ∘ y): B's output should agree with W's.
     pub amp: f64,
-    /// Σ mean(r²): what B sends back of y should be small.
+    /// Σ mean(r²): r, which B computes from y, should be small.
     pub null: f64,
     /// Σ mean(z²): B's output should be small.
     pub sparse: f64,
-    /// −Σ W ∘ B: B should point where W points. The one primitive that reads W.
+    /// −Σ W ∘ B: B should point in W's direction. Only this primitive reads W.
     #[serde(rename = "self")]
     pub self_: f64,
     /// Σ B².
@@ -26,28 +26,28 @@ pub struct Coefficients {
 }
 
 impl Coefficients {
-    /// Whether the primitives need y, what W makes of x.
+    /// Whether the primitives need y, the product of W and x.
     pub fn use_output(&self) -> bool {
         self.amp != 0.0 || self.null != 0.0
     }
 
-    /// Whether samples have a part in the primitives: all but self and decay do.
+    /// Whether the primitives need samples: all primitives but self and decay need them.
     pub fn use_samples(&self) -> bool {
         self.use_output() || self.sparse != 0.0
     }
 }
 
-/// What trains a layer's backward weights. A configuration tells rules apart by their `name`, of which a node
-/// needs only two: every other name is that of a loss.
+/// The rule that trains a layer's backward weights. A configuration tells rules apart by their `name`. A node tells
+/// only two names apart: every other name is the name of a loss.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "snake_case")]
 pub enum RuleSpec {
     /// B is W itself: weight transport, the rule that all others avoid.
     #[default]
     Backprop,
-    /// B has the signs of W, and magnitudes that are not W's.
+    /// B has the signs of W, and magnitudes other than W's.
     SignSymmetry {
-        /// How large the elements of B are.
+        /// The magnitudes of B's elements.
         magnitude: Magnitude,
     },
     /// B is a tensor of its own and follows the gradient of its own loss.
@@ -60,7 +60,7 @@ pub enum RuleSpec {
         /// The primitives in B's loss; all zero leaves B as it was drawn (feedback alignment).
         #[serde(flatten)]
         coefficients: Coefficients,
-        /// How the primitives are fed and weighed.
+        /// The options of the primitives beyond their coefficients.
         #[serde(flatten)]
         alignment: Alignment,
     },
@@ -80,7 +80,7 @@ pub enum Magnitude {
 }
 
 impl RuleSpec {
-    /// A B that follows its own loss, fed and weighed as usual.
+    /// A rule in which B follows its own loss, with the default options.
     pub fn learned(name: &str, task: bool, coefficients: Coefficients) -> Self {
         Self::Learned { name: name.into(), task, coefficients, alignment: Alignment::default() }
     }
@@ -94,7 +94,7 @@ impl RuleSpec {
         }
     }
 
-    /// The mirror steps of the rule, where it has some.
+    /// The mirror steps of the rule, where the rule has mirror steps.
     pub fn mirror(&self) -> Option<&Mirror> {
         match self {
             RuleSpec::Learned { alignment, .. } => alignment.mirror.as_ref(),
@@ -102,7 +102,7 @@ impl RuleSpec {
         }
     }
 
-    /// Whether the rule must be given W: backprop, sign symmetry, and whatever uses the self primitive.
+    /// Whether the rule needs W: backprop, sign symmetry, and every rule with the self primitive.
     pub fn reads_weight(&self) -> bool {
         match self {
             RuleSpec::Backprop | RuleSpec::SignSymmetry { .. } => true,
@@ -110,8 +110,8 @@ impl RuleSpec {
         }
     }
 
-    /// Whether the layer must keep what W makes of x until G: not where the primitives are fed something else
-    /// than x, of which they make a y of their own.
+    /// Whether the layer must keep the product of W and x until G. Primitives with another input than x compute a y
+    /// of their own, so they do not need it.
     pub fn keeps_output(&self) -> bool {
         matches!(self, RuleSpec::Learned { coefficients, alignment, .. }
             if alignment.is_fed_input() && coefficients.use_output())

@@ -1,4 +1,4 @@
-//! What the coordinator tells a node to become: a slice of the graph, and how it learns.
+//! The specification of a stage: a slice of the graph, and the rules by which it learns.
 
 use super::contract::Contract;
 use crate::error::ProtocolError;
@@ -9,17 +9,17 @@ use crate::spec::optimizer::OptimizerSpec;
 use crate::tensor::Kind;
 use std::collections::{HashMap, HashSet};
 
-/// A stage: everything a node must know to build its layers. It says how weights are drawn, and
-/// never what they are.
+/// A stage: everything that a node needs to build its layers. The specification describes the drawing of the
+/// weights, and never contains a weight.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StageSpec {
     /// The run's name on the wire.
     pub run: String,
-    /// Counts the starts of the same run.
+    /// The number of this start among all starts of the run.
     pub incarnation: u32,
     /// This stage's place, 0 being nearest the input.
     pub index: u32,
-    /// How many stages there are.
+    /// The number of stages.
     pub stages: u32,
     /// The slice of the graph, in order.
     pub layers: Vec<LayerSpec>,
@@ -27,11 +27,11 @@ pub struct StageSpec {
     pub inputs: Vec<Value>,
     /// The names of the values that go above.
     pub outputs: Vec<String>,
-    /// For W, biases and norms.
+    /// The optimizer for W, biases and norms.
     pub optimizer: OptimizerSpec,
-    /// For B.
+    /// The optimizer for B.
     pub optimizer_backward: OptimizerSpec,
-    /// Of the run.
+    /// The run's seed.
     pub seed: u64,
     /// The most samples in a microbatch.
     pub max_microbatch: u32,
@@ -39,27 +39,27 @@ pub struct StageSpec {
     pub max_microbatches: u32,
     /// The number format between neighbours.
     pub wire: Kind,
-    /// The update whose snapshot is restored; `None` draws the weights from the seed.
+    /// The update whose snapshot the node restores; `None` draws the weights from the seed.
     pub restore: Option<u64>,
-    /// How many snapshots the node keeps.
+    /// The number of snapshots that the node keeps.
     pub keep_snapshots: u32,
-    /// Whether the stage keeps only its inputs between F and E, and computes the rest again before E.
+    /// Whether the stage keeps only its inputs between F and E, and computes all other tensors again before E.
     pub recompute: bool,
-    /// Where the error at the stage's outputs comes from.
+    /// The source of the error at the stage's outputs.
     pub error_source: ErrorSource,
 }
 
-/// Where the error at a stage's outputs comes from.
+/// The source of the error at a stage's outputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ErrorSource {
-    /// From the neighbour above, as an error signal for every microbatch.
+    /// The neighbour above, which sends an error signal for every microbatch.
     #[default]
     Above,
 }
 
 impl StageSpec {
     /// The only stage of a run: from `inputs` to the value of the last of `layers`, by plain SGD, drawn from seed
-    /// 0, one sample at a time. What shall be otherwise is set by `StageSpec { …, ..StageSpec::alone(…) }`.
+    /// 0, one sample at a time. A caller sets other fields by `StageSpec { …, ..StageSpec::alone(…) }`.
     pub fn alone(layers: Vec<LayerSpec>, inputs: Vec<Value>) -> Self {
         let optimizer = OptimizerSpec::sgd(0.1);
         Self {
@@ -86,7 +86,7 @@ impl StageSpec {
     /// The values that go above, with the shapes that follow from the stage's layers.
     ///
     /// # Errors
-    /// What [`graph::infer_shapes`] says, or an output that the stage does not know.
+    /// The error of [`graph::infer_shapes`], or an output that the stage does not know.
     pub fn output_values(&self) -> Result<Vec<Value>, ProtocolError> {
         let computed = graph::infer_shapes(&self.inputs, &self.layers)?;
         let known: HashMap<&str, &Value> =
@@ -103,12 +103,12 @@ impl StageSpec {
         self.outputs.iter().map(find).collect()
     }
 
-    /// What the link below carries upwards, into this stage.
+    /// The contract of the activations on the link below, which arrive at this stage.
     pub fn activations_below(&self) -> Contract {
         self.contract(self.inputs.clone())
     }
 
-    /// What the link above carries upwards, out of this stage.
+    /// The contract of the activations on the link above, which leave this stage.
     ///
     /// # Errors
     /// As [`StageSpec::output_values`].
@@ -116,8 +116,8 @@ impl StageSpec {
         Ok(self.contract(self.output_values()?))
     }
 
-    /// What the link above carries downwards, into this stage: nobody needs the error of the network's
-    /// input.
+    /// The contract of the error signals on the link above, which arrive at this stage. No stage needs the error of
+    /// the network's input.
     ///
     /// # Errors
     /// As [`StageSpec::output_values`].

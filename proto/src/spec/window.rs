@@ -3,7 +3,7 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A square pooling window. Kernel 0 takes the whole plane.
+/// A square pooling window. A window with kernel 0 is the whole plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(into = "Written")]
 pub struct Window {
@@ -15,7 +15,7 @@ pub struct Window {
     pub padding: u32,
 }
 
-/// A pooling window in a configuration; without a key it is the whole plane.
+/// A pooling window in a configuration. A window without a key is the whole plane.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -31,7 +31,7 @@ impl Window {
     /// The whole plane.
     pub const PLANE: Window = Window { kernel: 0, stride: 1, padding: 0 };
 
-    /// How many windows fit side by side.
+    /// The number of windows that fit side by side.
     pub(super) fn count(self, size: u64) -> Result<u64, String> {
         let Window { kernel, stride, padding } = self;
         let padded = size + 2 * u64::from(padding);
@@ -49,7 +49,8 @@ impl Window {
         }
     }
 
-    /// Reads a window that is the whole plane without a kernel. Windows lie side by side unless they say a step.
+    /// Reads a window that is the whole plane without a kernel. Windows lie side by side unless the
+    /// configuration gives a stride.
     pub(super) fn or_plane<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Written { kernel, stride, padding } = Written::deserialize(deserializer)?;
         let window =

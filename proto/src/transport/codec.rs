@@ -1,4 +1,5 @@
-//! Messages off the wire, counted before they are decoded: a part of two bytes may take a hundred in memory.
+//! The codec of received messages: it counts a message's fields before it decodes them, because a field of two bytes
+//! may take a hundred bytes in memory.
 
 use bytes::{Buf, Bytes};
 use prost::Message;
@@ -8,11 +9,11 @@ use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder};
 use tonic_prost::ProstEncoder;
 
-/// The most fields of a message, each element of a repeated one counted: more than layers and values of a stage,
-/// or snapshots of a node.
+/// The most fields of a message, where each element of a repeated field counts: more than the layers and values of a
+/// stage, or the snapshots of a node.
 const MAX_FIELDS: usize = 1 << 15;
 
-/// prost's codec for all that is sent, and for what is received with at most so many fields.
+/// prost's codec, which refuses a received message of more than `MAX_FIELDS` fields.
 pub struct Counted<T, U>(PhantomData<(T, U)>);
 
 impl<T, U> Default for Counted<T, U> {
@@ -59,7 +60,7 @@ impl<U: Message + Default> Decoder for CountedDecoder<U> {
     }
 }
 
-/// Whether `message` has at most [`MAX_FIELDS`], up to its end or to what cannot be decoded.
+/// Whether `message` has at most [`MAX_FIELDS`] fields, up to its end or to the first field that cannot be decoded.
 fn few_fields(mut message: Bytes) -> bool {
     for _ in 0..MAX_FIELDS {
         if !message.has_remaining() {

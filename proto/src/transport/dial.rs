@@ -1,4 +1,4 @@
-//! Connections to other processes: one attempt after the other, until the deadline.
+//! Connections to other processes: repeated attempts until the deadline.
 
 use super::endpoint;
 use super::status::told_by;
@@ -9,14 +9,14 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::transport::Channel;
 
-/// Between the first two attempts; each pause is twice the one before.
+/// The pause between the first two attempts. Each pause is twice the previous pause.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Checks that `address` is of the form `host:port`, with an IPv6 host in brackets.
 ///
 /// # Errors
-/// [`FailureKind::Address`] where it is not.
+/// [`FailureKind::Address`] where `address` has another form.
 pub fn check_address(address: &str) -> Result<(), Failure> {
     let well_formed = address.rsplit_once(':').is_some_and(|(host, port)| {
         let bracketed = host.starts_with('[') && host.ends_with(']');
@@ -35,7 +35,7 @@ pub fn check_address(address: &str) -> Result<(), Failure> {
 /// Connects to `peer` once.
 ///
 /// # Errors
-/// [`FailureKind::Lost`] with the innermost reason.
+/// [`FailureKind::Lost`] with the innermost reason, or [`FailureKind::Address`] where the address is malformed.
 pub(crate) async fn connect(peer: &Peer) -> Result<Channel, Failure> {
     let address = peer.address();
     check_address(address)?;
@@ -50,7 +50,7 @@ fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) 
 /// Attempts a call to `peer` until it succeeds, is refused, or the deadline passes, with growing pauses.
 ///
 /// # Errors
-/// [`FailureKind::Unreachable`] after the deadline, or what the peer said.
+/// [`FailureKind::Unreachable`] after the deadline, or the peer's own failure.
 pub(crate) async fn retry<T, F: Future<Output = Result<T, Failure>>>(
     peer: &Peer,
     deadline: Duration,
@@ -72,7 +72,7 @@ pub(crate) async fn retry<T, F: Future<Output = Result<T, Failure>>>(
     }
 }
 
-/// Nothing answered at the address of `peer`; `why` is the last attempt's error.
+/// The failure where no process answered at the address of `peer`; `why` is the last attempt's error.
 pub(crate) fn unreachable(peer: &Peer, deadline: Duration, why: &str) -> Failure {
     let seconds = deadline.as_secs_f64();
     let sentence = format!(

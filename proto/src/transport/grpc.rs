@@ -1,4 +1,4 @@
-//! Links over gRPC: each is one call, on a connection of its own.
+//! Links over gRPC: each link is one call, on a connection of its own.
 
 use super::DATA_MESSAGE_LIMIT;
 use super::admission::{self, ConnectionInfo, Kept};
@@ -22,14 +22,14 @@ use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
 
-/// The metadata that names a call's run, so that a stranger is refused before its first message.
+/// The metadata that names a call's run, so that a node refuses an unknown connection before its first message.
 const RUN: &str = "neuropil-run";
 const INCARNATION: &str = "neuropil-incarnation";
 
-/// What answers a call that opens a link.
+/// The answer to a call that opens a link.
 pub type Parts<D> = Pin<Box<dyn Stream<Item = Result<D, Status>> + Send>>;
 
-/// Opens `link` from below. A node whose run has not begun yet is tried again.
+/// Opens `link` from below. The caller tries a node again where the node's run has not begun yet.
 ///
 /// # Errors
 /// When the deadline passes or the node refuses.
@@ -59,7 +59,7 @@ async fn try_collect(link: &Link) -> Result<Port, Failure> {
     carry(answer, link, received).map(|()| port)
 }
 
-/// A connection for one link: one bulk stream per connection is what HTTP/2 carries fastest.
+/// A connection for one link: HTTP/2 is fastest with one bulk stream per connection.
 async fn client(peer: &Peer) -> Result<LayerClient<Channel>, Failure> {
     let client = LayerClient::new(connect(peer).await?);
     Ok(client.max_decoding_message_size(DATA_MESSAGE_LIMIT).max_encoding_message_size(DATA_MESSAGE_LIMIT))
@@ -90,7 +90,7 @@ fn carry<In: Direction>(
 /// Takes a link that the neighbour below opens.
 ///
 /// # Errors
-/// Why `registry` does not expect it.
+/// The reason for which `registry` does not expect the link.
 pub fn accept_exchange(
     registry: &LinkRegistry,
     request: Request<Streaming<Activation>>,
@@ -101,7 +101,7 @@ pub fn accept_exchange(
 /// Takes the link that the coordinator opens to the last stage.
 ///
 /// # Errors
-/// Why `registry` does not expect it.
+/// The reason for which `registry` does not expect the link.
 pub fn accept_collect(
     registry: &LinkRegistry,
     request: Request<Streaming<ErrorSignal>>,
@@ -136,12 +136,12 @@ fn named_run(metadata: &MetadataMap) -> Option<(&str, u32)> {
     Some((run, incarnation))
 }
 
-/// Tells the neighbour why the run failed, if it did. Until then its connection is kept.
+/// The run's failure, for the neighbour, if the run failed. Until this future ends, the connection is kept.
 async fn reason<D>(cancellation: Cancellation, _kept: Option<Kept>) -> Option<Result<D, Status>> {
     cancellation.failure().cloned().map(|failure| Err(failure.into()))
 }
 
-/// The parts of every message that comes out of `queue`; a message is cut up only when its turn comes.
+/// The parts of every message in `queue`. A message is cut into parts only when its turn comes.
 fn outgoing<D: Direction>(
     observer: Arc<dyn Observer>,
     queue: mpsc::Receiver<Message>,
@@ -152,7 +152,7 @@ fn outgoing<D: Direction>(
     })
 }
 
-/// Reads messages into the port's queue until either end is done. The queue is bounded: a slow port slows the
+/// Reads messages into the port's queue until either end closes the link. The queue is bounded: a slow port slows the
 /// stream down. A neighbour that breaks the contract or the connection fails the run.
 async fn read<D: Direction>(mut stream: Streaming<D>, link: Link, received: mpsc::Sender<Message>) {
     let Link { peer, contract, cancellation, observer } = link;
@@ -197,7 +197,7 @@ async fn next<D: Direction>(
     Err(ProtocolError::Invalid(format!("the stream ended in the middle of an {}", D::NAME)).into())
 }
 
-/// What it means for a run that its link from `peer` failed.
+/// The run's failure where its link from `peer` failed.
 fn broken(peer: &Peer, failure: &Failure) -> Failure {
     Failure::neighbour(match failure.kind {
         FailureKind::Lost => format!(

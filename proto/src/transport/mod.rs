@@ -1,5 +1,5 @@
-//! What carries links and calls: gRPC, with HTTP/2 settings of both ends, each with its reason. Large tensors make
-//! most defaults wrong.
+//! The transport of links and calls: gRPC, with the HTTP/2 settings of both ends and their reasons. Most defaults do
+//! not fit large tensors.
 
 pub mod admission;
 pub mod codec;
@@ -11,40 +11,41 @@ use crate::link::framing::CHUNK;
 use std::time::Duration;
 use tonic::transport::{Endpoint, Server};
 
-/// What may be in flight on one stream. A window over the round-trip time caps speed: 16 MiB carry
-/// 1 GB/s over 16 ms, where hyper's 1 MiB (server) would do so over 1 ms.
+/// Bytes in flight on one stream. The window divided by the round-trip time bounds the speed: 16 MiB carry
+/// 1 GB/s over 16 ms, where hyper's 1 MiB (server) carries 1 GB/s over 1 ms.
 const STREAM_WINDOW: u32 = 16 << 20;
-/// What may be in flight on one connection: both directions of a link share none, and control is
-/// on a connection of its own, so twice the stream's window is never the bound.
+/// Bytes in flight on one connection. The two directions of a link share no window, and control has a connection of
+/// its own, so twice the stream's window is never the bound.
 const CONNECTION_WINDOW: u32 = 32 << 20;
 /// Frames of 16 KiB (the default) cost a lock and a wake-up each; 256 KiB make them rare.
 const FRAME: u32 = 256 << 10;
-/// What may be in flight on the control and health ports, on one stream: reports and lanes are small.
+/// Bytes in flight on one stream of the control and health ports: reports and lanes are small.
 const CONTROL_WINDOW: u32 = 1 << 20;
-/// A silent peer (stopped, or its host gone) is noticed after interval + timeout. It must be named within 15 s, and
-/// its other neighbours may notice it as much as another interval later.
+/// A silent peer (stopped, or its host gone) is noticed after interval + timeout. A failure must name it within
+/// 15 s, and its other neighbours may notice it up to another interval later.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(3);
 /// See [`KEEPALIVE_INTERVAL`].
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(7);
 /// Streams that one connection may open: a peer needs one per call of this protocol.
 const STREAMS: u32 = 16;
-/// A call's headers, unpacked: its path, the run's name, and what a proxy adds.
+/// A call's headers, unpacked: its path, the run's name, and a proxy's additions.
 const HEADERS: u32 = 16 << 10;
-/// Streams that a peer may open and reset before they are looked at, until its connection is closed: no more than
-/// it may have open.
+/// Streams that a peer may open and reset before this end handles them; more close its connection. The bound is the
+/// number of streams that a peer may have open.
 const RESETS: usize = STREAMS as usize;
-/// Streams that this end may have to reset for what the peer did wrong, until its connection is closed.
+/// Streams that this end may have to reset for the peer's errors; more close the connection.
 const OFFENCES: usize = 64;
 
 /// The largest part on the data plane: one chunk and room for a header's names and shapes.
 pub const DATA_MESSAGE_LIMIT: usize = CHUNK + (256 << 10);
 /// The largest message that a node takes on the control plane. A stage of [`MAX_LAYERS`] has 256 bytes for each
-/// layer, and the longest lane takes 90 kB. A message takes many times its size on the wire in memory: see [`codec`],
-/// too.
+/// layer, and the longest lane takes 90 kB. In memory, a message takes many times its size on the wire: see
+/// [`codec`], too.
 ///
 /// [`MAX_LAYERS`]: crate::spec::graph::MAX_LAYERS
 pub const CONTROL_MESSAGE_LIMIT: usize = 1 << 20;
-/// The largest message that a node sends there: the report of the longest lane, with every layer's measures.
+/// The largest message that a node sends on the control plane: the report of the longest lane, with every layer's
+/// measures.
 pub const REPORT_MESSAGE_LIMIT: usize = 8 << 20;
 /// A server with this protocol's settings for the data plane.
 pub fn data_server() -> Server {

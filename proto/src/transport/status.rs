@@ -47,8 +47,8 @@ fn status(code: Code, failure: Failure) -> Status {
     Status::with_details(code, message, wire::Failure::from(failure).encode_to_vec().into())
 }
 
-/// What a status says. One without details that are understood comes from the transport, or from another program: a
-/// dead peer shows as Unavailable, Unknown or Cancelled.
+/// The failure that a status reports. A status without details of this protocol comes from the transport or from
+/// another program: a dead peer shows as Unavailable, Unknown or Cancelled.
 pub(crate) fn failure_of(status: &Status) -> Failure {
     let told = wire::Failure::decode(status.details()).ok();
     if let Some(Ok(failure)) = told.map(Failure::try_from) {
@@ -67,7 +67,7 @@ pub(crate) fn failure_of(status: &Status) -> Failure {
     Failure::new(kind, sentence).cut()
 }
 
-/// A failure of a call to `peer`, as the caller tells it.
+/// A failure of a call to `peer`, as the caller reports it.
 pub(crate) fn told_by(peer: &Peer, failure: Failure) -> Failure {
     let Failure { stage, kind, sentence } = failure;
     let sentence = match (stage, kind) {

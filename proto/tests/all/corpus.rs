@@ -1,4 +1,4 @@
-//! Every file of the fuzzers' corpus, through what the fuzzers do with it.
+//! Tests of the fuzzers' corpus: every file goes through its fuzz target's function.
 
 #[path = "../../../fuzz/decoders/control.rs"]
 mod control;
@@ -40,7 +40,7 @@ fn the_corpus_is_decoded_or_refused() {
     }
 }
 
-/// Valid inputs, from which a fuzzer starts.
+/// Valid inputs, with which a fuzzer starts.
 fn seeds(target: &str) -> Vec<(&'static str, Vec<u8>)> {
     let lane = b"\0\x00\x01\x40\x80\x41\x81\xc0".to_vec();
     let two = b"\0\x00\x40\x80\xc0\x10\x11\x50\x90\x51\x91\xd0".to_vec();
@@ -75,7 +75,7 @@ fn seeds(target: &str) -> Vec<(&'static str, Vec<u8>)> {
     }
 }
 
-/// What the fuzzer does with its bytes.
+/// The function of a fuzz target.
 type Target = fn(&[u8]);
 
 fn framed() -> Vec<u8> {

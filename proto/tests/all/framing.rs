@@ -1,4 +1,4 @@
-//! Framing: what is cut up is put together again, and whatever else arrives is refused.
+//! Tests of framing: the parts of a message become the same message again, and every other part is refused.
 
 use crate::message::{chunk, header, message};
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use proto::spec::graph::Value;
 use proto::tensor::Kind;
 use proto::wire::{Activation, Header};
 
-/// What is wrong, and how it is made so.
+/// A fault's name, and the function that causes it.
 type Harm<T> = (&'static str, fn(&mut T));
 
 fn contract(shapes: &[Vec<u64>]) -> Contract {
@@ -31,7 +31,7 @@ fn sent(contract: &Contract, size: u32) -> Vec<Activation> {
     parts(message(contract, size, 1)).collect()
 }
 
-/// Feeds parts one by one; the message that they make, or why they don't.
+/// Feeds `parts` one by one; returns their message, or the reason for the refusal.
 fn receive(contract: &Contract, parts: Vec<Activation>) -> Result<Option<Message>, ProtocolError> {
     let mut assembler = Assembler::new(contract.clone());
     let mut message = None;

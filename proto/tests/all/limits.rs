@@ -1,4 +1,5 @@
-//! What a run needs fits into the control plane's messages, and what fits into them stays small in memory.
+//! Tests of the control plane's limits: a run's messages fit into them, and every message that fits stays small in
+//! memory.
 
 use prost::Message;
 use proto::control::{Command, LayerMeasure, Minibatch, Report, RunLane, Span, StepDone};
@@ -85,7 +86,7 @@ fn the_smallest_parts_of_a_stage_take_little_more_memory_than_a_message() {
     assert!(most.iter().all(|mebibytes| *mebibytes < 64), "{most:?} MiB");
 }
 
-/// A command for a lane of `minibatches` steps of one microbatch each, and what becomes of it once `harm` is done.
+/// The result of decoding a command for a lane of `minibatches` steps of one microbatch each, after `harm`.
 fn taken(minibatches: usize, harm: impl FnOnce(&mut wire::Lane)) -> Result<Command, String> {
     let action = |step| move |action: fn(MicrobatchId) -> Action| action(MicrobatchId { step, index: 0 });
     let of_step = |step| {

@@ -1,12 +1,12 @@
-//! A stage from the network that could not be built, or that would cost the node more than it may: each is
-//! refused in one sentence.
+//! Tests of stages from the network: a node refuses, in one sentence, each stage that it could not build or that
+//! would cost it too much.
 
 use crate::valid_stage;
 use proto::spec::stage::StageSpec;
 use proto::wire;
 use proto::wire::layer_spec::Op;
 
-/// What was done to a valid stage, and what the refusal says.
+/// Changes to a valid stage, and the words of the refusal.
 const HOSTILE: [(Break, &str); 20] = [
     (|s| s.layers[1].rule = s.layers[0].rule.clone(), "layer 'norm' has a rule, but no weights"),
     (|s| s.layers[0].rule = None, "no rule in a weight layer"),

@@ -1,4 +1,4 @@
-//! A valid stage that has a bit of everything.
+//! A valid stage with layers, rules and optimizers of many kinds.
 
 use proto::spec::graph::Value;
 use proto::spec::graph::{Init, LayerSpec, Op, Window};

@@ -1,4 +1,4 @@
-//! A run, and everything that can be done to it.
+//! A run that chaos tests harm: the kills and stops of its processes.
 
 use super::schedule::{Blow, Harm, Random};
 use e2e::harm::{eventually, node, signal};
@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 pub const STAGES: usize = 3;
-/// The stages, and the coordinator after them.
+/// The number of victims: the stages, and the coordinator after them.
 pub const VICTIMS: usize = STAGES + 1;
 const COORDINATOR: usize = STAGES;
 /// A harmed run makes its next step within this time.
@@ -64,7 +64,7 @@ impl Harmed {
         harmed
     }
 
-    /// Starts the coordinator, from the beginning or where the one before it was killed.
+    /// Starts the coordinator, from the beginning or from the state that the killed coordinator left.
     fn launch(&mut self, resume: &[&str]) {
         let folder = self.run().folder;
         let mut command = self.bench.coordinator(&["train", "--restarts", "1000", "--config"]);
@@ -102,12 +102,12 @@ impl Harmed {
         self.bench.path("coordinator.log")
     }
 
-    /// Everything that the run's coordinators have said.
+    /// The log of all the run's coordinators.
     pub fn said(&self) -> String {
         fs::read_to_string(self.log()).unwrap()
     }
 
-    /// Waits for the moment of `blow`, and strikes.
+    /// Waits for the moment of `blow`, and harms the victim.
     pub fn suffer(&mut self, blow: &Blow) {
         let (begun, due) = (Instant::now(), self.run().steps() + blow.steps);
         while self.run().steps() < due && begun.elapsed() < blow.within.unwrap_or(STEP_DEADLINE) {
@@ -138,7 +138,7 @@ impl Harmed {
     /// Kills the victim, and starts it again unless the coordinator does.
     fn kill(&mut self, victim: usize, away: Duration) {
         let process = self.process(victim);
-        // A local node may have been replaced meanwhile: then another moment is as good.
+        // A local node may have been replaced meanwhile. Then the kill may fail, and the run goes on unharmed.
         let _ = Command::new("kill").args(["-KILL", &process.to_string()]).status();
         if victim == COORDINATOR {
             self.coordinator.take().unwrap().kill();
@@ -167,7 +167,7 @@ impl Harmed {
         let _ = Command::new("kill").args(["-CONT", &process.to_string()]).status();
     }
 
-    /// Waits for the run's own end, which must be a good one.
+    /// Waits until the run ends by itself, which must be a success.
     pub fn finish(&mut self) {
         let (begun, mut coordinator) = (Instant::now(), self.coordinator.take().unwrap());
         while !coordinator.is_over() {

@@ -1,5 +1,5 @@
-//! Chaos: nodes and coordinators are killed and stopped at random moments, twenty times, and the run ends in
-//! the bits of one that was never disturbed. `CHAOS_SEED` repeats the moments and the victims of a run.
+//! Chaos tests: nodes and coordinators are killed and stopped at random moments, twenty times, and the run ends in
+//! the bits of an undisturbed run. `CHAOS_SEED` repeats the moments and the victims of a run.
 
 mod harmed;
 mod schedule;
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Of 90 epochs.
+/// The number of steps in 90 epochs.
 const STEPS: u64 = 900;
 
 /// The number of steps that are run again, as a line of the log says.
@@ -58,7 +58,7 @@ fn chaos(schedule: &str, nodes: impl FnOnce(&Bench, &mut Random) -> Nodes) {
     assert_eq!(node(&run.folder), None, "no local node is left");
 }
 
-/// Every step once, and the losses, evaluations, bits and counts of the undisturbed run.
+/// Checks that the run has every step once, and the losses, evaluations, bits and counts of the undisturbed run.
 fn same(run: &Run, undisturbed: &Run, states: &[PathBuf]) {
     let steps: Vec<u64> = run.metrics().iter().map(|line| line["step"].as_u64().unwrap()).collect();
     assert_eq!(steps, (1..=STEPS).collect::<Vec<_>>(), "every step once, in order");

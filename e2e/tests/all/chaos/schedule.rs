@@ -2,37 +2,37 @@
 
 use std::time::{Duration, SystemTime};
 
-/// How often something is killed, and how often stopped.
+/// The number of kills and the number of stops.
 const KILLS: usize = 17;
 const STOPS: usize = 3;
 
-/// What is done to a process.
+/// The harm to a process.
 #[derive(Clone, Copy)]
 pub enum Harm {
-    /// Killed, and started again after a while unless the coordinator does.
+    /// The process is killed, and the test starts it again after a while unless the coordinator does.
     Kill {
         /// How long the process is away.
         away: Duration,
     },
-    /// Stopped for longer than others wait for it.
+    /// The process is stopped for longer than its neighbours wait for it.
     Stop,
 }
 
-/// The next blow, counted from the one before.
+/// One blow. Its moment is counted from the previous blow.
 pub struct Blow {
-    /// So many steps later,
+    /// The number of steps before the blow.
     pub steps: usize,
-    /// or after this time if they take longer, when the run may be anywhere but at its end;
+    /// The time after which the blow falls if the steps take longer. The run may then be anywhere but at its end.
     pub within: Option<Duration>,
-    /// and a little after.
+    /// The pause between that moment and the blow.
     pub pause: Duration,
-    /// A number below that of the victims.
+    /// The victim's index.
     pub victim: usize,
-    /// What is done to it.
+    /// The harm to the victim.
     pub harm: Harm,
 }
 
-/// All blows to a run that has so many `victims`.
+/// All blows to a run with so many `victims`.
 pub fn schedule(random: &mut Random, victims: usize) -> Vec<Blow> {
     let mut stops = [vec![false; KILLS], vec![true; STOPS]].concat();
     for last in (1..stops.len()).rev() {
@@ -55,7 +55,8 @@ pub fn schedule(random: &mut Random, victims: usize) -> Vec<Blow> {
 pub struct Random(u64);
 
 impl Random {
-    /// From `CHAOS_SEED`, or from the clock, in which case it says by which seed it can be had again.
+    /// A generator with the seed `CHAOS_SEED`, or with a seed from the clock. The seed is printed, so that the
+    /// schedule can be repeated.
     pub fn new(name: &str) -> Self {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().subsec_nanos();
         let seed = std::env::var("CHAOS_SEED").map_or(now.into(), |seed| seed.parse().unwrap());

@@ -1,4 +1,4 @@
-//! Trouble with files: data sets, full disks, and state that belongs elsewhere.
+//! Tests of trouble with files: data sets, full disks, and state of other runs or stages.
 
 use e2e::harm::{Hosts, eventually, failed};
 use e2e::{Bench, Ended, Node, binary};
@@ -80,7 +80,7 @@ fn a_run_goes_on_with_the_data_that_it_began_with() {
         failed(&resume(&[]), 2, &said);
         assert_eq!(run.json("run.json"), known, "nothing was begun");
 
-        // A run of a release that did not look at its data.
+        // A run of a release that did not record its data set.
         let mut older = known.clone();
         older.as_object_mut().unwrap().remove("data");
         fs::write(run.folder.join("run.json"), older.to_string()).unwrap();
@@ -89,12 +89,12 @@ fn a_run_goes_on_with_the_data_that_it_began_with() {
         fs::write(run.folder.join("run.json"), known.to_string()).unwrap();
         fs::write(bench.path(file), whole).unwrap();
     }
-    // Fewer samples to test with are no other run.
+    // The run stays the same with fewer test samples.
     let ended = resume(&["--set", "data.test_limit=10"]);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }
 
-/// A node whose writes can be limited: they fail then, instead of killing it.
+/// A node with a limit on its writes: a write beyond the limit fails and does not kill the node.
 fn limited(state_dir: &Path) -> Node {
     let mut command = Command::new("sh");
     command.args(["-c", r#"trap "" XFSZ; exec "$0" "$@""#]).arg(binary("layer-node"));
@@ -142,7 +142,7 @@ fn a_run_folder_that_cannot_be_written_is_named() {
     let ended = bench.ended(&[&train[..], &[folder]].concat());
     failed(&ended, 1, &[folder, "choose another --run-dir"]);
 
-    // Why a run failed says more than what could not be written about it afterwards.
+    // The run's own failure takes precedence over the failure to write the report.
     fs::create_dir_all(bench.path("blocked/report.html")).unwrap();
     let diverging = ["blocked", "--set", "optimizer.lr=1e20", "--set", "optimizer.weight_decay=0"];
     failed(&bench.ended(&[&train[..], &diverging].concat()), 1, &["is not finite"]);
@@ -159,7 +159,7 @@ fn state_of_another_network_or_cut_is_refused_by_tensor_and_file() {
     let resume = [&train[..], &["--resume", "auto"]].concat();
     let evaluate = ["evaluate", "--run", "runs/short"];
 
-    // The same nodes in another order: another cut, which both of them refuse.
+    // The same nodes in another order have other stages, and both refuse them.
     hosts.nodes.reverse();
     let file = "/step-00000004/stage.safetensors holds '";
     let said = ["stage ", " at 127.0.0.1:", file, "which this stage does not have", "--nodes in its order"];
@@ -167,14 +167,14 @@ fn state_of_another_network_or_cut_is_refused_by_tensor_and_file() {
     failed(&hosts.ended(&evaluate), 4, &said);
     hosts.nodes.reverse();
 
-    // Nodes of its own don't have the state.
+    // The coordinator's local nodes do not have the state.
     failed(
         &hosts.bench.ended(&evaluate),
         4,
         &["stage ", "/step-00000004/stage.safetensors is not there", "--nodes"],
     );
 
-    // Another network under the same run.
+    // The run's configuration has another network.
     let resolved = hosts.bench.run("short").folder.join("config.toml");
     let text = fs::read_to_string(&resolved).unwrap();
     let wider = text.replacen("out = 8", "out = 9", 1);
@@ -188,7 +188,7 @@ fn state_of_another_network_or_cut_is_refused_by_tensor_and_file() {
     let ended = hosts.ended(&evaluate);
     assert_eq!(ended.code, Some(0), "all that was refused changed nothing: {}", ended.stderr);
 
-    // What a crash of the coordinator's host left at the end of the history.
+    // A crash of the coordinator's host left bytes at the end of the history.
     let metrics = hosts.bench.run("short").folder.join("metrics.jsonl");
     let torn = [&fs::read(&metrics).unwrap()[..], b"{\"step\": 5, \xff\xfe\0\0"].concat();
     fs::write(&metrics, torn).unwrap();

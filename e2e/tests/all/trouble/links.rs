@@ -1,11 +1,11 @@
-//! Trouble between two nodes that are both well: what lies between them fell silent.
+//! Tests of trouble between two healthy nodes: the network between them falls silent.
 
 use e2e::harm::{CONTRACT, ENDLESS, Hosts, eventually, failed};
 use e2e::relay::Relay;
 use std::time::Instant;
 
-/// Both neighbours hear from the coordinator, so nobody but they can tell; it took 17.5 s once, because a
-/// better reason was waited for that could not come.
+/// Both neighbours still reach the coordinator, so only they can notice the silence. The report took 17.5 s once,
+/// because the coordinator waited for a better reason that could not come.
 #[test]
 fn a_silent_network_between_two_nodes_is_named_by_its_ends_in_time() {
     let hosts = Hosts::new(3);
@@ -17,7 +17,7 @@ fn a_silent_network_between_two_nodes_is_named_by_its_ends_in_time() {
     data.fall_silent();
     let begun = Instant::now();
     let ended = run.ended();
-    // Whichever end noticed first tells of the other.
+    // The end that notices the silence first names the other end.
     failed(&ended, 4, &["stage 0", "stage 1", "the network to it", "start the run again"]);
     assert!(begun.elapsed() < CONTRACT, "{:?}", begun.elapsed());
     eventually("the nodes' idleness", || hosts.idle() == 3);

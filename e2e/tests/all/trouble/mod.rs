@@ -1,4 +1,4 @@
-//! When things go wrong: one sentence, the contract's exit code, and no process left behind.
+//! Tests of failures: each gives one sentence and the contract's exit code, and leaves no process behind.
 
 mod files;
 mod links;
@@ -23,7 +23,7 @@ fn training(bench: &Bench) -> Coordinator {
     bench.start("harmed", &bench.config(KEYS), &["--local"]).wait_for_steps(5)
 }
 
-/// Sends a signal to a stage of an endless run: how the run ended, which it must soon, without a node left.
+/// Sends a signal to a stage of an endless run, and returns the run's end. The run must end soon and leave no node.
 fn harmed(bench: &Bench, harm: &str, stage: usize) -> Ended {
     let coordinator = training(bench);
     let state = coordinator.run.folder.join(format!("state/stage-{stage}"));
@@ -96,7 +96,7 @@ fn what_cannot_start_says_why_in_one_sentence() {
     for (arguments, code, said) in cases {
         failed(&bench.ended(arguments), code, &[said]);
     }
-    // Programs that are no node: one talks without end, and one says nothing.
+    // Two programs that are not nodes: the first writes without end, and the second stays silent.
     for (name, program) in [("loud", "exec cat /dev/zero"), ("silent", "exec sleep 1000")] {
         let other = bench.path(name);
         std::fs::write(&other, format!("#!/bin/sh\n{program}\n")).unwrap();

@@ -1,5 +1,5 @@
-//! Trouble with nodes on other hosts: each ends in one sentence that names the stage, the address and what
-//! to do; the nodes that are left are idle again.
+//! Tests of trouble with nodes on other hosts: each failure gives one sentence with the stage, the address and the
+//! remedy, and the remaining nodes are idle again.
 
 use e2e::harm::{CONTRACT, ENDLESS, Hosts, eventually, failed, signal};
 use e2e::{Bench, Ended, Node, binary};
@@ -102,7 +102,7 @@ fn a_taken_port_is_said_with_its_flag() {
     failed(&ended, 2, &[below.to_str().unwrap(), "give --state-dir a folder that can be written"]);
 }
 
-/// Does `harm` to the node in the middle of a run on three hosts; the others must be idle soon.
+/// Does `harm` to the node in the middle of a run on three hosts; the other nodes must be idle soon.
 fn lost(harm: &str) -> Hosts {
     let hosts = Hosts::new(3);
     let run = hosts.training(ENDLESS, "lost");

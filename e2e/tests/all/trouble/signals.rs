@@ -1,10 +1,10 @@
-//! Signals, to coordinators and nodes; and two processes that would work in one folder.
+//! Tests of signals to coordinators and nodes, and of two processes in one folder.
 
 use e2e::harm::{ENDLESS, Hosts, eventually, failed, node, signal};
 use e2e::{Bench, Coordinator, Ended, binary};
 use std::process::Command;
 
-/// How a coordinator ended, soon.
+/// The coordinator's end, which must come soon.
 fn finish(mut coordinator: Coordinator) -> Ended {
     eventually("the end of the coordinator", || coordinator.is_over());
     coordinator.ended()
@@ -37,7 +37,7 @@ fn a_second_signal_stops_at_once() {
 fn a_signal_that_comes_twice_at_once_is_one() {
     let bench = Bench::new();
     let coordinator = training(&bench);
-    // As `timeout` sends it, to the process and to its group.
+    // The signal comes twice: `timeout` sends it to the process and to its group.
     (0..2).for_each(|_| coordinator.signal("-TERM"));
     failed(&finish(coordinator), 75, &["interrupted", "--resume auto"]);
 }
@@ -47,7 +47,8 @@ fn a_signal_ends_the_wait_for_nodes() {
     let bench = Bench::new();
     let config = bench.config(ENDLESS);
     let run = bench.run("waiting");
-    // Nobody listens at the first address; who listens at the second takes connections and says nothing.
+    // No process listens at the first addresses. The listener at the last address accepts connections and stays
+    // silent.
     let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let nodes = ["127.0.0.1:1,127.0.0.1:2,127.0.0.1:3".to_owned(), deaf.local_addr().unwrap().to_string()];
     let stages = [&[][..], &["--set", "pipeline.stages=1"]];

@@ -1,4 +1,4 @@
-//! What admission knows of one connection, and what its services say of it.
+//! The state of one connection, which admission and the port's services share.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How long a connection may stay without a call that is answered: a handshake takes a few round trips.
+/// How long a connection may stay without an answered call: a handshake takes a few round trips.
 const FIRST_CALL: Duration = Duration::from_secs(10);
 
-/// Counts everything that orders connections: arrivals and calls.
+/// The next number of the counter that orders arrivals and answered calls.
 fn next() -> u64 {
     static CLOCK: AtomicU64 = AtomicU64::new(1);
     CLOCK.fetch_add(1, Relaxed)
@@ -22,11 +22,11 @@ pub struct ConnectionInfo(Arc<Entry>);
 struct Entry {
     number: u64,
     peer: Option<SocketAddr>,
-    /// When its last call was answered; 0 before the first.
+    /// The number of the last answered call; 0 before the first.
     answered: AtomicU64,
-    /// What it sent before it was kept.
+    /// Bytes that the connection sent before it was kept.
     bytes: AtomicU64,
-    /// How many parts of a run keep it.
+    /// The number of live [`Kept`] handles.
     kept: AtomicUsize,
     evicted: CancellationToken,
 }
@@ -74,12 +74,12 @@ impl ConnectionInfo {
         self.0.peer
     }
 
-    /// Notes that a call of this connection was answered: it is no stranger's any more.
+    /// Notes that a call of this connection was answered. From now on, the connection is a caller's.
     pub fn answered(&self) {
         self.0.answered.store(next(), Relaxed);
     }
 
-    /// Keeps the connection for as long as the answer lives: it is part of a run.
+    /// Keeps the connection for as long as the returned handle lives: the connection is part of a run.
     pub fn keep(&self) -> Kept {
         self.answered();
         self.0.kept.fetch_add(1, Relaxed);
@@ -91,13 +91,13 @@ impl ConnectionInfo {
         self.0.kept.load(Relaxed) > 0
     }
 
-    /// The connection of the least standing is evicted first: one without an answered call, then one without bytes,
-    /// then the oldest.
+    /// The order of eviction, the lowest first: a connection without an answered call goes before a connection with
+    /// one, then a connection without bytes before a connection with bytes, then the older before the younger.
     pub(super) fn standing(&self) -> (u64, bool, u64) {
         (self.0.answered.load(Relaxed), self.bytes() > 0, self.0.number)
     }
 
-    /// Completes when the connection has to close: it was evicted, or no call of it was answered in time.
+    /// Completes when the connection has to close: it was evicted, or had no answered call in time.
     pub(super) async fn closing(self) {
         let silent = async {
             tokio::time::sleep(FIRST_CALL).await;
@@ -112,7 +112,7 @@ impl ConnectionInfo {
     }
 }
 
-/// A connection's part in a run. Dropped, the connection is a caller's again, and may be evicted.
+/// A connection's part in a run. Once this handle is dropped, the connection is a caller's again and may be evicted.
 #[must_use = "the connection is kept for as long as this lives"]
 pub struct Kept(ConnectionInfo);
 

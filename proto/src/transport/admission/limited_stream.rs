@@ -30,7 +30,7 @@ impl LimitedStream {
         Self { stream, closing: Box::pin(connection.clone().closing()), connection, admission, _room: room }
     }
 
-    /// Fails once the connection has to close; wakes the caller when it does.
+    /// Fails once the connection has to close, and wakes the caller at that time.
     fn stay(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let stays = self.connection.is_kept()
             || !self.connection.is_evicted() && self.closing.as_mut().poll(cx).is_pending();

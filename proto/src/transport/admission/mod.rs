@@ -1,14 +1,14 @@
-//! Admission to a port: how many connections it holds, how long one may stay without a call, and how much all
-//! of them may send. None of it touches a connection that carries a run.
+//! Admission to a port: bounds on its number of connections, on a connection's time without a call, and on the bytes
+//! that all connections send. Admission never closes a connection that carries a run.
 //!
 //! ```text
-//! stranger ──a call that is answered──▶ caller ──its stage, its run, a link──▶ kept
-//!                                         caller ◀──replaced, or ended────── kept
+//! unknown ──an answered call──▶ caller ──its stage, its run, a link──▶ kept
+//!                               caller ◀──replaced, or ended────────── kept
 //! ```
 //!
-//! A new connection is always admitted: where the port is full, another one is evicted. So a neighbour reaches its
-//! node through ten thousand idle connections of strangers, which cannot be told from it by their address where all
-//! are on one host.
+//! Where the port is full, a new connection evicts a connection that is not kept. So a neighbour reaches its node
+//! despite ten thousand idle unknown connections. On one host, an address does not tell a neighbour from an unknown
+//! connection.
 
 mod connection;
 mod limited_stream;
@@ -27,24 +27,24 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::transport::server::TcpIncoming;
 
-/// Connections of the data and of the control port. A run needs two and one; the rest is for checks,
-/// reflection and peers that come back before their old connection is known to be dead.
+/// The most connections of the data port and of the control port. A run needs two and one. The rest is for checks,
+/// reflection, and peers that connect again before the node knows that their old connection is dead.
 pub const MAX_CONNECTIONS: usize = 64;
-/// Connections of the health and the metrics port: probes are few, and each is over in a moment.
+/// The most connections of the health port and of the metrics port: probes are few and short.
 pub const MAX_PROBES: usize = 16;
-/// What all connections of a port that are not kept may have sent, together: some of the largest messages
-/// that Configure takes. What is buffered for strangers is never more.
+/// The most bytes that all connections of a port that are not kept may have sent, together: some of the largest
+/// messages that Configure takes. The bound limits the bytes buffered for unknown connections.
 const MAX_BYTES: u64 = 16 * crate::transport::CONTROL_MESSAGE_LIMIT as u64;
 /// How long an evicted connection may take to close.
 const CLOSING: Duration = Duration::from_secs(1);
-/// Turns that other tasks get before a connection is evicted: to learn that bytes have come, to read them, and to
+/// Turns that other tasks get before a connection is evicted: they need turns to notice bytes, to read them, and to
 /// answer.
 const TURNS: usize = 4;
 
 /// Opens a port at `address`, which `flag` names.
 ///
 /// # Errors
-/// One sentence, as for an address that is taken.
+/// One sentence, for example where the address is in use.
 pub async fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, String> {
     let bound = TcpListener::bind(address).await;
     bound.map_err(|error| {
@@ -52,8 +52,8 @@ pub async fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, Stri
     })
 }
 
-/// The connections that come in at `listener`, at most `most` at a time; `refused` counts those that were not
-/// admitted, or were evicted.
+/// The connections that arrive at `listener`, at most `most` at a time; `refused` counts the connections that were
+/// not admitted or were evicted.
 pub fn connections(
     listener: TcpListener,
     most: usize,
@@ -76,7 +76,7 @@ pub fn connections(
                     admitted.map(Ok)
                 }
                 Err(error) => {
-                    // Out of file descriptors, most likely: trying again at once would only spin.
+                    // The process is most likely out of file descriptors: another attempt at once would only spin.
                     tokio::time::sleep(Duration::from_millis(10)).await;
                     Some(Err(error))
                 }
@@ -97,7 +97,7 @@ impl Admission {
         self.admitted.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Admits a connection; `None` where all others are kept.
+    /// Admits a connection; `None` where all other connections are kept.
     async fn admit(self: Arc<Self>, stream: TcpStream) -> Option<LimitedStream> {
         let room = match self.free().await {
             Some(room) => room,
@@ -111,8 +111,8 @@ impl Admission {
         Some(LimitedStream::new(stream, connection, self, room))
     }
 
-    /// Room that is there already, or is once the other connections have been looked at: where many come at once,
-    /// none is evicted before it was read.
+    /// Room for a connection, now or after a few turns of other tasks. Where many connections arrive at once, the
+    /// turns let each be read before it can be evicted.
     async fn free(&self) -> Option<OwnedSemaphorePermit> {
         for _ in 0..TURNS {
             if let Ok(room) = self.room.clone().try_acquire_owned() {
@@ -123,7 +123,7 @@ impl Admission {
         None
     }
 
-    /// Evicts the connection for which `order` is greatest, of those that are not kept.
+    /// Evicts the connection with the greatest `order` among the connections that are not kept.
     fn evict<K: Ord>(&self, order: impl Fn(&ConnectionInfo) -> K) -> Option<()> {
         let admitted = self.admitted();
         let staying = admitted.iter().filter(|connection| !connection.is_kept() && !connection.is_evicted());
@@ -133,8 +133,8 @@ impl Admission {
         Some(())
     }
 
-    /// Counts bytes that `connection` sent; the connection that sent most is evicted when all together sent too
-    /// much.
+    /// Counts bytes that `connection` sent. When all connections together sent more than [`MAX_BYTES`], the
+    /// connection that sent most is evicted.
     fn count(&self, connection: &ConnectionInfo, bytes: usize) {
         if bytes == 0 || connection.is_kept() {
             return;
@@ -147,7 +147,7 @@ impl Admission {
     }
 }
 
-/// Notes the call that `request` opens, for services of which any call will do.
+/// Notes the call that `request` opens as answered, for services where any call makes a connection a caller's.
 ///
 /// # Errors
 /// Never; it is an interceptor.
