@@ -19,9 +19,9 @@ fn main() {
         .compile("neuropil_shim");
     println!("cargo:rustc-link-lib=dylib=torch_cpu");
     println!("cargo:rustc-link-lib=dylib=c10");
-    // A RUNPATH, so that LD_LIBRARY_PATH still wins; and bin/ beside lib/, as an installed copy has them.
+    // The path is a RUNPATH, so that LD_LIBRARY_PATH still wins. An installed copy has bin/ beside lib/.
     println!("cargo:rustc-link-arg=-Wl,--enable-new-dtags,-rpath,{}", lib.display());
     println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN/../lib");
-    // Link arguments do not reach dependants: they read this and print their own.
+    // Link arguments do not reach dependent packages, so these packages read this path and print their own arguments.
     println!("cargo:libtorch_lib={}", lib.display());
 }

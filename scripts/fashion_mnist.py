@@ -20,9 +20,9 @@ FILES = {name: digest for digest, name in map(str.split, CHECKSUMS.read_text().s
 PACKAGE = "dataset-fashion-mnist"
 MEGABYTES = 31  # of the package
 
-# Cleared are the hooks that a system runs after an update: they would work on its own lists and caches. Without
-# the error mode, apt keeps silent about a source that it could not reach. Without the sandbox user, root's
-# downloads would run as _apt, who may not enter the repository.
+# The cleared hooks run after a system's update: they would work on its own lists and caches. Without the error mode,
+# apt does not report a source that it could not reach. Without the setting of the sandbox user, root's downloads
+# would run as the user _apt, which may not enter the repository.
 APT_CONFIGURATION = """
 #clear APT::Update;
 APT::Update::Error-Mode "any";

@@ -21,11 +21,11 @@ LOCK = ROOT / "scripts/libtorch.lock"
 VERSION = next(line.split()[0] for line in LOCK.read_text().splitlines() if line.startswith("torch==")).split("==")[1]
 MEGABYTES = 543  # of the wheels
 
-# The tags of the wheels in the lock. Only the C++ part is used, so they hold for whatever Python runs pip.
+# The tags of the wheels in the lock. Only the C++ part is used, so the tags fit whatever Python runs pip.
 TAGS = "--implementation cp --python-version 3.11 --abi cp311 --abi none --platform manylinux_2_28_x86_64 " \
        "--platform manylinux_2_25_x86_64 --platform manylinux2014_x86_64"
 
-# The last two are loaded by libtorch_cpu.so.
+# libtorch_cpu.so loads the last two libraries.
 LIBRARIES = {"torch/lib/libtorch_cpu.so", "torch/lib/libc10.so", "torch/lib/libgomp.so.1",
              "nvidia/cu13/lib/libcudart.so.13", "nvidia/cu13/lib/libcupti.so.13"}
 
@@ -48,7 +48,7 @@ def make(work, result):
         missing -= unpack(wheel, result)
     if missing:
         raise ValueError(f"not in the wheels: {', '.join(sorted(missing))}")
-    # what -ltorch finds: the wheel's own libtorch.so would ask for CUDA's libraries
+    # -ltorch finds this link: the wheel's own libtorch.so would need CUDA's libraries
     (result / "lib/libtorch.so").symlink_to("libtorch_cpu.so")
     (result / "build-version").write_text(VERSION + "\n")
 

@@ -19,7 +19,7 @@ import provision
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LOCK = ROOT / "scripts/libtorch.lock"
 TORCH = [line.split()[0] for line in LOCK.read_text().splitlines() if "==" in line]
-# What torch.distributed.pipelining imports besides.
+# The other packages that torch.distributed.pipelining imports.
 PYTHON = ["typing_extensions==4.16.0", "sympy==1.14.0", "mpmath==1.4.1", "numpy==2.4.6"]
 STAND_INS = ["libcublas.so.13", "libcublasLt.so.13", "libcudnn.so.9", "libcufft.so.12", "libcufile.so.0",
              "libcurand.so.10", "libcusparse.so.12", "libcusparseLt.so.0", "libnccl.so.2", "libnvshmem_host.so.3"]

@@ -172,7 +172,7 @@ CASES = {
     "ResNet-18, augmentation, one process": (RESNET, ["rule.name=symmetric_alignment"]),
     "ResNet-18, augmentation, five processes": (RESNET, ["rule.name=kolen_pollack", "pipeline.stages=per_block"]),
 }
-# Interrupted after some steps, and gone on with.
+# Cases that are interrupted after some steps, and then resumed.
 RESUMED = {
     "resumed: symmetric alignment, three processes": (IDX, ["rule.name=symmetric_alignment", "pipeline.stages=3"]),
     "resumed: weight mirror, Adam": (IDX, [

@@ -1,5 +1,5 @@
-// What tch's generated bindings leave out: backward calls with masks, scaled addition, allocator and
-// CUDA switches. Every function returns null, or a message that the caller frees.
+// The C functions that tch's generated bindings lack: backward calls with masks, scaled addition, and switches for
+// the allocator and CUDA. Every function returns null, or a message that the caller frees.
 #include <ATen/ATen.h>
 #include <array>
 #include <cstdlib>
@@ -34,7 +34,7 @@ char* neuropil_conv2d_backward(const Tensor* error, const Tensor* x, const Tenso
   });
 }
 
-// Errors at x, gamma and beta of a training batch norm.
+// The errors at x, gamma and beta of a training batch norm.
 char* neuropil_batch_norm_backward(const Tensor* error, const Tensor* x, const Tensor* gamma, const Tensor* mean,
                                    const Tensor* inverse_deviation, double eps, Tensor** out) {
   return guarded([&] {
@@ -51,13 +51,12 @@ char* neuropil_add_scaled(Tensor* into, const Tensor* from, double factor) {
   return guarded([&] { into->add_(*from, factor); });
 }
 
-// Large blocks stay with the process instead of going back to the kernel and being zeroed again
-// at every microbatch.
+// Makes malloc keep large blocks: otherwise the kernel takes them back and zeroes them again at every microbatch.
 void neuropil_keep_large_blocks() {
   mallopt(M_MMAP_MAX, 0);
   mallopt(M_TRIM_THRESHOLD, 512 << 20);
 }
 
-// Registers CUDA where libtorch_cuda is on the library path.
+// Registers CUDA if libtorch_cuda is on the library path.
 bool neuropil_load_cuda() { return dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) != nullptr; }
 }

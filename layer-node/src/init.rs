@@ -1,4 +1,4 @@
-//! Initial weights: drawn by the node that keeps them, from the run's seed and the layer's name.
+//! Initial weights: the node that keeps the weights draws them from the run's seed and the layer's name.
 
 use crate::memory;
 use crate::settings::Settings;
@@ -7,12 +7,12 @@ use proto::spec::graph::Init;
 use rand_distr::{Distribution, StandardNormal};
 use tch::{TchError, Tensor};
 
-/// A normal distribution cut at two deviations has this deviation for each unit of the uncut one's
-/// (TensorFlow's variance scaling divides by it).
+/// The deviation of a normal distribution that is cut at two deviations, per unit of the uncut distribution's
+/// deviation. TensorFlow's variance scaling divides by this number.
 const CUT_DEVIATION: f64 = 0.8796;
 
-/// Draws the matrix `which` ("weight" or "weight_backward") of layer `name`, of shape
-/// `(out, in, …)`, in f32 whatever the device computes in.
+/// Draws the matrix `which` ("weight" or "weight_backward") of layer `name`, of shape `(out, in, …)`. The numbers are
+/// drawn in f32, whatever number format the device computes in.
 ///
 /// # Errors
 /// When memory or device fail.
@@ -39,11 +39,11 @@ pub fn draw(
     settings.tensor(&values, &shape)
 }
 
-/// An empty list with room for `shape`, and how many numbers that is. What cannot be had is an error and not
-/// the end of the process.
+/// An empty list with room for `shape`, and the number of its elements. A list without room is an error, and does not
+/// end the process.
 fn room(name: &str, which: &str, shape: &[u64]) -> Result<(Vec<f32>, usize), TchError> {
     let bytes = shape.iter().try_fold(4u64, |bytes, &size| bytes.checked_mul(size));
-    // The system may promise what it does not have; a tensor is copied once out of the list.
+    // The system may promise memory that it does not have, and the tensor is copied once out of the list.
     let there = match memory::read() {
         (_, 0) => u64::MAX,
         (_, available) => available / 2,

@@ -1,4 +1,4 @@
-//! A layer node: a process that owns the weights of one stage.
+//! The layer node of Neuropil: a process that owns the weights of one stage of a network, and trains them.
 //!
 //! ```text
 //!                    service (tokio)                 worker (one thread)
@@ -6,9 +6,14 @@
 //! coordinator ─▶ commands ─────▶ mailbox ─────────▶ stage, state, snapshots ─▶ reports ─▶ coordinator
 //! ```
 //!
-//! Torch runs on the worker's thread alone, in `exec`; `layer`, `rule`, `optim` and `stage` are the mathematics that
-//! it carries out. `serve` is the process, `service` its calls. `state` is the state on disk, which `digest`, `export`
-//! and `import` read without a run.
+//! Torch computes only on the worker's thread, in `exec`. The modules, by their task:
+//!
+//! - execution: `exec` (the worker, its device, lanes and sessions)
+//! - mathematics: `stage`, `layer`, `linear_map`, `rule`, `optim`, `settings`, `init` (initial weights), and `torch`
+//!   (the functions of libtorch that tch lacks)
+//! - process: `serve` (ports, start and stop), `service` (the gRPC calls), `meters` (metrics), `memory` (the bytes of
+//!   the host and of the process), `failure` (exit codes)
+//! - disk: `state` (snapshots, and the commands `digest`, `export` and `import`, which need no run)
 
 pub mod exec;
 pub mod failure;

@@ -6,7 +6,7 @@
 //! | adjoint(error, B) | error · B | the adjoint of conv2d at B |
 //! | filter_gradient(x, error) | errorᵀ x | cW(x, error) |
 //!
-//! The matrix is an argument: the same three functions serve W, B and the primitives.
+//! The matrix is an argument, so that the same three functions serve W, B and the primitives.
 
 use crate::torch;
 use tch::{TchError, Tensor};
@@ -39,7 +39,7 @@ impl LinearMap {
         }
     }
 
-    /// The error at x from the error at y. Of `x` only the shape is used.
+    /// The error at x from the error at y. Only the shape of `x` is used.
     ///
     /// # Errors
     /// When the shapes do not fit.
@@ -50,8 +50,7 @@ impl LinearMap {
         }
     }
 
-    /// The gradient with respect to the matrix, summed over the batch. Of `matrix` only the shape is
-    /// used.
+    /// The gradient with respect to the matrix, summed over the batch. Only the shape of `matrix` is used.
     ///
     /// # Errors
     /// When the shapes do not fit.

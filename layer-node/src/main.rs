@@ -1,4 +1,4 @@
-//! The command line of a layer node.
+//! The command line of the program `layer-node`.
 
 use clap::{Parser, Subcommand, ValueEnum};
 use layer_node::failure::Failure;
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
 
 fn print(lines: String) -> Result<u8, String> {
     match write!(io::stdout(), "{lines}").and_then(|()| io::stdout().flush()) {
-        // Who closed it, as `head` does, has read enough.
+        // A closed stdout is no failure: a reader such as `head` closes it once it has read enough.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(format!("cannot write to stdout ({error}): make room where it leads to"))
         }
@@ -72,12 +72,12 @@ fn run(flags: Serve) -> Result<u8, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
     let stop = runtime.block_on(serve::serve(flags));
-    // A read of standard input cannot be taken back, and must not hold the process.
+    // A read of standard input cannot be cancelled, and must not hold the process.
     runtime.shutdown_background();
     stop.map(|stop| stop as u8)
 }
 
-/// Help and version are no failures; anything else ends in one sentence.
+/// Prints help and version, which are no failures. Any other error of the command line ends in one sentence.
 fn usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         let _ = error.print();
@@ -99,7 +99,8 @@ fn start_log(format: LogFormat) {
     let log = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        // It says so on stderr, and panics where that is full: a full disk of logs must not stop training.
+        // The logger reports its own errors on stderr, and panics if stderr is full: a full disk of logs must not
+        // stop training.
         .log_internal_errors(false)
         .with_env_filter(filter);
     match format {

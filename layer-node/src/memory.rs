@@ -1,12 +1,12 @@
-//! Main memory: the host's, and the process's.
+//! Main memory: the bytes of the host, and those of this process.
 
-/// The host's bytes in all and bytes available, as Linux reports them; zeros where it does not.
+/// The host's total and available bytes, as Linux reports them; zeros if Linux does not report them.
 pub fn read() -> (u64, u64) {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     (bytes(&text, "MemTotal:"), bytes(&text, "MemAvailable:"))
 }
 
-/// Bytes that this process holds; zero where Linux does not say.
+/// The resident bytes of this process; zero if Linux does not report them.
 pub fn resident() -> u64 {
     bytes(&std::fs::read_to_string("/proc/self/status").unwrap_or_default(), "VmRSS:")
 }

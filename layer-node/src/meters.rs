@@ -1,4 +1,4 @@
-//! What a node counts, for its metrics port.
+//! The counters of a node, for its metrics port.
 
 use crate::memory;
 use prometheus_client::collector::Collector;
@@ -14,7 +14,7 @@ use proto::link::{Carried, Observer};
 use proto::microbatch::Message;
 use std::sync::atomic::AtomicU64;
 
-/// Seconds, summed up.
+/// A sum of seconds.
 type Seconds = Counter<f64, AtomicU64>;
 
 /// The counters of a node; clones share them.
@@ -27,9 +27,9 @@ pub struct Meters {
     sent: Family<OfTraffic, Counter>,
     received: Family<OfTraffic, Counter>,
     refused_connections: Family<OfPlane, Counter>,
-    /// Links that named no run, another one, or an end that is taken.
+    /// Refused links: they named no run, another run, or an end that is taken.
     pub refused_links: Counter,
-    /// Messages of neighbours that broke the link's contract.
+    /// Refused messages: neighbours sent them against the link's contract.
     refused_messages: Counter,
     /// 1 while a run is under way.
     pub busy: Gauge,
@@ -52,7 +52,7 @@ struct OfPlane {
 }
 
 impl Meters {
-    /// Counts a step that is done.
+    /// Counts a finished step.
     pub fn step(&self, done: &StepDone) {
         let phase = name(done.phase);
         let of = OfPhase { phase };
@@ -67,7 +67,7 @@ impl Meters {
         self.refused_connections.get_or_create_owned(&OfPlane { plane })
     }
 
-    /// All of it under its names.
+    /// All counters under their names.
     pub fn registry(&self) -> Registry {
         let mut all = Registry::default();
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -111,7 +111,7 @@ fn name(phase: Phase) -> &'static str {
     }
 }
 
-/// Counts the tensors' bytes of every link.
+/// Counts the bytes of the tensors on every link.
 impl Observer for Meters {
     fn received(&self, carried: Carried, message: &Message) {
         self.received.get_or_create(&traffic(carried, message)).inc_by(message.payload());
@@ -134,7 +134,7 @@ fn traffic(carried: Carried, message: &Message) -> OfTraffic {
     OfTraffic { phase: name(message.identity.phase), direction }
 }
 
-/// Main memory of the process, under the name that Prometheus's own clients give it.
+/// The process's resident memory, under the name that Prometheus's own clients use.
 #[derive(Debug)]
 struct Resident;
 

@@ -1,4 +1,4 @@
-//! How a tensor steps: SGD with (Nesterov) momentum, and Adam.
+//! The optimizers: SGD with (Nesterov) momentum, and Adam.
 
 use crate::torch::{add_scaled, copy};
 use proto::spec::optimizer::{Method, OptimizerSpec};
@@ -6,16 +6,16 @@ use tch::{TchError, Tensor};
 
 /// A trained tensor with the state of its optimizer.
 pub struct Parameter {
-    /// What is trained.
+    /// The trained tensor.
     pub value: Tensor,
     /// One tensor per name of [`Method::slots`], of the value's shape.
     pub slots: Vec<Tensor>,
-    /// Whether the optimizer's weight decay applies: to matrices, not to biases and norms.
+    /// Whether the optimizer's weight decay applies: it applies to matrices, not to biases and norms.
     decayed: bool,
 }
 
 impl Parameter {
-    /// A parameter at rest, for `method`.
+    /// A parameter for `method`, its optimizer state at zero.
     ///
     /// # Errors
     /// When memory fails.
@@ -24,7 +24,7 @@ impl Parameter {
         Ok(Self { value, slots, decayed })
     }
 
-    /// One step along `gradient`, the one after `updates` finished ones.
+    /// Makes one step along `gradient`, after `updates` finished updates.
     ///
     /// # Errors
     /// When the shapes do not fit.
@@ -58,7 +58,7 @@ impl Parameter {
         add_scaled(&mut self.value, &ahead, -lr)
     }
 
-    /// Kingma & Ba 2015, algorithm 1: `t` counts this step.
+    /// Kingma & Ba 2015, algorithm 1. `t` counts this step too.
     fn adam(
         &mut self,
         lr: f64,
@@ -106,7 +106,7 @@ mod tests {
         close(walk(Method::Sgd { momentum: 0.9, nesterov: true }, 0.0, [1.0, 2.0, 3.0]), 1.0 - 1.4559);
         // p: 1 → .95 → .9025 → .857375
         close(walk(Method::Sgd { momentum: 0.0, nesterov: false }, 0.5, [0.0; 3]), 0.857375);
-        // A constant gradient moves Adam by lr a step, whatever its size.
+        // A constant gradient moves Adam by lr at every step, whatever the size of the gradient.
         close(walk(Method::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-30 }, 0.0, [7.0; 3]), 0.7);
     }
 }

@@ -1,4 +1,4 @@
-//! `layer-node serve`: opens the ports, starts the worker, and ends both.
+//! The command `layer-node serve`: it opens the ports, starts the worker, and stops both.
 
 mod device;
 mod ports;
@@ -24,9 +24,9 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-/// How long streams may take to end once the node is stopping.
+/// How long open streams may take to end once the node is stopping.
 const DRAIN: Duration = Duration::from_secs(2);
-/// What health says of the node and of each of its services.
+/// The names under which health reports the node and each of its services.
 const SERVICES: [&str; 3] = ["", "neuropil.v1.Node", "neuropil.v1.Layer"];
 
 /// Flags of `layer-node serve`.
@@ -58,10 +58,10 @@ pub struct Serve {
     pub exit_with_stdin: bool,
 }
 
-/// Why the node stops, which is also its exit code.
+/// The reason why the node stops, which is also its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// The process that started it is gone.
+    /// The process that started the node is gone.
     Parent = 0,
     /// SIGINT.
     Interrupt = 130,
@@ -69,10 +69,10 @@ pub enum Stop {
     Terminate = 143,
 }
 
-/// Serves until a signal or the parent's end, and leaves the state on disk.
+/// Serves until a signal or the parent's end, and then writes the state to disk.
 ///
 /// # Errors
-/// One sentence: a port that is taken, a device that is not there, a state that cannot be written.
+/// A port that is taken, a device that does not exist, or a state that cannot be written; the error is one sentence.
 pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
     let device = flags.device.open().map_err(Failure::configuration)?;
     let _owned = state_dir::own(&flags.state_dir).map_err(Failure::configuration)?;
@@ -94,7 +94,7 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
     tell(&reporter, ServingStatus::Serving).await;
     let stopping = CancellationToken::new();
     let servers = ports.serve(data, control.clone(), health, &meters, &stopping)?;
-    // With ports that were given, a node is of use also where nobody can read this.
+    // A node whose ports were given is useful even if nobody can read this line.
     let _ = writeln!(io::stdout(), "{ready}");
     tracing::info!(%ready, "serving");
 
@@ -106,7 +106,7 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
     let saved = saved.await.map_err(|_| "the worker is gone".to_owned())?;
     stopping.cancel();
     for server in servers {
-        // Graceful shutdown waits for open streams without end, so it gets a deadline.
+        // Graceful shutdown waits for open streams without limit, so it gets a deadline.
         let _ = tokio::time::timeout(DRAIN, server).await;
     }
     Ok(saved.map(|()| stop)?)

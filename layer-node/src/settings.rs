@@ -1,26 +1,26 @@
-//! What all layers of a stage share: the number format and device of the computation, the seed, the optimizers.
+//! The settings that all layers of a stage share: number format, device, seed and optimizers.
 
 use proto::spec::optimizer::OptimizerSpec;
 use proto::spec::stage::StageSpec;
 use tch::{Device, Kind, TchError, Tensor};
 
-/// What all layers of a stage share.
+/// The settings that all layers of a stage share.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where tensors live.
+    /// The device of the tensors.
     pub device: Device,
     /// The number format of the computation.
     pub kind: Kind,
-    /// Seed of the run's random streams.
+    /// The seed of the run's random streams.
     pub seed: u64,
-    /// For W, biases and norms.
+    /// The optimizer of W, biases and norms.
     pub optimizer: OptimizerSpec,
-    /// For B.
+    /// The optimizer of B.
     pub optimizer_backward: OptimizerSpec,
 }
 
 impl Settings {
-    /// Those of the stage `spec`, computed on `device` in `kind`.
+    /// The settings of the stage `spec`, computed on `device` in `kind`.
     pub fn of(spec: &StageSpec, device: Device, kind: Kind) -> Self {
         Self {
             device,
@@ -31,8 +31,7 @@ impl Settings {
         }
     }
 
-    /// Numbers that were drawn in f32, as a tensor of `shape` on the device and in the number format of the
-    /// computation.
+    /// The numbers `drawn` in f32, as a tensor of `shape` on the device and in the number format of the computation.
     ///
     /// # Errors
     /// When memory or device fail.

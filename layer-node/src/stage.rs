@@ -1,8 +1,8 @@
 //! A stage: a contiguous slice of the network's graph, executed action by action.
 //!
-//! A value may have several consumers, here and beyond the cut. Its error is folded in descending
-//! consumer order, the partial sum received from above first: the same order whatever the cut, so the
-//! same bits.
+//! A value may have several consumers, in this stage and in later stages. Its error is folded in descending consumer
+//! order, and the partial sum received from above comes first: the order is the same for every cut, so the bits are
+//! too.
 
 mod lifetimes;
 
@@ -21,16 +21,16 @@ use tch::{TchError, Tensor};
 /// Named values of one microbatch.
 pub type Values = Vec<(String, Tensor)>;
 
-/// Why a stage cannot be built or go on.
+/// Why a stage cannot be built, or cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
-    /// What torch says.
+    /// A torch operation failed.
     #[error("{}", first_line(.0))]
     Torch(#[from] TchError),
-    /// The specification does not describe a stage, or a value does not make a message.
+    /// The specification does not describe a stage, or a value cannot become a message.
     #[error("{0}")]
     Spec(#[from] ProtocolError),
-    /// F cannot be computed again: its weights are gone.
+    /// F cannot be recomputed, because its weights are gone.
     #[error(
         "{m} cannot be recomputed: its F saw the weights after {forward} updates, and now they have seen {now}"
     )]
@@ -44,40 +44,40 @@ pub enum StageError {
     },
 }
 
-/// torch's messages carry a C++ stack trace after their first line.
+/// The first line of an error: torch's messages carry a C++ stack trace after it.
 fn first_line(error: &TchError) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
-/// One layer in its place in the graph.
+/// One layer, placed in the graph.
 struct Placed {
     name: String,
     inputs: Vec<String>,
     layer: Box<dyn Layer>,
-    /// Whether anything but the network's input lies below.
+    /// Whether anything except the network's input lies below.
     error_needed: bool,
-    /// The values that no later layer takes and no cut sends: a pass drops them here.
+    /// The values that no later layer takes and no cut sends. A pass drops them after this layer.
     last: Vec<String>,
 }
 
-/// What a stage that recomputes keeps of a microbatch between its F and its E.
+/// The record that a recomputing stage keeps of a microbatch between its F and its E.
 struct Kept {
     inputs: Values,
-    /// The updates that F saw: F with other weights would be another F.
+    /// The updates that F saw: the same F needs the same weights.
     updates: u64,
 }
 
-/// The layers of one node, and how many updates they have seen.
+/// The layers of one node, and the number of updates that they have seen.
 pub struct Stage {
     settings: Settings,
     layers: Vec<Placed>,
     inputs: Vec<String>,
     outputs: Vec<String>,
-    /// Under recomputation, what E computes F from again; `None` without.
+    /// The inputs from which E recomputes F; `None` without recomputation.
     kept: Option<Held<Kept>>,
     parameters: u64,
     updates: u64,
-    /// Whether an update failed on its way: some layers have made it, and others have not.
+    /// Whether an update failed half-way: some layers have stepped, and others have not.
     torn: bool,
 }
 
@@ -112,22 +112,22 @@ impl Stage {
         Ok(Self { settings, layers, inputs, outputs, kept, parameters, updates: 0, torn: false })
     }
 
-    /// Trained numbers, B not counted.
+    /// The number of trained numbers, without B.
     pub fn parameters(&self) -> u64 {
         self.parameters
     }
 
-    /// Finished updates.
+    /// The number of finished updates.
     pub fn updates(&self) -> u64 {
         self.updates
     }
 
-    /// Whether an update failed on its way, so that the state is that of no step.
+    /// Whether an update failed half-way, so that the state belongs to no step.
     pub fn is_torn(&self) -> bool {
         self.torn
     }
 
-    /// Says that the state has seen `updates`, after restoring it.
+    /// Sets the number of updates of a restored state.
     pub fn set_updates(&mut self, updates: u64) {
         self.updates = updates;
     }
@@ -135,7 +135,7 @@ impl Stage {
     /// F(m): the stage's outputs from its inputs, in the order of the cut's values.
     ///
     /// # Errors
-    /// What torch says.
+    /// When a torch operation fails.
     pub fn forward(&mut self, m: MicrobatchId, inputs: Values, phase: Phase) -> Result<Values, StageError> {
         let pass = match (phase, &mut self.kept) {
             (Phase::Evaluate, _) => Pass::Evaluate,
@@ -160,11 +160,11 @@ impl Stage {
         Ok(self.outputs.iter().map(|name| (name.clone(), values[name].shallow_clone())).collect())
     }
 
-    /// E(m): the error at the stage's inputs from the error at its outputs. Empty where only the
-    /// network's input lies below.
+    /// E(m): the error at the stage's inputs from the error at its outputs. Empty if only the network's input lies
+    /// below.
     ///
     /// # Errors
-    /// What torch says.
+    /// When a torch operation fails.
     pub fn error(&mut self, m: MicrobatchId, outputs: Values) -> Result<Values, StageError> {
         if let Some(kept) = &mut self.kept {
             let Kept { inputs, updates } = kept.take(m)?;
@@ -196,7 +196,7 @@ impl Stage {
     /// G(m): adds the microbatch to every layer's gradients.
     ///
     /// # Errors
-    /// What torch says.
+    /// When a torch operation fails.
     pub fn gradient(&mut self, m: MicrobatchId, minibatch: u32) -> Result<(), StageError> {
         for placed in &mut self.layers {
             placed.layer.gradient(m, minibatch)?;
@@ -207,7 +207,7 @@ impl Stage {
     /// U: steps every layer.
     ///
     /// # Errors
-    /// What torch says.
+    /// When a torch operation fails.
     pub fn update(&mut self) -> Result<(), StageError> {
         self.torn = true;
         for placed in &mut self.layers {
@@ -218,10 +218,10 @@ impl Stage {
         Ok(())
     }
 
-    /// A mirror step before the first update, after `done` others.
+    /// Makes the mirror step after `done` others, before the first update.
     ///
     /// # Errors
-    /// What torch says.
+    /// When a torch operation fails.
     pub fn align(&mut self, done: u64) -> Result<(), StageError> {
         for placed in &mut self.layers {
             placed.layer.align(&self.settings, done)?;
@@ -239,7 +239,7 @@ impl Stage {
         }
     }
 
-    /// Everything that survives a step, by name.
+    /// All tensors that survive a step, by name.
     pub fn state(&mut self) -> State<'_> {
         let mut state = State::default();
         for placed in &mut self.layers {
@@ -248,10 +248,10 @@ impl Stage {
         state
     }
 
-    /// How W and B lie to each other in every weight layer.
+    /// The angle and the norms of W and B in every weight layer.
     ///
     /// # Errors
-    /// What torch says.
+    /// When a torch operation fails.
     pub fn measure(&self) -> Result<Vec<LayerMeasure>, StageError> {
         let measures = self.layers.iter().map(|placed| placed.layer.measure());
         Ok(measures.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())

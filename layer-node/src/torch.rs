@@ -1,4 +1,5 @@
-//! Functions that tch leaves out, and tensors as bytes of main memory: the one module with `unsafe`.
+//! The binding to libtorch beyond tch: functions that tch lacks, and tensors as bytes of main memory. It is the only
+//! module with `unsafe`.
 #![allow(unsafe_code)]
 
 use bytes::Bytes;
@@ -31,7 +32,7 @@ unsafe extern "C" {
     fn free(pointer: *mut c_char);
 }
 
-/// Turns the shim's message into an error, and frees it.
+/// Turns the shim's message into an error, and frees the message.
 fn checked(message: *mut c_char) -> Result<(), TchError> {
     if message.is_null() {
         return Ok(());
@@ -45,7 +46,7 @@ fn checked(message: *mut c_char) -> Result<(), TchError> {
     Err(TchError::Torch(text.lines().next().unwrap_or_default().to_owned()))
 }
 
-/// Which half of a convolution's backward pass to compute.
+/// The half of a convolution's backward pass to compute.
 #[derive(Clone, Copy)]
 enum Half {
     Input = 1,
@@ -76,8 +77,8 @@ fn conv2d_backward(
     }
 }
 
-/// The adjoint of conv2d at `w`: the error at x `(N, in, H, W)` from the error at y
-/// `(N, out, H', W')`. Of `x` only the shape is used.
+/// The adjoint of conv2d at `w`: the error at x `(N, in, H, W)` from the error at y `(N, out, H', W')`. Only the
+/// shape of `x` is used.
 ///
 /// # Errors
 /// When the shapes do not fit.
@@ -91,7 +92,7 @@ pub fn conv2d_adjoint(
     conv2d_backward(Half::Input, error, x, w, stride, padding)
 }
 
-/// conv2d's filter gradient cW(x, error), summed over the batch. Of `w` only the shape is used.
+/// conv2d's filter gradient cW(x, error), summed over the batch. Only the shape of `w` is used.
 ///
 /// # Errors
 /// When the shapes do not fit.
@@ -105,7 +106,7 @@ pub fn conv2d_filter_gradient(
     conv2d_backward(Half::Filter, error, x, w, stride, padding)
 }
 
-/// Errors at x, γ and β of a training batch norm, from what its forward pass saved.
+/// The errors at x, γ and β of a training batch norm, from the values that its forward pass saved.
 ///
 /// # Errors
 /// When the shapes do not fit.
@@ -142,7 +143,7 @@ pub fn add_scaled(into: &mut Tensor, from: &Tensor, factor: f64) -> Result<(), T
     unsafe { checked(neuropil_add_scaled(into.as_mut_ptr(), from.as_ptr(), factor)) }
 }
 
-/// A tensor of its own with the values of `tensor`.
+/// A new tensor with the values of `tensor`.
 ///
 /// # Errors
 /// When memory fails.
@@ -152,7 +153,7 @@ pub fn copy(tensor: &Tensor) -> Result<Tensor, TchError> {
     Ok(copy)
 }
 
-/// Prepares the process: `threads` compute threads, large blocks kept by the allocator.
+/// Prepares the process: it sets `threads` compute threads, and makes the allocator keep large blocks.
 pub fn prepare(threads: u32) {
     // SAFETY: takes no arguments and only sets options of malloc.
     unsafe { neuropil_keep_large_blocks() };
@@ -160,7 +161,7 @@ pub fn prepare(threads: u32) {
     tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
 }
 
-/// Registers CUDA with torch, where `libtorch_cuda.so` is on the library path; says whether it was.
+/// Registers CUDA with torch if `libtorch_cuda.so` is on the library path. Returns whether it was.
 pub fn load_cuda() -> bool {
     // SAFETY: loads a library of the libtorch that this process already uses.
     unsafe { neuropil_load_cuda() }
@@ -169,7 +170,7 @@ pub fn load_cuda() -> bool {
 /// Fills a tensor that is contiguous in main memory with `pieces`, in order.
 ///
 /// # Errors
-/// When the tensor lies elsewhere, or the pieces do not add up to its bytes.
+/// When the tensor is not on the CPU or not contiguous, or the pieces do not add up to its bytes.
 pub fn fill(tensor: &mut Tensor, pieces: &[Bytes]) -> Result<(), TchError> {
     let bytes: usize = pieces.iter().map(Bytes::len).sum();
     if tensor.device() != Device::Cpu || !tensor.is_contiguous() || byte_len(tensor) != bytes {
@@ -203,7 +204,7 @@ impl AsRef<[u8]> for Lent {
     }
 }
 
-/// The bytes of `tensor`, without a copy where it is contiguous in main memory.
+/// The bytes of `tensor`, without a copy if it is contiguous in main memory.
 ///
 /// # Errors
 /// When memory or device fail.

@@ -2,7 +2,7 @@
 //! modules import only what ARCHITECTURE.md lists.
 //!
 //! Sources are read as text. Tests may import any module. An import of a module above the file or below it is no
-//! arrow: a child belongs to its parent.
+//! arrow, because a child belongs to its parent.
 
 mod circles;
 mod code;
@@ -31,7 +31,7 @@ struct Arrow {
     place: Place,
 }
 
-/// A line of a file, as editors take it.
+/// A line of a file, in the form that editors open.
 #[derive(Clone, Debug, PartialEq)]
 struct Place {
     file: String,
@@ -47,7 +47,7 @@ impl Display for Place {
 /// Checks the imports of all crates.
 ///
 /// # Errors
-/// Sources that cannot be read, or imports that should not be; each of those is printed as a sentence first.
+/// When sources cannot be read, or an import is not allowed; every such import is printed as a sentence first.
 pub fn check(root: &Root) -> Result<(), Failure> {
     say("the directions of imports");
     let crates = workspace::crates(root)?;
@@ -75,7 +75,7 @@ pub fn check(root: &Root) -> Result<(), Failure> {
 /// Prints all arrows as ARCHITECTURE.md lists them.
 ///
 /// # Errors
-/// Sources that cannot be read.
+/// When sources cannot be read.
 pub fn print(root: &Root) -> Result<(), Failure> {
     let crates = workspace::crates(root)?;
     print!("{}", Listed::of(&arrows(root, &crates)?));

@@ -1,4 +1,5 @@
-//! `cargo xtask bench NAME`: numbers measured beside references, as one table and as JSON.
+//! The command `cargo xtask bench NAME`: it measures numbers beside references, and prints them as one table and as
+//! JSON.
 
 mod machine;
 mod memory;
@@ -14,21 +15,21 @@ use crate::run::{CONFIGURATION, Failure, INTERNAL, Root};
 use row::Row;
 use std::path::PathBuf;
 
-/// Which bench, and how.
+/// The options of a bench.
 #[derive(Debug, PartialEq)]
 pub struct Options {
     /// The bench's name.
     pub name: String,
-    /// How often everything is measured.
+    /// How often each contender is measured.
     pub rounds: Option<u32>,
-    /// The folder of another build's programs, which are measured as well.
+    /// The folder of another build's programs, which are measured too.
     pub against: Option<PathBuf>,
 }
 
 /// Runs the bench of this name.
 ///
 /// # Errors
-/// A name that no bench has, a program that could not be run, or a ratio below its floor.
+/// When no bench has the name, a program could not be run, or a ratio is below its floor.
 pub fn bench(root: &Root, options: Options) -> Result<(), Failure> {
     let rows = match (options.name.as_str(), options.rounds, options.against) {
         ("memory", None, None) => memory::memory(root)?,

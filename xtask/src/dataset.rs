@@ -1,4 +1,5 @@
-//! Fashion-MNIST for the demo and for the tests that train on real images: the caller's own, or `data/`.
+//! The data set of the demo and of the tests that train on real images: Fashion-MNIST, in the caller's own folder or
+//! in `data/`.
 
 use crate::prerequisites::{PYTHON, Program};
 use crate::run::{DATA, Failure, Root, line, run, say, succeeds};
@@ -11,11 +12,11 @@ const NAME: &str = "fashion-mnist";
 const SCRIPT: &str = "fashion_mnist.py";
 const CHECKSUMS: &str = "scripts/fashion-mnist.sha256";
 
-/// What the data set needs on this machine: nothing, unless it has to be fetched.
+/// The programs that the data set needs on this machine: none, unless it has to be fetched.
 ///
 /// # Errors
-/// A caller's own NEUROPIL_DATA without the data set: nothing is ever downloaded into it. Or a system without
-/// Debian's tools, which nothing that we could name would install.
+/// When the caller's own NEUROPIL_DATA lacks the data set, because no file is ever downloaded into it, or when the
+/// system lacks Debian's tools, because no package that could be named would install them.
 pub fn needs(root: &Root) -> Result<Vec<Program>, Failure> {
     let folder = folder(root);
     let refuse = |why: &str| {
@@ -38,11 +39,10 @@ pub fn needs(root: &Root) -> Result<Vec<Program>, Failure> {
     }
 }
 
-/// Fetches the data set where it is not there already, and returns the folder of data sets, as NEUROPIL_DATA
-/// means it.
+/// Fetches the data set if it is missing, and returns the folder of data sets that NEUROPIL_DATA takes.
 ///
 /// # Errors
-/// A download that failed.
+/// When a download fails.
 pub fn set_up(root: &Root) -> Result<PathBuf, Failure> {
     let folder = folder(root);
     if is_ready(&folder.join(NAME), &file_names(root)?) {
@@ -56,12 +56,12 @@ pub fn set_up(root: &Root) -> Result<PathBuf, Failure> {
     Ok(folder)
 }
 
-/// The caller's own folder of data sets, or ours.
+/// The caller's own folder of data sets, or the repository's.
 fn folder(root: &Root) -> PathBuf {
     env::var_os(VARIABLE).map_or(root.join("data"), |own| absolute(&own).unwrap_or(own.into()))
 }
 
-/// The script checks every file before it renames the folder into place, so that being there is enough here.
+/// The script checks every file before it renames the folder into place, so it is enough that the files exist.
 fn is_ready(folder: &Path, names: &[String]) -> bool {
     names.iter().all(|name| folder.join(name).exists() || folder.join(name.trim_end_matches(".gz")).exists())
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: from a fresh clone to a trained network.
+//! The command `cargo xtask demo`: it goes from a fresh clone to a trained network.
 
 use crate::release::{self, Release};
 use crate::run::{Failure, Root, line, say, unstartable};
@@ -7,11 +7,11 @@ use std::os::unix::process::CommandExt;
 
 const CONFIG: &str = "examples/fashion.toml";
 
-/// Sets up what is missing, builds, and becomes the coordinator: its exit code and signals are then ours,
-/// and an interrupt reaches it as if it had been started by hand.
+/// Sets up what is missing, builds, and becomes the coordinator. Its exit code and signals are then the command's
+/// own, and an interrupt reaches it as if the user had started it by hand.
 ///
 /// # Errors
-/// What could not be set up, built or started; after that the coordinator speaks for itself.
+/// When set-up, build or start fails. After the start, the coordinator reports its own failures.
 pub fn demo(root: &Root, extra: &[OsString]) -> Result<(), Failure> {
     let Release { coordinator, data } = release::ready(root)?;
     let mut train = root.command(coordinator);
@@ -30,7 +30,7 @@ fn names_its_run(extra: &[OsString]) -> bool {
     extra.iter().any(|word| own.iter().any(|name| word.to_string_lossy().split('=').next() == Some(*name)))
 }
 
-/// The first of demo-1, demo-2, … that names no run yet.
+/// The first of demo-1, demo-2, … that is not the name of a run yet.
 fn free_name(root: &Root) -> String {
     let names = (1_u32..).map(|number| format!("demo-{number}"));
     let mut free = names.filter(|name| !root.join("runs").join(name).exists());

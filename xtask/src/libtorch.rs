@@ -1,4 +1,4 @@
-//! Which libtorch the build links, and getting one into `.libtorch/` when the caller has none.
+//! The choice of the libtorch that the build links. If the caller has none, it is fetched into `.libtorch/`.
 
 use crate::prerequisites::{COMPILER, PIP, PYTHON, Program};
 use crate::run::{CONFIGURATION, Failure, INTERNAL, Root, line, run, say};
@@ -8,13 +8,13 @@ use std::{env, fs};
 const SCRIPT: &str = "libtorch.py";
 const LOCK: &str = "scripts/libtorch.lock";
 
-/// What building against libtorch needs on this machine: a compiler, and more where libtorch has to be fetched.
+/// The programs that a build with libtorch needs on this machine: a compiler, and more if libtorch has to be fetched.
 ///
-/// A caller's own LIBTORCH_USE_PYTORCH or LIBTORCH is looked at here, and never fetched. The order is
-/// torch-sys's: where LIBTORCH_USE_PYTORCH is set, with any value, it does not look at LIBTORCH.
+/// A caller's own LIBTORCH_USE_PYTORCH or LIBTORCH is checked here, and never fetched. The order is torch-sys's: if
+/// LIBTORCH_USE_PYTORCH is set, to any value, torch-sys does not read LIBTORCH.
 ///
 /// # Errors
-/// A caller's own libtorch that is not there or has another version.
+/// When a caller's own libtorch does not exist or has another version.
 pub fn needs(root: &Root) -> Result<Vec<Program>, Failure> {
     let version = wanted_version(root)?;
     if env::var_os("LIBTORCH_USE_PYTORCH").is_some() {
@@ -27,10 +27,10 @@ pub fn needs(root: &Root) -> Result<Vec<Program>, Failure> {
     Ok(vec![COMPILER])
 }
 
-/// Fetches libtorch where it is neither the caller's own nor there already.
+/// Fetches libtorch unless the caller has one or it is there already.
 ///
 /// # Errors
-/// A download that failed.
+/// When a download fails.
 pub fn set_up(root: &Root) -> Result<(), Failure> {
     let callers = env::var_os("LIBTORCH_USE_PYTORCH").is_some() || callers_own(root).is_some();
     if callers || is_ready(root, &wanted_version(root)?) {
@@ -42,8 +42,8 @@ pub fn set_up(root: &Root) -> Result<(), Failure> {
         .map_err(|failure| Failure::new(INTERNAL, format!("libtorch was not set up: {}", failure.sentence)))
 }
 
-/// The LIBTORCH that the caller set. Cargo sets it too, to our own folder (`.cargo/config.toml`), for every
-/// program that it runs: that value is nobody's choice.
+/// The LIBTORCH that the caller set. Cargo sets LIBTORCH too, to the repository's own folder (`.cargo/config.toml`),
+/// for every program that it runs: that value is not the caller's choice.
 fn callers_own(root: &Root) -> Option<PathBuf> {
     let folder = PathBuf::from(env::var_os("LIBTORCH")?);
     (folder != root.join(".libtorch")).then_some(folder)
@@ -85,19 +85,19 @@ fn check_pytorch(version: &str) -> Result<(), Failure> {
     Err(Failure::new(CONFIGURATION, sentence))
 }
 
-/// The script writes the version last and renames the folder into place, so the version means complete.
+/// Whether libtorch is complete: the script writes the version last, and renames the folder into place.
 fn is_ready(root: &Root, version: &str) -> bool {
     let folder = root.join(".libtorch");
     folder.join("lib/libtorch_cpu.so").exists()
         && version_of(&folder).is_some_and(|found| agrees(&found, version))
 }
 
-/// What a distribution of libtorch says of itself; one inside a PyTorch package says nothing.
+/// The version that a distribution of libtorch names. A libtorch inside a PyTorch package names none.
 fn version_of(folder: &Path) -> Option<String> {
     fs::read_to_string(folder.join("build-version")).ok().map(|text| text.trim().to_string())
 }
 
-/// Whether a version, such as `2.11.0+cu130`, is the wanted one; torch-sys's own switch turns the question off.
+/// Whether a version, such as `2.11.0+cu130`, is the wanted version. torch-sys's own switch turns the check off.
 fn agrees(found: &str, wanted: &str) -> bool {
     found.split('+').next() == Some(wanted) || env::var_os("LIBTORCH_BYPASS_VERSION_CHECK").is_some()
 }
@@ -105,7 +105,7 @@ fn agrees(found: &str, wanted: &str) -> bool {
 /// The version of libtorch that is linked.
 ///
 /// # Errors
-/// When the lock does not name it.
+/// When the lock does not name the version.
 pub fn wanted_version(root: &Root) -> Result<String, Failure> {
     let lock = fs::read_to_string(root.join(LOCK)).unwrap_or_default();
     let version = lock.lines().find_map(|line| line.strip_prefix("torch==")?.split_whitespace().next());

@@ -1,11 +1,11 @@
-//! What has to be on the machine before anything can be set up, and the command that installs it.
+//! The prerequisites: programs that must be on the machine before any set-up, and the command that installs them.
 
 use crate::run::{CONFIGURATION, Failure, succeeds};
 use std::env;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
-/// A program that something needs: its name, the words that show it is there, and Debian's package of it.
+/// A prerequisite: the program's name, the command that shows it is there, and its Debian package.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Program {
     name: &'static str,
@@ -13,18 +13,18 @@ pub struct Program {
     package: &'static str,
 }
 
-/// Compiles libtorch's C++ interface; a caller's own CXX stands for it.
+/// The compiler of libtorch's C++ interface. A caller's own CXX replaces it.
 pub const COMPILER: Program = Program { name: "g++", probe: &["g++", "--version"], package: "g++" };
-/// Runs the scripts that fetch things.
+/// The interpreter of the scripts in `scripts/`.
 pub const PYTHON: Program = Program { name: "python3", probe: &["python3", "--version"], package: "python3" };
-/// Downloads libtorch.
+/// The program that downloads libtorch.
 pub const PIP: Program =
     Program { name: "pip", probe: &["python3", "-m", "pip", "--version"], package: "python3-pip" };
 
-/// Checks that these programs are there, by running each.
+/// Checks that these programs are there: each of them is run.
 ///
 /// # Errors
-/// All that are missing, in one sentence with one command.
+/// When programs are missing; the error lists all of them in one sentence, with one command.
 pub fn check(programs: &[Program]) -> Result<(), Failure> {
     let mut missing: Vec<&Program> = Vec::new();
     for program in programs {
@@ -45,7 +45,7 @@ pub fn check(programs: &[Program]) -> Result<(), Failure> {
 /// Checks that a component of the Rust toolchain is there.
 ///
 /// # Errors
-/// The component and the command that installs it.
+/// When the component is missing; the error has the command that installs it.
 pub fn check_component(name: &str, probe: &mut Command) -> Result<(), Failure> {
     match succeeds(probe) {
         true => Ok(()),
@@ -63,7 +63,7 @@ fn is_there(program: &Program) -> bool {
     succeeds(Command::new(program.probe[0]).args(&program.probe[1..]))
 }
 
-/// Whether this process is root's: then there may be no sudo, and it isn't needed.
+/// Whether this process belongs to root: then sudo may be missing, and is not needed.
 fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }

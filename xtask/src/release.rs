@@ -1,30 +1,30 @@
-//! Building both programs, beside the folder that this program itself was built into.
+//! The build of both programs, into the folder in which this program was built.
 
 use crate::run::{Failure, INTERNAL, Root, line, run, say};
 use crate::{dataset, libtorch, prerequisites};
 use std::path::{Path, PathBuf};
 
-/// What a command that trains needs.
+/// The files that a training command needs.
 pub struct Release {
-    /// The program that starts everything; the layer node lies beside it.
+    /// The coordinator's program. The layer node lies beside it.
     pub coordinator: PathBuf,
     /// The folder with the data sets.
     pub data: PathBuf,
 }
 
-/// How the programs are built.
+/// The build profile of the programs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Profile {
-    /// As the tests build them, which are then built already.
+    /// The profile of the tests, whose programs are built already.
     Tests,
-    /// As they are used.
+    /// The profile of users.
     Release,
 }
 
-/// Sets up what is missing, data included, and builds.
+/// Sets up what is missing, including data, and builds.
 ///
 /// # Errors
-/// What could not be set up or built.
+/// When set-up or build fails.
 pub fn ready(root: &Root) -> Result<Release, Failure> {
     prerequisites::check(&[libtorch::needs(root)?, dataset::needs(root)?].concat())?;
     let data = dataset::set_up(root)?;
@@ -34,7 +34,7 @@ pub fn ready(root: &Root) -> Result<Release, Failure> {
 /// Sets up what building needs, builds both programs, and returns their folder.
 ///
 /// # Errors
-/// What could not be set up or built.
+/// When set-up or build fails.
 pub fn programs(root: &Root, profile: Profile) -> Result<PathBuf, Failure> {
     prerequisites::check(&libtorch::needs(root)?)?;
     libtorch::set_up(root)?;

@@ -1,16 +1,16 @@
-//! `cargo xtask results`: trains every rule, searches the matrix of primitives, and writes both tables into
-//! `docs/results.md`. What has been trained already is not trained again.
+//! The command `cargo xtask results`: it trains every rule, searches the matrix of primitives, and writes both tables
+//! into `docs/results.md`. Finished trainings are not repeated.
 
 use crate::release::{self, Release};
 use crate::run::{Failure, INTERNAL, Root, line, run, say};
 use std::fs;
 use std::path::Path;
 
-/// The page that the tables stand in.
+/// The page that holds the tables.
 const PAGE: &str = "docs/results.md";
 
-/// One table: where it stands on the page, also the name of its folder; the sweep that fills it, and what all
-/// of its trials set.
+/// One table: its name on the page, which is also the name of its folder, the sweep that fills it, and the settings
+/// of all its trials.
 struct Table {
     name: &'static str,
     sweep: &'static str,
@@ -22,10 +22,11 @@ const SHORT: Table =
 const FULL: Table = Table { name: "rules-full", sweep: "examples/rules.toml", set: &[] };
 const PRIMITIVES: Table = Table { name: "primitives", sweep: "examples/primitives.toml", set: &[] };
 
-/// Fills the page; in the `full` form the table of the demo's whole training, and else that of a short one.
+/// Fills the page. The `full` form fills the table of the demo's whole training, and the other form that of a short
+/// training.
 ///
 /// # Errors
-/// What could not be set up, built, trained or written.
+/// When set-up, build, training or writing fails.
 pub fn results(root: &Root, full: bool) -> Result<(), Failure> {
     let Release { coordinator, data } = release::ready(root)?;
     for table in [if full { FULL } else { SHORT }, PRIMITIVES] {
@@ -49,7 +50,7 @@ pub fn results(root: &Root, full: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Replaces what stands between the marks of a table.
+/// Replaces the text between the marks of a table.
 fn put(page: &Path, name: &str, table: &Path) -> Result<(), Failure> {
     let fault = |path: &Path, error: &dyn std::fmt::Display| {
         Failure::new(INTERNAL, format!("{}: {error}", path.display()))
@@ -61,7 +62,7 @@ fn put(page: &Path, name: &str, table: &Path) -> Result<(), Failure> {
     fs::write(page, text).map_err(|error| fault(page, &error))
 }
 
-/// `text` with `table` between the marks of `name`; `None` where there are none.
+/// `text` with `table` between the marks of `name`; `None` if there are no such marks.
 fn between(text: &str, name: &str, table: &str) -> Option<String> {
     let (begin, end) = (format!("<!-- {name}: begin -->\n"), format!("<!-- {name}: end -->"));
     let (head, rest) = text.split_once(&begin)?;

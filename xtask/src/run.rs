@@ -1,4 +1,4 @@
-//! Running a program, with a sentence when it fails.
+//! The start of programs, and the failures of commands, each with an exit code and a sentence.
 
 use std::env;
 use std::ffi::OsStr;
@@ -7,19 +7,19 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf, absolute};
 use std::process::{Command, ExitStatus, Stdio};
 
-/// Exit code of a failure that has no code of its own: a step failed.
+/// The exit code of a failed step that has no code of its own.
 pub const INTERNAL: u8 = 1;
-/// Exit code of what the caller can put right: a missing prerequisite, a variable that points nowhere.
+/// The exit code of a failure that the caller can correct: a missing prerequisite, or a variable with a wrong path.
 pub const CONFIGURATION: u8 = 2;
-/// Exit code of a data set that cannot be had.
+/// The exit code of a data set that is not available.
 pub const DATA: u8 = 3;
 
-/// Why a command stopped.
+/// The failure that stopped a command.
 #[derive(Debug)]
 pub struct Failure {
     /// The exit code.
     pub code: u8,
-    /// The last line on stderr, without its `error: `.
+    /// The last line on stderr, without its prefix `error: `.
     pub sentence: String,
 }
 
@@ -30,11 +30,11 @@ impl Failure {
     }
 }
 
-/// The folder of this repository; every program is started in it, wherever `cargo xtask` was called.
+/// The folder of this repository. Every program is started in it, wherever `cargo xtask` was called.
 pub struct Root(PathBuf);
 
 impl Root {
-    /// The folder above this package: the one that cargo names now, or named when it built this program.
+    /// The folder above this package: the folder that cargo names now, or that it named when it built this program.
     pub fn find() -> Self {
         let package =
             env::var_os("CARGO_MANIFEST_DIR").map_or(env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
@@ -53,7 +53,7 @@ impl Root {
         command
     }
 
-    /// Cargo with these words, in the environment of a cargo that was called by hand.
+    /// Cargo with these arguments, in the environment of a cargo that was called by hand.
     ///
     /// `cargo run` describes the package that it runs in CARGO_MANIFEST_* and CARGO_PKG_*. Build scripts that
     /// watch these would run again, and rebuild, each time the caller goes from `cargo xtask` to plain cargo.
@@ -80,15 +80,15 @@ impl Root {
     }
 }
 
-/// Prints a step's heading: what is about to happen. A reader who has left, as `head` does, is no error.
+/// Prints the heading of the next step. A closed stdout is no error: a reader such as `head` closes it early.
 pub fn say(text: &str) {
     _ = writeln!(stdout(), "==> {text}");
 }
 
-/// Runs a program to its end, its output passed through.
+/// Runs a program to its end, and passes its output through.
 ///
 /// # Errors
-/// The program and how it ended, when it did not succeed or could not be started.
+/// When the program could not be started or did not succeed; the error names it and its ending.
 pub fn run(command: &mut Command) -> Result<(), Failure> {
     match command.status() {
         Ok(status) if status.success() => Ok(()),
@@ -97,7 +97,7 @@ pub fn run(command: &mut Command) -> Result<(), Failure> {
     }
 }
 
-/// Whether a program can be started and succeeds; nothing is shown of it.
+/// Whether a program can be started and succeeds. Its output is not shown.
 pub fn succeeds(command: &mut Command) -> bool {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
@@ -108,13 +108,13 @@ pub fn unstartable(command: &Command, error: &std::io::Error) -> Failure {
     Failure::new(INTERNAL, format!("`{}` could not be started: {error}", line(command)))
 }
 
-/// A command as one would type it.
+/// A command as a user would type it.
 pub fn line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
-/// How a program ended that did not succeed.
+/// The ending of a program that did not succeed.
 pub fn ending(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("ended with exit code {code}"),

@@ -1,4 +1,5 @@
-//! `cargo xtask test`: all tests, also those that need a data set where it can be had.
+//! The command `cargo xtask test`: it runs all tests, including those that need a data set, if the data set is
+//! available.
 
 use crate::run::{Failure, Root, line, run, say};
 use crate::{dataset, libtorch, prerequisites};
@@ -6,12 +7,12 @@ use std::ffi::OsString;
 
 /// Sets up what is missing and runs the workspace's tests, in one build profile.
 ///
-/// The programs are built first, by a command of their own, because the end-to-end tests start them from the
-/// target folder, and cargo builds only the programs of the package under test.
+/// A separate command builds the programs first, because the end-to-end tests start them from the target folder, and
+/// cargo builds only the programs of the package under test.
 ///
 /// # Errors
-/// What could not be set up, or the cargo command that failed. A data set that cannot be had is only said:
-/// the tests that use it skip.
+/// When set-up or a cargo command fails. A data set that is not available is only reported, and the tests that use it
+/// skip.
 pub fn test(root: &Root, extra: &[OsString]) -> Result<(), Failure> {
     prerequisites::check(&libtorch::needs(root)?)?;
     libtorch::set_up(root)?;

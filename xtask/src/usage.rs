@@ -1,4 +1,4 @@
-//! The words that `cargo xtask` understands.
+//! The command line of `cargo xtask`.
 
 use crate::bench;
 use crate::run::{CONFIGURATION, Failure};
@@ -27,7 +27,7 @@ Usage: cargo xtask COMMAND
 Set-up puts libtorch into .libtorch/ and Fashion-MNIST into data/, once. Your own LIBTORCH,
 LIBTORCH_USE_PYTORCH and NEUROPIL_DATA are honoured.";
 
-/// One command line, understood.
+/// One parsed command line.
 #[derive(Debug, PartialEq)]
 pub enum Command {
     /// `demo`, with arguments for the coordinator.
@@ -36,7 +36,7 @@ pub enum Command {
     Test(Vec<OsString>),
     /// `results`, in the short or the full form.
     Results {
-        /// The demo's whole training.
+        /// Whether to run the demo's whole training.
         full: bool,
     },
     /// `bench`, with a name and options.
@@ -45,14 +45,14 @@ pub enum Command {
     Arrows,
     /// `verify`
     Verify,
-    /// `help`, or nothing at all.
+    /// `help`, or no arguments.
     Help,
 }
 
-/// Understands the words after `cargo xtask`.
+/// Parses the arguments after `cargo xtask`.
 ///
 /// # Errors
-/// A sentence with the word that was not understood.
+/// When an argument is not understood; the error is a sentence that names it.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failure> {
     let mut words = words.into_iter();
     let name = words.next().unwrap_or_else(|| "help".into());
@@ -106,7 +106,7 @@ fn bench_options(name: &OsStr, words: &[OsString]) -> Result<bench::Options, Fai
 /// Prints the commands.
 ///
 /// # Errors
-/// None; it answers as the other commands do.
+/// None. The function has the same type as the other commands.
 pub fn help() -> Result<(), Failure> {
     _ = writeln!(stdout(), "{HELP}");
     Ok(())

@@ -1,14 +1,15 @@
-//! `cargo xtask verify`: everything that can be judged without running the product.
+//! The command `cargo xtask verify`: it runs all checks that do not run the product.
 
 use crate::prerequisites::{self, check_component};
 use crate::run::{Failure, Root, line, run, say, succeeds};
 use crate::{arrows, libtorch};
 use std::process::Command;
 
-/// The directions of imports; formatting, lints and documentation, each with warnings denied; then the dependencies.
+/// Checks the directions of imports, then formatting, lints and documentation, with warnings denied, then
+/// dependencies.
 ///
 /// # Errors
-/// The first step that failed. Libtorch has to be there because clippy runs the build scripts.
+/// The first failed step. Libtorch must be there because clippy runs the build scripts.
 pub fn verify(root: &Root) -> Result<(), Failure> {
     arrows::check(root)?;
     check_component("rustfmt", &mut root.cargo(&["fmt", "--version"]))?;
@@ -22,8 +23,8 @@ pub fn verify(root: &Root) -> Result<(), Failure> {
     dependencies(root)
 }
 
-/// Licences, bans and sources are judged from `deny.toml` alone; advisories need a database, which a machine
-/// without open internet cannot fetch. What was not judged is said, not failed.
+/// Checks licences, bans and sources by `deny.toml` alone. Advisories need a database, which a machine without open
+/// internet cannot fetch. Checks that did not run are reported, and do not fail.
 fn dependencies(root: &Root) -> Result<(), Failure> {
     if !succeeds(&mut root.cargo(&["deny", "--version"])) {
         say("dependencies were not checked: install with `cargo install --locked cargo-deny`");

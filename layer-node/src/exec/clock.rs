@@ -1,8 +1,8 @@
-//! Time since the Unix epoch that never runs backwards within a process.
+//! The worker's clock: time since the Unix epoch that never runs backwards within a process.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Reads the system's clock once and counts on from there.
+/// Reads the system's clock once, and counts on from that time.
 pub struct Clock {
     epoch_ns: u64,
     begun: Instant,

@@ -1,4 +1,4 @@
-//! A configured stage and its snapshots: drawn or restored, saved, and never mixed up with another run's.
+//! The configured stage of a node and its snapshots, which are never mixed up with the snapshots of another run.
 
 use crate::exec::device::Device;
 use crate::settings::Settings;
@@ -35,7 +35,7 @@ impl Configuration {
             snapshot.restore(&mut stage.state())?;
             stage.set_updates(snapshot.updates);
         }
-        // Last: a stage that is refused moves nothing.
+        // This comes last, so that a refused stage moves no snapshot.
         if let Some(to) = checkpoint::set_aside(state_dir, &spec.run)? {
             tracing::warn!(moved_to = %to.display(), "the state of another run was moved out of the way");
         }
@@ -52,15 +52,16 @@ impl Configuration {
         Ok(Self { saved: spec.restore.or(Some(0)), spec, stage, state_dir: state_dir.to_owned() })
     }
 
-    /// What the node says of it.
+    /// The reply to the coordinator that configures the stage.
     pub fn configured(&self) -> Configured {
         Configured { parameters: self.stage.parameters(), updates: self.stage.updates() }
     }
 
-    /// Writes the state as of the last update, and then removes older snapshots but the newest and those in `keep`.
+    /// Writes the state as of the last update, and then removes older snapshots except the newest and those in
+    /// `keep`.
     ///
     /// # Errors
-    /// One sentence, when the disk says no.
+    /// When the disk operation fails; the error is one sentence.
     pub fn snapshot(&mut self, keep: &[u64]) -> Result<SnapshotDone, String> {
         let done = self.save()?;
         let newest = self.spec.keep_snapshots as usize;
@@ -68,11 +69,11 @@ impl Configuration {
         Ok(done)
     }
 
-    /// A node that is stopped leaves its state as of the last update, beside all that was there: only the
-    /// coordinator knows which older snapshots all nodes have.
+    /// Saves the state as of the last update when the node stops, and removes no snapshot: only the coordinator knows
+    /// which older snapshots all nodes have.
     ///
     /// # Errors
-    /// One sentence, when the disk says no.
+    /// When the disk operation fails; the error is one sentence.
     pub fn save_unsaved(&mut self) -> Result<(), String> {
         if self.saved != Some(self.stage.updates()) {
             let SnapshotDone { updates, .. } = self.save()?;
@@ -89,12 +90,12 @@ impl Configuration {
         Ok(SnapshotDone { updates, bytes, seconds: begun.elapsed().as_secs_f64() })
     }
 
-    /// The first training step after a start removes the later snapshots of the run: the run is about to pass
-    /// their steps again, and must never be taken up where it was given up. Not before: an evaluation of an
-    /// earlier state gives nothing up.
+    /// Removes the later snapshots of the run at the first training step after a start: the run is about to repeat
+    /// their steps, and must never resume from the steps that it gave up. An evaluation of an earlier state gives up
+    /// no step, so it removes no snapshot.
     ///
     /// # Errors
-    /// One sentence, when the disk says no.
+    /// When the disk operation fails; the error is one sentence.
     pub fn forget_future(&self, phase: Phase) -> Result<(), String> {
         let updates = self.stage.updates();
         if phase != Phase::Train || updates != self.spec.restore.unwrap_or(0) {
@@ -104,7 +105,7 @@ impl Configuration {
     }
 }
 
-/// The snapshot after `updates`, which must be of `run`, wherever it lies. It is looked at before anything is moved.
+/// The snapshot of `run` after `updates`, wherever it lies. The snapshot is checked before any folder is moved.
 fn snapshot_of(state_dir: &Path, run: &str, updates: u64) -> Result<Snapshot, Failure> {
     let snapshot = Snapshot::open_or_retire(&checkpoint::place_of(state_dir, run, updates), updates)?;
     if snapshot.run == run {

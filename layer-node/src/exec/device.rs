@@ -1,16 +1,17 @@
-//! The device: how messages become tensors and tensors become messages, the number format of the computation, and
-//! the check that outputs are finite.
+//! The device of a stage: it converts messages to tensors and back, sets the number format of the computation, and
+//! checks that outputs are finite.
 //!
-//! Nothing else of a node knows these three; a device with ways of its own is another implementation of [`Device`].
+//! Only this module of a node knows these three tasks, so that another kind of device is another implementation of
+//! [`Device`].
 
 use crate::stage::{StageError, Values};
 use crate::torch;
 use proto::tensor::{Kind, TensorData};
 use tch::{TchError, Tensor};
 
-/// Where a stage computes.
+/// The device on which a stage computes.
 pub trait Device: Send {
-    /// Where tensors lie, and the number format in which they are computed.
+    /// The place of the tensors, and the number format of the computation.
     fn options(&self) -> (tch::Device, tch::Kind);
 
     /// The tensors of a received message, in the number format of the computation. In main memory they lie at
@@ -26,20 +27,20 @@ pub trait Device: Send {
     /// When memory or device fail.
     fn download(&mut self, values: Values, wire: Kind) -> Result<Vec<(String, TensorData)>, StageError>;
 
-    /// Notes whether `outputs`, rounded to `wire`, are finite. A device may leave the answer where it computes,
-    /// and look at all of a step at once.
+    /// Notes whether `outputs`, rounded to `wire`, are finite. A device may keep the answer where it computes, and
+    /// read the answers of a whole step at once.
     ///
     /// # Errors
     /// When memory or device fail.
     fn note_finite(&mut self, outputs: &Values, wire: Kind) -> Result<(), StageError>;
 
-    /// Whether everything that was noted since the last call is finite.
+    /// Whether all outputs noted since the last call are finite.
     ///
     /// # Errors
     /// When the device fails.
     fn all_finite(&mut self) -> Result<bool, StageError>;
 
-    /// Drops what was noted of an unfinished step.
+    /// Drops the notes of an unfinished step.
     fn abandon(&mut self);
 }
 
@@ -48,7 +49,7 @@ pub fn open(device: tch::Device) -> Box<dyn Device> {
     Box::new(Waiting { device, finite: true })
 }
 
-/// The CPU; and a GPU, whose every copy and check is waited for.
+/// The CPU, or a GPU: the worker waits for every copy and every check.
 struct Waiting {
     device: tch::Device,
     finite: bool,
@@ -109,7 +110,7 @@ fn in_main_memory(data: &TensorData) -> Result<Tensor, TchError> {
     Ok(tensor)
 }
 
-/// Whether `tensor` holds no NaN and no infinity once it is rounded to `wire`: either survives a sum.
+/// Whether `tensor` holds no NaN and no infinity once it is rounded to `wire`: both survive a sum.
 fn is_finite(tensor: &Tensor, wire: Kind) -> Result<bool, TchError> {
     // f16 ends at 65,504; the others end where f32 does.
     let sent = match wire {

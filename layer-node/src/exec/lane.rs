@@ -1,4 +1,4 @@
-//! A lane carried out: its actions in order, never by arrival; every step is reported when it is closed.
+//! Execution of a lane: its actions run in order, never by arrival, and every step is reported when it is closed.
 
 #[cfg(test)]
 mod tests;
@@ -17,14 +17,14 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
-/// What the worker has of its process.
+/// The process's services that a lane runner uses.
 pub struct Context {
     pub runtime: Handle,
     pub clock: Clock,
     pub meters: Meters,
 }
 
-/// Carries out one lane and measures itself.
+/// Executes one lane and measures its own work.
 pub struct LaneRunner<'a> {
     stage: &'a mut Stage,
     device: &'a mut dyn Device,
@@ -34,20 +34,20 @@ pub struct LaneRunner<'a> {
     work: &'a RunLane,
     /// The microbatches between their F and their G.
     under_way: HashMap<MicrobatchId, UnderWay>,
-    /// Samples that have come of the step whose F are running.
+    /// The samples received so far of the step whose F actions are running.
     samples: u32,
-    /// What has been done since a step was closed.
+    /// The work done since the last step was closed.
     done: StepDone,
 }
 
-/// What F leaves for E and G.
+/// The record that F leaves for E and G.
 struct UnderWay {
     header: MicrobatchHeader,
     /// The updates that F saw.
     updates: u64,
 }
 
-/// A failed lane: one sentence without the stage's name.
+/// The result of a lane; the failure is one sentence without the stage's name.
 type Result<T> = std::result::Result<T, Failure>;
 
 impl<'a> LaneRunner<'a> {
@@ -64,13 +64,14 @@ impl<'a> LaneRunner<'a> {
         Self { stage, device, session, spec, context, work, under_way: HashMap::new(), samples: 0, done }
     }
 
-    /// Carries the lane out.
+    /// Executes the lane.
     ///
     /// # Errors
-    /// One sentence: a neighbour that is gone, silent or out of order, or what torch says.
+    /// A neighbour that is gone, silent or out of order, or a torch operation that fails; the error is one sentence.
     pub fn run(mut self) -> Result<()> {
         for &action in self.work.lane.actions() {
-            // Messages that wait in a queue would keep a stage at work on a run that has ended.
+            // The cancellation is checked here because queued messages would keep a stage at work after its run has
+            // ended.
             self.session.cancellation.check()?;
             match action {
                 Action::Forward(m) => self.forward(m)?,
@@ -94,7 +95,7 @@ impl<'a> LaneRunner<'a> {
         }
     }
 
-    /// Reports `step`, and begins to count anew.
+    /// Reports `step`, and starts new counts.
     fn close(&mut self, step: u64) -> Result<()> {
         let begun = StepDone::nothing(self.done.phase);
         let mut done = std::mem::replace(&mut self.done, begun);
@@ -146,7 +147,7 @@ impl<'a> LaneRunner<'a> {
         Ok(())
     }
 
-    /// Checks that E or G of `m` sees the weights that the lane says.
+    /// Checks that E or G of `m` sees the weights that the lane requires.
     fn check_version(&self, action: Action, m: MicrobatchId) -> Result<()> {
         let (now, known) = (self.stage.updates(), self.under_way.get(&m));
         let forward = known.ok_or_else(|| Failure::own(format!("{action:#} comes before its F")))?.updates;
@@ -158,13 +159,13 @@ impl<'a> LaneRunner<'a> {
         }
     }
 
-    /// The minibatch of `step`, and M.
+    /// The minibatch of `step`, and its number of microbatches M.
     fn minibatch(&self, step: u64) -> (Minibatch, u32) {
         let at = (step - self.work.lane.first()) as usize;
         (self.work.minibatches[at], self.work.lane.microbatches()[at])
     }
 
-    /// Checks that the microbatch is the one that the lane is at, and follows the one before it.
+    /// Checks that the received microbatch is the lane's current one, and that it follows the previous microbatch.
     fn expect(&mut self, m: MicrobatchId, got: &MicrobatchHeader) -> Result<()> {
         let (Minibatch { samples, .. }, microbatches) = self.minibatch(m.step);
         let offset = if m.index == 0 { 0 } else { self.samples };
@@ -199,7 +200,7 @@ impl<'a> LaneRunner<'a> {
         message
     }
 
-    /// Sends `values` under an identity; returns the bytes of their tensors.
+    /// Sends `values` under an identity, and returns the number of bytes of their tensors.
     fn send(&mut self, identity: MicrobatchHeader, values: Values, direction: Direction) -> Result<u64> {
         let begun = Instant::now();
         let tensors = self.device.download(values, self.spec.wire).map_err(Failure::own)?;
@@ -229,7 +230,7 @@ impl<'a> LaneRunner<'a> {
     }
 }
 
-/// Which way a message goes: activations up, error signals down.
+/// The direction of a message: activations go up, error signals go down.
 #[derive(Clone, Copy)]
 enum Direction {
     Up,

@@ -1,4 +1,4 @@
-//! Executing a stage: the one thread that owns every tensor, the lanes that it follows, its device and its links.
+//! Execution of a stage: the worker thread that owns every tensor, its device, and the lanes and sessions of a run.
 
 mod clock;
 mod configuration;

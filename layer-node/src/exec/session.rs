@@ -1,4 +1,4 @@
-//! A run as the worker sees it: its two links, its commands, and its reports.
+//! The session of the worker in one run: two links, the commands, and the reports.
 
 use proto::cancellation::Cancellation;
 use proto::control::{Command, Report, Start};
@@ -7,37 +7,37 @@ use proto::link::Port;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// How long the reason of a failed run may wait for room among the reports.
+/// How long the failure of a run may wait for room in the queue of reports.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
-/// Everything that one run needs of the outside.
+/// The connections of one run to the neighbours and to the coordinator.
 pub struct Session {
-    /// How the run began.
+    /// The command that started the run.
     pub start: Start,
-    /// The neighbour below: activations come in, error signals go out.
+    /// The link to the neighbour below: activations come in, error signals go out.
     pub below: Port,
-    /// The neighbour above: error signals come in, activations go out.
+    /// The link to the neighbour above: error signals come in, activations go out.
     pub above: Port,
-    /// What to do, in order; closed when the coordinator is done.
+    /// The commands in order; the queue is closed when the coordinator has no more.
     pub commands: mpsc::Receiver<Command>,
-    /// Answers, and at last the reason if the run failed.
+    /// The replies to commands; a failed run's failure is the last.
     pub reports: mpsc::Sender<Result<Report, Failure>>,
-    /// Ends every wait.
+    /// The cancellation that ends every wait of the run.
     pub cancellation: Cancellation,
 }
 
 impl Session {
-    /// Tells the coordinator, waiting while its queue is full.
+    /// Sends a report to the coordinator, and waits while its queue is full.
     ///
     /// # Errors
-    /// When the coordinator is gone or takes nothing for the run's message deadline, or the run has ended.
+    /// When the coordinator is gone or takes no report within the run's message deadline, or the run has ended.
     pub async fn report(&self, report: Report) -> Result<(), Failure> {
         let sent = async { self.reports.send(Ok(report)).await.ok() };
         let room = || "room for a report".to_owned();
         self.cancellation.wait(self.start.message_deadline, "the coordinator", room, sent).await
     }
 
-    /// Tells the coordinator why the run failed, if it takes that soon: a coordinator that reads nothing must not
+    /// Sends the run's failure to the coordinator if it takes reports soon: a coordinator that reads nothing must not
     /// hold the node.
     pub async fn last_word(&self, failure: Failure) {
         let _ = tokio::time::timeout(LAST_WORD, self.reports.send(Err(failure))).await;

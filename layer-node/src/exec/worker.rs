@@ -16,25 +16,25 @@ use std::path::PathBuf;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
-/// What the worker can be asked to do.
+/// A job of the worker.
 pub enum Job {
-    /// Become a stage.
+    /// Build a stage.
     Configure {
-        /// Which one.
+        /// The stage's specification.
         spec: Box<StageSpec>,
-        /// Answered when the layers are built, with one sentence if they cannot be.
+        /// Sent when the layers are built, or with the failure if they cannot be built.
         reply: oneshot::Sender<Result<Configured, Failure>>,
     },
     /// Run the stage until the session ends.
     Run {
         /// The run's links and commands.
         session: Box<Session>,
-        /// Answered when the worker is idle again.
+        /// Sent when the worker is idle again.
         done: oneshot::Sender<()>,
     },
     /// Write the state as of the last update, if it is not on disk yet, and stop.
     Stop {
-        /// Answered before the thread ends.
+        /// Sent before the thread ends.
         reply: oneshot::Sender<Result<(), String>>,
     },
 }
@@ -47,7 +47,7 @@ pub struct Worker {
     stage: Option<Configuration>,
 }
 
-/// Starts the worker on a thread of its own. Its mailbox is closed when the thread ends.
+/// Starts the worker on its own thread. Its mailbox is closed when the thread ends.
 pub fn spawn(
     device: tch::Device,
     threads: u32,
@@ -55,7 +55,7 @@ pub fn spawn(
     runtime: Handle,
     meters: Meters,
 ) -> std::io::Result<mpsc::Sender<Job>> {
-    // One run and one call of the control plane at a time; everything else waits in its connection.
+    // The worker holds one run and one control call at a time; every other call waits in its connection.
     let (mailbox, jobs) = mpsc::channel(2);
     std::thread::Builder::new().name("worker".into()).spawn(move || {
         crate::torch::prepare(threads);
@@ -89,8 +89,8 @@ impl Worker {
         }
     }
 
-    /// Turns a panic into a sentence that says that it is a bug; the stage is then given up, as it is after an
-    /// update that failed on its way.
+    /// Turns a panic into a failure that asks for a bug report. The stage is then dropped, as it is after an update
+    /// that failed half-way.
     fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Failure>) -> Result<T, Failure> {
         let result = std::panic::catch_unwind(AssertUnwindSafe(|| work(self)));
         let index = self.stage.as_ref().map(|configured| configured.spec.index);
@@ -98,7 +98,7 @@ impl Worker {
             Some(index) => failure.of_stage(index),
             None => failure,
         };
-        // A state of no step must never be saved.
+        // A state between two steps must never be saved.
         self.stage = self.stage.take().filter(|configured| !configured.stage.is_torn());
         match result {
             Ok(result) => result.map_err(named),
@@ -156,7 +156,7 @@ async fn next_command(
     }
 }
 
-/// Does what one command says, and reports it.
+/// Executes one command, and reports its result.
 fn carry_out(
     command: Command,
     configured: &mut Configuration,
@@ -180,7 +180,7 @@ fn carry_out(
     context.runtime.block_on(session.report(report))
 }
 
-/// Mirror steps, as long as the run goes on.
+/// Makes the mirror steps, until the run ends.
 fn align(
     stage: &mut Stage,
     cancellation: &Cancellation,

@@ -1,11 +1,11 @@
-//! The sum of several values: where a skip joins its branch.
+//! The addition layer: the sum of several values, where a skip joins its branch.
 
 use super::held::Held;
 use super::{Layer, Pass};
 use proto::microbatch::MicrobatchId;
 use tch::{TchError, Tensor};
 
-/// Adds in the order of its inputs; the error goes to each of them as it is.
+/// Adds the inputs in their order. The error goes to each input unchanged.
 #[derive(Default)]
 pub struct Add {
     held: Held<usize>,

@@ -1,4 +1,4 @@
-//! B of a weight layer: what the error goes back through, and how it learns.
+//! The backward half of a weight layer: the weights B that carry the error back, and the training of B.
 
 use super::held::Sum;
 use crate::init;
@@ -13,15 +13,15 @@ use proto::spec::optimizer::{Method, OptimizerSpec, Schedule};
 use proto::spec::rule::{Alignment, Centering, Mirror, Noise, RuleSpec};
 use tch::{TchError, Tensor};
 
-/// Backward weights, and the rule that trains them.
+/// Backward weights B, and the rule that trains them.
 pub struct Backward {
     name: String,
     map: LinearMap,
-    /// Of one sample that enters the layer.
+    /// The shape of one sample that enters the layer.
     input: Vec<i64>,
-    /// How M of sign symmetry is drawn, and of which shape.
+    /// The shape and the distribution of M in sign symmetry.
     drawn: (Vec<u64>, Init),
-    /// `None` under backprop, where B is W itself and is neither drawn nor stored.
+    /// The matrix B; `None` under backprop, where B is W itself and is neither drawn nor stored.
     matrix: Option<Parameter>,
     method: Method,
     feedback: Feedback,
@@ -46,7 +46,7 @@ impl Backward {
         let feedback = Feedback::new(&spec.rule);
         let (alignment, method) = match &spec.rule {
             RuleSpec::Learned { alignment, .. } => (alignment.clone(), settings.optimizer_backward.method),
-            // What takes no steps needs no state.
+            // A matrix that takes no steps needs no optimizer state.
             _ => (Alignment::default(), Method::Sgd { momentum: 0.0, nesterov: false }),
         };
         let shape: Vec<u64> = weight.size().iter().map(|&size| size as u64).collect();
@@ -73,7 +73,7 @@ impl Backward {
         Ok(backward)
     }
 
-    /// B; `None` where it is W itself.
+    /// B; `None` if B is W itself.
     pub fn matrix(&self) -> Option<&Tensor> {
         self.matrix.as_ref().map(|parameter| &parameter.value)
     }
@@ -83,10 +83,10 @@ impl Backward {
         self.keeps_output
     }
 
-    /// Adds a microbatch to B's gradient. `y` is there where [`Backward::keeps_output`] asked for it.
+    /// Adds a microbatch to B's gradient. `y` is given if [`Backward::keeps_output`] asked for it.
     ///
     /// # Errors
-    /// What torch says.
+    /// When a torch operation fails.
     pub fn gather(
         &mut self,
         x: &Tensor,
@@ -109,7 +109,7 @@ impl Backward {
         part.map_or(Ok(()), |part| self.gathered.add(part))
     }
 
-    /// The layer's y for an x that did not come through it, where the rule uses it.
+    /// The layer's y for an x that did not pass through it, if the rule uses y.
     fn output(&self, x: &Tensor, weight: &Tensor) -> Result<Option<Tensor>, TchError> {
         self.feedback.uses_output().then(|| self.map.forward(x, weight)).transpose()
     }
@@ -125,7 +125,7 @@ impl Backward {
         self.feedback.microbatch(&Seen { map: self.map, x, y, error, backward, minibatch })
     }
 
-    /// What B's loss asks for: `samples`' part and what is added once, times `factor`.
+    /// The gradient of B's loss: the samples' part and the part added once, times `factor`.
     fn of_loss(
         &self,
         samples: Option<Tensor>,
@@ -140,11 +140,11 @@ impl Backward {
         whole.map(|whole| whole.f_mul_scalar(factor)).transpose()
     }
 
-    /// B's whole gradient after `updates`, from W, W's task gradient and what was gathered. `None` where the
-    /// rule leaves B alone.
+    /// B's whole gradient after `updates`, from W, W's task gradient and the gathered parts. `None` if the rule
+    /// leaves B unchanged.
     ///
     /// # Errors
-    /// What torch says.
+    /// When a torch operation fails.
     pub fn gradient(&self, weight: &Tensor, task: &Tensor, updates: u64) -> Result<Option<Tensor>, TchError> {
         let task = self.feedback.uses_task().then(|| task.shallow_clone());
         if self.alignment.mirror.is_some() {
@@ -154,10 +154,10 @@ impl Backward {
         rule::sum(task, self.of_loss(gathered, weight, self.alignment.schedule.factor(updates))?)
     }
 
-    /// Steps along `gradient`, after W has stepped to `weight`, and after `updates` finished updates.
+    /// Steps along `gradient`. W has stepped to `weight` already, and `updates` updates are finished.
     ///
     /// # Errors
-    /// What torch says.
+    /// When a torch operation fails.
     pub fn update(
         &mut self,
         gradient: Option<Tensor>,
@@ -177,15 +177,15 @@ impl Backward {
         }
     }
 
-    /// The mirror step after `done` others, before the first update; nothing where the rule has none, or no
-    /// more of them.
+    /// Makes the mirror step after `done` others, before the first update. Does nothing if the rule has no mirror
+    /// steps, or none are left.
     ///
     /// # Errors
-    /// What torch says.
+    /// When a torch operation fails.
     pub fn align(&mut self, weight: &Tensor, settings: &Settings, done: u64) -> Result<(), TchError> {
         match self.alignment.mirror {
             Some(mirror) if done < mirror.delay => {
-                // Courses are of updates, of which there are none yet.
+                // Schedules count updates, and no update is finished yet.
                 let full =
                     OptimizerSpec { schedule: Schedule::default(), ..settings.optimizer_backward.clone() };
                 let settings = Settings { optimizer_backward: full, ..settings.clone() };
@@ -214,7 +214,7 @@ impl Backward {
         self.step(gradient, settings, count, &format!("{stream}_update_noise"))
     }
 
-    /// One step along `gradient`, and its noise; nothing where there is no gradient.
+    /// Makes one step along `gradient`, and adds its noise. Does nothing without a gradient.
     fn step(
         &mut self,
         gradient: Option<Tensor>,
@@ -234,7 +234,7 @@ impl Backward {
         add_scaled(&mut matrix.value, &noise, spec.lr * spec.schedule.factor(count))
     }
 
-    /// Under sign symmetry, B for W as it is after `updates`.
+    /// Sets B from the W after `updates`, under sign symmetry.
     fn follow_signs(&mut self, weight: &Tensor, settings: &Settings, updates: u64) -> Result<(), TchError> {
         let (Feedback::Signs(magnitude), Some(matrix)) = (&self.feedback, &mut self.matrix) else {
             return Ok(());
@@ -246,7 +246,7 @@ impl Backward {
         Ok(())
     }
 
-    /// Drops what was gathered of an unfinished minibatch.
+    /// Drops the gathered parts of an unfinished minibatch.
     pub fn abandon(&mut self) {
         self.gathered.take();
     }

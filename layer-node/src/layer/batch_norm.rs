@@ -1,4 +1,4 @@
-//! Batch norm: each channel normalised over the microbatch and its positions (Ioffe & Szegedy 2015).
+//! The batch norm layer: it normalises each channel over the microbatch and its positions (Ioffe & Szegedy 2015).
 
 use super::held::{Held, Sum};
 use super::{Layer, Pass};
@@ -10,7 +10,7 @@ use proto::microbatch::MicrobatchId;
 use proto::spec::optimizer::Method;
 use tch::{TchError, Tensor};
 
-/// Scale γ, shift β, and running statistics, which move once per microbatch.
+/// Scale γ, shift β, and the running statistics, which move once per microbatch.
 pub struct BatchNorm {
     name: String,
     eps: f64,
@@ -19,17 +19,17 @@ pub struct BatchNorm {
     beta: Parameter,
     running_mean: Tensor,
     running_var: Tensor,
-    /// Mean and variance as of the last update, once a forward pass of the open step has moved them: an unfinished
-    /// minibatch must leave no trace.
+    /// The mean and the variance as of the last update, kept once a forward pass of the open step has moved them: an
+    /// unfinished minibatch must leave no trace.
     before: Option<[Tensor; 2]>,
     method: Method,
     held: Held<Saved>,
-    /// Errors at γ and β, which come with the error at x and wait for their G.
+    /// Errors at γ and β. They are computed with the error at x, and wait for their G.
     errors: Held<[Tensor; 2]>,
     sums: [Sum; 2],
 }
 
-/// What E needs of F. γ is copied: under lanes without a flush it steps between the two.
+/// The values that F keeps for E. γ is copied: under lanes without a flush it steps between F and E.
 struct Saved {
     x: Tensor,
     gamma: Tensor,
@@ -70,7 +70,7 @@ impl Layer for BatchNorm {
         if pass.moves() && self.before.is_none() {
             self.before = Some([torch::copy(&self.running_mean)?, torch::copy(&self.running_var)?]);
         }
-        // A replay is given no running statistics, so that none move; nothing else depends on them.
+        // A replay gets no running statistics, so that they do not move; no other result depends on them.
         let running = [&self.running_mean, &self.running_var].map(|it| (pass != Pass::Replay).then_some(it));
         let (y, mean, inverse_deviation) = inputs[0].f_native_batch_norm(
             Some(&self.gamma.value),

@@ -1,4 +1,4 @@
-//! A bias per channel: the one implementation, alone or at the end of a weight layer.
+//! The bias: one number per channel. This one implementation serves as a layer and at the end of a weight layer.
 
 use super::held::{Held, Sum};
 use super::{Layer, Pass};
@@ -31,14 +31,14 @@ impl Bias {
         y.f_add(&self.parameter.value.f_view(shape.as_slice())?)
     }
 
-    /// Adds the error's sum over samples and positions. The error is made contiguous first: the order
-    /// of a sum, and so its bits, follow the layout.
+    /// Adds the error's sum over samples and positions. The error is made contiguous first, because the order of a
+    /// sum, and so its bits, follow the layout.
     pub fn gradient(&mut self, error: &Tensor) -> Result<(), TchError> {
         let dims: Vec<i64> = (0..error.dim() as i64).filter(|dim| *dim != 1).collect();
         self.sum.add(error.f_contiguous()?.f_sum_dim_intlist(dims.as_slice(), false, error.kind())?)
     }
 
-    /// Steps with what has been gathered.
+    /// Steps along the gathered gradient.
     pub fn update(&mut self, settings: &Settings, updates: u64) -> Result<(), TchError> {
         match self.sum.take() {
             Some(gradient) => self.parameter.step(&settings.optimizer, updates, &gradient),
@@ -46,7 +46,7 @@ impl Bias {
         }
     }
 
-    /// Drops what has been gathered.
+    /// Drops the gathered gradient.
     pub fn abandon(&mut self) {
         self.sum.take();
     }
@@ -57,7 +57,7 @@ impl Bias {
     }
 }
 
-/// A bias as a layer of its own.
+/// A bias as its own layer.
 pub struct BiasLayer {
     name: String,
     bias: Bias,
@@ -65,7 +65,7 @@ pub struct BiasLayer {
 }
 
 impl BiasLayer {
-    /// A layer of zeros.
+    /// A layer with a bias of zeros.
     pub fn new(name: String, channels: u64, settings: &Settings) -> Result<Self, TchError> {
         Ok(Self { name, bias: Bias::new(channels, settings)?, held: Held::default() })
     }

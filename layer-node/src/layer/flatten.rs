@@ -1,11 +1,11 @@
-//! One vector per sample.
+//! The flatten layer: it turns each sample into one vector.
 
 use super::held::Held;
 use super::{Layer, Pass};
 use proto::microbatch::MicrobatchId;
 use tch::{TchError, Tensor};
 
-/// Keeps the shape that the error must have again.
+/// Keeps the input's shape, to which the error is reshaped.
 #[derive(Default)]
 pub struct Flatten {
     held: Held<Vec<i64>>,

@@ -1,10 +1,10 @@
-//! What a layer keeps of a microbatch between its actions, and gradients as they add up.
+//! The values that a layer keeps of a microbatch between its actions, and the sums of gradients.
 
 use proto::microbatch::MicrobatchId;
 use std::collections::BTreeMap;
 use tch::{TchError, Tensor};
 
-/// Kept things by microbatch; what is taken before it was put is a bug of the lane's check.
+/// Kept values by microbatch. A value that is taken before it was put is a bug of the lane's check.
 #[derive(Debug)]
 pub struct Held<T>(BTreeMap<MicrobatchId, T>);
 
@@ -20,23 +20,23 @@ impl<T> Held<T> {
         self.0.insert(m, value);
     }
 
-    /// What is kept for microbatch `m`.
+    /// The kept value of microbatch `m`.
     ///
     /// # Errors
-    /// When nothing is.
+    /// When no value is kept for `m`.
     pub fn get(&mut self, m: MicrobatchId) -> Result<&mut T, TchError> {
         self.0.get_mut(&m).ok_or_else(|| missing(m))
     }
 
-    /// Takes what is kept for microbatch `m`.
+    /// Takes the kept value of microbatch `m`.
     ///
     /// # Errors
-    /// When nothing is.
+    /// When no value is kept for `m`.
     pub fn take(&mut self, m: MicrobatchId) -> Result<T, TchError> {
         self.0.remove(&m).ok_or_else(|| missing(m))
     }
 
-    /// Forgets everything.
+    /// Drops all kept values.
     pub fn clear(&mut self) {
         self.0.clear();
     }
@@ -46,8 +46,8 @@ fn missing(m: MicrobatchId) -> TchError {
     TchError::Torch(format!("nothing is held of {m}: its forward pass has not run"))
 }
 
-/// A gradient that adds up over microbatches, in their order. The first is assigned, never added to
-/// zeros, so that one microbatch keeps its bits.
+/// A gradient that adds up over microbatches, in their order. The first part is assigned, never added to zeros, so
+/// that one microbatch keeps its bits.
 #[derive(Debug, Default)]
 pub struct Sum(Option<Tensor>);
 
@@ -64,12 +64,12 @@ impl Sum {
         Ok(())
     }
 
-    /// What has been added so far.
+    /// The sum so far.
     pub fn get(&self) -> Option<&Tensor> {
         self.0.as_ref()
     }
 
-    /// Takes the sum and starts anew.
+    /// Takes the sum, and leaves none.
     pub fn take(&mut self) -> Option<Tensor> {
         self.0.take()
     }

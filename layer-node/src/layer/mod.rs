@@ -1,7 +1,7 @@
-//! Layers: what each computes forward, sends back as error, and gathers as gradient.
+//! Layers: each computes its output forward, sends its error back, and gathers its gradient.
 //!
-//! One layer is one file. The stage calls a layer's functions in the order of its lane; what a layer
-//! needs later of a microbatch it keeps itself, from `forward` until its last use.
+//! Each layer is one file. The stage calls a layer's functions in the order of its lane. A layer keeps the values of
+//! a microbatch itself, from `forward` until their last use.
 
 mod add;
 mod backward;
@@ -29,62 +29,61 @@ use tch::{TchError, Tensor};
 /// For a microbatch `m`, `forward`, `error` and `gradient` run in this order; other microbatches may
 /// come in between. Tensors are row-major with the microbatch's samples first.
 pub trait Layer: Send {
-    /// The output for `inputs`; keeps what the later calls need, where `pass` says so.
+    /// The output for `inputs`. Keeps the values that later calls need, if `pass` says so.
     ///
     /// # Errors
-    /// What torch says; shapes were checked when the stage was configured.
+    /// When a torch operation fails; shapes were checked when the stage was configured.
     fn forward(&mut self, m: MicrobatchId, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError>;
 
-    /// The error at every input, from the error at the output; empty where `needed` is false, which
-    /// it is when nothing but the network's input lies below.
+    /// The error at every input, from the error at the output. Empty if `needed` is false: then only the network's
+    /// input lies below.
     ///
     /// # Errors
-    /// What torch says.
+    /// When a torch operation fails.
     fn error(&mut self, m: MicrobatchId, error: &Tensor, needed: bool) -> Result<Vec<Tensor>, TchError>;
 
-    /// Adds microbatch `m` of a minibatch of `minibatch` samples to the layer's own gradients, and
-    /// releases it.
+    /// Adds microbatch `m` of a minibatch of `minibatch` samples to the layer's own gradients, and releases the
+    /// microbatch.
     ///
     /// # Errors
-    /// What torch says.
+    /// When a torch operation fails.
     fn gradient(&mut self, _m: MicrobatchId, _minibatch: u32) -> Result<(), TchError> {
         Ok(())
     }
 
-    /// Steps with the gathered gradients, after `updates` finished updates.
+    /// Steps along the gathered gradients, after `updates` finished updates.
     ///
     /// # Errors
-    /// What torch says.
+    /// When a torch operation fails.
     fn update(&mut self, _settings: &Settings, _updates: u64) -> Result<(), TchError> {
         Ok(())
     }
 
-    /// The mirror step after `done` others, before the first update: B may learn from noise of the layer's
-    /// own; nothing else moves.
+    /// Makes the mirror step after `done` others, before the first update: B may learn from the layer's own noise,
+    /// and no other weight moves.
     ///
     /// # Errors
-    /// What torch says.
+    /// When a torch operation fails.
     fn align(&mut self, _settings: &Settings, _done: u64) -> Result<(), TchError> {
         Ok(())
     }
 
-    /// Drops whatever is held and gathered of an unfinished minibatch.
+    /// Drops the kept and gathered values of an unfinished minibatch.
     fn abandon(&mut self) {}
 
     /// Shows the layer's weights, statistics and optimizer state by name.
     fn state<'a>(&'a mut self, _state: &mut State<'a>) {}
 
-    /// How W and B lie to each other, for layers that have both.
+    /// The angle and the norms of W and B, for layers that have both.
     ///
     /// # Errors
-    /// What torch says.
+    /// When a torch operation fails.
     fn measure(&self) -> Result<Option<LayerMeasure>, TchError> {
         Ok(None)
     }
 }
 
-/// Builds a layer for inputs of shape `x` (one sample of its first input), with weights drawn from
-/// the seed.
+/// Builds a layer for inputs of shape `x` (one sample of its first input), with weights drawn from the seed.
 ///
 /// # Errors
 /// When memory or device fail.

@@ -1,4 +1,4 @@
-//! What a forward pass is for, and so what it leaves behind.
+//! The purposes of a forward pass, which decide the state that it leaves behind.
 
 /// Why a layer's forward function is called.
 ///
@@ -12,16 +12,16 @@
 pub enum Pass {
     /// The one forward pass of a microbatch that is trained on.
     Train,
-    /// The first of two: the stage keeps its inputs, and nothing else.
+    /// The first of two forward passes: the stage keeps its inputs, and no other value.
     First,
-    /// The second of two, just before E: the same values again, from the same inputs.
+    /// The second of two forward passes, just before E: it computes the same values again, from the same inputs.
     Replay,
     /// The forward pass of an evaluation.
     Evaluate,
 }
 
 impl Pass {
-    /// Whether the layer keeps what E and G need.
+    /// Whether the layer keeps the values that E and G need.
     pub fn keeps(self) -> bool {
         matches!(self, Self::Train | Self::Replay)
     }

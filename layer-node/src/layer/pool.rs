@@ -1,4 +1,4 @@
-//! Pooling: the largest element, or the mean, of each square window.
+//! The pooling layers: the largest element, or the mean, of each square window.
 
 use super::held::Held;
 use super::{Layer, Pass};
@@ -18,7 +18,7 @@ fn sides(window: Window, x: &[u64]) -> Sides {
     }
 }
 
-/// The largest element of each window; keeps where it was.
+/// The largest element of each window. Keeps the position of that element.
 pub struct MaxPool {
     sides: Sides,
     held: Held<(Tensor, Tensor)>,
@@ -54,7 +54,7 @@ impl Layer for MaxPool {
     }
 }
 
-/// The mean of each window, padding counted as zeros.
+/// The mean of each window. Padding counts as zeros.
 pub struct AvgPool {
     sides: Sides,
     held: Held<Tensor>,

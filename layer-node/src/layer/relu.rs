@@ -1,11 +1,11 @@
-//! max(0, x).
+//! The ReLU layer: max(0, x).
 
 use super::held::Held;
 use super::{Layer, Pass};
 use proto::microbatch::MicrobatchId;
 use tch::{TchError, Tensor};
 
-/// Keeps its output, which the next layer keeps as its input anyway.
+/// Keeps its output: the next layer keeps the same tensor as its input anyway.
 #[derive(Default)]
 pub struct Relu {
     held: Held<Tensor>,

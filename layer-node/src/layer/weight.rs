@@ -1,4 +1,4 @@
-//! A weight layer, dense or convolutional: forward through W, error back through B.
+//! The weight layer, dense or convolutional: it goes forward through W, and its error goes back through B.
 
 use super::backward::Backward;
 use super::bias::Bias;
@@ -27,19 +27,19 @@ pub struct WeightLayer {
     task: Sum,
 }
 
-/// Elements of W and B that are measured at once.
+/// The number of elements of W and B that are measured at once.
 const MEASURED: i64 = 1 << 20;
 
-/// What is kept of a microbatch from F to G.
+/// The values that are kept of a microbatch from F to G.
 struct Saved {
     x: Tensor,
     y: Option<Tensor>,
-    /// From E on.
+    /// The error at the output; present from E on.
     error: Option<Tensor>,
 }
 
 impl WeightLayer {
-    /// A layer for inputs of shape `x` (one sample), its weights drawn from the seed.
+    /// A layer for inputs of shape `x` (one sample). Its weights are drawn from the seed.
     ///
     /// # Errors
     /// When memory or device fail.
@@ -70,7 +70,7 @@ impl WeightLayer {
         })
     }
 
-    /// The matrix that the error goes back through: B, which under backprop is W.
+    /// The matrix that carries the error back: B, which under backprop is W.
     fn backward(&self) -> &Tensor {
         self.backward.matrix().unwrap_or(&self.forward.value)
     }
@@ -80,16 +80,16 @@ impl WeightLayer {
         self.map
     }
 
-    /// The gathered task gradient of W, `None` before the first G.
+    /// The gathered task gradient of W; `None` before the first G.
     pub fn task_gradient(&self) -> Option<&Tensor> {
         self.task.get()
     }
 
-    /// B's whole gradient after `updates`: what was gathered, and the part that is added once. `None` where
-    /// the rule leaves B alone, or nothing was gathered of W's.
+    /// B's whole gradient after `updates`: the gathered part, and the part that is added once. `None` if the rule
+    /// leaves B unchanged, or no gradient of W was gathered.
     ///
     /// # Errors
-    /// What torch says.
+    /// When a torch operation fails.
     pub fn backward_gradient(&self, updates: u64) -> Result<Option<Tensor>, TchError> {
         match self.task.get() {
             Some(task) => self.backward.gradient(&self.forward.value, task, updates),
@@ -136,7 +136,7 @@ impl Layer for WeightLayer {
     }
 
     fn update(&mut self, settings: &Settings, updates: u64) -> Result<(), TchError> {
-        // B's gradient first: what it reads of W is W before this step.
+        // B's gradient comes first, because it reads W as it is before this step.
         let backward_gradient = self.backward_gradient(updates)?;
         if let Some(gradient) = self.task.take() {
             self.forward.step(&settings.optimizer, updates, &gradient)?;
@@ -170,7 +170,8 @@ impl Layer for WeightLayer {
     }
 
     fn measure(&self) -> Result<Option<LayerMeasure>, TchError> {
-        // Piece by piece: in float64, with its products, a large matrix would outgrow all else that is kept.
+        // The sums go piece by piece: in float64, with its products, a large matrix would outgrow all other kept
+        // values.
         let pieces = |matrix: &Tensor| matrix.f_reshape([-1])?.f_split(MEASURED, 0);
         let [mut ww, mut bb, mut wb, mut dd] = [0.0; 4];
         for (w, b) in pieces(&self.forward.value)?.iter().zip(pieces(self.backward())?) {

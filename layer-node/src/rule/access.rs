@@ -1,6 +1,6 @@
-//! Who may read W: a type that every rule declares, and that the compiler holds it to.
+//! The access of rules to W: every rule declares it by a type, and the compiler enforces it.
 //!
-//! A local rule cannot be handed W, because there is no value of W in what it is given:
+//! A local rule cannot read W, because the arguments of the rule hold no value of W:
 //!
 //! ```compile_fail,E0599
 //! use layer_node::rule::{AtUpdate, Local, Rule, Seen};
@@ -16,7 +16,7 @@
 //! }
 //! ```
 //!
-//! The same lines pass where the rule declares that it reads W, and everybody sees it:
+//! The same lines compile if the rule declares that it reads W, and the declaration is visible to every reader:
 //!
 //! ```
 //! use layer_node::rule::{AtUpdate, ReadsWeight, Rule, Seen};
@@ -34,16 +34,16 @@
 
 use tch::Tensor;
 
-/// What a rule declares about W.
+/// A rule's declaration of its access to W.
 pub trait Access {
-    /// W, or nothing.
+    /// A reference to W, or the unit type.
     type Weight<'a>;
 }
 
-/// The rule works without W: everything it needs passes through the layer anyway.
+/// The rule works without W: all its inputs pass through the layer anyway.
 pub enum Local {}
 
-/// The rule reads W at the update: its layer must keep W and B on one host.
+/// The rule reads W at the update, so its layer must keep W and B on one host.
 pub enum ReadsWeight {}
 
 impl Access for Local {

@@ -1,9 +1,9 @@
-//! What is taken off the primitives' x, so that B learns from what varies.
+//! Centring: a mean is subtracted from the primitives' x, so that B learns from the variation of x.
 
 use proto::spec::rule::Centering;
 use tch::{TchError, Tensor};
 
-/// x less its mean: over each sample's features and positions, or over the microbatch's samples.
+/// x minus its mean, taken over each sample's features and positions, or over the microbatch's samples.
 pub fn center(centering: Centering, x: &Tensor) -> Result<Tensor, TchError> {
     let over: Vec<i64> = match centering {
         Centering::None => return Ok(x.shallow_clone()),

@@ -1,5 +1,5 @@
-//! Any combination of the primitives, with or without W's own task gradient: every rule but backprop and
-//! sign symmetry. Which combination a rule of the literature is, the coordinator's `rule/` says.
+//! Composed rules: any combination of the primitives, with or without W's own task gradient. Every rule is composed,
+//! except backprop and sign symmetry. The coordinator's `rule/` maps the rules of the literature to combinations.
 
 use super::{Access, AtUpdate, Local, ReadsWeight, Rule, Seen, primitives};
 use proto::spec::rule::{Coefficients, Transfer};
@@ -15,19 +15,19 @@ pub struct Composed<A> {
 }
 
 impl<A: Access> Composed<A> {
-    /// The primitives weighed by `coefficients`, on y and z through `transfer`; and W's task gradient where
-    /// `task` is set.
+    /// The primitives weighed by `coefficients`, on y and z through `transfer`. W's task gradient is added if `task`
+    /// is set.
     pub fn new(coefficients: Coefficients, task: bool, transfer: Transfer) -> Self {
         Self { coefficients, task, transfer, access: PhantomData }
     }
 }
 
-/// The one primitive that reads W, where W may be read.
+/// The one primitive that reads W, available only with access to W.
 pub trait SelfTerm: Access + Sized {
-    /// self's gradient.
+    /// The gradient of the self primitive.
     ///
     /// # Errors
-    /// What torch says.
+    /// When a torch operation fails.
     fn self_term(seen: &AtUpdate<Self>, coefficient: f64) -> Result<Option<Tensor>, TchError>;
 }
 
@@ -72,7 +72,7 @@ impl<A: SelfTerm> Rule for Composed<A> {
     }
 }
 
-/// The sum of what is there; never starts from zeros, so that one part alone keeps its bits.
+/// The sum of the given parts. It never starts from zeros, so that one part alone keeps its bits.
 pub fn sum(a: Option<Tensor>, b: Option<Tensor>) -> Result<Option<Tensor>, TchError> {
     match (a, b) {
         (Some(a), Some(b)) => a.f_add(&b).map(Some),

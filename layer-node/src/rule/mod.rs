@@ -1,7 +1,7 @@
-//! Learning rules: what trains a layer's backward weights B.
+//! Learning rules: they train a layer's backward weights B.
 //!
-//! A rule sees one layer. Everything comes in by argument and goes out by return; it cannot reach
-//! the network, the wire or another layer, and it gets W only if it declares so ([`access`]).
+//! A rule sees one layer. Its inputs are arguments and its outputs are return values. It cannot reach the network,
+//! the wire or another layer, and it gets W only if it declares so ([`access`]).
 
 pub mod access;
 mod centering;
@@ -21,28 +21,28 @@ use crate::linear_map::LinearMap;
 use proto::spec::rule::{Magnitude, RuleSpec};
 use tch::{TchError, Tensor};
 
-/// What a rule sees of its layer in one microbatch, or in one mirror step.
+/// The values of its layer that a rule sees in one microbatch, or in one mirror step.
 pub struct Seen<'a> {
     /// How the layer applies a matrix: y = map(x, W).
     pub map: LinearMap,
-    /// The layer's input `(n, in)` or `(n, in, H, W)`, centred where the rule says so; or noise of its shape.
+    /// The layer's input `(n, in)` or `(n, in, H, W)`, centred if the rule asks for it; or noise of its shape.
     pub x: &'a Tensor,
-    /// The layer's output for x before bias, norm and activation, `(n, out)` or `(n, out, H', W')`;
-    /// there only for rules that use it.
+    /// The layer's output for x before bias, norm and activation, `(n, out)` or `(n, out, H', W')`; present only for
+    /// rules that use it.
     pub y: Option<&'a Tensor>,
     /// The loss's gradient at y, of y's shape, already divided by N; `None` in a mirror step.
     pub error: Option<&'a Tensor>,
     /// B, of W's shape.
     pub backward: &'a Tensor,
-    /// N, the samples of the whole minibatch: a mean over the batch is a sum divided by it.
+    /// N, the number of samples in the whole minibatch: a mean over the batch is a sum divided by N.
     pub minibatch: u32,
 }
 
-/// What a rule sees of its layer when B is about to step.
+/// The values of its layer that a rule sees when B is about to step.
 pub struct AtUpdate<'a, A: Access> {
     /// B, of W's shape.
     pub backward: &'a Tensor,
-    /// W, where the rule declares that it reads it.
+    /// W, if the rule declares that it reads W.
     pub weight: A::Weight<'a>,
 }
 
@@ -51,12 +51,12 @@ pub trait Rule: Send {
     /// Whether the rule reads W.
     type Reads: Access;
 
-    /// Whether [`Rule::microbatch`] has anything to say.
+    /// Whether [`Rule::microbatch`] returns a gradient.
     fn uses_samples(&self) -> bool {
         true
     }
 
-    /// Whether [`Seen::y`] must be there for it.
+    /// Whether [`Rule::microbatch`] needs [`Seen::y`].
     fn uses_output(&self) -> bool {
         false
     }
@@ -66,20 +66,20 @@ pub trait Rule: Send {
         false
     }
 
-    /// This microbatch's part of B's gradient, `None` for nothing.
+    /// This microbatch's part of B's gradient; `None` if it has no part.
     ///
     /// # Errors
-    /// What torch says.
+    /// When a torch operation fails.
     fn microbatch(&self, seen: &Seen) -> Result<Option<Tensor>, TchError>;
 
-    /// The part of B's gradient that depends on no sample: added once, at the update.
+    /// The part of B's gradient that depends on no sample. It is added once, at the update.
     ///
     /// # Errors
-    /// What torch says.
+    /// When a torch operation fails.
     fn at_update(&self, seen: &AtUpdate<Self::Reads>) -> Result<Option<Tensor>, TchError>;
 }
 
-/// How a layer comes by its backward weights.
+/// The way in which a layer gets its backward weights.
 pub enum Feedback {
     /// B is W: backprop. Lillicrap et al. 2016 call it weight transport.
     Transport,
@@ -137,7 +137,7 @@ impl Feedback {
     /// This microbatch's part of B's gradient.
     ///
     /// # Errors
-    /// What torch says.
+    /// When a torch operation fails.
     pub fn microbatch(&self, seen: &Seen) -> Result<Option<Tensor>, TchError> {
         match self {
             Feedback::Transport | Feedback::Signs(_) => Ok(None),
@@ -146,10 +146,10 @@ impl Feedback {
         }
     }
 
-    /// The part that is added once; `weight` reaches only rules that declared it.
+    /// The part of B's gradient that is added once. `weight` reaches only rules that declared their access to W.
     ///
     /// # Errors
-    /// What torch says.
+    /// When a torch operation fails.
     pub fn at_update(&self, backward: &Tensor, weight: &Tensor) -> Result<Option<Tensor>, TchError> {
         match self {
             Feedback::Transport | Feedback::Signs(_) => Ok(None),

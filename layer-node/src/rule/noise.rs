@@ -1,4 +1,4 @@
-//! Noise of a layer's own: drawn by the node, from the run's seed and a name.
+//! The noise of a layer: the node draws it from the run's seed and a name.
 
 use crate::settings::Settings;
 use proto::seed;
@@ -6,8 +6,8 @@ use proto::spec::rule::Noise;
 use rand_distr::{Distribution, StandardNormal, StandardUniform};
 use tch::{TchError, Tensor};
 
-/// A tensor of `shape` with deviation `sigma` from the stream that `parts` name, drawn in f32 whatever the
-/// device computes in.
+/// A tensor of `shape` with deviation `sigma` from the stream that `parts` name. The numbers are drawn in f32,
+/// whatever number format the device computes in.
 ///
 /// # Errors
 /// When memory or device fail.
@@ -30,7 +30,7 @@ pub fn draw(
     };
     let count = shape.iter().try_fold(1usize, |count, &size| count.checked_mul(usize::try_from(size).ok()?));
     let mut values: Vec<f32> = Vec::new();
-    // What cannot be had is an error and not the end of the process.
+    // A list without room is an error, and does not end the process.
     let room = count.map(|count| values.try_reserve_exact(count).map(|()| count));
     let Some(Ok(count)) = room else {
         return Err(TchError::Shape(format!(

@@ -17,7 +17,8 @@ use super::{Seen, transfer};
 use proto::spec::rule::Transfer;
 use tch::{TchError, Tensor};
 
-/// amp and sparse meet x in the same filter gradient, so one is enough: cW(x, φ′ ∘ (2βz − αy)) / N.
+/// The gradient of amp and sparse. Both meet x in the same filter gradient, so one call is enough:
+/// cW(x, φ′ ∘ (2βz − αy)) / N.
 pub fn amp_and_sparse(
     seen: &Seen,
     amp: f64,
@@ -50,7 +51,7 @@ pub fn amp_and_sparse(
     seen.map.filter_gradient(seen.x, &against, seen.backward).map(Some)
 }
 
-/// null: what B would send back of y should be small.
+/// The gradient of null: the signal that B sends back of y should be small.
 pub fn null(seen: &Seen, null: f64, transfer: Transfer) -> Result<Option<Tensor>, TchError> {
     let Some(y) = seen.y.filter(|_| null != 0.0) else { return Ok(None) };
     let y = transfer::apply(transfer, y)?;
@@ -59,7 +60,7 @@ pub fn null(seen: &Seen, null: f64, transfer: Transfer) -> Result<Option<Tensor>
     seen.map.filter_gradient(&scaled, &y, seen.backward).map(Some)
 }
 
-/// decay: B should be small.
+/// The gradient of decay: B should be small.
 pub fn decay(backward: &Tensor, decay: f64) -> Result<Option<Tensor>, TchError> {
     if decay == 0.0 {
         return Ok(None);
@@ -67,7 +68,7 @@ pub fn decay(backward: &Tensor, decay: f64) -> Result<Option<Tensor>, TchError> 
     backward.f_mul_scalar(2.0 * decay).map(Some)
 }
 
-/// self: B should point where W points.
+/// The gradient of self: B should point in the direction of W.
 pub fn self_(weight: &Tensor, self_: f64) -> Result<Option<Tensor>, TchError> {
     weight.f_mul_scalar(-self_).map(Some)
 }

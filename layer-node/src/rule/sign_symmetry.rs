@@ -1,4 +1,4 @@
-//! Sign symmetry: B has the signs of W, and magnitudes that are not W's.
+//! Sign symmetry: B has the signs of W, and its own magnitudes.
 //!
 //! ```text
 //! uSF    B = √(1/fan_in) · sign(W)     one magnitude for all
@@ -12,10 +12,10 @@
 use proto::spec::rule::Magnitude;
 use tch::{TchError, Tensor};
 
-/// B for W as it is now. `backward` is B as it was, whose magnitudes frSF keeps; `drawn` draws another M.
+/// B for the current W. `backward` is the previous B, whose magnitudes frSF keeps; `drawn` draws another M.
 ///
 /// # Errors
-/// What torch says.
+/// When a torch operation fails.
 pub fn aligned(
     magnitude: Magnitude,
     backward: &Tensor,

@@ -1,4 +1,4 @@
-//! An activation on y and z, inside the primitives only: φ and its slope.
+//! The transfer function φ: an activation on y and z, used only inside the primitives, and its slope.
 
 use proto::spec::rule::Transfer;
 use tch::{TchError, Tensor};
@@ -12,7 +12,7 @@ pub fn apply(transfer: Transfer, y: &Tensor) -> Result<Tensor, TchError> {
     }
 }
 
-/// φ′(z); `None` where it is 1 everywhere.
+/// φ′(z); `None` if it is 1 everywhere.
 pub fn slope(transfer: Transfer, z: &Tensor) -> Result<Option<Tensor>, TchError> {
     match transfer {
         Transfer::Identity => Ok(None),

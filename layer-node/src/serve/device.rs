@@ -1,4 +1,4 @@
-//! The device that a flag names.
+//! The device flag: the name of a device, parsed and opened.
 
 use crate::torch;
 use std::str::FromStr;
@@ -41,7 +41,7 @@ impl DeviceName {
         Ok(self.0)
     }
 
-    /// As the flag spells it.
+    /// The name as the flag spells it.
     pub(super) fn name(self) -> String {
         match self.0 {
             Device::Cuda(index) => format!("cuda:{index}"),

@@ -1,4 +1,4 @@
-//! The ports of a node, and what answers on each.
+//! The ports of a node, and the services that answer on each port.
 
 use super::Serve;
 use crate::failure::Failure;
@@ -21,10 +21,10 @@ use tonic::{Request, Status};
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
-/// The longest question about the schema: the name of a symbol or file.
+/// The longest reflection request: the name of a symbol or file.
 const QUESTION_LIMIT: usize = 16 << 10;
 
-/// The ports, bound and not yet answering.
+/// The bound ports, which do not answer yet.
 pub(super) struct Ports {
     data: TcpListener,
     control: TcpListener,
@@ -33,7 +33,7 @@ pub(super) struct Ports {
 }
 
 impl Ports {
-    /// Binds them where the flags say.
+    /// Binds the ports to the addresses of the flags.
     pub(super) async fn bind(flags: &Serve) -> Result<Self, Failure> {
         Ok(Self {
             data: bind("--listen", flags.listen).await?,
@@ -46,12 +46,12 @@ impl Ports {
         })
     }
 
-    /// The data plane's number, by which neighbours dial this host.
+    /// The number of the data port, by which neighbours dial this host.
     pub(super) fn data_port(&self) -> Result<u16, String> {
         Ok(address(&self.data)?.port())
     }
 
-    /// The line on stdout that says where the node is.
+    /// The line on stdout with the node's addresses.
     pub(super) fn ready(&self) -> Result<serde_json::Value, String> {
         let mut ready = serde_json::json!({
             "event": "ready",
@@ -65,7 +65,7 @@ impl Ports {
         Ok(ready)
     }
 
-    /// Answers until `stopping`: a task for each port that has streams to end.
+    /// Serves the ports until `stopping`. Each port whose streams must end has its own task.
     pub(super) fn serve(
         self,
         data: DataService,
@@ -131,7 +131,7 @@ fn control_plane(service: ControlService) -> NodeServer<ControlService> {
         .max_encoding_message_size(REPORT_MESSAGE_LIMIT)
 }
 
-/// Passes calls to the service within, and notes them for admission.
+/// A service whose calls are noted for the admission of connections.
 type Noted<S> = InterceptedService<S, fn(Request<()>) -> Result<Request<()>, Status>>;
 
 fn reflection() -> Result<Noted<ServerReflectionServer<impl ServerReflection>>, String> {

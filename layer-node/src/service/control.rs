@@ -1,4 +1,4 @@
-//! The control plane: what the coordinator asks of this node.
+//! The control plane: the coordinator's calls to this node.
 
 use super::occupancy::Occupancy;
 use super::run::Opened;
@@ -21,19 +21,19 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-/// Reports that may wait between the worker and the control stream.
+/// The number of reports that may wait between the worker and the control stream.
 const REPORTS: usize = 16;
 
-/// What the node is, fixed at start.
+/// The node's description, fixed at start.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// `cpu` or `cuda:N`.
     pub device: String,
     /// Compute threads.
     pub threads: u32,
-    /// Where neighbours reach it.
+    /// The port on which neighbours reach the node.
     pub data_port: u16,
-    /// Where it keeps its state.
+    /// The folder with the node's state.
     pub state_dir: PathBuf,
 }
 
@@ -44,12 +44,12 @@ pub struct ControlService {
     worker: Mailbox,
     occupancy: Occupancy,
     meters: Meters,
-    /// The snapshots on disk, or why they could not be seen.
+    /// The snapshots on disk, or the reason why they could not be read.
     snapshots: SingleFlight<Result<Vec<HeldSnapshot>, String>>,
 }
 
 impl ControlService {
-    /// A service that gives its work to `worker`; the links of its runs come in by `registry`.
+    /// A service that gives its work to `worker`; `registry` receives the links of its runs.
     pub fn new(
         identity: Identity,
         worker: mpsc::Sender<Job>,
@@ -60,7 +60,7 @@ impl ControlService {
         Self { identity, worker: Mailbox(worker), occupancy, meters, snapshots: SingleFlight::default() }
     }
 
-    /// Ends the run that is under way, if there is one, because of `why`.
+    /// Ends the current run, if there is one, with the reason `why`.
     pub fn end_run(&self, why: &str) {
         self.occupancy.end_run(why);
     }
@@ -95,7 +95,7 @@ impl Node for ControlService {
 
     async fn configure(&self, request: Request<wire::Stage>) -> Result<Response<wire::Configured>, Status> {
         let connection = admission::connection(&request);
-        // A node that is at work has no time to decode what a stranger would have it become.
+        // A working node has no time to decode the specification of a stage that it will refuse.
         self.occupancy.check_idle()?;
         let spec = StageSpec::try_from(request.into_inner())?;
         let configuring = self.occupancy.configure()?;
@@ -122,7 +122,7 @@ impl Node for ControlService {
             commands: request.into_inner(),
             connection,
         };
-        // The answer's headers go out at once; the run goes on beside them.
+        // The response's headers are sent at once, and the run continues in its own task.
         tokio::spawn(opened.run());
         let answers =
             ReceiverStream::new(answers).map(|report| report.map(wire::Report::from).map_err(Status::from));

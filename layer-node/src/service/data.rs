@@ -1,4 +1,4 @@
-//! The data plane: links from neighbours.
+//! The data plane: the links from neighbours.
 
 use crate::meters::Meters;
 use proto::link::{LinkRefusal, LinkRegistry};
@@ -7,7 +7,7 @@ use proto::wire::layer_server::Layer;
 use proto::wire::{Activation, ErrorSignal};
 use tonic::{Request, Response, Status, Streaming};
 
-/// Receives the links of the run that is under way.
+/// Receives the links of the current run.
 #[derive(Clone)]
 pub struct DataService {
     registry: LinkRegistry,
@@ -15,13 +15,13 @@ pub struct DataService {
 }
 
 impl DataService {
-    /// A service that finds runs in `registry`.
+    /// A service that looks up runs in `registry`.
     pub fn new(registry: LinkRegistry, meters: Meters) -> Self {
         Self { registry, meters }
     }
 
     fn refuse(&self, refusal: LinkRefusal) -> Status {
-        // A caller that comes before the run does is asked to come again.
+        // An early refusal is not counted: the caller came before the run, and is asked to try again.
         if refusal != LinkRefusal::Early {
             self.meters.refused_links.inc();
         }

@@ -1,4 +1,5 @@
-//! The two gRPC services of a node: decode → mailbox → encode. No tensor is computed here.
+//! The two gRPC services of a node: they decode a call, pass it to the worker's mailbox, and encode the reply. They
+//! compute no tensor.
 
 mod control;
 mod data;
@@ -18,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 struct Mailbox(mpsc::Sender<Job>);
 
 impl Mailbox {
-    /// Gives the worker a job, of which `answer` comes back.
+    /// Sends a job to the worker, and returns the worker's answer.
     async fn ask<T>(
         &self,
         job: impl FnOnce(oneshot::Sender<T>) -> Job,

@@ -1,4 +1,4 @@
-//! What a node is occupied with: it is configured as one stage, and works for one run at a time.
+//! The occupancy of a node: the stage that it is configured as, and the one run that it works for.
 
 use prometheus_client::metrics::gauge::Gauge;
 use proto::cancellation::Cancellation;
@@ -9,23 +9,24 @@ use proto::spec::stage::StageSpec;
 use proto::transport::admission::{ConnectionInfo, Kept};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Shared by all calls of the control plane.
+/// The occupancy, shared by all calls of the control plane.
 #[derive(Clone)]
 pub(super) struct Occupancy {
     current: Arc<Mutex<Current>>,
-    /// Holds the links of the run under way.
+    /// The registry of the current run's links.
     pub registry: LinkRegistry,
-    /// 1 while a run is under way.
+    /// The gauge that is 1 during a run.
     busy: Gauge,
 }
 
 #[derive(Default)]
 struct Current {
     spec: Option<StageSpec>,
-    /// Ends the run that is under way when the node is stopped.
+    /// Ends the current run when the node is stopped.
     run: Option<Cancellation>,
     configuring: bool,
-    /// The connection that the stage came by, kept until the stage is replaced or its run begins: one at most.
+    /// The connection that configured the stage, kept until the stage is replaced or its run begins. At most one
+    /// connection is kept.
     configurer: Option<Kept>,
 }
 
@@ -45,7 +46,7 @@ impl Current {
 }
 
 impl Occupancy {
-    /// An idle node, whose links come in by `registry`.
+    /// An idle node. `registry` receives the links of its runs.
     pub fn new(registry: LinkRegistry, busy: Gauge) -> Self {
         Self { current: Arc::default(), registry, busy }
     }
@@ -54,30 +55,30 @@ impl Occupancy {
         self.current.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// The run that is under way.
+    /// The name of the current run.
     pub fn run(&self) -> Option<String> {
         let current = self.current();
         current.run.as_ref().and(current.spec.as_ref()).map(|spec| spec.run.clone())
     }
 
-    /// Ends the run that is under way, if there is one, because of `why`.
+    /// Ends the current run, if there is one, with the reason `why`.
     pub fn end_run(&self, why: &str) {
         if let Some(run) = &self.current().run {
             run.fail(Failure::own(why));
         }
     }
 
-    /// Whether the node is idle.
+    /// Fails unless the node is idle.
     pub fn check_idle(&self) -> Result<(), Failure> {
         self.current().check_idle()
     }
 
-    /// Whether the node is idle and configured.
+    /// Fails unless the node is idle and configured.
     pub fn check_configured(&self) -> Result<(), Failure> {
         self.current().stage().map(drop)
     }
 
-    /// Claims the node for the run that `start` names, which is that of its configured stage.
+    /// Claims the node for the run that `start` names. It must be the run of the configured stage.
     pub fn claim(&self, start: &Start) -> Result<(StageSpec, Cancellation, Running), Failure> {
         let mut current = self.current();
         let spec = current.stage()?.clone();
@@ -86,13 +87,13 @@ impl Occupancy {
         }
         let cancellation = Cancellation::default();
         current.run = Some(cancellation.clone());
-        // A caller that knows the run has a part in it, and takes the place of the caller that configured it.
+        // The caller that starts the run takes the place of the caller that configured the stage.
         current.configurer = None;
         self.busy.set(1);
         Ok((spec, cancellation, Running(self.clone())))
     }
 
-    /// Claims the node to be configured anew.
+    /// Claims the node for a new configuration.
     pub fn configure(&self) -> Result<Configuring, Failure> {
         let mut current = self.current();
         current.check_idle()?;
@@ -101,7 +102,7 @@ impl Occupancy {
     }
 }
 
-/// A run under way; the node is idle again once this is dropped, however the run ends.
+/// The claim of a current run: the node is idle again once the claim is dropped, however the run ends.
 pub(super) struct Running(Occupancy);
 
 impl Drop for Running {
@@ -112,11 +113,11 @@ impl Drop for Running {
     }
 }
 
-/// Holds the node while it is being configured, also when the caller gives up in the middle.
+/// The claim of a configuration in progress. It is dropped even if the caller leaves before the end.
 pub(super) struct Configuring(Occupancy);
 
 impl Configuring {
-    /// The node has become the stage `spec`, configured over `connection`.
+    /// Records that the node is now the stage `spec`, configured over `connection`.
     pub fn done(self, spec: StageSpec, connection: Option<&ConnectionInfo>) {
         let mut current = self.0.current();
         current.spec = Some(spec);

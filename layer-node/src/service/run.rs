@@ -1,5 +1,5 @@
-//! A Run call of the coordinator, from its Start to its end: the links to both neighbours, and commands on
-//! their way to the worker.
+//! The coordinator's Run call, from its Start to its end: it opens the links to both neighbours, and passes commands
+//! to the worker.
 
 use super::Mailbox;
 use super::occupancy::Occupancy;
@@ -19,12 +19,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
-/// Commands that may wait between the control stream and the worker.
+/// The number of commands that may wait between the control stream and the worker.
 const COMMANDS: usize = 16;
 /// How long an opened Run call may stay without its Start.
 const START_DEADLINE: Duration = Duration::from_secs(10);
 
-/// A Run call that has not said its Start, and holds nothing yet but its own connection.
+/// A Run call that has not sent its Start. It holds only its own connection.
 pub(super) struct Opened {
     pub occupancy: Occupancy,
     pub worker: Mailbox,
@@ -89,7 +89,7 @@ impl Run {
         Ok(())
     }
 
-    /// Announces the links that others open, and opens the link above.
+    /// Announces the links that others open, and opens the link to the stage above.
     async fn links(&self, start: &Start) -> Result<(Port, Port), Failure> {
         let index = self.spec.index;
         let registry = &self.call.occupancy.registry;
@@ -115,7 +115,7 @@ impl Run {
         Link { peer, contract, cancellation: self.cancellation.clone(), observer }
     }
 
-    /// Passes commands on until the coordinator is done, gone, or the run has ended.
+    /// Passes commands to the worker until the coordinator closes the stream or is gone, or the run has ended.
     async fn forward(&mut self, to_worker: mpsc::Sender<Command>) {
         loop {
             let received = tokio::select! {
@@ -136,7 +136,7 @@ impl Run {
     }
 }
 
-/// A command off the control stream; `None` at its end.
+/// Reads a command from the control stream; `None` at the stream's end.
 fn command(received: Result<Option<wire::Command>, Status>) -> Result<Option<Command>, Failure> {
     let received = received
         .map_err(|status| Failure::own(format!("the coordinator went away ({})", status.message())))?;

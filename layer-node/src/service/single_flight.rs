@@ -1,12 +1,12 @@
-//! One run of slow work, for all callers that ask while the run before it is under way.
+//! Single flight: slow work runs once for all callers that ask during the previous run of the work.
 //!
 //! ```text
 //! asks      1   2 3 4           5
 //! work      |───1───|──2 3 4──| |──5──|
 //! ```
 //!
-//! A caller gets what work found that began after it had asked, and waits for two runs of it at most, however many
-//! callers there are.
+//! A caller gets the result of work that began after the caller had asked. A caller waits for two runs of the work at
+//! most, however many callers there are.
 
 use proto::failure::Failure;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ impl<T> Clone for SingleFlight<T> {
 }
 
 impl<T: Clone + Send + 'static> SingleFlight<T> {
-    /// What `work` finds: now, or what other callers' work found that began since this was called.
+    /// The result of `work`: this caller's, or another caller's that began after this function was called.
     ///
     /// # Errors
     /// When `work` panics.
@@ -44,7 +44,7 @@ impl<T: Clone + Send + 'static> SingleFlight<T> {
         if let Some(flight) = last.as_ref().filter(|flight| flight.began >= asked) {
             return Ok(flight.found.clone());
         }
-        // The work holds the lock, and not its caller: one at a time, also where the caller gives up.
+        // The work holds the lock, not its caller: only one work runs at a time, even if the caller gives up.
         let found = tokio::task::spawn_blocking(move || {
             let began = Instant::now();
             let found = work();
@@ -65,7 +65,7 @@ mod tests {
     async fn a_thousand_callers_that_wait_share_work_that_began_after_they_asked() {
         let [asked, runs] = [0, 1].map(|_| Arc::new(AtomicUsize::new(0)));
         let shared = SingleFlight::default();
-        // On one thread, a caller that is counted has asked by the time that the count is seen.
+        // On one thread, a counted caller has asked by the time that the count is read.
         let ask = |before: Box<dyn FnOnce() + Send>| {
             let (shared, asked, runs) = (shared.clone(), asked.clone(), runs.clone());
             tokio::spawn(async move {

@@ -1,9 +1,10 @@
-//! How long a value lives within one pass through a stage.
+//! The lifetimes of values within one pass through a stage.
 
 use proto::spec::stage::StageSpec;
 use std::collections::HashSet;
 
-/// For each layer the values of which it is the last consumer, and its own where it has none; outputs never.
+/// For each layer: the values whose last consumer it is, and its own value if that has no consumer. Outputs are never
+/// included.
 pub(super) fn last_taken(spec: &StageSpec) -> Vec<Vec<String>> {
     let mut needed: HashSet<&str> = spec.outputs.iter().map(String::as_str).collect();
     let downwards = spec.layers.iter().rev().map(|layer| {

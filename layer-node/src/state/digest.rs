@@ -1,4 +1,4 @@
-//! `layer-node digest`: the SHA-256 of every tensor of a snapshot, so that runs can be compared.
+//! The command `layer-node digest`: the SHA-256 of every tensor of a snapshot, so that runs can be compared.
 
 use crate::state::checkpoint::{self, Snapshot};
 use clap::Args;
@@ -17,10 +17,10 @@ pub struct DigestFlags {
     pub step: Option<u64>,
 }
 
-/// One line a tensor, sorted by name: its SHA-256 in hexadecimal, two spaces, its name.
+/// One line per tensor, sorted by name: the tensor's SHA-256 in hexadecimal, two spaces, and its name.
 ///
 /// # Errors
-/// One sentence when there is no snapshot, or it is torn.
+/// When there is no snapshot, or it is torn; the error is one sentence.
 pub fn digest(flags: &DigestFlags) -> Result<String, String> {
     let step = match flags.step {
         Some(step) => step,

@@ -1,4 +1,4 @@
-//! The state on disk, which `digest`, `export` and `import` read without a run.
+//! The state on disk, and the commands `digest`, `export` and `import`, which need no run.
 
 pub mod checkpoint;
 pub mod digest;

@@ -1,4 +1,4 @@
-//! A stage's state by name: what snapshots hold, digests show, and restoring fills in.
+//! A stage's state by name: snapshots hold it, digests show it, and a restored snapshot fills it.
 
 use crate::optim::Parameter;
 use proto::spec::optimizer::Method;
@@ -10,12 +10,12 @@ use tch::Tensor;
 pub struct State<'a>(pub BTreeMap<String, &'a mut Tensor>);
 
 impl<'a> State<'a> {
-    /// Shows `tensor` under `name`.
+    /// Adds `tensor` under `name`.
     pub fn tensor(&mut self, name: String, tensor: &'a mut Tensor) {
         self.0.insert(name, tensor);
     }
 
-    /// Shows a parameter under `name`, and its optimizer's state below that name.
+    /// Adds a parameter under `name`, and its optimizer's state below that name.
     pub fn parameter(&mut self, name: &str, parameter: &'a mut Parameter, method: &Method) {
         for (slot, tensor) in method.slots().iter().zip(&mut parameter.slots) {
             self.tensor(format!("{name}.{slot}"), tensor);

@@ -1,4 +1,4 @@
-//! The state folder as a place: one node owns it at a time, and old snapshots leave it.
+//! The state folder: one node owns it at a time, and removes old snapshots from it.
 
 use crate::state::checkpoint::{self, CheckpointError};
 use std::fs::{self, File, TryLockError};
@@ -8,23 +8,23 @@ use std::time::{Duration, Instant};
 
 /// How long a node waits for the folder's earlier owner, which may still be writing its state.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// How often it tries meanwhile.
+/// How often the node tries to lock the folder meanwhile.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// A folder that is this process's own for as long as the value lives; the system gives it free when the
-/// process ends, however it ends.
+/// A folder that this process owns for as long as the value lives. The system releases the folder when the process
+/// ends, however it ends.
 ///
-/// A node that was stopped and forgotten still owns its folder: no other node works where the first one would wake
-/// up and write an old state as the newest.
+/// A stopped process (SIGSTOP) still owns its folder: otherwise it could continue later, and write an old state as
+/// the newest while another node works there.
 #[derive(Debug)]
 pub struct Owned {
     _locked: File,
 }
 
-/// Makes the folder where it is not there, and owns it.
+/// Creates the folder if it does not exist, and locks it.
 ///
 /// # Errors
-/// What the system says, or that another node has it, and which flag to change.
+/// When the system refuses, or another node owns the folder. The error names the flag to change.
 pub fn own(state_dir: &Path) -> Result<Owned, CheckpointError> {
     own_within(state_dir, DEADLINE)
 }
@@ -45,34 +45,34 @@ fn own_within(state_dir: &Path, deadline: Duration) -> Result<Owned, CheckpointE
         match folder.try_lock() {
             Err(TryLockError::WouldBlock) if begun.elapsed() < deadline => std::thread::sleep(RETRY),
             Err(TryLockError::WouldBlock) => return Err(CheckpointError::Taken(state_dir.to_owned())),
-            // A file system without locks is not refused: the node then owns the folder by agreement.
+            // A file system without locks is accepted: the user then ensures that one node uses the folder.
             Ok(()) | Err(TryLockError::Error(_)) => return Ok(Owned { _locked: folder }),
         }
     }
 }
 
-/// Removes all snapshots but that after `updates`, the `newest` ones before it and those in `keep`. Later
-/// ones belong to a future that a rollback gave up: they go as well, and so does what a node that was killed
-/// in the middle of writing left.
+/// Removes all snapshots except the snapshot after `updates`, the `newest` ones before it and those in `keep`. Later
+/// snapshots belong to a future that a rollback gave up, so they are removed too, and so is the unfinished snapshot
+/// of a node that was killed while writing.
 ///
 /// # Errors
-/// When the disk says no.
+/// When the disk operation fails.
 pub fn prune(state_dir: &Path, updates: u64, newest: usize, keep: &[u64]) -> Result<(), CheckpointError> {
     let snapshots = checkpoint::list(state_dir)?;
     remove(state_dir, superfluous(&snapshots, updates, newest, keep))
 }
 
-/// Removes all snapshots later than that after `updates`: the future that a run gave up when it went back.
+/// Removes all snapshots later than the snapshot after `updates`: the run gave up that future when it went back.
 ///
 /// # Errors
-/// When the disk says no.
+/// When the disk operation fails.
 pub fn forget_after(state_dir: &Path, updates: u64) -> Result<(), CheckpointError> {
     let mut snapshots = checkpoint::list(state_dir)?;
     snapshots.retain(|step| *step > updates);
     remove(state_dir, snapshots)
 }
 
-/// Removes the snapshots after these `steps`, and what was being written.
+/// Removes the snapshots after these `steps`, and the unfinished snapshots.
 fn remove(state_dir: &Path, steps: Vec<u64>) -> Result<(), CheckpointError> {
     let old = steps.into_iter().map(|step| checkpoint::step_folder(state_dir, step));
     for folder in old.chain(checkpoint::unfinished(state_dir)) {
@@ -88,7 +88,7 @@ fn remove(state_dir: &Path, steps: Vec<u64>) -> Result<(), CheckpointError> {
     Ok(())
 }
 
-/// The snapshots to remove, of `snapshots` in ascending order.
+/// The steps to remove out of `snapshots`, which are in ascending order.
 fn superfluous(snapshots: &[u64], updates: u64, newest: usize, keep: &[u64]) -> Vec<u64> {
     let (past, future): (Vec<u64>, Vec<u64>) = snapshots.iter().partition(|step| **step <= updates);
     let old = past.into_iter().rev().skip(newest).filter(|step| !keep.contains(step));

@@ -1,8 +1,8 @@
-//! An unfinished minibatch leaves no trace: the state is as of the last update.
+//! Tests of an abandoned minibatch: it leaves no trace, and the state stays as of the last update.
 //!
-//! Found when a coordinator was killed in the middle of a step: the nodes saved their weights as of the
-//! last update, but running statistics that forward passes had moved since. Losses of the resumed run were
-//! right to the bit; its evaluations were not.
+//! The bug was found when a coordinator was killed in the middle of a step. The nodes saved their weights as of the
+//! last update, but also running statistics that forward passes had moved since. Losses of the resumed run were right
+//! to the bit; its evaluations were not.
 
 use crate::common::{NORM, build, conv, id, layer, nesterov, random_f32, state, under, value};
 use layer_node::stage::{Stage, Values};

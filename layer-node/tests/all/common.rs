@@ -1,4 +1,4 @@
-//! What tests of layers and stages are made of.
+//! The helpers that tests of layers and stages share: specifications, stages, lanes and random tensors.
 
 use bytes::Bytes;
 use layer_node::settings::Settings;
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
-/// A batch norm as the zoo has it.
+/// A batch norm with the zoo's parameters.
 pub const NORM: Op = Op::BatchNorm { eps: 1e-5, momentum: 0.1, gamma: 1.0 };
 
 pub const fn conv(out: u32, kernel: u32, stride: u32, padding: u32, bias: bool) -> Op {
@@ -31,7 +31,7 @@ pub const fn window(kernel: u32, stride: u32, padding: u32) -> Window {
     Window { kernel, stride, padding }
 }
 
-/// A layer on `inputs`, which have spaces between them.
+/// A layer on `inputs`, which are separated by spaces.
 pub fn layer(name: &str, inputs: &str, op: Op) -> LayerSpec {
     LayerSpec::new(name, &inputs.split(' ').collect::<Vec<_>>(), op)
 }
@@ -64,18 +64,18 @@ pub fn slice(layers: &[LayerSpec], input: Value, range: Range<usize>) -> StageSp
     StageSpec { outputs, ..StageSpec::alone(layers[range].to_vec(), inputs) }
 }
 
-/// Float64 on the CPU, with an optimizer each for W and B.
+/// The settings for float64 on the CPU, with an optimizer for W and an optimizer for B.
 pub fn double(optimizer: OptimizerSpec, optimizer_backward: OptimizerSpec) -> Settings {
     one_thread();
     Settings { device: Device::Cpu, kind: Kind::Double, seed: 3, optimizer, optimizer_backward }
 }
 
-/// Tests run side by side: with more threads many small products would wait for each other.
+/// Tests run in parallel: with more threads, many small products would wait for each other.
 fn one_thread() {
     tch::set_num_threads(1);
 }
 
-/// The stage itself, on the CPU.
+/// The stage of `spec`, on the CPU.
 pub fn build(spec: &StageSpec, kind: Kind) -> Stage {
     one_thread();
     Stage::new(spec, Settings::of(spec, Device::Cpu, kind)).unwrap()
@@ -91,7 +91,7 @@ pub fn training(actions: Vec<Action>) -> Lane {
     Lane::new(Phase::Train, WeightVersion::OfForward, actions).unwrap()
 }
 
-/// A training lane by its drawing.
+/// The training lane that `drawing` writes out.
 pub fn lane(drawing: &str) -> Lane {
     training(drawing.split(' ').map(|action| action.parse().unwrap()).collect())
 }
@@ -101,7 +101,7 @@ pub fn bits(tensor: &Tensor) -> Bytes {
     torch::lend(&tensor.copy()).unwrap()
 }
 
-/// A copy of all that a stage keeps, by name.
+/// A copy of all tensors that a stage keeps, by name.
 pub fn state(stage: &mut Stage) -> BTreeMap<String, Tensor> {
     stage.state().0.into_iter().map(|(name, tensor)| (name, tensor.copy())).collect()
 }
@@ -114,7 +114,7 @@ pub fn random(name: &str, shape: &[i64]) -> Tensor {
     Tensor::from_slice(&values).reshape(shape)
 }
 
-/// The same in float32.
+/// Normal numbers of the stream `name`, in float32.
 pub fn random_f32(name: &str, shape: &[i64]) -> Tensor {
     random(name, shape).to_kind(Kind::Float)
 }

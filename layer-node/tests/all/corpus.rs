@@ -1,4 +1,4 @@
-//! Every file of the fuzzer's corpus of snapshots, through what the fuzzer does with it.
+//! Test of the fuzzer's corpus of snapshots: every file goes through the fuzzer's own function.
 
 #[path = "../../../fuzz/decoders/state.rs"]
 mod state;
@@ -20,8 +20,8 @@ fn the_corpus_of_snapshots_is_read_or_left_out() {
     files.iter().for_each(|file| state::run(&fs::read(file.path()).unwrap()));
 }
 
-/// A snapshot, and files that are none: without metadata, as torch's `save_file` writes them, and of a length
-/// that no sum holds.
+/// A snapshot, and two files that are not snapshots: a file without metadata, as torch's `save_file` writes it, and a
+/// file whose header has a length that no sum holds.
 fn seeds() -> [(&'static str, Vec<u8>); 3] {
     let tensor = r#""w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}"#;
     let said = r#"{"__metadata__":{"format":"1","step":"7","run":"run"},"#;

@@ -1,4 +1,4 @@
-//! Layers and rules against independent numbers in float64, through the functions that the worker runs.
+//! Tests of layers and rules against independent numbers in float64, through the functions that the worker calls.
 //!
 //! The numbers and their generator lie in `golden/`. `GOLDEN=FILE` checks another file as well.
 
@@ -37,7 +37,7 @@ fn agrees(ours: &Tensor, golden: &Tensor) -> Result<(), String> {
     if worst <= 1e-10 * scale { Ok(()) } else { Err(format!("off by {worst:e} at a scale of {scale:e}")) }
 }
 
-/// One case of the file, and a layer made of it.
+/// One case of the file, from which a layer is built.
 struct Case<'a>(&'a Value);
 
 impl Case<'_> {
@@ -96,7 +96,7 @@ fn rule(task: bool, terms: &[(&str, f64)]) -> RuleSpec {
     RuleSpec::learned("golden", task, coefficients)
 }
 
-/// What a primitive is worth, out of the layer's own maps: F through W for y, through B for z, E for r.
+/// The value of a primitive, from the layer's own maps: F through W for y, F through B for z, E for r.
 fn value(case: &Case, primitive: &str) -> f64 {
     let (x, w, b) = (case.array("x"), case.array("w"), case.array("b"));
     let map = case.layer(RuleSpec::Backprop).map();
@@ -113,7 +113,7 @@ fn value(case: &Case, primitive: &str) -> f64 {
     }
 }
 
-/// Every disagreement with `document`, one line each; and how many arrays were compared.
+/// Every disagreement with `document`, one line each, and the number of compared arrays.
 fn compare(document: &Value) -> (Vec<String>, usize) {
     let (mut wrong, mut compared) = (Vec::new(), 0);
     for case in document["cases"].as_array().expect("cases") {
@@ -165,7 +165,8 @@ const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/golden.jso
 #[test]
 fn golden() {
     let given = std::env::var("GOLDEN").ok();
-    // Tests run in the package's folder; a relative path is meant from where cargo was called, the root.
+    // Tests run in the package's folder, but a relative path is meant from the repository's root, where cargo was
+    // called.
     let given = given.map(|path| match Path::new(&path).exists() {
         true => path,
         false => Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(&path).display().to_string(),

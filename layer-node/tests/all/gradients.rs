@@ -1,4 +1,4 @@
-//! Every kind of layer, alone and in a residual network, against autograd and finite differences in float64.
+//! Tests of every kind of layer, alone and in a residual network, against autograd and finite differences in float64.
 
 use crate::common::{NORM, build, conv, id, lane as lane_of, layer, linear, random, value, window};
 use crate::networks::residual;
@@ -15,7 +15,7 @@ use tch::{Kind, Tensor};
 /// errors `error y/m` and `error x/m`; after a step `gradient conv.weight`.
 type Named = BTreeMap<String, Tensor>;
 
-/// A stage to be made, which sends its last layer's value above.
+/// The description of a stage, which sends its last layer's value above.
 struct Net {
     layers: Vec<LayerSpec>,
     inputs: Vec<Value>,
@@ -34,7 +34,7 @@ impl Net {
         Self { layers: residual(input, [4, 6], 5), inputs: vec![value(input, &[3, 7, 6])] }
     }
 
-    /// Plain SGD with learning rate 1: an update moves what is trained by −gradient.
+    /// A stage with plain SGD of learning rate 1: an update moves the trained tensors by −gradient.
     fn stage(&self) -> Stage {
         let spec = StageSpec {
             optimizer: OptimizerSpec::sgd(1.0),
@@ -43,7 +43,7 @@ impl Net {
         build(&spec, Kind::Double)
     }
 
-    /// Random numbers for everything that can be given: the state, and inputs and errors of microbatches.
+    /// Random numbers for all given tensors: the state, and the inputs and errors of microbatches.
     fn given(&self, sizes: &[i64]) -> Named {
         let shapes = graph::infer_shapes(&self.inputs, &self.layers).unwrap();
         let y = Value { name: "error y".into(), ..shapes.last().unwrap().clone() };
@@ -68,7 +68,7 @@ impl Net {
         self.inputs.iter().map(value).collect()
     }
 
-    /// What the stage makes of `given` on `lane`.
+    /// The tensors that the stage computes from `given` on `lane`.
     fn ours(&self, given: &Named, lane: &str) -> Named {
         let lane = lane_of(lane);
         let mut stage = self.loaded(given);
@@ -106,7 +106,7 @@ impl Net {
         stage
     }
 
-    /// The same by autograd.
+    /// The same tensors by autograd.
     fn autograd(&self, given: &Named, microbatches: u32) -> Named {
         let mut found = Named::new();
         let leaf = |(name, tensor): (&String, &Tensor)| {
@@ -126,7 +126,7 @@ impl Net {
         }
         for (name, tensor) in leaves.into_iter().filter(|(name, _)| !name.starts_with("error")) {
             match name.split_once('/') {
-                // Nobody needs the error of the network's input.
+                // No stage needs the error of the network's input.
                 Some((INPUT, _)) => None,
                 Some(_) => found.insert(format!("error {name}"), tensor.grad()),
                 None if trained(&name) => found.insert(format!("gradient {name}"), tensor.grad()),
@@ -136,7 +136,7 @@ impl Net {
         found
     }
 
-    /// The same by central differences of the stage's own forward pass, over the one microbatch of `given`.
+    /// The same tensors by central differences of the stage's own forward pass, over the one microbatch of `given`.
     fn differences(&self, given: &Named) -> Named {
         const H: f64 = 1e-6;
         let mut stage = self.loaded(given);
@@ -175,7 +175,7 @@ impl Net {
         found
     }
 
-    /// Compares the three; says how far off autograd and differences are at most.
+    /// Compares the three results, and returns the largest deviations of autograd and of the differences.
     fn check(&self, what: &str) -> [f64; 2] {
         let lanes: [(&[i64], &str); 2] = [(&[4], "F0 E0 G0 U"), (&[2, 4, 3], "F0 F1 E0 G0 F2 E1 G1 E2 G2 U")];
         let [whole, parts] = lanes.map(|(sizes, lane)| {
@@ -191,7 +191,7 @@ impl Net {
     }
 }
 
-/// Whether autograd has something to say about `name`: all but running statistics.
+/// Whether autograd gives a gradient for `name`: it gives none for running statistics.
 fn trained(name: &str) -> bool {
     !name.contains(".running_")
 }

@@ -1,4 +1,5 @@
-//! A neighbour that knows the run and breaks the protocol: the run ends with a reason, the node does not.
+//! Tests of a neighbour that knows the run and breaks the protocol: the run ends with a reason, and the node
+//! continues.
 
 use crate::common::{lane, layer, linear, value};
 use crate::message::{self, chunk, header, message};
@@ -14,7 +15,7 @@ use proto::wire::Activation;
 use proto::wire::layer_client::LayerClient;
 use tokio::sync::mpsc;
 
-/// Enough that one microbatch takes two chunks.
+/// The number of features at which one microbatch takes two chunks.
 const FEATURES: u64 = CHUNK as u64 / 4;
 
 fn stage(run: &str) -> StageSpec {
@@ -55,14 +56,14 @@ impl Opened {
         }
     }
 
-    /// Why the node gave the run up.
+    /// The failure with which the node ended the run.
     async fn reason(mut self) -> String {
         let ended = tokio::time::timeout(WAIT, self.reports.next()).await.expect("the run ends");
         ended.expect_err("the run fails").to_string()
     }
 }
 
-/// What is wrong, how it is made so, and what the refusal says.
+/// The name of a protocol violation, the function that makes it, and a part of the refusal.
 type Harm = (&'static str, fn(&mut Vec<Activation>), &'static str);
 
 const HARMS: [Harm; 17] = [
@@ -82,7 +83,7 @@ const HARMS: [Harm; 17] = [
     ("two headers", |p| p.insert(1, p[0].clone()), "is incomplete"),
     ("damage", |p| chunk(&mut p[1]).data = Bytes::from(vec![1; CHUNK]), "was damaged"),
     ("an end in the middle", |p| p.truncate(2), "ended in the middle"),
-    // A gigabyte, did anybody take it: the chunks share their bytes.
+    // These chunks would be a gigabyte if the node took them. Here they share their bytes.
     ("endless chunks", |p| p.extend(vec![p[1].clone(); 1000]), "a chunk without a header"),
 ];
 

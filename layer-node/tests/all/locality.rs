@@ -1,4 +1,4 @@
-//! Rules that do not read W work without it: W is NaN behind their backs, and nothing that they make changes.
+//! Tests of locality: rules that do not read W compute the same tensors when W is overwritten with NaN.
 
 use crate::common::{
     self, NORM, bits, build, conv, finite, id, layer, linear, nesterov, random_f32, under, value, window,
@@ -63,7 +63,7 @@ fn forward(stage: &mut Stage) {
     }
 }
 
-/// E, G and U: the error signals at x, of the error at the output times `scale`.
+/// Runs E, G and U, and returns the error signals at x for the error at the output times `scale`.
 fn backward(stage: &mut Stage, scale: f64) -> Vec<Values> {
     let mut signals = Vec::new();
     for (m, size) in SIZES.into_iter().enumerate() {
@@ -91,8 +91,8 @@ fn state(stage: &mut Stage, which: fn(&str) -> bool) -> BTreeMap<String, Tensor>
     state
 }
 
-/// What may not depend on W: the error signals of one step, and B with its momentum after it; with W as it
-/// is, or overwritten with NaN between F and E.
+/// The tensors that may not depend on W: the error signals of one step, and B with its momentum after it. W is as it
+/// is, or is overwritten with NaN between F and E.
 fn step(rule: &str, poisoned: bool) -> BTreeMap<String, Tensor> {
     let mut stage = stage(rule, 1e-4);
     forward(&mut stage);
@@ -137,7 +137,7 @@ fn the_others_show_that_they_read_w() {
     }
 }
 
-/// With nothing to learn for W, B moves and W keeps its bits.
+/// B moves and W keeps its bits if W has no gradient.
 #[test]
 fn alignment_never_touches_w() {
     for rule in LOCAL.iter().chain(&["symmetric_alignment", "all", "backprop"]) {

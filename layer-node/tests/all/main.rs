@@ -1,4 +1,4 @@
-//! Tests of layers, stages and the node's program, in one program that links libtorch once.
+//! The tests of layers, stages and the node's program, in one test program that links libtorch once.
 
 mod abandon;
 mod common;

@@ -1,4 +1,4 @@
-//! Networks for small images of three channels.
+//! The test networks, for small images of three channels.
 
 use crate::common::{NORM, conv, layer, linear, window};
 use proto::spec::graph::{INPUT, LayerSpec, Op};
@@ -17,7 +17,7 @@ pub fn plain() -> Vec<LayerSpec> {
     ]
 }
 
-/// A stem and a block that halves the planes, its skip through a 1×1 convolution, on values named `input`.
+/// A stem, and a block that halves the planes and has a 1×1 convolution in its skip, on values named `input`.
 pub fn residual(input: &str, [stem, block]: [u32; 2], classes: u32) -> Vec<LayerSpec> {
     vec![
         layer("stem", input, conv(stem, 3, 1, 1, false)),

@@ -1,4 +1,4 @@
-//! Recomputation changes what a stage keeps, and no bit of what it computes.
+//! Tests of recomputation: it changes the tensors that a stage keeps, and no bit of its results.
 
 use crate::common::{self, build, id, lane, nesterov, random_f32, slice, under, value};
 use crate::networks::pooled;
@@ -22,7 +22,7 @@ fn network() -> Vec<LayerSpec> {
     under(&RuleSpec::learned("custom", true, coefficients), pooled())
 }
 
-/// One of two stages; the skip crosses the cut between them.
+/// One of two stages. The skip crosses the cut between them.
 fn stage(layers: &[LayerSpec], range: Range<usize>, recompute: bool) -> Stage {
     let optimizer = nesterov(0.05, 1e-2);
     let spec = StageSpec {
@@ -97,7 +97,7 @@ fn a_stage_that_recomputes_has_the_same_bits() {
     }
 }
 
-/// A microbatch that was given up leaves nothing behind, and E without F is an error and no panic.
+/// An abandoned microbatch leaves no tensor behind, and E without F is an error and not a panic.
 #[test]
 fn what_is_kept_is_dropped_with_an_unfinished_minibatch() {
     let layers = network();

@@ -1,4 +1,4 @@
-//! What a rule makes of a layer: options against autograd, mirror steps, and the signs of W.
+//! Tests of the rules on a layer: their options against autograd, mirror steps, and the signs of W.
 
 use crate::common::{conv, double, id, linear, nesterov, random};
 use layer_node::layer::{Layer, Pass, WeightLayer};
@@ -36,17 +36,17 @@ fn mirror(coefficients: Coefficients, every: u64, delay: u64) -> RuleSpec {
     learned(coefficients, Alignment { mirror, ..Alignment::default() })
 }
 
-/// Everything that the layer keeps, by name.
+/// All tensors that the layer keeps, by name.
 fn state(layer: &mut WeightLayer) -> BTreeMap<String, Tensor> {
     let mut state = State::default();
     layer.state(&mut state);
     state.0.into_iter().map(|(name, tensor)| (name, tensor.copy())).collect()
 }
 
-/// F, E and G of one minibatch of `n` samples, the one called `name`: their x.
+/// Runs F, E and G of the minibatch `name` with `n` samples, and returns its x.
 fn minibatch(layer: &mut WeightLayer, op: &Op, n: i64, name: &str) -> Tensor {
     let size: Vec<i64> = [n].into_iter().chain(shape(op).iter().map(|&s| s as i64)).collect();
-    // Not centred, so that centring has something to do.
+    // x is not centred, so that centring has an effect.
     let x = random(name, &size) + 0.5;
     let y = layer.forward(id(0), &[&x], Pass::Train).unwrap();
     let error = random(&format!("{name} error"), &y.size()) / n as f64;
@@ -59,7 +59,7 @@ fn angle(layer: &WeightLayer) -> f64 {
     layer.measure().unwrap().unwrap().angle_deg
 }
 
-/// B's loss as its formula says it, differentiated by torch with respect to B, x and y being constants.
+/// The gradient of B's loss by its formula: torch differentiates it with respect to B, and x and y are constants.
 fn by_autograd(layer: &mut WeightLayer, x: &Tensor, c: Coefficients, alignment: &Alignment) -> Tensor {
     let map = layer.map();
     let kept = state(layer);
@@ -112,7 +112,7 @@ fn b_follows_the_slope_of_its_loss_under_every_option() {
 
 #[test]
 fn weight_mirror_aligns_b_to_w_under_isotropic_noise() {
-    // amp grows with the positions that share a weight.
+    // amp grows with the number of positions that share a weight.
     for (op, positions) in [(DENSE, 1.0), (CONV, 25.0)] {
         let c = Coefficients { amp: 1.0 / positions, decay: 0.5, ..Coefficients::default() };
         for noise in [Noise::Normal, Noise::Uniform] {
@@ -124,7 +124,7 @@ fn weight_mirror_aligns_b_to_w_under_isotropic_noise() {
             (0..800).for_each(|step| layer.align(&settings(), step).unwrap());
             let measure = layer.measure().unwrap().unwrap();
             assert!(measure.angle_deg < 10.0, "{op:?} {noise:?}: {}°", measure.angle_deg);
-            // Its fixed point is amp · σ² · positions / (2 decay) · W; padding cuts some positions off.
+            // The fixed point of B is amp · σ² · positions / (2 decay) · W. Padding cuts some positions off.
             assert!((0.6..1.2).contains(&measure.norm_ratio), "{op:?}: {}", measure.norm_ratio);
         }
     }

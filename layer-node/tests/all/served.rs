@@ -1,4 +1,4 @@
-//! A node's process, for as long as a test needs it.
+//! A process of `layer-node serve`, which runs until the test ends.
 
 use crate::common::{layer, value};
 use proto::client::Node;
@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 /// How long a node may take to answer.
 pub const WAIT: Duration = Duration::from_secs(10);
 
-/// A `layer-node serve` on free ports of loopback.
+/// A process of `layer-node serve`, on free ports of loopback.
 pub struct Served {
     child: Child,
-    /// Its first line on stdout.
+    /// The node's first line on stdout.
     pub ready: serde_json::Value,
     _state: tempfile::TempDir,
 }
@@ -36,22 +36,22 @@ impl Served {
         Self { child, ready: serde_json::from_str(&line).unwrap(), _state: state }
     }
 
-    /// Its address on one of `data`, `control` and `health`.
+    /// The node's address on the plane `data`, `control` or `health`.
     pub fn address(&self, plane: &str) -> String {
         self.ready[plane].as_str().unwrap().to_owned()
     }
 
-    /// The same for a call.
+    /// The same address as a peer.
     pub fn peer(&self, plane: &str) -> Peer {
         Peer::node(self.address(plane))
     }
 
-    /// The same as a URL.
+    /// The same address as a URL.
     pub fn url(&self, plane: &str) -> String {
         format!("http://{}", self.address(plane))
     }
 
-    /// A connection to its control port.
+    /// A connection to the node's control port.
     pub async fn control(&self) -> Node {
         Node::connect(&self.peer("control"), WAIT).await.unwrap()
     }
@@ -76,7 +76,7 @@ pub fn start(run: &str, incarnation: u32) -> Command {
     Command::Start(Start { run: run.into(), incarnation, above: None, connect_deadline, message_deadline })
 }
 
-/// Waits until the node has no run, so that it takes the next one.
+/// Waits until the node has no run, so that it accepts the next run.
 pub async fn idle(control: &Node) {
     let begun = Instant::now();
     while control.describe().await.unwrap().run.is_some() {

@@ -1,4 +1,4 @@
-//! A node's ports, as strangers see them: health, reflection, and refusals that say why.
+//! Tests of a node's ports as an unknown caller sees them: health, reflection, and refusals with a reason.
 
 use crate::common::value;
 use crate::served::{Served, WAIT, idle, relu, start};
@@ -66,7 +66,7 @@ async fn strangers_are_refused_with_a_reason_and_a_call_that_comes_early_may_try
         max_microbatch: 1,
         max_microbatches: 1,
     };
-    // Long enough to get through to the node on a busy host: else the reason is the connection.
+    // The deadline is long enough to reach the node on a busy host; otherwise the failure is that of the connection.
     let link = Link::new(node.peer("data"), contract);
     let early = grpc::exchange(&link, Duration::from_secs(2)).await.unwrap_err();
     assert_eq!(early.kind, FailureKind::Unreachable);
@@ -128,7 +128,7 @@ async fn a_full_port_still_lets_a_newcomer_in_and_a_silent_connection_goes() {
                 .filter(|status| status.code() != Code::Unauthenticated),
         };
         assert!(status.is_none(), "{plane}: {status:?}");
-        // The first were closed to make room; the last have ten seconds to say something.
+        // The first connections were closed to make room. The last connections have ten seconds to send a request.
         let mut closed = 0;
         let begun = std::time::Instant::now();
         for mut socket in silent {

@@ -1,4 +1,4 @@
-//! `layer-node export` and `import` on state folders, by the real binary.
+//! Tests of `layer-node export` and `import` on state folders, by the real binary.
 
 use layer_node::state::checkpoint::{self, Snapshot};
 use layer_node::state::named::State;
@@ -31,14 +31,14 @@ const UPPER: Names = &[
     ("fc.weight_backward", &[5, 4]),
     ("fc.bias", &[5]),
 ];
-/// What a forward pass takes.
+/// The tensors that a forward pass takes.
 const FORWARD: [&str; 7] =
     ["bn1.bias", "bn1.running_mean", "bn1.running_var", "bn1.weight", "conv1.weight", "fc.bias", "fc.weight"];
 
-/// A folder with the state folders of nodes.
+/// A temporary folder with the state folders of nodes.
 struct Bench(TempDir);
 
-/// Exit code, stdout, and stderr without the line's end.
+/// The exit code, stdout, and stderr without its final newline.
 struct Ended(Option<i32>, String, String);
 
 /// Bytes by name.
@@ -69,7 +69,7 @@ impl Bench {
         checkpoint::save(&self.path(folder), run, updates, &state).unwrap();
     }
 
-    /// Runs the binary in the folder with the words of `line`.
+    /// Runs the binary in the folder with the arguments in `line`.
     fn run(&self, line: &str) -> Ended {
         let output = Command::new(env!("CARGO_BIN_EXE_layer-node"))
             .args(line.split_whitespace())
@@ -81,15 +81,15 @@ impl Bench {
         Ended(output.status.code(), text(output.stdout), text(output.stderr).trim_end().to_owned())
     }
 
-    /// As [`Bench::run`], and it must succeed.
+    /// Runs as [`Bench::run`] does, and must succeed.
     fn done(&self, line: &str) -> String {
         let Ended(code, stdout, stderr) = self.run(line);
         assert_eq!(code, Some(0), "{line}: {stderr}");
         stdout
     }
 
-    /// As [`Bench::run`], and it must fail with `code` in one sentence that has all the `words`, and
-    /// leave every file as it was.
+    /// Runs as [`Bench::run`] does, and must fail with `code` in one sentence that has all the `words`. It must leave
+    /// every file unchanged.
     fn refused(&self, line: &str, code: i32, words: &[&str]) {
         let before = files(self.0.path());
         let ended = self.run(line);
@@ -160,7 +160,7 @@ fn an_export_merges_the_nodes_and_an_import_elsewhere_gives_the_same_digests() {
     let other = Bench::of_two(2);
     assert_ne!(other.digests(), bench.digests());
     fs::copy(bench.path("all.safetensors"), other.path("all.safetensors")).unwrap();
-    // The folder of the stages stands for all of them.
+    // The folder that holds the stages' folders stands for all of them.
     let said = other.done("import --state-dir state all.safetensors");
     assert!(said.contains("13 tensors into 2 nodes") && said.lines().count() == 1, "{said}");
     assert_eq!(other.digests(), bench.digests());
@@ -215,7 +215,7 @@ fn a_torchvision_state_dict_replaces_what_a_forward_pass_takes_and_leaves_b() {
         assert_eq!(old == new, !FORWARD.contains(&name), "{name}");
     }
 
-    // One host's nodes take their own from the file of the whole network.
+    // The nodes of one host take their own tensors from the file of the whole network.
     let said = bench.done("import --state-dir state/stage-1 torch.safetensors");
     assert!(said.contains("2 tensors into 1 node ") && said.contains("not used: conv1.weight"), "{said}");
 

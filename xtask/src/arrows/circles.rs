@@ -1,9 +1,9 @@
-//! The circles of a graph.
+//! The search for circles in a graph.
 
 use std::collections::{BTreeSet, VecDeque};
 
-/// The circles, each as the edges along it, and the shortest of those through its nodes; of circles with the same
-/// nodes there is one.
+/// The circles, each as the edges along it. Each circle is the shortest through one of its nodes, and of circles with
+/// the same nodes only one is returned.
 pub fn circles<N: Copy + Ord>(edges: &[(N, N)]) -> Vec<Vec<usize>> {
     let mut found: Vec<(BTreeSet<N>, Vec<usize>)> = Vec::new();
     for start in edges.iter().map(|edge| edge.0).collect::<BTreeSet<_>>() {
@@ -16,7 +16,7 @@ pub fn circles<N: Copy + Ord>(edges: &[(N, N)]) -> Vec<Vec<usize>> {
     found.into_iter().map(|(_, circle)| circle).collect()
 }
 
-/// The shortest way from a node back to it.
+/// The shortest path from a node back to itself.
 fn shortest<N: Copy + Ord>(start: N, edges: &[(N, N)]) -> Option<Vec<usize>> {
     let mut ways = VecDeque::from([(start, Vec::new())]);
     let mut seen = BTreeSet::new();

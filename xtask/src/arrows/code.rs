@@ -1,4 +1,4 @@
-//! A Rust source without its comments, quoted texts and tests. Lines keep their numbers.
+//! The code of a Rust source, without comments, quoted texts and tests. Lines keep their numbers.
 
 /// `text` with comments and quoted texts blanked.
 pub fn code(text: &str) -> String {
@@ -52,7 +52,7 @@ fn raw_text(text: &str) -> Option<usize> {
     Some(inside.find(&end).map_or(text.len(), |at| start + 1 + at + end.len()))
 }
 
-/// The length of a character in quotes; a lifetime has only one.
+/// The length of a character in quotes. A lifetime has only one quote.
 fn character(text: &str) -> Option<usize> {
     let mut letters = text.char_indices().skip(1);
     match letters.next()? {

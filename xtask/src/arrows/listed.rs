@@ -14,7 +14,7 @@ use std::fmt::{self, Display};
 /// The words that open the list.
 const OPENING: &str = "```arrows";
 
-/// The modules that each module of each scope may import, and the line that says so.
+/// The modules that each module of each scope may import, and the line of the list that allows them.
 #[derive(Debug, Default, PartialEq)]
 pub struct Listed(BTreeMap<(String, String), (usize, BTreeSet<String>)>);
 
@@ -22,7 +22,7 @@ impl Listed {
     /// Reads the list of a page.
     ///
     /// # Errors
-    /// A sentence, where there is no list or a line of it cannot be read.
+    /// When there is no list, or a line of it cannot be read; the error is a sentence.
     pub fn parse(page: &str) -> Result<Self, String> {
         let lines = page.lines().zip(1..).skip_while(|(line, _)| *line != OPENING).skip(1);
         let mut listed = BTreeMap::new();
@@ -43,7 +43,7 @@ impl Listed {
         Ok(Self(listed))
     }
 
-    /// The list that would allow just these arrows.
+    /// The list that allows exactly these arrows.
     pub fn of(arrows: &[Arrow]) -> Self {
         let mut listed = Self::default();
         for Arrow { scope, from, to, .. } in arrows {
@@ -53,7 +53,7 @@ impl Listed {
         listed
     }
 
-    /// A sentence for each arrow that is not listed, and for each that is only listed.
+    /// A sentence for each arrow that is not listed, and for each listed arrow that does not exist.
     pub fn compare(&self, arrows: &[Arrow]) -> Vec<String> {
         let mut rest = self.0.clone();
         let mut faults = Vec::new();

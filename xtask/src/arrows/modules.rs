@@ -1,4 +1,4 @@
-//! The modules of a crate, by their files, and their imports of each other.
+//! The modules of a crate by their files, and their imports of each other.
 
 use super::code::{code, without_tests};
 use super::paths::{Path, paths};
@@ -14,12 +14,12 @@ pub struct Crate {
 /// A file with a module.
 #[derive(Debug)]
 struct File {
-    /// Within the repository.
+    /// The file's path within the repository.
     path: String,
     /// The names that lead to the module; none for `lib.rs` and `main.rs`.
     module: Vec<String>,
     paths: Vec<Path>,
-    /// Modules below it that hold tests.
+    /// The modules below this file that hold tests.
     tests: Vec<String>,
 }
 
@@ -30,7 +30,7 @@ pub struct Import {
     pub from: usize,
     /// The other file's number.
     pub to: usize,
-    /// The line.
+    /// The line of the import.
     pub place: Place,
 }
 
@@ -44,7 +44,7 @@ impl Crate {
         Self { name: name.into(), files }
     }
 
-    /// The imports between files, but for those of modules above or below the file.
+    /// The imports between files, without those of modules above or below the importing file.
     pub fn imports(&self) -> Vec<Import> {
         let mut imports: Vec<Import> = Vec::new();
         for (from, file) in self.files.iter().enumerate() {

@@ -1,11 +1,11 @@
-//! The paths in a source, `a::b::c`, those in the braces of a `use` one by one.
+//! The paths `a::b::c` in a source. The paths in the braces of a `use` are separate paths.
 
-/// A path, and the line that its last name stands on.
+/// A path, and the line of its last name.
 #[derive(Debug, PartialEq)]
 pub struct Path {
-    /// From the left.
+    /// The names, from left to right.
     pub names: Vec<String>,
-    /// From 1.
+    /// The line's number, from 1.
     pub line: usize,
 }
 
@@ -72,7 +72,7 @@ impl Reader<'_> {
         self.tokens.get(self.at + ahead).map(|(token, _)| token)
     }
 
-    /// Reads the names of a path, or of a branch of one that begins with `names`.
+    /// Reads the names of a path, or of a branch of a path that begins with `names`.
     fn tree(&mut self, mut names: Vec<String>) {
         let mut line = self.tokens.get(self.at).map_or(0, |&(_, line)| line);
         while let Some((Token::Name(name), at)) = self.tokens.get(self.at) {

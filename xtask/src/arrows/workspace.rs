@@ -1,4 +1,4 @@
-//! The crates of the workspace: their sources, and how they depend on each other.
+//! The crates of the workspace, with their sources and their dependencies on each other.
 
 use super::modules::Crate;
 use super::{Arrow, Place};

@@ -1,4 +1,4 @@
-//! The machine and the versions of a bench: without them its numbers cannot be compared with another day's.
+//! The machine and the versions of a bench: without them, its numbers cannot be compared with those of another day.
 
 use crate::libtorch;
 use crate::run::{Failure, Root};
@@ -11,7 +11,7 @@ use std::thread::available_parallelism;
 /// When the version of libtorch is not known.
 pub fn describe(root: &Root) -> Result<String, Failure> {
     let cores = available_parallelism().map_or(0, usize::from);
-    // PyTorch, where it is a reference, is installed in the same version.
+    // PyTorch, if it is a reference, is installed in the same version.
     let torch = libtorch::wanted_version(root)?;
     let commit = said(root, "git", &["describe", "--always", "--dirty"]);
     let date = said(root, "date", &["-u", "+%F"]);

@@ -1,5 +1,5 @@
-//! The soak: 2,000 small steps over five local nodes, whose memory must stay what it was in the first quarter,
-//! and within what `coordinator plan` predicted.
+//! The memory bench: 2,000 small steps over five local nodes. Their memory must stay what it was in the first
+//! quarter, and must not exceed the prediction of `coordinator plan`.
 
 use super::noise::{self, Format};
 use super::process::{finish, numbers, watch};
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 const CONFIG: &str = "examples/fashion.toml";
 const STEPS: usize = 2000;
-/// 64 minibatches an epoch: evaluations and snapshots are part of the soak.
+/// An epoch has 64 minibatches, so that evaluations and snapshots are part of the bench.
 const SETTINGS: [&str; 7] = [
     "data.kind=idx",
     "model.classes=10",
@@ -27,21 +27,21 @@ const SETTINGS: [&str; 7] = [
 ];
 const TRAIN: u32 = 1024;
 const TEST: u32 = 128;
-/// Steps after which buffers have found their sizes.
+/// The number of steps after which buffers have their final sizes.
 const WARM: usize = 100;
 /// How long the training may take.
 const LIMIT: Duration = Duration::from_secs(1800);
 
-/// How much the nodes had resident when the run had made so many steps.
+/// The resident memory of the nodes after a number of steps.
 struct Sample {
     step: usize,
     nodes: BTreeMap<usize, Resident>,
 }
 
-/// Trains, looks at the nodes meanwhile, and compares.
+/// Trains, samples the nodes' memory meanwhile, and compares.
 ///
 /// # Errors
-/// What could not be set up, built or run.
+/// When set-up, build or training fails.
 pub fn memory(root: &Root) -> Result<Vec<Row>, Failure> {
     let programs = release::programs(root, Profile::Tests)?;
     let folder = programs.join("bench-memory");
@@ -68,7 +68,7 @@ pub fn memory(root: &Root) -> Result<Vec<Row>, Failure> {
 
 fn coordinator(root: &Root, programs: &Path, data: &Path, words: &[&str]) -> Command {
     let mut command = root.command(programs.join("coordinator"));
-    // The last word may be a flag that takes the next one.
+    // The last word may be a flag that takes the next word.
     let (name, words) = words.split_first().map_or(("help", words), |(name, words)| (*name, words));
     command.args([name, "--config", CONFIG, "--set", &format!("data.path={}", data.display())]);
     SETTINGS.iter().for_each(|setting| _ = command.args(["--set", setting]));
@@ -76,13 +76,13 @@ fn coordinator(root: &Root, programs: &Path, data: &Path, words: &[&str]) -> Com
     command
 }
 
-/// The most that a stage had resident in each quarter of the run, and at all.
+/// The peak resident memory of a stage in each quarter of the run, and in the whole run.
 fn peaks(stage: usize, samples: &[Sample]) -> ([u64; 4], u64) {
     let mut quarters = [0; 4];
     let mut peak = 0;
     for Sample { step, nodes } in samples {
         let Some(resident) = nodes.get(&stage) else { continue };
-        // After the last step nodes are ending, which touches code and data that training does not.
+        // After the last step the nodes are ending, which touches code and data that training does not touch.
         if *step < STEPS {
             peak = peak.max(resident.peak);
         }

@@ -1,17 +1,17 @@
-//! Data sets of noise, in idx files and in CIFAR-10's, so that a bench needs no download.
+//! Data sets of noise, in the idx format and in CIFAR-10's, so that a bench needs no download.
 
 use crate::run::{Failure, INTERNAL};
 use std::path::Path;
 use std::{fs, io};
 
-/// Side of the images in idx files.
+/// The side of the images in idx files.
 const SIDE: u32 = 28;
-/// Pixels of CIFAR's.
+/// The number of pixels of a CIFAR image, in all channels.
 const PIXELS: usize = 3 * 32 * 32;
-/// Classes of the labels.
+/// The number of classes of the labels.
 const CLASSES: u64 = 10;
 
-/// How a data set lies on the disk.
+/// The file format of a data set.
 #[derive(Clone, Copy, Debug)]
 pub enum Format {
     /// Grey images of Fashion-MNIST's shape.
@@ -20,7 +20,7 @@ pub enum Format {
     Cifar,
 }
 
-/// Makes `folder` anew, with so many training and test samples in it.
+/// Empties `folder`, and fills it with `train` training samples and `test` test samples.
 ///
 /// # Errors
 /// When the files cannot be written.

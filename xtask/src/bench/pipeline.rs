@@ -1,5 +1,5 @@
-//! Training by Neuropil beside training by PyTorch: the same networks, cuts, minibatches, optimizer and number of
-//! threads on the same machine, in images per second.
+//! The pipeline bench: training by Neuropil beside training by PyTorch. Networks, cuts, minibatches, optimizer,
+//! number of threads and machine are the same, and the unit is images per second.
 
 use super::noise::{self, Format};
 use super::process::{finish, numbers};
@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const CONFIG: &str = "examples/fashion.toml";
-/// Settings of all cases: backprop, because PyTorch has no other rule, and no work that PyTorch does not do.
+/// The settings of all cases. The rule is backprop, because PyTorch has no other rule, and no setting asks for work
+/// that PyTorch does not do.
 const SETTINGS: &[&str] = &[
     "rule.name=backprop",
     "model.classes=10",
@@ -25,16 +26,16 @@ const SETTINGS: &[&str] = &[
     "data.augment=false",
     "metrics.layers_every=1000000",
 ];
-/// Steps before those that count: the pipeline fills, and memory is asked for the first time.
+/// The steps before those that count: the pipeline fills, and memory is allocated for the first time.
 const WARM: u32 = 2;
-/// Steps after those that count: the coordinator keeps three minibatches in flight, and the last ones have the
-/// machine for themselves.
+/// The steps after those that count: the coordinator keeps three minibatches in flight, and the last minibatches
+/// share the machine with no others.
 const DRAIN: u32 = 3;
-/// How long one training may take, set-up included.
+/// How long one training may take, including set-up.
 const LIMIT: Duration = Duration::from_secs(300);
 const ROUNDS: u32 = 5;
 const UNIT: &str = "images/s";
-/// Floor and goal of the ratio to another build.
+/// The floor and the goal of the ratio to another build.
 const BEFORE: (f64, f64) = (0.98, 1.0);
 
 /// One network, cut into stages of one thread each.
@@ -43,15 +44,15 @@ struct Case {
     format: Format,
     batch: u32,
     microbatches: u32,
-    /// The steps that count.
+    /// The number of steps that count.
     steps: u32,
     /// The settings that make CONFIG this network and this cut.
     settings: &'static [&'static str],
-    /// The same network and the same cut, for the script.
+    /// The network and the cut, as arguments of the script.
     network: &'static str,
     cuts: &'static str,
     schedule: &'static str,
-    /// Floors of the ratios to REFERENCES, in their order.
+    /// The floors of the ratios to REFERENCES, in their order.
     floors: [f64; 3],
 }
 
@@ -95,7 +96,7 @@ const CASES: [Case; 3] = [
     },
 ];
 
-/// A way to train with PyTorch: its name, the script's words for it, and the goal of our ratio to it.
+/// A way to train with PyTorch: its name, the script's arguments, and the goal of Neuropil's ratio to it.
 struct Reference {
     name: &'static str,
     words: &'static [&'static str],
@@ -108,11 +109,11 @@ const REFERENCES: [Reference; 3] = [
     Reference { name: "limit: 2 processes of 1 thread", words: &["independent", "--processes=2"], goal: 0.9 },
 ];
 
-/// Trains every case with this build, PyTorch and, where there is one, the build `against`, in turn.
+/// Trains every case in turn with this build, with PyTorch, and with the build `against` if it is given.
 ///
 /// # Errors
-/// A set-up, a build or a training that failed. A set-up of PyTorch that failed is only printed where there is another
-/// build to compare with.
+/// When set-up, build or training fails. If there is another build to compare with, a failed set-up of PyTorch is
+/// only printed.
 pub fn pipeline(root: &Root, rounds: Option<u32>, against: Option<PathBuf>) -> Result<Vec<Row>, Failure> {
     let other = against.as_deref().map(build).transpose()?;
     let references = match (pytorch::set_up(root), &other) {
@@ -143,7 +144,7 @@ fn build(folder: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-/// The builds and references that are compared.
+/// The builds and references to compare.
 struct Bench<'a> {
     root: &'a Root,
     programs: &'a Path,
@@ -207,7 +208,7 @@ impl Case {
         })
     }
 
-    /// Images per second over the steps that count; every step has as many images, so their times add up.
+    /// Images per second over the steps that count. Every step has the same number of images, so their times add up.
     fn rate(&self, metrics: &str) -> Option<f64> {
         let rates = numbers(metrics, "images_per_s");
         let counted = rates.get(WARM as usize..(WARM + self.steps) as usize)?;
@@ -215,7 +216,7 @@ impl Case {
         whole.then(|| counted.len() as f64 / counted.iter().map(|rate| 1.0 / rate).sum::<f64>())
     }
 
-    /// The words for the script.
+    /// The arguments of the script.
     fn pytorch(&self, words: &[&str]) -> Vec<String> {
         let options = [
             format!("--network={}", self.network),

@@ -1,4 +1,4 @@
-//! Programs that a bench measures: each has a limit of time, and a log.
+//! The processes that a bench measures: each has a time limit and a log.
 
 use crate::run::{Failure, INTERNAL, ending, line, unstartable};
 use std::fs::{self, File};
@@ -7,22 +7,22 @@ use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How often a program is looked at.
+/// How often a process is sampled.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Runs a program to its end, and returns its output.
 ///
 /// # Errors
-/// As `watch`.
+/// The failures of `watch`.
 pub fn finish(command: &mut Command, limit: Duration, log: &Path) -> Result<String, Failure> {
     watch(command, limit, log, |_| ())
 }
 
-/// Runs a program to its end, its number being shown to `look` meanwhile, and returns its output. Its stderr is
+/// Runs a program to its end, and returns its output. `look` gets the number of its process meanwhile. Its stderr is
 /// left in `log`.
 ///
 /// # Errors
-/// When it cannot be started, fails, or takes longer than `limit`; it is ended then.
+/// When the program cannot be started, fails, or takes longer than `limit`; it is killed then.
 pub fn watch(
     command: &mut Command,
     limit: Duration,
@@ -38,7 +38,7 @@ pub fn watch(
     let mut child = command.spawn().map_err(|error| unstartable(command, &error))?;
     let ended = wait(&mut child, limit, look);
     if ended.is_err() {
-        // Its own children notice: nodes by a pipe, PyTorch's processes by a signal.
+        // The program's own children notice its end: nodes by a pipe, PyTorch's processes by a signal.
         _ = child.kill();
         _ = child.wait();
     }

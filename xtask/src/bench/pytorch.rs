@@ -9,10 +9,10 @@ use std::time::Duration;
 const SET_UP: &str = "pytorch.py";
 const TRAIN: &str = "bench/pytorch_pipeline.py";
 
-/// Sets PyTorch up where it is not there.
+/// Sets PyTorch up if it is missing.
 ///
 /// # Errors
-/// Programs that are missing on this machine, or a download that failed.
+/// When programs are missing on this machine, or a download fails.
 pub fn set_up(root: &Root) -> Result<(), Failure> {
     prerequisites::check(&[COMPILER, PYTHON, PIP])?;
     let mut script = root.script(SET_UP);
@@ -23,7 +23,7 @@ pub fn set_up(root: &Root) -> Result<(), Failure> {
 /// Trains with PyTorch, and returns images per second.
 ///
 /// # Errors
-/// When training failed, or took longer than `limit`.
+/// When training fails, or takes longer than `limit`.
 pub fn images_per_s(root: &Root, words: &[String], limit: Duration, folder: &Path) -> Result<f64, Failure> {
     let mut python = root.command("python3");
     python.arg(TRAIN).args(words).env("PYTHONPATH", root.join("target/pytorch"));

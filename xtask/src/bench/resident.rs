@@ -1,14 +1,14 @@
-//! What the nodes of a run have resident, as Linux says it in `/proc`.
+//! The resident memory of a run's nodes, as Linux reports it in `/proc`.
 
 use std::collections::BTreeMap;
 use std::fs;
 
-/// Bytes that a node's process has resident.
+/// The resident memory of a node's process, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Resident {
-    /// Now.
+    /// The current resident memory.
     pub now: u64,
-    /// The most that it ever had.
+    /// The largest resident memory so far.
     pub peak: u64,
 }
 

@@ -1,20 +1,20 @@
-//! Measuring several things in turn, round after round, so that a machine that is
-//! slow for a while is slow for all of them.
+//! The rounds of a bench: several contenders are measured in turn, round after round, so that a machine that is slow
+//! for a while is slow for all of them.
 
 use crate::run::{Failure, say};
 
-/// A thing that is measured once a round.
+/// A contender, measured once a round.
 pub struct Contender<'a> {
-    /// Its name in the output.
+    /// The contender's name in the output.
     pub name: String,
-    /// Measures it.
+    /// The function that measures the contender.
     pub measure: Box<dyn Fn() -> Result<f64, Failure> + 'a>,
 }
 
 /// Measures each contender once a round, and returns the numbers of each.
 ///
 /// # Errors
-/// The first failure to measure.
+/// The first measurement that fails.
 pub fn in_turn(case: &str, rounds: u32, contenders: &[Contender<'_>]) -> Result<Vec<Vec<f64>>, Failure> {
     let mut measured = vec![Vec::new(); contenders.len()];
     for round in 1..=rounds {
@@ -27,7 +27,7 @@ pub fn in_turn(case: &str, rounds: u32, contenders: &[Contender<'_>]) -> Result<
     Ok(measured)
 }
 
-/// The middle number, or the mean of the middle two.
+/// The middle number, or the mean of the two middle numbers.
 pub fn median(numbers: &[f64]) -> f64 {
     let mut sorted = numbers.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -1,34 +1,34 @@
-//! A row of a bench: as a line of its table, and as JSON.
+//! The rows of a bench, as lines of its table and as JSON.
 
 use super::rounds::{median, range, ratios};
 use std::fmt::Write;
 
-/// One thing measured.
+/// One measured comparison.
 pub struct Row {
     /// The bench's name.
     pub bench: &'static str,
-    /// The things compared.
+    /// The names of the compared contenders.
     pub case: String,
-    /// How good `ours` is, as a multiple of `reference`: the more, the better.
+    /// `ours` as a multiple of `reference`: higher is better.
     pub ratio: f64,
     /// The smallest and the largest ratio of a round.
     pub spread: (f64, f64),
-    /// A ratio below this one fails the bench.
+    /// The floor: a lower ratio fails the bench.
     pub floor: f64,
-    /// The ratio that should be reached.
+    /// The goal of the ratio.
     pub goal: f64,
-    /// The median over the rounds.
+    /// The median of our numbers over the rounds.
     pub ours: f64,
-    /// The median over the rounds.
+    /// The median of the reference's numbers over the rounds.
     pub reference: f64,
-    /// Of `ours` and `reference`.
+    /// The unit of `ours` and `reference`.
     pub unit: &'static str,
-    /// How often it was measured.
+    /// How often the case was measured.
     pub rounds: usize,
 }
 
 impl Row {
-    /// The row of two rates, each measured once a round: the higher, the better.
+    /// The row of two rates, each measured once a round. The higher rate is better.
     pub fn of_rates(
         (bench, case): (&'static str, String),
         (ours, reference): (&[f64], &[f64]),
@@ -41,7 +41,7 @@ impl Row {
         Self { bench, case, ratio: ours / reference, spread, floor, goal, ours, reference, unit, rounds }
     }
 
-    /// The row as JSON; its words are plain ASCII, which Rust quotes as JSON does.
+    /// The row as JSON. Its words are plain ASCII, which Rust quotes as JSON does.
     pub fn json(&self, machine: &str) -> String {
         let Self { bench, case, ratio, spread: (least, most), floor, goal, ours, reference, unit, rounds } =
             self;
@@ -51,7 +51,7 @@ impl Row {
     }
 }
 
-/// All rows as a table for people.
+/// All rows as a table for people to read.
 pub fn table(rows: &[Row]) -> String {
     let width = rows.iter().map(|row| row.case.len()).max().unwrap_or(0);
     let mut text = String::new();

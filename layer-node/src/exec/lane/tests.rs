@@ -1,4 +1,4 @@
-//! Lanes of one step and of two, carried out between two neighbours that are queues.
+//! Tests of the lane runner: lanes of one step and of two, between two neighbours that are queues.
 
 use super::*;
 use crate::exec::device;
@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 
 const SIZES: [[u32; 2]; 2] = [[3, 2], [2, 2]];
 
-/// A convolution, a norm and a dense layer, each with all that an update moves.
+/// A convolution, a norm and a dense layer: together they have every kind of state that an update changes.
 fn spec(recompute: bool) -> StageSpec {
     let conv = Op::Conv2d { out: 4, kernel: 3, stride: 1, padding: 1, bias: true, init: Init::FanIn };
     let norm = Op::BatchNorm { eps: 1e-5, momentum: 0.1, gamma: 1.0 };
@@ -61,7 +61,8 @@ fn message(m: MicrobatchId, name: &str, shape: &[u64]) -> Message {
     Message { identity, tensors: vec![(name.into(), TensorData::from_f32(shape, &numbers).unwrap())] }
 }
 
-/// A neighbour that sends `messages`, as fast as they are taken; what it received comes out when the port is dropped.
+/// A neighbour that sends `messages` as fast as they are taken, and returns its received messages once the port is
+/// dropped.
 fn neighbour(peer: Peer, contract: Contract, messages: Vec<Message>) -> (Port, JoinHandle<Vec<Message>>) {
     let (port, mut transport) = Link::new(peer, contract).queues();
     let sending = transport.received;
@@ -70,7 +71,7 @@ fn neighbour(peer: Peer, contract: Contract, messages: Vec<Message>) -> (Port, J
     (port, thread::spawn(receive))
 }
 
-/// A stage between two neighbours, and what it has sent and reported.
+/// A stage between two neighbours, and the messages and reports that it has sent.
 struct Bench {
     spec: StageSpec,
     stage: Stage,
@@ -132,7 +133,7 @@ impl Bench {
         LaneRunner::new(stage, &mut **device, session, spec, context, &work).run()
     }
 
-    /// The bits of everything that was sent and of the state, and the reports without their times.
+    /// The bits of all sent messages and of the state, and the reports without their times.
     fn found(mut self) -> (Vec<Bytes>, Vec<String>) {
         let Session { below, above, .. } = self.session;
         drop((below, above));

@@ -1,4 +1,4 @@
-//! Why a snapshot cannot be written, read or removed.
+//! The errors of writing, reading and removing snapshots.
 
 use proto::failure::{Failure, FailureKind};
 use safetensors::SafeTensorError;
@@ -6,51 +6,51 @@ use std::io;
 use std::path::{Path, PathBuf};
 use tch::TchError;
 
-/// Why a snapshot cannot be written or read; one sentence with the path.
+/// Why a snapshot cannot be written or read, in one sentence with the path.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    /// The disk said no.
+    /// A disk operation failed.
     #[error("{doing} {} ({source}): {advice}", .path.display())]
     Io {
-        /// What was tried.
+        /// The operation that was tried.
         doing: &'static str,
-        /// On what.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
-        /// What to do.
+        /// The remedy.
         advice: &'static str,
     },
-    /// The file is not what it should be.
+    /// The file is not a usable snapshot.
     #[error("{} {why}", .path.display())]
     Unusable {
         /// The file.
         path: PathBuf,
-        /// What is wrong, and what to do.
+        /// The defect and the remedy.
         why: String,
     },
-    /// The file's bytes are not those that were written.
+    /// The file's bytes have changed since they were written.
     #[error("{} is {why}: use another snapshot", .path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The defect.
         why: String,
     },
-    /// The snapshot to restore is not there, or not any more: an earlier one may be.
+    /// The snapshot to restore is missing or was moved away; an earlier snapshot may exist.
     #[error("{} {why}", .path.display())]
     Gone {
         /// The file.
         path: PathBuf,
-        /// What became of it, and what to do.
+        /// The event and the remedy.
         why: String,
     },
-    /// Another node works there.
+    /// Another node has locked the state folder.
     #[error(
         "another layer-node has the state folder {}: end that one first (kill -CONT, if it was stopped), or give --state-dir another folder", .0.display()
     )]
     Taken(PathBuf),
-    /// What torch says.
+    /// A torch operation failed.
     #[error("{0}")]
     Torch(#[from] TchError),
 }

@@ -1,15 +1,16 @@
-//! What a snapshot's file says of itself, from its first bytes: a file may be anybody's, or cut off anywhere.
+//! The header of a snapshot's file, read from its first bytes: the file may come from any program, and may be cut off
+//! anywhere.
 
 use serde_json::{Map, Value};
 use std::io::Read;
 
 /// The version of the files' layout.
 pub const FORMAT: &str = "1";
-/// The longest header that is read: names, shapes and metadata of a stage.
+/// The longest header that is read; a header holds the names, shapes and metadata of a stage.
 const MAX_HEADER: u64 = 100 << 20;
 
-/// The run that a snapshot after `updates` names in its header. `None` where the file of `size` bytes is longer
-/// or shorter than its header says, or was not written as that snapshot.
+/// The run that a snapshot after `updates` names in its header. `None` if the file of `size` bytes is longer or
+/// shorter than its header says, or was not written as that snapshot.
 pub fn owner(file: &mut impl Read, size: u64, updates: u64) -> Option<String> {
     let mut length = [0; 8];
     file.read_exact(&mut length).ok()?;

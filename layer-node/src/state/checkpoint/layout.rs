@@ -1,4 +1,4 @@
-//! Where snapshots lie in a state folder.
+//! The layout of snapshots in a state folder.
 
 use super::error::{CheckpointError, io_error};
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The file of a snapshot in its folder.
 pub(super) const FILE: &str = "stage.safetensors";
-/// How the folder of a snapshot that is being written begins.
+/// The prefix of the folder of a snapshot that is being written.
 const WRITING: &str = ".writing-";
 
 /// The folder of the snapshot after `updates`.
@@ -23,7 +23,7 @@ pub fn file(state_dir: &Path, updates: u64) -> PathBuf {
 /// The complete snapshots in `state_dir`, ascending.
 ///
 /// # Errors
-/// When the folder cannot be read; one that is not there has none.
+/// When the folder cannot be read. A folder that does not exist has no snapshots.
 pub fn list(state_dir: &Path) -> Result<Vec<u64>, CheckpointError> {
     let entries = match fs::read_dir(state_dir) {
         Ok(entries) => entries,
@@ -37,13 +37,12 @@ pub fn list(state_dir: &Path) -> Result<Vec<u64>, CheckpointError> {
     Ok(steps)
 }
 
-/// The folder of a snapshot while it is being written.
+/// The folder of a snapshot that is being written.
 pub(super) fn writing(state_dir: &Path, updates: u64) -> PathBuf {
     state_dir.join(format!("{WRITING}{updates:08}"))
 }
 
-/// The folders of snapshots that were being written: by a node that is no more, since the one that asks is not
-/// writing.
+/// The folders of unfinished snapshots. A dead node left them, because the calling node is not writing.
 pub fn unfinished(state_dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(state_dir).into_iter().flatten().flatten();
     let left = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(WRITING);

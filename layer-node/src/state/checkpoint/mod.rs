@@ -1,9 +1,9 @@
-//! Snapshots of a stage: complete on disk, or not there.
+//! Snapshots of a stage: each is complete on disk, or does not exist.
 //!
 //! ```text
 //! STATE_DIR/step-00000042/stage.safetensors     metadata: run, step, format, xxh3 of the tensors' bytes
-//! STATE_DIR/damaged-step-00000042/              one whose bytes were not those that were written any more
-//! STATE_DIR/previous/RUN/step-…                 what another run left here
+//! STATE_DIR/damaged-step-00000042/              a snapshot whose bytes were changed after they were written
+//! STATE_DIR/previous/RUN/step-…                 the snapshots of another run
 //! ```
 
 mod error;
@@ -32,12 +32,12 @@ use std::path::Path;
 use tch::{Kind, TchError};
 use xxhash_rust::xxh3::Xxh3;
 
-/// The metadata that says what the tensors' bytes came to when they were written.
+/// The metadata key of the checksum of the tensors' bytes.
 const CHECKSUM: &str = "xxh3";
 
-/// The snapshots that a node could be restored to, with the runs that they belong to: the complete ones in
-/// `state_dir`, ascending, and those of the runs that were set aside. Only their headers are read; a file that is
-/// shorter or longer than its header says is torn and left out, and so is one of another step or format.
+/// The snapshots that a node could be restored to, with their runs: the complete snapshots in `state_dir`, ascending,
+/// and those of the runs that were set aside. Only their headers are read. A file that is shorter or longer than its
+/// header says is torn and left out, and so is a file of another step or format.
 ///
 /// # Errors
 /// When the folder cannot be read.
@@ -60,7 +60,7 @@ fn of_folder(folder: &Path) -> Result<Vec<HeldSnapshot>, CheckpointError> {
     Ok(steps.filter_map(|updates| Some(HeldSnapshot { run: owner(folder, updates)?, updates })).collect())
 }
 
-/// The run that the snapshot after `updates` names, where the file is whole and is that snapshot.
+/// The run that the snapshot after `updates` names, if the file is whole and is that snapshot.
 fn owner(state_dir: &Path, updates: u64) -> Option<String> {
     let mut file = File::open(file(state_dir, updates)).ok()?;
     let size = file.metadata().ok()?.len();
@@ -69,10 +69,10 @@ fn owner(state_dir: &Path, updates: u64) -> Option<String> {
 
 /// Writes the snapshot after `updates` of `run`. Returns the size of the file in bytes.
 ///
-/// It is written beside its place, synced, and renamed: a reader finds it whole or not at all.
+/// The snapshot is written beside its place, synced, and renamed: a reader finds it whole or not at all.
 ///
 /// # Errors
-/// When the disk is full or read-only; what was there before is still there then.
+/// When the disk is full or read-only. The earlier snapshots still exist then.
 pub fn save(state_dir: &Path, run: &str, updates: u64, state: &State) -> Result<u64, CheckpointError> {
     let (tensors, metadata) = lent(run, updates, state)?;
     let path = file(state_dir, updates);
@@ -83,7 +83,7 @@ pub fn save(state_dir: &Path, run: &str, updates: u64, state: &State) -> Result<
         write(&temporary.join(FILE), &tensors, metadata)?;
         File::open(&temporary)?.sync_all()?;
         if folder.exists() {
-            // Written again: the file takes the old one's place, so that there is no moment without it.
+            // A rewritten snapshot replaces only the file, so that the snapshot exists at every moment.
             fs::rename(temporary.join(FILE), &path)?;
             fs::remove_dir(&temporary)?;
             return File::open(&folder)?.sync_all();
@@ -105,10 +105,10 @@ pub fn save(state_dir: &Path, run: &str, updates: u64, state: &State) -> Result<
         .map_err(io_error("cannot find the state that was written to", &path))
 }
 
-/// A tensor of the state, its bytes lent and not copied: a snapshot takes no memory of its own.
+/// A tensor of the state. Its bytes are lent and not copied, so that a snapshot takes no memory of its own.
 type Lent = (String, Dtype, Vec<usize>, Bytes);
 
-/// The state's tensors, and what is said of them.
+/// The state's tensors, and the snapshot's metadata.
 fn lent(
     run: &str,
     updates: u64,
@@ -127,7 +127,7 @@ fn lent(
     Ok((tensors, metadata))
 }
 
-/// Notes in a snapshot's metadata what the bytes of its tensors, in the order of their names, come to.
+/// Adds to a snapshot's metadata the checksum of its tensors' bytes, in the order of their names.
 pub fn seal<'a>(metadata: &mut HashMap<String, String>, tensors: impl Iterator<Item = &'a [u8]>) {
     metadata.insert(CHECKSUM.to_owned(), checksum(tensors));
 }
@@ -138,7 +138,7 @@ fn checksum<'a>(tensors: impl Iterator<Item = &'a [u8]>) -> String {
     format!("{:016x}", hash.digest())
 }
 
-/// Writes the file, piece by piece, and has it on disk.
+/// Writes the file piece by piece, and syncs it to disk.
 fn write(file: &Path, tensors: &[Lent], metadata: HashMap<String, String>) -> io::Result<()> {
     let failed = |error| match error {
         SafeTensorError::IoError(error) => error,
@@ -199,7 +199,7 @@ mod tests {
         assert!(restored(dir.path(), 10, 3).unwrap_err().to_string().contains("damaged"));
         save_one(dir.path(), "run", 3, 3.0).unwrap();
         for bytes in [&fs::read(&path).unwrap()[..], &bytes[..bytes.len() - 1]] {
-            // Also where one was damaged before.
+            // In the second round, damaged-step-00000010 exists already.
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, bytes).unwrap();
             let refusal = Snapshot::open_or_retire(dir.path(), 10).err().unwrap();

@@ -1,21 +1,22 @@
-//! What other runs left in a node's folder: out of the way in `previous/RUN`, found there, and moved back.
+//! The snapshots that other runs left in a node's folder: moved to `previous/RUN`, found there, and moved back.
 
 use super::{CheckpointError, io_error, list, of_folder, owner, step_folder};
 use proto::control::HeldSnapshot;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// So many runs are looked for, those that were set aside last: a node answers soon, however old it is.
+/// The number of runs that are searched, the last set aside first: a node must answer soon, however many runs it has
+/// had.
 const RUNS: usize = 64;
 
-/// Where the snapshots of `run` lie while the node works for another one.
+/// The folder of `run`'s snapshots while the node works for another run.
 fn folder(state_dir: &Path, run: &str) -> PathBuf {
     let name: String = run.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(64).collect();
     state_dir.join("previous").join(name)
 }
 
-/// The folder that has the snapshot of `run` after `updates`: that of the runs set aside, or the node's own, also
-/// where neither has it.
+/// The folder that has the snapshot of `run` after `updates`: the node's own, or else the run's folder in `previous`.
+/// If neither has the snapshot, the answer is the node's own folder.
 pub fn place_of(state_dir: &Path, run: &str, updates: u64) -> PathBuf {
     let aside = folder(state_dir, run);
     let in_it = |folder: &Path| owner(folder, updates).is_some_and(|owner| owner == run);
@@ -30,17 +31,17 @@ pub fn held(state_dir: &Path) -> Vec<HeldSnapshot> {
     runs.sort_unstable_by(|a, b| b.cmp(a));
     let held = runs.into_iter().take(RUNS).flat_map(|(_, place)| {
         let found = of_folder(&place).unwrap_or_default().into_iter();
-        // A snapshot in another run's folder would not be found again.
+        // A snapshot in the folder of another run could not be found again.
         found.filter(move |held| folder(state_dir, &held.run) == place)
     });
     held.collect()
 }
 
-/// Puts the snapshots that another run left in `state_dir` out of the way, so that they are neither
-/// reused nor lost. Returns the folder that they were moved to.
+/// Moves the snapshots that another run left in `state_dir` to `previous`, so that they are neither reused nor lost.
+/// Returns the folder to which they were moved.
 ///
 /// # Errors
-/// When the disk says no.
+/// When the disk operation fails.
 pub fn set_aside(state_dir: &Path, run: &str) -> Result<Option<PathBuf>, CheckpointError> {
     let mut moved = None;
     for step in list(state_dir)? {
@@ -60,10 +61,10 @@ pub fn set_aside(state_dir: &Path, run: &str) -> Result<Option<PathBuf>, Checkpo
     Ok(moved)
 }
 
-/// Moves the snapshots of `run` back, after [`set_aside`] has made room. Returns how many there were.
+/// Moves the snapshots of `run` back, after [`set_aside`] has made room. Returns the number of moved snapshots.
 ///
 /// # Errors
-/// When the disk says no; what was not moved yet is still found where it was.
+/// When the disk operation fails. Snapshots that were not moved yet are still found in their old place.
 pub fn bring_back(state_dir: &Path, run: &str) -> Result<usize, CheckpointError> {
     let from = folder(state_dir, run);
     let mut moved = 0;
@@ -71,14 +72,14 @@ pub fn bring_back(state_dir: &Path, run: &str) -> Result<usize, CheckpointError>
     {
         let [back, place] = [step_folder(&from, step), step_folder(state_dir, step)];
         if place.exists() {
-            // Written since, at the same step.
+            // A newer snapshot was written since at the same step.
             fs::remove_dir_all(&back).map_err(io_error("cannot remove", &back))?;
             continue;
         }
         fs::rename(&back, &place).map_err(io_error("cannot move back", &back))?;
         moved += 1;
     }
-    // It stays where something else lies in it.
+    // A folder with other contents stays.
     let _ = fs::remove_dir(&from);
     Ok(moved)
 }
@@ -107,7 +108,7 @@ mod tests {
         assert_eq!([place_of(dir, "old", 6), place_of(dir, "new", 6)], [aside.clone(), dir.to_owned()]);
         assert_eq!(place_of(dir, "old", 7), dir, "where it is missed");
 
-        // A crash between two moves leaves a run in both places.
+        // A crash between two moves leaves snapshots of one run in both places.
         set_aside(dir, "old").unwrap();
         fs::rename(step_folder(&aside, 6), step_folder(dir, 6)).unwrap();
         assert_eq!((of("old"), of("new")), (vec![6, 5], vec![6]));

@@ -1,4 +1,4 @@
-//! Reading a snapshot: checked to its last byte, and moved away where it is damaged.
+//! Reading of snapshots: a snapshot is checked to its last byte, and moved away if it is damaged.
 
 use super::header::FORMAT;
 use super::{CHECKSUM, CheckpointError, checksum, dtype, file, io_error, step_folder, torn, unusable};
@@ -11,17 +11,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use tch::Tensor;
 
-/// What to do with state that doesn't fit.
+/// The advice for state that does not fit.
 const ELSEWHERE: &str =
     "it belongs to another network or cut, so give the configuration that wrote it, and --nodes in its order";
 
-/// A snapshot's bytes, and what they say of themselves.
+/// A snapshot's bytes, and the run and step that its header names.
 pub struct Snapshot {
     path: PathBuf,
     bytes: Vec<u8>,
     /// The run that wrote it.
     pub run: String,
-    /// Updates that it has seen.
+    /// The number of updates that the snapshot has seen.
     pub updates: u64,
 }
 
@@ -29,7 +29,7 @@ impl Snapshot {
     /// Reads and checks the snapshot after `updates`.
     ///
     /// # Errors
-    /// When it is not there, torn or damaged, or of another format.
+    /// When the snapshot does not exist, is torn or damaged, or has another format.
     pub fn open(state_dir: &Path, updates: u64) -> Result<Self, CheckpointError> {
         let path = file(state_dir, updates);
         let bytes = fs::read(&path).map_err(|error| match error.kind() {
@@ -48,7 +48,7 @@ impl Snapshot {
         }
         let snapshot = Self { run: read("run"), updates, path, bytes };
         let bytes = checksum(snapshot.tensors()?.iter().map(|(_, tensor)| tensor.data()));
-        // Releases before this one wrote none.
+        // Earlier releases wrote no checksum.
         if metadata.get(CHECKSUM).is_some_and(|written| *written != bytes) {
             let why = "damaged (its bytes are not those that were written)".into();
             return Err(CheckpointError::Damaged { path: snapshot.path, why });
@@ -56,11 +56,11 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// As [`Snapshot::open`]. A snapshot that is torn or damaged is moved out of the way first: it is then neither
-    /// offered to the coordinator nor removed as an old one.
+    /// Opens a snapshot as [`Snapshot::open`] does. A torn or damaged snapshot is moved away first: it is then
+    /// neither offered to the coordinator nor removed as an old snapshot.
     ///
     /// # Errors
-    /// As [`Snapshot::open`]; [`CheckpointError::Gone`] where it was moved.
+    /// As [`Snapshot::open`]; [`CheckpointError::Gone`] if the snapshot was moved.
     pub fn open_or_retire(state_dir: &Path, updates: u64) -> Result<Self, CheckpointError> {
         let (path, why) = match Self::open(state_dir, updates) {
             Err(CheckpointError::Damaged { path, why }) => (path, why),
@@ -79,12 +79,12 @@ impl Snapshot {
         Err(CheckpointError::Gone { path, why })
     }
 
-    /// The file.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What the file says of itself, by key, but for what its bytes come to: another file has other bytes.
+    /// The file's metadata by key, without the checksum: another file has other bytes.
     ///
     /// # Errors
     /// When the file is torn.

@@ -1,10 +1,11 @@
-//! A file that is whole or not there: written beside its place, synced, and renamed into it.
+//! An atomic file: it is written beside its place, synced, and renamed into it, so that it is whole or does not
+//! exist.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// A file that is written and not yet in its place. Dropped, it is gone and the place as it was.
+/// A written file that is not yet in its place. Dropping it removes the file and leaves the place unchanged.
 pub(super) struct Beside {
     path: PathBuf,
     temporary: PathBuf,
@@ -14,11 +15,11 @@ impl Beside {
     /// Writes and syncs `bytes` in the folder of `path`.
     ///
     /// # Errors
-    /// One sentence, when the disk is full or read-only.
+    /// When the disk is full or read-only; the error is one sentence.
     pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<Self, String> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
-        // From here on dropping it cleans up.
+        // From here on, dropping `beside` removes the temporary file.
         let beside = Self { path: path.to_owned(), temporary };
         let written = (|| {
             let mut out = File::create(&beside.temporary)?;
@@ -29,10 +30,10 @@ impl Beside {
         Ok(beside)
     }
 
-    /// Puts the file in its place, and whatever was there is replaced.
+    /// Moves the file into its place, and replaces an existing file there.
     ///
     /// # Errors
-    /// One sentence.
+    /// When the disk operation fails; the error is one sentence.
     pub(super) fn put(self) -> Result<(), String> {
         let folder = match self.path.parent() {
             Some(folder) if folder != Path::new("") => folder,

@@ -1,4 +1,4 @@
-//! `layer-node export`: the weights of one or several nodes as one safetensors file.
+//! The command `layer-node export`: it writes the weights of one or several nodes to one safetensors file.
 
 use super::atomic_file::Beside;
 use super::count;
@@ -22,11 +22,11 @@ pub struct ExportFlags {
     pub out: PathBuf,
 }
 
-/// Merges the snapshots into one file, under the names that they have and with the metadata that they
-/// share. Returns what was done, in a line.
+/// Merges the snapshots into one file, under their names and with the metadata that they share. Returns a summary in
+/// one line.
 ///
 /// # Errors
-/// One sentence; nothing is written then.
+/// When a snapshot or the file does not permit the export; no file is written then, and the error is one sentence.
 pub fn export(flags: &ExportFlags) -> Result<String, String> {
     let out = flags.out.display();
     if flags.out.exists() && !flags.out.is_file() {

@@ -1,7 +1,7 @@
-//! `layer-node import`: the tensors of a safetensors file in the place of those that nodes keep.
+//! The command `layer-node import`: the tensors of a safetensors file replace the tensors that nodes keep.
 //!
-//! A node's newest snapshot says which names and shapes are its own. It is replaced by one that differs
-//! in the tensors that the file has: still of the same run, after the same updates.
+//! A node's newest snapshot defines the node's names and shapes. The new snapshot replaces it, and differs only in
+//! the tensors that the file has: it is still of the same run, after the same updates.
 
 use super::atomic_file::Beside;
 use super::count;
@@ -15,7 +15,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What torch's norms count, and nothing here reads.
+/// The counter of torch's norms, which Neuropil does not read.
 const COUNTER: &str = "num_batches_tracked";
 
 /// Flags of `layer-node import`.
@@ -32,11 +32,12 @@ pub struct ImportFlags {
     pub input: PathBuf,
 }
 
-/// Replaces the tensors that the file has in the nodes' snapshots. B and the optimizers' state stay
-/// where the file does not have them. Returns what was done, in lines.
+/// Replaces the nodes' tensors by those of the file. B and the optimizers' state stay if the file does not have them.
+/// Returns a summary in lines.
 ///
 /// # Errors
-/// One sentence. Until every new snapshot is written and synced, all nodes keep the old ones.
+/// When the file does not fit the nodes, or the disk operation fails; the error is one sentence. Until every new
+/// snapshot is written and synced, all nodes keep their old snapshots.
 pub fn import(flags: &ImportFlags) -> Result<String, String> {
     let bytes = fs::read(&flags.input);
     let bytes = bytes.map_err(|error| format!("cannot read {}: {error}", flags.input.display()))?;
@@ -71,15 +72,15 @@ fn tensors<'a>(path: &Path, bytes: &'a [u8]) -> Result<BTreeMap<String, TensorVi
     Ok(file.tensors().into_iter().filter(|(name, _)| !counter(name)).collect())
 }
 
-/// How a file's names and the nodes' lie to each other.
+/// The comparison of the file's names with the nodes' names.
 struct Compared<'a> {
-    /// Both have these.
+    /// The number of tensors that both have.
     replaced: usize,
-    /// A forward pass takes these, and the file does not have them.
+    /// The tensors that a forward pass takes and the file does not have.
     missing: Vec<&'a str>,
-    /// B and optimizer state that the file does not have.
+    /// The number of tensors of B and of optimizers that the file does not have.
     kept: usize,
-    /// No node has these.
+    /// The tensors of the file that no node has.
     foreign: Vec<&'a str>,
 }
 
@@ -116,8 +117,7 @@ fn compare<'a>(
     Ok(compared)
 }
 
-/// Writes a new snapshot for every node that gets something, and when all are written puts them in
-/// place.
+/// Writes a new snapshot for every node with replaced tensors, and puts them in place once all are written.
 fn replace(
     nodes: &Nodes,
     given: &BTreeMap<String, TensorView>,

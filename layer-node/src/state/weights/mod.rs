@@ -1,5 +1,5 @@
-//! Weights as files: `layer-node export` merges what nodes keep into one file, `layer-node import` puts
-//! a file's tensors into what they keep.
+//! Weights as files: `layer-node export` merges the nodes' tensors into one file, and `layer-node import` puts a
+//! file's tensors into the nodes' snapshots.
 //!
 //! ```text
 //! stage-0/step-00000042/stage.safetensors ─┐                    ┌─▶ torch: load_state_dict(strict=False)
@@ -7,7 +7,7 @@
 //! stage-2/step-00000042/stage.safetensors ─┘                    └─▶ the same snapshots, other numbers
 //! ```
 //!
-//! Both read and write folders and need no node; there is no way to ask a node for weights.
+//! Both commands read and write folders and need no running node. No call asks a node for weights.
 
 mod atomic_file;
 mod export;

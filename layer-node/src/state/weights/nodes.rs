@@ -25,14 +25,14 @@ pub(super) struct Nodes {
     pub(super) snapshots: Vec<Snapshot>,
 }
 
-/// What a tensor is to those who read weights.
+/// The role of a tensor for the readers of weights.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// W, a bias, a norm's parameters and statistics: what a forward pass takes.
+    /// W, a bias, or a norm's parameters and statistics: a forward pass takes them.
     Forward,
     /// B.
     Backward,
-    /// What an optimizer keeps of a parameter.
+    /// The state that an optimizer keeps of a parameter.
     Optimizer,
 }
 
@@ -45,10 +45,10 @@ pub(super) struct Owned<'a> {
 }
 
 impl Nodes {
-    /// Opens the snapshots that `flags` speak of.
+    /// Opens the snapshots that `flags` select.
     ///
     /// # Errors
-    /// One sentence, when there is no such step or the nodes are not of one run.
+    /// When there is no such step, or the nodes are not of one run; the error is one sentence.
     pub(super) fn open(flags: &NodesFlags) -> Result<Self, String> {
         let mut folders = Vec::new();
         for folder in &flags.state_dirs {
@@ -77,7 +77,7 @@ impl Nodes {
         &self.snapshots[0].run
     }
 
-    /// Updates that the snapshots have seen.
+    /// The number of updates that the snapshots have seen.
     pub(super) fn updates(&self) -> u64 {
         self.snapshots[0].updates
     }
@@ -85,7 +85,7 @@ impl Nodes {
     /// The tensors of all nodes by name.
     ///
     /// # Errors
-    /// One sentence, when two nodes have a tensor of the same name.
+    /// When two nodes have a tensor of the same name; the error is one sentence.
     pub(super) fn tensors(&self) -> Result<BTreeMap<String, Owned<'_>>, String> {
         let mut all: BTreeMap<String, Owned> = BTreeMap::new();
         for (node, snapshot) in self.snapshots.iter().enumerate() {
@@ -104,7 +104,7 @@ impl Nodes {
     }
 }
 
-/// What the tensor `name` of a state is, among `all` its names.
+/// The role of the tensor `name` of a state whose names are in `all`.
 pub(super) fn role<T>(name: &str, all: &BTreeMap<String, T>) -> Role {
     let [sgd, adam] =
         [Method::Sgd { momentum: 1.0, nesterov: false }, Method::Adam { beta1: 0.0, beta2: 0.0, eps: 0.0 }];
@@ -120,7 +120,7 @@ pub(super) fn role<T>(name: &str, all: &BTreeMap<String, T>) -> Role {
     }
 }
 
-/// `folder` with the steps of its whole snapshots, or, where it has none itself, the folders of its stages with theirs.
+/// `folder` with the steps of its whole snapshots; if it has no snapshot, the folders of its stages with theirs.
 fn stages(folder: &Path) -> Result<Vec<(PathBuf, Vec<u64>)>, String> {
     let list = |folder: &Path| checkpoint::whole(folder).map_err(|error| error.to_string());
     let steps = list(folder)?;

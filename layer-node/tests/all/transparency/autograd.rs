@@ -1,4 +1,4 @@
-//! Backprop in one stage against torch's own autograd and optimizer.
+//! Tests of backprop in one stage against torch's own autograd and optimizer.
 
 use super::training::{DECAY, LR, N, SIZES, initial, loss_error, sample, stages};
 use crate::common::state;
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use tch::nn::{self, OptimizerConfig};
 use tch::{Device, Kind, Tensor};
 
-/// The residual network as one would write it without us.
+/// The residual network, written with torch's functions alone.
 fn by_hand(p: &BTreeMap<String, Tensor>, x: &Tensor) -> Tensor {
     let conv = |name: &str, x: &Tensor, stride: i64, padding: i64| {
         let w = &p[&format!("{name}.weight")];
@@ -71,7 +71,7 @@ fn backprop(layers: &[LayerSpec], kind: Kind, steps: u64) -> BTreeMap<String, Te
     state(&mut stage)
 }
 
-/// The rounding of float32 aside, which float64 shows to be all that there is.
+/// Float64 shows that the differences in float32 are rounding alone.
 #[test]
 fn backprop_is_what_torch_does() {
     let layers = residual(INPUT, [8, 16], 10);

@@ -1,11 +1,11 @@
-//! Orders in which stages may work through a step.
+//! The orders in which the tested stages may execute the actions of a step.
 
 use super::training::SIZES;
 use crate::common::id;
 use proto::lane::Action;
 use proto::microbatch::MicrobatchId;
 
-/// A way to order the actions of stage `s` of `n`.
+/// A function that orders the actions of stage `s` of `n`.
 pub type Order = fn(s: u32, n: u32) -> Vec<Action>;
 
 /// F0 F1 F2 E0 G0 E1 G1 E2 G2 U
@@ -15,7 +15,7 @@ pub fn gpipe(_: u32, _: u32) -> Vec<Action> {
     (0..m).map(id).map(Action::Forward).chain(back).chain([Action::Update(0)]).collect()
 }
 
-/// The same with all errors sent before the first gradient: F0 F1 F2 E0 E1 E2 G0 G1 G2 U
+/// GPipe's order, with all errors sent before the first gradient: F0 F1 F2 E0 E1 E2 G0 G1 G2 U
 pub fn late(_: u32, _: u32) -> Vec<Action> {
     let m = SIZES.len() as u32;
     let all = |action: fn(MicrobatchId) -> Action| (0..m).map(id).map(action);
@@ -26,7 +26,7 @@ pub fn late(_: u32, _: u32) -> Vec<Action> {
         .collect()
 }
 
-/// The last stages F0 F1 E0 G0 F2 E1 G1 E2 G2 U, those below further ahead.
+/// The 1F1B order: the last stage runs F0 F1 E0 G0 F2 E1 G1 E2 G2 U, and the stages below run further ahead.
 pub fn one_f_one_b(s: u32, n: u32) -> Vec<Action> {
     let m = SIZES.len() as u32;
     let warm = (n - s + 1).min(m);

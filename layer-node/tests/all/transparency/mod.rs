@@ -1,4 +1,4 @@
-//! One result, however it is cut: networks in one stage and in many, on every lane, train to the same bits.
+//! Tests of transparency: networks in one stage and in many, on every lane, train to the same bits.
 
 mod autograd;
 mod lanes;
@@ -28,8 +28,8 @@ fn rules() -> [RuleSpec; 5] {
     ]
 }
 
-/// The bits of every tensor of the state, and of every output on the way, after `STEPS` steps: `at_once` in each
-/// lane.
+/// The bits of every tensor of the state, and of every output on the way, after `STEPS` steps, with `at_once` steps
+/// in each lane.
 fn trained(layers: &[LayerSpec], cuts: &[usize], order: Order, at_once: u64) -> BTreeMap<String, Bytes> {
     let mut stages = stages(layers, cuts, Kind::Float);
     let mut found = BTreeMap::new();
@@ -51,8 +51,8 @@ fn all_cuts(layers: usize) -> impl Iterator<Item = Vec<usize>> {
     (0..1u32 << (layers - 1)).map(move |set| (1..layers).filter(|cut| set >> (cut - 1) & 1 == 1).collect())
 }
 
-/// Trains `layers` in one stage, and cut as `cuts` says on lanes of every order in turn, which span one step or
-/// several: all to the same bits, under every rule.
+/// Trains `layers` in one stage, and cut by each of `cuts`, on lanes of every order in turn, which span one step or
+/// several. All runs must reach the same bits, under every rule.
 fn check(layers: Vec<LayerSpec>, cuts: impl Fn() -> Vec<Vec<usize>>) {
     let mut runs = 0;
     for rule in rules() {
@@ -94,7 +94,7 @@ fn a_tangled_network_cut_anywhere() {
     check(layers, || all_cuts(n).collect());
 }
 
-/// Once at every place, and at all places at once, on every order of lanes.
+/// One cut at every place, and the cut at all places at once, each on every order of lanes.
 #[test]
 fn a_residual_network_cut_anywhere() {
     let layers = residual(INPUT, [8, 16], 10);

@@ -1,4 +1,4 @@
-//! A network in stages that hand each other bytes, and what they are trained on.
+//! Training in stages that exchange bytes, and its samples and loss.
 
 use super::lanes::Order;
 use crate::common::{build, id, nesterov, random_f32, slice, state, training, value};
@@ -13,13 +13,13 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
-/// Samples of the microbatches, so M is 3; one alone takes torch's other convolution.
+/// The samples of each microbatch, so M is 3. A microbatch of one sample takes another convolution of torch.
 pub const SIZES: [i64; 3] = [4, 1, 3];
 pub const N: u32 = 8;
 pub const LR: f64 = 0.05;
 pub const DECAY: f64 = 0.01;
 
-/// A microbatch, and what its output should have been.
+/// A microbatch, and the target of its output.
 pub fn sample(m: MicrobatchId) -> (Tensor, Tensor) {
     let (which, size) = (format!("{}/{}", m.step, m.index), SIZES[m.index as usize]);
     (random_f32(&format!("x {which}"), &[size, 3, 8, 8]), random_f32(&format!("target {which}"), &[size, 10]))
@@ -43,31 +43,31 @@ pub fn stages(layers: &[LayerSpec], cuts: &[usize], kind: Kind) -> Vec<Stage> {
     bounds.windows(2).map(|ends| build(&stage(ends), kind)).collect()
 }
 
-/// The state as it is drawn.
+/// The initial state of the network.
 pub fn initial(layers: &[LayerSpec], kind: Kind) -> BTreeMap<String, Tensor> {
     state(&mut stages(layers, &[], kind)[0])
 }
 
-/// Through bytes and back, as between processes.
+/// Converts values to bytes and back, as two processes do.
 fn wire(values: Values) -> Values {
     let mut device = device::open(Device::Cpu);
     let sent = device.download(values, proto::tensor::Kind::F32).unwrap();
     device.upload(&sent).unwrap()
 }
 
-/// The lane of a stage for `steps`: their lanes of one step in a row.
+/// The lane of a stage for `steps`: the lanes of the single steps in a row.
 fn lane(order: Order, s: usize, n: usize, steps: &Range<u64>) -> Lane {
     let of_step = |step| order(s as u32, n as u32).into_iter().map(move |action| action.in_step(step));
     training(steps.clone().flat_map(of_step).collect())
 }
 
-/// Runs some steps: every stage follows one lane as far as what it waits for has come; the loss answers at once.
-/// Returns the network's outputs.
+/// Runs some steps: every stage follows one lane until it needs a value that has not come, and the loss answers at
+/// once. Returns the network's outputs.
 pub fn run(stages: &mut [Stage], order: Order, steps: Range<u64>) -> Vec<(MicrobatchId, Tensor)> {
     let n = stages.len();
     let lanes: Vec<Lane> = (0..n).map(|s| lane(order, s, n, &steps)).collect();
     let mut at = vec![0; n];
-    // What waits at the foot of stage s (n: at the loss), and at its head.
+    // The values that wait below stage s (n: at the loss), and those that wait above it.
     let mut up: BTreeMap<(usize, MicrobatchId), Values> = BTreeMap::new();
     let mut down: BTreeMap<(usize, MicrobatchId), Values> = BTreeMap::new();
     for m in steps.flat_map(|step| (0..SIZES.len() as u32).map(move |m| MicrobatchId { step, ..id(m) })) {
