@@ -1,4 +1,4 @@
-//! The command line: flags in, exit code out.
+//! The command line: parses the flags, calls the command, and reports its failure with an exit code.
 
 mod flags;
 
@@ -23,12 +23,12 @@ use std::time::Duration;
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// How log lines on stderr look
+    /// The format of the log lines on stderr
     #[arg(long, global = true, value_enum, default_value = "text")]
     pub log_format: LogFormat,
 }
 
-/// How log lines look.
+/// The format of the log lines.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum LogFormat {
     /// For people.
@@ -39,24 +39,24 @@ pub enum LogFormat {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Train, and leave a run folder behind
+    /// Train a network, and write a run folder
     Train(TrainFlags),
-    /// Train many times, each with other settings, and show which are the best
+    /// Train many times with different settings, and show the best ones
     Sweep(SweepFlags),
-    /// Send the test set through a state of a run, the final one by default
+    /// Evaluate a saved state of a run on the test set; the final state by default
     Evaluate(EvaluateFlags),
-    /// Show what a run would be: stages, traffic, memory, lanes
+    /// Show the plan of a run: stages, traffic, memory, lanes
     Plan(PlanFlags),
-    /// Dial nodes and show what they are
+    /// Connect to nodes and show their descriptions
     Check(CheckFlags),
     /// Overlay the reports of several runs on one page
     Compare(CompareFlags),
 }
 
-/// Reads the command line.
+/// Parses the command line. Returns `Ok(None)` when it has shown the help or the version.
 ///
 /// # Errors
-/// One sentence for what is wrong with it; `Ok(None)` where help or the version was asked for, and shown.
+/// A command line that does not parse, in one sentence.
 pub fn parse() -> Result<Option<Cli>, RunError> {
     match Cli::try_parse() {
         Ok(cli) => Ok(Some(cli)),
@@ -78,7 +78,7 @@ pub fn parse() -> Result<Option<Cli>, RunError> {
 /// Carries out a command.
 ///
 /// # Errors
-/// One sentence, with the contract's exit code.
+/// The command's failure: one sentence, with the exit code of the contract.
 pub fn execute(cli: Cli) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(RunError::internal)?;
@@ -141,7 +141,7 @@ async fn show_plan(flags: &PlanFlags) -> Result<(), RunError> {
         None => Prepared::new(config.clone())?.network,
     };
     let estimator = prepare::estimator(&config, &network, flags.link)?;
-    // What cannot be planned is not measured either.
+    // Planning comes first, so that a configuration that cannot be planned fails before the measurement.
     let ranges = prepare::cut(&config, &network)?;
     let mut plan = plan::plan(&network, &ranges, &estimator).map_err(RunError::configuration)?;
     if flags.measure {
@@ -206,7 +206,7 @@ fn data_folder() -> Option<PathBuf> {
     std::env::var_os("NEUROPIL_DATA").map(PathBuf::from).filter(|path| path != Path::new(""))
 }
 
-/// Shows a failure as the last line on stderr; returns its exit code.
+/// Prints a failure as the last line on stderr, and returns its exit code.
 pub fn report(failure: &RunError) -> u8 {
     remark(format_args!("error: {failure}\n"));
     failure.cause.code()

@@ -1,16 +1,16 @@
-//! Output for people: the answer on stdout, the progress on stderr.
+//! Output for people: answers on stdout, progress on stderr.
 //!
-//! `println!` panics where stdout cannot be written. A log on a full disk, or a reader like `head` that has seen
-//! enough, must not end a run or change its exit code.
+//! `println!` panics when stdout cannot be written. A full disk, or a reader like `head` that closes the pipe, must
+//! not end a run or change its exit code.
 
 use crate::run_error::RunError;
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
 
-/// Writes to stdout. A reader that has gone away is no fault.
+/// Writes to stdout. A closed pipe is no failure.
 ///
 /// # Errors
-/// When the disk says no.
+/// A stdout that cannot be written, for any other reason than a closed pipe.
 pub fn answer(words: Arguments) -> Result<(), RunError> {
     let mut out = io::stdout();
     let said = out.write_fmt(words).and_then(|()| out.flush());
@@ -20,7 +20,7 @@ pub fn answer(words: Arguments) -> Result<(), RunError> {
     })
 }
 
-/// Writes to stderr, if it can.
+/// Writes to stderr, and ignores failures.
 pub fn remark(words: Arguments) {
     let mut out = io::stderr();
     let _ = out.write_fmt(words).and_then(|()| out.flush());

@@ -1,17 +1,27 @@
-//! Neuropil's coordinator: decides what a run does, and in which order; it holds data, labels and loss, and no weight.
+//! The coordinator of Neuropil, as a library: the program that plans and drives a training run. It holds the
+//! configuration, the data, the labels and the loss; the layer nodes hold the weights.
 //!
 //! ```text
-//! config ─▶ model (graph) ─▶ partition (stages) ─▶ pipeline (lanes) ─▶ plan
-//!                                                      │
-//! data ──────────────▶ prepare (stages, lanes, course) ┘
-//!                         │
-//! sweep (many runs) ─▶ run ─▶ driver ◀──── sockets ────▶ layer nodes
-//!                         └─▶ record ─▶ report           loss
+//! config, rule ─▶ model (graph) ─▶ partition (stages) ─▶ pipeline (lanes) ─▶ plan
+//!                                        │                    │
+//! data ───────────────────────────────▶ prepare (stages, lanes, course)
+//!                                        │
+//! cli ─▶ sweep (many runs) ─▶ run ─▶ driver, loss ◀── sockets ──▶ layer nodes (node)
+//!                              └─▶ record ─▶ report
 //! ```
 //!
-//! Pure rooms decide: `config`, `model`, `rule`, `partition`, `pipeline`, `plan`, `loss`, the course in `prepare` and
-//! the supervisor in `run`. The rooms that act are thin: `driver`, `node`, `run::drive`, and the files of `data` and
-//! `record`.
+//! - Before a run: [`config`] reads the settings, [`rule`] names the learning rules, [`model`] builds the network,
+//!   [`partition`] cuts it into stages, [`pipeline`] orders the actions of each stage in a lane, [`plan`] predicts
+//!   the run, [`data`] loads samples, and [`prepare`] puts all of it together.
+//! - During a run: [`run`] decides the next command and acts on it, [`node`] finds or starts the layer nodes,
+//!   [`driver`] exchanges messages with them, [`loss`] computes the error signal, and [`record`] writes the run's
+//!   folder.
+//! - Around runs: [`cli`] parses the command line, [`console`] prints, [`run_error`] is the failure of a command,
+//!   [`report`] makes the page of a run, and [`sweep`] runs many trials.
+//!
+//! Decisions are pure functions: those of `config`, `rule`, `model`, `partition`, `pipeline`, `plan` and `loss`, the
+//! course in `prepare`, and the supervisor in `run`. The code with side effects is thin: `driver`, `node`,
+//! `run::drive`, and the files of `data` and `record`.
 
 pub mod cli;
 pub mod config;

@@ -1,4 +1,4 @@
-//! Softmax cross-entropy: what the network's output is worth, and the error that goes back into it.
+//! Softmax cross-entropy: the loss of the network's output, and the error signal that flows back.
 //!
 //! For logits z of K classes, the label y and smoothing ε, with target t = (1 − ε)·onehot(y) + ε/K
 //! (Szegedy et al., arXiv 1512.00567, section 7) and p = softmax(z):
@@ -8,20 +8,20 @@
 //! error = (p − t) / N                         N: samples in the whole minibatch
 //! ```
 //!
-//! Logits come in and errors go out as f32; everything between is f64, in the order of classes and
-//! samples, so a result is a function of its arguments alone. What is absent: state, I/O, libtorch.
+//! Logits come in and errors go out as f32. Everything between is f64, in the order of classes and samples, so a
+//! result is a function of its arguments alone. The module has no state, no I/O and no libtorch.
 
-/// What a microbatch's output was worth.
+/// The loss of a microbatch's output.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// Each sample's loss, in nats, not divided by anything. Add them with [`Totals`], and the sum
-    /// doesn't depend on how the minibatch was cut.
+    /// Each sample's loss, in nats, not divided by anything. [`Totals`] adds the losses so that the sum doesn't
+    /// depend on the cut of the minibatch.
     pub losses: Vec<f64>,
     /// The error at the logits, (softmax − target) / N: samples × classes, row after row.
     pub error: Vec<f32>,
-    /// Samples whose label has the highest logit. Of equal logits the lower class ranks first.
+    /// The number of samples whose label has the highest logit. Of equal logits the lower class ranks first.
     pub top1: usize,
-    /// Samples whose label is among the five highest logits, or among all where there are fewer.
+    /// The number of samples whose label is among the five highest logits, or among all if there are fewer classes.
     pub top5: usize,
     /// Whether every logit and every loss is a finite number.
     pub finite: bool,
@@ -34,7 +34,7 @@ impl Outcome {
     }
 }
 
-/// Why a loss can't be computed.
+/// The reason why a loss can't be computed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum LossError {
     /// The logits aren't one row of classes per label.
@@ -43,11 +43,11 @@ pub enum LossError {
          its output must be one logit per class"
     )]
     Shape {
-        /// How many logits came.
+        /// The number of logits.
         logits: usize,
-        /// How many labels there are.
+        /// The number of labels.
         labels: usize,
-        /// How many classes there should be.
+        /// The number of classes.
         classes: usize,
     },
     /// A label is not below the number of classes.
@@ -88,8 +88,8 @@ pub enum LossError {
 /// and below 1; `batch` is N, the number of samples in the *whole* minibatch, by which the error is
 /// already divided.
 ///
-/// Logits that are not finite pass, and make [`Outcome::finite`] false; a sample with one that is NaN
-/// never counts as correct.
+/// Logits that are not finite are accepted, and make [`Outcome::finite`] false. A sample with a NaN among its
+/// logits never counts as correct.
 ///
 /// # Errors
 /// When lengths, labels, smoothing or N don't fit; see [`LossError`].
@@ -163,7 +163,7 @@ fn sample(row: &[f32], target: impl Fn(usize) -> f64, batch: f64, error: &mut Ve
     sum.ln() - shifted().enumerate().map(|(class, logit)| target(class) * logit).sum::<f64>()
 }
 
-/// How many classes rank before `label`; `None` where a logit is NaN, for then there is no order.
+/// The number of classes that rank before `label`; `None` if a logit is NaN, because NaN has no order.
 fn rank(row: &[f32], label: usize) -> Option<usize> {
     let own = row[label];
     let before = |(class, &logit): (usize, &f32)| logit > own || (logit == own && class < label);
@@ -171,19 +171,19 @@ fn rank(row: &[f32], label: usize) -> Option<usize> {
     ordered.then(|| row.iter().enumerate().filter(|&entry| before(entry)).count())
 }
 
-/// Outcomes added up: a minibatch from its microbatches, or a test set from its minibatches.
+/// The sum of outcomes: of a minibatch from its microbatches, or of a test set from its minibatches.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Totals {
-    /// The sum of all losses, added sample by sample: give outcomes in the order of their samples, and
-    /// it is the same to the last bit however they were cut.
+    /// The sum of all losses, added sample by sample. If outcomes are added in the order of their samples, the sum
+    /// is the same to the last bit, however the samples were cut into outcomes.
     pub loss_sum: f64,
-    /// How many samples were added.
+    /// The number of samples.
     pub samples: usize,
-    /// How many of them were right; see [`Outcome::top1`].
+    /// The number of samples that were right; see [`Outcome::top1`].
     pub top1: usize,
-    /// How many of them were nearly right; see [`Outcome::top5`].
+    /// The number of samples that were right among five; see [`Outcome::top5`].
     pub top5: usize,
-    /// Whether everything so far was finite.
+    /// Whether every outcome so far was finite.
     pub finite: bool,
 }
 
@@ -203,12 +203,12 @@ impl Totals {
         self.finite &= outcome.finite;
     }
 
-    /// The mean loss per sample, in nats; NaN before the first.
+    /// The mean loss per sample, in nats; NaN before the first sample.
     pub fn loss(&self) -> f64 {
         self.loss_sum / self.samples as f64
     }
 
-    /// The fractions of samples right at the first guess and among five; NaN before the first.
+    /// The fractions of samples that were right at the first guess and among five; NaN before the first sample.
     pub fn accuracy(&self) -> (f64, f64) {
         let samples = self.samples as f64;
         (self.top1 as f64 / samples, self.top5 as f64 / samples)

@@ -1,4 +1,4 @@
-//! The coordinator: reads the command line, does what it says, exits with the contract's code.
+//! The coordinator's program: reads the command line, runs the command, and exits with the contract's code.
 
 use coordinator::cli::{self, Cli, LogFormat};
 use coordinator::run_error::RunError;
@@ -12,7 +12,7 @@ fn main() -> ExitCode {
         start_log(&cli);
         cli::execute(cli)
     };
-    // The panic itself has been shown by then; scripts still get their last line and exit code.
+    // The panic hook has printed the panic by now. Scripts still get their last line and exit code.
     let panicked = |_| Err(RunError::internal("the coordinator panicked: this is a bug, please report it"));
     match std::panic::catch_unwind(work).unwrap_or_else(panicked) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,24 +1,24 @@
-//! How a command fails: one sentence, and the exit code that scripts rely on.
+//! The failure of a command: one sentence, and the exit code that scripts rely on.
 
 use crate::data::DataError;
 use proto::failure::FailureKind;
 
-/// What kind of failure it is, which decides the exit code.
+/// The cause of a failure, which decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// None of the others: a full disk, or a bug.
+    /// Any other cause: a full disk, or a bug.
     Internal,
     /// A loss that is not finite.
     Diverged,
-    /// The configuration or the command line.
+    /// A fault of the configuration or of the command line.
     Configuration,
-    /// The data set.
+    /// A fault of the data set.
     Data,
     /// A node failed, or could not be reached.
     Node,
-    /// A node has not the state that it must have: another start would not find it either.
+    /// A node lacks a state that it must have; another start would lack it too.
     StateGone,
-    /// The snapshot that a node was to restore is not there, or was damaged: the one before it may be whole.
+    /// The snapshot to restore is missing or damaged; the snapshot before it may be whole.
     SnapshotGone,
     /// A law that must hold was broken.
     Violation,
@@ -27,7 +27,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// The exit code.
+    /// The exit code of the cause.
     pub fn code(self) -> u8 {
         match self {
             Cause::Internal | Cause::Diverged => 1,
@@ -39,7 +39,7 @@ impl Cause {
         }
     }
 
-    /// The cause behind the exit code of a process that failed.
+    /// The cause behind the exit code of a failed process.
     pub fn of_code(code: Option<i32>) -> Self {
         match code {
             Some(2) => Cause::Configuration,
@@ -51,23 +51,23 @@ impl Cause {
     }
 }
 
-/// A failure, ready to be shown.
+/// A failure of a command, ready to be shown.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{sentence}")]
 pub struct RunError {
-    /// Decides the exit code.
+    /// The cause, which decides the exit code.
     pub cause: Cause,
-    /// What happened, where, and what to do.
+    /// The sentence: what happened, where, and the remedy.
     pub sentence: String,
 }
 
 impl RunError {
-    /// A failure of `cause`.
+    /// A failure with this cause.
     pub fn new(cause: Cause, sentence: impl Into<String>) -> Self {
         Self { cause, sentence: sentence.into() }
     }
 
-    /// Something that the system refused, or a bug.
+    /// A failure of the system, or a bug.
     pub fn internal(sentence: impl std::fmt::Display) -> Self {
         Self::new(Cause::Internal, sentence.to_string())
     }

@@ -1,4 +1,4 @@
-//! Every file of the fuzzer's corpus of data files, through what the fuzzer does with it.
+//! The corpus test: it runs the fuzzer's code for data files on every file of the fuzzer's corpus.
 
 #[path = "../../fuzz/decoders/data.rs"]
 mod data;
@@ -20,7 +20,7 @@ fn the_corpus_is_read_or_refused() {
     files.iter().for_each(|file| data::run(&fs::read(file.path()).unwrap()));
 }
 
-/// Valid inputs, from which a fuzzer starts.
+/// Valid inputs, from which the fuzzer starts.
 fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let idx = |magic: u32, sizes: &[u32], body: &[u8]| {
         let header = std::iter::once(magic).chain(sizes.iter().copied()).flat_map(u32::to_be_bytes);

@@ -1,4 +1,4 @@
-//! The flags of every command; what stands above each is what `--help` says.
+//! The flags of every command; clap shows each field's rustdoc as the help text of the flag.
 
 use crate::partition::LinkRate;
 use crate::run::{Resume, Which};
@@ -11,7 +11,7 @@ pub(super) struct ConfigFlags {
     /// The configuration, in TOML
     #[arg(long, value_name = "FILE")]
     pub(super) config: PathBuf,
-    /// Set one key, as in --set optimizer.lr=0.05; may be given again
+    /// Set one key, as in --set optimizer.lr=0.05; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(super) overrides: Vec<String>,
 }
@@ -19,7 +19,7 @@ pub(super) struct ConfigFlags {
 #[derive(Args, Debug)]
 #[group(required = true, multiple = false)]
 pub(super) struct PlaceFlags {
-    /// Start one layer-node per stage on this host, and end them with the run
+    /// Start one layer-node per stage on this host, and stop them at the end of the run
     #[arg(long)]
     pub(super) local: bool,
     /// Control addresses of the layer nodes, one per stage, nearest the input first
@@ -33,25 +33,26 @@ pub(super) struct TrainFlags {
     pub(super) config: ConfigFlags,
     #[command(flatten)]
     pub(super) place: PlaceFlags,
-    /// The run's folder becomes runs/NAME
+    /// The run's name: its folder is runs/NAME
     #[arg(long)]
     pub(super) name: Option<String>,
-    /// The run's folder itself
+    /// The run's folder, in place of runs/NAME
     #[arg(long, value_name = "DIR", conflicts_with = "name")]
     pub(super) run_dir: Option<PathBuf>,
-    /// Take up the run in the folder again: after STEP updates, or at the newest snapshot that all nodes have
+    /// Resume the run in the folder: from the snapshot after STEP updates, or from the newest snapshot that all
+    /// nodes have
     #[arg(long, value_name = "STEP|auto")]
     pub(super) resume: Option<Resume>,
-    /// How often to roll back to the newest common snapshot and go on when a node fails
+    /// How often the run may roll back to the newest common snapshot and go on after a node failed
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) restarts: u32,
-    /// Leave trace.json in the run folder: when every action computed, for Perfetto or chrome://tracing
+    /// Write trace.json into the run folder: the time of every action, for Perfetto or chrome://tracing
     #[arg(long)]
     pub(super) trace: bool,
-    /// Where Prometheus scrapes the run, at http://ADDR/metrics; port 0 picks a free one
+    /// Address on which Prometheus can scrape the run, at http://ADDR/metrics; port 0 picks a free port
     #[arg(long, value_name = "ADDR")]
     pub(super) metrics: Option<SocketAddr>,
-    /// Take the end of standard input for an interrupt: the run then ends with the process that started it
+    /// Treat the end of standard input as an interrupt: the run then ends with its parent process
     #[arg(long, hide = true)]
     pub(super) exit_with_stdin: bool,
 }
@@ -67,16 +68,16 @@ pub(super) struct SweepFlags {
     /// The sweep's folder; without it, runs/NAME
     #[arg(long, value_name = "DIR")]
     pub(super) run_dir: Option<PathBuf>,
-    /// Trials side by side; part of the result
+    /// Number of trials that run at once; part of the result
     #[arg(long, value_name = "N")]
     pub(super) parallel: Option<usize>,
-    /// Cores that they share, which decides each node's threads; part of the result
+    /// Cores that the concurrent trials share, which sets each node's threads; part of the result
     #[arg(long, value_name = "N")]
     pub(super) cores: Option<usize>,
-    /// Set a key of the configuration in all trials, above the file's [set]; may be given many times
+    /// Set a key of the configuration in all trials, above the file's [set]; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     pub(super) set: Vec<String>,
-    /// Go on with the sweep in the folder
+    /// Resume the sweep in the folder
     #[arg(long)]
     pub(super) resume: bool,
 }
@@ -86,10 +87,10 @@ pub(super) struct EvaluateFlags {
     /// The folder of a run
     #[arg(long, value_name = "DIR")]
     pub(super) run: PathBuf,
-    /// Which state: the final one, the one with the best test accuracy, or the one after N updates
+    /// The state to evaluate: the final one, the one with the best test accuracy, or the one after N updates
     #[arg(long, value_name = "last|best|N", default_value = "last")]
     pub(super) step: Which,
-    /// The nodes that keep the run's state; without it, local ones are started
+    /// Control addresses of the nodes that keep the run's state; without the flag, nodes start on this host
     #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',')]
     pub(super) nodes: Vec<String>,
     /// Print one JSON object
@@ -101,13 +102,13 @@ pub(super) struct EvaluateFlags {
 pub(super) struct PlanFlags {
     #[command(flatten)]
     pub(super) config: ConfigFlags,
-    /// Speed of the links, as in 10Gbit/s
+    /// Rate of the links, as in 10Gbit/s
     #[arg(long, value_name = "RATE")]
     pub(super) link: Option<LinkRate>,
-    /// Measure layers and stages on this host, one at a time, and balance and predict by that
+    /// Measure layers and stages on this host, one at a time, and use the times for the balance and the prediction
     #[arg(long, requires = "local")]
     pub(super) measure: bool,
-    /// Where to measure: on nodes that are started here, and ended
+    /// Measure on nodes that the command starts on this host and stops afterwards
     #[arg(long, requires = "measure")]
     pub(super) local: bool,
     /// Print one JSON object
@@ -130,7 +131,7 @@ pub(super) struct CheckFlags {
     /// Control addresses of the layer nodes
     #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',', required = true)]
     pub(super) nodes: Vec<String>,
-    /// Seconds within which each must answer
+    /// Seconds within which each node must answer
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(super) deadline: u64,
 }

@@ -1,4 +1,4 @@
-//! What a key's value may be: its type and its range, checked and put in words.
+//! The types and ranges of values: `Allowed` describes the values of a key, checks a value, and prints itself.
 
 use std::fmt;
 
@@ -9,22 +9,22 @@ use super::ConfigError;
 use super::nearest::nearest;
 use super::typed::words;
 
-/// The values that a key takes.
+/// The values that a key may have.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Allowed {
     /// A whole number within these bounds, both included.
     Whole(i64, i64),
-    /// A finite number: in words, and by a test.
+    /// A finite number: the range in words, and its test.
     Number(&'static str, fn(f64) -> bool),
     /// `true` or `false`.
     Switch,
     /// Any text but the empty one.
     Text,
-    /// One of these words.
+    /// One of the listed words.
     Words(&'static [&'static str]),
-    /// A list, not empty: in words, and what each item is.
+    /// A list with at least one item: its description, and the values of an item.
     List(&'static str, &'static Allowed),
-    /// Any of these: in words, and one by one.
+    /// One of several alternatives: a description of all, and the list.
     Any(&'static str, &'static [Allowed]),
 }
 
@@ -43,24 +43,24 @@ pub(super) const SHARE: Allowed = Number("a number above 0, up to 1", |x| x > 0.
 /// A time.
 pub(super) const SECONDS: Allowed =
     Number("a number of seconds from 0.1 to 86400", |x| (0.1..=86_400.0).contains(&x));
-/// Some texts.
+/// A list of texts.
 pub(super) const TEXTS: Allowed = List("a list of texts", &Text);
-/// Some numbers.
+/// A list of numbers.
 pub(super) const NUMBERS: Allowed = List("a list of numbers", &FINITE);
-/// Some numbers above 0.
+/// A list of numbers above 0.
 pub(super) const POSITIVES: Allowed = List("a list of numbers above 0", &POSITIVE);
-/// A size of something.
+/// A size.
 pub(super) const SMALL: Allowed = Whole(1, 65_536);
-/// A count of something.
+/// A count.
 pub(super) const MANY: Allowed = Whole(1, i64::MAX);
 
-/// The words of a type.
+/// The words of the enumeration `T`.
 pub(super) fn one_of<T: for<'de> Deserialize<'de>>() -> Allowed {
     Allowed::Words(words::<T>())
 }
 
 impl Allowed {
-    /// Checks the value of `key`; `place` says where it was found.
+    /// Checks the value of `key`; `place` names the source of the value.
     pub(crate) fn check(&self, key: &str, place: &str, value: &Value) -> Result<(), ConfigError> {
         if self.admits(value) {
             return Ok(());
@@ -88,7 +88,7 @@ impl Allowed {
     }
 }
 
-/// The value as a number, where it is one: TOML's whole numbers are numbers too.
+/// The value as a number, if it is a number. TOML's whole numbers count too.
 fn number(value: &Value) -> Option<f64> {
     value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64))
 }
@@ -99,7 +99,7 @@ fn near_word(words: &[&str], word: &str) -> String {
     near.map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"))
 }
 
-/// In words that end a sentence, as `a whole number from 1 to 9`.
+/// Prints a phrase that ends a sentence, as in `a whole number from 1 to 9`.
 impl fmt::Display for Allowed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

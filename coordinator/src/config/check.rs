@@ -1,4 +1,4 @@
-//! What must hold between keys.
+//! Checks between keys: combinations of values that are valid one by one and wrong together.
 
 use proto::spec::limits::MAX_MICROBATCH;
 use proto::spec::optimizer::MAX_BOUNDARIES;
@@ -10,7 +10,7 @@ use super::tree::{Origin, Tree};
 use super::{Config, ConfigError, network};
 use crate::rule::Name;
 
-/// Keys that must go together; `tree` knows who set them.
+/// Checks all combinations of keys; `tree` says where each key was set.
 pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
     let refuse = |key: &str, why: String| Err(ConfigError::new(format!("'{key}' {} {why}", tree.place(key))));
     let (model, train, microbatches) = (&config.model, &config.train, config.pipeline.microbatches);
@@ -54,7 +54,7 @@ pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
     boundaries("optimizer", &config.optimizer.schedule.boundaries, tree)?;
     boundaries("optimizer_b", &config.optimizer_b.schedule.boundaries, tree)?;
     let [w, b] = [&config.optimizer, &config.optimizer_b].map(|optimizer| optimizer.schedule.schedule);
-    // What nobody sets of B's optimizer follows W's.
+    // Unset keys of `optimizer_b` follow `optimizer`, so boundaries in `optimizer` may serve B's schedule alone.
     steps("optimizer", &[w, b], tree)?;
     steps("optimizer_b", &[b], tree)?;
     if custom {
@@ -64,7 +64,7 @@ pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
     }
 }
 
-/// The boundaries of a course, of which `tree` knows who set them.
+/// Checks the boundaries of a step schedule; `tree` says where they were set.
 pub(super) fn boundaries(table: &str, boundaries: &[f64], tree: &Tree) -> Result<(), ConfigError> {
     let key = format!("{table}.boundaries");
     let refuse = |why: String| Err(ConfigError::new(format!("'{key}' {} {why}", tree.place(&key))));
@@ -77,8 +77,8 @@ pub(super) fn boundaries(table: &str, boundaries: &[f64], tree: &Tree) -> Result
     Ok(())
 }
 
-/// Refuses a flag that sets steps which none of these courses takes. In a file they may stand beside any
-/// course, as in the resolved one of every run.
+/// Refuses a flag that sets keys of the step schedule when none of `courses` is a step schedule. In a file these
+/// keys may stand beside any schedule, as they do in the resolved configuration of every run.
 pub(super) fn steps(table: &str, courses: &[Shape], tree: &Tree) -> Result<(), ConfigError> {
     let keys = ["boundaries", "factor"].map(|key| format!("{table}.{key}"));
     let flag = keys.iter().find(|key| tree.origin(key) == Some(Origin::Flag));

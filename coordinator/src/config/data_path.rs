@@ -1,10 +1,10 @@
-//! Where the data set lies: `data.path`, the environment's folder of data sets, or `data/`.
+//! The folder of the data set: `data.path`, a folder in `NEUROPIL_DATA`, or a folder in `data/`.
 
 use std::path::{Path, PathBuf};
 
 use crate::data::DataKind;
 
-/// What the surroundings say: the one thing that a configuration depends on beside its text.
+/// The environment of a configuration: its only input besides the text and the flags.
 #[derive(Clone, Copy)]
 pub struct Environment<'a> {
     /// `NEUROPIL_DATA`: the folder that holds data sets.
@@ -14,17 +14,17 @@ pub struct Environment<'a> {
 }
 
 impl<'a> Environment<'a> {
-    /// With the folder of data sets `data`, looked at on disk. An empty path counts as none.
+    /// An environment with the folder of data sets `data`, which looks at the disk. An empty path counts as none.
     pub fn new(data: Option<&'a Path>) -> Self {
         Self { data: data.filter(|path| !path.as_os_str().is_empty()), exists: &Path::exists }
     }
 
-    /// Nothing set, nothing there.
+    /// An environment without a folder of data sets, on a disk without files.
     pub fn empty() -> Self {
         Self { data: None, exists: &|_| false }
     }
 
-    /// The folder of a data set of `kind` for which the file says `path`.
+    /// The folder of a data set of `kind`, where the file sets `path`.
     ///
     /// A relative path is a place in `NEUROPIL_DATA` where it exists there, and otherwise one from the
     /// current folder. An absolute path is taken as it is where it exists, and without a folder of data sets
@@ -57,7 +57,7 @@ impl<'a> Environment<'a> {
 mod tests {
     use super::*;
 
-    /// The folder of Fashion-MNIST, given NEUROPIL_DATA, what the file says, and what exists.
+    /// The folder of Fashion-MNIST for this `NEUROPIL_DATA`, this `data.path` and these existing paths.
     fn folder(data: Option<&str>, path: Option<&str>, there: &[&str]) -> String {
         let exists = |path: &Path| there.iter().any(|there| Path::new(there) == path);
         let environment = Environment { data: data.map(Path::new), exists: &exists };

@@ -1,5 +1,5 @@
-//! Every key of a configuration but those of `[[layer]]`: what unknown keys and wrong values are measured against,
-//! where defaults come from, and what the reference prints.
+//! The table of all keys except those of `[[layer]]`. Unknown keys and wrong values are checked against it,
+//! defaults come from it, and the reference prints it.
 
 use std::sync::LazyLock;
 
@@ -9,7 +9,7 @@ use super::rule::keys as rule;
 use super::schema::{Key, follows, is};
 use super::sections::{Alarm, Data, Links, Metrics, Model, Node, Pipeline, Snapshot, Train};
 
-/// The keys, in the order of the reference. Those of a layer's own rule stand under the name [`ANY_LAYER`].
+/// The keys, in the order of the reference. The keys of a layer's own rule stand under the name [`ANY_LAYER`].
 pub(crate) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     let doc = "decides initial weights, shuffling and augmentation";
     let seed = Key { path: "seed".into(), allowed: Whole(0, i64::MAX), unset: is(0), doc };
@@ -42,12 +42,12 @@ pub(crate) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     .concat()
 });
 
-/// What stands for a layer's name in the keys of its own rule.
+/// The placeholder for a layer's name in the keys of the layer's own rule.
 pub(crate) const ANY_LAYER: &str = "LAYER";
-/// What the keys of layers' own rules begin with.
+/// The prefix of the keys of layers' own rules.
 pub(super) const OWN_RULES: &str = "rule.layers.";
 
-/// The row for `path`, which may be a key of a layer's own rule.
+/// The row of the key `path`, which may be a key of a layer's own rule.
 pub(crate) fn find(path: &str) -> Option<&'static Key> {
     let row = |path: &str| KEYS.iter().find(|key| key.path == path);
     match own_rule(path) {
@@ -56,12 +56,12 @@ pub(crate) fn find(path: &str) -> Option<&'static Key> {
     }
 }
 
-/// Whether the key takes whole numbers alone.
+/// Whether the key takes whole numbers only.
 pub(crate) fn is_whole(path: &str) -> bool {
     find(path).is_some_and(|key| matches!(key.allowed, Whole(..)))
 }
 
-/// A layer and a key of its own rule, where `path` is one. Layers' names may have dots.
+/// The layer and the key, if `path` is a key of a layer's own rule. Layers' names may contain dots.
 pub(super) fn own_rule(path: &str) -> Option<(&str, &str)> {
     path.strip_prefix(OWN_RULES)?.rsplit_once('.')
 }

@@ -1,4 +1,4 @@
-//! `[[layer]]`s: each is a [`LayerSpec`], whose kinds and keys are those of [`Op`].
+//! The `[[layer]]` tables: each becomes a [`LayerSpec`], and the kinds and keys are those of [`Op`].
 
 use std::collections::HashMap;
 
@@ -14,9 +14,9 @@ use super::schema::{Key, follows};
 use super::tree::{Origin, Tree};
 use super::typed::{Fault, Item, keys_of, tags};
 
-/// The deviation of the last linear layer's W and B.
+/// The standard deviation of W and B in the last linear layer.
 const LAST: f64 = 0.01;
-/// The key that tells layers apart.
+/// The key that names the kind of a layer.
 const KIND: &str = "kind";
 
 /// The kinds of layers.
@@ -24,7 +24,7 @@ pub(super) fn kinds() -> &'static [&'static str] {
     tags::<Op>(KIND)
 }
 
-/// What each kind of layers computes.
+/// The computation of each kind of layer, for the reference.
 pub(super) const COMPUTES: [(&str, &str); 9] = [
     ("conv2d", "convolution with square windows; has W and B"),
     ("linear", "y = x Wᵀ; takes vectors; has W and B"),
@@ -40,7 +40,8 @@ pub(super) const COMPUTES: [(&str, &str); 9] = [
     ("add", "the sum of two or more values of one shape"),
 ];
 
-/// Every key of a `[[layer]]`, in the order of the reference, and the kinds that have it: none for a key of all.
+/// Every key of a `[[layer]]` in the order of the reference, with the kinds that have the key; a key of all kinds
+/// has an empty list.
 pub(super) fn keys() -> Vec<(Key, Vec<&'static str>)> {
     let with =
         |key: &str| kinds().iter().copied().filter(|kind| keys_of::<Op>(KIND, kind).contains(&key)).collect();
@@ -65,7 +66,7 @@ pub(super) fn keys() -> Vec<(Key, Vec<&'static str>)> {
     .collect()
 }
 
-/// The layers in `tree`, out of which all but `layer` has been taken.
+/// The layers of `tree`, which holds nothing but `layer`.
 pub(super) fn parse(tree: &Tree) -> Result<Vec<LayerSpec>, ConfigError> {
     let place = tree.place("layer");
     let refuse =
@@ -79,7 +80,7 @@ pub(super) fn parse(tree: &Tree) -> Result<Vec<LayerSpec>, ConfigError> {
         Some(Value::Array(tables)) => tables,
         _ => return Err(refuse()),
     };
-    // Before their names are compared with each other.
+    // The number of layers is checked before their names are compared with each other.
     if tables.len() > MAX_LAYERS {
         let count = tables.len();
         return Err(ConfigError::new(format!("'layer' {place} has {count} tables, more than {MAX_LAYERS}")));
@@ -98,10 +99,10 @@ pub(super) fn parse(tree: &Tree) -> Result<Vec<LayerSpec>, ConfigError> {
     Ok(layers)
 }
 
-/// Reads one layer after another.
+/// Reads the layers one after another.
 struct Reader {
     keys: Vec<(Key, Vec<&'static str>)>,
-    /// How many there are of each kind.
+    /// The number of layers of each kind so far.
     counts: HashMap<String, usize>,
 }
 
@@ -135,7 +136,7 @@ impl Reader {
         }
     }
 
-    /// The layer's kind, whose keys these are.
+    /// The kind of the layer in `table`.
     fn kind<'a>(&self, table: &'a Table, place: &str) -> Result<&'a str, ConfigError> {
         let missing =
             || ConfigError::new(format!("'layer.{KIND}' {place} is missing: it must be {}", Words(kinds())));
@@ -154,7 +155,7 @@ impl Reader {
     }
 }
 
-/// The values that a layer takes: those that it names, or that of the layer before it.
+/// The names of the values that a layer takes: the named inputs, or else the value of the layer before it.
 fn inputs(table: &Table, before: &[LayerSpec]) -> Result<Vec<String>, String> {
     let last = || before.last().map_or(INPUT, |layer| &layer.name).to_owned();
     let names =

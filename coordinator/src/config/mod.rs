@@ -1,15 +1,15 @@
-//! What a run is to do: a TOML file, with `--set key=value` above it, becomes a checked [`Config`].
+//! The configuration of a run: a TOML file, with `--set key=value` above it, becomes a checked [`Config`].
 //!
 //! ```text
 //! file ─┐
 //! --set ┴▶ Tree ──check──▶ Tree ──defaults──▶ Config ──network([c, h, w])──▶ Network
 //!          (keys, values,  (each table's      (plain fields,                 (layers with
-//!           who set them)   keys and ranges)   nothing left open)             their rules)
+//!           the origins)    keys and ranges)   nothing left open)             their rules)
 //! ```
 //!
-//! Everything is a function of the text, the flags and the [`Environment`]: no clock, no randomness, and no
-//! file but the one that [`load`] reads. Every refusal is one sentence that names the key, what was found
-//! and what is allowed. `docs/configuration.md` is the reference; its tables are [`reference()`].
+//! The result is a function of the text, the flags and the [`Environment`]. The module uses no clock and no
+//! randomness, and reads no file but that of [`load`]. Every refusal is one sentence that names the key, the value
+//! found and the values allowed. `docs/configuration.md` is the reference; its tables are [`reference()`].
 
 mod allowed;
 mod check;
@@ -40,7 +40,7 @@ use keys::KEYS;
 pub(crate) use tree::read_toml;
 use tree::{Origin, Tree};
 
-/// The longest file that is read, in bytes: ten times what the most layers take.
+/// The size limit of a file, in bytes: ten times the size of a file with the most layers.
 const LONGEST: u64 = 16 << 20;
 
 pub use data_path::Environment;
@@ -53,45 +53,46 @@ pub use rule::Rule;
 pub use sections::{Alarm, Data, Links, Metrics, Model, Node, Pipeline, Snapshot, Stages, Train};
 pub(crate) use typed::{keys as keys_of_table, words};
 
-/// What a run is to do, resolved and checked: nothing is left to a default.
+/// The configuration of a run, resolved and checked: every key has a value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Config {
-    /// The file that it was read from, for sentences.
+    /// The name of the file, for messages.
     #[serde(skip)]
     pub file: String,
-    /// Decides initial weights, shuffling and augmentation.
+    /// The seed of the initial weights, the shuffle and the augmentation.
     pub seed: u64,
-    /// Which network.
+    /// The network.
     pub model: Model,
-    /// How B learns.
+    /// The learning rule of B.
     #[serde(skip_deserializing)]
     pub rule: Rule,
-    /// How the network is cut, and how microbatches take turns.
+    /// The cut into stages, and the order of microbatches.
     pub pipeline: Pipeline,
-    /// How long, and in what portions.
+    /// The length of the training, and the size of minibatches.
     pub train: Train,
     /// The optimizer of W, biases and norms.
     pub optimizer: Optimizer,
     /// The optimizer of B.
     pub optimizer_b: Optimizer,
-    /// What is learned.
+    /// The data set.
     pub data: Data,
-    /// How often the nodes write their state.
+    /// How often the nodes write snapshots.
     pub snapshot: Snapshot,
-    /// What is measured on the way.
+    /// The measurements during the run.
     pub metrics: Metrics,
-    /// What ends a run that has gone wrong without failing.
+    /// The checks that end a run that goes wrong without a failure.
     pub alarm: Alarm,
-    /// How local nodes are started.
+    /// The settings of local nodes.
     pub node: Node,
-    /// How processes talk.
+    /// The settings of the links between processes.
     pub network: Links,
 }
 
-/// Reads the file at `path`, with `overrides` (each `key=value`, the value in TOML or a bare word) above it.
+/// Reads the file at `path` and puts `overrides` above it: each is `key=value`, with the value in TOML or as a bare
+/// word.
 ///
 /// # Errors
-/// The file cannot be read, or what [`parse`] says.
+/// A file that cannot be read, or an error of [`parse`].
 pub fn load(path: &Path, overrides: &[String], environment: &Environment) -> Result<Config, ConfigError> {
     let file = path.display().to_string();
     let text = read_file(path)
@@ -99,7 +100,7 @@ pub fn load(path: &Path, overrides: &[String], environment: &Environment) -> Res
     parse(&text, &file, overrides, environment)
 }
 
-/// The text of a file that a person wrote.
+/// Reads a text file of at most `LONGEST` bytes.
 pub(crate) fn read_file(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(LONGEST + 1).read_to_string(&mut text)?;
@@ -109,11 +110,11 @@ pub(crate) fn read_file(path: &Path) -> io::Result<String> {
     }
 }
 
-/// Makes a configuration of `text`, which sentences call `file`, as [`load`] does.
+/// Parses the configuration in `text`, as [`load`] does; messages call the text `file`.
 ///
 /// # Errors
-/// The first fault: text that isn't TOML, an unknown key (with the nearest valid one), a value of another
-/// type or out of range, or settings that don't go together.
+/// The first fault: text that isn't TOML, an unknown key (the message names the nearest valid key), a value of the
+/// wrong type or out of range, or settings that contradict each other.
 ///
 /// # Examples
 /// ```
@@ -145,26 +146,26 @@ pub fn parse(
     Ok(config)
 }
 
-/// Checks the names of `keys`, dotted or nested, and the types and ranges of their values; `file` is where
-/// they were found. Whether they go together only a whole configuration can say.
+/// Checks the names of `keys`, dotted or nested, and the types and ranges of their values; messages call their
+/// source `file`. Combinations of keys are checked only in a whole configuration.
 ///
 /// # Errors
-/// The first fault, as [`parse`] says it.
+/// The first fault, worded as in [`parse`].
 pub(crate) fn check_keys(keys: Table, file: &str) -> Result<(), ConfigError> {
     Tree::of(keys, file).check()
 }
 
-/// The keys and values of `key=value`s as `--set` takes them.
+/// The keys and values of `sets`, each a `key=value` in the form of `--set`.
 ///
 /// # Errors
-/// The first that is none, or an unknown key, or a value that it does not take.
+/// The first text that is no `key=value`, an unknown key, or a value that the key does not take.
 pub(crate) fn assignments(sets: &[String]) -> Result<Vec<(String, Value)>, ConfigError> {
     let tree = Tree::read("", "", sets)?;
     tree.check()?;
     Ok(tree.values())
 }
 
-/// Sets what nobody has set: first what the table says, then what follows other keys.
+/// Sets the keys that are not set: first those with a default in the table, then those that follow other keys.
 fn resolve(tree: &mut Tree, environment: &Environment) -> Result<(), ConfigError> {
     tree.fill(KEYS.iter().filter(|key| !key.path.starts_with("rule.")));
     for key in KEYS.iter().filter_map(|key| key.path.strip_prefix("optimizer_b.")) {
@@ -197,11 +198,11 @@ fn resolve(tree: &mut Tree, environment: &Environment) -> Result<(), ConfigError
 }
 
 impl Config {
-    /// The whole configuration as TOML, with nothing left to a default, which [`parse`] reads as the same
-    /// configuration: what a run leaves as `config.toml`.
+    /// The whole configuration as TOML, with every key set; [`parse`] reads it as the same configuration. A run
+    /// writes this text to `config.toml`.
     ///
     /// # Errors
-    /// A value that TOML cannot hold, such as a seed of 2⁶³ or more; none that was read from TOML is.
+    /// A value that TOML cannot hold, such as a seed of 2⁶³ or more. A value that was read from TOML never fails.
     pub fn to_toml(&self) -> Result<String, ConfigError> {
         let refuse =
             |why: toml::ser::Error| ConfigError::new(format!("the configuration is not TOML: {why}"));

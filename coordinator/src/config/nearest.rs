@@ -1,9 +1,10 @@
-//! The valid name that a wrong one probably meant.
+//! The nearest valid name to a misspelt name, for messages.
 
 use strsim::damerau_levenshtein as distance;
 
-/// The candidate nearest to `wrong`: by the whole dotted key, or by its last part where only the table is
-/// wrong or missing (`lr` means `optimizer.lr`). Among equals the longest, since typing loses letters.
+/// The candidate nearest to `wrong`. The whole dotted key counts, or only its last part where the table is wrong or
+/// missing (`lr` means `optimizer.lr`). Of equally near candidates the longest is taken, because typing loses
+/// letters.
 pub(crate) fn nearest<'a>(wrong: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates.min_by_key(|candidate| {
         let whole = distance(wrong, candidate);
@@ -12,7 +13,7 @@ pub(crate) fn nearest<'a>(wrong: &str, candidates: impl Iterator<Item = &'a str>
     })
 }
 
-/// `: did you mean 'x'?`, or nothing where there is no candidate.
+/// `: did you mean 'x'?`, or an empty text without candidates.
 pub(crate) fn hint<'a>(wrong: &str, candidates: impl Iterator<Item = &'a str>) -> String {
     nearest(wrong, candidates).map_or_else(String::new, |near| format!(": did you mean '{near}'?"))
 }

@@ -1,4 +1,4 @@
-//! A configuration's network, and whether the two go together.
+//! Builds the network of a configuration, and checks that the network and the configuration fit each other.
 
 use proto::spec::graph::{LayerSpec, Op, Value};
 use proto::spec::rule::{Centering, RuleSpec};
@@ -13,8 +13,8 @@ impl Config {
     /// The network for samples of the shape `input` (channels, height, width), each weight layer with its rule.
     ///
     /// # Errors
-    /// Images that aren't what the model is for, layers that don't fit each other, an output that isn't one
-    /// value per class, and rules or cuts for layers that aren't there.
+    /// Images of another size than the model takes, layers that don't fit each other, an output that isn't one
+    /// value per class, or a rule or cut that names no layer.
     pub fn network(&self, input: [u64; 3]) -> Result<Network, ConfigError> {
         image(self, input)?;
         let refuse = |why: String| ConfigError::new(format!("the network in {} cannot be: {why}", self.file));
@@ -29,8 +29,8 @@ impl Config {
         Ok(network)
     }
 
-    /// The shape of a sample (channels, height, width) as far as it is known without opening the data: from
-    /// `model.image` and `model.channels`, or else from the kind. `None` for `idx` that doesn't say.
+    /// The shape of a sample (channels, height, width) as far as it is known before the data is opened: from
+    /// `model.image` and `model.channels`, or else from the kind. `None` for the kind `idx` without these keys.
     pub fn input_shape(&self) -> Option<[u64; 3]> {
         let kind = self.data.kind.shape();
         let side = self.model.image.map(u64::from).or(kind.map(|[_, side, _]| side))?;
@@ -38,18 +38,18 @@ impl Config {
         Some([channels, side, side])
     }
 
-    /// Refuses what a microbatch of `smallest` samples is too small for: a batch norm that would see one value
-    /// per channel, whose deviation would be 0, and a mean over the microbatch of a single sample.
+    /// Refuses layers for which a microbatch of `smallest` samples is too small. A batch norm that sees one value
+    /// per channel computes a deviation of 0, and a rule cannot centre a single sample.
     ///
     /// # Errors
-    /// The first such layer, and what to do.
+    /// The first such layer, and the remedy.
     pub fn check_microbatches(&self, network: &Network, smallest: u64) -> Result<(), ConfigError> {
         norms(self, network, smallest)?;
         centering(self, network, smallest)
     }
 }
 
-/// The network of `model`, without rules; the error is a sentence that says which layer cannot be.
+/// The network of `model`, without rules; the error is a sentence that names the layer at fault.
 fn draw(model: &Model, input: [u64; 3]) -> Result<Network, String> {
     if model.name == CUSTOM {
         return custom::network(&model.layers, input).map_err(|error| error.to_string());
@@ -70,7 +70,7 @@ fn draw(model: &Model, input: [u64; 3]) -> Result<Network, String> {
     zoo::by_name(&model.name, &options).ok_or_else(|| format!("no model is named '{}'", model.name))
 }
 
-/// Images that are of the size that the model is told of.
+/// Checks that the images have the size that the configuration gives.
 fn image(config: &Config, [channels, height, width]: [u64; 3]) -> Result<(), ConfigError> {
     let model = &config.model;
     let is = |told: Option<u32>, found: u64| told.is_none_or(|told| u64::from(told) == found);
@@ -86,7 +86,7 @@ fn image(config: &Config, [channels, height, width]: [u64; 3]) -> Result<(), Con
     Err(ConfigError::new(format!("'{key}' in {file} is {told}, but the data has {images}: leave it out")))
 }
 
-/// An output of one value per class.
+/// Checks that the output is one value per class.
 fn output(config: &Config, output: Option<&Value>) -> Result<(), ConfigError> {
     let classes = config.model.classes;
     match output {
@@ -100,7 +100,7 @@ fn output(config: &Config, output: Option<&Value>) -> Result<(), ConfigError> {
     }
 }
 
-/// Rules of their own only for layers that have weights.
+/// Checks that every layer with a rule of its own has weights.
 pub(super) fn rules(config: &Config, layers: &[LayerSpec]) -> Result<(), ConfigError> {
     let weights = || layers.iter().filter(|layer| layer.op.is_weight()).map(|layer| layer.name.as_str());
     match config.rule.layers.keys().find(|name| weights().all(|weight| weight != *name)) {
@@ -113,7 +113,7 @@ pub(super) fn rules(config: &Config, layers: &[LayerSpec]) -> Result<(), ConfigE
     }
 }
 
-/// Cuts at layers that are there, in their order.
+/// Checks that every cut names a layer, and that the cuts are in the order of the layers.
 pub(super) fn cuts(config: &Config, layers: &[LayerSpec]) -> Result<(), ConfigError> {
     let Stages::Cuts(names) = &config.pipeline.stages else { return Ok(()) };
     let refuse = |name: &str, why: &str, hint: String| {
@@ -141,7 +141,7 @@ pub(super) fn cuts(config: &Config, layers: &[LayerSpec]) -> Result<(), ConfigEr
     Ok(())
 }
 
-/// Norms of more than one value per channel.
+/// Checks that every batch norm sees more than one value per channel.
 fn norms(config: &Config, network: &Network, smallest: u64) -> Result<(), ConfigError> {
     let values = network.values().map_err(|error| ConfigError::new(error.to_string()))?;
     let seen = |value: &Value| value.shape.iter().skip(1).product::<u64>().saturating_mul(smallest);
@@ -160,7 +160,7 @@ fn norms(config: &Config, network: &Network, smallest: u64) -> Result<(), Config
     }
 }
 
-/// Rules that take a microbatch's mean off its samples, of which there must be several.
+/// Checks that rules which subtract the microbatch's mean get more than one sample.
 fn centering(config: &Config, network: &Network, smallest: u64) -> Result<(), ConfigError> {
     let centred = |rule: &RuleSpec| {
         matches!(rule, RuleSpec::Learned { alignment, .. }

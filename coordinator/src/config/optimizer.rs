@@ -1,4 +1,5 @@
-//! An optimizer as the configuration says it: in epochs, where nodes count updates.
+//! The optimizer settings of a configuration, in epochs; nodes count updates, so the settings are converted for
+//! them.
 
 use std::fmt;
 
@@ -9,7 +10,7 @@ use super::allowed::Allowed::Switch;
 use super::allowed::{FRACTION, NOT_NEGATIVE, POSITIVE, POSITIVES, one_of};
 use super::schema::{Key, is, section};
 
-/// What turns a gradient into a step.
+/// The method that turns a gradient into a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
@@ -39,20 +40,20 @@ section! {
     }
 }
 
-/// How a learning rate goes on after warm-up.
+/// The shape of a learning rate schedule after the warm-up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shape {
-    /// The same throughout.
+    /// The rate stays the same.
     #[default]
     Constant,
-    /// Half a cosine, down to 0 at the last update.
+    /// The rate follows half a cosine, down to 0 at the last update.
     Cosine,
-    /// Multiplied by `factor` at every boundary.
+    /// The rate is multiplied by `factor` at every boundary.
     Step,
 }
 
-/// Prints as a configuration spells it.
+/// Prints the name in the configuration.
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
@@ -60,7 +61,7 @@ impl fmt::Display for Shape {
 }
 
 section! {
-    /// The factor on a learning rate, or on the coefficients of rules, in epochs.
+    /// The factor on a learning rate, or on the coefficients of a rule; times are in epochs.
     pub struct LearningRateSchedule {
         schedule: Shape = one_of::<Shape>(), is(Shape::Cosine), "the learning rate's course";
         warmup_epochs: f64 = NOT_NEGATIVE, is(WARMUP), "epochs over which the factor rises linearly";
@@ -82,8 +83,8 @@ impl Default for LearningRateSchedule {
 }
 
 impl LearningRateSchedule {
-    /// What a node is told: epochs become updates, of which there are `steps_per_epoch` in an epoch and
-    /// `total_steps` until a cosine ends. Fractions of an update are rounded.
+    /// The schedule for a node, in updates: an epoch has `steps_per_epoch` updates, and a cosine ends after
+    /// `total_steps`. Fractions of an update are rounded.
     pub fn spec(&self, steps_per_epoch: u64, total_steps: u64) -> optimizer::Schedule {
         let updates = |epochs: f64| (epochs * steps_per_epoch as f64).round() as u64;
         let shape = match self.schedule {
@@ -99,9 +100,9 @@ impl LearningRateSchedule {
 }
 
 impl Optimizer {
-    /// What a node is told, in an epoch of `steps_per_epoch` updates and a run of `total_steps`.
+    /// The specification for a node, for epochs of `steps_per_epoch` updates and a run of `total_steps`.
     ///
-    /// Without momentum, `nesterov` says nothing and is left out.
+    /// Without momentum, `nesterov` has no effect and is left out.
     pub fn spec(&self, steps_per_epoch: u64, total_steps: u64) -> OptimizerSpec {
         let method = match self.name {
             Method::Sgd => optimizer::Method::Sgd {
@@ -114,7 +115,7 @@ impl Optimizer {
         OptimizerSpec { method, lr: self.lr, weight_decay: self.weight_decay, schedule }
     }
 
-    /// The first key in which `other` would make other steps of the same gradient; weight decay aside.
+    /// The first key that makes `other` take different steps of the same gradient; weight decay does not count.
     pub(super) fn difference(&self, other: &Optimizer) -> Option<&'static str> {
         let (mine, others) = (&self.schedule, &other.schedule);
         let same = [

@@ -1,9 +1,9 @@
-//! The reference of every key, as Markdown: what `docs/configuration.md` holds between its two marks.
+//! The reference of all keys in Markdown: the part of `docs/configuration.md` between the two marks.
 
 use super::keys::KEYS;
 use super::layers;
 
-/// Tables of every key, of the kinds of layers, and of the keys of a `[[layer]]`.
+/// The tables of all keys, of the kinds of layers, and of the keys of a `[[layer]]`.
 pub fn reference() -> String {
     let mut text = String::new();
     let table = |path: &str| path.split_once('.').map_or(String::new(), |(table, _)| table.to_owned());

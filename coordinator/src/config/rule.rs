@@ -1,4 +1,4 @@
-//! `[rule]` and `[rule.layers.LAYER]`: how B learns, in every layer and in some.
+//! `[rule]` and `[rule.layers.LAYER]`: the learning rule of B, for all layers and for single layers.
 
 mod fits;
 pub(super) mod keys;
@@ -15,16 +15,17 @@ use super::optimizer::{LearningRateSchedule, Optimizer};
 use super::tree::Tree;
 use crate::rule::{Name, Surroundings, mirror};
 
-/// How B learns.
+/// The learning rules of B.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Rule {
-    /// In every layer that has no rule of its own.
+    /// The rule of every layer that has no rule of its own.
     #[serde(flatten)]
     pub all: RuleSpec,
-    /// The factor on the coefficients, in all layers. Where it stays 1 it is not printed: backprop would refuse it.
+    /// The factor on the coefficients, in all layers. A constant factor of 1 is not printed, because backprop would
+    /// refuse the key.
     #[serde(flatten, skip_serializing_if = "is_usual")]
     pub course: LearningRateSchedule,
-    /// In these layers.
+    /// The rules of single layers, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub layers: BTreeMap<String, RuleSpec>,
 }
@@ -34,13 +35,13 @@ fn is_usual(schedule: &LearningRateSchedule) -> bool {
 }
 
 impl Rule {
-    /// The rule of the layer of this name.
+    /// The rule of the layer called `layer`.
     pub fn of(&self, layer: &str) -> &RuleSpec {
         self.layers.get(layer).unwrap_or(&self.all)
     }
 
-    /// The rules that `tree` (the keys below `rule`) names, for these optimizers of W and B and minibatches
-    /// of `batch` samples in so many `microbatches`.
+    /// Resolves the rules in `tree` (the keys below `rule`) for these optimizers of W and B, and for minibatches of
+    /// `batch` samples in `microbatches` microbatches.
     pub(super) fn resolve(
         tree: &Tree,
         w: &Optimizer,
@@ -77,7 +78,7 @@ fn schedule(tree: &Tree) -> Result<LearningRateSchedule, ConfigError> {
     Ok(schedule)
 }
 
-/// Reads rules, each out of the keys below it.
+/// Reads rules, each from the keys below its prefix.
 struct Reader<'a> {
     tree: &'a Tree,
     w: &'a Optimizer,
@@ -89,14 +90,15 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The rule whose keys begin with `prefix`, on top of that of its name, or of an inherited one.
+    /// The rule whose keys begin with `prefix`, on top of the defaults of its name or on top of the `inherited`
+    /// rule.
     fn rule(&self, prefix: &str, inherited: &RuleSpec) -> Result<RuleSpec, ConfigError> {
         let own = self.tree.below(prefix);
         let base = match own.get("name") {
             Some(name) => typed::<Name>(name.clone())?.rule(self.around),
             None => inherited.clone(),
         };
-        // The noise of a rule that is first told here to learn from some.
+        // A rule that turns to noise only here needs the defaults of the noise.
         let mut keys = table(&mirror(self.around))?;
         keys.extend(table(&base)?);
         keys.extend(own.clone());
@@ -106,7 +108,7 @@ impl Reader<'_> {
         Ok(rule)
     }
 
-    /// Refuses a key that says nothing of the rule: the rule has none of that name.
+    /// Refuses a key that has no effect on the rule: the rule has no field of that name.
     fn check_used(&self, prefix: &str, own: &Table, rule: &RuleSpec) -> Result<(), ConfigError> {
         let said = table(rule)?;
         let unused = |key: &str| own.contains_key(key) && !said.contains_key(key);
@@ -129,19 +131,19 @@ impl Reader<'_> {
         Err(self.refuse(&key.path, &why))
     }
 
-    /// What follows from a rule's name alone stands nowhere.
+    /// The refusal of the key `path`. A key that follows from the rule's name may not be set.
     fn refuse(&self, path: &str, why: &str) -> ConfigError {
         let place = self.tree.origin(path).map_or("by default".into(), |_| self.tree.place(path));
         ConfigError::new(format!("'{path}' {place} {why}"))
     }
 }
 
-/// What is said of a rule, by its keys.
+/// The fields of `value` as a table.
 fn table(value: &impl Serialize) -> Result<Table, ConfigError> {
     Table::try_from(value).map_err(|why| ConfigError::new(why.to_string()))
 }
 
-/// A checked value in its type.
+/// A checked value, converted to its type.
 fn typed<T: for<'de> serde::Deserialize<'de>>(value: impl Into<Value>) -> Result<T, ConfigError> {
     value.into().try_into().map_err(|why: toml::de::Error| ConfigError::new(why.message()))
 }

@@ -1,4 +1,5 @@
-//! A table's type and its keys, written down once: what each key takes, its default, and what it is for.
+//! The schema of the keys: the `Key` type and the `section!` macro, which declares a table's type and keys in one
+//! place.
 
 use std::fmt;
 
@@ -12,20 +13,20 @@ use super::allowed::Allowed;
 pub(crate) struct Key {
     /// The dotted name.
     pub(crate) path: String,
-    /// What it takes.
+    /// The values that the key takes.
     pub(crate) allowed: Allowed,
-    /// What it is by default.
+    /// The default.
     pub(crate) unset: Unset,
-    /// What it is for, in one line.
+    /// The purpose of the key, in one line.
     pub(crate) doc: &'static str,
 }
 
-/// What a key is when nobody sets it.
+/// The value of a key that is not set.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Unset {
-    /// This value.
+    /// A fixed value.
     Is(Value),
-    /// What these words say; code elsewhere follows them.
+    /// A value that other code derives, as these words describe.
     Follows(String),
 }
 
@@ -34,12 +35,12 @@ pub(super) fn is(value: impl Serialize) -> Unset {
     Unset::Is(Value::try_from(value).expect("a default is TOML"))
 }
 
-/// A default that code elsewhere decides.
+/// A default that other code decides.
 pub(super) fn follows(words: &str) -> Unset {
     Unset::Follows(words.to_owned())
 }
 
-/// As a column of the reference.
+/// Prints a cell of the reference.
 impl fmt::Display for Unset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -55,14 +56,14 @@ impl Key {
         Key { path: format!("{table}.{name}"), allowed, unset, doc }
     }
 
-    /// Its name without the table's.
+    /// The key's name without the name of its table.
     pub(super) fn name(&self) -> &str {
         self.path.rsplit('.').next().unwrap_or(&self.path)
     }
 }
 
-/// Declares a table: each line is a field of its type and a key, `name: type = takes, default, "what for";`. Fields
-/// that are no keys of their own stand in `.. { … }`.
+/// Declares a table: each line is a field of its type and a key, `name: type = takes, default, "purpose";`. Fields
+/// that are not keys themselves stand in `.. { … }`.
 macro_rules! section {
     (
         $(#[$meta:meta])*

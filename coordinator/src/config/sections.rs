@@ -1,4 +1,4 @@
-//! The tables of a configuration, each with its keys; resolved, nothing in them is left to a default.
+//! The tables of a configuration with their keys. In a resolved table every key has a value.
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -16,14 +16,14 @@ use crate::data::{Augment, DataKind, Remainder};
 use crate::model::zoo;
 use crate::pipeline::Schedule;
 
-/// The name of the model that is the file's `[[layer]]`s.
+/// The name of the model that is made of the file's `[[layer]]`s.
 pub(super) const CUSTOM: &str = "custom";
-/// Every name of a model.
+/// The names of all models.
 static MODELS: LazyLock<Vec<&'static str>> =
     LazyLock::new(|| [CUSTOM].into_iter().chain(zoo::names()).collect());
 
 section! {
-    /// `[model]`: which network.
+    /// `[model]`: the network.
     pub struct Model {
         name: String = Words(&MODELS), is(CUSTOM), "the network; `custom` is the list of `[[layer]]`s";
         classes: u32 = Whole(1, 1 << 24), follows("those of `data.kind`; `idx` must say"),
@@ -33,7 +33,7 @@ section! {
         image: Option<u32> = SMALL, follows("the data's"), "side of the (square) images";
         channels: Option<u32> = SMALL, follows("the data's"), "channels of the images";
         .. {
-            /// The `[[layer]]`s of a `custom` network, all with the default rule; empty for others.
+            /// The `[[layer]]`s of a `custom` network, all with the default rule; empty for other models.
             #[serde(skip)]
             pub layers: Vec<LayerSpec>,
         }
@@ -41,7 +41,7 @@ section! {
 }
 
 section! {
-    /// `[pipeline]`: how the network is cut, and how microbatches take turns.
+    /// `[pipeline]`: the cut into stages, and the order of microbatches.
     pub struct Pipeline {
         stages: Stages = STAGES, is(Stages::PerLayer), "where the network is cut into stages, one process each";
         microbatches: u32 = Whole(1, MAX_MICROBATCHES as i64), is(4),
@@ -54,18 +54,18 @@ section! {
     }
 }
 
-/// `pipeline.stages`: where the network is cut into stages.
+/// `pipeline.stages`: the cut of the network into stages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stages {
-    /// One per weight layer, with the norm, activation and pooling that follow it.
+    /// One stage per weight layer, with the norm, activation and pooling that follow it.
     PerLayer,
-    /// One per block of the model.
+    /// One stage per block of the model.
     PerBlock,
-    /// So many stages, as even as can be.
+    /// This many stages, balanced.
     #[serde(untagged)]
     Count(u32),
-    /// These layers begin a new stage.
+    /// A stage begins at each of these layers.
     #[serde(untagged)]
     Cuts(Vec<String>),
 }
@@ -76,7 +76,7 @@ const STAGES: Allowed = Any(
 );
 
 section! {
-    /// `[train]`: how long, and in what portions.
+    /// `[train]`: the length of the training, and the size of minibatches.
     pub struct Train {
         epochs: u64 = MANY, is(4), "passes over the training data";
         batch: u32 = Whole(1, MAX_MICROBATCHES as i64 * MAX_MICROBATCH as i64), is(128),
@@ -89,7 +89,7 @@ section! {
 }
 
 impl Train {
-    /// How many minibatches the run trains on, of which an epoch has `steps_per_epoch`.
+    /// The number of minibatches that the run trains on, with `steps_per_epoch` in an epoch.
     pub fn steps(&self, steps_per_epoch: u64) -> u64 {
         let all = self.epochs.saturating_mul(steps_per_epoch);
         self.max_steps.map_or(all, |most| all.min(most))
@@ -97,7 +97,7 @@ impl Train {
 }
 
 section! {
-    /// `[data]`: what is learned.
+    /// `[data]`: the data set.
     pub struct Data {
         kind: DataKind = one_of::<DataKind>(), is(DataKind::FashionMnist), "the data set's format";
         path: PathBuf = Text, follows("the kind's folder, see above"), "the folder with the data set's files";
@@ -112,7 +112,7 @@ section! {
 }
 
 impl Data {
-    /// How training images are varied: as suits the kind where `augment` is set, and not at all otherwise.
+    /// The augmentation of training images: that of the kind if `augment` is set, and none otherwise.
     pub fn augmentation(&self) -> Augment {
         if self.augment { self.kind.variation() } else { Augment::NONE }
     }
@@ -129,14 +129,14 @@ section! {
 }
 
 section! {
-    /// `[metrics]`: what is measured on the way.
+    /// `[metrics]`: the measurements during the run.
     pub struct Metrics {
         layers_every: u64 = MANY, is(50), "minibatches between measurements of the layers' B against W";
     }
 }
 
 section! {
-    /// `[alarm]`: what ends a run that has gone wrong without failing.
+    /// `[alarm]`: the checks that end a run that goes wrong without a failure.
     pub struct Alarm {
         kolen_pollack: bool = Switch, is(false),
             "ends the run (exit code 5) when ‖W − B‖ leaves Kolen-Pollack's law: an update was lost or doubled";
@@ -144,14 +144,14 @@ section! {
 }
 
 section! {
-    /// `[node]`: how local nodes are started.
+    /// `[node]`: the settings of local nodes.
     pub struct Node {
         threads: u32 = Whole(1, 1024), is(1), "threads of each local node; part of the result";
     }
 }
 
 section! {
-    /// `[network]`: how processes talk.
+    /// `[network]`: the settings of the links between processes.
     pub struct Links {
         connect_deadline: f64 = SECONDS, is(10.0), "how long a node may take to be reached";
         message_deadline: f64 = SECONDS, is(300.0),

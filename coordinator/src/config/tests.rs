@@ -1,4 +1,4 @@
-//! Whole configurations: printed, layered, and held against a network.
+//! Tests of whole configurations: printing, layering, and the check against a network.
 
 mod keys;
 mod refusals;
@@ -50,7 +50,7 @@ fn refusal(sets: &[&str]) -> String {
     set(sets).expect_err("refused")
 }
 
-/// One acceptable value per key that has no default of its own.
+/// A valid value for each key that has no default of its own.
 const UNSET: [&str; 9] = [
     "model.image=6",
     "model.channels=1",
@@ -73,7 +73,7 @@ fn what_is_printed_reads_as_the_same_configuration() {
         let printed = config.to_toml().unwrap();
         assert_eq!(read(&printed, &[]).unwrap(), config, "{printed}");
     }
-    // A layer's name may have dots.
+    // A layer's name may contain dots.
     let dotted = ["rule.name=weight_mirror", "rule.layers.mid.d.le.null=0.5"];
     let config = read(&NET.replace("middle", "mid.d.le"), &dotted).unwrap();
     assert!(config.rule.layers.contains_key("mid.d.le"));

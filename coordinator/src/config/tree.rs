@@ -1,4 +1,4 @@
-//! The keys that were set, each with its value and where it was set: the file, and `--set` above it.
+//! The tree of set keys, each with its value and its source: the file, and `--set` above it.
 
 use std::collections::BTreeMap;
 
@@ -9,24 +9,24 @@ use super::keys::{self, ANY_LAYER, KEYS};
 use super::nearest::hint;
 use super::schema::{Key, Unset};
 
-/// Values by their dotted keys. A layer's own rule in which there is no key is a value as well.
+/// Values by their dotted keys. The empty table of a layer's own rule counts as a value.
 #[derive(Clone, Debug)]
 pub(super) struct Tree {
     values: BTreeMap<String, (Value, Origin)>,
     file: String,
 }
 
-/// Who set a value.
+/// The source of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// The file, or nobody.
+    /// The file, or a default.
     File,
     /// `--set`.
     Flag,
 }
 
 impl Tree {
-    /// What `text`, called `file`, sets, with `overrides` (`key=value`) above it.
+    /// Reads the keys that `text`, called `file`, sets, and puts `overrides` (`key=value`) above them.
     pub(super) fn read(text: &str, file: &str, overrides: &[String]) -> Result<Self, ConfigError> {
         let mut tree = Tree::of(read_toml(text, file)?, file);
         let mut flags = Tree::empty(file);
@@ -37,7 +37,7 @@ impl Tree {
         Ok(tree)
     }
 
-    /// What `table`, found in `file`, sets.
+    /// The keys that `table`, found in `file`, sets.
     pub(super) fn of(table: Table, file: &str) -> Self {
         let mut tree = Tree::empty(file);
         tree.flatten("", table, Origin::File);
@@ -48,8 +48,9 @@ impl Tree {
         Tree { values: BTreeMap::new(), file: file.to_owned() }
     }
 
-    /// Puts `flags` above what is here. Coefficients belong to the rule that they stand with: another rule's
-    /// name in a flag also puts aside the file's coefficients, and another model's name its layers.
+    /// Puts `flags` above the keys of the file. Coefficients belong to the rule that they stand with, so a flag
+    /// that names another rule also removes the file's coefficients, and a flag that names another model removes
+    /// the file's layers.
     fn overlay(&mut self, flags: Tree) {
         for (path, (value, origin)) in flags.values {
             let renamed = self.get(&path).is_some_and(|old| *old != value);
@@ -91,7 +92,7 @@ impl Tree {
         })
     }
 
-    /// The refusal of a key that is none.
+    /// The refusal of the unknown key `path`.
     pub(super) fn unknown(&self, path: &str, value: &Value) -> ConfigError {
         let place = self.place(path);
         if path.starts_with("layer.") {
@@ -107,13 +108,13 @@ impl Tree {
         ConfigError::new(format!("unknown key '{path}' {place}{hint}"))
     }
 
-    /// Every key that is set, with its value; a table without a key sets none.
+    /// Every key that is set, with its value. An empty table sets no key.
     pub(super) fn values(self) -> Vec<(String, Value)> {
         let values = self.values.into_iter().map(|(path, (value, _))| (path, value));
         values.filter(|(_, value)| !value.is_table()).collect()
     }
 
-    /// `in FILE` or `in --set`, as the key was set.
+    /// `in FILE` or `in --set`, by the source of the key.
     pub(super) fn place(&self, path: &str) -> String {
         match self.origin(path) {
             Some(Origin::Flag) => "in --set".into(),
@@ -121,7 +122,7 @@ impl Tree {
         }
     }
 
-    /// Who set the key; `None` where nobody did.
+    /// The source of the key; `None` for a key that is not set.
     pub(super) fn origin(&self, path: &str) -> Option<Origin> {
         self.values.get(path).map(|(_, origin)| *origin)
     }
@@ -131,7 +132,7 @@ impl Tree {
         self.values.get(path).map(|(value, _)| value)
     }
 
-    /// The keys right below `table`, by their last names.
+    /// The keys directly below `table`, by their last names.
     pub(super) fn below(&self, table: &str) -> Table {
         let values = self.values.iter().filter(|(_, (value, _))| !value.is_table());
         let below = values.filter_map(|(path, (value, _))| match path.rsplit_once('.') {
@@ -141,17 +142,17 @@ impl Tree {
         below.collect()
     }
 
-    /// Sets a key that nobody has set.
+    /// Sets a key that is not set yet.
     pub(super) fn default(&mut self, path: &str, value: Value) {
         self.values.entry(path.to_owned()).or_insert((value, Origin::File));
     }
 
-    /// Sets a key, whoever has set it.
+    /// Sets a key, in place of any earlier value.
     pub(super) fn set(&mut self, path: &str, value: Value) {
         self.values.insert(path.to_owned(), (value, Origin::File));
     }
 
-    /// Takes out a key, or a table with all that is in it.
+    /// Removes a key, or a table with all its keys, and returns it.
     pub(super) fn take(&mut self, path: &str) -> Tree {
         let belongs =
             |key: &String| key == path || key.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
@@ -160,7 +161,7 @@ impl Tree {
         Tree { values: taken, file: self.file.clone() }
     }
 
-    /// Sets those of `keys` that nobody has set and that have a default.
+    /// Sets those of `keys` that are not set and have a default.
     pub(super) fn fill<'a>(&mut self, keys: impl IntoIterator<Item = &'a Key>) {
         for key in keys {
             if let Unset::Is(value) = &key.unset {
@@ -174,7 +175,7 @@ impl Tree {
         self.values.keys().map(String::as_str)
     }
 
-    /// The layers that have a table of their own rule.
+    /// The layers that have a rule of their own.
     pub(super) fn layers(&self) -> impl Iterator<Item = &str> {
         self.values.iter().filter_map(|(path, (value, _))| match value.is_table() {
             true => path.strip_prefix(keys::OWN_RULES),
@@ -182,7 +183,7 @@ impl Tree {
         })
     }
 
-    /// The keys, nested as TOML has them. All are known, and so of one or two parts.
+    /// The keys as nested TOML tables. All keys are known, so each has one or two parts.
     pub(super) fn into_table(self) -> Table {
         let mut root = Table::new();
         for (path, (value, _)) in self.values {
@@ -202,7 +203,7 @@ impl Tree {
     }
 }
 
-/// One `key=value` as a table: the value in TOML, and as text where it isn't TOML.
+/// One `key=value` as a table: the value is parsed as TOML, and taken as text where it isn't TOML.
 fn assigned(assignment: &str) -> Result<Table, ConfigError> {
     let refuse = || ConfigError::new(format!("'{assignment}' in --set is not of the form key=value"));
     let (key, value) = assignment.split_once('=').ok_or_else(refuse)?;
@@ -210,7 +211,7 @@ fn assigned(assignment: &str) -> Result<Table, ConfigError> {
     parse(value).or_else(|_| parse(&Value::from(value.trim()).to_string())).map_err(|_| refuse())
 }
 
-/// The table that `text`, called `file`, holds; the error of a text that isn't TOML says where.
+/// The table in `text`, called `file`; the error for text that isn't TOML names the place.
 pub(crate) fn read_toml(text: &str, file: &str) -> Result<Table, ConfigError> {
     toml::from_str(text).map_err(|error| syntax(&error, text, file))
 }

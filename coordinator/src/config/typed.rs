@@ -1,5 +1,5 @@
-//! What serde's types say of themselves: the words of an enumeration, the keys of a table. And a table that has
-//! been checked, read into its type.
+//! Types as serde sees them: the words of an enumeration and the keys of a table. The module also converts a
+//! checked table to its type.
 
 use std::fmt::Display;
 
@@ -7,16 +7,16 @@ use serde::de::value::{MapDeserializer, SeqDeserializer, StrDeserializer};
 use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, Visitor};
 use toml::{Table, Value};
 
-/// Why a value is not of a type.
+/// The reason why a value does not fit a type.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
-    /// It holds another name than these.
+    /// The value holds an unknown name; these are the known names.
     #[error("unknown name: {0:?} are known")]
     Unknown(&'static [&'static str]),
-    /// It lacks this key.
+    /// The value lacks this key.
     #[error("'{0}' is missing")]
     Missing(&'static str),
-    /// Anything else.
+    /// Any other reason.
     #[error("{0}")]
     Other(String),
 }
@@ -44,17 +44,17 @@ pub(crate) fn words<T: for<'de> Deserialize<'de>>() -> &'static [&'static str] {
     known::<T>(&Value::from(""))
 }
 
-/// The words that `tag` takes in an enumeration that it tells apart.
+/// The words that `tag` takes in an internally tagged enumeration.
 pub(super) fn tags<T: for<'de> Deserialize<'de>>(tag: &str) -> &'static [&'static str] {
     known::<T>(&table(&[(tag, "")]))
 }
 
-/// The keys beside `tag` where it is `word`.
+/// The keys beside `tag`, where `tag` is `word`.
 pub(super) fn keys_of<T: for<'de> Deserialize<'de>>(tag: &str, word: &str) -> &'static [&'static str] {
     known::<T>(&table(&[(tag, word), ("", "")]))
 }
 
-/// The keys of a table that takes no others.
+/// The keys of a table that refuses unknown keys.
 pub(crate) fn keys<T: for<'de> Deserialize<'de>>() -> &'static [&'static str] {
     known::<T>(&table(&[("", "")]))
 }
@@ -63,7 +63,7 @@ fn table(pairs: &[(&str, &str)]) -> Value {
     Value::Table(pairs.iter().map(|(key, word)| (key.to_string(), Value::from(*word))).collect::<Table>())
 }
 
-/// The names that a type knows, told by its refusal of `wrong`, which holds an empty one.
+/// The names that a type knows, taken from its refusal of `wrong`, which holds an empty name.
 fn known<T: for<'de> Deserialize<'de>>(wrong: &Value) -> &'static [&'static str] {
     match T::deserialize(Item(wrong)) {
         Err(Fault::Unknown(names)) => names,
@@ -71,7 +71,7 @@ fn known<T: for<'de> Deserialize<'de>>(wrong: &Value) -> &'static [&'static str]
     }
 }
 
-/// A value of TOML, as a source whose faults can be told apart.
+/// A TOML value as a deserializer whose faults can be told apart.
 pub(super) struct Item<'a>(pub(super) &'a Value);
 
 impl<'a> IntoDeserializer<'a, Fault> for Item<'a> {

@@ -1,10 +1,10 @@
-//! Random crops and flips: the same for a sample in an epoch, wherever it stands in its batch.
+//! Augmentation: random crops and flips. A sample gets the same crop in an epoch, wherever it stands in its batch.
 
 use proto::seed;
 
 use super::draw::below;
 
-/// How training images are varied.
+/// The augmentation of training images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Augment {
     /// Pixels of zeros on every side, out of which a crop of the image's own size is taken; 0 for none.
@@ -15,7 +15,7 @@ pub struct Augment {
     pub flip: bool,
 }
 
-/// Where one image's crop lies, and whether it is then mirrored.
+/// The position of one image's crop, and whether the crop is mirrored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placement {
     /// The crop's top edge, in rows below the image's own: −pad to pad.
@@ -27,11 +27,12 @@ pub struct Placement {
 }
 
 impl Augment {
-    /// Images as they are, which evaluation sees.
+    /// No augmentation, as in evaluation.
     pub const NONE: Augment = Augment { pad: 0, flip: false };
 
-    /// Where sample `sample` (its place in the data set, from 0) lies in epoch `epoch`, each offset and
-    /// side equally often. A function of its arguments alone: the stream is named "augment", epoch, sample.
+    /// The placement of sample `sample` (its index in the data set, from 0) in epoch `epoch`; every offset and side
+    /// is equally likely. The result is a function of the arguments alone: the stream is named "augment", epoch,
+    /// sample.
     pub fn place(&self, seed: u64, epoch: u64, sample: usize) -> Placement {
         if *self == Augment::NONE {
             return Placement::STRAIGHT;
@@ -45,16 +46,16 @@ impl Augment {
 }
 
 impl Placement {
-    /// The image as it is.
+    /// The image without a shift or a flip.
     pub const STRAIGHT: Placement = Placement { down: 0, right: 0, flip: false };
 
-    /// Writes one channel of an image, `width` columns wide, as `table` translates it, to `out`, which
-    /// must come zeroed: what lies in the padding is not written.
+    /// Writes one channel of an image, `width` columns wide, to `out`, translated by `table`. `out` must come
+    /// zeroed, because the padding is not written.
     pub(super) fn write(self, plane: &[u8], width: usize, table: &[[u8; 4]; 256], out: &mut [[u8; 4]]) {
         let (from_rows, to_rows) = overlap(plane.len() / width, self.down);
         let (from, to) = overlap(width, self.right);
         let rows = plane.chunks_exact(width).skip(from_rows).zip(out.chunks_exact_mut(width).skip(to_rows));
-        // What reaches beyond the image has no partner, and so stays as it is.
+        // Cells of the crop beyond the image have no partner, and keep their zeros.
         for (row, out) in rows {
             let pixels = row[from..].iter().map(|&pixel| table[usize::from(pixel)]);
             if self.flip {
@@ -66,8 +67,8 @@ impl Placement {
     }
 }
 
-/// Where a crop of `extent` cells, shifted by `by`, and its image start to overlap: a place in the image,
-/// and one in the crop. One of the two is `extent`, the end, where they don't overlap at all.
+/// The start of the overlap between a crop of `extent` cells, shifted by `by`, and its image: an index in the
+/// image, and an index in the crop. Without an overlap, one of the two is `extent`, the end.
 fn overlap(extent: usize, by: i64) -> (usize, usize) {
     let distance = usize::try_from(by.unsigned_abs()).unwrap_or(extent).min(extent);
     if by >= 0 { (distance, 0) } else { (0, distance) }

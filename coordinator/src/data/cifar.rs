@@ -1,12 +1,12 @@
-//! Reads CIFAR-10 and CIFAR-100 in their binary versions: records of labels and 3×32×32 pixels.
+//! A reader of CIFAR-10 and CIFAR-100 in their binary versions: records of labels and 3×32×32 pixels.
 //!
 //! ```text
 //! CIFAR-10    data_batch_1.bin … data_batch_5.bin, test_batch.bin   label, 1024 red, 1024 green, 1024 blue
 //! CIFAR-100   train.bin, test.bin    coarse label, fine label, 1024 red, 1024 green, 1024 blue
 //! ```
 //!
-//! The format is the authors' (<https://www.cs.toronto.edu/~kriz/cifar.html>). Files have no header, so one
-//! that is torn between two records can't be told from a small one: it is logged as a warning.
+//! The format is the authors' (<https://www.cs.toronto.edu/~kriz/cifar.html>). Files have no header, so a file that
+//! is torn between two records can't be told from a small file: the reader logs a warning.
 
 use std::path::Path;
 
@@ -18,11 +18,11 @@ use super::{Augment, DataError, Dataset, Split};
 const SHAPE: [usize; 3] = [3, 32, 32];
 const PIXELS: usize = 3 * 32 * 32;
 
-/// A crop out of 4 pixels of padding and a flip, as is usual (He et al., "Deep Residual Learning", arXiv
-/// 1512.03385, 4.2).
+/// The usual augmentation: a crop out of 4 pixels of padding, and a flip (He et al., "Deep Residual Learning",
+/// arXiv 1512.03385, 4.2).
 const VARIATION: Augment = Augment { pad: 4, flip: true };
 
-/// CIFAR-10.
+/// The facts of CIFAR-10.
 pub(super) const TEN: Facts = Facts {
     folder: "cifar-10-batches-bin",
     files: &["data_batch_1.bin", "data_batch_1.bin.gz"],
@@ -34,7 +34,7 @@ pub(super) const TEN: Facts = Facts {
     open: |folder, split, classes| Ok(Box::new(open(&FORMAT_TEN, folder, split, classes)?)),
 };
 
-/// CIFAR-100.
+/// The facts of CIFAR-100.
 pub(super) const HUNDRED: Facts = Facts {
     folder: "cifar-100-binary",
     files: &["train.bin", "train.bin.gz"],
@@ -44,11 +44,11 @@ pub(super) const HUNDRED: Facts = Facts {
     ..TEN
 };
 
-/// One of the two formats.
+/// The record format of CIFAR-10 or CIFAR-100.
 struct Format {
     train: &'static [&'static str],
     test: &'static [&'static str],
-    /// How many values each label byte may have; the last label is the one that is learned.
+    /// The number of values of each label byte; the network learns the last label.
     labels: &'static [usize],
     /// The size of each published training file, in records; test files have 10,000.
     train_records: usize,
@@ -109,7 +109,7 @@ fn append(
     labels: &mut Vec<u32>,
 ) -> Result<(), DataError> {
     let record = format.labels.len() + PIXELS;
-    // No record starts as a gzip file does: 0x1f is above every first label.
+    // A record never starts as a gzip file does: 0x1f is above every first label.
     let Some(length) = source.plain_length() else {
         return Err(source.wrong("is compressed, but CIFAR's files are read unpacked"));
     };
@@ -130,7 +130,7 @@ fn append(
     Ok(())
 }
 
-/// A label that the format can't have: the file is of another format, or torn and joined.
+/// Refuses a label that the format can't have: the file has another format, or was torn and joined.
 fn check_format(format: &Format, path: &Path, sample: usize, marks: &[u8]) -> Result<(), DataError> {
     let wrong = marks.iter().zip(format.labels).find(|&(&label, &values)| usize::from(label) >= values);
     let Some((label, values)) = wrong else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! A data set in memory: images as bytes, labels as numbers; one cannot exist with a wrong length.
+//! A data set in memory: images as bytes, labels as numbers. The constructor refuses wrong lengths.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ impl Dataset {
         Ok(Dataset { origin: origin.to_owned(), shape, classes, images, labels })
     }
 
-    /// The fault of asking for a sample that is not there.
+    /// The error for a sample index that is out of range.
     fn no_such(&self, index: usize) -> DataError {
         DataError::NoSuchSample { path: self.origin.clone(), index, samples: self.labels.len() }
     }
@@ -74,7 +74,7 @@ impl Samples for Dataset {
         self.labels.get(index).copied().ok_or_else(|| self.no_such(index))
     }
 
-    /// Lends the pixels, which are the same in every epoch.
+    /// Lends the pixels; every epoch has the same.
     fn pixels(&self, _: u64, index: usize) -> Result<Cow<'_, [u8]>, DataError> {
         let size = self.shape.iter().product();
         let pixels = self.images.chunks_exact(size).nth(index);

@@ -1,11 +1,13 @@
-//! A whole number drawn evenly from a range, spelled out so that no library's update changes a run.
+//! A whole number drawn evenly from a range. The draw is written out here so that no library's update changes a
+//! run.
 
 use rand_chacha::rand_core::Rng;
 
 /// A number in `0..bound` (0 when `bound` is 0): the high half of 64 random bits times `bound`.
 ///
-/// Uneven by at most bound / 2⁶⁴, which no one can measure, and always exactly one draw: streams stay
-/// in step (Lemire, "Fast random integer generation in an interval", arXiv 1805.10941, without rejection).
+/// The numbers are uneven by at most bound / 2⁶⁴, too little to measure. Each call takes exactly one draw, so
+/// streams stay in step (Lemire, "Fast random integer generation in an interval", arXiv 1805.10941, without
+/// rejection).
 pub(super) fn below(rng: &mut impl Rng, bound: u64) -> u64 {
     let wide = u128::from(rng.next_u64()) * u128::from(bound);
     (wide >> 64) as u64

@@ -1,9 +1,9 @@
-//! What can be wrong with data: one sentence each, that names the file, the fault and the way out.
+//! The errors of data sets: each is one sentence that names the file, the fault and the remedy.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A fault of a data set, or of a setting that chooses or shapes it.
+/// A fault of a data set, or of a setting that chooses or shapes the data set.
 ///
 /// Displayed, it is one sentence without a final full stop, complete in itself: an I/O error's own text
 /// is part of it, so [`std::error::Error::source`] is always `None` and nothing is said twice.
@@ -12,9 +12,9 @@ pub enum DataError {
     /// A file, or the whole folder, is not there.
     #[error("{what}: {remedy}")]
     Missing {
-        /// Which file is missing in which folder.
+        /// The missing file, and its folder.
         what: String,
-        /// What to do about it.
+        /// The remedy.
         remedy: &'static str,
     },
     /// The system refuses to read the file.
@@ -25,38 +25,38 @@ pub enum DataError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
-    /// The file can be read but is not what it should be.
+    /// The file can be read, but its content is wrong.
     #[error("{} {wrong}: {remedy}", path.display())]
     Malformed {
         /// The file (the folder, where several disagree).
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         wrong: String,
-        /// What to do about it.
+        /// The remedy.
         remedy: String,
     },
     /// A setting doesn't fit: a fault of the configuration, not of the data.
     #[error("{wrong}: {remedy}")]
     Setting {
-        /// Which setting has which value, and why it can't be.
+        /// The setting, its value, and the reason why the value does not fit.
         wrong: String,
-        /// What to set instead.
+        /// The value to set instead.
         remedy: String,
     },
-    /// A sample was asked for that the data set doesn't have: the caller's fault.
+    /// The caller asked for a sample that the data set doesn't have.
     #[error(
         "sample {index} was asked of {}, which has {samples}: this is a fault of Neuropil, please \
          report it", path.display()
     )]
     NoSuchSample {
-        /// Where the data set was read from.
+        /// The folder or file of the data set.
         path: PathBuf,
         /// The sample asked for, counted from 0.
         index: usize,
-        /// How many there are.
+        /// The number of samples.
         samples: usize,
     },
     /// A sample was not decoded into an image of the set's shape: a fault of the decoder, not of the data.
@@ -64,22 +64,22 @@ pub enum DataError {
         "sample {index} of {} {wrong}: this is a fault of Neuropil, please report it", path.display()
     )]
     Decoder {
-        /// Where the data set is read from.
+        /// The folder or file of the data set.
         path: PathBuf,
-        /// The sample, counted from 0.
+        /// The sample's index, counted from 0.
         index: usize,
-        /// What the decoder did.
+        /// The decoder's fault.
         wrong: String,
     },
 }
 
 impl DataError {
-    /// A file that is not what it should be.
+    /// The error for a file with wrong content.
     pub(super) fn malformed(path: &Path, wrong: impl Into<String>, remedy: impl Into<String>) -> Self {
         DataError::Malformed { path: path.to_owned(), wrong: wrong.into(), remedy: remedy.into() }
     }
 
-    /// A setting that doesn't fit.
+    /// The error for a setting that doesn't fit.
     pub(super) fn setting(wrong: impl Into<String>, remedy: impl Into<String>) -> Self {
         DataError::Setting { wrong: wrong.into(), remedy: remedy.into() }
     }

@@ -30,9 +30,9 @@ pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
 pub(super) struct Generated {
     pub samples: usize,
     pub shape: [usize; 3],
-    /// The bytes of a decoded sample, which the shape should take.
+    /// The bytes of a decoded sample, which should match the shape.
     pub image: usize,
-    /// Is called with the index of each sample that is decoded: it may wait, or panic.
+    /// A hook that is called with the index of each sample before it is decoded; it may wait, or panic.
     pub before: fn(usize),
     pub decoded: AtomicUsize,
 }
@@ -43,7 +43,7 @@ impl Generated {
         Self { samples, shape, image: shape.iter().product(), before, decoded }
     }
 
-    /// What every pixel of a sample is: another value in each epoch, as a random crop would give.
+    /// The value of every pixel of a sample: it differs between epochs, as after a random crop.
     pub fn pixel(epoch: u64, index: usize) -> u8 {
         (index as u64 * 31 + epoch) as u8
     }

@@ -1,4 +1,4 @@
-//! Reads idx files, MNIST's format: a folder of images and labels, plain or gzip-compressed.
+//! A reader of idx files, MNIST's format: a folder of images and labels, plain or gzip-compressed.
 //!
 //! ```text
 //! {train,t10k}-images-idx3-ubyte   0x00000803, count, rows, columns (u32, big-endian), then the pixels
@@ -6,8 +6,9 @@
 //! {train,t10k}-labels-idx1-ubyte   0x00000801, count,                                  then the labels
 //! ```
 //!
-//! The format is described with MNIST (LeCun, Cortes, Burges); Fashion-MNIST keeps it. Each file may end
-//! in `.gz`; where both are there, the plain one is read. Images are of any one size; grey with three
+//! The format is described with MNIST (LeCun, Cortes, Burges); Fashion-MNIST keeps it. Each file may end in `.gz`;
+//! if both are there, the plain file is read. All images have one size. Files with three dimensions hold grey
+//! images; files with four hold a dimension for channels (planes one after the other).
 //! dimensions, and with a dimension for channels (planes one after the other) where there are four.
 
 use std::path::Path;
@@ -21,11 +22,11 @@ const IMAGES: u32 = 0x0000_0803;
 const COLOUR_IMAGES: u32 = 0x0000_0804;
 const LABELS: u32 = 0x0000_0801;
 
-/// The way out when a file is missing.
+/// The remedy for a missing file.
 const REMEDY: &str = "run `cargo xtask demo`, which sets up Fashion-MNIST, or set data.path (or \
                       NEUROPIL_DATA, the folder of data sets) to where the files are";
 
-/// Fashion-MNIST.
+/// The facts of Fashion-MNIST.
 pub(super) const FASHION_MNIST: Facts = Facts {
     folder: "fashion-mnist",
     classes: Some(10),
@@ -35,7 +36,7 @@ pub(super) const FASHION_MNIST: Facts = Facts {
     ..ANY
 };
 
-/// Any other folder of idx files; digits and letters are not mirrored.
+/// The facts of any other folder of idx files. Digits and letters are not mirrored.
 pub(super) const ANY: Facts = Facts {
     folder: "idx",
     files: &["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz", "train-images-idx4-ubyte"],
@@ -127,7 +128,7 @@ mod tests {
     const IMAGE_FILE: &str = "t10k-images-idx3-ubyte";
     const LABEL_FILE: &str = "t10k-labels-idx1-ubyte";
 
-    /// Two images of 2×3 with labels 9 and 0, written as `files`; what opening them gives.
+    /// Writes `files` and opens them: two images of 2×3 with labels 9 and 0.
     fn opened(files: &[(&str, &[u8])]) -> Result<Arc<dyn Samples>, String> {
         let folder = tempfile::tempdir().unwrap();
         for (name, bytes) in files {
@@ -150,7 +151,7 @@ mod tests {
         let plain = opened(&[(IMAGE_FILE, &images), (LABEL_FILE, &labels)]).unwrap();
         let packed = opened(&[
             ("t10k-images-idx3-ubyte.gz", &gzip(&images)),
-            // A browser unpacked this one and kept its name.
+            // This file was unpacked by a browser, which kept the name.
             ("t10k-labels-idx1-ubyte.gz", &labels),
         ])
         .unwrap();
@@ -255,7 +256,7 @@ mod tests {
         assert!(limited(0).err().unwrap().to_string().contains("data.limit"));
     }
 
-    /// Fashion-MNIST itself, where `cargo xtask demo` or the user has put it.
+    /// Fashion-MNIST itself, if `cargo xtask demo` or the user has set it up.
     #[test]
     fn fashion_mnist_opens_where_it_is_there() {
         let root = std::env::var_os("NEUROPIL_DATA").map(Into::into);
@@ -277,7 +278,7 @@ mod tests {
             labels_of(&**data).iter().for_each(|&label| counts[label as usize] += 1);
             assert_eq!(counts, [data.len() / 10; 10]);
         }
-        // The known figures of this data set are the ones that the idx kind would compute.
+        // The known figures of this data set are those that the idx kind would compute.
         let known = Normalization::of(DataKind::FashionMnist, &*train, None, None).unwrap();
         let computed = Normalization::of(DataKind::Idx, &*train, None, None).unwrap();
         assert!((known.mean()[0] - computed.mean()[0]).abs() < 1e-4);

@@ -1,4 +1,4 @@
-//! The kinds of data set that can be opened.
+//! The kinds of data sets that can be opened.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,17 +12,17 @@ pub enum DataKind {
     /// `fashion_mnist`: Zalando's articles, 60,000 and 10,000 grey images of 28×28, 10 classes, idx files
     /// (Xiao, Rasul, Vollgraf, arXiv 1708.07747).
     FashionMnist,
-    /// `idx`: any folder of idx files with MNIST's names: grey images of any one size.
+    /// `idx`: any folder of idx files with MNIST's names, with grey images of one size.
     Idx,
     /// `cifar10`: the binary version, 50,000 and 10,000 RGB images of 32×32, 10 classes
     /// (Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009).
     Cifar10,
-    /// `cifar100`: the binary version, as CIFAR-10 but of 100 classes (the fine labels are the ones used).
+    /// `cifar100`: the binary version, as CIFAR-10 but with 100 classes (the fine labels).
     Cifar100,
 }
 
 impl DataKind {
-    /// What the file that reads this kind says of it.
+    /// The facts that the kind's reader declares.
     pub(super) fn facts(self) -> &'static Facts {
         match self {
             DataKind::FashionMnist => &idx::FASHION_MNIST,
@@ -32,33 +32,33 @@ impl DataKind {
         }
     }
 
-    /// The folder, within the folder of data sets (`NEUROPIL_DATA`), where this kind is looked for when
-    /// the configuration names no path; CIFAR's are the names that its archives unpack to.
+    /// The folder of this kind within the folder of data sets (`NEUROPIL_DATA`), which counts if the configuration
+    /// names no path. CIFAR's folders have the names that its archives unpack to.
     pub fn folder(self) -> &'static str {
         self.facts().folder
     }
 
-    /// The files of which any one shows that a folder holds this kind's files directly.
+    /// The files that mark a folder: one of them is enough to show that the folder holds the kind's files directly.
     pub fn files(self) -> &'static [&'static str] {
         self.facts().files
     }
 
-    /// The number of classes, where the kind decides it; `None` for idx files of the user's own.
+    /// The number of classes, if the kind fixes it; `None` for idx files of the user's own.
     pub fn classes(self) -> Option<usize> {
         self.facts().classes
     }
 
-    /// A sample's channels, height and width, where the kind decides them.
+    /// A sample's channels, height and width, if the kind fixes them.
     pub fn shape(self) -> Option<[u64; 3]> {
         self.facts().shape
     }
 
-    /// How training images are varied where `data.augment` is true.
+    /// The augmentation of training images if `data.augment` is true.
     pub fn variation(self) -> Augment {
         self.facts().variation
     }
 
-    /// What `data.augment` is where nobody sets it.
+    /// The default of `data.augment`.
     pub fn varied(self) -> bool {
         self.facts().varied
     }

@@ -1,4 +1,4 @@
-//! Turns samples into what stage 0 takes: normalised f32 values as the bytes of one message.
+//! The loader: turns samples into the input of stage 0, normalised f32 values as the bytes of one message.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -8,13 +8,13 @@ use bytes::Bytes;
 
 use super::{Augment, DataError, Normalization, Samples};
 
-/// What the first stage takes, and the labels that stay in the coordinator.
+/// The input of the first stage, and the labels, which stay in the coordinator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Microbatch {
     /// Samples, channels, height, width.
     pub shape: [usize; 4],
-    /// The images: f32, little-endian, contiguous in the order of the shape; a piece from each thread that
-    /// loaded a part of them.
+    /// The images: f32, little-endian, contiguous in the order of the shape. Each thread that loaded a part
+    /// contributes one piece.
     pub images: Vec<Bytes>,
     /// One label per sample, below the data set's number of classes.
     pub labels: Vec<u32>,
@@ -46,12 +46,12 @@ impl Loader {
         Ok(Loader { tables: normalization.tables().into(), data, augment, seed })
     }
 
-    /// What it loads from.
+    /// The data set.
     pub fn data(&self) -> &dyn Samples {
         &*self.data
     }
 
-    /// How many threads should load at the same time: all that the machine has where decoding is costly.
+    /// The number of threads that should load at the same time: all of the machine if decoding is costly.
     pub fn threads(&self) -> usize {
         if !self.data.is_costly() {
             return 1;
@@ -62,11 +62,11 @@ impl Loader {
     /// The microbatch of the samples `indices`, in that order, as epoch `epoch` varies them.
     ///
     /// # Errors
-    /// The first sample that is not there or cannot be decoded. A decoder's panic is such an error too.
+    /// The first sample that is missing or cannot be decoded. A panic of the decoder is such an error too.
     pub fn load(&self, epoch: u64, indices: &[usize]) -> Result<Microbatch, DataError> {
         let [channels, height, width] = self.data.shape();
         let size = channels * height * width;
-        // Zeroed pages come from the system for free, and the padding of a crop is then already there.
+        // The system gives zeroed pages for free, and the padding of a crop needs no further write.
         let mut values = vec![[0; 4]; indices.len() * size];
         let mut labels = Vec::with_capacity(indices.len());
         for (&index, out) in indices.iter().zip(values.chunks_exact_mut(size)) {
@@ -149,7 +149,7 @@ pub(super) mod tests {
 
     #[test]
     fn padding_is_zero_after_normalisation() {
-        // Crops this far off show nothing but padding (of these three samples).
+        // At this padding, the crops of these three samples show nothing but padding.
         let microbatch = loader(Augment { pad: 1000, flip: false }).load(0, &[0, 1, 2]).unwrap();
         assert!(floats(&microbatch.images).iter().all(|&value| value == 0.0));
     }

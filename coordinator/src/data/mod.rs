@@ -1,4 +1,4 @@
-//! What the network is fed with: samples, their order, and microbatches of them.
+//! The data of a run: samples, their order, and microbatches of them.
 //!
 //! ```text
 //! files ──open──▶ Samples (u8, one at a time) ──┐
@@ -8,14 +8,14 @@
 //!              (seed, epoch) ──▶ Sampler ──indices─────────┘
 //! ```
 //!
-//! [`Samples`] hides whether a set is in memory or in files. The sets of today, idx and CIFAR, are a
-//! [`Dataset`]: read and checked once, whole, and kept in memory as bytes, a quarter of what f32 would take.
-//! A [`Pool`] loads the next microbatches on threads of its own and says how much memory it holds at most.
-//! Everything after the files is a pure function of (seed, epoch, index), so a run goes on at any step
-//! without replaying the steps before, and no number depends on a thread.
+//! [`Samples`] hides whether a set is in memory or in files. The sets of today, idx and CIFAR, are a [`Dataset`]:
+//! it is read and checked once, whole, and kept in memory as bytes, a quarter of the size of f32. A [`Pool`] loads
+//! the next microbatches on threads of its own and states the most memory that it holds. Everything after the files
+//! is a pure function of (seed, epoch, index), so a run goes on at any step without replaying the steps before, and
+//! no number depends on a thread.
 //!
-//! What is absent: no clock, no network, no libtorch, no file that is opened outside of a set, no thread
-//! outside of the pool, and no random number outside the streams that [`proto::seed::rng`] names.
+//! The module has no clock, no network and no libtorch. It opens no file outside of a set, runs no thread outside
+//! of the pool, and draws no random number outside the streams that [`proto::seed::rng`] names.
 
 mod augment;
 mod cifar;
@@ -49,15 +49,14 @@ use std::sync::Arc;
 
 /// Reads one split of a data set from the files in the folder `path`, and checks all of it.
 ///
-/// `classes` is the number of classes of the network: every label must be below it. `limit` keeps only
-/// the first so many samples; the files are read and checked whole all the same, so that a torn file is
-/// found whatever the limit.
+/// `classes` is the number of classes of the network: every label must be below it. `limit` keeps only the first
+/// `limit` samples. The files are read and checked whole all the same, so that a torn file is found whatever the
+/// limit.
 ///
 /// # Errors
-/// One sentence that names the file or setting, what is wrong and what to do: a folder or file that is
-/// missing or unreadable, a wrong magic number, a size that differs from the declared one, counts of
-/// images and labels that disagree, a label out of range, no sample at all, or a limit or number of
-/// classes of 0.
+/// One sentence that names the file or setting, the fault and the remedy: a folder or file that is missing or
+/// unreadable, a wrong magic number, a size that differs from the declared size, counts of images and labels that
+/// disagree, a label out of range, no sample at all, or a limit or number of classes of 0.
 ///
 /// # Examples
 /// ```no_run

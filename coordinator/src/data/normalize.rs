@@ -1,4 +1,4 @@
-//! From a byte to the number that the network sees: (v / 255 − mean) / std, by channel.
+//! Normalisation: from a byte to the network's input, (v / 255 − mean) / std, by channel.
 
 use super::{DataError, DataKind, Samples};
 
@@ -10,17 +10,17 @@ pub struct Normalization {
 }
 
 impl Normalization {
-    /// What the caller gives (`data.mean`, `data.std`), and for each that is `None`: the known figure of
+    /// The figures that the caller gives (`data.mean`, `data.std`). A figure that is `None` is the known figure of
     /// the kind, or, for idx files, the figure of `train` itself.
     ///
-    /// The known figures are over the whole training split, rounded to four digits: Fashion-MNIST's are
-    /// checked against the data in a test, CIFAR's are the usual published ones. For idx files they are
-    /// computed from exact counts in f64, over the samples that are there: a limit changes them, so a run
-    /// should write them down rather than compute them again from other samples.
+    /// The known figures are over the whole training split, rounded to four digits: Fashion-MNIST's are checked
+    /// against the data in a test, CIFAR's are the usual published ones. For idx files the figures are computed
+    /// from exact counts in f64, over the samples of `train`. A limit changes them, so a run should write them down
+    /// rather than compute them again from other samples.
     ///
     /// # Errors
-    /// When a figure isn't finite, a deviation isn't above 0 (as that of a constant channel), there isn't
-    /// one for each channel, or a sample that they are computed from cannot be decoded.
+    /// A figure that isn't finite, a deviation that isn't above 0 (as that of a constant channel), a number of
+    /// figures that isn't the number of channels, or a sample that cannot be decoded.
     pub fn of(
         kind: DataKind,
         train: &dyn Samples,
@@ -82,8 +82,8 @@ fn value(pixel: usize, mean: f32, std: f32) -> f32 {
     ((pixel as f64 / 255.0 - f64::from(mean)) / f64::from(std)) as f32
 }
 
-/// How often each channel has each value, one sample after the other: whole numbers, so the order of the
-/// pixels can't matter.
+/// The number of pixels of each value in each channel, counted one sample after the other. Counts are whole
+/// numbers, so the order of the pixels has no effect.
 fn histograms(data: &dyn Samples) -> Result<Vec<[u64; 256]>, DataError> {
     let [channels, height, width] = data.shape();
     let mut counts = vec![[0; 256]; channels];
@@ -96,7 +96,7 @@ fn histograms(data: &dyn Samples) -> Result<Vec<[u64; 256]>, DataError> {
     Ok(counts)
 }
 
-/// Mean and (population) standard deviation of v / 255.
+/// The mean and the (population) standard deviation of v / 255.
 fn moments(counts: &[u64; 256]) -> (f32, f32) {
     let total = counts.iter().sum::<u64>() as f64;
     let average = |of: &dyn Fn(f64) -> f64| {
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn idx_computes_each_channel_of_the_training_split() {
-        // Two samples of two channels of two pixels.
+        // Two samples of two channels of two pixels each.
         let train = data([2, 1, 2], &[0, 255, 51, 51, 255, 0, 51, 153]);
         let figures = Normalization::of(DataKind::Idx, &train, None, None).unwrap();
         assert_eq!(figures.mean(), [0.5, 0.3]);

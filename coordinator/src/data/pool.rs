@@ -1,4 +1,4 @@
-//! Threads that load microbatches ahead of where they are needed, and hand them out in order.
+//! The pool: threads that load microbatches ahead of their use, and hand them out in order.
 //!
 //! ```text
 //!              ┌─ piece ─▶ thread ─ piece ─┐
@@ -6,7 +6,7 @@
 //!              └─ piece ─▶ thread ─ piece ─┘
 //! ```
 //!
-//! What is loaded is a function of the request alone, so it does not depend on which thread is faster.
+//! A loaded microbatch is a function of its request alone, so it does not depend on which thread is faster.
 
 use std::collections::VecDeque;
 use std::io;
@@ -20,17 +20,18 @@ use super::{DataError, Loader, Microbatch, microbatches};
 
 /// A microbatch to be loaded.
 pub struct Request<T> {
-    /// Comes back with the microbatch.
+    /// A tag that comes back with the microbatch.
     pub tag: T,
-    /// Whose samples.
+    /// The loader of the samples.
     pub loader: Loader,
-    /// Decides how they are varied.
+    /// The epoch, which decides the augmentation.
     pub epoch: u64,
-    /// Which samples, in order.
+    /// The samples, in order.
     pub indices: Vec<usize>,
 }
 
-/// Loads each microbatch in as many pieces as there are threads, and the next ones meanwhile.
+/// A pool that loads each microbatch in as many pieces as it has threads, and loads the next microbatches
+/// meanwhile.
 ///
 /// # Memory
 /// The pool asks for no further microbatch while two pieces per thread are loading or wait to be taken. It
@@ -53,11 +54,11 @@ struct Job {
 
 type Loaded = Result<Microbatch, DataError>;
 
-/// A microbatch under way.
+/// A microbatch that was requested and is not taken yet.
 struct Asked<T> {
     tag: T,
     loader: Loader,
-    /// Each with its first sample.
+    /// The pieces, each with the index of its first sample in the microbatch.
     pieces: Vec<(usize, oneshot::Receiver<Loaded>)>,
 }
 
@@ -78,12 +79,12 @@ impl<T> Pool<T> {
         Ok(Self { jobs: Some(jobs), threads, asked: VecDeque::new() })
     }
 
-    /// The oldest microbatch that was asked for and not yet taken, once it is loaded; `None` where there is none.
+    /// Returns the oldest microbatch that was asked for and not yet taken, once it is loaded; `None` without any.
     ///
-    /// Before it waits, it asks for `more` as long as there is room. `more` learns whether nothing is
-    /// loading: only then may it wait for the next request, because otherwise it would hold up what is loaded.
-    /// Outside of asynchronous code only, because it blocks for as long as decoding takes. A run's deadline
-    /// for a minibatch's results covers this wait.
+    /// Before the pool waits, it calls `more` for requests as long as there is room. `more` learns whether nothing
+    /// is loading: only then may it wait for the next request, because otherwise it would hold up the loaded
+    /// microbatch. Call this outside of asynchronous code only, because it blocks for as long as decoding takes. A
+    /// run's deadline for a minibatch's results covers this wait.
     pub fn next(&mut self, mut more: impl FnMut(bool) -> Option<Request<T>>) -> Option<(T, Loaded)> {
         while self.asked.iter().map(|asked| asked.pieces.len()).sum::<usize>() < 2 * self.threads.len() {
             let Some(request) = more(self.asked.is_empty()) else { break };
@@ -103,7 +104,7 @@ impl<T> Pool<T> {
             let indices = indices[range].to_vec();
             let first = indices[0];
             if let Some(jobs) = &self.jobs {
-                // Where the threads have ended, `piece` says so.
+                // A send fails only when the threads have ended, and then `piece` reports it.
                 let _ = jobs.send(Job { loader: loader.clone(), epoch, indices, done });
             }
             (first, piece)
@@ -124,7 +125,7 @@ impl<T> Drop for Pool<T> {
     }
 }
 
-/// Two pieces as one; of two errors, the earlier.
+/// Joins two pieces; of two errors the earlier stays.
 fn join(first: Loaded, second: Loaded) -> Loaded {
     let (mut whole, piece) = (first?, second?);
     whole.shape[0] += piece.shape[0];
@@ -133,10 +134,10 @@ fn join(first: Loaded, second: Loaded) -> Loaded {
     Ok(whole)
 }
 
-/// One thread's work, until the pool is dropped.
+/// The loop of one thread, until the pool is dropped.
 fn work(jobs: &Mutex<Receiver<Job>>) {
     loop {
-        // One idle thread waits for a job, the others for their turn to wait.
+        // One idle thread holds the lock and waits for a job; the others wait for the lock.
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { loader, epoch, indices, done }) = job else { return };
         if !done.is_closed() {
@@ -168,7 +169,7 @@ mod tests {
 
     #[test]
     fn microbatches_come_in_order_whichever_thread_is_faster() {
-        // Delays of up to 3 ms that have nothing to do with the order.
+        // Delays of up to 3 ms that are unrelated to the order.
         let delay = |index| sleep(Duration::from_micros(index as u64 * 7919 % 3000));
         let loader = plain(Generated::new(1000, SHAPE, delay));
         for (threads, size) in [(1, 5), (3, 1), (4, 7), (8, 3)] {
@@ -202,7 +203,7 @@ mod tests {
         assert_eq!(all[..3], ["0 is whole", "3 is whole", "6 is whole"]);
         assert_eq!(all[3], "sample 10 of generated made its decoder panic");
         assert_eq!(all[4..6], ["12 is whole", "15 is whole"]);
-        // Of several samples that are not there, the first is named.
+        // Of several missing samples, the error names the first.
         assert_eq!(all[6..], [20, 21].map(|index| format!("sample {index} was asked of generated")));
     }
 
@@ -251,7 +252,7 @@ mod tests {
         assert_eq!(Arc::strong_count(&set), 1, "no thread holds the set any more");
     }
 
-    /// 30 GB of samples, of which nothing but the order and a few microbatches is ever held.
+    /// A set of 30 GB, of which the test holds nothing but the order and a few microbatches.
     #[test]
     fn a_set_larger_than_memory_is_loaded_in_the_order_of_an_epoch() {
         let samples = 10_000_000;

@@ -1,4 +1,4 @@
-//! Which samples a minibatch holds and how it is cut into microbatches: functions of (seed, epoch, index).
+//! The order of samples, and the cut of minibatches into microbatches: functions of (seed, epoch, index).
 
 use std::ops::Range;
 
@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 use super::DataError;
 use super::draw::below;
 
-/// What becomes of an epoch's last samples where they don't fill a minibatch.
+/// The treatment of an epoch's last samples, if they don't fill a minibatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Remainder {
-    /// `split`: they are a short minibatch, split evenly over the microbatches.
+    /// `split`: they form a short minibatch, split evenly over the microbatches.
     #[default]
     Split,
-    /// `drop`: they are left out of this epoch. The shuffle makes them others in each.
+    /// `drop`: they are left out of this epoch. The shuffle leaves out different samples in each epoch.
     Drop,
 }
 
-/// The order of training: which samples each minibatch of each epoch holds.
+/// The order of training: the samples of each minibatch of each epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sampler {
     seed: u64,
@@ -32,8 +32,8 @@ impl Sampler {
     /// The order for `samples` samples in minibatches of `batch`.
     ///
     /// # Errors
-    /// When the minibatch is of no sample, or there is none: no samples, or fewer than a minibatch and
-    /// the remainder is dropped.
+    /// A minibatch of no sample, or an epoch without a minibatch: no samples, or fewer samples than a minibatch
+    /// while the remainder is dropped.
     pub fn new(seed: u64, samples: usize, batch: usize, remainder: Remainder) -> Result<Self, DataError> {
         if batch == 0 {
             return Err(DataError::setting("train.batch is 0", "set it to 1 or more"));
@@ -60,14 +60,14 @@ impl Sampler {
         self.range(self.minibatches() - 1).len()
     }
 
-    /// The epoch and the minibatch in it, both counted from 0, of the run's minibatch `step`, from 0.
+    /// The epoch of the run's minibatch `step` and the minibatch's index in it, all counted from 0.
     pub fn locate(&self, step: u64) -> (u64, usize) {
         let minibatches = self.minibatches() as u64;
         (step / minibatches, (step % minibatches) as usize)
     }
 
-    /// The order of epoch `epoch`, counted from 0: a shuffle (Fisher and Yates', from the last place down)
-    /// out of the stream "shuffle", epoch. It takes 8 bytes per sample: keep it while the epoch lasts.
+    /// The order of epoch `epoch`, counted from 0: a shuffle (Fisher and Yates', from the last place down) that
+    /// draws from the stream "shuffle", epoch. It takes 8 bytes per sample: keep it while the epoch lasts.
     pub fn epoch(&self, epoch: u64) -> Epoch {
         let mut rng = seed::rng(self.seed, &["shuffle", &epoch.to_string()]);
         let mut order: Vec<usize> = (0..self.samples).collect();
@@ -92,24 +92,24 @@ pub struct Epoch {
 }
 
 impl Epoch {
-    /// The samples of minibatch `index`, from 0, in their order; `None` from the epoch's end on.
+    /// The samples of minibatch `index`, from 0, in order; `None` beyond the epoch's end.
     pub fn minibatch(&self, index: usize) -> Option<&[usize]> {
         (index < self.sampler.minibatches()).then(|| &self.order[self.sampler.range(index)])
     }
 }
 
-/// The minibatches of an evaluation: all `samples`, each once, in the order of the file, at most `batch`
-/// (at least 1) at a time; the last may be short, none is dropped.
+/// The minibatches of an evaluation: all `samples`, each once, in the order of the file. A minibatch has at most
+/// `batch` (at least 1) samples. The last minibatch may be short; no sample is dropped.
 pub fn evaluation(samples: usize, batch: usize) -> Vec<Range<usize>> {
     let batch = batch.max(1);
     let starts = (0..samples).step_by(batch);
     starts.map(|start| start..start.saturating_add(batch).min(samples)).collect()
 }
 
-/// How a minibatch of `samples` is cut into `count` microbatches: consecutive parts of it, whose sizes
-/// differ by at most 1, the larger ones first.
+/// Cuts a minibatch of `samples` into `count` microbatches: consecutive parts whose sizes differ by at most 1, the
+/// larger ones first.
 ///
-/// No part is empty: with fewer samples than `count` there is one part per sample, and none for none. A
+/// No part is empty: with fewer samples than `count` there is one part per sample, and no part for 0 samples. A
 /// `count` of 0 counts as 1.
 ///
 /// # Examples
@@ -153,7 +153,7 @@ mod tests {
                 let Ok(dropping) = dropping else { continue };
                 let epoch = dropping.epoch(3);
                 let kept: Vec<_> = (0..).map_while(|index| epoch.minibatch(index)).collect();
-                // Dropping changes nothing but the end.
+                // Dropping changes only the end of the epoch.
                 assert_eq!(kept, minibatches[..samples / batch]);
             }
         }
@@ -206,8 +206,8 @@ mod tests {
         assert_eq!(sampler(1).locate(13 * 4 + 5), (4, 5));
     }
 
-    /// The shuffle is part of what decides a run's bits: a change here is a change of version. The order
-    /// was computed apart from this code, from SHA-256, ChaCha8 and the shuffle as they are documented.
+    /// The shuffle is a part of a run's bits: a change here is a change of version. The expected order was computed
+    /// apart from this code, from SHA-256, ChaCha8 and the shuffle as they are documented.
     #[test]
     fn the_shuffle_of_seed_0_stays_what_it_is() {
         let sampler = Sampler::new(0, 10, 10, Remainder::Split).unwrap();

@@ -1,4 +1,4 @@
-//! What every data set is to the rest: samples that are decoded one at a time.
+//! The interface of every data set: samples that are decoded one at a time.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use super::DataError;
 
-/// Which half of a data set: what is learned from, or what only measures.
+/// The half of a data set: for training or for measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Split {
     /// The samples that train the network.
     Train,
-    /// The samples that it never learns from.
+    /// The samples that the network never learns from.
     Test,
 }
 
 /// The samples of one split: at least one, all of one shape once they are decoded.
 ///
-/// Nothing outside a set needs all of its images at once, so a set may be larger than memory and read each
-/// sample from its file when that sample is asked for. Several threads ask at the same time.
+/// Only the set itself ever needs all of its images at once, so a set may be larger than memory and read each
+/// sample from its file on request. Several threads ask at the same time.
 #[expect(clippy::len_without_is_empty, reason = "a data set is never empty")]
 pub trait Samples: Send + Sync {
     /// The number of samples, at least 1.
@@ -29,31 +29,31 @@ pub trait Samples: Send + Sync {
     /// The shape of a decoded sample: channels, height and width, each at least 1.
     fn shape(&self) -> [usize; 3];
 
-    /// The number of classes, which every label is below.
+    /// The number of classes; every label is below it.
     fn classes(&self) -> usize;
 
     /// The folder or file that an error should name.
     fn origin(&self) -> &Path;
 
-    /// The label of sample `index`, counted from 0: cheap, because nothing is decoded.
+    /// The label of sample `index`, counted from 0. The call is cheap, because nothing is decoded.
     ///
     /// # Errors
-    /// When there is no such sample.
+    /// An index that is out of range.
     fn label(&self, index: usize) -> Result<u32, DataError>;
 
     /// The decoded sample `index` as epoch `epoch` sees it: channels × height × width bytes in that order
     /// (channels are planes, rows run from the top). A set in memory lends them.
     ///
-    /// The result is a function of the set, the epoch and the index alone, whatever was decoded before.
+    /// The result is a function of the set, the epoch and the index alone; earlier calls have no effect.
     ///
     /// # Errors
-    /// When there is no such sample, or its file is unreadable or malformed.
+    /// An index that is out of range, or a sample whose file is unreadable or malformed.
     fn pixels(&self, epoch: u64, index: usize) -> Result<Cow<'_, [u8]>, DataError>;
 
-    /// The number by which a resumed run recognises the set: another set has another one.
+    /// The fingerprint by which a resumed run recognises the set: another set has another fingerprint.
     ///
-    /// Each set chooses what it covers: all pixels and labels where they are in memory, a list of the files
-    /// with their sizes where reading all of them would take too long.
+    /// Each set chooses the content that it hashes: all pixels and labels if they are in memory, or a list of the
+    /// files with their sizes if reading all files would take too long.
     fn fingerprint(&self) -> u64;
 
     /// Keeps only the first `samples` samples, at least 1; all of them where there are fewer.
@@ -64,7 +64,7 @@ pub trait Samples: Send + Sync {
         false
     }
 
-    /// Checks that `test` holds samples of the same shape, as a network that is trained on `self` needs.
+    /// Checks that `test` holds samples of the same shape: a network that is trained on `self` needs that.
     ///
     /// # Errors
     /// When the shapes differ; the sentence names `test`'s files.

@@ -1,4 +1,4 @@
-//! One data file, plain or gzip-compressed, read to its last byte and never beyond what it declares.
+//! A data file, plain or gzip-compressed, that is read to its last byte and never beyond its declared size.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, ErrorKind, Read, Seek};
@@ -11,14 +11,15 @@ use super::DataError;
 /// The first bytes of every gzip file (RFC 1952, 2.3.1).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// Deflate's best ratio: 258 bytes in 2 bits is 1032 to 1 (RFC 1951). A file that declares more is a bomb.
+/// Deflate's best ratio: 258 bytes in 2 bits is 1032 to 1 (RFC 1951). A file that declares more is a decompression
+/// bomb.
 const DEFLATE_RATIO: u64 = 1032;
 
-/// A data set lives in memory, so a file of more than 16 GiB of content, or of more than is free, is refused
-/// before it fills it.
+/// The size limit of a file's content. A data set lives in memory, so a file of more than 16 GiB, or of more than
+/// the free memory, is refused before it is read.
 const LARGEST: u64 = 16 << 30;
 
-/// The way out for every file whose content is wrong.
+/// The remedy for every file with wrong content.
 const REPLACE: &str = "replace it with a fresh copy, or set data.path to another folder";
 
 /// An open data file.
@@ -31,8 +32,8 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Opens the first of the files `names` that is in `folder`. Whether it is compressed is read from
-    /// its first bytes, not from its name: browsers unpack a `.gz` and keep the name.
+    /// Opens the first of the files `names` that is in `folder`. The file's first bytes decide whether it is
+    /// compressed, not its name: browsers unpack a `.gz` and keep the name.
     pub(super) fn find(folder: &Path, names: &[&str], remedy: &'static str) -> Result<Self, DataError> {
         let wanted = names.join(" or ");
         if !folder.is_dir() {
@@ -70,12 +71,12 @@ impl Source {
         &self.path
     }
 
-    /// An error that blames this file.
+    /// An error with this file as its cause.
     pub(super) fn wrong(&self, wrong: impl Into<String>) -> DataError {
         DataError::malformed(&self.path, wrong, REPLACE)
     }
 
-    /// The length of a plain file. `None` where it is compressed: that is only known once it is read.
+    /// The length of a plain file. `None` for a compressed file, whose length is known only after reading.
     pub(super) fn plain_length(&self) -> Option<u64> {
         (!self.packed).then_some(self.ceiling)
     }
@@ -101,7 +102,7 @@ impl Source {
                 format!("should hold {declared} bytes after its header but holds only {}", bytes.len());
             return Err(self.wrong(wrong));
         }
-        // Reading the end, not only up to it, is also what makes the decoder compare the checksum.
+        // The read at the end makes the decoder compare the checksum.
         match self.reader.read(&mut [0]) {
             Ok(0) => Ok(bytes),
             Ok(_) => Err(self.wrong(format!("goes on after the {declared} bytes that its header declares"))),
@@ -109,7 +110,7 @@ impl Source {
         }
     }
 
-    /// Room for `declared` bytes, if the file can hold so many at all.
+    /// Reserves memory for `declared` bytes, if the file can hold so many at all.
     fn reserve(&self, declared: u64) -> Result<Vec<u8>, DataError> {
         if declared > self.ceiling {
             let at_most = if self.packed { "can unpack to at most" } else { "holds only" };
@@ -125,7 +126,7 @@ impl Source {
         Ok(bytes)
     }
 
-    /// Why reading stopped: a torn or broken gzip file, or the system.
+    /// The error behind a failed read: a torn or broken gzip file, or the system.
     fn failed(&self, error: io::Error) -> DataError {
         match error.kind() {
             ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput if self.packed => {
@@ -136,7 +137,7 @@ impl Source {
     }
 }
 
-/// What a file may take: the system promises more memory than it has.
+/// The memory that a file may take; the system promises more than it has.
 fn room() -> u64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let available = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
@@ -144,8 +145,8 @@ fn room() -> u64 {
     kib.map_or(LARGEST, |kib| LARGEST.min(kib.saturating_mul(1024)))
 }
 
-/// The file and its length. What isn't a regular file is refused before it is opened: opening a pipe
-/// would wait for its writer.
+/// Opens a file and returns its length. A path that isn't a regular file is refused before it is opened: opening a
+/// pipe would wait for its writer.
 fn open_regular(path: &Path) -> io::Result<(File, u64)> {
     let metadata = fs::metadata(path)?;
     if !metadata.is_file() {

@@ -1,5 +1,5 @@
-//! One stage alone: the coordinator is both of its neighbours, with random values, so that nothing else computes
-//! while the stage is measured.
+//! Runs one stage alone: the coordinator is both of its neighbours and sends random values, so that nothing else
+//! computes while the stage is measured.
 //!
 //! ```text
 //! random activations ──▶ ┌───────┐ ──▶ dropped
@@ -28,18 +28,18 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// Steps and reports under way: the worker is never without the next.
+/// Steps and reports under way: enough that the worker always has a next step.
 const UNDER_WAY: usize = 4;
 
-/// A stage to be run alone.
+/// The trial of a stage that runs alone.
 pub struct Alone {
-    /// What it is.
+    /// The stage's specification.
     pub spec: StageSpec,
-    /// What it does in every step.
+    /// The stage's actions in every step.
     pub lane: Lane,
     /// N of every step.
     pub minibatch: u32,
-    /// How many steps.
+    /// The number of steps.
     pub steps: u64,
     /// How long to try to reach the node.
     pub connect_deadline: Duration,
@@ -47,10 +47,10 @@ pub struct Alone {
     pub message_deadline: Duration,
 }
 
-/// Runs the steps of a stage on `node`; returns what it says of each.
+/// Runs the steps of a stage on `node`, and returns the node's report of each step.
 ///
 /// # Errors
-/// The stage and its address, where it could not be reached, failed, or fell silent.
+/// The stage and its address, if the node could not be reached, failed, or fell silent.
 pub async fn alone(
     trial: &Alone,
     node: &NodeAddress,
@@ -61,7 +61,7 @@ pub async fn alone(
         () = failures.ended() => Err(failures.verdict().await),
         done = run(trial, node, failures) => match done {
             Ok(done) => Ok(done),
-            // A better reason may still be reported.
+            // A closer reason may still be reported.
             Err(failure) => {
                 failures.fail(Precedence::Lost, failure);
                 Err(failures.verdict().await)
@@ -97,7 +97,7 @@ async fn run(
         async { grpc::collect(&above, *connect_deadline).await.map_err(RunError::from) },
     )?;
 
-    // Dropped at the end, whereupon everything ends.
+    // Dropping the set at the end aborts all tasks.
     let mut tasks = JoinSet::new();
     let (to_us, mut done) = mpsc::channel(UNDER_WAY);
     let peer = ready.node.peer();

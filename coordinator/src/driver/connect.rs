@@ -1,4 +1,4 @@
-//! Opening a pipeline: configure every node, start every run, open both ends of the ring.
+//! Opens a pipeline: configures every node, starts every run, and opens both ends of the ring.
 
 use super::failures::FailureCollector;
 use super::feed::Feeder;
@@ -17,27 +17,27 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// Reports that may wait to be collected: some minibatches' worth.
+/// The capacity of the queue of reports: some minibatches' worth.
 const REPORTS: usize = 16;
-/// How much longer than a node's own deadline for its neighbour its answer may take.
+/// The time by which a node's answer may exceed the node's own deadline for its neighbour.
 const STARTING: Duration = Duration::from_secs(4);
-/// Microbatches whose labels may wait for their logits.
+/// The number of microbatches whose labels may wait for their logits.
 const EXPECTED: usize = 64;
 
-/// How to reach one node.
+/// The address of one node.
 #[derive(Clone, Debug)]
 pub struct NodeAddress {
     /// Its control address, `host:port`.
     pub control: String,
 }
 
-/// Everything that a pipeline is made of.
+/// The parts of a pipeline.
 pub struct Setup {
-    /// One per node, in order.
+    /// One specification per node, in order.
     pub stages: Vec<StageSpec>,
-    /// Their nodes.
+    /// The nodes of the stages.
     pub nodes: Vec<NodeAddress>,
-    /// Inputs and labels.
+    /// The data, for inputs and labels.
     pub sets: Sets,
     /// Number of classes.
     pub classes: usize,
@@ -45,11 +45,11 @@ pub struct Setup {
     pub smoothing: f64,
     /// How long to try to reach a node.
     pub connect_deadline: Duration,
-    /// How long to wait for anything once connected.
+    /// How long to wait for any message once connected.
     pub message_deadline: Duration,
 }
 
-/// A node that has become a stage.
+/// A node that was configured as a stage.
 pub(super) struct Ready {
     pub(super) node: Node,
     /// The same node on the data plane.
@@ -57,10 +57,10 @@ pub(super) struct Ready {
     configured: Configured,
 }
 
-/// Opens the pipeline of `setup`. Returns it with what each node said when it was configured.
+/// Opens the pipeline of `setup`. Returns it with each node's answer to its configuration.
 ///
 /// # Errors
-/// The first node, by its stage and address, that could not be reached or refused.
+/// The first node, by its stage and address, that could not be reached or that refused.
 pub async fn open(setup: Setup, failures: FailureCollector) -> Result<(Driver, Vec<Configured>), RunError> {
     tokio::select! {
         biased;
@@ -170,7 +170,7 @@ pub(super) async fn start(ready: &Ready, start: Start) -> Result<(mpsc::Sender<C
     let (commands, mut reports) = ready.node.run().await?;
     let peer = ready.node.peer();
     let gone = || RunError::node(format!("{peer} ended its run before it began"));
-    // A node that cannot reach the stage above says so at this deadline itself.
+    // A node that cannot reach the stage above reports that itself, at its own deadline.
     let deadline = start.connect_deadline + STARTING;
     commands.send(Command::Start(start)).await.map_err(|_| gone())?;
     match tokio::time::timeout(deadline, reports.next()).await {
@@ -185,8 +185,8 @@ pub(super) async fn start(ready: &Ready, start: Start) -> Result<(mpsc::Sender<C
     }
 }
 
-/// Passes a node's reports on until its run ends. It listens on when the run has failed: this node's own
-/// reason may be the most telling.
+/// Passes a node's reports on until its run ends. It goes on after the run has failed, because this node's own
+/// reason may be the closest to the cause.
 pub(super) async fn listen(
     peer: Peer,
     mut reports: Reports,
@@ -210,8 +210,8 @@ pub(super) async fn listen(
     }
 }
 
-/// Takes whatever comes out of a link until it ends. The first stage's answers say that a microbatch has been all the
-/// way down again.
+/// Takes all messages from a link until the link ends. The first stage's answers say that a microbatch has passed
+/// all the way down.
 pub(super) async fn drain(mut link: Incoming, failures: FailureCollector) {
     loop {
         match link.next().await {
@@ -222,7 +222,7 @@ pub(super) async fn drain(mut link: Incoming, failures: FailureCollector) {
     }
 }
 
-/// Sends errors from the outbox as fast as the last stage takes them.
+/// Sends error signals from the outbox as fast as the last stage takes them.
 async fn post(mut outbox: mpsc::Receiver<Message>, link: Outgoing) {
     while let Some(message) = outbox.recv().await {
         if !link.put(message).await {

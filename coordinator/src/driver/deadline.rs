@@ -1,17 +1,17 @@
-//! One deadline for the parts of what is due, all together.
+//! One deadline that several waits share.
 
 use crate::run_error::RunError;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The end of several waits.
+/// The common end of several waits.
 pub(super) struct Deadline {
     after: Duration,
     end: Instant,
 }
 
 impl Deadline {
-    /// A deadline so long from now.
+    /// A deadline `after` from now.
     pub(super) fn after(after: Duration) -> Self {
         Self { after, end: Instant::now() + after }
     }
@@ -19,7 +19,8 @@ impl Deadline {
     /// Waits for a part.
     ///
     /// # Errors
-    /// `None` where the part's source has ended, and others know why; else a sentence that says `what` did not come.
+    /// `None` if the part's source has ended, because another task then reports the reason; else a sentence that
+    /// `what` did not come.
     pub(super) async fn wait<T>(
         &self,
         part: impl Future<Output = Option<T>>,

@@ -1,5 +1,5 @@
-//! Where everything that goes wrong in a run is reported. The first complaint ends the run; others may follow for a
-//! moment.
+//! The failure collector: every task of a run reports its failures here. The first failure ends the run; further
+//! failures may follow for a moment.
 
 use super::precedence::{Precedence, choose};
 use crate::run_error::RunError;
@@ -8,15 +8,15 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// How long complaints are collected after the first one.
+/// How long failures are collected after the first one.
 const GRACE: Duration = Duration::from_millis(700);
-/// How long a better reason is waited for where neighbours alone complain. They may notice a silent
+/// How long the collector waits for a closer failure if only neighbours have complained. They may notice a silent
 /// node earlier than the coordinator does: by as much as the time between two keepalives, which is 3 s.
 const LONGEST: Duration = Duration::from_millis(3500);
-/// How often complaints are looked at meanwhile.
+/// The interval at which the collector looks at the failures meanwhile.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Shared by all tasks of a run.
+/// The failure collector of a run, which all its tasks share.
 #[derive(Clone, Default)]
 pub struct FailureCollector {
     complaints: Arc<Mutex<Vec<(Precedence, RunError)>>>,
@@ -34,12 +34,12 @@ impl FailureCollector {
         self.ended.cancel();
     }
 
-    /// Ends the run because of what a node or a link reports.
+    /// Ends the run because of a failure that a node or a link reports.
     pub(super) fn report(&self, failure: proto::failure::Failure) {
         self.fail(failure.kind.into(), failure.into());
     }
 
-    /// Ends the run in peace.
+    /// Ends the run without a failure.
     pub fn end(&self) {
         self.ended.cancel();
     }
@@ -49,7 +49,7 @@ impl FailureCollector {
         self.ended.cancelled().await;
     }
 
-    /// The complaint to show, once complaints have had a moment to arrive.
+    /// The failure to show, after a moment in which closer failures may arrive.
     pub async fn verdict(&self) -> RunError {
         let end = Instant::now() + LONGEST;
         sleep(GRACE).await;

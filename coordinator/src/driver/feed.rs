@@ -1,4 +1,5 @@
-//! The feeder: sends microbatches to the first stage, as fast as that takes them, while the next are loaded.
+//! The feeder: sends microbatches to the first stage as fast as that stage takes them, and loads the next ones
+//! meanwhile.
 
 use super::failures::FailureCollector;
 use super::precedence::Precedence;
@@ -14,13 +15,13 @@ use tokio::sync::mpsc;
 
 /// The labels of a microbatch that is on its way.
 pub struct Expected {
-    /// Which microbatch.
+    /// The microbatch.
     pub identity: MicrobatchHeader,
     /// One class per sample.
     pub labels: Vec<u32>,
 }
 
-/// Feeds minibatches until their queue is closed. Runs on a thread of its own: loading blocks.
+/// Feeds minibatches until the queue is closed. The feeder runs on a thread of its own, because loading blocks.
 pub struct Feeder {
     /// The data.
     pub sets: Sets,
@@ -30,9 +31,9 @@ pub struct Feeder {
     pub wire: Kind,
     /// The first stage's link.
     pub to_first: Outgoing,
-    /// To the loss task.
+    /// The queue to the loss task.
     pub to_loss: mpsc::Sender<Expected>,
-    /// Where failures are reported.
+    /// The failure collector.
     pub failures: FailureCollector,
 }
 
@@ -87,7 +88,7 @@ impl Feeder {
         cuts.iter().enumerate().map(request).collect()
     }
 
-    /// Sends a microbatch to the first stage and its labels to the loss; `false` where the run has ended.
+    /// Sends a microbatch to the first stage and its labels to the loss task; `false` if the run has ended.
     fn send(&self, identity: MicrobatchHeader, microbatch: Microbatch) -> Result<bool, RunError> {
         let Microbatch { shape, images, labels } = microbatch;
         let shape = shape.iter().map(|&size| size as u64).collect();

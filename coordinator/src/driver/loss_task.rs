@@ -1,4 +1,4 @@
-//! The loss task: takes the network's output, computes the loss, and sends its error back.
+//! The loss task: takes the network's output, computes the loss, and sends the error signal back.
 
 use super::failures::FailureCollector;
 use super::feed::Expected;
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 pub struct BatchLoss {
     /// Mean over the minibatch.
     pub loss: f64,
-    /// Fractions of the samples that were right.
+    /// The fractions of samples that were right: at the first guess, and among five.
     pub accuracy: (f64, f64),
     /// Whether every logit was finite.
     pub finite: bool,
@@ -32,14 +32,14 @@ pub struct LossTask {
     pub wire: Kind,
     /// The name of the network's output.
     pub output: String,
-    /// Brings the network's output.
+    /// The link that brings the network's output.
     pub logits: Incoming,
-    /// Errors on their way to the last stage. Holds a whole minibatch: under gpipe the last stage takes
-    /// none before it has sent all its outputs.
+    /// Error signals on their way to the last stage. The outbox holds a whole minibatch, because under gpipe the
+    /// last stage takes no error before it has sent all its outputs.
     pub outbox: mpsc::Sender<Message>,
-    /// One for each minibatch.
+    /// One result per minibatch.
     pub results: mpsc::Sender<BatchLoss>,
-    /// Where failures are reported.
+    /// The failure collector.
     pub failures: FailureCollector,
 }
 
@@ -62,7 +62,7 @@ impl LossTask {
         }
     }
 
-    /// Takes one microbatch; `false` where the run has ended meanwhile.
+    /// Takes one microbatch; `false` if the run has ended meanwhile.
     async fn microbatch(
         &mut self,
         due: Expected,

@@ -1,5 +1,5 @@
-//! The driver: the one place of a run that talks to nodes. It opens the pipeline, keeps it full, and collects
-//! what comes out.
+//! The driver: the only part of a run that exchanges messages with nodes. It opens the pipeline, keeps it full, and
+//! collects the results.
 //!
 //! ```text
 //!            ┌─ feeder (thread) ──inputs──▶ stage 0 ──done──▶ drain
@@ -39,37 +39,37 @@ use tokio::task::JoinSet;
 /// The data of a run.
 #[derive(Clone)]
 pub struct Sets {
-    /// Shuffled and varied.
+    /// Training samples, shuffled and augmented.
     pub train: Loader,
-    /// As it is.
+    /// Test samples without augmentation.
     pub test: Loader,
 }
 
-/// One minibatch to be run.
+/// A minibatch to run.
 #[derive(Clone, Debug)]
 pub struct Minibatch {
-    /// Its number within the phase, from 1.
+    /// The minibatch's number within the phase, from 1.
     pub step: u64,
-    /// Train or evaluate.
+    /// Training or evaluation.
     pub phase: Phase,
-    /// Decides how samples are varied.
+    /// The epoch, which decides the augmentation.
     pub epoch: u64,
-    /// Which samples, in order.
+    /// The samples, in order.
     pub indices: Vec<usize>,
-    /// M; at most as many as there are samples.
+    /// M; at most the number of samples.
     pub microbatches: u32,
     /// Whether the layers are measured after the update.
     pub measure: bool,
 }
 
-/// What came of a minibatch.
+/// The result of a minibatch.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Its number within the phase.
+    /// The minibatch's number within the phase.
     pub step: u64,
-    /// Train or evaluate.
+    /// Training or evaluation.
     pub phase: Phase,
-    /// Decides how samples were varied.
+    /// The epoch, which decided the augmentation.
     pub epoch: u64,
     /// N.
     pub samples: usize,
@@ -79,22 +79,22 @@ pub struct Outcome {
     pub top1: f64,
     /// Fraction of samples whose class was among the first five.
     pub top5: f64,
-    /// What each stage says of it.
+    /// The report of each stage.
     pub stages: Vec<StepDone>,
 }
 
-/// What comes out of the pipeline, in the order in which it was put in.
+/// An event of the pipeline; events come in the order of submission.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A minibatch is done at every stage.
     Done(Outcome),
     /// Every stage has written its state.
     Saved(Vec<SnapshotDone>),
-    /// So many mirror steps are done at every stage.
+    /// This many mirror steps are done at every stage.
     Aligned(u64),
 }
 
-/// What was put in and has not come out yet.
+/// An item in the pipeline.
 enum Pending {
     Minibatch(Minibatch),
     Snapshot,
@@ -120,14 +120,14 @@ struct Stage {
 }
 
 impl Stage {
-    /// The next report of this stage, which is `due`.
+    /// The next report of this stage; `due` names it in messages.
     async fn report(&mut self, deadline: &Deadline, due: &str) -> Result<Report, Option<RunError>> {
         deadline.wait(self.reports.recv(), || format!("{due} from {}", self.peer)).await
     }
 }
 
 impl Driver {
-    /// How many minibatches and snapshots are under way.
+    /// The number of minibatches and snapshots under way.
     pub fn pending(&self) -> usize {
         self.pending.len()
     }
@@ -155,7 +155,7 @@ impl Driver {
         }
     }
 
-    /// Has every stage write its state after what was put in before, and `keep` older ones.
+    /// Makes every stage write its state after the items submitted before, and `keep` older snapshots.
     ///
     /// # Errors
     /// The run's failure, if it has failed.
@@ -167,7 +167,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Has every stage take mirror steps, before the first minibatch that trains.
+    /// Makes every stage take mirror steps, before the first training minibatch.
     ///
     /// # Errors
     /// The run's failure, if it has failed.
@@ -188,7 +188,7 @@ impl Driver {
         if sent { Ok(()) } else { Err(self.failures.verdict().await) }
     }
 
-    /// The next thing to come out; `None` where nothing is under way.
+    /// Waits for the next event; `None` if nothing is under way.
     ///
     /// # Errors
     /// The run's failure, or the first part that did not come within the deadline.
@@ -207,7 +207,7 @@ impl Driver {
         }
     }
 
-    /// Waits for every part of `pending`; `Err(None)` where the failure collector knows why one is missing.
+    /// Waits for every part of `pending`; `Err(None)` if the failure collector knows why a part is missing.
     async fn collect(&mut self, pending: Pending) -> Result<Event, Option<RunError>> {
         let deadline = Deadline::after(self.deadline);
         match pending {
@@ -257,7 +257,7 @@ impl Driver {
     pub async fn close(mut self) {
         self.stages.clear();
         drop(self.to_feeder);
-        // Nodes end their streams once the commands are closed; what doesn't end is dropped.
+        // Nodes end their streams once the commands are closed; a stream that doesn't end is dropped.
         let ended = async { while self.tasks.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(Duration::from_secs(2), ended).await;
         self.failures.end();
@@ -268,7 +268,7 @@ fn out_of_turn(stage: &Stage, report: &Report) -> RunError {
     RunError::node(format!("{} answered out of turn: {report:?}", stage.peer))
 }
 
-/// Puts the parts together; a loss that is not finite ends the run.
+/// Joins the parts of a result; a loss that is not finite ends the run.
 fn outcome<'a>(
     minibatch: Minibatch,
     batch: BatchLoss,

@@ -1,11 +1,11 @@
-//! Which of several complaints about a run is shown.
+//! The precedence of failures: it decides which of several failures of a run is shown.
 //!
-//! When a node dies its neighbours lose their links as well, and complain too.
+//! A node that dies breaks its neighbours' links, so the neighbours report failures too.
 
 use crate::run_error::RunError;
 use proto::failure::FailureKind;
 
-/// How close a complaint is to the cause; the smaller, the closer.
+/// The distance of a failure from its cause; the smaller, the closer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Precedence {
     /// The process ended, or the data could not be read.
@@ -14,7 +14,7 @@ pub enum Precedence {
     Reason,
     /// The connection to a node was lost.
     Lost,
-    /// A node, or the end of a link, complains of its neighbour.
+    /// A node, or the end of a link, reports a failure of its neighbour.
     Neighbour,
 }
 
@@ -32,16 +32,16 @@ impl From<FailureKind> for Precedence {
     }
 }
 
-/// What complaints come to.
+/// The choice among several failures.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Choice<T> {
-    /// The complaint to show; `None` where there is none.
+    /// The failure to show; `None` without any failure.
     pub shown: Option<T>,
-    /// Whether a closer complaint is worth waiting for: the neighbour itself, or the coordinator, may know more.
+    /// Whether to wait for a closer failure: the neighbour itself, or the coordinator, may know more.
     pub wait: bool,
 }
 
-/// Chooses among complaints in the order in which they came: the closest to the cause, and the first of those.
+/// Chooses among failures in the order of their arrival: the closest to the cause, and the first of equals.
 pub(super) fn choose(complaints: &[(Precedence, RunError)]) -> Choice<&RunError> {
     let closest = complaints.iter().min_by_key(|(precedence, _)| *precedence);
     let wait = closest.is_some_and(|(precedence, _)| *precedence == Precedence::Neighbour);

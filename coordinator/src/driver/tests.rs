@@ -1,8 +1,9 @@
-//! What the driver says of a pipeline out of which nothing comes.
+//! Tests of the driver's error messages when a pipeline falls silent.
 
 use super::*;
 
-/// A driver of two stages; what stage 0 reports, what the loss task says, and the commands that nobody reads.
+/// A driver of two stages, the sender of stage 0's reports, the sender of the loss task's results, and the unread
+/// commands.
 struct Silent {
     driver: Driver,
     first: mpsc::Sender<Report>,

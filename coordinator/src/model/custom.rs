@@ -1,4 +1,4 @@
-//! A network out of the user's own list of layers: no code, only `[[layer]]`s.
+//! A `custom` network: built from the user's list of `[[layer]]`s.
 
 use proto::error::ProtocolError;
 use proto::spec::graph::Value;
@@ -8,11 +8,11 @@ use super::Network;
 
 /// The network of `layers` for samples of the shape `input` (channels, height, width).
 ///
-/// A block begins at every weight layer but the first before which a single value crosses, so a block
-/// never cuts a residual connection.
+/// A block begins at every weight layer except the first, if a single value crosses the cut before that layer. So
+/// no block boundary cuts a residual connection.
 ///
 /// # Errors
-/// What [`graph::infer_shapes`] says, by the layer's name.
+/// The error of [`graph::infer_shapes`], with the layer's name.
 pub fn network(layers: &[LayerSpec], input: [u64; 3]) -> Result<Network, ProtocolError> {
     let input = Value { name: INPUT.into(), shape: input.to_vec() };
     let network = Network { input, layers: layers.to_vec(), blocks: blocks(layers) };

@@ -1,4 +1,4 @@
-//! Networks: a description as a graph of layers, whoever wrote it.
+//! Networks: graphs of layers, from the zoo or from the user.
 
 pub mod custom;
 pub mod profile;
@@ -23,7 +23,7 @@ impl Network {
     /// The values of all layers, with the shape of one sample.
     ///
     /// # Errors
-    /// What [`graph::infer_shapes`] says, by the layer's name.
+    /// The error of [`graph::infer_shapes`], with the layer's name.
     pub fn values(&self) -> Result<Vec<Value>, ProtocolError> {
         graph::infer_shapes(std::slice::from_ref(&self.input), &self.layers)
     }

@@ -1,4 +1,4 @@
-//! What each layer of a network is made of and works on, counted from shapes alone.
+//! The profile of a network: what each layer needs, counted from shapes alone.
 
 mod kept;
 #[cfg(test)]
@@ -13,10 +13,10 @@ use proto::spec::rule::{Alignment, Coefficients, Mirror, RuleSpec, Transfer};
 use super::Network;
 pub use kept::Kept;
 
-/// Bytes of a number in a node's memory: layers compute in f32, whatever the wire carries.
+/// Bytes of a number in a node's memory: layers compute in f32, whatever format the links use.
 pub const FLOAT: u64 = 4;
 
-/// A network's layers by what they need, and what crosses every cut between them.
+/// The needs of a network's layers, and the traffic over every cut between them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Profile {
     layers: Vec<LayerProfile>,
@@ -24,46 +24,47 @@ pub struct Profile {
     errors: Vec<u64>,
 }
 
-/// One layer. What depends on the batch is counted for one sample.
+/// The needs of one layer. Numbers that depend on the batch are counted for one sample.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LayerProfile {
-    /// Trained numbers; B is not counted.
+    /// Trained numbers, without B.
     pub parameters: u64,
-    /// Numbers of B where it is a tensor of its own; 0 under backprop and for layers without weights.
+    /// Numbers of B if B is a tensor of its own; 0 under backprop and for layers without weights.
     pub backward: u64,
-    /// Whether B follows a gradient: all rules but backprop and feedback alignment.
+    /// Whether B follows a gradient: under all rules but backprop and feedback alignment.
     pub backward_learns: bool,
     /// Numbers of W.
     pub weights: u64,
     /// Multiply-adds of F through W.
     pub macs: u64,
-    /// Passes of `macs` in E: 1, or 0 where nothing but the network's input lies below.
+    /// Passes of `macs` in E: 1, or 0 if only the network's input lies below.
     pub error_passes: u64,
-    /// Passes of `macs` in G: 1 for W, and what the rule's primitives need for B.
+    /// Passes of `macs` in G: 1 for W, and the passes that the rule's primitives need for B.
     pub gradient_passes: u64,
-    /// Numbers that F reads and writes, for layers whose time is that of the memory; 0 for weight layers.
+    /// Numbers that F reads and writes, for layers whose time is bound by memory; 0 for weight layers.
     pub touched: u64,
     /// Numbers of the inputs and of the output.
     pub inputs: u64,
     /// Numbers of the output.
     pub output: u64,
-    /// Bytes of the output where no layer keeps it: they are free again when F ends.
+    /// Bytes of the output if no layer keeps it; they are free again when F ends.
     pub passing: u64,
-    /// What F keeps for E or G.
+    /// The tensors that F keeps for E or G.
     pub kept: Vec<Kept>,
     /// Bytes that wait between E and G: x, and the error at y.
     pub waiting: u64,
-    /// Bytes of a mirror step, whatever the batch: noise, y, and as much again in between.
+    /// Bytes of a mirror step, which do not depend on the batch: noise, y, and as much again for intermediate
+    /// values.
     pub mirror: u64,
-    /// Multiply-adds of mirror steps, by the update that they follow.
+    /// Multiply-adds of mirror steps, per update.
     pub mirror_macs: u64,
 }
 
 impl Profile {
-    /// Counts what the layers of `network` need.
+    /// Counts the needs of `network`'s layers.
     ///
     /// # Errors
-    /// What [`Network::values`] says.
+    /// The error of [`Network::values`].
     pub fn new(network: &Network) -> Result<Self, ProtocolError> {
         let computed = network.values()?;
         let shapes: Vec<&[u64]> =
@@ -89,25 +90,25 @@ impl Profile {
         Ok(Self { layers, activations, errors })
     }
 
-    /// One per layer of the network.
+    /// The profile of each layer of the network.
     pub fn layers(&self) -> &[LayerProfile] {
         &self.layers
     }
 
-    /// Numbers that F sends over the cut before layer `at`, for one sample; the network's output where
-    /// `at` is the number of layers.
+    /// Numbers that F sends over the cut before layer `at`, for one sample; the network's output if `at` is the
+    /// number of layers.
     pub fn activations(&self, at: usize) -> u64 {
         self.activations[at]
     }
 
-    /// Numbers that E sends back over the cut before layer `at`, for one sample: those of
-    /// [`Profile::activations`], but for the network's input, which has no error.
+    /// Numbers that E sends back over the cut before layer `at`, for one sample: those of [`Profile::activations`],
+    /// without the network's input, which has no error.
     pub fn errors(&self, at: usize) -> u64 {
         self.errors[at]
     }
 }
 
-/// All but what the layer keeps.
+/// Counts the needs of a layer, except for the tensors that it keeps.
 fn count(layer: &LayerSpec, x: &[u64], inputs: u64, output: u64) -> LayerProfile {
     let op = &layer.op;
     let weights = op.weight_shape(x).map_or(0, |shape| shape.iter().product());
@@ -142,14 +143,14 @@ fn count(layer: &LayerSpec, x: &[u64], inputs: u64, output: u64) -> LayerProfile
     }
 }
 
-/// What mirror steps of the layer's own batch compute, shared out over the updates between them.
+/// Multiply-adds of the mirror steps, on a batch of their own, divided among the updates between them.
 fn mirror_macs(rule: &RuleSpec, macs: u64) -> u64 {
     let RuleSpec::Learned { coefficients, alignment, .. } = rule else { return 0 };
     let passes = |mirror: &Mirror| u64::from(mirror.batch) * alignment_passes(coefficients, alignment);
     alignment.mirror.as_ref().map_or(0, |m| macs.saturating_mul(passes(m)).checked_div(m.every).unwrap_or(0))
 }
 
-/// Passes over B's samples, each of a forward's work, that its loss takes.
+/// Passes over B's samples that B's loss takes, each with the work of a forward.
 fn alignment_passes(c: &Coefficients, alignment: &Alignment) -> u64 {
     let [amp, sparse, null] = [c.amp, c.sparse, c.null].map(|c| c != 0.0);
     // One filter gradient serves amp and sparse; sparse also needs z, as amp does under an activation.
@@ -159,7 +160,7 @@ fn alignment_passes(c: &Coefficients, alignment: &Alignment) -> u64 {
     u64::from(amp || sparse) + u64::from(with_z) + 2 * u64::from(null) + u64::from(again)
 }
 
-/// Numbers over the cut before each layer and after the last, upwards and downwards.
+/// Numbers over the cut before each layer and after the last layer, upwards and downwards.
 fn crossings(inputs: &[Vec<usize>], elements: &[u64]) -> (Vec<u64>, Vec<u64>) {
     let layers = inputs.len();
     // A value crosses from the cut after its layer to the cut before its last consumer.

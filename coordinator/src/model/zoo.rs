@@ -7,8 +7,8 @@
 //! | `vgg11` | plain convolutions, no norm | Simonyan & Zisserman 2014, arXiv 1409.1556 |
 //! | `mlp` | dense, two hidden layers | – |
 //!
-//! Layers that torchvision has too bear its names and compute what it computes, so that weights can
-//! be exchanged as files. Inside a block the projection of a skip comes right before the addition.
+//! Layers that torchvision has too carry torchvision's names and compute the same, so that weights can be exchanged
+//! as files. Inside a block the projection of a skip comes right before the addition.
 
 mod draft;
 pub mod mlp;
@@ -27,7 +27,7 @@ pub use stem::Stem;
 
 type Draw = fn(&Options) -> Network;
 
-/// Every network by its name, in the order in which help texts list them.
+/// Every network by its name, in the order of help texts.
 const NETWORKS: [(&str, Draw); 8] = [
     ("resnet18", |options| resnet::network(Block::Basic, [2, 2, 2, 2], options)),
     ("resnet34", |options| resnet::network(Block::Basic, [3, 4, 6, 3], options)),
@@ -44,25 +44,25 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     NETWORKS.iter().map(|(name, _)| *name)
 }
 
-/// What all networks of the zoo can be asked for.
+/// The options of the zoo's networks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// Classes that the network tells apart: features of its output.
+    /// The number of classes: the features of the network's output.
     pub classes: u32,
-    /// Channels of the first stage of a convolutional network, from which all others follow; features
-    /// of a hidden layer of `mlp`. The networks of the papers have 64.
+    /// Channels of the first stage of a convolutional network, from which all others follow; features of a hidden
+    /// layer of `mlp`. The networks of the papers have 64.
     pub width: u32,
     /// Side of the square images, in pixels.
     pub image: u32,
     /// Channels of the images.
     pub channels: u32,
-    /// How residual networks begin.
+    /// The stem of residual networks.
     pub stem: Stem,
-    /// How B learns, in every weight layer.
+    /// The learning rule of B, in every weight layer.
     pub rule: RuleSpec,
 }
 
-/// The papers' networks for ImageNet.
+/// The options of the papers' networks for ImageNet.
 impl Default for Options {
     fn default() -> Self {
         Self { classes: 1000, width: 64, image: 224, channels: 3, stem: Stem::Auto, rule: RuleSpec::Backprop }
@@ -71,8 +71,7 @@ impl Default for Options {
 
 /// The network called `name`; `None` for a name that isn't among [`names`].
 ///
-/// Options that no network can have (no classes, an image smaller than a window) show themselves as a
-/// sentence in [`Network::values`].
+/// Impossible options (no classes, an image smaller than a window) lead to an error in [`Network::values`].
 pub fn by_name(name: &str, options: &Options) -> Option<Network> {
     NETWORKS.iter().find(|(known, _)| *known == name).map(|(_, network)| network(options))
 }

@@ -1,4 +1,4 @@
-//! `--local`: one layer-node per stage on loopback, which end when the coordinator does, however it ends.
+//! Local nodes (`--local`): one layer-node per stage on loopback. They end with the coordinator, however it ends.
 
 use super::process::{Effort, peak};
 use crate::driver::{FailureCollector, NodeAddress, Precedence};
@@ -17,9 +17,10 @@ use tokio_util::task::AbortOnDropHandle;
 const BINARY: &str = "layer-node";
 /// How long a node may take to open its device and ports.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
-/// How long it may do nothing meanwhile: a cold libtorch is busy, but a process that sleeps or is stopped never comes.
+/// How long a node may be idle meanwhile. A cold libtorch is busy, but a process that sleeps or is stopped never
+/// becomes ready.
 const IDLE_DEADLINE: Duration = Duration::from_secs(12);
-/// The longest first line that is read of a node, whatever program it is.
+/// The size limit of a node's first line, which holds for any program.
 const FIRST_LINE: u64 = 4096;
 /// How long a node may take to write its state and end.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
@@ -32,28 +33,29 @@ struct Ready {
 
 /// One started node.
 struct Local {
-    /// A node ends when this closes, so it ends with the coordinator, however that ends.
+    /// The node's standard input. A node ends when it closes, so the node ends with the coordinator, however that
+    /// ends.
     stdin: ChildStdin,
     process: Option<u32>,
-    /// Owns the process, which is killed when this is dropped.
+    /// The task that owns the process; dropping it kills the process.
     ended: AbortOnDropHandle<()>,
 }
 
 impl Local {
-    /// Whether the process is stopped, as by SIGSTOP: it cannot end by itself then.
+    /// Whether the process is stopped, as by SIGSTOP. A stopped process cannot end by itself.
     fn is_stopped(&self) -> bool {
         self.process.and_then(Effort::of).is_some_and(|effort| matches!(effort.state.as_str(), "T" | "t"))
     }
 }
 
-/// Nodes that belong to this process.
+/// The local nodes of a run.
 pub struct LocalNodes {
     nodes: Vec<Local>,
-    /// Their addresses, by stage.
+    /// The nodes' addresses, by stage.
     pub addresses: Vec<NodeAddress>,
 }
 
-/// The node's binary: `NEUROPIL_LAYER_NODE`, beside this one, or on PATH.
+/// Finds the node's binary: `NEUROPIL_LAYER_NODE`, a file beside this binary, or a file on PATH.
 ///
 /// # Errors
 /// A binary that is in none of these places.
@@ -79,7 +81,7 @@ pub fn find_binary() -> Result<PathBuf, RunError> {
 }
 
 impl LocalNodes {
-    /// Starts the nodes of some stages, whose states and logs lie under `run_dir`. A node that ends by itself is
+    /// Starts the nodes of the stages; their states and logs lie under `run_dir`. A node that ends by itself is
     /// reported to `failures`.
     ///
     /// # Errors
@@ -96,29 +98,28 @@ impl LocalNodes {
         Ok(Self { nodes, addresses })
     }
 
-    /// The most memory that each node's process has had resident, in bytes; `None` where the system does
-    /// not say.
+    /// The most memory that each node's process has had resident, in bytes; `None` if the system does not say.
     pub fn peaks(&self) -> Vec<Option<u64>> {
         self.nodes.iter().map(|node| node.process.and_then(peak)).collect()
     }
 
-    /// Ends the nodes at once; they write nothing any more.
+    /// Kills the nodes at once; they write nothing any more.
     pub async fn kill(self) {
         for node in self.nodes {
-            // The watch holds the process, which is killed when it is dropped.
+            // The task holds the process, and dropping the process kills it.
             node.ended.abort();
             let _ = node.ended.await;
         }
     }
 
-    /// Ends the nodes, which write what is not on disk yet.
+    /// Stops the nodes, which first write their unsaved state.
     pub async fn stop(self) {
-        // The task owns the process and kills it when it is dropped.
+        // A stopped process cannot write; the task kills it when it is dropped.
         self.nodes.iter().filter(|node| node.is_stopped()).for_each(|node| node.ended.abort());
         let (pipes, ended): (Vec<_>, Vec<_>) =
             self.nodes.into_iter().map(|node| (node.stdin, node.ended)).unzip();
         drop(pipes);
-        // Dropping the handles kills the processes that are still there after that.
+        // Dropping the handles kills the processes that are left after the deadline.
         let _ = tokio::time::timeout(STOP_DEADLINE, join_all(ended)).await;
     }
 }
@@ -147,7 +148,7 @@ async fn start(
     let mut command = Command::new(binary);
     command.args(["serve", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--health", "127.0.0.1:0"]);
     command.args(["--exit-with-stdin", "--threads", &threads.to_string(), "--state-dir"]).arg(&state);
-    // A process group of its own: an interrupt from the terminal is the coordinator's to handle.
+    // A node gets a process group of its own, so that only the coordinator handles an interrupt from the terminal.
     command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr).kill_on_drop(true);
     let mut child = command.spawn().map_err(|error| failed(&format!("start {}", binary.display()), error))?;
     let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
@@ -175,7 +176,7 @@ async fn start(
     Ok((Local { stdin, process, ended }, address))
 }
 
-/// Completes when a process has done nothing for [`IDLE_DEADLINE`]; never where the system does not say.
+/// Completes when a process has been idle for [`IDLE_DEADLINE`]; never completes if the system does not say.
 async fn idle(process: Option<u32>) {
     let (mut effort, mut since) = (None, Instant::now());
     while since.elapsed() < IDLE_DEADLINE {
@@ -188,7 +189,7 @@ async fn idle(process: Option<u32>) {
     }
 }
 
-/// Reports the end of a node's process; after the run's own end the report is not read any more.
+/// Reports the end of a node's process. After the run's own end the report is not read any more.
 async fn watch(stage: usize, mut child: Child, address: String, log: PathBuf, failures: FailureCollector) {
     let status = child.wait().await;
     let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());

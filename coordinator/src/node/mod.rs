@@ -1,4 +1,4 @@
-//! The nodes of a run: processes started here, or addresses given by hand.
+//! The nodes of a run: local processes, or addresses that the user gives.
 
 mod local;
 mod process;
@@ -16,16 +16,16 @@ use proto::link::Peer;
 use std::path::Path;
 use std::time::Duration;
 
-/// Dials every node at once; each answers with its description, or fails on its own.
+/// Dials every node at once. Each node answers with its description, or fails on its own.
 pub async fn check(peers: &[Peer], deadline: Duration) -> Vec<Result<Description, Failure>> {
     join_all(peers.iter().map(async |peer| Ok(Node::dial(peer, deadline).await?.1))).await
 }
 
 /// The nodes of a run.
 pub enum Nodes {
-    /// Processes that end with the run.
+    /// Processes on this host, which end with the run.
     Local(LocalNodes),
-    /// Nodes that were given by hand.
+    /// Nodes at addresses that the user gave.
     Remote(Vec<NodeAddress>),
 }
 
@@ -55,7 +55,7 @@ impl Nodes {
         }
     }
 
-    /// Their addresses, by stage.
+    /// The nodes' addresses, by stage.
     pub fn addresses(&self) -> &[NodeAddress] {
         match self {
             Nodes::Local(nodes) => &nodes.addresses,
@@ -63,7 +63,7 @@ impl Nodes {
         }
     }
 
-    /// Ends local nodes, which write their state first.
+    /// Stops local nodes, which write their state first.
     pub async fn stop(self) {
         if let Nodes::Local(nodes) = self {
             nodes.stop().await;

@@ -1,20 +1,20 @@
-//! What Linux says of a process.
+//! Linux's information about a process.
 
 use std::fs;
 
 /// The state of a process, and the work that it has done so far.
 pub struct Effort {
-    /// As in `/proc/PID/stat`: `D` waits for the disk, `T` and `t` are stopped.
+    /// The state letter of `/proc/PID/stat`: `D` waits for the disk, `T` and `t` are stopped.
     pub state: String,
-    /// Page faults that took the disk, and ticks of processor time, the user's and the system's.
+    /// Page faults that took the disk, and ticks of processor time: the user's and the system's.
     pub spent: [u64; 3],
 }
 
 impl Effort {
-    /// Of a process; `None` where there is none.
+    /// The effort of a process; `None` if there is no such process.
     pub fn of(process: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-        // The name before it may hold anything.
+        // The process name before the state may contain any character, also `)`.
         let mut fields = stat.rsplit(") ").next()?.split(' ');
         let state = fields.next()?.to_owned();
         let numbers: Vec<u64> = fields.map(|field| field.parse().unwrap_or(0)).collect();
@@ -22,7 +22,7 @@ impl Effort {
     }
 }
 
-/// VmHWM, the high-water mark of what a process had resident, in bytes.
+/// The high-water mark of a process's resident memory (VmHWM), in bytes.
 pub fn peak(process: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -1,7 +1,8 @@
-//! So many stages, as equal as can be: no other cut has a cheaper costliest stage.
+//! Balanced cuts: a given number of stages, cut so that the costliest stage is as cheap as possible.
 //!
-//! The optimum is found first, exactly. Of all cuts whose costliest stage takes at most [`SLACK`] more, the
-//! one is taken that sends least, and then the one with most of its cuts before a weight layer or a block.
+//! The search first finds the exact optimum. Of all cuts whose costliest stage takes at most [`SLACK`] more, it
+//! takes the cut that sends least, and among equals the cut with the most boundaries before a weight layer or a
+//! block.
 
 #[cfg(test)]
 mod tests;
@@ -10,11 +11,10 @@ use super::search::search;
 use super::{Estimator, PartitionError, StageEstimate, Stages};
 use crate::model::Network;
 
-/// How much costlier than the optimum a cut may be that sends less, as a fraction: estimates are no
-/// better than that.
+/// The fraction by which a cut may be costlier than the optimum if it sends less: estimates are no more exact.
 pub const SLACK: f64 = 0.05;
 
-/// `stages` stages over the layers of `network`, of which none takes more than `memory` bytes.
+/// Cuts `network` into `stages` stages, of which none takes more than `memory` bytes.
 ///
 /// # Errors
 /// No stages, more stages than layers, or a limit that no cut can keep.
@@ -68,7 +68,7 @@ fn fits(stage: &StageEstimate, memory: Option<u64>) -> bool {
     memory.is_none_or(|limit| stage.memory.total() <= limit)
 }
 
-/// The best cut by `score` of each stage's first layer and estimate.
+/// The best cut by `score`, which gets each stage's first layer and estimate.
 fn over<K: Copy + PartialOrd>(
     estimator: &Estimator,
     stages: u32,

@@ -1,23 +1,23 @@
-//! Where a network is cut, as a config spells it.
+//! The cuts of a network, as a configuration spells them.
 
 use serde::{Deserialize, Serialize};
 
-/// Where a network is cut. In a config: a number, `per_layer`, `per_block`, or a list of layers.
+/// The cuts of a network. In a configuration: a number, `per_layer`, `per_block`, or a list of layers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Spelled", into = "Spelled")]
 pub enum Cuts {
-    /// Into so many stages, balanced.
+    /// This many stages, balanced.
     Count(u32),
-    /// Every weight layer begins a stage, with all that follows it until the next; what comes before
-    /// the first goes with the first.
+    /// Every weight layer begins a stage, together with the layers that follow it until the next. The layers before
+    /// the first weight layer belong to its stage.
     PerLayer,
     /// Every block of the network is a stage.
     PerBlock,
-    /// Each of these layers begins a stage; the network's first layer does so anyway.
+    /// A stage begins at each of these layers, and at the network's first layer.
     At(Vec<String>),
 }
 
-/// How a config spells [`Cuts`].
+/// The spelling of [`Cuts`] in a configuration.
 #[derive(Serialize, Deserialize)]
 #[serde(
     untagged,

@@ -1,32 +1,32 @@
-//! Why a network cannot be cut as it was asked for.
+//! The errors of a cut: the reasons why a network cannot be cut as requested.
 
 use proto::error::ProtocolError;
 
 use crate::pipeline::ShapeError;
 
-/// Why a network cannot be cut so, in one sentence.
+/// The reason why a network cannot be cut as requested, in one sentence.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PartitionError {
-    /// No stages.
+    /// The number of stages is 0.
     #[error("pipeline.stages is 0: a network is cut into at least one stage")]
     NoStages,
     /// Some stage would be empty.
     #[error("{layers} layers are too few for {stages} stages: every stage takes at least one")]
     TooMany {
-        /// What was asked for.
+        /// The requested number of stages.
         stages: u32,
-        /// What there is.
+        /// The number of layers.
         layers: usize,
     },
     /// A cut before a layer that doesn't exist.
     #[error("pipeline.stages names '{name}', which is no layer of the network{}", hint(nearest))]
     Unknown {
-        /// As the config has it.
+        /// The name in the configuration.
         name: String,
-        /// The layer whose name is most like it.
+        /// The layer with the most similar name.
         nearest: Option<String>,
     },
-    /// A cut that was named twice.
+    /// A cut is named twice.
     #[error("pipeline.stages names '{0}' twice")]
     Doubled(String),
     /// The limit on a node's memory cannot be kept.
@@ -35,11 +35,11 @@ pub enum PartitionError {
         limit >> 20, least.div_ceil(1 << 20)
     )]
     Memory {
-        /// What was asked for.
+        /// The requested number of stages.
         stages: u32,
         /// Bytes per node.
         limit: u64,
-        /// Bytes of the largest node where that is smallest.
+        /// Bytes of the largest node under the cut that makes it smallest.
         least: u64,
     },
     /// A microbatch would be empty.
@@ -50,15 +50,15 @@ pub enum PartitionError {
         /// M.
         microbatches: u32,
     },
-    /// Times were measured of another network.
+    /// The times were measured on another network.
     #[error("{times} measured times are not those of {layers} layers")]
     Times {
-        /// How many were given.
+        /// The number of given times.
         times: usize,
-        /// What there is.
+        /// The number of layers.
         layers: usize,
     },
-    /// The pipeline has no such size.
+    /// No pipeline has this size.
     #[error(transparent)]
     Shape(#[from] ShapeError),
     /// The network's layers don't fit together.

@@ -1,4 +1,5 @@
-//! What a stage costs: seconds by measured or assumed times of its layers, bytes over its cuts, memory.
+//! The estimator: the cost of a stage, in seconds by measured or assumed times of layers, in bytes over its cuts,
+//! and in memory.
 
 use std::ops::Range;
 
@@ -10,7 +11,7 @@ use crate::model::Network;
 use crate::model::profile::{FLOAT, LayerProfile, Profile};
 use crate::pipeline::timing::{LinkCost, StageCost};
 
-/// What one layer takes, in seconds: per sample, and `update` per step.
+/// The times of one layer, in seconds: per sample, and `update` per step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct LayerTime {
     /// F of one sample.
@@ -23,11 +24,11 @@ pub struct LayerTime {
     pub update: f64,
 }
 
-/// What one stage takes.
+/// The cost of one stage.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct StageEstimate {
-    /// Seconds per sample: F, E, G, its share of U, and what the stage sends, at the link's rate. It is
-    /// what a balance makes as equal as can be.
+    /// Seconds per sample: F, E, G, the stage's share of U, and its messages at the link's rate. A balance makes
+    /// these seconds as equal as possible.
     pub seconds: f64,
     /// The node's predicted peak.
     pub memory: Memory,
@@ -43,10 +44,11 @@ pub struct Estimator {
 }
 
 impl Estimator {
-    /// By the workload's assumed rates.
+    /// An estimator with the workload's assumed rates.
     ///
     /// # Errors
-    /// A network whose layers don't fit together, or a minibatch that cannot be cut so.
+    /// A network whose layers don't fit together, or a minibatch that cannot be cut into the workload's
+    /// microbatches.
     pub fn new(network: &Network, workload: Workload) -> Result<Self, PartitionError> {
         workload.check()?;
         let profile = Profile::new(network)?;
@@ -54,10 +56,10 @@ impl Estimator {
         Ok(Self { profile, times, measured: false, workload })
     }
 
-    /// The same by measured times, one per layer of the network.
+    /// The same estimator with measured times, one per layer of the network.
     ///
     /// # Errors
-    /// Times of another number of layers.
+    /// A number of times that is not the number of layers.
     pub fn measured(self, times: Vec<LayerTime>) -> Result<Self, PartitionError> {
         let layers = self.profile.layers().len();
         if times.len() != layers {
@@ -66,8 +68,8 @@ impl Estimator {
         Ok(Self { times, measured: true, ..self })
     }
 
-    /// Times of every layer from those of groups of layers, which follow one another without gaps: a group's
-    /// time is shared out as the layers' times stand to each other by now.
+    /// Times of every layer from the times of groups of layers, which follow one another without gaps. A group's
+    /// time is divided in proportion to the current times of its layers.
     pub fn share_out(&self, groups: &[(Range<usize>, LayerTime)]) -> Vec<LayerTime> {
         let shares = |(range, whole): &(Range<usize>, LayerTime)| {
             let parts = &self.times[range.clone()];
@@ -96,12 +98,12 @@ impl Estimator {
         self.measured
     }
 
-    /// What the network's layers need.
+    /// The profile of the network's layers.
     pub fn profile(&self) -> &Profile {
         &self.profile
     }
 
-    /// What is estimated for.
+    /// The workload behind the estimates.
     pub fn workload(&self) -> &Workload {
         &self.workload
     }
@@ -112,12 +114,13 @@ impl Estimator {
         [self.profile.activations(at) * size, self.profile.errors(at) * size]
     }
 
-    /// The stage of layers `range`, holding at most `held` microbatches.
+    /// The cost of the stage of layers `range` that holds at most `held` microbatches.
     pub fn stage(&self, range: Range<usize>, held: u32) -> StageEstimate {
         self.ending_at(range.end, held)[range.start]
     }
 
-    /// The stages `0..end`, `1..end`, … that end before layer `end`, holding at most `held` microbatches.
+    /// The costs of the stages `0..end`, `1..end`, … that end before layer `end` and hold at most `held`
+    /// microbatches.
     pub fn ending_at(&self, end: usize, held: u32) -> Vec<StageEstimate> {
         let mut stock = Stock::default();
         let mut seconds = 0.0;
@@ -140,7 +143,7 @@ impl Estimator {
         forward + again + error + gradient + update / f64::from(self.workload.batch)
     }
 
-    /// What the stage's actions take, as `pipeline::timing` wants it.
+    /// The costs of the stage's actions, in the form of `pipeline::timing`.
     pub fn actions(&self, range: Range<usize>) -> StageCost {
         let size = self.workload.microbatch() as f64;
         let sum = |part: fn(&LayerTime) -> f64| self.times[range.clone()].iter().map(part).sum::<f64>();
@@ -154,7 +157,7 @@ impl Estimator {
         }
     }
 
-    /// What the link at the cut before layer `at` takes, as `pipeline::timing` wants it.
+    /// The cost of the link at the cut before layer `at`, in the form of `pipeline::timing`.
     pub fn link(&self, at: usize) -> LinkCost {
         let rates = &self.workload.rates;
         let [forward, error] =
@@ -163,7 +166,7 @@ impl Estimator {
     }
 }
 
-/// A layer's times by rates: weight layers by multiply-adds, all others by the bytes that they touch.
+/// A layer's times by the rates: by multiply-adds for weight layers, by the bytes read and written for all others.
 fn assumed(layer: &LayerProfile, workload: &Workload) -> LayerTime {
     let Rates { macs_per_second, bytes_per_second, .. } = workload.rates;
     let pass = layer.macs as f64 / macs_per_second;

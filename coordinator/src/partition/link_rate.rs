@@ -1,17 +1,17 @@
-//! How fast a link is, as people write it: `10Gbit/s`, `1 GB/s`, `100MiB/s`.
+//! The rate of a link, in the notation of people: `10Gbit/s`, `1 GB/s`, `100MiB/s`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-/// A link's rate, above 0 and finite; each direction has it to itself.
+/// A link's rate, above 0 and finite; each direction has the whole rate.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct LinkRate {
     bytes_per_second: f64,
 }
 
-/// A text that is no rate.
+/// The error for a text that is no rate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is no rate of a link: 10Gbit/s, 1GB/s and 100MiB/s are")]
 pub struct LinkRateError(String);
@@ -23,21 +23,21 @@ impl LinkRate {
         (bytes_per_second > 0.0 && bytes_per_second.is_finite()).then_some(Self { bytes_per_second })
     }
 
-    /// For how many seconds `bytes` occupy the link.
+    /// The number of seconds for which `bytes` occupy the link.
     pub fn seconds(self, bytes: u64) -> f64 {
         bytes as f64 / self.bytes_per_second
     }
 }
 
-/// 10 Gbit/s.
+/// The default of 10 Gbit/s.
 impl Default for LinkRate {
     fn default() -> Self {
         Self { bytes_per_second: 1.25e9 }
     }
 }
 
-/// A number, a prefix (k, M, G, T; Ki, Mi, Gi, Ti), and `bit/s`, `bps` or `B/s`. The case of `b` and `B`
-/// counts where it alone says bits or bytes.
+/// Parses a number, a prefix (k, M, G, T; Ki, Mi, Gi, Ti), and `bit/s`, `bps` or `B/s`. The case of `b` and `B`
+/// counts only where it alone tells bits from bytes.
 impl FromStr for LinkRate {
     type Err = LinkRateError;
 
@@ -65,7 +65,7 @@ impl FromStr for LinkRate {
     }
 }
 
-/// In Gbit/s, or Mbit/s below one of them.
+/// Prints the rate in Gbit/s, or in Mbit/s below 1 Gbit/s.
 impl fmt::Display for LinkRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mbit = (self.bytes_per_second * 8.0 / 1e3).round() / 1e3;

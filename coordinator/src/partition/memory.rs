@@ -1,4 +1,4 @@
-//! How much memory a node takes: what a stage keeps, summed over its layers.
+//! The memory of a node: the needs of a stage, summed over its layers.
 //!
 //! ```text
 //! process     code, libtorch's libraries, threads
@@ -15,32 +15,32 @@ use serde::Serialize;
 use super::Workload;
 use crate::model::profile::{FLOAT, LayerProfile, Profile};
 
-/// Bytes of a node that hosts nothing yet: its code, libtorch's, its threads and their buffers.
+/// Bytes of a node without a stage: its code, libtorch's code, its threads and their buffers.
 ///
-/// Measured, as are the two shares below, by `plan --measure --local` on ResNet-18 at 32 pixels, batch 64
-/// in 4 microbatches, cut into 5 stages and into its 10 blocks (x86-64, one thread): peaks were .9 to 1.1
-/// times the prediction.
+/// This number and the two shares below were measured by `plan --measure --local` on ResNet-18 at 32 pixels, batch
+/// 64 in 4 microbatches, cut into 5 stages and into its 10 blocks (x86-64, one thread): peaks were .9 to 1.1 times
+/// the prediction.
 pub const PROCESS_BYTES: u64 = 120 << 20;
-/// What malloc keeps of freed activations, workspace and messages, as a share of what is in use in percent:
-/// sizes differ from layer to layer, and blocks are not given back to the system.
+/// The freed activations, workspace and messages that malloc keeps, in percent of those in use: sizes differ from
+/// layer to layer, and blocks are not given back to the system.
 const KEPT_OF_VALUES: u64 = 100;
-/// The same of weights, which are allocated once.
+/// The same share for weights, which are allocated once.
 const KEPT_OF_WEIGHTS: u64 = 25;
 
-/// The predicted peak of one node, in bytes, by what takes them.
+/// The predicted peak of one node, in bytes, by its parts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Memory {
-    /// [`PROCESS_BYTES`].
+    /// The bytes of [`PROCESS_BYTES`].
     pub process: u64,
     /// Values, optimizer state and gradients of W, B, biases and norms.
     pub weights: u64,
-    /// What is held of microbatches under way.
+    /// The activations of the microbatches under way.
     pub activations: u64,
-    /// What is needed only while something is computed.
+    /// Memory that is in use only during a computation.
     pub workspace: u64,
-    /// Messages received and not yet taken, computed and not yet sent.
+    /// Messages that are received and not yet taken, or computed and not yet sent.
     pub queues: u64,
-    /// Blocks that are free again, and stay with the process.
+    /// Blocks that are free again and stay with the process.
     pub kept: u64,
 }
 
@@ -51,7 +51,8 @@ impl Memory {
     }
 }
 
-/// The layers of a stage, summed while it grows downwards from `end`. Per sample but for weights and mirror steps.
+/// The sums over a stage's layers while the stage grows downwards from `end`; per sample, except for weights and
+/// mirror steps.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Stock {
     weights: u64,
@@ -76,7 +77,7 @@ impl Stock {
         self.mirror = self.mirror.max(layer.mirror);
     }
 
-    /// What the stage `start..end` takes while it holds `held` microbatches.
+    /// The memory of the stage `start..end` that holds `held` microbatches.
     pub(super) fn memory(
         &self,
         start: usize,

@@ -1,4 +1,4 @@
-//! Which node hosts which layers: a network is cut into contiguous slices of its graph.
+//! The partition: the network is cut into contiguous slices of its graph, one per node.
 //!
 //! ```text
 //! layers   conv1 bn1 relu │ conv2 bn2 add relu │ flatten fc
@@ -6,9 +6,9 @@
 //!                         ↑ relu               ↑ relu         what crosses a cut, as named tensors
 //! ```
 //!
-//! Every cut is legal: a skip travels beside the branch that it jumps over. Cuts are named in the
-//! config, follow from the network's layers or blocks, or are balanced: the exact optimum by what
-//! stages are estimated to cost. Absent here: async, clocks, files, tensors.
+//! Every cut is legal, because a skip travels beside the branch that it jumps over. Cuts are named in the
+//! configuration, follow from the network's layers or blocks, or are balanced: the exact optimum by the estimated
+//! costs of the stages. The module has no async, no clocks, no files and no tensors.
 
 mod balance;
 mod cuts;
@@ -37,11 +37,11 @@ pub use workload::{Rates, Workload};
 /// The stages of a network: ranges over its layers, in order and without gaps.
 pub type Stages = Vec<Range<usize>>;
 
-/// The stages of `network`, each a range over its layers, in order and without gaps. `memory` is the most
-/// bytes that a node may be predicted to take; only the balance of [`Cuts::Count`] can heed it.
+/// Cuts `network` into stages, each a range over its layers, in order and without gaps. `memory` limits the
+/// predicted bytes of a node; only the balance of [`Cuts::Count`] can keep it.
 ///
 /// # Errors
-/// A number of stages, a name or a limit that cannot be had.
+/// A number of stages, a name or a limit that no cut can satisfy.
 pub fn cut(
     network: &Network,
     cuts: &Cuts,
@@ -82,7 +82,7 @@ fn nearest(network: &Network, name: &str) -> Option<String> {
     names.min_by_key(|known| strsim::damerau_levenshtein(known, name)).map(str::to_owned)
 }
 
-/// The ranges from cut to cut; a cut before layer 0 is none.
+/// The ranges from cut to cut; a cut before layer 0 has no effect.
 fn between(cuts: impl Iterator<Item = usize>, layers: usize) -> Stages {
     let starts: Vec<usize> = std::iter::once(0).chain(cuts.filter(|&at| at > 0)).collect();
     let ends = starts.iter().skip(1).copied().chain([layers]);

@@ -1,18 +1,18 @@
-//! The best of all cuts into contiguous stages, exactly, by dynamic programming.
+//! The search for the best cut into contiguous stages, exact, by dynamic programming.
 //!
 //! ```text
 //! best(s, end) = min over start of  join(best(s − 1, start), score of stage s on start..end)
 //! ```
 //!
-//! Exact for every `join` that never prefers the worse of two beginnings: a maximum, a sum.
+//! The search is exact for every `join` that never prefers the worse of two beginnings, such as a maximum or a sum.
 
 use super::Stages;
 
 /// The partition of `layers` layers into `stages` stages whose joined scores are smallest, with that score.
 ///
-/// `row(stage, end)` scores the stages `0..end`, `1..end`, …; `None` forbids one. `zero` joined with a
-/// score is that score. Among equals the one with the earliest starts, from the last stage down, is
-/// taken. `None` where every partition has a forbidden stage.
+/// `row(stage, end)` scores the stages `0..end`, `1..end`, …; `None` forbids a stage. `zero` joined with a score is
+/// that score. Among equal partitions the search takes the earliest starts, from the last stage down. The result is
+/// `None` if every partition has a forbidden stage.
 pub(super) fn search<K: Copy + PartialOrd>(
     (layers, stages): (usize, usize),
     zero: K,

@@ -1,4 +1,4 @@
-//! A stage as its node will see it: layers, and the named values that arrive and leave.
+//! The slice of a stage: its layers, and the named values that arrive and leave.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use proto::spec::graph::{LayerSpec, crossing};
 
 use crate::model::Network;
 
-/// What a node must know of the network: nothing beyond its own slice.
+/// The part of the network that a node knows; a node knows nothing beyond its own slice.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Slice {
     /// The slice of the graph, in order.
@@ -22,7 +22,7 @@ pub struct Slice {
 /// The slices of `network` at `ranges`, which follow one another without gaps, as [`super::cut`] gives them.
 ///
 /// # Errors
-/// What [`Network::values`] says.
+/// The error of [`Network::values`].
 pub fn slices(network: &Network, ranges: &[Range<usize>]) -> Result<Vec<Slice>, ProtocolError> {
     let computed = network.values()?;
     let shaped = |name: &str| {

@@ -1,4 +1,4 @@
-//! Cuts are what they are called, and their slices fit together.
+//! Tests of cuts and slices: every kind of cut begins its stages at the right layers, and slices fit together.
 
 use proto::spec::graph::infer_shapes;
 
@@ -68,8 +68,8 @@ fn a_config_spells_cuts_in_four_ways() {
     assert!(read("\"each\"").unwrap_err().to_string().starts_with("a number of stages, \"per_layer\""));
 }
 
-/// Each slice alone, from nothing but what arrives, has the whole network's shapes, and sends what the
-/// next takes.
+/// Each slice alone, from its arriving values, has the shapes of the whole network, and sends the values that the
+/// next slice takes.
 #[test]
 fn slices_fit_together_wherever_a_network_is_cut() {
     for name in names() {

@@ -1,4 +1,4 @@
-//! What an estimate must know of a run besides its network: sizes, schedule, optimizers, rates.
+//! The workload of a run, as far as estimates need it: sizes, schedule, optimizers, rates.
 
 use proto::lane::Lane;
 use proto::spec::optimizer::Method;
@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{LinkRate, PartitionError};
 use crate::pipeline::{Schedule, Shape, lanes};
 
-/// A run as estimates see it.
+/// The workload of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Workload {
     /// N, samples of a minibatch.
@@ -17,21 +17,21 @@ pub struct Workload {
     pub microbatches: u32,
     /// The order of a stage's actions.
     pub schedule: Schedule,
-    /// How many stages' worth of forwards run ahead.
+    /// The number of stages' worth of forwards that run ahead.
     pub ahead: u32,
-    /// The number format between neighbours.
+    /// The number format of the links.
     pub wire: Kind,
-    /// What steps W, biases and norms.
+    /// The optimizer of W, biases and norms.
     pub optimizer: Method,
-    /// What steps B.
+    /// The optimizer of B.
     pub optimizer_backward: Method,
-    /// Whether a stage keeps only its inputs and computes the rest again before E.
+    /// Whether a stage keeps only its inputs and computes the other values again before E.
     pub recompute: bool,
-    /// How fast everything is taken to be.
+    /// The assumed rates.
     pub rates: Rates,
 }
 
-/// Assumed rates: where nothing was measured they decide, so whoever sees a prediction sees them.
+/// The assumed rates. They decide a prediction without measurements, so they are shown beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Rates {
     /// Multiply-adds per second of one stage, in convolutions and dense layers.
@@ -44,14 +44,14 @@ pub struct Rates {
     pub latency: f64,
 }
 
-/// A core's worth of f32, and a good local network.
+/// The rates of one core in f32, and of a good local network.
 impl Default for Rates {
     fn default() -> Self {
         Self { macs_per_second: 2e10, bytes_per_second: 5e9, link: LinkRate::default(), latency: 3e-4 }
     }
 }
 
-/// 128 samples in 4 microbatches, one_f_one_b with the coordinator counted, f32, Nesterov momentum.
+/// A default of 128 samples in 4 microbatches, one_f_one_b with the coordinator counted, f32, Nesterov momentum.
 impl Default for Workload {
     fn default() -> Self {
         let optimizer = Method::Sgd { momentum: 0.9, nesterov: true };
@@ -75,7 +75,7 @@ impl Workload {
         self.batch.div_ceil(self.microbatches).into()
     }
 
-    /// The lane of every one of `stages` stages.
+    /// The lanes of `stages` stages.
     ///
     /// # Errors
     /// No stages, or a number of microbatches that no minibatch has.

@@ -1,4 +1,4 @@
-//! Lanes as a person reads them: one line per stage, or a chart in which one column is one tick.
+//! Drawings of lanes: one line per stage, or a chart in which each column is one tick.
 //!
 //! The chart shows the bubble. gpipe and one_f_one_b, 3 stages, 4 microbatches, every action one tick:
 //!
@@ -21,7 +21,7 @@ pub fn lanes(lanes: &[Lane]) -> String {
     rows(lanes.iter().map(Lane::to_string))
 }
 
-/// What each action costs in ticks, the columns of a [`chart`]. What costs nothing isn't drawn.
+/// The cost of each action in ticks, the columns of a [`chart`]. An action without a cost isn't drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticks {
     /// F of one microbatch.
@@ -38,7 +38,7 @@ pub struct Ticks {
     pub loss: u8,
 }
 
-/// Every action one tick; links and loss none.
+/// Every action takes one tick; links and the loss take none.
 impl Default for Ticks {
     fn default() -> Self {
         Self { forward: 1, error: 1, gradient: 1, update: 1, link: 0, loss: 0 }
@@ -69,7 +69,7 @@ pub fn chart(lanes: &[Lane], ticks: Ticks) -> Result<String, TimingError> {
     Ok(rows(cells.iter().map(row)))
 }
 
-/// What stands in each tick of one stage's row.
+/// The cells of one stage's row, one per tick.
 fn cells(stage: &[Timed], end: usize) -> Vec<String> {
     let mut cells = vec![".".to_string(); end];
     for timed in stage.iter().filter(|timed| timed.end > timed.start) {
@@ -80,12 +80,12 @@ fn cells(stage: &[Timed], end: usize) -> Vec<String> {
     cells
 }
 
-/// Whole ticks are exact in an f64.
+/// The tick of a time; whole ticks are exact in an f64.
 fn tick(time: f64) -> usize {
     time as usize
 }
 
-/// Puts `s0`, `s1`, … in front, without trailing blanks.
+/// Puts `s0`, `s1`, … in front of the rows, and removes trailing blanks.
 fn rows(rows: impl ExactSizeIterator<Item = String>) -> String {
     let width = format!("s{}", rows.len().saturating_sub(1)).len();
     let line = |(s, row): (usize, String)| {
@@ -105,7 +105,7 @@ mod tests {
         chart(&crate::pipeline::lanes(schedule, shape), ticks).unwrap()
     }
 
-    /// The same bubble, but 1F1B's last stage begins with the errors two ticks earlier.
+    /// The bubbles are equal, but 1F1B's last stage begins with the errors two ticks earlier.
     #[test]
     fn the_charts_of_both_schedules_are_their_drawings() {
         let gpipe = "\

@@ -1,8 +1,9 @@
-//! Which stage does what, and in which order: schedules become lanes, lanes become drawings and predictions.
+//! The pipeline: schedules become lanes, and lanes become drawings and predictions.
 //!
-//! A lane is the list of actions that one stage carries out, in order and never by arrival: F(m) forward, E(m)
-//! error, G(m) the stage's own gradients, U update. Lanes are computed for one minibatch, step 0, and moved to
-//! their step ([`Lane::starting_at`]). One forward, one error, for 3 stages, 6 microbatches and the coordinator counted as a stage (`ahead` 1):
+//! A lane is the list of actions that one stage carries out. The list decides the order, and the arrival of
+//! messages does not: F(m) forward, E(m) error, G(m) the stage's own gradients, U update. Lanes are computed for
+//! one minibatch, step 0, and moved to their step ([`Lane::starting_at`]). One forward, one error, for 3 stages, 6
+//! microbatches and the coordinator counted as a stage (`ahead` 1):
 //!
 //! ```text
 //! s0  F0 F1 F2 F3 E0 G0 F4 E1 G1 F5 E2 G2 E3 G3 E4 G4 E5 G5 U
@@ -17,8 +18,8 @@
 //! s1  F0 F1 F2 E0 G0 E1 G1 E2 G2 U
 //! ```
 //!
-//! Absent here: async, clocks, randomness, tensors, I/O. Everything is a pure function of its
-//! arguments, so a run's order is a function of its config alone.
+//! The module has no async, no clocks, no randomness, no tensors and no I/O. Every result is a pure function of its
+//! arguments, so a run's order is a function of its configuration alone.
 
 pub mod draw;
 mod gpipe;
@@ -38,23 +39,24 @@ use serde::{Deserialize, Serialize};
 
 pub use shape::{Shape, ShapeError};
 
-/// How the microbatches of a minibatch take turns at a stage; `gpipe` and `one_f_one_b` in a config.
+/// The schedule: the order of a minibatch's microbatches at a stage. Its names in a configuration are `gpipe` and
+/// `one_f_one_b`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
     /// All forwards, then all backwards: every stage holds all M activations.
     Gpipe,
-    /// A warm-up of forwards, then one error and one forward in turn: stage s of n holds at most
-    /// min(n − s + ahead, M) activations.
+    /// A warm-up of forwards, then one error and one forward in turn: stage s of n holds at most min(n − s + ahead,
+    /// M) activations.
     OneFOneB,
 }
 
 impl Schedule {
-    /// Every schedule, in the order in which help texts list them.
+    /// Every schedule, in the order of help texts.
     pub const ALL: [Schedule; 2] = [Schedule::Gpipe, Schedule::OneFOneB];
 }
 
-/// Prints as a config spells it.
+/// Prints the name in the configuration.
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
@@ -69,7 +71,7 @@ pub fn lanes(schedule: Schedule, shape: Shape) -> Vec<Lane> {
 /// The training lane of one stage.
 ///
 /// # Panics
-/// If `stage` is not below `shape.stages()`: a slip of the caller, which no config can cause.
+/// If `stage` is not below `shape.stages()`: a bug of the caller, which no configuration can cause.
 pub fn lane(schedule: Schedule, stage: u32, shape: Shape) -> Lane {
     let actions = match schedule {
         Schedule::Gpipe => gpipe::actions(shape.microbatches()),
@@ -82,7 +84,7 @@ pub fn lane(schedule: Schedule, stage: u32, shape: Shape) -> Lane {
 /// The step for which lanes are computed.
 const STEP: u64 = 0;
 
-/// Microbatch `index` of it.
+/// Microbatch `index` of step 0.
 fn microbatch(index: u32) -> MicrobatchId {
     MicrobatchId { step: STEP, index }
 }

@@ -1,4 +1,4 @@
-//! One forward, one error: after a warm-up of w forwards each backward makes room for one forward.
+//! The one_f_one_b schedule: after a warm-up of w forwards, each backward makes room for one forward.
 //!
 //! ```text
 //!                  w            steady            cooldown
@@ -8,7 +8,7 @@
 use super::{STEP, microbatch};
 use proto::lane::Action::{self, Error, Forward, Gradient, Update};
 
-/// `warm_up` forwards; E(m), G(m) and, while any are left, F(m + w); U.
+/// The actions: `warm_up` forwards; E(m), G(m) and, while any are left, F(m + w); U.
 pub(super) fn actions(warm_up: u32, microbatches: u32) -> Vec<Action> {
     let forward = |index| (index < microbatches).then(|| Forward(microbatch(index)));
     let steady = (0..microbatches).flat_map(|index| {

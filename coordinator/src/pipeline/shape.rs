@@ -1,4 +1,4 @@
-//! The size of a pipeline: how many stages, how many microbatches, how far ahead the forwards run.
+//! The shape of a pipeline: the number of stages, the number of microbatches, and how far the forwards run ahead.
 
 use proto::microbatch::MAX_MICROBATCHES;
 
@@ -10,20 +10,21 @@ pub struct Shape {
     ahead: u32,
 }
 
-/// Why no pipeline has this size, in one sentence.
+/// The reason why no pipeline has this size, in one sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShapeError {
-    /// There is nothing to run.
+    /// The number of stages is 0.
     #[error("a pipeline has at least one stage")]
     NoStages,
-    /// The number of microbatches that was asked for is out of range.
+    /// The requested number of microbatches is out of range.
     #[error("a minibatch is cut into 1 to {MAX_MICROBATCHES} microbatches, not {0}")]
     Microbatches(u32),
 }
 
 impl Shape {
-    /// `stages` n, `microbatches` M, and `ahead`, the stages' worth of forwards beyond n that may be
-    /// under way; 1 counts the coordinator, so that the last stage need not idle while the loss is made.
+    /// A shape of `stages` n, `microbatches` M, and `ahead`, the stages' worth of forwards beyond n that may be
+    /// under way. An `ahead` of 1 counts the coordinator as a stage, so that the last stage need not idle while the
+    /// loss is computed.
     ///
     /// # Errors
     /// No stages, no microbatches, or more than [`MAX_MICROBATCHES`] of them.
@@ -37,17 +38,17 @@ impl Shape {
         Ok(Self { stages, microbatches, ahead })
     }
 
-    /// n, how many stages the network is cut into.
+    /// n, the number of stages.
     pub fn stages(self) -> u32 {
         self.stages
     }
 
-    /// M, how many microbatches a minibatch is cut into.
+    /// M, the number of microbatches in a minibatch.
     pub fn microbatches(self) -> u32 {
         self.microbatches
     }
 
-    /// How many stages' worth of forwards run ahead of the n that the network has.
+    /// The number of stages' worth of forwards that run ahead of the network's n.
     pub fn ahead(self) -> u32 {
         self.ahead
     }

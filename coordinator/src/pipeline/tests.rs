@@ -1,4 +1,4 @@
-//! Lanes are what their drawings say, and what a lane owes holds for every small shape.
+//! Tests of lanes: they match their drawings, and their properties hold for every small shape.
 
 use proto::lane::Action::{self, Error, Forward, Gradient, Update};
 use proto::microbatch::MAX_MICROBATCHES;
@@ -65,7 +65,7 @@ fn schedules_are_spelled_alike_in_configs_and_in_print() {
     assert!(serde_json::from_value::<Schedule>("1f1b".into()).is_err());
 }
 
-/// Said of the actions themselves, and not left to `Lane::new`, which `lane` has passed already.
+/// The test checks the actions themselves, because `lane` has passed the check of `Lane::new` already.
 #[test]
 fn every_action_runs_once_in_order_and_after_what_it_needs() {
     for (schedule, shape) in small_shapes() {

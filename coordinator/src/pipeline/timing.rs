@@ -1,7 +1,8 @@
-//! When every action would start and end, given what each costs: an exact simulation of unbounded queues.
+//! Predicted times: when every action starts and ends, given the costs, by an exact simulation with unbounded
+//! queues.
 //!
-//! A stage follows its lane in order. F(m) waits for the activation from below, E(m) for the error
-//! from above; at the top the coordinator makes the loss, one microbatch at a time:
+//! A stage follows its lane in order. F(m) waits for the activation from below, E(m) for the error from above. At
+//! the top the coordinator computes the loss, one microbatch at a time:
 //!
 //! ```text
 //! F(m)@n-1 ──link──▶ loss(m) ──link──▶ E(m)@n-1
@@ -13,7 +14,7 @@ mod clock;
 
 use proto::lane::{Action, Lane};
 
-/// What one stage needs, in seconds: per microbatch, and `update` per step.
+/// The costs of one stage, in seconds: per microbatch, and `update` per step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct StageCost {
     /// F of one microbatch.
@@ -26,31 +27,32 @@ pub struct StageCost {
     pub update: f64,
 }
 
-/// What one link needs, in seconds. Messages of one direction follow one another; the directions
-/// don't disturb each other.
+/// The costs of one link, in seconds. Messages of one direction follow one another; the two directions don't affect
+/// each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct LinkCost {
-    /// For how long one microbatch's activations occupy the way up: bytes over bandwidth.
+    /// Seconds for which one microbatch's activations occupy the way up: bytes over bandwidth.
     pub forward: f64,
-    /// For how long one microbatch's error signal occupies the way down.
+    /// Seconds for which one microbatch's error signal occupies the way down.
     pub error: f64,
-    /// How much later a message arrives than its last byte was sent; occupies nothing.
+    /// Seconds between the sending of a message's last byte and its arrival; the latency does not occupy the link.
     pub latency: f64,
 }
 
-/// What everything in a pipeline of n stages costs.
+/// The costs of a pipeline of n stages.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Costs {
-    /// One per stage, stage 0 first.
+    /// The costs of each stage, stage 0 first.
     pub stages: Vec<StageCost>,
-    /// n + 1: the link below each stage, stage 0 first, then the one from the last stage to the coordinator.
+    /// The costs of n + 1 links: the link below each stage, stage 0 first, then the link from the last stage to the
+    /// coordinator.
     pub links: Vec<LinkCost>,
     /// Seconds in which the coordinator turns one microbatch's logits into its error.
     pub loss: f64,
 }
 
 impl Costs {
-    /// The same costs at each of `stages` stages and all of their links.
+    /// The same costs at each of `stages` stages and at all of their links.
     pub fn uniform(stages: usize, stage: StageCost, link: LinkCost, loss: f64) -> Self {
         Self { stages: vec![stage; stages], links: vec![link; stages + 1], loss }
     }
@@ -59,11 +61,11 @@ impl Costs {
 /// One action with its place in time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timed {
-    /// What the stage does.
+    /// The action.
     pub action: Action,
-    /// When it starts, in seconds.
+    /// The start, in seconds.
     pub start: f64,
-    /// When it ends, in seconds.
+    /// The end, in seconds.
     pub end: f64,
 }
 
@@ -79,17 +81,17 @@ impl Timeline {
         &self.stages
     }
 
-    /// When the last stage ends its last action, in seconds: the predicted time of one step.
+    /// The end of the last action of all stages, in seconds: the predicted time of one step.
     pub fn makespan(&self) -> f64 {
         self.stages.iter().flatten().map(|timed| timed.end).fold(0.0, f64::max)
     }
 
-    /// For how many seconds each stage computes.
+    /// The seconds in which each stage computes.
     pub fn busy(&self) -> Vec<f64> {
         self.stages.iter().map(|stage| stage.iter().map(|timed| timed.end - timed.start).sum()).collect()
     }
 
-    /// For how many seconds each stage waits: the makespan less what it computes.
+    /// The seconds in which each stage waits: the makespan less the busy time.
     pub fn idle(&self) -> Vec<f64> {
         let makespan = self.makespan();
         self.busy().into_iter().map(|busy| (makespan - busy).max(0.0)).collect()
@@ -102,17 +104,17 @@ impl Timeline {
     }
 }
 
-/// Why nothing could be predicted, in one sentence.
+/// The reason why no prediction is possible, in one sentence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TimingError {
-    /// Lanes and costs are not of one pipeline.
+    /// The numbers of lanes and costs don't fit each other.
     #[error("{lanes} lanes need costs of as many stages and of one link more, not of {stages} and {links}")]
     Sizes {
-        /// How many lanes were given.
+        /// The number of lanes.
         lanes: usize,
-        /// How many stages' costs were given.
+        /// The number of stages' costs.
         stages: usize,
-        /// How many links' costs were given.
+        /// The number of links' costs.
         links: usize,
     },
     /// A cost is negative, infinite or not a number.

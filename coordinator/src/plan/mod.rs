@@ -1,7 +1,7 @@
-//! What a run would be, before it is one: a table a person can decide by, and the same as JSON.
+//! The plan of a run: a prediction as a table for people, and as JSON.
 //!
-//! Everything follows from the network, where it is cut, and the workload: parameters, multiply-adds,
-//! traffic, memory, and, by rates or measured times, the time of a step and its bubble.
+//! The plan follows from the network, its cuts and the workload: parameters, multiply-adds, traffic, memory, and,
+//! by rates or measured times, the time of a step and its bubble.
 
 mod table;
 #[cfg(test)]
@@ -24,9 +24,9 @@ pub use table::table;
 /// The prediction of one run. Serialised, it is what `plan --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Plan {
-    /// Trained numbers of the network; B is not counted.
+    /// Trained numbers of the network, without B.
     pub parameters: u64,
-    /// One per stage, stage 0 (the nearest to the input) first.
+    /// The stages, stage 0 (the nearest to the input) first.
     pub stages: Vec<PlannedStage>,
     /// The training lane of every stage: `F0`, `E0`, `G0`, …, `U`.
     pub lanes: Vec<Vec<String>>,
@@ -40,13 +40,13 @@ pub struct Plan {
     pub batch: u32,
     /// M, its microbatches.
     pub microbatches: u32,
-    /// The schedule, as a config spells it.
+    /// The schedule's name in a configuration.
     pub schedule: String,
     /// Whether the layers' times were measured; they then replace the first two of the rates.
     pub measured: bool,
-    /// What is assumed.
+    /// The assumed rates.
     pub rates: Rates,
-    /// What may be regretted, one sentence each.
+    /// Warnings, one sentence each.
     pub warnings: Vec<String>,
     /// The lanes as [`draw::lanes`] draws them.
     #[serde(skip)]
@@ -56,39 +56,39 @@ pub struct Plan {
 /// The prediction of one stage.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PlannedStage {
-    /// Its place, from 0.
+    /// The stage's index, from 0.
     pub stage: u32,
     /// The names of its layers.
     pub layers: Vec<String>,
-    /// Trained numbers; B is not counted.
+    /// Trained numbers, without B.
     pub parameters: u64,
     /// Multiply-adds of one sample's forward pass.
     pub macs: u64,
-    /// Bytes of activations that it sends above, for one sample.
+    /// Bytes of activations that the stage sends above, for one sample.
     pub bytes_forward: u64,
-    /// Bytes of errors that it sends below, for one sample; none from stage 0.
+    /// Bytes of errors that the stage sends below, for one sample; none from stage 0.
     pub bytes_backward: u64,
-    /// The most microbatches whose activations it holds at once.
+    /// The most microbatches whose activations the stage holds at once.
     pub held: u32,
-    /// The predicted peak of its process, in bytes.
+    /// The predicted peak of the stage's process, in bytes.
     pub memory_bytes: u64,
-    /// The same by what takes it.
+    /// The predicted peak by its parts.
     pub memory: Memory,
-    /// The measured peak of its process, in bytes, where it was measured.
+    /// The measured peak of the stage's process, in bytes, if it was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub measured_memory_bytes: Option<u64>,
-    /// Seconds of one step in which it computes.
+    /// Seconds of one step in which the stage computes.
     pub compute_s: f64,
-    /// Seconds of one step for which what it sends above occupies that link.
+    /// Seconds of one step for which the stage's activations occupy the link above.
     pub link_forward_s: f64,
-    /// Seconds of one step for which what it sends below occupies that link.
+    /// Seconds of one step for which the stage's errors occupy the link below.
     pub link_backward_s: f64,
 }
 
-/// Why there is no plan, in one sentence.
+/// The reason why there is no plan, in one sentence.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PlanError {
-    /// A batch norm would see a single value per channel, of which it makes 0 whatever it is.
+    /// A batch norm would see a single value per channel, and would turn every such value into 0.
     #[error(
         "layer '{layer}' would normalise one value per channel, a microbatch of one sample on one pixel: set \
          pipeline.microbatches, {microbatches}, to at most half of train.batch"
@@ -99,10 +99,10 @@ pub enum PlanError {
         /// M.
         microbatches: u32,
     },
-    /// The pipeline has no such size.
+    /// No pipeline has this size, or the network cannot be cut.
     #[error(transparent)]
     Partition(#[from] PartitionError),
-    /// Its time cannot be predicted.
+    /// The time cannot be predicted.
     #[error(transparent)]
     Timing(#[from] TimingError),
 }
@@ -179,13 +179,13 @@ impl Plan {
     }
 }
 
-/// The coordinator reads and writes the logits a few times.
+/// The time of the loss: the coordinator reads and writes the logits a few times.
 fn loss_seconds(network: &Network, estimator: &Estimator) -> f64 {
     let logits = estimator.profile().activations(network.layers.len()) * estimator.workload().microbatch();
     (4 * logits * FLOAT) as f64 / estimator.workload().rates.bytes_per_second
 }
 
-/// The smallest microbatch decides.
+/// Checks every norm with the smallest microbatch, which decides.
 fn check_norms(network: &Network, estimator: &Estimator) -> Result<(), PlanError> {
     let Workload { batch, microbatches, .. } = *estimator.workload();
     let single = |(layer, value): &(&LayerSpec, &Value)| {

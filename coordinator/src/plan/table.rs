@@ -1,15 +1,15 @@
-//! A plan as a table in text, with the lanes drawn below it.
+//! The table of a plan in text, with the lanes drawn below it.
 
 use std::fmt::Write;
 
 use super::{Plan, PlannedStage, Rates};
 
-/// Longer lines of lanes are clipped here, in characters.
+/// The width at which lines of lanes are clipped, in characters.
 const WIDTH: usize = 104;
-/// Lanes of so many stages are drawn; of more, the first and the last.
+/// The most stages whose lanes are drawn; of more stages, only the first and the last are drawn.
 const DRAWN: usize = 12;
 
-/// The column of what was measured: it is left out where nothing was.
+/// The column of measured memory, which is left out without measurements.
 const MEASURED: usize = 8;
 const HEAD: [&str; 10] = [
     "stage",
@@ -24,8 +24,8 @@ const HEAD: [&str; 10] = [
     "compute s/step",
 ];
 
-/// The stages in a table (multiply-adds and bytes for one sample), the prediction of a step with what it
-/// rests on, the lanes, the warnings.
+/// Prints the stages as a table (multiply-adds and bytes for one sample), the prediction of a step with its basis,
+/// the lanes, and the warnings.
 pub fn table(plan: &Plan) -> String {
     let mut text = aligned(plan);
     let macs: u64 = plan.stages.iter().map(|stage| stage.macs).sum();
@@ -48,7 +48,7 @@ pub fn table(plan: &Plan) -> String {
     if warnings.is_empty() { text } else { text + &warnings + "\n" }
 }
 
-/// Names to the left, numbers to the right.
+/// The table of the stages, with names to the left and numbers to the right.
 fn aligned(plan: &Plan) -> String {
     let mut rows: Vec<Vec<String>> =
         std::iter::once(HEAD.map(String::from)).chain(plan.stages.iter().map(row)).map(Vec::from).collect();
@@ -65,7 +65,7 @@ fn aligned(plan: &Plan) -> String {
     rows.iter().map(line).collect()
 }
 
-/// What the times of computing rest on.
+/// The basis of the times of computing.
 fn computing(plan: &Plan) -> String {
     let Rates { macs_per_second, bytes_per_second, .. } = plan.rates;
     if plan.measured {
@@ -96,7 +96,7 @@ fn row(stage: &PlannedStage) -> [String; 10] {
     ]
 }
 
-/// In millions, with as many decimals as small layers need.
+/// A number in millions, with as many decimals as small layers need.
 fn mega(number: u64) -> String {
     let millions = number as f64 / 1e6;
     if millions < 10.0 { format!("{millions:.3}") } else { format!("{millions:.1}") }

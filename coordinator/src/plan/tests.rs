@@ -1,4 +1,4 @@
-//! Plans count what is there, and say what the contracts name.
+//! Tests of plans: the counts, and the names of the contract.
 
 use proto::lane::MAX_MICROBATCHES;
 use proto::spec::optimizer::Method;
@@ -21,7 +21,8 @@ fn small() -> Options {
     Options { classes: 10, image: 32, ..Options::default() }
 }
 
-/// By hand: 3×32×32 → flatten → fc1 (32) → relu1 │ fc2 (32) → relu2 │ fc3 (10), 8 samples in 4 microbatches.
+/// Counted by hand: 3×32×32 → flatten → fc1 (32) → relu1 │ fc2 (32) → relu2 │ fc3 (10), 8 samples in 4
+/// microbatches.
 #[test]
 fn a_small_plan_is_what_one_counts_by_hand() {
     let rule = RuleSpec::learned("custom", true, Coefficients::default());
@@ -43,7 +44,7 @@ fn a_small_plan_is_what_one_counts_by_hand() {
     let weights = 4 * (3 * (32 * 32 + 32) + 2 * 32 * 32);
     // 3 held microbatches of 2 samples: x and relu's y; x and the error take as much.
     let activations = 3 * 2 * 4 * (32 + 32);
-    // fc2's y is nobody's, a layer's x and y, one more gradient of W.
+    // fc2's y, which no layer keeps; a layer's x and y; one more gradient of W.
     let workspace = 2 * 4 * (32 + 32 + 32) + 4 * 32 * 32;
     // 2 messages of 2 samples: up and down, below and above, in bf16.
     let queues = 2 * 2 * 2 * (32 + 32 + 32 + 32);

@@ -1,20 +1,20 @@
-//! What a person may come to regret about a plan: links that hold stages up, stages that wait or stand out.
+//! The warnings of a plan: links that slow the stages down, stages that wait, and stages that stand out.
 
 use super::{Plan, PlannedStage};
 
-/// Beyond this share of waiting, more microbatches would help.
+/// The bubble beyond which more microbatches would help.
 const BUBBLE: f64 = 0.5;
-/// How much busier than the mean the busiest stage may be.
+/// The ratio of the busiest stage to the mean beyond which the plan warns.
 const UNEVEN: f64 = 1.5;
 
-/// One sentence for each.
+/// The warnings, one sentence each.
 pub(super) fn of(plan: &Plan) -> Vec<String> {
     let busiest = plan.stages.iter().map(|stage| stage.compute_s).fold(0.0, f64::max);
     let links = plan.stages.iter().flat_map(|stage| slow_links(plan, stage, busiest));
     links.chain(bubble(plan)).chain(uneven(plan, busiest)).collect()
 }
 
-/// A link that is occupied for longer than any stage computes decides the time of a step.
+/// Warns of a link that is occupied for longer than any stage computes: the link decides the time of a step.
 fn slow_links(plan: &Plan, stage: &PlannedStage, busiest: f64) -> Vec<String> {
     let s = stage.stage as usize;
     let above = if s + 1 < plan.stages.len() { format!("stage {}", s + 1) } else { "the coordinator".into() };

@@ -1,5 +1,5 @@
-//! The course of a run: mirror steps of the delay phase, training minibatches, evaluations and snapshots. A
-//! pure function of the configuration, the data's size and the step to begin at.
+//! The course of a run: mirror steps of the delay phase, training minibatches, evaluations and snapshots. The
+//! course is a pure function of the configuration, the data's size and the first step.
 
 use crate::config::{self, Config};
 use crate::data::{Epoch, Sampler, evaluation};
@@ -9,21 +9,21 @@ use proto::lane::Phase;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// One thing to put into the pipeline.
+/// One item to put into the pipeline.
 #[derive(Clone, Debug)]
 pub enum Item {
     /// A minibatch to train on, or to evaluate.
     Minibatch(Minibatch),
     /// All stages write their state.
     Snapshot {
-        /// Updates that it has seen.
+        /// The number of updates that the state has seen.
         step: u64,
     },
     /// All stages take mirror steps.
     Align(Align),
 }
 
-/// Mirror steps that a node takes at a time: few enough that it is never silent for long.
+/// Mirror steps that a node takes at a time: few enough that the node is never silent for long.
 const ALIGN: u64 = 20;
 
 /// The whole course of a run.
@@ -39,12 +39,12 @@ pub struct Course {
     batch: usize,
     microbatches: u32,
     snapshot: config::Snapshot,
-    /// Minibatches between measurements of the layers; 0 for the first and the last one only.
+    /// Minibatches between measurements of the layers; 0 measures only after the first and the last.
     measure_every: u64,
 }
 
 impl Course {
-    /// The course under `config` with training samples in the order of `sampler`.
+    /// The course under `config`, with training samples in the order of `sampler`.
     pub fn new(config: &Config, sampler: Sampler, test_samples: usize, delay: u64) -> Self {
         Self {
             sampler,
@@ -60,7 +60,7 @@ impl Course {
 
     /// The items that are left once the state has seen `done` updates.
     ///
-    /// Where these updates end an epoch its evaluation comes first: a run that goes on may have missed it.
+    /// If these updates end an epoch, the epoch's evaluation comes first: a resumed run may have missed it.
     pub fn items(&self, done: u64) -> Items<'_> {
         let mut items = Items { course: self, next: done + 1, epoch: None, queue: VecDeque::new() };
         match done {
@@ -89,7 +89,7 @@ impl Course {
         starts.map(|done| Item::Align(Align { done, steps: ALIGN.min(self.delay - done) }))
     }
 
-    /// M for a minibatch of `samples`: as configured, or one sample each where there are fewer.
+    /// M for a minibatch of `samples`: as configured, or one sample per microbatch if there are fewer samples.
     fn microbatches(&self, samples: usize) -> u32 {
         self.microbatches.min(samples as u32)
     }

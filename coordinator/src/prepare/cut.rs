@@ -1,4 +1,4 @@
-//! Where the network is cut into stages.
+//! The cut of a run's network into stages.
 
 use crate::config::{Config, Stages};
 use crate::model::Network;
@@ -6,7 +6,7 @@ use crate::partition::{self, Cuts, Estimator, LinkRate, Rates, Workload};
 use crate::run_error::RunError;
 use std::ops::Range;
 
-/// The estimates that `plan` and the automatic cut are made by.
+/// The estimator behind `plan` and behind the automatic cut.
 ///
 /// # Errors
 /// A network whose shapes do not fit.

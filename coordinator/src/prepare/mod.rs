@@ -1,10 +1,10 @@
-//! From a configuration and its data to everything that a run needs before anything is started.
+//! Preparation: from a configuration and its data to everything that a run needs before any node is started.
 //!
 //! ```text
 //! Config ─▶ Prepared: data, network, cut (ranges) ─▶ stages (a StageSpec each), lanes, course
 //! ```
 //!
-//! Pure functions, but for opening the data.
+//! Every function except the opening of the data is pure.
 
 mod course;
 mod cut;
@@ -26,19 +26,19 @@ use crate::run_error::RunError;
 use proto::spec::stage::StageSpec;
 use std::ops::Range;
 
-/// A run that could start.
+/// A prepared run.
 pub struct Prepared {
     /// The checked configuration.
     pub config: Config,
-    /// Inputs and labels.
+    /// The data, for inputs and labels.
     pub sets: Sets,
     /// The order of the training samples.
     pub sampler: Sampler,
-    /// How many test samples there are.
+    /// The number of test samples.
     pub test_samples: usize,
     /// The network, each weight layer with its rule.
     pub network: Network,
-    /// Its stages, as ranges over its layers.
+    /// The stages, as ranges over the network's layers.
     pub ranges: Vec<Range<usize>>,
 }
 
@@ -76,7 +76,7 @@ impl Prepared {
         [per_epoch, self.config.train.steps(per_epoch)]
     }
 
-    /// The specification of each stage, for a run that is called `run` on the wire.
+    /// The specification of each stage, for a run with the name `run` on the wire.
     ///
     /// # Errors
     /// Shapes that do not fit, by the layer's name.

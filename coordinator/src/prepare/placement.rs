@@ -1,22 +1,22 @@
-//! Where the nodes of a run are: started here, or given by hand.
+//! The placement of a run's nodes: on this host, or at given addresses.
 
 use crate::run_error::RunError;
 use proto::transport::dial::check_address;
 
-/// Where the nodes of a run are.
+/// The placement of a run's nodes.
 #[derive(Clone, Debug)]
 pub enum Placement {
-    /// Processes of this host, started and ended by the coordinator.
+    /// Processes on this host, which the coordinator starts and stops.
     Local,
     /// Control addresses, one per stage.
     Remote(Vec<String>),
 }
 
 impl Placement {
-    /// Checks that each of `stages` has a node of its own.
+    /// Checks that each of `stages` stages has a node of its own.
     ///
     /// # Errors
-    /// One sentence: both numbers, or the stage and its address.
+    /// One sentence with both numbers, or with the stage and its address.
     pub fn check(&self, stages: usize) -> Result<(), RunError> {
         let Placement::Remote(given) = self else { return Ok(()) };
         if given.len() != stages {

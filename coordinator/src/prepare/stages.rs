@@ -1,4 +1,4 @@
-//! The specification of every stage.
+//! The specifications of a run's stages.
 
 use crate::config::Config;
 use crate::model::Network;
@@ -14,14 +14,14 @@ use std::ops::Range;
 pub struct RunStart<'a> {
     /// The run's name on the wire.
     pub run: &'a str,
-    /// Counts the starts of the run.
+    /// The number of this start of the run.
     pub incarnation: u32,
     /// The update whose snapshot is restored; `None` draws the weights from the seed.
     pub restore: Option<u64>,
 }
 
-/// The specification of each stage where `network` is cut at `ranges`; `minibatches` are those of an epoch and
-/// of the whole run.
+/// The specification of each stage of `network`, cut at `ranges`; `minibatches` are the numbers of minibatches in
+/// an epoch and in the whole run.
 ///
 /// # Errors
 /// Shapes that do not fit, by the layer's name.

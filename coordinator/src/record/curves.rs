@@ -1,4 +1,4 @@
-//! The event file of a run: the curves of `metrics.jsonl` and `evaluations.jsonl`, for TensorBoard.
+//! The curves of a run: an event file for TensorBoard, with the points of `metrics.jsonl` and `evaluations.jsonl`.
 
 mod event;
 
@@ -12,11 +12,13 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// TensorBoard takes every file for an event file that has `tfevents` in its name.
+/// The beginning of an event file's name: TensorBoard takes every file with `tfevents` in its name for an event
+/// file.
 const BEFORE: &str = "events.out.tfevents.";
-/// Tells a run's own event file from those of other programs.
+/// The end of the name, which tells a run's own event file from those of other programs.
 const AFTER: &str = ".neuropil";
-/// Curves of evaluations; an evaluation belongs to the step before it, and is rolled back with the next.
+/// The prefix of the curves of evaluations. An evaluation belongs to the step before it, and is rolled back with
+/// the next step.
 const TEST: &str = "test/";
 
 /// An open event file.
@@ -26,13 +28,13 @@ pub struct Curves {
 }
 
 impl Curves {
-    /// Begins a new event file in the run's folder with the old file's points of the steps up to `step`,
-    /// without the evaluation that follows `step` itself. The old file goes: TensorBoard follows a file by its
-    /// name, and would not notice that it became shorter.
+    /// Begins a new event file in the run's folder, with the old file's points of the steps up to `step`, but
+    /// without the evaluation that follows `step` itself. The old file is removed: TensorBoard follows a file by
+    /// its name, and would not notice that the file became shorter.
     pub fn begin(folder: &Path, step: u64) -> Result<Self, RunError> {
         let old = found(folder).map_err(|error| unwritable(folder, &error))?;
         let mut kept = record(&Event { file_version: Some(VERSION.into()), ..at(0) });
-        // Two are there only where a begin was cut short; the newer one is whole then.
+        // Two files are there only if an earlier call was cut short; the newer file is complete then.
         if let Some(path) = old.iter().max() {
             let bytes = fs::read(path).map_err(|error| unwritable(path, &error))?;
             kept.extend(events(&bytes).filter(|event| stays(event, step)).flat_map(|event| record(&event)));
@@ -81,7 +83,7 @@ fn scalar(tag: impl Into<String>, value: Option<f64>) -> Scalar {
     Scalar { tag: tag.into(), value: Some(value.unwrap_or(f64::NAN) as f32) }
 }
 
-/// Whether an event is of the past to which the run goes back.
+/// Whether an event stays in the history when the run goes back to `step`.
 fn stays(event: &Event, step: u64) -> bool {
     let values = event.summary.as_ref().map_or(&[] as &[Scalar], |summary| &summary.values);
     let test = values.iter().any(|scalar| scalar.tag.starts_with(TEST));
@@ -118,7 +120,7 @@ mod tests {
             file.add(step, vec![scalar("train/loss", Some(step as f64))]).unwrap();
             file.add(step, vec![scalar("test/loss", Some(step as f64))]).unwrap();
         }
-        // The last record is torn, as by a kill.
+        // The last record is torn, as after a kill.
         file.file.write_all(&record(&at(5))[..9]).unwrap();
         let mut file = Curves::begin(folder.path(), 3).unwrap();
         file.add(4, vec![scalar("train/loss", Some(4.5))]).unwrap();

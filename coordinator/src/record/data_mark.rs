@@ -1,4 +1,5 @@
-//! The data that a run began with, by number and checksum: so another data set under the same path is noticed.
+//! The mark of a run's data: sizes and checksums, by which a resumed run notices another data set under the same
+//! path.
 
 use crate::config::Config;
 use crate::data::Samples;
@@ -7,7 +8,7 @@ use crate::run_error::RunError;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Both halves of the data that a run is trained and tested with.
+/// The marks of the training data and of the test data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataMark {
     /// The training data.
@@ -16,10 +17,10 @@ pub struct DataMark {
     pub test: SplitMark,
 }
 
-/// One half of a data set, as far as the run reads it.
+/// The mark of one split, as far as the run reads it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SplitMark {
-    /// How many samples there are.
+    /// The number of samples.
     pub samples: usize,
     /// [`Samples::fingerprint`], in hexadecimal: XXH3-64 of the pixels and labels of a set in memory.
     pub xxh3: String,
@@ -37,8 +38,8 @@ impl DataMark {
         Self { train: sets.train.data().into(), test: sets.test.data().into() }
     }
 
-    /// Checks that the run in `folder`, which began with `self`, goes on with the same data, which is `now`. Its test
-    /// data may be another part of the set, where `test` is false.
+    /// Checks that the run in `folder`, which began with `self`, goes on with the same data; `now` is the mark of
+    /// the data at hand. The test data may differ if `test` is false.
     ///
     /// # Errors
     /// One sentence with both numbers of samples and both checksums.

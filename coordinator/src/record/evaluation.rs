@@ -4,47 +4,47 @@ use crate::driver::Outcome;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// A fraction that was read from a file may be off in its last bit; fractions that differ, of fewer than a million
-/// samples, differ by more than this.
+/// The tolerance for equal fractions. A fraction that was read from a file may be off in its last bit; different
+/// fractions, of fewer than a million samples, differ by more than this.
 const EQUAL: f64 = 1e-12;
 
 /// One pass over the test set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// The training step after which it was made.
+    /// The training step before the evaluation.
     pub step: u64,
-    /// The epoch that it ends; counts from 0.
+    /// The epoch that the evaluation ends, from 0.
     #[serde(default)]
     pub epoch: u64,
     /// Mean loss, without label smoothing.
     pub loss: Option<f64>,
-    /// Fraction of the samples whose class came first.
+    /// Fraction of the samples whose label ranks first.
     pub top1: Option<f64>,
-    /// Fraction of the samples whose class was among the first five.
+    /// Fraction of the samples whose label ranks among the first five.
     pub top5: Option<f64>,
-    /// The whole test set.
+    /// The number of samples of the whole test set.
     #[serde(default)]
     pub samples: usize,
 }
 
 impl Evaluation {
-    /// The better of two: by accuracy, and the earlier of equals.
+    /// The better of two evaluations: by accuracy, and the earlier of equals.
     pub fn better(best: Option<Self>, next: Self) -> Option<Self> {
         let next_top1 = next.top1.map(|top1| top1 - EQUAL);
         Some(best.filter(|best| best.top1 >= next_top1).unwrap_or(next))
     }
 
-    /// The best of those whose snapshot is held: `evaluations.jsonl` also has lines of starts of the run that
-    /// kept no snapshot, and of snapshots that are gone.
+    /// The best of the evaluations whose snapshot is held. `evaluations.jsonl` also has lines of starts of the run
+    /// that kept no snapshot, and of snapshots that were removed.
     pub fn best(evaluations: &[Self], held: &BTreeSet<u64>) -> Option<Self> {
         evaluations.iter().filter(|one| held.contains(&one.step)).copied().fold(None, Self::better)
     }
 }
 
-/// The sums of a pass that is under way.
+/// The sums of an evaluation under way.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pass {
-    /// Samples so far.
+    /// The number of samples so far.
     pub samples: usize,
     loss: f64,
     top1: f64,
@@ -61,7 +61,7 @@ impl Pass {
         self.top5 += outcome.top5 * n;
     }
 
-    /// The evaluation that these sums make, after `step` and of `epoch`.
+    /// The evaluation with these sums, after `step` and of `epoch`.
     pub fn complete(self, step: u64, epoch: u64) -> Evaluation {
         let mean = |sum: f64| Some(sum / self.samples.max(1) as f64);
         let [loss, top1, top5] = [self.loss, self.top1, self.top5].map(mean);

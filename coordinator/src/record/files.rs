@@ -1,4 +1,4 @@
-//! Files that are read and written whole, and locks on them.
+//! Files that are read and written whole, and locks on files.
 
 use crate::run_error::{Cause, RunError};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use std::path::Path;
 /// Reads a JSON file of the run in `folder`.
 ///
 /// # Errors
-/// When it is not there or no JSON.
+/// A file that is missing, or is no such JSON.
 pub fn read<T: for<'de> Deserialize<'de>>(folder: &Path, name: &str) -> Result<T, RunError> {
     let file = folder.join(name);
     let bytes = fs::read(&file).map_err(|error| {
@@ -29,26 +29,26 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), RunError> {
     write(path, &bytes)
 }
 
-/// Writes beside the place and renames, so that a reader finds the file whole.
+/// Writes a temporary file beside `path` and renames it, so that a reader always finds a whole file.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
     let temporary = path.with_extension("writing");
     let written = || {
         let mut file = File::create(&temporary)?;
         file.write_all(bytes)?;
-        // Else a crash of the host may leave the new name with nothing in it.
+        // Without this sync, a crash of the host may leave the new name with an empty file.
         file.sync_all()?;
         fs::rename(&temporary, path)?;
-        // And else it may bring the old file back.
+        // Without this sync, a crash of the host may bring the old file back.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
     };
     written().map_err(|error| unwritable(path, &error))
 }
 
-/// Removes a file that may be there.
+/// Removes a file, if it is there.
 pub fn remove(path: &Path) -> Result<(), RunError> {
     match fs::remove_file(path) {
-        // A run writes no folder of that name.
+        // A folder of that name is no error, because it is not the run's.
         Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) => {
             Err(unwritable(path, &error))
         }
@@ -56,10 +56,10 @@ pub fn remove(path: &Path) -> Result<(), RunError> {
     }
 }
 
-/// Locks a file or folder, until every copy of the handle is closed; `false` where another process holds it.
+/// Locks a file or folder, until every copy of the handle is closed; `false` if another process holds the lock.
 ///
 /// # Errors
-/// A file system that has no locks.
+/// A file system without locks.
 pub fn lock(file: &File) -> io::Result<bool> {
     match file.try_lock() {
         Ok(()) => Ok(true),
@@ -68,7 +68,7 @@ pub fn lock(file: &File) -> io::Result<bool> {
     }
 }
 
-/// The failure of a file that could not be written.
+/// The failure for a file that could not be written.
 pub fn unwritable(path: &Path, error: &io::Error) -> RunError {
     RunError::new(
         Cause::Internal,

@@ -1,4 +1,4 @@
-//! A run's folder: made, taken up again, taken back to an earlier step, and appended to.
+//! A run's folder: it is created, reopened, taken back to an earlier step, and appended to.
 
 use super::curves::Curves;
 use super::data_mark::DataMark;
@@ -14,29 +14,29 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The training steps.
+/// The file of the training steps.
 pub const METRICS: &str = "metrics.jsonl";
-/// The evaluations.
+/// The file of the evaluations.
 pub const EVALUATIONS: &str = "evaluations.jsonl";
-/// The end of the run, in numbers.
+/// The file of the run's summary.
 pub const SUMMARY: &str = "summary.json";
-/// The page that shows the run.
+/// The file of the report page.
 pub const REPORT: &str = "report.html";
 
-/// `runs/NAME`, or the folder that the caller names.
+/// The folder of a run: `runs/NAME`, or the folder that the caller names.
 pub struct RunFolder {
     path: PathBuf,
     identity: RunIdentity,
     metrics: Appended,
     evaluations: Appended,
     curves: Curves,
-    /// Whether the history is this start's: until then the end that an earlier start wrote is true.
+    /// Whether this start has taken over the history. Until then the end that an earlier start wrote is still true.
     begun: bool,
     /// The folder itself, locked: one process at a time writes a run's history.
     owned: Arc<File>,
 }
 
-/// Chooses a run's folder: as named, or the first free `runs/STEM-N`.
+/// Chooses a run's folder: the named one, or the first free `runs/STEM-N`.
 ///
 /// # Errors
 /// A name that is a path.
@@ -55,10 +55,10 @@ pub fn choose(name: Option<&str>, run_dir: Option<&Path>, stem: &str) -> Result<
     }
 }
 
-/// Has the folder for this process until it ends, however it ends.
+/// Locks the folder for this process until the process ends, however it ends.
 ///
 /// # Errors
-/// When another process has it, or it cannot be opened.
+/// A folder that another process has locked, or that cannot be opened.
 pub fn own(path: &Path) -> Result<Arc<File>, RunError> {
     let folder = File::open(path).map_err(|error| unwritable(path, &error))?;
     match lock(&folder) {
@@ -66,16 +66,16 @@ pub fn own(path: &Path) -> Result<Arc<File>, RunError> {
             "another coordinator works on the run in {}: wait for its end, or end it first",
             path.display()
         ))),
-        // On a file system without locks the user must see to it that no two processes have the folder.
+        // On a file system without locks the user must make sure that no two processes use the folder.
         Ok(true) | Err(_) => Ok(Arc::new(folder)),
     }
 }
 
 impl RunFolder {
-    /// Makes the folder of a new run, with its resolved configuration, and remembers its data.
+    /// Creates the folder of a new run, with its resolved configuration and the mark of its data.
     ///
     /// # Errors
-    /// A folder that a run lies in already, or that cannot be written.
+    /// A folder that already holds a run, or that cannot be written.
     pub fn create(path: PathBuf, config: &Config, data: DataMark) -> Result<Self, RunError> {
         let text = config.to_toml().map_err(RunError::configuration)?;
         if path.join("config.toml").exists() {
@@ -93,7 +93,7 @@ impl RunFolder {
         Ok(Self { begun: true, ..Self::open(path, identity, owned, 0)? })
     }
 
-    /// Opens the folder of a run that is to go on, under a new incarnation.
+    /// Opens the folder of a run that is resumed, under a new incarnation.
     ///
     /// # Errors
     /// A folder without a run, or a configuration or data that would make it another run.
@@ -116,7 +116,7 @@ impl RunFolder {
         Self::open(path, identity, owned, u64::MAX)
     }
 
-    /// Opens the folder's files to append to them; of the curves, those up to `step` stay.
+    /// Opens the folder's files for appending; the curves keep their points up to `step`.
     fn open(path: PathBuf, identity: RunIdentity, owned: Arc<File>, step: u64) -> Result<Self, RunError> {
         let metrics = Appended::open(path.join(METRICS))?;
         let evaluations = Appended::open(path.join(EVALUATIONS))?;
@@ -130,7 +130,7 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Remembers, also after a crash of the host, that all nodes have the snapshot after `step`.
+    /// Records that all nodes have the snapshot after `step`; the record survives a crash of the host.
     pub fn saved(&mut self, step: u64) -> Result<(), RunError> {
         if self.identity.saved != step {
             self.identity.saved = step;
@@ -139,9 +139,9 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Drops the lines of later steps than `step`, which are about to be run again, and of the evaluation that
-    /// follows `step` itself. The end that an earlier start wrote goes first: should this start be killed,
-    /// its readers do not take that for the end of the run.
+    /// Drops the lines of steps after `step`, which will run again, and the line of the evaluation that follows
+    /// `step` itself. The summary that an earlier start wrote is removed first: if this start is killed, readers
+    /// must not take the old summary for the end of the run.
     pub fn rewind(&mut self, step: u64) -> Result<(), RunError> {
         for name in [SUMMARY, REPORT] {
             remove(&self.path.join(name))?;
@@ -171,7 +171,7 @@ impl RunFolder {
     /// The last step up to which `metrics.jsonl` is without a gap.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// A file that cannot be read.
     pub fn last_step(&self) -> Result<u64, RunError> {
         let text = self.text(METRICS)?;
         let due = (1..).zip(lines::split(&text)).take_while(|(due, line)| lines::step(line) == Some(*due));
@@ -181,7 +181,7 @@ impl RunFolder {
     /// The training steps so far.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// A file that cannot be read.
     pub fn steps(&self) -> Result<Vec<Step>, RunError> {
         Ok(lines::records(&self.text(METRICS)?).collect())
     }
@@ -189,27 +189,28 @@ impl RunFolder {
     /// The evaluations so far.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// A file that cannot be read.
     pub fn evaluations(&self) -> Result<Vec<Evaluation>, RunError> {
         Ok(lines::records(&self.text(EVALUATIONS)?).collect())
     }
 
-    /// By which its nodes know the run.
+    /// The identity by which nodes know the run.
     pub fn identity(&self) -> &RunIdentity {
         &self.identity
     }
 
-    /// Whether this start has made the history its own; a start that ended before knows nothing new of the run.
+    /// Whether this start has taken over the history. A start that ended earlier knows nothing new about the run.
     pub fn begun(&self) -> bool {
         self.begun
     }
 
-    /// Where the run lies.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Appends one training step to the curves and then to `metrics.jsonl`: every line there has its points.
+    /// Appends one training step to the curves and then to `metrics.jsonl`, so that every line there has its
+    /// points.
     pub fn step(&mut self, step: &Step) -> Result<(), RunError> {
         self.curves.step(step)?;
         self.metrics.add(step)
@@ -221,13 +222,14 @@ impl RunFolder {
         self.evaluations.add(evaluation)
     }
 
-    /// Waits until the history is on the disk: a run goes on no later than it reaches, also after a crash of the host.
+    /// Waits until the history is on the disk. After a crash of the host a run resumes no later than its history
+    /// ends.
     pub fn sync(&self) -> Result<(), RunError> {
         self.metrics.sync()?;
         self.evaluations.sync()
     }
 
-    /// Writes a file of JSON.
+    /// Writes a JSON file of the run.
     pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), RunError> {
         write_json(&self.path.join(name), value)
     }

@@ -9,18 +9,18 @@ use std::path::Path;
 
 const FILE: &str = "run.json";
 
-/// The run's name to its nodes, and the snapshot that they must hold of it; kept in `run.json`.
+/// The run's name for its nodes, and the newest snapshot that they must hold; kept in `run.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunIdentity {
-    /// Drawn at random: a peer that knows it may open links of the run.
+    /// The name, drawn at random: a peer that knows it may open links of the run.
     pub id: String,
-    /// Counts the starts of the run.
+    /// The number of starts of the run.
     pub incarnation: u32,
-    /// Updates of the newest snapshot that all nodes had; 0 where they never had one. A snapshot that they had and have
-    /// no more is lost by mistake: the run must not begin again over the rest of its state.
+    /// Updates of the newest snapshot that all nodes had; 0 if they never had one. If they have lost that snapshot,
+    /// the run must not begin again over the rest of its state.
     #[serde(default)]
     pub saved: u64,
-    /// The data that it began with; `None` for a run of an earlier release, which may go on with any.
+    /// The data that the run began with; `None` for a run of an earlier release, which may go on with any data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<DataMark>,
 }
@@ -29,7 +29,7 @@ impl RunIdentity {
     /// A new identity.
     ///
     /// # Errors
-    /// When the system has no randomness.
+    /// A system without a source of randomness.
     pub fn draw() -> Result<Self, RunError> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)
@@ -41,17 +41,17 @@ impl RunIdentity {
     /// The identity of the run in `folder`.
     ///
     /// # Errors
-    /// When there is no run, or its file is damaged.
+    /// A folder without a run, or with a damaged file.
     pub fn read(folder: &Path) -> Result<Self, RunError> {
         read(folder, FILE)
     }
 
-    /// Keeps it in `folder`.
+    /// Writes the identity into `folder`.
     pub fn write(&self, folder: &Path) -> Result<(), RunError> {
         write_json(&folder.join(FILE), self)
     }
 
-    /// Counts another start of the run in `folder`, so that nodes refuse what comes late of the one before.
+    /// Counts another start of the run in `folder`, so that nodes refuse late messages of the start before.
     pub fn next(mut self, folder: &Path) -> Result<Self, RunError> {
         let spent = || {
             let file = folder.join(FILE);
@@ -66,8 +66,8 @@ impl RunIdentity {
     }
 }
 
-/// The first table or key in which a run that goes on would be another run. Addresses, measurements and
-/// the order of lanes decide no bit.
+/// The first table or key by which a resumed run would be another run. Addresses, measurements and the order of
+/// lanes decide no bit.
 pub(super) fn differs(began: &Config, now: &Config) -> Option<&'static str> {
     let (was, is) = (&began.pipeline, &now.pipeline);
     let pixels = |data: &Data| (data.mean.clone(), data.std.clone(), data.augment);

@@ -15,9 +15,9 @@ use crate::run_error::{Cause, RunError};
 use proto::spec::optimizer::{Method, OptimizerSpec};
 use std::collections::BTreeMap;
 
-/// How far ‖W − B‖ may be from the law, relatively: some times the rounding of f32.
+/// The relative tolerance of ‖W − B‖ against the law: some times the rounding of f32.
 const TOLERANCE: f64 = 1e-4;
-/// Where the law has shrunk the difference below this share, rounding is all that is left of it.
+/// The share below which the law is not checked: rounding is all that is left of the difference.
 const SHARE: f64 = 0.01;
 
 /// The factor aₜ, step by step.

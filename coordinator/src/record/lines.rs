@@ -1,7 +1,7 @@
-//! Files of records, one JSON object a line.
+//! Files of records, with one JSON object per line.
 //!
-//! A line that is no JSON was torn: a run was killed, or its host crashed, while the line was written. Such a line
-//! counts for nothing, at the end of a file or where a run that went on has written behind it.
+//! A line that is no JSON was torn: the run was killed, or its host crashed, while the line was written. Readers
+//! skip such a line, at the end of a file or before the lines of a resumed run.
 
 use super::files::unwritable;
 use crate::run_error::RunError;
@@ -11,10 +11,10 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// The record in a line; `None` where the line was torn.
+/// The record in a line; `None` if the line was torn.
 ///
 /// # Errors
-/// A line that is JSON, and no such record.
+/// A line of JSON that is no such record.
 pub fn parse<T: DeserializeOwned>(line: &[u8]) -> Result<Option<T>, serde_json::Error> {
     match serde_json::from_slice(line) {
         Err(_) if serde_json::from_slice::<IgnoredAny>(line).is_err() => Ok(None),
@@ -22,17 +22,17 @@ pub fn parse<T: DeserializeOwned>(line: &[u8]) -> Result<Option<T>, serde_json::
     }
 }
 
-/// The lines of `text`, without their ends.
+/// The lines of `text`, without their line ends.
 pub fn split(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty())
 }
 
-/// All records in `text`; lines that hold none are skipped.
+/// All records in `text`; lines without a record are skipped.
 pub fn records<T: DeserializeOwned>(text: &[u8]) -> impl Iterator<Item = T> {
     split(text).filter_map(|line| serde_json::from_slice(line).ok())
 }
 
-/// The step that a line is about, of whichever kind its record is.
+/// The step of a line, whatever the kind of its record.
 pub fn step(line: &[u8]) -> Option<u64> {
     #[derive(Deserialize)]
     struct At {
@@ -41,14 +41,14 @@ pub fn step(line: &[u8]) -> Option<u64> {
     serde_json::from_slice(line).ok().map(|At { step }| step)
 }
 
-/// A file that lines are appended to.
+/// A file to which lines are appended.
 pub struct Appended {
     file: File,
     path: PathBuf,
 }
 
 impl Appended {
-    /// Opens the file, which need not be there yet.
+    /// Opens the file, and creates it if necessary.
     pub fn open(path: PathBuf) -> Result<Self, RunError> {
         let file = File::options().create(true).append(true).open(&path);
         Ok(Self { file: file.map_err(|error| unwritable(&path, &error))?, path })

@@ -1,4 +1,4 @@
-//! A run's numbers for its metrics port.
+//! The metrics of a run, for its metrics port.
 
 use super::evaluation::Evaluation;
 use crate::driver::Outcome;
@@ -10,20 +10,20 @@ use prometheus_client::registry::{Registry, Unit};
 use proto::metrics::Shown;
 use std::sync::atomic::AtomicU64;
 
-/// Seconds, summed up.
+/// A sum of seconds.
 type Seconds = Counter<f64, AtomicU64>;
 /// A measurement.
 type Measured = Gauge<f64, AtomicU64>;
 /// The labels of one metric of a family.
 type Labels = Vec<(&'static str, String)>;
 
-/// The counts and measurements of this process; the counters begin at zero, also in a run that goes on.
+/// The counters and measurements of this process. The counters begin at zero, also in a resumed run.
 #[derive(Debug, Default)]
 pub struct Meters {
     shown: Shown,
     steps: Counter,
     images: Counter,
-    /// Times that the run was rolled back and went on.
+    /// The number of times that the run was rolled back and went on.
     pub restarts: Counter,
     step: Gauge,
     epoch: Gauge,
@@ -40,7 +40,7 @@ pub struct Meters {
 }
 
 impl Meters {
-    /// Counters at zero, and measurements that are not there yet.
+    /// Counters at zero, and no measurements yet.
     pub fn new() -> Self {
         let meters = Self::default();
         for unknown in [&meters.loss, &meters.accuracy, &meters.test_loss] {
@@ -50,12 +50,12 @@ impl Meters {
         meters
     }
 
-    /// The handle of the port that shows them.
+    /// The handle for the port that shows the metrics.
     pub fn shown(&self) -> Shown {
         self.shown.clone()
     }
 
-    /// Takes a training step, whole: no scrape sees a part of it.
+    /// Records a training step, whole: no scrape sees a part of it.
     pub fn trained(&self, outcome: &Outcome) {
         let _whole = self.shown.hold();
         self.steps.inc();
@@ -82,7 +82,7 @@ impl Meters {
         }
     }
 
-    /// Takes an evaluation, whole.
+    /// Records an evaluation, whole.
     pub fn evaluated(&self, evaluation: &Evaluation) {
         let _whole = self.shown.hold();
         self.test_loss.set(evaluation.loss.unwrap_or(f64::NAN));

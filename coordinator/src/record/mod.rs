@@ -6,8 +6,8 @@
 //!             events.out.tfevents… (curves), trace.json, report.html, state/
 //! ```
 //!
-//! Every reader of a record (a run that goes on, the page, TensorBoard's curves, a sweep) reads the type that wrote
-//! it. A function that writes fails where the disk says no, with the sentence of [`files::unwritable`].
+//! Every reader of a record (a resumed run, the report page, TensorBoard's curves, a sweep) reads the type that
+//! wrote it. A function that cannot write fails with the sentence of [`files::unwritable`].
 
 mod curves;
 mod data_mark;

@@ -1,11 +1,12 @@
-//! Which snapshots nodes keep beside their newest ones: a pure function of the coordinator's knowledge.
+//! The retention of snapshots: the older snapshots that nodes keep, as a pure function of the coordinator's
+//! knowledge.
 //!
-//! Nodes write at different moments, so only the coordinator knows which snapshot all of them have: the one
-//! to go back to when a node dies between two writings. And only the coordinator knows which one is the best.
+//! Nodes write at different times, so only the coordinator knows which snapshot all of them have: the snapshot to
+//! go back to when a node dies between two writes. Only the coordinator knows which snapshot is the best, too.
 
 use proto::control::Keep;
 
-/// The knowledge of the coordinator when it has the nodes write.
+/// The coordinator's knowledge when it makes the nodes write.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
     /// The newest snapshot that all nodes have; 0 is the seed.
@@ -18,9 +19,10 @@ pub struct Known {
     pub evaluated: Option<u64>,
 }
 
-/// The snapshots that nodes keep when they write the one after `step`, of epochs of `epoch` minibatches.
+/// The snapshots that nodes keep when they write the snapshot after `step`, for epochs of `epoch` minibatches.
 ///
-/// The evaluation of the last epoch may be under way still: until it is complete, that epoch's snapshot may be the best.
+/// The evaluation of the last epoch may still be under way; until it is complete, that epoch's snapshot may be the
+/// best.
 pub fn keep(step: u64, epoch: u64, known: Known) -> Keep {
     let Known { common, keep_best, best, evaluated } = known;
     let ended = step.saturating_sub(1) / epoch.max(1) * epoch;

@@ -1,7 +1,7 @@
 //! One training step: a line of `metrics.jsonl`.
 //!
-//! A number that is not finite is written as `null`, and read as `None`. Lines of other releases may have fields more,
-//! or fewer.
+//! A number that is not finite is written as `null`, and read as `None`. Lines of other releases may have more or
+//! fewer fields.
 
 use crate::driver::Outcome;
 use serde::{Deserialize, Serialize};
@@ -10,47 +10,47 @@ use std::time::Duration;
 /// One training step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Step {
-    /// Counts from 1.
+    /// The step's number, from 1.
     pub step: u64,
-    /// Counts from 0.
+    /// The epoch, from 0.
     #[serde(default)]
     pub epoch: u64,
-    /// Mean over the minibatch.
+    /// Mean loss over the minibatch.
     pub loss: Option<f64>,
-    /// A fraction of the minibatch.
+    /// Fraction of the minibatch whose label ranks first.
     pub accuracy: Option<f64>,
-    /// The minibatch over the step's duration.
+    /// Samples of the minibatch per second of the step.
     pub images_per_s: Option<f64>,
-    /// The step's duration: since the event of the pipeline before it.
+    /// The step's duration: the time since the previous event of the pipeline.
     pub seconds: Option<f64>,
-    /// The work of every stage.
+    /// The times and traffic of every stage.
     #[serde(default)]
     pub stages: Vec<StageTrace>,
-    /// B against W in every layer; empty on steps that did not measure it.
+    /// B compared with W in every layer; empty for steps without this measurement.
     #[serde(default)]
     pub layers: Vec<LayerTrace>,
 }
 
-/// One stage in one step.
+/// The times and traffic of one stage in one step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageTrace {
-    /// Counts from 0, the input's end.
+    /// The stage's index, from 0, the nearest to the input.
     pub stage: usize,
-    /// Seconds in which it computed.
+    /// Seconds in which the stage computed.
     pub compute_s: Option<f64>,
-    /// Seconds in which it waited for a neighbour.
+    /// Seconds in which the stage waited for a neighbour.
     pub wait_s: Option<f64>,
-    /// Seconds in which it made messages and handed them over.
+    /// Seconds in which the stage made messages and handed them over.
     pub send_s: Option<f64>,
-    /// Bytes of activations that it sent.
+    /// Bytes of activations that the stage sent.
     #[serde(default)]
     pub bytes_forward: u64,
-    /// Bytes of error signals that it sent.
+    /// Bytes of error signals that the stage sent.
     #[serde(default)]
     pub bytes_backward: u64,
 }
 
-/// B against W in one layer after one step.
+/// B compared with W in one layer after one step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerTrace {
     /// The layer's name in the model.
@@ -66,9 +66,9 @@ pub struct LayerTrace {
 }
 
 impl Step {
-    /// The record of a step that took so long.
+    /// The record of a step that took the time `took`.
     pub fn new(outcome: &Outcome, took: Duration) -> Self {
-        // A duration of nothing would leave no trace of the samples.
+        // A duration of zero would make the speed infinite, and lose the number of samples.
         let seconds = took.max(Duration::from_nanos(1)).as_secs_f64();
         let stages = outcome.stages.iter().enumerate().map(|(stage, done)| StageTrace {
             stage,
@@ -97,18 +97,18 @@ impl Step {
         }
     }
 
-    /// The samples of its minibatch.
+    /// The samples of the step's minibatch.
     pub fn samples(&self) -> u64 {
         (self.images_per_s.unwrap_or(0.0) * self.seconds.unwrap_or(0.0)).round() as u64
     }
 
-    /// How long it took.
+    /// The step's duration.
     pub fn took(&self) -> Duration {
         duration(self.seconds)
     }
 }
 
-/// A number of seconds as a duration; none where it is no number.
+/// A number of seconds as a duration; zero without a number.
 pub fn duration(seconds: Option<f64>) -> Duration {
     seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or_default()
 }

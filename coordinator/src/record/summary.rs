@@ -1,63 +1,64 @@
-//! The end of a run in numbers: `summary.json`, and the table for people.
+//! The summary of a run: `summary.json`, and the table for people.
 //!
-//! A run that failed has said less, and so has a run of another release: nearly every field may be missing.
+//! A run that failed knows less, and a run of another release may have other fields: nearly every field may be
+//! missing.
 
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
-/// How a run ended.
+/// The summary of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Summary {
     /// `done`, `interrupted`, `diverged` or `failed`.
     pub status: Option<String>,
-    /// Why, in one sentence, where it is not `done`.
+    /// The reason in one sentence, unless the status is `done`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The rule's name.
     pub rule: Option<String>,
     /// The run's seed.
     pub seed: Option<u64>,
-    /// As configured.
+    /// The configured number of epochs.
     pub epochs: Option<u64>,
-    /// How many stages there were.
+    /// The number of stages.
     pub stages: Option<u64>,
     /// The schedule's name.
     pub schedule: Option<String>,
-    /// Fraction of the test set whose class came first.
+    /// Fraction of the test set whose label ranks first.
     pub test_top1: Option<f64>,
-    /// Fraction of the test set whose class was among the first five.
+    /// Fraction of the test set whose label ranks among the first five.
     pub test_top5: Option<f64>,
-    /// Updates that the kept state with the best test accuracy has seen, where `snapshot.best` asks for it.
+    /// Updates of the snapshot with the best test accuracy, if `snapshot.best` asks for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub best_step: Option<u64>,
-    /// Training speed, evaluations not counted.
+    /// Training speed, without evaluations.
     pub images_per_s: Option<f64>,
-    /// Training time, evaluations not counted.
+    /// Training time, without evaluations.
     pub seconds: Option<f64>,
-    /// Updates that the final state has seen.
+    /// Updates of the final state.
     pub steps: Option<u64>,
-    /// Seconds that writing snapshots took.
+    /// Seconds that snapshots took.
     pub snapshot_seconds: Option<f64>,
-    /// One per stage.
+    /// The stages and their nodes.
     pub nodes: Vec<NodeSummary>,
 }
 
-/// One stage of the summary.
+/// One stage of the summary, with its node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeSummary {
-    /// Counts from 0, the input's end.
+    /// The stage's index, from 0, the nearest to the input.
     pub stage: usize,
-    /// Its node's control address.
+    /// The node's control address.
     pub address: Option<String>,
-    /// Its weight layers.
+    /// The stage's weight layers.
     #[serde(default)]
     pub layers: Vec<LayerSummary>,
-    /// Payload bytes to its two neighbours.
+    /// Payload bytes that the node sent to its two neighbours.
     pub bytes_sent: Option<u64>,
-    /// Payload bytes from its two neighbours.
+    /// Payload bytes that the node received from its two neighbours.
     pub bytes_received: Option<u64>,
-    /// Share of the training time in which it computed.
+    /// Share of the training time in which the node computed.
     pub compute_share: Option<f64>,
 }
 
@@ -66,7 +67,7 @@ pub struct NodeSummary {
 pub struct LayerSummary {
     /// The layer's name in the model.
     pub name: String,
-    /// Trained numbers, B not counted.
+    /// Trained numbers, without B.
     pub parameters: Option<u64>,
     /// The angle between W and B at the last measurement.
     pub angle_deg: Option<f64>,
@@ -101,7 +102,7 @@ pub fn table(summary: &Summary) -> String {
     for node in &summary.nodes {
         let computing = format!("{:.0} %", 100.0 * node.compute_share.unwrap_or(0.0));
         let traffic = [megabytes(node.bytes_sent), megabytes(node.bytes_received), computing];
-        // The node's own numbers stand in its first row.
+        // The node's own numbers stand in its first row only.
         let mut own = ([node.stage.to_string(), node.address.clone().unwrap_or_default()], traffic);
         for layer in &node.layers {
             let ([stage, address], [sent, received, computing]) = std::mem::take(&mut own);

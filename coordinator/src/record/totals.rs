@@ -1,4 +1,4 @@
-//! The sums of a run over all its steps, whichever start of the run did them.
+//! The totals of a run over all its steps, including those of earlier starts.
 
 use super::evaluation::Evaluation;
 use super::retention::{Known, keep};
@@ -7,29 +7,29 @@ use proto::control::Keep;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Sums of one stage.
+/// The totals of one stage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StageTotal {
-    /// Payload bytes sent above.
+    /// Payload bytes of activations sent above.
     pub bytes_forward: u64,
-    /// Payload bytes sent below.
+    /// Payload bytes of error signals sent below.
     pub bytes_backward: u64,
     /// Time spent computing.
     pub compute: Duration,
 }
 
-/// Sums of a run, and its newest measurements.
+/// The totals of a run, and its newest measurements.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Totals {
     /// Training steps done.
     pub steps: u64,
-    /// Their time; evaluations are not part of it.
+    /// The time of the training steps, without evaluations.
     pub training: Duration,
-    /// Samples trained on.
+    /// The number of samples trained on.
     pub samples: u64,
-    /// Per stage.
+    /// The totals per stage.
     pub stages: Vec<StageTotal>,
-    /// The angle between W and B of each layer, as last measured.
+    /// The last measured angle between W and B of each layer.
     pub angles: BTreeMap<String, f64>,
     /// The newest evaluation of the whole test set.
     pub evaluation: Option<Evaluation>,
@@ -40,8 +40,8 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// The sums up to `step`, of which all nodes hold the snapshots `held`: of the records that the run has written so
-    /// far, all of which stay.
+    /// The totals up to `step`, from all records that the run has written so far; all nodes hold the snapshots
+    /// `held`.
     pub fn of(step: u64, held: &BTreeSet<u64>, past: &[Step], evaluations: &[Evaluation]) -> Self {
         let best = Evaluation::best(evaluations, held);
         let mut totals = Self { best, evaluation: evaluations.last().copied(), ..Self::default() };
@@ -70,15 +70,15 @@ impl Totals {
         self.best = Evaluation::better(self.best, evaluation);
     }
 
-    /// The snapshots that nodes keep when they write the one after `step`, of epochs of `epoch` minibatches; the best
-    /// among them where `keep_best` is set.
+    /// The snapshots that nodes keep when they write the snapshot after `step`, for epochs of `epoch` minibatches;
+    /// the best snapshot is among them if `keep_best` is set.
     pub fn keep(&self, step: u64, epoch: u64, keep_best: bool) -> Keep {
         let step_of = |evaluation: Option<Evaluation>| evaluation.map(|evaluation| evaluation.step);
         let (best, evaluated) = (step_of(self.best), step_of(self.evaluation));
         keep(step, epoch, Known { common: self.common, keep_best, best, evaluated })
     }
 
-    /// Training speed, in images a second.
+    /// Training speed, in images per second.
     pub fn speed(&self) -> f64 {
         let seconds = self.training.as_secs_f64();
         if seconds > 0.0 { self.samples as f64 / seconds } else { 0.0 }

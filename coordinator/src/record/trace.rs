@@ -1,10 +1,10 @@
-//! `trace.json`: when every action of every stage computed, in the format of Chrome's trace viewer and
-//! Perfetto. Times are the nodes' own clocks.
+//! `trace.json`: the time of every action of every stage, in the format of Chrome's trace viewer and Perfetto.
+//! Times are those of the nodes' own clocks.
 
 use crate::driver::Outcome;
 use serde::Serialize;
 
-/// The most events that are kept: viewers show no more with ease, and they stay in memory until the end.
+/// The most events that are kept: viewers handle no more with ease, and the events stay in memory until the end.
 const MOST: usize = 1_000_000;
 
 /// The first events of a run.
@@ -12,7 +12,7 @@ const MOST: usize = 1_000_000;
 pub struct Trace {
     #[serde(rename = "traceEvents")]
     events: Vec<Event>,
-    /// The last step that is in it whole, once there were too many.
+    /// The last step that the trace holds whole, once there were too many events.
     #[serde(skip)]
     full_after: Option<u64>,
 }
@@ -23,9 +23,9 @@ struct Event {
     name: String,
     cat: String,
     ph: &'static str,
-    /// Microseconds since the Unix epoch.
+    /// The start, in microseconds since the Unix epoch.
     ts: f64,
-    /// Microseconds.
+    /// The duration, in microseconds.
     dur: f64,
     /// The stage.
     pid: usize,
@@ -39,7 +39,7 @@ struct EventArgs {
 }
 
 impl Trace {
-    /// The last step in it, where later ones had no room.
+    /// The last step that the trace holds whole, if later steps had no room.
     pub fn full_after(&self) -> Option<u64> {
         self.full_after
     }

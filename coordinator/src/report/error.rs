@@ -1,9 +1,9 @@
-//! What can be wrong with a run's folder: one sentence each, that names the file.
+//! The errors of reading a run's folder: each is one sentence that names the file.
 
 use std::io;
 use std::path::PathBuf;
 
-/// A file of a run that cannot be read, or is not what it should be.
+/// A file of a run that cannot be read, or has wrong content.
 ///
 /// Displayed, it is one sentence without a final full stop, complete in itself: the cause's own text is
 /// part of it, so [`std::error::Error::source`] is always `None` and nothing is said twice.
@@ -20,17 +20,17 @@ pub enum ReadError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
-    /// The file can be read but a record of it has another form.
+    /// The file can be read, but one of its records has another form.
     #[error("{}, record {record}, is not understood ({cause}): was it written by another version?", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Which record, counted from 1: the line of a file of lines.
+        /// The record, counted from 1: the line in a file of lines.
         record: usize,
-        /// What the parser said.
+        /// The parser's error.
         cause: serde_json::Error,
     },
 }

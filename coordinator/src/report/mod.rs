@@ -1,13 +1,13 @@
-//! The page that a person looks at after a run: HTML of one run, or of several laid over each other.
+//! The report page: HTML of one run, or of several runs laid over each other.
 //!
 //! ```text
 //! runs/NAME/ ──Run::read──▶ Run ──Model::of──▶ Model ─┬─ templates/report/*.html ─┬─▶ one page
 //!                                                     └─ JSON ▶ report.js + uPlot ┘
 //! ```
 //!
-//! `model` decides what the page says: which curves there are, how they are smoothed and thinned, what
-//! they are called. The templates and the style decide how the page looks, and `report.js` only draws.
-//! The numbers that matter stand in tables too, so the page says the same where no script runs.
+//! `model` decides the page's content: which curves there are, how they are smoothed and thinned, and their names.
+//! The templates and the style decide how the page looks, and `report.js` only draws. The important numbers stand
+//! in tables too, so the page says the same without its script.
 //!
 //! The page loads no resource from elsewhere (its policy forbids it) and depends on no clock and no
 //! randomness: the same runs give the same bytes. The template engine escapes every string of a run.
@@ -31,7 +31,7 @@ const PLOT_STYLE: &str = include_str!("assets/uPlot.min.css");
 const PLOT_SCRIPT: &str = include_str!("assets/uPlot.iife.min.js");
 const PLOT_LICENCE: &str = include_str!("assets/uPlot.LICENSE");
 
-/// The page's template, filled in with the runs and what the page says about them.
+/// The page's template, filled in with the runs and the model of the page.
 #[derive(Template)]
 #[template(path = "report/page.html", whitespace = "minimize")]
 struct Page<'a> {

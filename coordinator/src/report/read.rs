@@ -1,4 +1,4 @@
-//! Reading a run's folder, whole or as a killed run left it.
+//! The reader of a run's folder, whole or as a killed run left it.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -13,11 +13,11 @@ use crate::record::{EVALUATIONS, Evaluation, METRICS, SUMMARY, Step, lines};
 impl Run {
     /// Reads a run's folder. `evaluations.jsonl` may be absent, the other three files may not.
     ///
-    /// A line that is no JSON was torn when the run was killed, and is skipped: the last one, or one to
-    /// which a resumed run has added. Steps that a resumed run did again count once, as done last.
+    /// A line that is no JSON was torn when the run was killed, and is skipped: the last line, or a line behind
+    /// which a resumed run has written. Steps that a resumed run repeated count once, with the last record.
     ///
     /// # Errors
-    /// One sentence that names the file: it is missing or cannot be read, or a record has another form.
+    /// One sentence that names the file: it is missing or cannot be read, or one of its records has another form.
     pub fn read(dir: &Path) -> Result<Run, ReadError> {
         let named = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
         let name = named.file_name().unwrap_or(named.as_os_str()).to_string_lossy().into_owned();

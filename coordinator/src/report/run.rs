@@ -1,21 +1,21 @@
-//! A run as its folder tells it.
+//! A run, as read from its folder.
 //!
-//! Nearly every field of a record may be missing: a run that failed has said less. A number that was not finite is a
-//! `None`.
+//! Nearly every field of a record may be missing, because a run that failed knows less. A number that was not
+//! finite is a `None`.
 
 use crate::record::{Evaluation, Step, Summary};
 
-/// Everything the page says about one run.
+/// The records of one run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
-    /// What the page calls it: the name of its folder.
+    /// The run's name on the page: the name of its folder.
     pub name: String,
     /// The resolved configuration, as it stands in `config.toml`.
     pub config_toml: String,
     /// The training steps in order, each once.
     pub metrics: Vec<Step>,
-    /// The evaluations in order; none if there was none.
+    /// The evaluations in order; may be empty.
     pub evaluations: Vec<Evaluation>,
-    /// How it ended.
+    /// The run's summary.
     pub summary: Summary,
 }

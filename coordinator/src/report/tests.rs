@@ -1,4 +1,4 @@
-//! What the page promises: safe, self-contained, the same every time, and honest about runs that failed.
+//! Tests of the page: it is safe, self-contained, the same every time, and true about runs that failed.
 
 use std::fs;
 use std::path::Path;
@@ -34,7 +34,7 @@ fn write(dir: &Path, name: &str, content: &str) {
     fs::write(dir.join(name), content).unwrap();
 }
 
-/// Why the folder cannot be read, without the part of the path that is by chance.
+/// The reason why the folder cannot be read, without the random part of the path.
 fn sentence(dir: &Path) -> String {
     Run::read(dir).unwrap_err().to_string().replace(&dir.display().to_string(), "RUN")
 }
@@ -74,7 +74,7 @@ fn a_killed_run_is_read_as_far_as_it_got() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "config.toml", "seed = 1\n");
     write(dir.path(), "summary.json", r#"{"status":"failed"}"#);
-    // Killed while it wrote step 4, resumed from step 1, killed again while it wrote step 4.
+    // This run was killed while it wrote step 4, resumed from step 1, and killed again while it wrote step 4.
     let lines = [
         r#"{"step":1,"loss":3}"#,
         r#"{"step":2,"loss":9}"#,
@@ -126,7 +126,7 @@ fn settings_of_other_networks_are_folded_away() {
     assert!(!render(&[with(1), with(3)]).contains("settings of single layers"));
 }
 
-/// What the script of the page draws.
+/// The data that the page's script draws.
 fn data(page: &str) -> serde_json::Value {
     let data = page.split("id=\"data\">").nth(1).unwrap().split("</script>").next().unwrap();
     serde_json::from_str(data).unwrap()

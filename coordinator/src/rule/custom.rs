@@ -1,10 +1,10 @@
-//! Any combination of the primitives, at the coefficients that the configuration gives.
+//! A custom rule: any combination of the primitives, with the coefficients of the configuration.
 //!
 //! ```text
 //! loss of B = amp · −Σ mean(z∘y) + null · Σ mean(r²) + sparse · Σ mean(z²) + self · −Σ W∘B + decay · ΣB²
 //! ```
 //!
-//! and W's own task gradient where `rule.task` is set. Reads W only with self.
+//! W's own task gradient is added if `rule.task` is set. The rule reads W only with self.
 
 use super::{Form, NONE, loss};
 

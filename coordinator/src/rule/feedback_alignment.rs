@@ -1,4 +1,4 @@
-//! Feedback alignment: B stays as it was drawn, and W comes to agree with it.
+//! Feedback alignment: B keeps its initial values, and W comes to agree with B.
 //!
 //! ```text
 //! loss of B = 0

@@ -1,11 +1,11 @@
-//! Information alignment: B should send back what y came from, and no more.
+//! Information alignment: B should send back the input behind y, and nothing else.
 //!
 //! ```text
 //! loss of B = −2·10⁻³ Σ mean(z∘y) + 10⁻³ Σ mean(r²) + 10⁻³ Σ B²     (amp, null, decay)
 //! ```
 //!
-//! B settles at a regularised pseudo-inverse of W, (2βWΣWᵀ + 2γI)⁻¹ αWΣ for inputs of covariance Σ, which is
-//! finite for any α. Local: does not read W.
+//! B settles at a regularised pseudo-inverse of W, (2βWΣWᵀ + 2γI)⁻¹ αWΣ for inputs of covariance Σ, which is finite
+//! for any α. The rule is local: it does not read W.
 //! Kunin et al., "Two Routes to Scalable Credit Assignment without Weight Symmetry", ICML 2020.
 
 use super::{Form, NONE, loss};

@@ -1,11 +1,11 @@
-//! Kolen-Pollack: B takes the same steps as W, so what differs between them decays.
+//! Kolen-Pollack: B takes the same steps as W, so their difference decays.
 //!
 //! ```text
 //! gradient of B = W's task gradient + λB          (task, decay = λ/2)
 //! ```
 //!
-//! With weight decay λ on W and one optimizer setting for both, ‖W − B‖ shrinks by 1 − ηλ in every step of
-//! plain SGD, whatever the data; `record/invariant.rs` checks that law. Does not read W.
+//! With weight decay λ on W and the same optimizer settings for both, ‖W − B‖ shrinks by 1 − ηλ in every step of
+//! plain SGD, whatever the data; `record/invariant.rs` checks that law. The rule does not read W.
 //! Kolen and Pollack, "Backpropagation without weight transport", ICNN 1994; Akrout, Wilson, Humphreys,
 //! Lillicrap and Tweed, "Deep Learning without Weight Transport", NeurIPS 2019.
 

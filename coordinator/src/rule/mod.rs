@@ -1,9 +1,9 @@
-//! The rules of the literature by their names: one file each, with its formula and its paper.
+//! The learning rules of the literature by their names: one file each, with its formula and its paper.
 //!
-//! A layer node knows no names: it is told the primitives that a rule is made of (`layer-node`'s `rule/`
-//! has their gradients). Here, x is the layer's input, y = map(x, W), z = map(x, B), r = adjoint(y, B);
-//! sums run over features and positions, means over the batch, and squared terms carry no ½, as in the code
-//! of Kunin et al. 2020, from which the default coefficients are.
+//! A layer node knows no names of rules: it gets the primitives of the rule (`layer-node`'s `rule/` has their
+//! gradients). In the formulas, x is the layer's input, y = map(x, W), z = map(x, B), r = adjoint(y, B). Sums run
+//! over features and positions, means run over the batch, and squared terms carry no ½, as in the code of Kunin et
+//! al. 2020, the source of the default coefficients.
 
 mod activation_alignment;
 mod backprop;
@@ -22,13 +22,13 @@ use serde::{Deserialize, Serialize};
 
 pub use kolen_pollack::matched_decay;
 
-/// Every rule that has a name; in a configuration, `rule.name`.
+/// The names of the rules; `rule.name` in a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Name {
     /// B is W.
     Backprop,
-    /// B stays as it was drawn.
+    /// B keeps its initial values.
     FeedbackAlignment,
     /// B has W's signs.
     SignSymmetry,
@@ -38,22 +38,22 @@ pub enum Name {
     KolenPollack,
     /// B learns from noise that goes through W.
     WeightMirror,
-    /// B sends back what y came from.
+    /// B sends back the input behind y.
     InformationAlignment,
-    /// B does what W does, driven forward.
+    /// B, driven forward, computes the same as W.
     ActivationAlignment,
-    /// B's loss is what the configuration says.
+    /// B's loss is that of the configuration.
     Custom,
 }
 
-/// Prints as a configuration spells it.
+/// Prints the name in the configuration.
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
     }
 }
 
-/// What a name stands for.
+/// The form of a rule.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Form {
     /// B is W.
@@ -66,19 +66,19 @@ enum Form {
         task: bool,
         /// The primitives.
         coefficients: Coefficients,
-        /// Whether the rule learns from noise in mirror steps, unless it is told otherwise.
+        /// Whether the rule learns from noise in mirror steps by default.
         noise: bool,
     },
 }
 
 const NONE: Coefficients = Coefficients { amp: 0.0, null: 0.0, sparse: 0.0, self_: 0.0, decay: 0.0 };
 
-/// A loss of B's own, of x as it comes in.
+/// A loss of B's own, of x as it arrives.
 const fn loss(coefficients: Coefficients) -> Form {
     Form::Learned { task: false, coefficients, noise: false }
 }
 
-/// What a run must know to complete a rule.
+/// The facts of a run that complete a rule.
 #[derive(Clone, Copy, Debug)]
 pub struct Surroundings {
     /// λ, the weight decay of W's optimizer.
@@ -102,7 +102,7 @@ impl Name {
         }
     }
 
-    /// The rule of this name with its defaults.
+    /// The rule of this name, with its defaults.
     pub fn rule(self, around: Surroundings) -> RuleSpec {
         match self.form() {
             Form::Transport => RuleSpec::Backprop,
@@ -118,13 +118,13 @@ impl Name {
         }
     }
 
-    /// Whether it names `rule`.
+    /// Whether `rule` has this name.
     pub fn is(self, rule: &RuleSpec) -> bool {
         rule.name() == self.to_string()
     }
 }
 
-/// Mirror steps as they are where nothing else is said: one after each update, of a microbatch's size.
+/// The default mirror steps: one after each update, of a microbatch's size.
 pub fn mirror(around: Surroundings) -> Mirror {
     Mirror { noise: Noise::Normal, sigma: 1.0, batch: around.microbatch, every: 1, delay: 0 }
 }

@@ -1,4 +1,4 @@
-//! Sign symmetry: B has the signs of W. `rule.magnitude` says what else.
+//! Sign symmetry: B has the signs of W; `rule.magnitude` sets the magnitudes.
 //!
 //! ```text
 //! uniform (uSF)    B = √(1/fan_in) · sign(W)

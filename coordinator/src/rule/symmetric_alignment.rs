@@ -4,7 +4,7 @@
 //! loss of B = −2·10⁻³ Σ W∘B + 10⁻³ Σ B²          (self, decay)
 //! ```
 //!
-//! B settles at self / (2 decay) · W, which is W itself where self is twice decay. Reads W.
+//! B settles at self / (2 decay) · W, which is W itself if self is twice decay. The rule reads W.
 //! Kunin et al., "Two Routes to Scalable Credit Assignment without Weight Symmetry", ICML 2020.
 
 use super::{Form, NONE, loss};

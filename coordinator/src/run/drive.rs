@@ -1,5 +1,5 @@
-//! Acts on the supervisor's commands: finds nodes, opens the pipeline, puts the course of a run into it, and hands
-//! its events to the recorder.
+//! The loop of a run, which acts on the supervisor's commands: it finds nodes, opens the pipeline, submits the
+//! course of the run, and passes events to the recorder.
 
 use super::recorder::Recorder;
 use super::resume::{Resume, Survey};
@@ -14,12 +14,12 @@ use proto::spec::stage::StageSpec;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// A run that is under way; the nodes and the pipeline are those of its newest start.
+/// A run under way; the nodes and the pipeline are those of its newest start.
 pub struct Run<'a> {
     prepared: &'a Prepared,
     placement: &'a Placement,
     stop: CancellationToken,
-    /// Takes the events of the pipeline.
+    /// The recorder of the pipeline's events.
     pub recorder: Recorder<'a>,
     /// The addresses of the nodes, by stage.
     pub addresses: Vec<NodeAddress>,
@@ -30,7 +30,7 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// A run of `prepared` on nodes at `placement`, which ends in order when `stop` comes.
+    /// A run of `prepared` on nodes at `placement`, which ends in order when `stop` is cancelled.
     pub fn new(
         prepared: &'a Prepared,
         placement: &'a Placement,
@@ -42,10 +42,10 @@ impl<'a> Run<'a> {
         Self { prepared, placement, stop, recorder, addresses, lanes, failures, nodes, driver }
     }
 
-    /// Trains until the run ends, however often it is taken up again.
+    /// Trains until the run ends, over all its starts.
     ///
     /// # Errors
-    /// Why the run ended before its time.
+    /// The reason why the run ended early.
     pub async fn drive(&mut self, resume: Option<Resume>, restarts: u32) -> Result<(), RunError> {
         let (course, folder) = (self.prepared.course(), self.recorder.folder().path().to_owned());
         let mut supervisor = Supervisor::new(&course, folder, resume, restarts);
@@ -160,7 +160,7 @@ fn pipeline(driver: &mut Option<Driver>) -> Result<&mut Driver, RunError> {
         .ok_or_else(|| RunError::internal("the pipeline is not open: this is a bug, please report it"))
 }
 
-/// The end of `work`; `None` where `stop` comes first. Nothing before the first step is worth waiting for then.
+/// The result of `work`; `None` if `stop` comes first, because before the first step there is nothing to save.
 async fn unless_stopped<T>(
     stop: &CancellationToken,
     work: impl Future<Output = Result<T, RunError>>,
@@ -172,7 +172,7 @@ async fn unless_stopped<T>(
     }
 }
 
-/// Everything that the driver of a pipeline of `stages` must know.
+/// The setup of the driver for a pipeline of `stages`.
 pub fn setup(prepared: &Prepared, stages: Vec<StageSpec>, nodes: &[NodeAddress]) -> Setup {
     let config = &prepared.config;
     Setup {

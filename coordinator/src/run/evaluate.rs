@@ -1,4 +1,4 @@
-//! `coordinator evaluate`: the test set through a state of a run, exactly once.
+//! `coordinator evaluate`: sends the test set through a state of a run, exactly once.
 
 use super::drive::{setup, submit};
 use super::signals;
@@ -13,14 +13,14 @@ use serde::Serialize;
 use std::path::Path;
 use std::str::FromStr;
 
-/// Which state of a run.
+/// The choice of a run's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
     /// The final state.
     Last,
     /// The state with the best test accuracy.
     Best,
-    /// The state after so many updates.
+    /// The state after this many updates.
     Step(u64),
 }
 
@@ -40,7 +40,8 @@ impl FromStr for Which {
 }
 
 impl Which {
-    /// Its updates, in the run in `run_dir`; the last and the best state are known only of a run that has ended.
+    /// The updates of the chosen state of the run in `run_dir`. The last and the best state are known only for a
+    /// run that has ended.
     fn of(self, run_dir: &Path) -> Result<u64, RunError> {
         let word = match self {
             Which::Step(step) => return Ok(step),
@@ -68,22 +69,22 @@ impl Which {
 /// The result of an evaluation.
 #[derive(Clone, Debug, Serialize)]
 pub struct Evaluated {
-    /// Updates that the state has seen.
+    /// Updates of the state.
     pub step: u64,
-    /// Images of the test set.
+    /// The number of images in the test set.
     pub samples: usize,
     /// Mean loss, without label smoothing.
     pub test_loss: Option<f64>,
-    /// Fraction whose class came first.
+    /// Fraction of the images whose label ranks first.
     pub test_top1: Option<f64>,
-    /// Fraction whose class was among the first five.
+    /// Fraction of the images whose label ranks among the first five.
     pub test_top5: Option<f64>,
 }
 
-/// Evaluates the run in `run_dir` on nodes at `placement`, which keep its state.
+/// Evaluates the run in `run_dir` on nodes at `placement`, which hold its state.
 ///
 /// # Errors
-/// A folder that holds no run, a state that is not there, or a node that fails.
+/// A folder without a run, a missing state, or a node that fails.
 pub async fn evaluate(
     run_dir: &Path,
     which: Which,
@@ -91,7 +92,7 @@ pub async fn evaluate(
     environment: &Environment<'_>,
 ) -> Result<Evaluated, RunError> {
     let stop = signals::listen();
-    // Only the owner of a run's folder counts its starts; a folder without a run is refused first.
+    // Only the owner of a run's folder counts its starts. A folder without a run is refused before it is locked.
     RunIdentity::read(run_dir)?;
     let _owned = own(run_dir)?;
     let step = which.of(run_dir)?;

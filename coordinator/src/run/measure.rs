@@ -1,4 +1,5 @@
-//! `plan --measure --local`: the time and memory of layers and stages on this host, each stage alone on a node of its own.
+//! `plan --measure --local`: the time and memory of layers and stages on this host, each stage alone on its own
+//! node.
 //!
 //! ```text
 //! every weight layer alone ─spans─▶ times of the layers ─▶ cut ─▶ every stage alone ─▶ peaks of memory
@@ -24,29 +25,29 @@ use std::path::Path;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// Steps of which no time is taken: memory and caches are cold.
+/// Steps that are not timed, because memory and caches are cold.
 const WARM_UP: u64 = 1;
-/// Steps whose times are taken.
+/// Steps that are timed.
 const STEPS: u64 = 3;
-/// Microbatches of a step that times are taken of: more cost time and say no more.
+/// Microbatches of a timed step: more microbatches take longer and tell no more.
 const MICROBATCHES: u32 = 4;
 
 /// The measurements of a network.
 pub struct Measured {
-    /// Reckons by the measured times.
+    /// The estimator with the measured times.
     pub estimator: Estimator,
-    /// The stages: as configured, balanced by the measured times where only their number is.
+    /// The stages: as configured, or balanced by the measured times if the configuration gives only their number.
     pub ranges: Vec<Range<usize>>,
-    /// The most memory of each stage's process, in bytes, where the system says it.
+    /// The peak memory of each stage's process, in bytes, if the system reports it.
     pub peaks: Vec<Option<u64>>,
 }
 
 /// Measures the layers of `network`, cuts it, and measures its stages.
 ///
-/// Nodes keep their files in a temporary folder. It is removed, unless a node failed: its log is there.
+/// Nodes keep their files in a temporary folder. The folder is removed, unless a node failed: its log is there.
 ///
 /// # Errors
-/// The layers that were being measured, and why their node failed; or an interrupt.
+/// The layers under measurement, and the reason why their node failed; or an interrupt.
 pub async fn measure(config: &Config, network: &Network, estimator: Estimator) -> Result<Measured, RunError> {
     let folder = tempfile::Builder::new().prefix("neuropil-measure-").tempdir();
     let folder =
@@ -69,7 +70,7 @@ struct Bench<'a> {
 
 /// The measurements of one stage.
 struct Found {
-    /// Per sample, and U per step.
+    /// The times per sample, and of U per step.
     time: LayerTime,
     peak: Option<u64>,
 }
@@ -129,7 +130,7 @@ impl Bench<'_> {
         Ok(found)
     }
 
-    /// Runs one stage on a node that is ended with it.
+    /// Runs one stage on a node that ends with the trial.
     async fn one(&self, folder: &Path, trial: &Alone) -> Result<(Vec<StepDone>, Option<u64>), RunError> {
         let failures = FailureCollector::default();
         let index = trial.spec.index as usize;
@@ -145,7 +146,7 @@ impl Bench<'_> {
     }
 }
 
-/// The medians of a stage's actions over all `steps`: per sample, of which microbatch m has `sizes[m]`.
+/// The median times of a stage's actions over all `steps`, per sample; microbatch m has `sizes[m]` samples.
 fn time(steps: &[StepDone], sizes: &[usize]) -> LayerTime {
     let median = |of: &dyn Fn(Action) -> Option<usize>| {
         let seconds =

@@ -1,4 +1,4 @@
-//! A run, from its first start to its folder.
+//! The run: everything from its first start to its finished folder.
 //!
 //! ```text
 //! supervisor (pure) ──commands──▶ drive ──▶ nodes, driver ──▶ recorder ──▶ record: the run's folder

@@ -1,15 +1,15 @@
-//! The live progress line: rewritten in place on a terminal, a line every few seconds elsewhere.
+//! The progress line: rewritten in place on a terminal, and one line every few seconds elsewhere.
 
 use crate::console::remark;
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
-/// How often a terminal's line changes.
+/// The interval between changes of a terminal's line.
 const TERMINAL: Duration = Duration::from_millis(100);
-/// How often a log gets a line.
+/// The interval between lines in a log.
 const LOG: Duration = Duration::from_secs(10);
 
-/// Shows where a run is, on stderr.
+/// The display of a run's progress, on stderr.
 pub struct Progress {
     terminal: bool,
     shown: Option<Instant>,
@@ -17,12 +17,12 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Nothing shown yet.
+    /// A display that shows nothing yet.
     pub fn new() -> Self {
         Self { terminal: stderr().is_terminal(), shown: None, dirty: false }
     }
 
-    /// Shows `line` if it is time for it.
+    /// Shows `line` if the interval has passed.
     pub fn show(&mut self, line: impl FnOnce() -> String) {
         let pause = if self.terminal { TERMINAL } else { LOG };
         if self.shown.is_some_and(|shown| shown.elapsed() < pause) {
@@ -43,7 +43,7 @@ impl Progress {
         remark(format_args!("{line}\n"));
     }
 
-    /// Leaves the live line.
+    /// Ends the progress line.
     pub fn finish(&mut self) {
         if std::mem::take(&mut self.dirty) {
             remark(format_args!("\r\x1b[K"));

@@ -1,4 +1,5 @@
-//! Takes the events of the pipeline: writes them into the run's folder, adds them up, and shows the run's progress.
+//! The recorder: takes the events of the pipeline, writes them into the run's folder, adds them up, and shows the
+//! progress.
 
 use super::progress::Progress;
 use crate::driver::{Event, Outcome};
@@ -10,29 +11,29 @@ use proto::lane::Phase;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// Takes every event of a run.
+/// The recorder of a run's events.
 pub struct Recorder<'a> {
     prepared: &'a Prepared,
     folder: RunFolder,
     progress: Progress,
     trace: Option<Trace>,
     invariant: Option<Invariant>,
-    /// When the last event came.
+    /// The time of the last event.
     last: Instant,
-    /// Recent speed, images a second.
+    /// The recent speed, in images per second.
     speed: f64,
-    /// The evaluation that is under way.
+    /// The evaluation under way.
     pass: Pass,
-    /// For a metrics port.
+    /// The metrics for a metrics port.
     pub meters: Meters,
-    /// The sums over all starts of the run.
+    /// The totals over all starts of the run.
     pub totals: Totals,
     /// Seconds that snapshots took at the slowest stage, in this start.
     pub saving: f64,
 }
 
 impl<'a> Recorder<'a> {
-    /// A recorder for a run that leaves `trace.json` where `trace` is set.
+    /// A recorder, which writes `trace.json` at the end if `trace` is set.
     pub fn new(folder: RunFolder, prepared: &'a Prepared, trace: bool) -> Self {
         Self {
             prepared,
@@ -59,10 +60,10 @@ impl<'a> Recorder<'a> {
         self.progress.say(line);
     }
 
-    /// Goes back to the state after the last of the snapshots `held` by all nodes, from which the run goes on.
+    /// Goes back to the last of the snapshots `held` by all nodes; the run goes on from there.
     ///
     /// # Errors
-    /// When the run's folder cannot be written, or holds a broken law already.
+    /// A run folder that cannot be written, or a history that breaks a law already.
     pub fn rewind(&mut self, held: &BTreeSet<u64>) -> Result<(), RunError> {
         let (prepared, step) = (self.prepared, held.last().copied().unwrap_or(0));
         self.folder.rewind(step)?;
@@ -83,13 +84,13 @@ impl<'a> Recorder<'a> {
         self.folder.start_again()
     }
 
-    /// The snapshots that nodes keep when they write the one after `step`.
+    /// The snapshots that nodes keep when they write the snapshot after `step`.
     pub fn keep(&self, step: u64) -> Keep {
         let [per_epoch, _] = self.prepared.minibatches();
         self.totals.keep(step, per_epoch, self.prepared.config.snapshot.best)
     }
 
-    /// Writes `trace.json`, where it was asked for.
+    /// Writes `trace.json`, if it was asked for.
     pub fn finish(&mut self) -> Result<(), RunError> {
         let Some(trace) = self.trace.take() else { return Ok(()) };
         if let Some(step) = trace.full_after() {
@@ -98,10 +99,10 @@ impl<'a> Recorder<'a> {
         self.folder.write("trace.json", &serde_json::to_vec(&trace).map_err(RunError::internal)?)
     }
 
-    /// Takes one event.
+    /// Records one event.
     ///
     /// # Errors
-    /// When the run's folder cannot be written, or a law is broken.
+    /// A run folder that cannot be written, or a broken law.
     pub fn record(&mut self, event: Event) -> Result<(), RunError> {
         let took = self.last.elapsed();
         self.last = Instant::now();
@@ -127,7 +128,7 @@ impl<'a> Recorder<'a> {
         self.saving += saved.iter().map(|done| done.seconds).fold(0.0, f64::max);
         self.folder.sync()?;
         let common = saved.iter().map(|done| done.updates).min().unwrap_or(self.totals.common);
-        // Nodes delete older snapshots only after this.
+        // Nodes delete older snapshots only after this call.
         self.folder.saved(common)?;
         self.totals.common = common;
         Ok(())

@@ -1,4 +1,4 @@
-//! The snapshot at which a run is taken up again: the newest that all of its nodes have.
+//! The choice of the snapshot at which a run resumes: the newest snapshot that all of its nodes have.
 
 use crate::record::METRICS;
 use crate::run_error::{Cause, RunError};
@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::str::FromStr;
 
-/// Which snapshot to go back to.
+/// The requested snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resume {
-    /// The newest snapshot that all nodes have, or the beginning where there never was one.
+    /// The newest snapshot that all nodes have, or the beginning if there never was a snapshot.
     Auto,
     /// The snapshot after this many updates.
     Step(u64),
@@ -29,17 +29,17 @@ impl FromStr for Resume {
     }
 }
 
-/// The advice where the run has nothing else to go on with.
+/// The advice if the run has no other state to go on with.
 const SEED: &str = "begin again from the seed with --resume 0, which gives up what the run has learned";
 
-/// What nodes and the run's folder hold of a run that is taken up again.
+/// The snapshots and the history of a run that is resumed.
 #[derive(Clone, Debug)]
 pub struct Survey {
     /// The snapshots of each stage.
     pub snapshots: Vec<BTreeSet<u64>>,
-    /// The step up to which the history is whole.
+    /// The step up to which the history is complete.
     pub written: u64,
-    /// Updates of the newest snapshot that all nodes had; 0 where they never had one.
+    /// Updates of the newest snapshot that all nodes had; 0 if they never had one.
     pub saved: u64,
 }
 
@@ -49,12 +49,13 @@ impl Survey {
         self.snapshots[stage].range(..=self.written).copied().collect()
     }
 
-    /// The snapshots that all stages hold, of which the run goes back to the last: none later than the history, so that
-    /// no line of it is missing. Without any the run begins from the seed; once all had one, it does so only for
-    /// [`Resume::Step`] 0. `nodes` are the addresses of the stages, and `folder` is the run's.
+    /// The snapshots that all stages hold and that are no later than the history, so that no line of the history is
+    /// missing. The run goes back to the last of them. Without any, the run begins from the seed; but if all nodes
+    /// once had a snapshot, it does so only for [`Resume::Step`] 0. `nodes` are the addresses of the stages, and
+    /// `folder` is the run's.
     ///
     /// # Errors
-    /// A step that one of the stages does not have, or no snapshot in common any more.
+    /// A step that a stage does not have, or a run that has lost its common snapshot.
     pub fn choose(&self, resume: Resume, nodes: &[String], folder: &Path) -> Result<BTreeSet<u64>, RunError> {
         let Self { snapshots, written, saved } = self;
         let gone = |why: String| Err(RunError::new(Cause::StateGone, format!("{why}, or {SEED}")));
@@ -67,7 +68,7 @@ impl Survey {
                 folder.join(METRICS).display()
             )),
             (Resume::Auto, None) if *saved > 0 => {
-                // No step is common to all, so one of the stages has not this step.
+                // The step is not common to all stages, so at least one stage lacks it.
                 let stage = snapshots.iter().position(|steps| !steps.contains(saved)).unwrap_or(0);
                 gone(format!(
                     "stage {stage} at {} has not the snapshot after step {saved}, which all nodes had: bring its state folder back",
@@ -95,7 +96,7 @@ impl Survey {
 mod tests {
     use super::*;
 
-    /// The choice where the nodes hold `held`; or the begin of the refusal.
+    /// The choice if the nodes hold `held`, or the beginning of the refusal.
     fn chosen(held: &[&[u64]], written: u64, saved: u64, resume: Resume) -> Result<Vec<u64>, String> {
         let snapshots: Vec<BTreeSet<u64>> =
             held.iter().map(|steps| steps.iter().copied().collect()).collect();

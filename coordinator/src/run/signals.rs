@@ -1,28 +1,28 @@
-//! SIGINT and SIGTERM: the first signal ends the run in order, the second at once. The end of standard
-//! input counts as the first signal where that is asked for.
+//! Signals: the first SIGINT or SIGTERM ends the run in order, the second at once. On request, the end of standard
+//! input counts as the first signal.
 
 use crate::console::remark;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Signals so soon after the first are the same one: `timeout` sends its own to the process and then to the
-/// whole group, and a terminal's interrupt may come by a parent as well.
+/// The time within which a second signal counts as the same: `timeout` sends its signal to the process and then to
+/// the whole group, and a terminal's interrupt may come by a parent as well.
 const SAME: Duration = Duration::from_millis(300);
 
-/// The wish of a signal.
+/// The meaning of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
-    /// To end in order.
+    /// End in order.
     Stop,
-    /// To end at once.
+    /// End at once.
     Exit,
-    /// Nothing new.
+    /// No new meaning.
     Same,
 }
 
-/// The wish of a signal at `now`, which becomes the time of the `first` signal where there was none; `stopping` says
-/// that the run ends already.
+/// The meaning of a signal at `now`. The function sets the time of the `first` signal, if there was none;
+/// `stopping` says whether the run is ending already.
 fn wish(first: &mut Option<Duration>, stopping: bool, now: Duration) -> Wish {
     match *first {
         Some(first) if now - first < SAME => Wish::Same,
@@ -34,7 +34,7 @@ fn wish(first: &mut Option<Duration>, stopping: bool, now: Duration) -> Wish {
     }
 }
 
-/// Cancelled at the first signal; the process exits with the contract's code at the second.
+/// Returns a token that the first signal cancels; at the second signal the process exits with the contract's code.
 pub fn listen() -> CancellationToken {
     let stop = CancellationToken::new();
     let (Ok(mut interrupt), Ok(mut terminate)) =
@@ -70,7 +70,7 @@ pub fn listen() -> CancellationToken {
     stop
 }
 
-/// Cancels `stop` when standard input ends. The thread ends with the process: reading cannot be broken off.
+/// Cancels `stop` when standard input ends. The thread ends with the process, because a read cannot be interrupted.
 pub fn when_stdin_ends(stop: &CancellationToken) {
     let stop = stop.clone();
     std::thread::spawn(move || {

@@ -1,11 +1,11 @@
-//! The summary of a run, from its sums.
+//! The summary of a run, computed from its totals.
 
 use crate::driver::NodeAddress;
 use crate::prepare::Prepared;
 use crate::record::{LayerSummary, NodeSummary, StageTotal, Summary, Totals};
 use crate::run_error::{Cause, RunError};
 
-/// The summary of a run that ended with `result` on `nodes`, after `saving` seconds in which it wrote snapshots.
+/// The summary of a run that ended with `result` on `nodes`, and that wrote snapshots for `saving` seconds.
 pub fn summarize(
     result: &Result<(), RunError>,
     prepared: &Prepared,
@@ -44,7 +44,7 @@ fn node(stage: usize, prepared: &Prepared, address: &NodeAddress, totals: &Total
     let StageTotal { bytes_forward, bytes_backward, compute } = total(stage);
     let input = &prepared.network.input.shape;
     let input = input.iter().product::<u64>() * prepared.config.network.wire.size() as u64;
-    // A node receives what its neighbours sent; the coordinator sends inputs, and errors of the outputs' size.
+    // A node receives its neighbours' messages; the coordinator sends inputs, and errors of the outputs' size.
     let from_below = stage.checked_sub(1).map_or(input * totals.samples, |below| total(below).bytes_forward);
     let last = stage + 1 == prepared.ranges.len();
     let from_above = if last { bytes_forward } else { total(stage + 1).bytes_backward };
@@ -58,7 +58,7 @@ fn node(stage: usize, prepared: &Prepared, address: &NodeAddress, totals: &Total
     }
 }
 
-/// The weight layers of a stage, each with the parameters of the layers up to the next weight layer.
+/// The weight layers of a stage. Each counts the parameters of the layers up to the next weight layer.
 fn layers(stage: usize, prepared: &Prepared, totals: &Totals) -> Vec<LayerSummary> {
     let values = prepared.network.values().unwrap_or_default();
     let shape = |name: &str| {

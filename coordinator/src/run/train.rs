@@ -1,4 +1,4 @@
-//! `coordinator train`: a run from its first step to its table.
+//! `coordinator train`: runs a training from its first step to its table.
 
 use super::drive::Run;
 use super::recorder::Recorder;
@@ -18,36 +18,36 @@ use std::path::Path;
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Which folder the run gets.
+/// The name of a run's folder.
 #[derive(Clone, Copy, Debug)]
 pub struct Naming<'a> {
     /// `runs/NAME`.
     pub name: Option<&'a str>,
-    /// Or a folder of its own.
+    /// The folder itself, in place of `runs/NAME`.
     pub run_dir: Option<&'a Path>,
-    /// Or the first free `runs/STEM-N`.
+    /// The stem of the first free `runs/STEM-N`, if neither is given.
     pub stem: &'a str,
 }
 
-/// How a run is carried out, beyond its configuration.
+/// The options of a run beyond its configuration.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TrainOptions {
-    /// Take up a run that lies in the folder already.
+    /// Whether and where to resume the run in the folder.
     pub resume: Option<Resume>,
-    /// How often to roll back and go on by itself when a node fails.
+    /// How often the run may roll back and go on by itself after a node failed.
     pub restarts: u32,
-    /// Leave `trace.json`.
+    /// Whether to write `trace.json`.
     pub trace: bool,
-    /// Where a scraper reaches the metrics of the run.
+    /// The address of the metrics port.
     pub metrics: Option<SocketAddr>,
-    /// Take the end of standard input for an interrupt: the run then ends with the process that started it.
+    /// Whether the end of standard input is an interrupt: the run then ends with its parent process.
     pub exit_with_stdin: bool,
 }
 
-/// Trains, and leaves the run's folder behind. Prints the table on stdout.
+/// Trains, writes the run's folder, and prints the table on stdout.
 ///
 /// # Errors
-/// One sentence, with the contract's exit code; the folder then holds the run so far.
+/// The run's failure; the folder then holds the run so far.
 pub async fn train(
     prepared: Prepared,
     placement: Placement,
@@ -78,15 +78,15 @@ pub async fn train(
     let (nodes, mut recorder) = (run.addresses, run.recorder);
     let summary = summarize(&result, &prepared, &nodes, &recorder.totals, recorder.saving);
     let written = leave(&summary, &mut recorder);
-    // The run's own failure says more than a file that could not be written after it.
+    // The run's own failure tells more than a file that could not be written after it.
     result?;
     written?;
     let folder = recorder.folder().path().display();
     answer(format_args!("{}\nrun folder: {folder}\n", record::table(&summary)))
 }
 
-/// Writes the files of a run's end, however it ended. A start that ended before it changed anything leaves the files of
-/// the start before.
+/// Writes the files of a run's end, however the run ended. A start that ended before it changed anything leaves the
+/// files of the start before.
 fn leave(summary: &Summary, recorder: &mut Recorder<'_>) -> Result<(), RunError> {
     if !recorder.folder().begun() {
         return Ok(());
@@ -98,7 +98,7 @@ fn leave(summary: &Summary, recorder: &mut Recorder<'_>) -> Result<(), RunError>
     folder.write(REPORT, report::render(&[run]).as_bytes())
 }
 
-/// Serves the run's metrics for as long as the handle is kept.
+/// Serves the run's metrics for as long as the handle lives.
 fn show(listener: TcpListener, recorder: &mut Recorder<'_>) -> Result<AbortOnDropHandle<()>, RunError> {
     let address = listener.local_addr().map_err(RunError::internal)?;
     recorder.say(&format!("metrics at http://{address}/metrics"));

@@ -1,4 +1,5 @@
-//! The settings that all trials of a sweep have in common, so that none takes more cores than there are.
+//! The settings that all trials of a sweep share, chosen so that the trials together take no more cores than there
+//! are.
 
 use super::space::{Plan, Settings};
 use super::spec::Spec;
@@ -8,10 +9,11 @@ use crate::run_error::RunError;
 use std::collections::HashSet;
 use toml::Value;
 
-/// The common settings: `[set]`, and the threads of each node where `cores` are given, which all trials share.
+/// The common settings: `[set]` and, if `cores` are given, the threads of each node, so that all trials share the
+/// cores.
 ///
 /// # Errors
-/// That no trial can be, in the words of the first.
+/// The first trial's error, if no trial can run.
 pub fn settings(
     spec: &Spec,
     plan: &Plan,
@@ -30,8 +32,8 @@ pub fn settings(
     Ok(common)
 }
 
-/// The most stages that a trial has, or 1 where no cores are shared out. Settings that only together are wrong are that
-/// trial's failure; where all that can be foreseen are wrong, nothing starts.
+/// The most stages of any trial, or 1 if no cores are shared. A trial whose settings are wrong only in combination
+/// fails by itself; if all trials that can be foreseen are wrong, the sweep does not start.
 fn most_stages(
     spec: &Spec,
     plan: &Plan,
@@ -65,7 +67,7 @@ fn most_stages(
     }
 }
 
-/// How many stages, and so nodes, a run with this configuration has.
+/// The number of stages, and so of nodes, of a run with this configuration.
 fn stages(config: Config) -> Result<usize, RunError> {
     let Some(shape) = config.input_shape() else { return Ok(Prepared::new(config)?.ranges.len()) };
     let network = config.network(shape).map_err(RunError::configuration)?;

@@ -8,17 +8,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
-/// `runs/NAME`, or the folder that the caller names.
+/// The folder of a sweep: `runs/NAME`, or the folder that the caller names.
 pub struct SweepFolder {
     path: PathBuf,
 }
 
 impl SweepFolder {
-    /// Makes the folder of a new sweep, with `base`, the text of its base configuration; or, to `resume`,
-    /// takes the folder of a sweep with the same file.
+    /// Creates the folder of a new sweep, with `base`, the text of its base configuration; or, to `resume`, opens
+    /// the folder of a sweep with the same file.
     ///
     /// # Errors
-    /// A folder that holds a sweep already, no sweep to go on with, or another sweep.
+    /// A folder that already holds a sweep, or, to resume, a folder without a sweep or with another sweep.
     pub fn open(path: PathBuf, spec: &Spec, base: &str, resume: bool) -> Result<(Self, Ledger), RunError> {
         let folder = Self { path };
         let (there, place) = (folder.spec().exists(), folder.path.display());
@@ -45,7 +45,7 @@ impl SweepFolder {
         write(&self.spec(), toml::to_string(&kept).map_err(RunError::internal)?.as_bytes())
     }
 
-    /// Refuses another sweep than that in the folder.
+    /// Refuses a sweep that differs from the sweep in the folder.
     fn check(&self, spec: &Spec, base: &str) -> Result<(), RunError> {
         let kept = Spec::load(&self.spec()).map_err(RunError::configuration)?;
         let known = fs::read_to_string(self.base()).map_err(|error| {
@@ -80,23 +80,23 @@ impl SweepFolder {
         self.path.join("trials").join(format!("trial-{number:03}"))
     }
 
-    /// Where a trial's output goes.
+    /// The file of a trial's output.
     pub fn log(&self, number: usize) -> PathBuf {
         self.path.join("logs").join(format!("trial-{number:03}.log"))
     }
 
-    /// Where the sweep lies.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Writes a page of the sweep, as `table.md`.
+    /// Writes a page of the sweep, such as `table.md`.
     pub fn write(&self, page: &str, text: &str) -> Result<(), RunError> {
         write(&self.path.join(page), text.as_bytes())
     }
 }
 
-/// The first key in which two sweeps differ; where the base configuration lies does not count.
+/// The first key in which two sweeps differ; the path of the base configuration does not count.
 fn differs(kept: &Spec, asked: &Spec) -> Result<Option<String>, RunError> {
     let table = |spec: &Spec| Table::try_from(Spec { base: PathBuf::new(), ..spec.clone() });
     let (kept, asked) = (table(kept).map_err(RunError::internal)?, table(asked).map_err(RunError::internal)?);

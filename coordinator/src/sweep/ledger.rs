@@ -1,7 +1,7 @@
-//! `trials.jsonl`: one line per trial that has ended, in the order of their ends, and never changed.
+//! `trials.jsonl`, the ledger: one line per ended trial, in the order of their ends. Lines never change.
 //!
-//! Every decision of a sweep follows from these lines, so a sweep that goes on after it was killed decides as if
-//! nothing had happened. The process that has locked the file owns the sweep.
+//! Every decision of a sweep follows from these lines, so a sweep that resumes after a kill decides as if nothing
+//! had happened. The process that has locked the file owns the sweep.
 
 use super::primitives::Subset;
 use crate::record::files::{lock, unwritable};
@@ -14,22 +14,22 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use toml::Value;
 
-/// How a trial ended.
+/// The end of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// It trained to its end.
+    /// The trial trained to its end.
     Done,
-    /// It was worse than the median of those before it.
+    /// The trial was worse than the median of earlier trials.
     Stopped,
-    /// Its loss was no number any more: a result like any other.
+    /// The trial's loss was no longer a finite number: a result like any other.
     Diverged,
-    /// Something else went wrong.
+    /// The trial failed for another reason.
     Failed,
 }
 
 impl Status {
-    /// Its word.
+    /// The word for the status.
     pub fn word(self) -> &'static str {
         match self {
             Status::Done => "done",
@@ -43,41 +43,40 @@ impl Status {
 /// A line of the ledger.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// Its number, from 0.
+    /// The trial's number, from 0.
     pub trial: usize,
-    /// Its case, in a sweep that has some.
+    /// The trial's case, in a sweep with cases.
     #[serde(default)]
     pub case: Option<String>,
-    /// Its primitives, in a sweep over their matrix.
+    /// The trial's primitives, in a sweep over the matrix of primitives.
     pub subset: Option<Subset>,
-    /// The keys that set it apart.
+    /// The settings in which the trial differs from others.
     pub settings: BTreeMap<String, Value>,
-    /// How it ended.
+    /// The status of the trial.
     pub status: Status,
-    /// Fraction of the test set whose class came first, where it was done.
+    /// Fraction of the test set whose label ranks first, for a completed trial.
     pub test_top1: Option<f64>,
-    /// Fraction of the test set whose class was among the first five, where it was done.
+    /// Fraction of the test set whose label ranks among the first five, for a completed trial.
     pub test_top5: Option<f64>,
-    /// The training loss at the end, a mean over the last steps.
+    /// The final training loss, a mean over the last steps.
     pub loss: Option<f64>,
-    /// The angle between W and B of each layer when it was last measured, in degrees; the layer nearest the
-    /// input first.
+    /// The last measured angle between W and B of each layer, in degrees; the layer nearest the input first.
     pub angles: IndexMap<String, f64>,
-    /// Training steps that count.
+    /// The training steps that count.
     pub steps: usize,
-    /// Training time; no part of the result.
+    /// Training time; not a part of the result.
     pub seconds: Option<f64>,
-    /// Training speed; no part of the result.
+    /// Training speed; not a part of the result.
     pub images_per_s: Option<f64>,
-    /// Why it failed or diverged.
+    /// The reason why the trial failed or diverged.
     pub error: Option<String>,
-    /// The exit code of its run, where it failed.
+    /// The exit code of a failed trial.
     pub code: Option<i32>,
     /// The recent loss at each checkpoint of early stopping.
     pub curve: Vec<f64>,
 }
 
-/// The file and its records.
+/// The ledger's file and its records.
 pub struct Ledger {
     file: File,
     path: PathBuf,
@@ -85,10 +84,10 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens the file, which may be new, and locks it. A last line without an end was never finished: it goes.
+    /// Opens the file, creates it if necessary, and locks it. An incomplete last line is removed.
     ///
     /// # Errors
-    /// A file that another process holds, cannot be had, or is damaged.
+    /// A file that another process has locked, that cannot be opened, or that is damaged.
     pub fn open(path: PathBuf) -> Result<Self, RunError> {
         let cannot = |error: std::io::Error| unwritable(&path, &error);
         let mut file = File::options().create(true).read(true).append(true).open(&path).map_err(cannot)?;
@@ -110,17 +109,17 @@ impl Ledger {
         Ok(Self { file, path, records })
     }
 
-    /// Adds a trial that has ended; where that fails, the file is as before.
+    /// Adds an ended trial; if the write fails, the file stays as before.
     pub fn append(&mut self, record: &Record) -> Result<(), RunError> {
         let line = serde_json::to_string(record).map_err(RunError::internal)?;
         self.write(&line).map_err(|error| unwritable(&self.path, &error))?;
-        // As it will be read after a restart, to the last bit of every number.
+        // The record is kept as a restart will read it, to the last bit of every number.
         let record: Record = serde_json::from_str(&line).map_err(RunError::internal)?;
         self.records.insert(record.trial, record);
         Ok(())
     }
 
-    /// Appends a line, whole or not at all: the next line must not stand behind a torn line.
+    /// Appends a line, whole or not at all: the next line must not follow a torn line.
     fn write(&mut self, line: &str) -> std::io::Result<()> {
         let before = self.file.metadata()?.len();
         let written =
@@ -128,7 +127,7 @@ impl Ledger {
         written.or_else(|error| self.file.set_len(before).and(Err(error)))
     }
 
-    /// All trials that have ended, by their number.
+    /// All ended trials, in the order of their numbers.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.records.values()
     }
@@ -138,7 +137,7 @@ impl Ledger {
         self.records.contains_key(&trial)
     }
 
-    /// How many trials have ended.
+    /// The number of ended trials.
     pub fn len(&self) -> usize {
         self.records.len()
     }
@@ -176,7 +175,8 @@ pub(super) mod tests {
         }
     }
 
-    /// Tells the process that this test starts, whose files can't grow beyond a few kilobytes, its ledger.
+    /// The variable by which a test gives its child process a ledger. The child's files can't grow beyond a few
+    /// kilobytes.
     const CRAMPED: &str = "NEUROPIL_TEST_CRAMPED_LEDGER";
 
     #[test]

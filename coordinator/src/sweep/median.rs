@@ -1,8 +1,8 @@
-//! Early stopping by the median: a trial that trains worse than half of those before it is given up.
+//! Early stopping by the median: a trial that trains worse than half of the earlier trials is stopped.
 //!
-//! At each checkpoint a trial's recent training loss, the mean since the checkpoint before, is held against
-//! that of earlier trials at the same step. Everything follows from losses alone, never from the time of
-//! a look: a checkpoint counts only for a trial that went on beyond it, so the last step is none.
+//! At each checkpoint a trial's recent training loss, the mean since the checkpoint before, is compared with that
+//! of earlier trials at the same step. The decision follows from losses alone, never from the time of a look. A
+//! checkpoint counts only for a trial that went on beyond it, so the last step is not a checkpoint.
 
 use super::ledger::{Record, Status};
 use serde::{Deserialize, Serialize};
@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Stop {
-    /// Whether trials are stopped at all.
+    /// Whether trials are stopped early.
     pub median: bool,
-    /// The first checkpoint.
+    /// The step of the first checkpoint.
     pub after_steps: usize,
-    /// The steps from one checkpoint to the next, whose losses are averaged.
+    /// The steps between checkpoints, over which losses are averaged.
     pub every_steps: usize,
-    /// How many earlier trials there must be to be compared with.
+    /// The least number of earlier trials for a comparison.
     pub after_trials: usize,
 }
 
@@ -32,7 +32,7 @@ impl Stop {
         self.after_steps + index * self.every_steps
     }
 
-    /// The mean loss of the steps before `step` that a checkpoint there looks at.
+    /// The mean loss of the steps before a checkpoint at `step`.
     pub fn recent(&self, losses: &[f64], step: usize) -> f64 {
         let window = &losses[step.saturating_sub(self.every_steps)..step];
         window.iter().sum::<f64>() / window.len() as f64
@@ -44,7 +44,7 @@ impl Stop {
         passed.map(|step| self.recent(losses, step)).collect()
     }
 
-    /// The step after which a trial with this curve is given up, if it is, given `earlier` curves.
+    /// The step after which a trial with this curve is stopped, given the `earlier` curves; `None` if it goes on.
     pub fn verdict(&self, curve: &[f64], earlier: &[Vec<f64>]) -> Option<usize> {
         let worse = |(index, own): (usize, &f64)| {
             let others: Vec<f64> = earlier.iter().filter_map(|curve| curve.get(index)).copied().collect();
@@ -54,7 +54,7 @@ impl Stop {
         curve.iter().enumerate().find_map(worse)
     }
 
-    /// The part of its curve that a trial which ended after `step` has.
+    /// The part of the curve of a trial that ended after `step`.
     pub fn cut(&self, mut curve: Vec<f64>, step: usize) -> Vec<f64> {
         let passed = (0..).take_while(|index| self.checkpoint(*index) <= step).count();
         curve.truncate(passed);
@@ -62,8 +62,8 @@ impl Stop {
     }
 }
 
-/// The curves that a trial is held against. How far a failed one came depends on when it failed, and is no
-/// result.
+/// The curves for a trial's comparison. The curve of a failed trial depends on the time of the failure, so it does
+/// not count.
 pub fn curves(known: &[&Record]) -> Vec<Vec<f64>> {
     let results = known.iter().filter(|record| record.status != Status::Failed);
     results.map(|record| record.curve.clone()).collect()

@@ -6,9 +6,9 @@
 //!                       └──────────── ledger (trials.jsonl) ◀───────┘ ─▶ table.md
 //! ```
 //!
-//! What is tried, when a trial is given up, and the table are pure functions of the sweep and of the
-//! ledger. A trial looks only at trials that have ended for certain when it begins, so nothing depends on
-//! how long each took, nor on when the sweep was killed.
+//! The choice of trials, early stopping and the table are pure functions of the sweep and of the ledger. A trial
+//! looks only at trials that have certainly ended when it begins, so nothing depends on the duration of a trial,
+//! nor on the time at which a sweep was killed.
 
 mod common;
 mod folder;
@@ -40,28 +40,28 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use trial::Trial;
 
-/// How a sweep is carried out, beyond its file.
+/// The options of a sweep beyond its file.
 #[derive(Clone, Copy, Debug)]
 pub struct SweepOptions<'a> {
-    /// The sweep's file.
+    /// The path of the sweep's file.
     pub config: &'a Path,
-    /// Its folder; without one, `runs/NAME`.
+    /// The sweep's folder; `None` for `runs/NAME`.
     pub run_dir: Option<&'a Path>,
-    /// Trials side by side, above the file.
+    /// The number of trials at once, which overrides the file.
     pub parallel: Option<usize>,
-    /// Cores shared by them, above the file.
+    /// The cores that the trials share, which override the file.
     pub cores: Option<usize>,
-    /// `key=value`s above the file's `[set]`.
+    /// `key=value`s, which override the file's `[set]`.
     pub set: &'a [String],
-    /// Go on with the sweep in the folder.
+    /// Whether to resume the sweep in the folder.
     pub resume: bool,
 }
 
-/// Runs all trials that have not ended yet, and shows the table.
+/// Runs all trials that have not ended yet, and prints the table.
 ///
 /// # Errors
-/// What is wrong with the sweep; [`Cause::Interrupted`] where it can go on; or that trials failed, after
-/// all have ended.
+/// A fault of the sweep; [`Cause::Interrupted`] if the sweep can be resumed; or failed trials, after all trials
+/// have ended.
 pub async fn sweep(options: SweepOptions<'_>, environment: &Environment<'_>) -> Result<(), RunError> {
     let spec = load(options)?;
     let plan = Plan::new(&spec).map_err(RunError::configuration)?;
@@ -100,7 +100,7 @@ struct Sweep {
 }
 
 impl Sweep {
-    /// Runs trials, some side by side, until all have ended or `stop` comes.
+    /// Runs trials, several at once, until all have ended or `stop` is cancelled.
     async fn run(&mut self, stop: &CancellationToken) -> Result<(), RunError> {
         let mut running = JoinSet::new();
         let (mut next, mut result) = (0, Ok(()));
@@ -118,7 +118,7 @@ impl Sweep {
             match ended.and_then(|record| record.map(|record| self.note(&record)).transpose()) {
                 Ok(Some(())) => {}
                 Ok(None) => stop.cancel(),
-                // The others end in order first.
+                // The other trials end in order first.
                 Err(failure) => {
                     stop.cancel();
                     result = result.and(Err(failure));
@@ -127,7 +127,7 @@ impl Sweep {
         }
     }
 
-    /// The next trial from `next` on that has not ended, if it may start by now.
+    /// The next trial from `next` on that has not ended, if it may start now.
     fn startable(&self, next: usize) -> Option<usize> {
         let number = (next..self.plan.len()).find(|number| !self.ledger.has(*number))?;
         let known = (0..number).take_while(|before| before + self.spec.parallel <= number);
@@ -151,7 +151,7 @@ impl Sweep {
         }
     }
 
-    /// Puts a trial that has ended into the ledger, and says so.
+    /// Adds an ended trial to the ledger, and reports it.
     fn note(&mut self, record: &Record) -> Result<(), RunError> {
         self.ledger.append(record)?;
         let result = match (record.status, &record.error) {
@@ -174,7 +174,7 @@ impl Sweep {
         ))
     }
 
-    /// Shows and writes the table, also that of the trials so far.
+    /// Prints and writes the table, also after an early end.
     fn finish(&self) -> Result<(), RunError> {
         let (ended, all, folder) = (self.ledger.len(), self.plan.len(), self.folder.path().display());
         let text = table::table(&self.spec.name, self.spec.objective, self.ledger.records());

@@ -1,4 +1,4 @@
-//! The names in `sweep.toml`: dotted or nested, and none that a sweep does not have.
+//! The names in `sweep.toml`: brings them into dotted form and refuses unknown names.
 
 use super::median::Stop;
 use super::primitives::{Primitive, Primitives};
@@ -6,12 +6,12 @@ use super::range::Range;
 use crate::config::{ConfigError, hint, keys_of_table, words};
 use toml::{Table, Value};
 
-/// Brings the keys of `[set]`, `[space]` and the cases into their dotted form, and refuses a name that is unknown
-/// or missing, and a range that is none.
+/// Brings the keys of `[set]`, `[space]` and the cases into their dotted form. It refuses a name that is unknown or
+/// missing, and a range that is no range.
 ///
 /// # Errors
-/// The first such name, with the nearest one that there is; `keys` are those at the top, and `file` is where it was
-/// found.
+/// The first wrong name, with the nearest valid name; `keys` are the keys at the top level, and `file` is the
+/// source of `table`.
 pub fn bring_into_form(table: &mut Table, keys: &[&str], file: &str) -> Result<(), ConfigError> {
     if let Some(key) = ["base", "method"].into_iter().find(|key| !table.contains_key(*key)) {
         return Err(ConfigError::new(format!("'{key}' in {file} is missing: every sweep needs one")));
@@ -24,7 +24,7 @@ pub fn bring_into_form(table: &mut Table, keys: &[&str], file: &str) -> Result<(
     known_keys(table, keys, file)
 }
 
-/// Brings what stands below `name` into the dotted form.
+/// Brings the keys below `name` into the dotted form.
 fn dotted(table: &mut Table, name: &str, ranges: bool) {
     if let Some(Value::Table(nested)) = table.remove(name) {
         let mut flat = Table::new();
@@ -33,7 +33,7 @@ fn dotted(table: &mut Table, name: &str, ranges: bool) {
     }
 }
 
-/// Brings `nested` keys into the dotted form; where `ranges` is set, a table with a range's key is a value.
+/// Adds the `nested` keys to `flat` in dotted form; if `ranges` is set, a table with a range's key is a value.
 fn flatten(prefix: &str, nested: Table, ranges: bool, flat: &mut Table) {
     for (name, value) in nested {
         let path = format!("{prefix}{name}");
@@ -48,7 +48,7 @@ fn flatten(prefix: &str, nested: Table, ranges: bool, flat: &mut Table) {
     }
 }
 
-/// Refuses keys that a sweep does not have, with the nearest one that it has.
+/// Refuses keys that a sweep does not have, with the nearest valid key.
 fn known_keys(table: &Table, keys: &[&str], file: &str) -> Result<(), ConfigError> {
     known(table, "", keys, file)?;
     let inner = |name: &str| table.get(name).and_then(Value::as_table);

@@ -1,4 +1,4 @@
-//! The matrix of the five primitives: every combination of them as a rule, each with coefficients of its own.
+//! The matrix of the five primitives: every combination of them as a rule, with coefficients of its own.
 
 use super::range::{Range, Scale};
 use crate::rule::Name;
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use toml::Value;
 
-/// One of the five terms that B's loss can have.
+/// A primitive: one of the five terms that B's loss can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Primitive {
@@ -28,7 +28,7 @@ use Primitive::{Amp, Decay, Null, Self_, Sparse};
 
 const ALL: [Primitive; 5] = [Amp, Null, Sparse, Self_, Decay];
 
-/// Prints as its key below `rule`.
+/// Prints the primitive's key below `rule`.
 impl fmt::Display for Primitive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
@@ -64,7 +64,7 @@ impl fmt::Display for Subset {
 }
 
 impl Subset {
-    /// Every combination, the small ones first.
+    /// Every combination, the smaller ones first.
     fn all() -> Vec<Subset> {
         let members = |bits: u32| ALL.into_iter().filter(move |member| bits & (1 << *member as u32) != 0);
         let mut subsets: Vec<Subset> =
@@ -73,13 +73,13 @@ impl Subset {
         subsets
     }
 
-    /// Its primitives, in their order.
+    /// The primitives of the combination, in their order.
     pub fn members(&self) -> &[Primitive] {
         &self.0
     }
 
-    /// The keys that make it a rule, but for its own coefficients: those of others are 0, whatever the
-    /// base configuration says.
+    /// The keys that make the combination a rule, except for its own coefficients: the coefficients of the other
+    /// primitives are 0, whatever the base configuration sets.
     pub fn settings(&self) -> BTreeMap<String, Value> {
         let others = ALL.iter().filter(|primitive| !self.0.contains(primitive));
         let zeros = others.map(|other| (format!("rule.{other}"), Value::Float(0.0)));
@@ -91,9 +91,9 @@ impl Subset {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Primitives {
-    /// The combinations; without them, every one.
+    /// The combinations to try; `None` tries every combination.
     subsets: Option<Vec<Subset>>,
-    /// How many coefficients are drawn for each; with a grid that follows.
+    /// The number of trials for each combination; a grid decides the number itself.
     pub trials_per_subset: Option<usize>,
     #[serde(default = "usual")]
     amp: Range,
@@ -107,7 +107,7 @@ pub struct Primitives {
     decay: Range,
 }
 
-/// Coefficients of about the sizes that the paper's rules have, and that short runs need.
+/// The default range: coefficients about as large as those of the paper's rules, and as short runs need.
 fn usual() -> Range {
     Range::Span { low: 1e-5, high: 1e-1, scale: Scale::Log, points: None }
 }
@@ -124,7 +124,7 @@ impl Primitives {
         seen
     }
 
-    /// What the coefficient of `primitive` may be.
+    /// The range of the coefficient of `primitive`.
     pub fn range(&self, primitive: Primitive) -> &Range {
         match primitive {
             Amp => &self.amp,

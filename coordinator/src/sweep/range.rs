@@ -1,4 +1,4 @@
-//! The values of one key in a sweep: a list, or all numbers between two.
+//! The range of a key in a sweep: a list of values, or all numbers between two bounds.
 
 use serde::{Deserialize, Serialize};
 use toml::Value;
@@ -7,17 +7,17 @@ use toml::Value;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub enum Range {
-    /// One of these.
+    /// One of the listed values.
     Values(Vec<Value>),
     /// A number from `low` to `high`.
     Span {
-        /// The smallest.
+        /// The lower bound.
         low: f64,
-        /// The largest.
+        /// The upper bound.
         high: f64,
-        /// Whether the number is spread evenly, or its logarithm.
+        /// The scale on which numbers are spread evenly.
         scale: Scale,
-        /// How many a grid takes of it, both ends included.
+        /// The number of points of a grid, both bounds included.
         points: Option<u32>,
     },
 }
@@ -33,7 +33,7 @@ pub enum Scale {
     Log,
 }
 
-/// A range as it stands in the file.
+/// A range in the form of the file.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -82,8 +82,8 @@ impl From<Range> for Written {
 }
 
 impl Range {
-    /// Why a key cannot be tried on this range, which takes whole numbers only where `whole` is set: because
-    /// there is none in it, or because a `grid` would try the same twice.
+    /// The reason why a key cannot be tried on this range: the range holds no value, or a `grid` would try a value
+    /// twice. If `whole` is set, the key takes whole numbers only.
     pub fn fault(&self, whole: bool, grid: bool) -> Option<String> {
         match self {
             Range::Span { low, high, .. } if whole && low.ceil() > high.floor() => {
@@ -97,7 +97,7 @@ impl Range {
         Some(format!("would be tried twice as {twice} on a grid: list each value once, or give fewer points"))
     }
 
-    /// How many values a grid takes; `None` for a span without points.
+    /// The number of values in a grid; `None` for a span without points.
     pub fn grid_size(&self) -> Option<usize> {
         match self {
             Range::Values(values) => Some(values.len()),
@@ -115,8 +115,8 @@ impl Range {
         }
     }
 
-    /// The coordinate that an even draw `u` from [0, 1) means: a place in the list, or on the span from 0
-    /// to 1.
+    /// The coordinate for an even draw `u` from [0, 1): an index into the list, or a position on the span from 0 to
+    /// 1.
     pub fn coordinate(&self, u: f64) -> f64 {
         match self {
             Range::Values(values) => (u * values.len() as f64).floor(),
@@ -124,8 +124,8 @@ impl Range {
         }
     }
 
-    /// The value at a coordinate: on a span a number of four digits, for people's sake, and a whole one
-    /// where `whole` is set.
+    /// The value at a coordinate. On a span it is a number of four digits, which people can read, and a whole
+    /// number if `whole` is set.
     pub fn value(&self, coordinate: f64, whole: bool) -> Value {
         match self {
             Range::Values(values) => {
@@ -138,7 +138,7 @@ impl Range {
                     Scale::Log => (low.ln() + coordinate * (high.ln() - low.ln())).exp(),
                 };
                 if whole {
-                    // Within the bounds, which may not be whole themselves.
+                    // The rounded number must stay within the bounds, which may not be whole themselves.
                     let within = number.round().max(low.ceil()).min(high.floor());
                     return Value::Integer(within as i64);
                 }
@@ -148,7 +148,7 @@ impl Range {
         }
     }
 
-    /// The coordinate of a value that [`Range::value`] gave; `None` for one that is not in the range.
+    /// The coordinate of a value of [`Range::value`]; `None` for a value outside of the range.
     pub fn locate(&self, value: &Value) -> Option<f64> {
         match self {
             Range::Values(values) => values.iter().position(|known| known == value).map(|at| at as f64),

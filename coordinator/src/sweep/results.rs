@@ -1,4 +1,4 @@
-//! `results.md`: what a sweep found, with the times that were measured and the commands that repeat it.
+//! `results.md`: the results of a sweep, with the measured times and the commands that repeat the trials.
 
 use super::ledger::Record;
 use super::score::percent;
@@ -8,7 +8,8 @@ use super::table::{
     Ranked, accuracy, angles, angles_head, by_case, dash, endings, markdown, plain, ranked, tried,
 };
 
-/// The page's text, for a sweep of cases or over the matrix of the primitives; `common` is what all trials set.
+/// The text of the page, for a sweep of cases or over the matrix of the primitives; `common` are the settings of
+/// all trials.
 pub fn results<'a>(
     spec: &Spec,
     common: &Settings,
@@ -24,7 +25,7 @@ pub fn results<'a>(
 
 fn cases(spec: &Spec, common: &Settings, records: &[&Record]) -> String {
     let angles_of = angles_head(records);
-    // What else the host does can only slow a run down.
+    // Other work on the host can only slow a run down, so the fastest run counts.
     let fastest = "images/s, fastest";
     let head = ["rule", "trials", "test accuracy", "lowest to highest", &angles_of, fastest];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
@@ -41,7 +42,7 @@ fn cases(spec: &Spec, common: &Settings, records: &[&Record]) -> String {
     format!("{}\n```sh\n{commands}```\n", markdown(&rows))
 }
 
-/// The command that trains as a trial did.
+/// The command that repeats a trial's training.
 fn command(spec: &Spec, common: &Settings, record: &Record) -> String {
     let sets = common.iter().chain(&record.settings);
     let sets: String = sets.map(|(key, value)| format!(" --set '{key}={}'", plain(value))).collect();

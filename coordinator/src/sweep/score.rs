@@ -1,9 +1,9 @@
-//! What makes one trial better than another.
+//! The score of a trial, by which trials are compared.
 
 use super::ledger::{Record, Status};
 use serde::{Deserialize, Serialize};
 
-/// The number that a sweep looks for the best of.
+/// The objective of a sweep: the number whose best value the sweep looks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Objective {
@@ -12,12 +12,12 @@ pub enum Objective {
     TestTop1,
     /// Test accuracy among the first five.
     TestTop5,
-    /// The training loss at the end.
+    /// The final training loss.
     Loss,
 }
 
 impl Objective {
-    /// How good a trial is, more being better; `None` where it did not come to its end.
+    /// The score of a trial, where more is better; `None` for a trial that did not complete.
     pub fn score(self, record: &Record) -> Option<f64> {
         let score = match self {
             Objective::TestTop1 => record.test_top1,
@@ -27,7 +27,7 @@ impl Objective {
         score.filter(|_| record.status == Status::Done)
     }
 
-    /// The number itself, for people.
+    /// The objective's number for people.
     pub fn show(self, record: &Record) -> String {
         match self {
             Objective::TestTop1 => format!("test_top1 {}", percent(record.test_top1)),
@@ -38,7 +38,7 @@ impl Objective {
         }
     }
 
-    /// The best of some trials, the earliest among equals.
+    /// The best of the records, the earliest among equals.
     pub fn best<'a>(self, records: impl Iterator<Item = &'a Record>) -> Option<&'a Record> {
         let scored = records.filter_map(|record| Some((self.score(record)?, record)));
         let better = |best: (f64, &'a Record), next: (f64, &'a Record)| {
@@ -48,7 +48,7 @@ impl Objective {
     }
 }
 
-/// The mean of some numbers; `None` of none.
+/// The mean of the numbers; `None` without numbers.
 pub fn mean(numbers: &[f64]) -> Option<f64> {
     (!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64)
 }

@@ -1,5 +1,5 @@
-//! Which trials there are, and what each one sets: a pure function of the sweep, the trial's number, and
-//! the results that it may know.
+//! The space of trials: which trials there are, and the settings of each. The settings are a pure function of the
+//! sweep, the trial's number, and the results that the trial may know.
 
 use super::ledger::Record;
 use super::primitives::Subset;
@@ -11,7 +11,7 @@ use crate::config::{self, ConfigError};
 use std::collections::BTreeMap;
 use toml::Value;
 
-/// Keys and their values.
+/// Keys with their values.
 pub type Settings = BTreeMap<String, Value>;
 
 /// All trials of a sweep.
@@ -23,11 +23,11 @@ pub struct Plan {
     startup: usize,
     parallel: usize,
     arms: Vec<Arm>,
-    /// The arm of each trial, and which of the arm's trials it is.
+    /// The arm of each trial, and the trial's index within the arm.
     trials: Vec<(usize, usize)>,
 }
 
-/// A search of its own: a case, a combination of primitives, or the one search of a sweep without them.
+/// A separate search: a case, a combination of primitives, or the single search of a sweep without them.
 #[derive(Clone, Debug)]
 struct Arm {
     case: Option<String>,
@@ -50,8 +50,8 @@ impl Dimension {
 }
 
 impl Plan {
-    /// The trials that `spec` asks for, the first ones of all arms before the second ones, so that one
-    /// that is given up half-way has seen something of each.
+    /// The trials of `spec`. The first trials of all arms come before the second trials, so that a sweep that is
+    /// stopped half-way has tried every arm.
     ///
     /// # Errors
     /// A grid over a span without points, or too many trials.
@@ -72,7 +72,7 @@ impl Plan {
         Ok(Self { method, seed, objective, startup, parallel, arms, trials })
     }
 
-    /// How many trials there are.
+    /// The number of trials.
     pub fn len(&self) -> usize {
         self.trials.len()
     }
@@ -82,13 +82,13 @@ impl Plan {
         self.arms[self.trials[trial].0].subset.as_ref()
     }
 
-    /// The case of a trial, in a sweep that has some.
+    /// The case of a trial, in a sweep with cases.
     pub fn case(&self, trial: usize) -> Option<&String> {
         self.arms[self.trials[trial].0].case.as_ref()
     }
 
-    /// The results that a trial may know: those of its own arm that have surely ended when it begins,
-    /// however long each takes and whenever the sweep was killed.
+    /// The results that a trial may know: those of its own arm that have certainly ended when it begins, whatever
+    /// the durations of trials and whenever the sweep was killed.
     pub fn known<'a>(
         &'a self,
         trial: usize,
@@ -101,7 +101,7 @@ impl Plan {
         })
     }
 
-    /// What a trial sets, given what is known to it.
+    /// The settings of a trial, given the `known` results.
     pub fn propose(&self, trial: usize, known: &[&Record]) -> Settings {
         let (arm, draw) = self.trials[trial];
         let arm = &self.arms[arm];
@@ -148,7 +148,7 @@ fn arms(spec: &Spec) -> Vec<Arm> {
 }
 
 impl Arm {
-    /// How many trials it gets.
+    /// The number of the arm's trials.
     fn size(&self, spec: &Spec) -> Result<usize, ConfigError> {
         let budget = spec.primitives.as_ref().map_or(spec.trials, |primitives| primitives.trials_per_subset);
         if let Some(budget) = budget {

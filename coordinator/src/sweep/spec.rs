@@ -1,4 +1,4 @@
-//! `sweep.toml`: the settings that are tried, and how. Checked like the configuration of a run.
+//! `sweep.toml`: the settings to try, and the method. The file is checked like the configuration of a run.
 
 use super::median::Stop;
 use super::names;
@@ -13,28 +13,28 @@ use toml::{Table, Value};
 
 /// The most trials of a sweep.
 pub const MAX_TRIALS: usize = 10_000;
-/// The most trials side by side.
+/// The most trials at once.
 const MAX_PARALLEL: usize = 64;
 
-/// How the next trial is chosen.
+/// The method by which the next trial is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
-    /// Every combination.
+    /// Every combination of the values.
     Grid,
     /// Even draws.
     Random,
-    /// Draws near the settings that have been good: see [`super::tpe`].
+    /// Draws near settings with good results: see [`super::tpe`].
     Tpe,
 }
 
-/// Settings that go together under a name, each tried with the whole space.
+/// A case: named settings, which are tried together with the whole space.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
-    /// As the table says it.
+    /// The name in the table.
     pub name: String,
-    /// Its keys.
+    /// The settings of the case.
     #[serde(default)]
     pub set: BTreeMap<String, Value>,
 }
@@ -43,36 +43,36 @@ pub struct Case {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
-    /// Names the sweep's folder.
+    /// The sweep's name, and that of its folder.
     #[serde(default)]
     pub name: String,
-    /// The configuration that every trial starts from; in the file relative to the file.
+    /// The configuration from which every trial starts; a relative path is relative to the sweep's file.
     pub base: PathBuf,
-    /// How trials are chosen.
+    /// The method by which trials are chosen.
     pub method: Method,
-    /// How many trials there are; with a grid and with `[primitives]` that follows.
+    /// The number of trials; with a grid and with `[primitives]` it follows from them.
     pub trials: Option<usize>,
-    /// Decides every draw of the sweep.
+    /// The seed of every draw of the sweep.
     #[serde(default)]
     pub seed: u64,
     /// The measure by which trials are compared.
     #[serde(default)]
     pub objective: Objective,
-    /// How many trials TPE draws evenly before it looks at results.
+    /// The number of trials that TPE draws evenly before it looks at results.
     #[serde(default = "startup_trials")]
     pub startup_trials: usize,
-    /// Trials side by side.
+    /// The number of trials that run at once.
     #[serde(default = "one")]
     pub parallel: usize,
-    /// Cores shared by the trials side by side; they decide each node's threads.
+    /// The cores that the concurrent trials share; they decide each node's threads.
     pub cores: Option<usize>,
-    /// Keys that are the same for all trials.
+    /// Settings that all trials share.
     #[serde(default)]
     pub set: BTreeMap<String, Value>,
-    /// Keys that are tried.
+    /// The keys to try, with their ranges.
     #[serde(default)]
     pub space: BTreeMap<String, Range>,
-    /// Named settings.
+    /// The named cases.
     #[serde(default, rename = "case", skip_serializing_if = "Vec::is_empty")]
     pub cases: Vec<Case>,
     /// The matrix of the five primitives.
@@ -106,7 +106,7 @@ impl Spec {
         Ok(spec)
     }
 
-    /// Makes a sweep of `text`, which sentences call `file`.
+    /// Parses the sweep in `text`; messages call the text `file`.
     ///
     /// # Errors
     /// The first fault, in one sentence.
@@ -120,10 +120,10 @@ impl Spec {
         Ok(spec)
     }
 
-    /// Checks what must hold between keys.
+    /// Checks combinations of keys.
     ///
     /// # Errors
-    /// The first fault; `file` is where it was found.
+    /// The first fault; messages call the source `file`.
     pub fn check(&self, file: &str) -> Result<(), ConfigError> {
         let refuse = |key: &str, why: &str| Err(ConfigError::new(format!("'{key}' in {file} {why}")));
         self.check_space(file)?;
@@ -174,7 +174,7 @@ impl Spec {
         }
     }
 
-    /// Checks the names of the keys that are set or tried, and every value or bound.
+    /// Checks the names of the keys in `[set]`, `[space]` and the cases, and every value or bound.
     fn check_space(&self, file: &str) -> Result<(), ConfigError> {
         let refuse = |key: &str, why: &str| Err(ConfigError::new(format!("'{key}' in {file} {why}")));
         let owned = |key: &str| {
@@ -216,12 +216,12 @@ impl Spec {
         Ok(())
     }
 
-    /// Early stopping, where it is on.
+    /// Early stopping, if it is on.
     pub fn stopping(&self) -> Option<&Stop> {
         self.stop.as_ref().filter(|stop| stop.median)
     }
 
-    /// Whether what a trial does depends on trials before it.
+    /// Whether a trial depends on earlier trials.
     pub fn looks_back(&self) -> bool {
         self.method == Method::Tpe || self.stopping().is_some()
     }

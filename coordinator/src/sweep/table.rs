@@ -1,4 +1,4 @@
-//! The table of a sweep: its results and nothing else, so that however it was disturbed it is the same text.
+//! The table of a sweep: results only, so that interruptions do not change its text.
 
 use super::ledger::{Record, Status};
 use super::primitives::{Primitive, Subset};
@@ -7,7 +7,7 @@ use super::space::Settings;
 use std::collections::BTreeMap;
 use toml::Value;
 
-/// What a trial came to, as columns.
+/// The columns of a trial's results.
 const RESULTS: [&str; 4] = ["test_top1", "test_top5", "loss", "angle"];
 
 /// The table in Markdown: a row per trial, or per combination of primitives.
@@ -47,7 +47,7 @@ fn of_trials(records: &[&Record]) -> Vec<Vec<String>> {
     rows
 }
 
-/// The trials of each case, in the order in which cases stand in the file.
+/// The trials of each case, in the order of the cases in the file.
 pub fn by_case<'a>(records: &[&'a Record]) -> Vec<(&'a str, Vec<&'a Record>)> {
     let mut groups: Vec<(&str, Vec<&Record>)> = Vec::new();
     for record in records {
@@ -66,7 +66,7 @@ fn of_cases(records: &[&Record]) -> Vec<Vec<String>> {
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for (case, group) in by_case(records) {
         let [mean, low, high] = accuracy(&group).map(percent);
-        // The loss of a trial that was cut short says when that was.
+        // The loss of a stopped trial shows only the time of the stop, so it does not count.
         let done = group.iter().filter(|record| record.status == Status::Done);
         let losses: Vec<f64> = done.filter_map(|record| record.loss).collect();
         let loss = super::score::mean(&losses).map_or_else(dash, short);
@@ -75,13 +75,13 @@ fn of_cases(records: &[&Record]) -> Vec<Vec<String>> {
     rows
 }
 
-/// The mean, least and largest test accuracy of those that came to their end.
+/// The mean, least and largest test accuracy of the completed trials.
 pub fn accuracy(group: &[&Record]) -> [Option<f64>; 3] {
     let all: Vec<f64> = group.iter().filter_map(|record| record.test_top1).collect();
     [super::score::mean(&all), all.iter().copied().reduce(f64::min), all.iter().copied().reduce(f64::max)]
 }
 
-/// What stands above [`angles`]: the layers in their order.
+/// The heading of [`angles`]: the layers in their order.
 pub fn angles_head(records: &[&Record]) -> String {
     let done = records.iter().find(|record| record.status == Status::Done);
     let layers: Vec<&str> =
@@ -100,19 +100,18 @@ pub fn angles(group: &[&Record]) -> String {
     first.angles.keys().map(mean).collect::<Vec<_>>().join(" ")
 }
 
-/// A combination of the primitives, and what came of its trials.
+/// A combination of the primitives, with the results of its trials.
 pub struct Ranked<'a> {
     pub subset: &'a Subset,
-    /// Whether it has self.
+    /// Whether the combination has self.
     pub reads_weight: &'static str,
-    /// How its trials ended.
+    /// The endings of its trials.
     pub endings: String,
-    /// The best of them.
+    /// The best of its trials.
     pub best: Option<&'a Record>,
 }
 
-/// Each combination in the matrix with the best of its trials, the best combination first; empty in other
-/// sweeps.
+/// Each combination of the matrix with its best trial, the best combination first; empty for other sweeps.
 pub fn ranked<'a>(objective: Objective, records: &[&'a Record]) -> Vec<Ranked<'a>> {
     let mut groups: BTreeMap<&Subset, Vec<&Record>> = BTreeMap::new();
     for record in records {
@@ -128,7 +127,7 @@ pub fn ranked<'a>(objective: Objective, records: &[&'a Record]) -> Vec<Ranked<'a
     };
     let mut ranked: Vec<Ranked> = groups.into_iter().map(of_group).collect();
     let score = |one: &Ranked| one.best.and_then(|best| objective.score(best)).unwrap_or(f64::NEG_INFINITY);
-    // Stable: equals stay in the order of their names.
+    // The sort is stable: equals stay in the order of their names.
     ranked.sort_by(|a, b| score(b).total_cmp(&score(a)));
     ranked
 }
@@ -146,7 +145,7 @@ fn of_subsets(matrix: Vec<Ranked>) -> Vec<Vec<String>> {
     rows
 }
 
-/// What was tried in a trial, without the keys that its primitives imply.
+/// The settings of a trial, without the keys that its primitives imply.
 pub fn tried(record: &Record) -> String {
     let implied = record.subset.as_ref().map_or_else(Settings::new, Subset::settings);
     let own = record.settings.iter().filter(|(key, _)| !implied.contains_key(*key));
@@ -165,12 +164,12 @@ fn results(record: Option<&Record>) -> [String; 4] {
     ]
 }
 
-/// A loss; one that has gone astray is long.
+/// A loss in short form, because a loss that has diverged is long.
 fn short(loss: f64) -> String {
     if loss.abs() < 1e4 { format!("{loss:.4}") } else { format!("{loss:.1e}") }
 }
 
-/// How many ended in which way, as in `3 done, 1 stopped`.
+/// The number of trials for each ending, as in `3 done, 1 stopped`.
 pub fn endings(records: &[&Record]) -> String {
     let ways = [Status::Done, Status::Stopped, Status::Diverged, Status::Failed];
     let counts = ways.map(|way| (records.iter().filter(|record| record.status == way).count(), way.word()));
@@ -182,7 +181,7 @@ pub fn dash() -> String {
     "–".to_owned()
 }
 
-/// A value without quotes, and a very small or large number without its zeros.
+/// A value without quotes; a very small or large number without its zeros.
 pub fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -193,7 +192,7 @@ pub fn plain(value: &Value) -> String {
     }
 }
 
-/// Rows, the first of which is the head, with columns that line up.
+/// A table in Markdown with aligned columns; the first row is the head.
 pub fn markdown(rows: &[Vec<String>]) -> String {
     let safe = |row: &Vec<String>| row.iter().map(|cell| cell.replace('|', "\\|")).collect();
     let rows: Vec<Vec<String>> = rows.iter().map(safe).collect();
@@ -241,7 +240,7 @@ mod tests {
         let squeeze =
             |text: &str| text.split([' ', '-']).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
         assert_eq!(squeeze(&found), squeeze(&expected), "{found}");
-        // When it was measured, and how fast it was, is no result.
+        // Times and speeds are not a part of the result.
         let seen = found.clone();
         records.iter_mut().for_each(|record| (record.seconds, record.images_per_s) = (None, Some(1.0)));
         assert_eq!(table("lr", Objective::TestTop1, records.iter()), seen);

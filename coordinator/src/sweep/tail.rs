@@ -1,4 +1,4 @@
-//! The steps of a trial, read from its `metrics.jsonl` while the trial writes it.
+//! The tail of a trial's `metrics.jsonl`: reads the trial's steps while the trial writes them.
 
 use crate::record::{Step, lines};
 use indexmap::IndexMap;
@@ -10,14 +10,14 @@ use std::path::PathBuf;
 /// The steps of a trial that have been read.
 pub struct Tail {
     path: PathBuf,
-    /// The file, which a run that is taken up again replaces, and how much of it has been read.
+    /// The file's identity, which changes when a resumed run replaces the file, and the number of bytes read.
     place: (u64, u64),
     losses: Vec<f64>,
     angles: Vec<(usize, IndexMap<String, f64>)>,
 }
 
 impl Tail {
-    /// Of the file at `path`, which need not be there yet.
+    /// A reader of the file at `path`, which need not exist yet.
     pub fn new(path: PathBuf) -> Self {
         Self { path, place: (0, 0), losses: Vec::new(), angles: Vec::new() }
     }
@@ -56,7 +56,7 @@ impl Tail {
         &self.losses
     }
 
-    /// The last angle of each layer that was measured up to `step`, the layer nearest the input first.
+    /// The last measured angle of each layer up to `step`, the layer nearest the input first.
     pub fn angles(&self, step: usize) -> IndexMap<String, f64> {
         let measured = self.angles.iter().take_while(|(when, _)| *when <= step);
         measured.flat_map(|(_, angles)| angles.clone()).collect()

@@ -1,25 +1,26 @@
 //! The tree-structured Parzen estimator of Bergstra, Bardenet, Bengio and Kégl, "Algorithms for
 //! Hyper-Parameter Optimization", NeurIPS 2011, section 4.
 //!
-//! What was tried is split into the better and the rest. Along each dimension both become densities, l and
-//! g: of a span a mixture of Gaussians at what was tried, each as wide as the way to its farther neighbour,
-//! and of an even prior; of a list counts, one more each. Candidates are drawn from l, and the one with the
-//! largest l / g, which has the largest expected improvement, is proposed.
+//! Past observations are split into the better part and the rest. Along each dimension both parts become densities,
+//! l and g. On a span, a density is a mixture of Gaussians at the observations, each as wide as the distance to its
+//! farther neighbour, and of an even prior. On a list, a density counts the observations of each value, plus 1.
+//! Candidates are drawn from l, and the candidate with the largest l / g, which has the largest expected
+//! improvement, is proposed.
 
 use super::range::Range;
 use rand_chacha::rand_core::Rng;
 
-/// The share of what was tried that counts as good (γ).
+/// The share of observations that counts as good (γ).
 const GOOD: f64 = 0.25;
 /// Candidates along each dimension.
 const CANDIDATES: usize = 24;
 
-/// What is known of one point.
+/// An observation: a point of the space and its score.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observation {
-    /// Its coordinate along each range.
+    /// The point's coordinate along each range.
     pub at: Vec<f64>,
-    /// How good it was, more being better; `None` where it did not come to an end.
+    /// The score, where more is better; `None` for a trial that did not complete.
     pub score: Option<f64>,
 }
 
@@ -28,7 +29,7 @@ pub fn uniform(rng: &mut impl Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// A coordinate along each range.
+/// Proposes a coordinate along each range.
 pub fn propose(ranges: &[&Range], history: &[Observation], rng: &mut impl Rng) -> Vec<f64> {
     let (good, rest) = split(history);
     let column = |of: &[&Observation], index: usize| of.iter().map(|seen| seen.at[index]).collect::<Vec<_>>();
@@ -44,10 +45,10 @@ pub fn propose(ranges: &[&Range], history: &[Observation], rng: &mut impl Rng) -
     ranges.iter().enumerate().map(along).collect()
 }
 
-/// The better part of what was tried, and the rest. What did not come to an end is never good.
+/// Splits observations into the better part and the rest. An observation without a score is never good.
 fn split(history: &[Observation]) -> (Vec<&Observation>, Vec<&Observation>) {
     let mut ordered: Vec<&Observation> = history.iter().collect();
-    // Stable: among equals, the earlier one.
+    // The sort is stable: among equals the earlier observation comes first.
     ordered.sort_by(|a, b| match (a.score, b.score) {
         (Some(a), Some(b)) => b.total_cmp(&a),
         (a, b) => b.is_some().cmp(&a.is_some()),
@@ -70,7 +71,7 @@ fn best<D: Density>(good: &D, rest: &D, rng: &mut impl Rng) -> f64 {
     candidates.reduce(|best, x| if ratio(x) > ratio(best) { x } else { best }).unwrap_or(0.5)
 }
 
-/// How often each value of a list was tried, and once more.
+/// The number of observations of each value of a list, plus 1.
 struct Counts(Vec<f64>);
 
 impl Counts {
@@ -96,13 +97,13 @@ impl Density for Counts {
     }
 }
 
-/// An even prior on [0, 1] and a Gaussian, cut off there, at each point; all of the same weight.
+/// An even prior on [0, 1] and a Gaussian at each point, cut off at 0 and 1; all have the same weight.
 struct Parzen(Vec<Gaussian>);
 
 struct Gaussian {
     mean: f64,
     deviation: f64,
-    /// The share of it that lies within [0, 1].
+    /// The share of the Gaussian that lies within [0, 1].
     mass: f64,
 }
 
@@ -126,7 +127,7 @@ impl Density for Parzen {
     fn draw(&self, rng: &mut impl Rng) -> f64 {
         let component = (uniform(rng) * (self.0.len() + 1) as f64) as usize;
         let Some(Gaussian { mean, deviation, .. }) = self.0.get(component) else { return uniform(rng) };
-        // At least a third of each lies within: 64 misses in a row do not happen.
+        // At least a third of each Gaussian lies within [0, 1], so 64 misses in a row do not happen.
         let mut inside = (0..64).map(|_| mean + deviation * normal(rng)).filter(|x| (0.0..=1.0).contains(x));
         inside.next().unwrap_or(*mean)
     }
@@ -167,7 +168,7 @@ mod tests {
         [span.clone(), span, Range::Values(["a", "b", "c"].map(Value::from).to_vec())]
     }
 
-    /// A narrow hill at (0.8, 0.3) on the plane "b".
+    /// A test function: a narrow hill at (0.8, 0.3) on the plane "b".
     fn height(at: &[f64]) -> f64 {
         let off = ((at[0] - 0.8).powi(2) + (at[1] - 0.3).powi(2)).sqrt();
         -off - if at[2] == 1.0 { 0.0 } else { 0.3 }
@@ -185,7 +186,7 @@ mod tests {
                 propose(&ranges, &history, &mut rng)
             };
             assert!(at[..2].iter().all(|x| (0.0..=1.0).contains(x)) && [0.0, 1.0, 2.0].contains(&at[2]));
-            // Now and then a trial fails.
+            // Some trials fail.
             let score = (trial % 7 != 3).then(|| height(&at));
             history.push(Observation { at, score });
         }

@@ -1,8 +1,8 @@
-//! One trial: a `coordinator train --local` of its own, from its start to its record.
+//! A trial: a `coordinator train --local` of its own, from its start to its record.
 //!
-//! The trial holds a pipe from the sweep and takes its end for an interrupt: closing it is how a trial is
-//! stopped, and when the sweep is killed it closes by itself. Its log is locked until the trial has ended,
-//! so that a sweep that goes on sees which trials of its earlier start still run.
+//! The trial holds a pipe from the sweep and takes the pipe's end for an interrupt. The sweep stops a trial by
+//! closing the pipe, and the pipe closes by itself when the sweep is killed. The trial's log is locked until the
+//! trial has ended, so that a resumed sweep sees which trials of its earlier start still run.
 
 use super::ledger::{Record, Status};
 use super::median::Stop;
@@ -21,57 +21,57 @@ use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
-/// How long a trial may take to save and end, also a trial that a killed sweep left.
+/// How long a trial may take to save and end; the limit also holds for a trial that a killed sweep left.
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
-/// How often a trial is looked at.
+/// The interval between looks at a trial.
 const LOOK: Duration = Duration::from_millis(100);
-/// The bytes that must have room on the disk after a trial that failed.
+/// The bytes that must have room on the disk after a failed trial.
 const ROOM: usize = 1 << 20;
-/// The steps whose mean is the loss at the end, where there is no early stopping to say it.
+/// The number of steps in the mean of the final loss, without early stopping.
 const RECENT: usize = 50;
-/// How often a trial goes on by itself when a node of it fails, which seldom is its settings' doing.
+/// How often a trial goes on by itself when a node fails, which is seldom caused by its settings.
 const RESTARTS: &str = "2";
 
-/// A trial that is to be run.
+/// A trial to run.
 #[derive(Clone, Debug)]
 pub struct Trial {
-    /// Its number.
+    /// The trial's number.
     pub number: usize,
-    /// Its case, in a sweep that has some.
+    /// The trial's case, in a sweep with cases.
     pub case: Option<String>,
-    /// Its primitives, in a sweep over their matrix.
+    /// The trial's primitives, in a sweep over the matrix of primitives.
     pub subset: Option<Subset>,
-    /// The settings of its own.
+    /// The trial's own settings.
     pub settings: Settings,
-    /// The settings that all trials have in common, beyond the base configuration.
+    /// The settings that all trials share, beyond the base configuration.
     pub common: Settings,
-    /// The base configuration.
+    /// The path of the base configuration.
     pub base: PathBuf,
-    /// Its run folder.
+    /// The trial's run folder.
     pub run_dir: PathBuf,
-    /// Its output.
+    /// The file of the trial's output.
     pub log: PathBuf,
-    /// Early stopping, and the curves of the trials that it is compared with.
+    /// Early stopping, and the curves for the trial's comparison.
     pub stop: Option<(Stop, Vec<Vec<f64>>)>,
 }
 
 impl Trial {
-    /// Every key that it sets, as `--set` takes it.
+    /// Every key that the trial sets, in the form of `--set`.
     pub fn overrides(&self) -> Vec<String> {
         let all = self.common.iter().chain(&self.settings);
         all.map(|(key, value)| format!("{key}={value}")).collect()
     }
 
-    /// Runs it to its end, from where it was if it has begun before. `None` where `stop`, or a signal
-    /// to the trial itself, came first.
+    /// Runs the trial to its end, and resumes it if it has begun before. `None` if `stop`, or a signal to the trial
+    /// itself, came first.
     ///
     /// # Errors
-    /// What ends the sweep, and says nothing of the settings: files that cannot be written or data that cannot
-    /// be read, a process that cannot be started, or one that was killed.
+    /// A failure that ends the sweep and is not caused by the settings: files that cannot be written, data that
+    /// cannot be read, a process that cannot be started, or a process that was killed.
     pub async fn run(&self, stop: &CancellationToken) -> Result<Option<Record>, RunError> {
         let Some(log) = self.log(stop).await? else { return Ok(None) };
         let mut process = self.start(log)?;
-        // Waiting for a process would close its pipe.
+        // The pipe is taken because waiting for a process closes its standard input.
         let pipe = process.stdin.take();
         let mut tail = Tail::new(self.run_dir.join(METRICS));
         let by_itself = tokio::select! {
@@ -95,7 +95,8 @@ impl Trial {
         Ok(Some(record).filter(|record| !(interrupted && record.status == Status::Failed)))
     }
 
-    /// A trial that failed on a full disk says nothing of its settings, and the next ones would fail as well.
+    /// Refuses to go on with a full disk: the failure says nothing about the settings, and the next trials would
+    /// fail as well.
     fn find_room(&self) -> Result<(), RunError> {
         let path = self.log.with_extension("room");
         let written = File::create(&path)
@@ -104,7 +105,8 @@ impl Trial {
         written.map_err(|error| unwritable(&self.run_dir, &error))
     }
 
-    /// The log, locked: what a killed sweep left of this trial has ended then. `None` where `stop` came first.
+    /// Opens and locks the log; by then a process that a killed sweep left of this trial has ended. `None` if
+    /// `stop` came first.
     async fn log(&self, stop: &CancellationToken) -> Result<Option<File>, RunError> {
         let cannot = |error| unwritable(&self.log, &error);
         let log = File::options().create(true).append(true).open(&self.log).map_err(cannot)?;
@@ -136,17 +138,17 @@ impl Trial {
         if self.run_dir.join("config.toml").exists() {
             command.args(["--resume", "auto"]);
         } else if self.run_dir.exists() {
-            // Its folder was never finished.
+            // The creation of this folder was cut short.
             fs::remove_dir_all(&self.run_dir).map_err(|error| unwritable(&self.run_dir, &error))?;
         }
         let copy = log.try_clone().map_err(|error| unwritable(&self.log, &error))?;
-        // A process group of its own: an interrupt from the terminal is the sweep's to handle.
+        // A trial gets a process group of its own, so that only the sweep handles an interrupt from the terminal.
         command.process_group(0).stdin(Stdio::piped()).stdout(copy).stderr(log).kill_on_drop(true);
         let cannot = |error| RunError::internal(format!("trial {} cannot be started ({error})", self.number));
         command.spawn().map_err(cannot)
     }
 
-    /// Completes when early stopping gives the trial up; never without it.
+    /// Completes when early stopping stops the trial; never completes without early stopping.
     async fn given_up(&self, tail: &mut Tail) {
         let Some((stop, earlier)) = &self.stop else { return std::future::pending().await };
         loop {
@@ -158,8 +160,8 @@ impl Trial {
         }
     }
 
-    /// The record of the trial. Early stopping comes first: a trial that went on for a moment after it was given
-    /// up, or that failed then, was given up all the same.
+    /// The record of the trial. Early stopping takes precedence: a trial that went on for a moment after the stop,
+    /// or that failed then, counts as stopped.
     fn record(&self, tail: &Tail, status: ExitStatus) -> Record {
         let losses = tail.losses();
         let mut curve = self.stop.as_ref().map_or_else(Vec::new, |(stop, _)| stop.curve(losses));
@@ -206,7 +208,7 @@ impl Trial {
     }
 }
 
-/// Waits for a trial whose pipe is closed, for which it saves and ends; kills it in the end.
+/// Waits for a trial whose pipe is closed, so that it saves and ends; kills the trial after the deadline.
 async fn end(mut process: Child) -> std::io::Result<ExitStatus> {
     if let Ok(status) = tokio::time::timeout(STOP_DEADLINE, process.wait()).await {
         return status;
@@ -215,8 +217,8 @@ async fn end(mut process: Child) -> std::io::Result<ExitStatus> {
     process.wait().await
 }
 
-/// Refuses a failure that says nothing of the trial's settings: data that cannot be read, which every trial
-/// needs, and a signal that the trial does not handle.
+/// Refuses a failure that is not caused by the trial's settings: data that cannot be read, which every trial needs,
+/// and a signal that the trial does not handle.
 fn passing(record: &Record, status: ExitStatus) -> Result<(), RunError> {
     match (status.code(), status.signal()) {
         (Some(code), _) if code == i32::from(Cause::Data.code()) => {
@@ -231,7 +233,7 @@ fn passing(record: &Record, status: ExitStatus) -> Result<(), RunError> {
     }
 }
 
-/// The sentence with which a failure ends, or how the process ended without one.
+/// The last sentence of a failed trial, or the process's exit status without one.
 fn last_words(log: &Path, status: ExitStatus) -> String {
     let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let said = text.lines().last().and_then(|line| line.strip_prefix("error: "));

@@ -1,4 +1,4 @@
-//! Whether a rule can learn as it says, with the optimizers and the minibatches around it.
+//! Checks that a rule can learn as specified, with the optimizers and the minibatches of the run.
 
 use proto::spec::rule::{Alignment, Centering, Coefficients, Mirror, RuleSpec, Transfer};
 
@@ -8,7 +8,7 @@ use crate::config::optimizer::Method;
 use crate::rule::{Name, matched_decay};
 
 impl Reader<'_> {
-    /// Refuses a rule that could not do what its name or its keys say.
+    /// Refuses a rule that cannot do what its name or its keys promise.
     pub(super) fn check(&self, prefix: &str, rule: &RuleSpec) -> Result<(), ConfigError> {
         let RuleSpec::Learned { name, task, coefficients, alignment } = rule else { return Ok(()) };
         let fixed = Name::FeedbackAlignment;
@@ -26,7 +26,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Options that change something, and mirror steps of which something is learned.
+    /// Refuses options without an effect, and mirror steps from which no primitive learns.
     fn check_fed(
         &self,
         prefix: &str,
@@ -63,7 +63,7 @@ impl Reader<'_> {
         mirror.map_or(Ok(()), |mirror| self.check_mirror(prefix, task, &mirror))
     }
 
-    /// Mirror steps that happen, and that Adam can count.
+    /// Refuses mirror steps that never happen, or that Adam cannot count.
     fn check_mirror(&self, prefix: &str, task: bool, mirror: &Mirror) -> Result<(), ConfigError> {
         if mirror.every == 0 && mirror.delay == 0 {
             let why = format!(
@@ -79,7 +79,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// ‖W − B‖ shrinks only if W and B take the same steps, of the same gradient, with the same decay.
+    /// Checks the conditions under which ‖W − B‖ shrinks: W and B take the same steps, of the same gradient, with
+    /// the same decay.
     fn check_kolen_pollack(&self, prefix: &str, task: bool, c: &Coefficients) -> Result<(), ConfigError> {
         let decay = c.decay;
         let others = [("amp", c.amp), ("null", c.null), ("sparse", c.sparse), ("self", c.self_)];

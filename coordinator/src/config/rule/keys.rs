@@ -1,4 +1,4 @@
-//! The keys of `[rule]` and `[rule.layers.LAYER]`. Their names and words are those of the types in `proto::spec::rule`.
+//! The keys of `[rule]` and `[rule.layers.LAYER]`. Names and words are those of the types in `proto::spec::rule`.
 
 use proto::spec::limits::MAX_MICROBATCH;
 use proto::spec::rule::{Centering, Input, Magnitude, Noise, Transfer};
@@ -12,7 +12,7 @@ use crate::config::schema::{Key, Unset, follows, is};
 use crate::config::typed::tags;
 use crate::rule::Name;
 
-/// The keys that say how B learns.
+/// The keys of a rule.
 pub(in crate::config) fn of_loss(table: &str) -> Vec<Key> {
     let (key, of_rule) =
         (|name, takes, unset, doc| Key::new(table, name, takes, unset, doc), || follows("the rule's"));
@@ -52,7 +52,7 @@ const CENTERING: &str =
 const UPDATE_NOISE: &str =
     "after each step B also moves by learning rate times normal noise of this deviation";
 
-/// The keys of the factor on the coefficients, which is one for all layers.
+/// The keys of the factor on the coefficients, which all layers share.
 pub(in crate::config) fn schedule(table: &str) -> Vec<Key> {
     let mut keys = LearningRateSchedule::keys(table);
     keys[0].unset = is(LearningRateSchedule::default().schedule);
@@ -60,7 +60,7 @@ pub(in crate::config) fn schedule(table: &str) -> Vec<Key> {
     keys
 }
 
-/// A word that holds only under some rules.
+/// A default that holds only under some rules.
 fn usual(word: impl Serialize) -> Unset {
     let word = Value::try_from(word).ok();
     follows(&format!("`{}`", word.as_ref().and_then(Value::as_str).unwrap_or_default()))

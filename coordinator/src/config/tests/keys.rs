@@ -1,4 +1,4 @@
-//! The table of keys, and what finds its way back to it.
+//! Tests of the table of keys, and of the search for the nearest key.
 
 use std::collections::BTreeSet;
 
@@ -67,7 +67,7 @@ fn every_key_with_a_letter_dropped_finds_its_way_back() {
     }
 }
 
-/// The names that are written down for the reference are those by which serde knows the types.
+/// The names written down for the reference are the names that serde knows.
 #[test]
 fn the_tables_of_rules_and_layers_hold_what_their_types_do() {
     let around = Surroundings { weight_decay: 0.1, microbatch: 2 };

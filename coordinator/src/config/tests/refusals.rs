@@ -1,4 +1,4 @@
-//! What is wrong is refused in a sentence.
+//! Tests of refusals: every wrong configuration is refused in one sentence.
 
 use std::path::Path;
 
@@ -106,7 +106,7 @@ fn steps_in_a_flag_belong_to_a_course_that_takes_them() {
         let why = format!("'{refused}' in --set counts only with {table}.schedule = \"step\" (it is \"");
         assert!(said.starts_with(&why) || (said.is_empty() && refused.is_empty()), "{sets:?}: {said}");
     }
-    // A file may say what another schedule would do, as the resolved one does.
+    // A file may hold keys of another schedule, as a resolved configuration does.
     read(&format!("optimizer.boundaries = [1, 2]\noptimizer.factor = 0.5\n{NET}"), &[]).unwrap();
 }
 

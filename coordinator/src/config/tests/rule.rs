@@ -1,4 +1,4 @@
-//! The rules that a configuration asks for.
+//! Tests of the rules that a configuration asks for.
 
 use proto::spec::optimizer::{Schedule, Shape};
 use proto::spec::rule::{Coefficients, Magnitude, Mirror, Noise, RuleSpec};

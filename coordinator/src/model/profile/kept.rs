@@ -1,4 +1,4 @@
-//! What layers keep of a microbatch, and which layers keep the same tensor.
+//! The tensors that layers keep of a microbatch; several layers may keep the same tensor.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::model::Network;
 /// Bytes of one index that a max pooling keeps.
 const INDEX: u64 = 8;
 
-/// A tensor that a layer keeps. Layers that keep one tensor hold it once.
+/// A tensor that a layer keeps. A tensor that several layers keep is held once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kept {
     /// Bytes for one sample.
@@ -19,15 +19,15 @@ pub struct Kept {
     pub again: Option<usize>,
 }
 
-/// What a kept tensor is: a layer's value (the layer's index + 1; 0 is the network's input), or
-/// something that the layer of this index made for itself.
+/// The identity of a kept tensor: a layer's value (the layer's index + 1; 0 is the network's input), or a tensor
+/// that the layer of this index made for itself.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Tensor {
     Value(usize),
     Own(usize),
 }
 
-/// Says of every layer what it keeps. A flattened value is the value that it was made from.
+/// Sets the kept tensors of every layer. A flattened value is the same tensor as its source.
 pub(super) fn keep(layers: &mut [LayerProfile], network: &Network, inputs: &[Vec<usize>], elements: &[u64]) {
     let mut same: Vec<usize> = (0..elements.len()).collect();
     let mut keeper_above: HashMap<Tensor, usize> = HashMap::new();

@@ -1,4 +1,4 @@
-//! Counts agree with the graph's own functions, and what is shared is kept once.
+//! Tests of the profile: counts agree with the graph's own functions, and a shared tensor is counted once.
 
 use proto::spec::graph::crossing;
 use proto::spec::rule::{Alignment, Coefficients, Mirror, Noise};
@@ -31,7 +31,8 @@ fn what_crosses_every_cut_is_what_the_graph_says() {
     }
 }
 
-/// conv1 and downsample.0 of a block keep one x, the y of the relu below them: three keep it, one holds it.
+/// conv1 and downsample.0 of a block keep one x, the y of the relu below them: three layers keep it, one layer
+/// holds it.
 #[test]
 fn a_tensor_that_several_layers_keep_is_counted_once() {
     let network = small("resnet18", RuleSpec::Backprop);
@@ -49,7 +50,7 @@ fn a_tensor_that_several_layers_keep_is_counted_once() {
     assert_eq!(profile.layers()[at("avgpool")].kept[0].bytes, 32 * 4 * 4 * FLOAT);
 }
 
-/// Extra passes as measured by what the primitives compute; the first layer sends no error.
+/// The extra passes are those of the rule's primitives; the first layer sends no error.
 #[test]
 fn a_rule_costs_what_its_primitives_compute() {
     let passes = |coefficients: Coefficients, task: bool| {

@@ -1,4 +1,4 @@
-//! A network while it is being written down: layers are added on top of named values.
+//! A draft of a network: layers are added on top of named values.
 
 use proto::spec::graph::Value;
 use proto::spec::graph::{INPUT, Init, LayerSpec, Op, Window};
@@ -15,17 +15,17 @@ pub(super) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    /// Nothing yet.
+    /// An empty draft.
     pub(super) fn new(options: &'a Options) -> Self {
         Self { options, layers: Vec::new(), blocks: Vec::new() }
     }
 
-    /// The next layer begins a block.
+    /// Makes the next layer begin a block.
     pub(super) fn block(&mut self) {
         self.blocks.push(self.layers.len());
     }
 
-    /// Any layer.
+    /// Adds a layer.
     pub(super) fn add(&mut self, name: impl Into<String>, inputs: &[&str], op: Op) -> String {
         let name = name.into();
         let rule = if op.is_weight() { self.options.rule.clone() } else { RuleSpec::default() };
@@ -33,45 +33,45 @@ impl<'a> Draft<'a> {
         name
     }
 
-    /// A convolution of odd `kernel` that keeps the plane but for its stride.
+    /// Adds a convolution with an odd `kernel`, which changes the plane only by its stride.
     pub(super) fn conv(&mut self, name: String, x: &str, window: Convolution) -> String {
         let Convolution { out, kernel, stride, bias } = window;
         let op = Op::Conv2d { out, kernel, stride, padding: kernel / 2, bias, init: Init::FanIn };
         self.add(name, &[x], op)
     }
 
-    /// A batch norm that starts with this γ.
+    /// Adds a batch norm that starts with this γ.
     pub(super) fn norm(&mut self, name: String, x: &str, gamma: f64) -> String {
         self.add(name, &[x], Op::BatchNorm { eps: 1e-5, momentum: 0.1, gamma })
     }
 
-    /// max(0, x).
+    /// Adds max(0, x).
     pub(super) fn relu(&mut self, name: impl Into<String>, x: &str) -> String {
         self.add(name, &[x], Op::Relu)
     }
 
-    /// The largest of each window.
+    /// Adds a max pooling.
     pub(super) fn max_pool(&mut self, name: impl Into<String>, x: &str, window: Window) -> String {
         self.add(name, &[x], Op::MaxPool(window))
     }
 
-    /// One vector per sample.
+    /// Adds a layer that flattens each sample to one vector.
     pub(super) fn flatten(&mut self, x: &str) -> String {
         self.add("flatten", &[x], Op::Flatten)
     }
 
-    /// A dense layer with a bias.
+    /// Adds a dense layer with a bias.
     pub(super) fn linear(&mut self, name: impl Into<String>, x: &str, out: u32) -> String {
         self.add(name, &[x], Op::Linear { out, bias: true, init: Init::FanIn })
     }
 
-    /// The last dense layer, whose features are the classes: drawn from N(0, 0.01).
+    /// Adds the last dense layer, whose features are the classes; its weights are drawn from N(0, 0.01).
     pub(super) fn classes(&mut self, name: impl Into<String>, x: &str) -> String {
         self.add(name, &[x], Op::Linear { out: self.options.classes, bias: true, init: Init::Normal(0.01) })
     }
 
-    /// The end of a residual network: the mean of each plane belongs to the last block, so that a cut
-    /// before `fc`, the last of the blocks, carries one number per channel.
+    /// Adds the end of a residual network. The mean of each plane belongs to the last block, so that a cut before
+    /// `fc`, the last of the blocks, carries one number per channel.
     pub(super) fn mean_and_classes(&mut self, x: &str) {
         let mean = self.add("avgpool", &[x], Op::AvgPool(Window::PLANE));
         let flat = self.flatten(&mean);
@@ -97,7 +97,7 @@ pub(super) struct Convolution {
 }
 
 impl Convolution {
-    /// Without a bias: a norm follows.
+    /// A convolution without a bias, for use before a norm.
     pub(super) fn plain(out: u32, kernel: u32, stride: u32) -> Self {
         Self { out, kernel, stride, bias: false }
     }

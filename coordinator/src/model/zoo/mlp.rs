@@ -1,4 +1,4 @@
-//! Dense layers alone: the smallest network that has a depth.
+//! The multilayer perceptron: dense layers alone, the smallest deep network.
 
 use proto::spec::graph::INPUT;
 

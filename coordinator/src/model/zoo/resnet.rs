@@ -14,7 +14,7 @@ use super::draft::{Convolution, Draft};
 use super::{Options, stem};
 use crate::model::Network;
 
-/// What a residual block is made of.
+/// The kind of a residual block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Block {
     /// Two 3×3 convolutions.
@@ -37,15 +37,15 @@ impl Block {
     }
 }
 
-/// Where a block stands, and what it is given.
+/// The place of a block in the network, and its sizes.
 pub(super) struct Place {
     /// `layer1.0`, torchvision's name.
     pub(super) name: String,
     /// Channels of the stage: those of the 3×3 convolutions.
     pub(super) width: u32,
-    /// Of the block.
+    /// The stride of the block.
     pub(super) stride: u32,
-    /// Whether the skip is a projection: for the first block of a stage, where its shape changes.
+    /// Whether the skip is a projection: in the first block of a stage, if its shape changes.
     pub(super) projected: bool,
 }
 

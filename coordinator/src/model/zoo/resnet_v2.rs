@@ -32,7 +32,7 @@ pub fn network(depths: [u32; 4], options: &Options) -> Network {
     draft.finish()
 }
 
-/// One block on top of `x`, which for the `first` is activated already.
+/// Adds one block on top of `x`, which is already activated for the `first` block.
 fn bottleneck(draft: &mut Draft, x: &str, place: &Place, first: bool) -> String {
     let Place { name, width, stride, projected } = place;
     let convolutions = Block::Bottleneck.convolutions(*width, *stride);

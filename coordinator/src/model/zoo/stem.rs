@@ -1,4 +1,4 @@
-//! How a residual network begins: from pixels to the first block's channels.
+//! The stem of a residual network: the layers from the pixels to the first block's channels.
 
 use proto::spec::graph::{INPUT, Window};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Options;
 use super::draft::{Convolution, Draft};
 
-/// Images of fewer pixels a side have the small stem by default.
+/// Images with fewer pixels a side get the small stem by default.
 const SMALL: u32 = 64;
 
 /// The layers before the first residual block.
@@ -22,7 +22,7 @@ pub enum Stem {
     Small,
 }
 
-/// Draws the stem, the network's first block. Its value, already activated, is the first residual block's.
+/// Adds the stem, which is the network's first block. Its activated value is the input of the first residual block.
 pub(super) fn draw(draft: &mut Draft, options: &Options) -> String {
     let small = match options.stem {
         Stem::Auto => options.image < SMALL,

@@ -1,4 +1,4 @@
-//! The zoo's networks are those of the papers: known parameter counts, names, planes and blocks.
+//! Tests of the zoo against the papers: known parameter counts, names, planes and blocks.
 
 use proto::spec::graph::{Init, Op, crossing};
 
@@ -95,7 +95,7 @@ fn only_the_classes_are_drawn_small_and_every_weight_layer_has_the_rule() {
     }
 }
 
-/// Stem, 8 or 16 residual blocks, head; and nothing but one value crosses from block to block.
+/// A stem, 8 or 16 residual blocks, and a head; a single value crosses from block to block.
 #[test]
 fn one_value_crosses_between_blocks() {
     for (name, blocks) in [("resnet18", 10), ("resnet50", 18), ("resnet50_v2", 18), ("vgg11", 6), ("mlp", 3)]

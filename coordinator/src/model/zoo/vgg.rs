@@ -1,5 +1,5 @@
-//! Plain convolutional networks (Simonyan & Zisserman 2014, "Very Deep Convolutional Networks for
-//! Large-Scale Image Recognition").
+//! VGG: plain convolutional networks (Simonyan & Zisserman 2014, "Very Deep Convolutional Networks for Large-Scale
+//! Image Recognition").
 
 use proto::spec::graph::{INPUT, Window};
 
@@ -14,10 +14,10 @@ const DENSE: u32 = 64;
 
 /// VGG-11 with biases and without norms; torchvision's names, `features.0` to `classifier.6`.
 ///
-/// Each stage of 3×3 convolutions ends with a 2×2 max pooling by 2; then two hidden dense layers of
-/// 64 × width features, without dropout, and the classes. There is no adaptive pooling: the classifier
-/// takes what the image leaves, 7×7 at 224 pixels, where the network is torchvision's. Once a plane is
-/// a single pixel it is pooled no more, so small images will do.
+/// Each stage of 3×3 convolutions ends with a 2×2 max pooling by 2. Two hidden dense layers of 64 × width features
+/// follow, without dropout, and then the classes. There is no adaptive pooling: the classifier takes the plane that
+/// the image leaves, 7×7 at 224 pixels, where the network is torchvision's. A plane of a single pixel is not pooled
+/// any more, so small images work too.
 pub fn eleven(options: &Options) -> Network {
     let mut draft = Draft::new(options);
     let mut x = INPUT.to_string();

@@ -1,4 +1,4 @@
-//! The balance is the best there is, by trying every cut.
+//! Tests of the balance against the best of all cuts.
 
 use std::ops::Range;
 
@@ -50,7 +50,7 @@ fn drawn(seed: u64) -> Network {
     Network { input: Value { name: INPUT.into(), shape: vec![3, 8, 8] }, layers, blocks: vec![0] }
 }
 
-/// All ways to cut `layers` layers from `start` on into `stages` stages.
+/// All cuts of the layers from `start` on, up to `layers`, into `stages` stages.
 fn every_cut(start: usize, layers: usize, stages: usize) -> Vec<Stages> {
     if stages == 1 {
         return vec![std::iter::once(start..layers).collect()];
@@ -60,7 +60,8 @@ fn every_cut(start: usize, layers: usize, stages: usize) -> Vec<Stages> {
     (start + 1..=layers - (stages - 1)).flat_map(with_first).collect()
 }
 
-/// The issue asks for 10 % of the best; the optimum is the best, and what is taken within its slack.
+/// The balanced cut must be within 10 % of the best cut. The optimum is the best cut, and the balanced cut is
+/// within its slack.
 #[test]
 fn the_balance_is_the_best_of_all_cuts_with_and_without_a_limit_on_memory() {
     let mut limited = 0;
@@ -97,7 +98,7 @@ fn the_balance_is_the_best_of_all_cuts_with_and_without_a_limit_on_memory() {
     assert!(limited > 20, "the limit on memory decided only {limited} cuts");
 }
 
-/// Where compute is free, only bytes count: the cut goes where the graph is thinnest.
+/// If compute is free, only bytes count: the cut goes where the fewest bytes cross.
 #[test]
 fn a_slow_link_moves_the_cut_to_where_least_crosses() {
     let network = resnet();

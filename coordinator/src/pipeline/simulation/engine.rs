@@ -1,4 +1,4 @@
-//! Tasks that follow scripts, queues that have bounds, and a clock that jumps to the next event.
+//! The engine of the simulation: tasks with scripts, bounded queues, and a clock that jumps to the next event.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -8,10 +8,10 @@ use proto::microbatch::MicrobatchId;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 
-/// A queue's place among all queues.
+/// A queue's index among all queues.
 pub(super) type QueueId = usize;
 
-/// What travels: one microbatch's activations or its error signal.
+/// A message: one microbatch's activations or error signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Message {
     pub(super) error: bool,
@@ -25,9 +25,9 @@ pub(super) enum Op {
     Work,
     /// Wait until this message can be taken, and take it.
     Take(QueueId, Message),
-    /// Wait for a free place, and put this message in.
+    /// Wait for a free place, and put this message into it.
     Put(QueueId, Message),
-    /// Wait until this message can be taken, and leave it.
+    /// Wait until this message can be taken, and leave it in the queue.
     Await(QueueId, Message),
     /// Wait for a free place in the second queue, and move this message there from the first.
     Move(QueueId, QueueId, Message),
@@ -35,7 +35,7 @@ pub(super) enum Op {
     Done(Action),
 }
 
-/// Up to `capacity` messages, handed out in the order of their arrival or, `unordered`, as asked for.
+/// A queue of up to `capacity` messages, taken in the order of their arrival or, if `unordered`, in any order.
 pub(super) struct Queue {
     capacity: usize,
     unordered: bool,
@@ -66,14 +66,14 @@ struct Task {
     log: Vec<Action>,
 }
 
-/// How an attempt at one line of a script went.
+/// The outcome of one attempt at a line of a script.
 enum Outcome {
     Went,
     Waits(QueueId),
     Sleeps(u64),
 }
 
-/// All tasks and queues, and who is to be looked at when.
+/// All tasks and queues, and the times at which each task is due.
 pub(super) struct Engine {
     rng: ChaCha8Rng,
     queues: Vec<Queue>,
@@ -91,14 +91,15 @@ impl Engine {
         self.queues.len() - 1
     }
 
-    /// Adds a task, as slow as chance makes it: its work takes less than 10, 100 or 1000.
+    /// Adds a task of random slowness: its work takes less than 10, 100 or 1000.
     pub(super) fn task(&mut self, name: String, script: Vec<Op>) {
         let slowness = 10 * [1, 10, 100][self.rng.next_u32() as usize % 3];
         self.schedule(0, self.tasks.len());
         self.tasks.push(Task { name, script, at: 0, slowness, log: Vec::new() });
     }
 
-    /// Runs until nothing moves: the log of every task, or who waits for what.
+    /// Runs until nothing moves. Returns the log of every task, or an error that names the waiting tasks and their
+    /// queues.
     pub(super) fn run(mut self) -> Result<Vec<Vec<Action>>, String> {
         while let Some(Reverse((now, _, task))) = self.agenda.pop() {
             self.proceed(now, task);
@@ -112,7 +113,7 @@ impl Engine {
         }
     }
 
-    /// Among tasks that are due at the same time, chance decides who goes first.
+    /// Schedules a task. Among tasks that are due at the same time, chance decides the order.
     fn schedule(&mut self, at: u64, task: usize) {
         let tie = self.rng.next_u32();
         self.agenda.push(Reverse((at, tie, task)));
@@ -153,7 +154,7 @@ impl Engine {
         Outcome::Went
     }
 
-    /// Changes a queue and wakes everyone who waits for it.
+    /// Changes a queue and wakes every task that waits for it.
     fn change<R>(&mut self, now: u64, queue: QueueId, change: impl FnOnce(&mut VecDeque<Message>) -> R) {
         change(&mut self.queues[queue].messages);
         for task in std::mem::take(&mut self.queues[queue].waiting) {

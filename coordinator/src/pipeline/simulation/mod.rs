@@ -9,8 +9,8 @@
 //! drain ◀ down ◀       ◀ down ◀         ◀ down ◀ outbox ┘
 //! ```
 //!
-//! With separate queues each task waits for one named queue at a time, so (Kahn's argument) delays
-//! move the times of a run and never its outcome. With a mailbox for both directions they decide.
+//! With separate queues each task waits for one named queue at a time, so (Kahn's argument) delays change the times
+//! of a run and never its outcome. With one mailbox for both directions, delays decide the outcome.
 
 mod engine;
 mod ring;
@@ -23,7 +23,7 @@ use ring::{Coordinator, Inbox, Trial};
 
 const STEPS: u64 = 3;
 
-/// The house as it is built: separate queues, three tasks, an outbox of a whole minibatch.
+/// The coordinator as built: separate queues, three tasks, an outbox of a whole minibatch.
 fn as_built(shape: Shape, bound: usize) -> Trial {
     Trial {
         bound,
@@ -55,9 +55,9 @@ fn separate_queues_never_deadlock_and_every_stage_follows_its_lane() {
     }
 }
 
-/// A neighbour runs a forward ahead, the coordinator a minibatch: activations fill the mailbox, and
-/// the error that would make room cannot enter. The stage may even take out whichever message its
-/// lane needs; getting them in the order of their arrival is worse.
+/// A neighbour runs one forward ahead, the coordinator runs one minibatch ahead: activations fill the mailbox, and
+/// the error that would make room cannot enter. This test lets the stage take out whichever message its lane needs;
+/// a mailbox in the order of arrival is worse.
 #[test]
 fn one_mailbox_for_both_directions_deadlocks() {
     let trial = |shape, seed| Trial { inbox: Inbox::Shared, seed, ..as_built(shape, 2) };
@@ -70,9 +70,9 @@ fn one_mailbox_for_both_directions_deadlocks() {
     assert!(stuck.count() * 10 > small_shapes().count() * 9);
 }
 
-/// Under gpipe the last stage takes no error before its last forward, so until then every error
-/// that has been computed has to lie somewhere: in the outbox (K), at the stage (b), in the hand of
-/// the task that makes losses (1), or as logits on their way to it (2 b).
+/// Under gpipe the last stage takes no error before its last forward. Until then every computed error has to lie
+/// somewhere: in the outbox (K), at the stage (b), within the loss task (1), or as logits on their way to
+/// the loss task (2 b).
 #[test]
 fn gpipe_needs_an_outbox_for_the_errors_of_the_whole_minibatch() {
     for (schedule, shape) in small_shapes().filter(|(_, shape)| shape.stages() <= 2) {
@@ -85,8 +85,8 @@ fn gpipe_needs_an_outbox_for_the_errors_of_the_whole_minibatch() {
     }
 }
 
-/// A coordinator that sends all inputs before it makes the first loss gets stuck as soon as they
-/// don't fit: stage 0 takes w of them and waits for an error, and the queues and hands store so many.
+/// A coordinator that sends all inputs before it computes the first loss gets stuck as soon as the inputs don't
+/// fit: stage 0 takes w of them and waits for an error, and the queues and tasks store a limited number.
 #[test]
 fn a_coordinator_that_sends_all_inputs_first_deadlocks() {
     for (schedule, shape) in small_shapes() {

@@ -5,21 +5,21 @@ use proto::microbatch::MicrobatchId;
 
 use super::engine::{Engine, Message, Op, Queue, QueueId};
 
-/// How a stage keeps what has arrived.
+/// The queues in which a stage keeps arrived messages.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Inbox {
     /// A queue for activations and a queue for errors, each with the bound.
     PerDirection,
-    /// One mailbox for both with one bound; the stage takes out whichever message its lane needs.
+    /// One mailbox with one bound for both directions; the stage takes out whichever message its lane needs.
     Shared,
 }
 
-/// How the coordinator goes about its three jobs.
+/// The order of the coordinator's three jobs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Coordinator {
-    /// Feeding, making losses and draining `done` don't wait for each other.
+    /// Three tasks: feeding, computing losses and draining `done` don't wait for each other.
     ThreeTasks,
-    /// One task that sends a minibatch's inputs, then makes its losses, then drains its `done`.
+    /// One task that sends a minibatch's inputs, then computes its losses, then drains its `done`.
     InputsFirst,
 }
 
@@ -29,15 +29,15 @@ pub(super) struct Trial {
     /// The bound of every queue, in microbatches.
     pub(super) bound: usize,
     pub(super) inbox: Inbox,
-    /// How many computed errors wait in the coordinator.
+    /// The number of computed errors that can wait in the coordinator.
     pub(super) outbox: usize,
     pub(super) coordinator: Coordinator,
-    /// How many minibatches follow one another without a barrier.
+    /// The number of minibatches that follow one another without a barrier.
     pub(super) steps: u64,
     pub(super) seed: u64,
 }
 
-/// One edge in one direction: the queue that its sender fills and the one that its receiver empties.
+/// One edge in one direction: the sender's queue and the receiver's queue.
 #[derive(Clone, Copy)]
 struct Pipe {
     from: QueueId,
@@ -59,7 +59,8 @@ fn error(microbatch: MicrobatchId) -> Message {
 }
 
 impl Trial {
-    /// Runs `lanes`: what every stage did, in order, or who waits for what for ever.
+    /// Runs `lanes`. Returns the actions of every stage in order, or an error that names the tasks which wait for
+    /// ever.
     pub(super) fn run(&self, lanes: &[Lane]) -> Result<Vec<Vec<Action>>, String> {
         let mut engine = Engine::new(proto::seed::rng(self.seed, &["simulation"]));
         let ring = self.ring(&mut engine, lanes.len());
@@ -124,7 +125,7 @@ fn jobs(ring: &Ring, step: u64, microbatches: u32) -> [Vec<Op>; 3] {
     [all.clone().flat_map(feed).collect(), all.clone().flat_map(loss).collect(), all.map(drain).collect()]
 }
 
-/// Stage `s`: what each action of its lane takes, does and sends.
+/// The script of stage `s`: the messages that each action of its lane takes, and the messages that it sends.
 fn stage(ring: &Ring, s: usize, lane: &Lane) -> Vec<Op> {
     let ops = lane.actions().iter().flat_map(|&action| {
         let (take, put) = match action {

@@ -25,7 +25,8 @@ impl Wire {
     }
 }
 
-/// `up[s]` and `down[s]` are the two directions of the link below stage s; s = n is the coordinator's top end.
+/// The state of the simulation. `up[s]` and `down[s]` are the two directions of the link below stage s; s = n is
+/// the link to the coordinator at the top.
 struct Clock<'a> {
     lanes: &'a [Lane],
     costs: &'a Costs,
@@ -35,7 +36,7 @@ struct Clock<'a> {
     done: Vec<Vec<Timed>>,
 }
 
-/// Every action of every stage in time; where lanes deadlock, the stages that wait and for what.
+/// Every action of every stage with its times; for lanes that deadlock, the stages that wait and their actions.
 pub(super) fn run(lanes: &[Lane], costs: &Costs) -> Result<Vec<Vec<Timed>>, Vec<(usize, Action)>> {
     let mut clock = Clock::new(lanes, costs);
     while (0..lanes.len()).filter(|&s| clock.advance(s)).count() > 0 {}
@@ -54,7 +55,7 @@ impl<'a> Clock<'a> {
         Self { lanes, costs, up, down, loss_free: 0.0, done: vec![Vec::new(); lanes.len()] }
     }
 
-    /// Runs stage `s` until it has to wait; says whether it did anything.
+    /// Runs stage `s` until it has to wait; returns whether it did anything.
     fn advance(&mut self, s: usize) -> bool {
         let before = self.done[s].len();
         while let Some(&action) = self.lanes[s].actions().get(self.done[s].len()) {
@@ -67,7 +68,7 @@ impl<'a> Clock<'a> {
         self.done[s].len() > before
     }
 
-    /// When what `action` needs from a neighbour is there, if it was sent at all.
+    /// The time at which the message that `action` needs from a neighbour arrives; `None` if it is not sent yet.
     fn ready(&mut self, s: usize, action: Action) -> Option<f64> {
         match action {
             Action::Forward(_) => self.up[s].arrived.pop_front(),
@@ -85,7 +86,7 @@ impl<'a> Clock<'a> {
         self.lose();
     }
 
-    /// The coordinator's part: logits that have arrived become errors, one after another.
+    /// The coordinator's part: arrived logits become errors, one after another.
     fn lose(&mut self) {
         let n = self.lanes.len();
         while let Some(arrived) = self.up[n].arrived.pop_front() {

@@ -1,4 +1,4 @@
-//! Predictions against small pipelines that were worked out by hand, and against closed forms.
+//! Tests of predictions against small pipelines that were worked out by hand, and against closed forms.
 
 use proto::lane::{Lane, WeightVersion};
 use proto::microbatch::Phase;
@@ -24,7 +24,7 @@ fn links_and_loss_delay_what_waits_for_them() {
     let link = LinkCost { latency: 10.0, ..LinkCost::default() };
     let stage = StageCost { forward: 1.0, error: 2.0, gradient: 3.0, update: 4.0 };
     let timeline = predict(&lanes, &Costs::uniform(2, stage, link, 100.0)).unwrap();
-    // stage 1: the input crosses two links and F@0; then F, two links and the loss come before E.
+    // At stage 1 the input crosses two links and F@0; then F, two links and the loss come before E.
     assert_eq!(starts(&timeline, 1), [21.0, 142.0, 144.0, 147.0]);
     assert_eq!(starts(&timeline, 0), [10.0, 154.0, 156.0, 159.0]);
     assert_eq!(timeline.makespan(), 163.0);
@@ -44,8 +44,8 @@ fn messages_of_one_direction_queue_for_the_link_and_losses_for_the_coordinator()
     assert_eq!(second_error(link(0.0, 0.0), 5.0), 11.0);
 }
 
-/// GPipe's known bubble: n stages of equal work fill and drain in n − 1 turns of F and of E. The
-/// G behind the last E is the only work for which no stage waits.
+/// GPipe's known bubble: n stages of equal work fill and drain in n − 1 turns of F and of E. The G after the last E
+/// is the only work for which no stage waits.
 #[test]
 fn the_bubble_of_gpipe_is_the_known_one() {
     let shape = Shape::new(4, 8, 1).unwrap();
@@ -55,7 +55,7 @@ fn the_bubble_of_gpipe_is_the_known_one() {
     assert!((timeline.bubble() - 6.0 / 30.0).abs() < 1e-12);
 }
 
-/// What `ahead` is for: without it the last stage idles through every round trip to the loss.
+/// The purpose of `ahead`: without it the last stage idles through every round trip to the loss task.
 #[test]
 fn counting_the_coordinator_as_a_stage_hides_the_round_trip_of_the_loss() {
     let costs = Costs::uniform(3, UNIT, LinkCost { latency: 0.25, ..LinkCost::default() }, 0.5);

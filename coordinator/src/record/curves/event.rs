@@ -1,18 +1,18 @@
-//! The bytes of an event file, as TensorBoard reads them: records, each an `Event` message.
+//! The format of an event file, as TensorBoard reads it: records, each an `Event` message.
 //!
 //! ```text
 //! length (8 bytes)  masked CRC-32C of it (4)  the message  masked CRC-32C of it (4)     all little-endian
 //! ```
 //!
-//! The framing is TensorFlow's (`tensorflow/core/lib/io/record_writer.h`), the messages are
+//! The framing is TensorFlow's (`tensorflow/core/lib/io/record_writer.h`). The messages are
 //! `tensorflow/core/util/event.proto` and `framework/summary.proto`, with the fields that scalars need.
 //!
-//! They are written here because the one crate for it, tensorboard-rs (0.5.9, of 2022), is not kept: it stands on
-//! protobuf 2 and image 0.23.
+//! The format is written here because the only crate for it, tensorboard-rs (0.5.9, of 2022), is not maintained: it
+//! depends on protobuf 2 and image 0.23.
 
 use prost::Message;
 
-/// The first record of every file says this.
+/// The version, which the first record of every file holds.
 pub const VERSION: &str = "brain.Event:2";
 
 /// One record.
@@ -27,7 +27,7 @@ pub struct Event {
     /// [`VERSION`], in the first record.
     #[prost(string, optional, tag = "3")]
     pub file_version: Option<String>,
-    /// The scalars, in all others.
+    /// The scalars, in all records but the first.
     #[prost(message, optional, tag = "5")]
     pub summary: Option<Summary>,
 }
@@ -35,7 +35,7 @@ pub struct Event {
 /// Scalars of one step.
 #[derive(Clone, PartialEq, Message)]
 pub struct Summary {
-    /// One per curve.
+    /// The scalars, one per curve.
     #[prost(message, repeated, tag = "1")]
     pub values: Vec<Scalar>,
 }
@@ -43,15 +43,15 @@ pub struct Summary {
 /// One point of one curve.
 #[derive(Clone, PartialEq, Message)]
 pub struct Scalar {
-    /// The curve.
+    /// The name of the curve.
     #[prost(string, tag = "1")]
     pub tag: String,
-    /// The value; written also where it is zero.
+    /// The value, which is written even if it is zero.
     #[prost(float, optional, tag = "2")]
     pub value: Option<f32>,
 }
 
-/// `event` as a record.
+/// Encodes `event` as a record.
 pub fn record(event: &Event) -> Vec<u8> {
     let message = event.encode_to_vec();
     let length = (message.len() as u64).to_le_bytes();
@@ -59,8 +59,7 @@ pub fn record(event: &Event) -> Vec<u8> {
     [&length[..], &sums[0], &message, &sums[1]].concat()
 }
 
-/// The events of a file, up to its end or to the first record that is not whole: a killed run may have left
-/// one.
+/// The events of a file, up to the end or to the first incomplete record: a killed run may have left one.
 pub fn events(mut bytes: &[u8]) -> impl Iterator<Item = Event> {
     std::iter::from_fn(move || {
         let (length, rest) = checked(bytes, 8)?;
@@ -71,19 +70,19 @@ pub fn events(mut bytes: &[u8]) -> impl Iterator<Item = Event> {
     })
 }
 
-/// The first `length` bytes and what follows their sum, where that is right.
+/// Splits `bytes` after the first `length` bytes and their checksum; `None` if the checksum is wrong.
 fn checked(bytes: &[u8], length: usize) -> Option<(&[u8], &[u8])> {
     let (data, rest) = bytes.split_at_checked(length)?;
     let (sum, rest) = rest.split_first_chunk()?;
     (u32::from_le_bytes(*sum) == masked_crc(data)).then_some((data, rest))
 }
 
-/// Masked, so that the sum of data that holds sums is a good sum, too.
+/// The masked CRC: the mask keeps the checksum good for data that itself contains checksums.
 fn masked_crc(bytes: &[u8]) -> u32 {
     crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// CRC-32C, bit by bit: a record is some hundred bytes.
+/// CRC-32C, bit by bit, which is fast enough for records of some hundred bytes.
 fn crc32c(bytes: &[u8]) -> u32 {
     let shift = |crc: u32| (crc >> 1) ^ if crc & 1 == 1 { 0x82f6_3b78 } else { 0 };
     !bytes.iter().fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), |crc, _| shift(crc)))

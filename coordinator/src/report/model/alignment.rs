@@ -1,7 +1,7 @@
-//! How B came to stand to W, in every layer: the angle between them and the ratio of their norms.
+//! The alignment section: the angle between B and W in every layer, and the ratio of their norms.
 //!
-//! One run's layers share a chart, coloured by depth. Of several runs every layer gets a small chart of
-//! its own, in which the runs meet.
+//! The layers of a single run share a chart, coloured by depth. With several runs every layer gets a small chart of
+//! its own, with a curve per run.
 
 use std::slice::from_ref;
 
@@ -13,7 +13,7 @@ use super::text::{NONE, count, number};
 use crate::record::LayerTrace;
 use crate::report::Run;
 
-/// A number that a step says about a layer, and how its charts look.
+/// A number that a step records for a layer, and the look of its charts.
 struct Quantity {
     name: &'static str,
     title: &'static str,
@@ -38,11 +38,11 @@ static RATIO: Quantity = Quantity {
     axis: |chart| Chart { at_least: Some([0.9, 1.1]), guide: Some(1.0), ..chart }.log_if_wide(),
 };
 
-/// Both quantities as charts, and where they ended as rows of a table.
+/// Both quantities as charts, and their last values as rows of a table.
 pub struct Alignment<'a> {
-    /// The chart of each quantity; none where no step measured W against B.
+    /// The chart of each quantity; none if no step measured B against W.
     pub charts: Vec<usize>,
-    /// Of several runs, the chart of each quantity in every layer.
+    /// The charts of each quantity by layer, for several runs.
     pub grids: Vec<Grid>,
     pub layers: Vec<Layer<'a>>,
 }
@@ -81,7 +81,7 @@ impl<'a> Alignment<'a> {
 }
 
 impl Quantity {
-    /// Of one run every layer, of several the mean of their layers.
+    /// The chart of a quantity: of every layer for a single run, of the layers' mean for several runs.
     fn whole(&self, runs: &[Run], layers: &IndexSet<&str>) -> Chart {
         let (title, curves) = match runs {
             [run] => {
@@ -101,7 +101,7 @@ impl Quantity {
         (self.axis)(Chart::new(title, self.unit, curves))
     }
 
-    /// A small chart of one layer.
+    /// The small chart of one layer.
     fn of_layer(&self, runs: &[Run], layer: &str) -> Chart {
         let curves = Curve::of_runs(runs, 300, |run| self.points(run, layer));
         Chart { small: true, ..(self.axis)(Chart::new(layer, self.unit, curves)) }
@@ -114,13 +114,13 @@ impl Quantity {
         }))
     }
 
-    /// The quantity where the run last measured it.
+    /// The last measured value of the quantity in a run.
     fn last(&self, run: &Run, layer: &str) -> Option<f64> {
         self.points(run, layer).last().map(|point| point.1)
     }
 }
 
-/// The mean over the layers of their angles at the end.
+/// The mean over the layers of their last angles.
 pub fn mean_angle(run: &Run) -> Option<f64> {
     mean(layers(from_ref(run)).into_iter().filter_map(|layer| ANGLE.last(run, layer)))
 }
@@ -136,7 +136,7 @@ fn layers(runs: &[Run]) -> IndexSet<&str> {
     measured.flat_map(|step| &step.layers).map(|layer| layer.name.as_str()).collect()
 }
 
-/// How many parameters the layer has, according to the first run that knows.
+/// The number of the layer's parameters, from the first run that records it.
 fn parameters(runs: &[Run], layer: &str) -> String {
     let mut layers = runs.iter().flat_map(|run| &run.summary.nodes).flat_map(|node| &node.layers);
     layers

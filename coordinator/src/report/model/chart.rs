@@ -11,32 +11,33 @@ use crate::report::Run;
 pub struct Chart {
     #[serde(skip)]
     pub title: String,
-    /// Stands beside the title.
+    /// The note beside the title.
     #[serde(skip)]
     pub note: String,
-    /// Stands behind every value.
+    /// The unit behind every value.
     pub unit: &'static str,
-    /// The vertical axis shows at least this.
+    /// The range that the vertical axis shows at least.
     pub at_least: Option<[f64; 2]>,
-    /// The vertical axis shows at most this.
+    /// The range that the vertical axis shows at most.
     pub at_most: Option<[f64; 2]>,
-    /// A value worth comparing with, drawn as a dashed line.
+    /// A reference value, drawn as a dashed line.
     pub guide: Option<f64>,
     /// Whether the vertical axis is logarithmic.
     pub log: bool,
-    /// One of many, without a legend.
+    /// Whether the chart is small, without a legend.
     pub small: bool,
     pub curves: Vec<Curve>,
 }
 
 impl Chart {
-    /// A chart of those curves that have a point.
+    /// A chart of the curves that have a point.
     pub fn new(title: impl Into<String>, unit: &'static str, curves: Vec<Curve>) -> Self {
         let curves = curves.into_iter().filter(|c| !c.values().is_empty()).collect();
         Self { title: title.into(), unit, curves, ..Self::default() }
     }
 
-    /// A logarithmic axis, if the values are positive and span so much that a linear one would hide most.
+    /// Makes the axis logarithmic if the values are positive and span so much that a linear axis would hide most of
+    /// them.
     pub fn log_if_wide(mut self) -> Self {
         let values = || self.curves.iter().flat_map(Curve::values).copied();
         let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
@@ -46,8 +47,9 @@ impl Chart {
         self
     }
 
-    /// An axis from 0 to at most twice what the curves begin with: a run that diverges leaves the chart
-    /// instead of pressing the others flat. An evaluation comes later, so its loss is no measure.
+    /// Limits the axis to between 0 and twice the curves' first values: a run that diverges leaves the chart
+    /// instead of pressing the other curves flat. The curve of evaluations starts later, so its loss does not
+    /// count.
     pub fn cut_off(mut self) -> Self {
         let high = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, f64::max);
         let begin = self.curves.iter().filter(|c| c.style != Style::Marked);
@@ -59,7 +61,7 @@ impl Chart {
         self
     }
 
-    /// What a screen reader says instead: where every curve begins and ends.
+    /// The description for screen readers: the beginning and the end of every curve.
     pub fn in_words(&self) -> String {
         let curve = |c: &Curve| {
             let end = |value: Option<&f64>| number(&value.copied(), 2, self.unit);
@@ -76,7 +78,7 @@ impl Chart {
 pub struct Charts {
     /// The first and the last step of all runs.
     steps: [u64; 2],
-    /// The first step of every epoch, where there is only one run.
+    /// The first step of every epoch, for a single run.
     epochs: Vec<u64>,
     pub charts: Vec<Chart>,
 }

@@ -1,4 +1,4 @@
-//! A curve: its points, smoothed, and thinned so that a spike is still seen.
+//! A curve: its points, smoothed, and thinned so that a spike stays visible.
 
 use serde::Serialize;
 
@@ -10,29 +10,29 @@ pub type Point = (u64, f64);
 /// One curve of a chart, as `report.js` draws it.
 #[derive(Debug, Serialize)]
 pub struct Curve {
-    /// Curves of one name and colour are shown and hidden together.
+    /// The name; curves with the same name and colour are shown and hidden together.
     pub name: String,
-    /// Distinguishes curves of one name; empty where the name is enough.
+    /// The part, which tells curves with the same name apart; empty if the name is enough.
     pub part: &'static str,
-    /// Where its colour comes from.
+    /// The source of the curve's colour.
     pub hue: Hue,
-    /// How it is drawn.
+    /// The style of the line.
     pub style: Style,
     x: Vec<u64>,
     y: Vec<f64>,
 }
 
-/// A curve names its colour; the page's theme says how the colour looks.
+/// The source of a curve's colour; the page's theme decides the colour itself.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Hue {
     /// The colour of the run with this index.
     Run(usize),
-    /// A place on the scale from the first layer (0) to the last (1).
+    /// A position on the scale from the first layer (0) to the last (1).
     Depth(f64),
 }
 
-/// How a curve is drawn.
+/// The style of a curve's line.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Style {
@@ -51,36 +51,36 @@ impl Curve {
         Self { name: name.to_owned(), part: "", hue, style, x, y }
     }
 
-    /// A line of every run, in the run's colour.
+    /// One curve per run, in the run's colour.
     pub fn of_runs(runs: &[Run], limit: usize, points: impl Fn(&Run) -> Vec<Point>) -> Vec<Self> {
         let line =
             |(i, run): (usize, &Run)| Self::new(&run.name, Hue::Run(i), Style::Line, &points(run), limit);
         runs.iter().enumerate().map(line).collect()
     }
 
-    /// The same curve, told from others of its name.
+    /// The same curve, with a part that tells it from others of its name.
     pub fn part(self, part: &'static str) -> Self {
         Self { part, ..self }
     }
 
-    /// Its values in order.
+    /// The curve's values in order.
     pub fn values(&self) -> &[f64] {
         &self.y
     }
 }
 
-/// The points that are there and finite.
+/// The points that are present and finite.
 pub fn finite(points: impl Iterator<Item = (u64, Option<f64>)>) -> Vec<Point> {
     points.filter_map(|(x, y)| y.filter(|y| y.is_finite()).map(|y| (x, y))).collect()
 }
 
-/// Steps that the exponential average looks back, by the length of the curve.
+/// The number of steps in the exponential average, by the length of the curve.
 pub fn window(points: usize) -> usize {
     (points / 50).clamp(1, 500)
 }
 
-/// The exponential average with weight 2/(window + 1) on the newest value. It is not drawn to zero at
-/// the start: the weights are divided by their sum.
+/// The exponential average with weight 2/(window + 1) on the newest value. The weights are divided by their sum, so
+/// the average is not drawn to zero at the start.
 pub fn smooth(points: &[Point], window: usize) -> Vec<Point> {
     let keep = 1.0 - 2.0 / (window as f64 + 1.0);
     let (mut sum, mut weight) = (0.0, 0.0);
@@ -91,10 +91,10 @@ pub fn smooth(points: &[Point], window: usize) -> Vec<Point> {
     points.iter().map(average).collect()
 }
 
-/// At most `limit` points (4 or more), of which the first, the last and both extremes are never lost.
+/// Thins a curve to at most `limit` points (4 or more); the first point, the last and both extremes are never lost.
 ///
-/// Between the first and the last, equal runs of points keep their lowest and their highest: a spike
-/// of one step in a hundred thousand is still seen.
+/// Between the first and the last point, equal runs of points keep their lowest and their highest: a spike of one
+/// step in a hundred thousand stays visible.
 pub fn thin(points: &[Point], limit: usize) -> Vec<Point> {
     let [first, middle @ .., last] = points else { return points.to_vec() };
     if points.len() <= limit {
@@ -117,7 +117,7 @@ pub fn thin(points: &[Point], limit: usize) -> Vec<Point> {
     kept
 }
 
-/// Five significant digits: more than a screen shows, and a third of the bytes.
+/// A value with five significant digits: more than a screen shows, and a third of the bytes.
 fn short(value: f64) -> f64 {
     format!("{value:.4e}").parse().unwrap_or(value)
 }

@@ -1,4 +1,4 @@
-//! The first answers: what a run trained, whether it worked and how long it was.
+//! The headline section: what a run trained, its result and its length.
 
 use super::alignment;
 use super::settings::Settings;
@@ -13,16 +13,16 @@ pub fn title(runs: &[Run]) -> String {
     }
 }
 
-/// The result of one run, as far as its summary does not say it in so many words.
+/// The result of one run, in words that its summary does not hold.
 pub struct Outcome {
-    /// What the run trained on what, by which rule, how distributed.
+    /// The facts of the run: network, data, rule, distribution.
     pub facts: Vec<String>,
     pub rule: String,
     pub status: String,
-    /// Whether the status is `good`, `bad` or `open`.
+    /// The status: `good`, `bad` or `open`.
     pub verdict: &'static str,
     pub steps: String,
-    /// The steps and, of a complete run, the epochs.
+    /// The number of steps and, for a complete run, of epochs.
     pub length: String,
     pub angle: Option<f64>,
 }

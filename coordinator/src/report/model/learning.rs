@@ -1,16 +1,16 @@
-//! How the network learned: loss and accuracy of every step, smoothed, and of every evaluation.
+//! The learning section: loss and accuracy of every step, smoothed, and of every evaluation.
 
 use super::chart::{Chart, Charts};
 use super::curve::{Curve, Hue, Style, finite, smooth, window};
 use crate::record::{Evaluation, Step};
 use crate::report::Run;
 
-/// Points of a curve that shows every step, and of a smoothed one.
+/// The most points of a curve with every step, and of a smoothed curve.
 const LIMIT: [usize; 2] = [2000, 1000];
 
 /// Loss and accuracy as curves.
 pub struct Learning {
-    /// Steps over which the longest run's curves are averages.
+    /// The number of steps in the averages of the longest run's curves.
     pub window: usize,
     pub loss: usize,
     pub accuracy: usize,
@@ -33,7 +33,7 @@ impl Learning {
     }
 }
 
-/// The curve of a quantity of every run: smoothed and evaluated, and for a single run each step as well.
+/// The curves of a quantity of every run: smoothed and evaluated, and for a single run each step as well.
 fn curves(
     runs: &[Run],
     training: impl Fn(&Step) -> Option<f64>,

@@ -1,4 +1,4 @@
-//! What the page says: every sentence, number and curve that depends on the runs, and no markup.
+//! The model of the page: every sentence, number and curve that depends on the runs, without markup.
 
 mod alignment;
 mod chart;
@@ -33,7 +33,7 @@ pub struct Model<'a> {
 }
 
 impl<'a> Model<'a> {
-    /// What the page says about `runs`.
+    /// The model of the page about `runs`.
     pub fn of(runs: &'a [Run]) -> Self {
         let mut charts = Charts::of(runs);
         Self {
@@ -47,7 +47,7 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// The chart with this index, which a template has by reference.
+    /// The chart with this index; templates pass the index by reference.
     pub fn chart(&self, index: &usize) -> &Chart {
         &self.charts.charts[*index]
     }

@@ -7,12 +7,12 @@ use crate::report::Run;
 
 /// The settings of a configuration by their dotted names, in the order of the file.
 ///
-/// The reader understands lines, not TOML, which is enough to show what a resolved configuration says.
-/// It joins the lines of a value that spans several.
+/// The parser understands lines, not all of TOML, which is enough for a resolved configuration. It joins the lines
+/// of a value that spans several.
 pub struct Settings(IndexMap<String, String>);
 
 impl Settings {
-    /// The settings that `toml` names.
+    /// The settings in `toml`.
     pub fn of(toml: &str) -> Self {
         let (mut settings, mut table) = (IndexMap::<String, String>::new(), String::new());
         let mut arrays: Vec<&str> = Vec::new();
@@ -36,7 +36,7 @@ impl Settings {
         Self(settings)
     }
 
-    /// The value as the configuration writes it.
+    /// The value as the configuration spells it.
     fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
     }
@@ -50,7 +50,7 @@ impl Settings {
 /// The settings in which several runs differ. Both lists are empty where the configurations are the same.
 pub struct Differences {
     pub open: Vec<Setting>,
-    /// The settings of single layers, where they are too many to show at once.
+    /// The settings of single layers, if they are too many to show at once.
     pub folded: Vec<Setting>,
 }
 
@@ -60,7 +60,7 @@ pub struct Setting {
     pub values: Vec<String>,
 }
 
-/// The page shows at most so many settings of single layers at once. Other networks differ in far more.
+/// The most settings of single layers that the page shows at once. Runs with different networks differ in far more.
 const MANY: usize = 12;
 
 impl Differences {

@@ -1,4 +1,4 @@
-//! How every stage spent its time, and how much every node sent and received.
+//! The stages section: how every stage spent its time, and how much every node sent and received.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,13 +18,13 @@ pub struct Stages<'a> {
     pub stages: Vec<Table<'a>>,
 }
 
-/// A bar for each stage, as long as the run; no bar where no stage measured its time.
+/// The time of a run's stages: a bar for each stage, as long as the run; no bar if no stage measured its time.
 pub struct Time {
     pub whole: String,
     pub bars: Vec<(usize, [Part; 4])>,
 }
 
-/// How long a stage did one thing, also in per cent of the whole.
+/// The time that a stage spent on one activity, also in per cent of the whole.
 pub struct Part {
     pub name: &'static str,
     pub time: String,
@@ -38,7 +38,8 @@ pub struct Table<'a> {
     pub most: Bytes,
 }
 
-/// What a stage, or all stages of a run, send in a step, and what their nodes sent and received in the run.
+/// The traffic of a stage, or of all stages of a run: bytes sent in a step, and bytes that the nodes sent and
+/// received in the run.
 pub struct Traffic<'a> {
     pub name: String,
     pub address: &'a str,
@@ -60,8 +61,8 @@ impl<'a> Stages<'a> {
     }
 }
 
-/// Images per second, smoothed as time per image: of steps that come out in a burst the first took the time
-/// of all, and the speed of the others says nothing.
+/// Images per second, smoothed as time per image. When steps finish in a burst, the first step carries the time of
+/// all, so the speed of a single step means nothing.
 fn speeds(run: &Run) -> Vec<Point> {
     let times =
         finite(run.metrics.iter().map(|step| (step.step, step.images_per_s.map(|speed| 1.0 / speed))));
@@ -69,10 +70,10 @@ fn speeds(run: &Run) -> Vec<Point> {
     smoothed.into_iter().map(|(step, time)| (step, 1.0 / time)).collect()
 }
 
-/// Steps over which the speed is an average at least.
+/// The least number of steps in the average of the speed.
 const BURST: usize = 9;
 
-/// One stage over all steps of its run.
+/// The totals of one stage over all steps of its run.
 #[derive(Default)]
 struct Total {
     compute: f64,
@@ -96,7 +97,8 @@ fn totals(run: &Run) -> BTreeMap<usize, Total> {
 }
 
 impl Time {
-    /// The whole is the run as its summary measured it, but not shorter than what the busiest stage did.
+    /// The times of a run. The whole is the training time in its summary, or the time of its busiest stage if that
+    /// is longer.
     fn of(run: &Run) -> Self {
         let totals = totals(run);
         let busiest = totals.values().map(|t| t.compute + t.wait + t.send).fold(0.0, f64::max);
@@ -157,7 +159,7 @@ impl<'a> Traffic<'a> {
     }
 }
 
-/// The sum of at least one number, if all are known.
+/// The sum of at least one number, if all numbers are known.
 fn sum(mut numbers: impl Iterator<Item = Option<u64>>) -> Option<u64> {
     let first = numbers.next()??;
     numbers.try_fold(first, |sum, number| Some(sum + number?))

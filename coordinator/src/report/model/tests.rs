@@ -1,4 +1,4 @@
-//! Curves keep what they show, and settings are found by name.
+//! Tests of the model: curves keep their extremes, and settings are found by name.
 
 use super::curve::{smooth, thin};
 use super::settings::Settings;

@@ -1,13 +1,13 @@
-//! Words and numbers as a person reads them.
+//! Formatting: words and numbers for people.
 //!
 //! The templates call these functions, and a template passes a field by reference.
 
 use std::fmt;
 
-/// Stands where a run has no number.
+/// The text in place of a missing number.
 pub const NONE: &str = "–";
 
-/// A name of the configuration as words: `symmetric_alignment` is "symmetric alignment".
+/// A name in the configuration as words: `symmetric_alignment` becomes "symmetric alignment".
 pub fn words(name: &str) -> String {
     match name {
         "one_f_one_b" => "1F1B".to_owned(),
@@ -15,7 +15,7 @@ pub fn words(name: &str) -> String {
     }
 }
 
-/// A number with so many decimals and a unit behind it, or a dash.
+/// A number with this many decimals and a unit behind it, or a dash.
 pub fn number(value: &Option<f64>, decimals: usize, unit: &str) -> String {
     match value {
         Some(value) if value.is_finite() => format!("{value:.decimals$}{unit}"),
@@ -28,7 +28,7 @@ pub fn percent(fraction: &Option<f64>) -> String {
     number(&fraction.map(|f| f * 100.0), 1, "%")
 }
 
-/// A whole number, its thousands apart.
+/// A whole number, with its thousands apart.
 pub fn count(value: &u64) -> String {
     let digits = value.to_string();
     let mut grouped = String::new();
@@ -41,7 +41,7 @@ pub fn count(value: &u64) -> String {
     grouped
 }
 
-/// A rate: whole from 10 on.
+/// A rate, without decimals from 10 on.
 pub fn rate(value: &Option<f64>) -> String {
     match value {
         Some(value) if value.is_finite() && *value >= 10.0 => count(&(value.round() as u64)),
@@ -54,7 +54,7 @@ pub fn rate(value: &Option<f64>) -> String {
 pub struct Bytes(pub Option<u64>);
 
 impl Bytes {
-    /// In per cent of `most`, for a bar.
+    /// The bytes in per cent of `most`, for a bar.
     pub fn share(self, most: Self) -> f64 {
         self.0.unwrap_or(0) as f64 / most.0.unwrap_or(0).max(1) as f64 * 100.0
     }
@@ -87,7 +87,7 @@ pub fn duration(seconds: &Option<f64>) -> String {
     }
 }
 
-/// One or several: `3 steps`, `1 step`.
+/// The number with its noun in the singular or plural: `3 steps`, `1 step`.
 pub fn plural(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(&n), if n == 1 { "" } else { "s" })
 }

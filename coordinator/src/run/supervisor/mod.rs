@@ -1,5 +1,6 @@
-//! Decides the next command of a run, from its first start to its end: a pure function of the events so far, without
-//! sockets, files or clocks. [`drive`](super::drive) acts on its commands and reports how each of them ended.
+//! The supervisor: decides the next command of a run, from its first start to its end. It is a pure function of the
+//! events so far, without sockets, files or clocks. [`drive`](super::drive) acts on its commands and reports the
+//! result of each.
 //!
 //! ```text
 //! Find ─▶ Ask (where a run is taken up again) ─▶ Rewind ─▶ Open ─▶ Submit, Take, … ─▶ Close ─▶ Release ─▶ End
@@ -19,54 +20,54 @@ use std::iter::Peekable;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Minibatches, evaluations and snapshots that are in the pipeline at once: enough that the first stage
-/// always has its next inputs, few enough that an interrupt ends soon.
+/// Minibatches, evaluations and snapshots in the pipeline at once: enough that the first stage always has its next
+/// inputs, few enough that an interrupt takes effect soon.
 pub const IN_FLIGHT: usize = 3;
-/// How long a node may take to see that an earlier start of the run is over: it notices a coordinator that
-/// fell silent by keepalives, after at most 10 s.
+/// How long a node may take to see that an earlier start of the run is over. A node notices a silent coordinator by
+/// keepalives, after at most 10 s.
 const PATIENCE: Duration = Duration::from_secs(14);
 /// The pause before busy nodes are asked again.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// A start of the run began: the first, or another after [`Command::Restart`].
+    /// A start of the run began: the first start, or another after [`Command::Restart`].
     Begun,
     /// The nodes have these addresses.
     Found(Vec<String>),
-    /// This stage still works for an earlier start of the run: until it does not, its snapshots may change.
+    /// This stage still works for an earlier start of the run, so its snapshots may still change.
     Busy(usize),
     /// The nodes answered [`Command::Ask`].
     Held(Survey),
-    /// The run's history ends where the run goes on.
+    /// The history now ends at the step from which the run goes on.
     Rewound,
     /// The pipeline is open.
     Opened,
     /// An item is in the pipeline.
     Submitted,
-    /// The oldest item came out of the pipeline, and is recorded.
+    /// The oldest item came out of the pipeline and is recorded.
     Taken,
     /// The pipeline is closed.
     Closed,
     /// The nodes were released.
     Released,
-    /// The user asked for the end before the pipeline was open.
+    /// The user stopped the run before the pipeline was open.
     Stopped,
     /// A command failed.
     Failed(RunError),
 }
 
-/// The next thing to do; each command ends with one event.
+/// The next command; each command ends with one event.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// Start the nodes, or take those that were given.
+    /// Start local nodes, or take the given addresses.
     Find,
     /// Ask the nodes which snapshots they hold, after a pause.
     Ask(Duration),
     /// Take the history back to the last of these snapshots, which all nodes hold, or to the beginning.
     Rewind(BTreeSet<u64>),
-    /// Open the pipeline, with the snapshot after so many updates or from the seed.
+    /// Open the pipeline, with the snapshot after this many updates or from the seed.
     Open(Option<u64>),
     /// Put an item into the pipeline.
     Submit(Item),
@@ -74,7 +75,7 @@ pub enum Command {
     Take,
     /// Close the pipeline in order.
     Close,
-    /// Drop the pipeline where it is open, and end the nodes that were started.
+    /// Drop the pipeline if it is open, and stop the local nodes.
     Release,
     /// Count another start of the run.
     Restart,
@@ -82,10 +83,10 @@ pub enum Command {
     End(Result<(), RunError>),
 }
 
-/// A command, and the lines that the user reads before it.
+/// A command, and the messages that the user reads before it.
 #[derive(Debug)]
 pub struct Decision {
-    /// The lines.
+    /// The messages.
     pub say: Vec<String>,
     /// The command.
     pub command: Command,
@@ -111,13 +112,13 @@ pub struct Supervisor<'a> {
     folder: PathBuf,
     resume: Option<Resume>,
     restarts: u32,
-    /// The snapshot that was chosen last and could not be restored: the next one chosen must be older, so that this
-    /// happens at most as often as there are snapshots.
+    /// The snapshot that was chosen last and could not be restored. The next chosen snapshot must be older, so that
+    /// this happens at most once per snapshot.
     refused: u64,
-    /// Whether the user asked for the end.
+    /// Whether the user has stopped the run.
     stopping: bool,
     nodes: Vec<String>,
-    /// When the nodes were found.
+    /// The time at which the nodes were found.
     found: Duration,
     items: Peekable<Items<'a>>,
     in_flight: VecDeque<InFlight>,
@@ -129,7 +130,7 @@ pub struct Supervisor<'a> {
 }
 
 impl<'a> Supervisor<'a> {
-    /// Of a run that lies in `folder`; it is taken up again where `resume` says so, and goes on by itself up to
+    /// The supervisor of a run in `folder`. The run resumes as `resume` says, and restarts by itself up to
     /// `restarts` times when a node fails.
     pub fn new(course: &'a Course, folder: PathBuf, resume: Option<Resume>, restarts: u32) -> Self {
         Self {
@@ -149,12 +150,12 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// The user asks for the end: steps under way are finished and saved, and no more begin.
+    /// Stops the run on the user's request: steps under way are finished and saved, and no more begin.
     pub fn stop(&mut self) {
         self.stopping = true;
     }
 
-    /// The decision after `event`, at `now` since some fixed moment.
+    /// The decision after `event`; `now` is the time since a fixed moment.
     pub fn on(&mut self, event: Event, now: Duration) -> Decision {
         match event {
             Event::Begun => Command::Find.into(),
@@ -236,10 +237,11 @@ impl<'a> Supervisor<'a> {
         Command::Rewind(common)
     }
 
-    /// Fills the pipeline, and empties it at the end: of the course, or of an interrupted start, which saves.
+    /// Fills the pipeline, and empties it at the end of the course or, with a last snapshot, of an interrupted
+    /// start.
     fn next(&mut self) -> Command {
         let full = self.stopping || self.in_flight.len() >= IN_FLIGHT;
-        // Which older snapshots nodes keep is known once they all have the one before.
+        // The older snapshots to keep are known only once all nodes have the snapshot before.
         let saving = self.in_flight.contains(&InFlight::Snapshot);
         let waits = |item: &Item| full || saving && matches!(item, Item::Snapshot { .. });
         if let Some(item) = self.items.next_if(|item| !waits(item)) {
@@ -248,9 +250,9 @@ impl<'a> Supervisor<'a> {
         if !self.in_flight.is_empty() {
             return Command::Take;
         }
-        // An item may also be left after the last step: its snapshot, or its evaluation.
+        // The item left may also belong to the last step: its snapshot, or its evaluation.
         let interrupted = self.items.peek().is_some();
-        // Before the first update there is no state that the seed does not give.
+        // Before the first update the seed gives the whole state, so there is nothing to save.
         if interrupted && self.steps > 0 && !self.leaving {
             self.leaving = true;
             return self.submit(Item::Snapshot { step: self.steps });
@@ -267,7 +269,7 @@ impl<'a> Supervisor<'a> {
         Command::Submit(item)
     }
 
-    /// Ends the run, or begins another start of it: from an older snapshot where one was damaged, or after a node failed.
+    /// Ends the run, or restarts it: from an older snapshot if a snapshot was damaged, or after a node failed.
     fn conclude(&mut self) -> Decision {
         let failure = match std::mem::replace(&mut self.result, Ok(())) {
             Err(failure) if !self.stopping => failure,
@@ -290,7 +292,7 @@ impl<'a> Supervisor<'a> {
         Decision { say: vec![why], command: Command::Restart }
     }
 
-    /// The failure of an interrupted run; `connected` says whether all nodes were.
+    /// The failure of an interrupted run; `connected` says whether all nodes were connected.
     fn interrupted(&self, connected: bool) -> RunError {
         let (when, then) = match self.steps {
             _ if !connected => {

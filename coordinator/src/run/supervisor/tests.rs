@@ -1,15 +1,15 @@
-//! The stories of a run as transcripts: an event, an arrow, and the commands that follow it.
+//! Tests of the supervisor as transcripts: an event, an arrow, and the commands that follow the event.
 //!
-//! Between two commands of a line stands the event that says the first of them succeeded. Commands are `find`, `ask`,
-//! `back` (rewind, with the snapshots in common), `open` (with the step restored), `take`, `close`, `release`, `again`
-//! (restart) and `end`; into the pipeline go training steps (`7`), evaluations (`E1`), snapshots (`S3`) and mirror
-//! steps (`A20`).
+//! Between two commands of a line stands the event by which the first command succeeded. Commands are `find`,
+//! `ask`, `back` (rewind, with the snapshots in common), `open` (with the step restored), `take`, `close`,
+//! `release`, `again` (restart) and `end`. Submitted items are training steps (`7`), evaluations (`E1`), snapshots
+//! (`S3`) and mirror steps (`A20`).
 
 use super::*;
 use crate::config::{self, Environment};
 use crate::data::Sampler;
 
-/// The course under these keys, with four minibatches an epoch and two in the test set.
+/// The course under these keys, with four minibatches per epoch and two in the test set.
 fn course_of(keys: &[&str], delay: u64) -> Course {
     let text = "train.batch = 4\n[[layer]]\nkind = \"flatten\"\n[[layer]]\nkind = \"linear\"\nout = 10";
     let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
@@ -67,7 +67,7 @@ impl<'a> Story<'a> {
     }
 }
 
-/// The event that a line begins with.
+/// The event at the beginning of a line.
 fn event_of(text: &str) -> Event {
     let steps = |list: &str| list.split('+').filter_map(|step| step.parse().ok()).collect();
     let number = |text: &str| text.parse().unwrap();
@@ -77,7 +77,7 @@ fn event_of(text: &str) -> Event {
         ["submitted"] => Event::Submitted,
         ["taken"] => Event::Taken,
         ["stopped"] => Event::Stopped,
-        // As in `held 3+6 3 written 8 saved 6`: by stage, and in the run's folder.
+        // As in `held 3+6 3 written 8 saved 6`: the snapshots by stage, and the state of the run's folder.
         ["held", one, two, "written", written, "saved", saved] => Event::Held(Survey {
             snapshots: [one, two].map(steps).into(),
             written: number(written),
@@ -220,7 +220,7 @@ fn a_failed_node_is_rolled_back_as_often_as_was_asked_for() {
     );
     story.said("why: node fails; rolling back and going on (1 restarts left)").said("(0 restarts left)");
     story.said("steps 4 to 4 are run again");
-    // Nor does a restart help where a law is broken, the disk is full, or the user asked for the end.
+    // A restart does not help if a law is broken, the disk is full, or the user has stopped the run.
     for failure in ["law broken → release end:Violation", "disk full → release end:Internal"] {
         Story::of(&course, None, 2).plays("begun → find back open 1").plays(failure);
     }
@@ -240,7 +240,7 @@ fn a_damaged_snapshot_leads_to_the_one_before_as_long_as_there_is_one() {
          held 6 3 written 3 saved 3 → release end:StateGone",
     );
     story.said("going back to the one before").said("steps 4 to 6 are run again");
-    // A snapshot that is found again is not tried again, nor one that was asked for by its step.
+    // A refused snapshot is not tried again, nor is a snapshot that was asked for by its step.
     Story::of(&course, Some(Resume::Auto), 0).plays(
         "begun → find ask
          held 3 3 written 3 saved 3 → back+3 open+3
