@@ -25,7 +25,7 @@ use std::time::Duration;
 pub const IN_FLIGHT: usize = 3;
 /// How long a node may take to see that an earlier start of the run is over. A node notices a silent coordinator by
 /// keepalives, after at most 10 s.
-const PATIENCE: Duration = Duration::from_secs(14);
+const RELEASE_DEADLINE: Duration = Duration::from_secs(14);
 /// The pause before busy nodes are asked again.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -166,7 +166,7 @@ impl<'a> Supervisor<'a> {
                     None => self.rewind(BTreeSet::new()).into(),
                 }
             }
-            Event::Busy(_) if now - self.found < PATIENCE => Command::Ask(PAUSE).into(),
+            Event::Busy(_) if now - self.found < RELEASE_DEADLINE => Command::Ask(PAUSE).into(),
             Event::Busy(stage) => {
                 let why = format!(
                     "stage {stage} at {} still works for an earlier start of this run: end the coordinator that uses it, or restart the node",

@@ -277,6 +277,6 @@ fn a_node_that_works_for_an_earlier_start_is_waited_for() {
     let course = course(0);
     let story = &mut Story::of(&course, Some(Resume::Auto), 0);
     story.plays("begun → find ask\nbusy → ask-later\nbusy → ask-later");
-    story.now = PATIENCE;
+    story.now = RELEASE_DEADLINE;
     story.plays("busy → release end:Node");
 }
