@@ -1,10 +1,10 @@
 //! Fashion-MNIST for the demo and for the tests that train on real images: the caller's own, or `data/`.
 
 use crate::prerequisites::{PYTHON, Program};
-use crate::run::{DATA, Failure, Root, line, run, say, succeeds};
+use crate::run::{DATA, Failure, Root, step, succeeds};
+use std::env;
 use std::path::{Path, PathBuf, absolute};
 use std::process::Command;
-use std::{env, fs};
 
 const VARIABLE: &str = "NEUROPIL_DATA";
 const NAME: &str = "fashion-mnist";
@@ -17,15 +17,12 @@ const CHECKSUMS: &str = "scripts/fashion-mnist.sha256";
 /// A caller's own NEUROPIL_DATA without the data set: nothing is ever downloaded into it. Or a system without
 /// Debian's tools, which nothing that we could name would install.
 pub fn needs(root: &Root) -> Result<Vec<Program>, Failure> {
-    let folder = folder(root);
+    let folder = folder(root).join(NAME);
     let refuse = |why: &str| {
-        let place = folder.join(NAME);
-        Err(Failure::new(
-            DATA,
-            format!("{why}: put Fashion-MNIST's four idx files into {}/", place.display()),
-        ))
+        let remedy = format!("put Fashion-MNIST's four idx files into {}/", folder.display());
+        Err(Failure::new(DATA, format!("{why}: {remedy}")))
     };
-    if is_ready(&folder.join(NAME), &file_names(root)?) {
+    if is_ready(&folder, &file_names(root)?) {
         Ok(vec![])
     } else if env::var_os(VARIABLE).is_some() {
         refuse("NEUROPIL_DATA is set, but the data set is not there")
@@ -48,9 +45,7 @@ pub fn set_up(root: &Root) -> Result<PathBuf, Failure> {
     if is_ready(&folder.join(NAME), &file_names(root)?) {
         return Ok(folder);
     }
-    let mut script = root.script(SCRIPT);
-    say(&line(&script));
-    run(&mut script).map_err(|failure| {
+    step(&mut root.script(SCRIPT)).map_err(|failure| {
         Failure::new(DATA, format!("the data set was not set up: {}", failure.sentence))
     })?;
     Ok(folder)
@@ -67,7 +62,6 @@ fn is_ready(folder: &Path, names: &[String]) -> bool {
 }
 
 fn file_names(root: &Root) -> Result<Vec<String>, Failure> {
-    let text = fs::read_to_string(root.join(CHECKSUMS))
-        .map_err(|error| Failure::new(DATA, format!("{CHECKSUMS} could not be read: {error}")))?;
+    let text = root.read(CHECKSUMS).map_err(|failure| Failure::new(DATA, failure.sentence))?;
     Ok(text.lines().filter_map(|line| line.split_whitespace().nth(1)).map(str::to_string).collect())
 }

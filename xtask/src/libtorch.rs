@@ -1,7 +1,7 @@
 //! Which libtorch the build links, and getting one into `.libtorch/` when the caller has none.
 
 use crate::prerequisites::{COMPILER, PIP, PYTHON, Program};
-use crate::run::{CONFIGURATION, Failure, INTERNAL, Root, line, run, say};
+use crate::run::{CONFIGURATION, Failure, Root, step};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
@@ -36,10 +36,8 @@ pub fn set_up(root: &Root) -> Result<(), Failure> {
     if callers || is_ready(root, &wanted_version(root)?) {
         return Ok(());
     }
-    let mut script = root.script(SCRIPT);
-    say(&line(&script));
-    run(&mut script)
-        .map_err(|failure| Failure::new(INTERNAL, format!("libtorch was not set up: {}", failure.sentence)))
+    step(&mut root.script(SCRIPT))
+        .map_err(|failure| format!("libtorch was not set up: {}", failure.sentence).into())
 }
 
 /// The LIBTORCH that the caller set. Cargo sets it too, to our own folder (`.cargo/config.toml`), for every
@@ -109,7 +107,5 @@ fn agrees(found: &str, wanted: &str) -> bool {
 pub fn wanted_version(root: &Root) -> Result<String, Failure> {
     let lock = fs::read_to_string(root.join(LOCK)).unwrap_or_default();
     let version = lock.lines().find_map(|line| line.strip_prefix("torch==")?.split_whitespace().next());
-    version
-        .map(str::to_string)
-        .ok_or_else(|| Failure::new(INTERNAL, format!("{LOCK} names no version of torch")))
+    Ok(version.map(str::to_string).ok_or_else(|| format!("{LOCK} names no version of torch"))?)
 }

@@ -1,6 +1,6 @@
 //! Building both programs, beside the folder that this program itself was built into.
 
-use crate::run::{Failure, INTERNAL, Root, line, run, say};
+use crate::run::{Failure, Root, line, run, say};
 use crate::{dataset, libtorch, prerequisites};
 use std::path::{Path, PathBuf};
 
@@ -38,7 +38,10 @@ pub fn ready(root: &Root) -> Result<Release, Failure> {
 pub fn programs(root: &Root, profile: Profile) -> Result<PathBuf, Failure> {
     prerequisites::check(&libtorch::needs(root)?)?;
     libtorch::set_up(root)?;
-    let folder = own_folder()?;
+    let this = std::env::current_exe().ok();
+    // Cargo puts the programs of a profile beside each other.
+    let folder = this.as_deref().and_then(Path::parent).map(Path::to_owned);
+    let folder = folder.ok_or_else(|| "cargo's target folder was not found".to_string())?;
     let (folder, flag) = match profile {
         Profile::Tests => (folder, None),
         Profile::Release => (folder.with_file_name("release"), Some("--release")),
@@ -50,11 +53,4 @@ pub fn programs(root: &Root, profile: Profile) -> Result<PathBuf, Failure> {
     say(&format!("{}{warning}", line(&cargo)));
     run(&mut cargo)?;
     Ok(folder)
-}
-
-/// The folder of this program, where cargo puts the others of the same profile.
-fn own_folder() -> Result<PathBuf, Failure> {
-    let this = std::env::current_exe().ok();
-    let folder = this.as_deref().and_then(Path::parent).map(Path::to_owned);
-    folder.ok_or_else(|| Failure::new(INTERNAL, "cargo's target folder was not found"))
 }

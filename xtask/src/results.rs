@@ -2,7 +2,8 @@
 //! `docs/results.md`. What has been trained already is not trained again.
 
 use crate::release::{self, Release};
-use crate::run::{Failure, INTERNAL, Root, line, run, say};
+use crate::run::{Failure, Root, say, step};
+use std::fmt::Display;
 use std::fs;
 use std::path::Path;
 
@@ -37,8 +38,7 @@ pub fn results(root: &Root, full: bool) -> Result<(), Failure> {
             sweep.arg("--resume");
         }
         table.set.iter().for_each(|set| _ = sweep.args(["--set", set]));
-        say(&line(&sweep));
-        let ended = run(&mut sweep);
+        let ended = step(&mut sweep);
         let found = root.join(&folder).join("results.md");
         if found.exists() {
             put(&root.join(PAGE), table.name, &found)?;
@@ -51,14 +51,12 @@ pub fn results(root: &Root, full: bool) -> Result<(), Failure> {
 
 /// Replaces what stands between the marks of a table.
 fn put(page: &Path, name: &str, table: &Path) -> Result<(), Failure> {
-    let fault = |path: &Path, error: &dyn std::fmt::Display| {
-        Failure::new(INTERNAL, format!("{}: {error}", path.display()))
-    };
+    let fault = |path: &Path, error: &dyn Display| format!("{}: {error}", path.display());
     let text = fs::read_to_string(page).map_err(|error| fault(page, &error))?;
     let table = fs::read_to_string(table).map_err(|error| fault(table, &error))?;
     let text = between(&text, name, &table)
         .ok_or_else(|| fault(page, &format!("there are no marks of a table called '{name}'")))?;
-    fs::write(page, text).map_err(|error| fault(page, &error))
+    Ok(fs::write(page, text).map_err(|error| fault(page, &error))?)
 }
 
 /// `text` with `table` between the marks of `name`; `None` where there are none.

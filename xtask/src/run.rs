@@ -1,11 +1,11 @@
 //! Running a program, with a sentence when it fails.
 
-use std::env;
 use std::ffi::OsStr;
 use std::io::{Write, stdout};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf, absolute};
 use std::process::{Command, ExitStatus, Stdio};
+use std::{env, fs};
 
 /// Exit code of a failure that has no code of its own: a step failed.
 pub const INTERNAL: u8 = 1;
@@ -30,6 +30,13 @@ impl Failure {
     }
 }
 
+/// A sentence is an internal failure, unless it is given another code.
+impl From<String> for Failure {
+    fn from(sentence: String) -> Self {
+        Self { code: INTERNAL, sentence }
+    }
+}
+
 /// The folder of this repository; every program is started in it, wherever `cargo xtask` was called.
 pub struct Root(PathBuf);
 
@@ -44,6 +51,15 @@ impl Root {
     /// A path inside the repository.
     pub fn join(&self, path: &str) -> PathBuf {
         self.0.join(path)
+    }
+
+    /// The text of a file of the repository.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(&self, path: &str) -> Result<String, Failure> {
+        Ok(fs::read_to_string(self.join(path))
+            .map_err(|error| format!("{path} could not be read: {error}"))?)
     }
 
     /// A program that will run in the repository's folder.
@@ -85,6 +101,15 @@ pub fn say(text: &str) {
     _ = writeln!(stdout(), "==> {text}");
 }
 
+/// Says a program's line, and runs it.
+///
+/// # Errors
+/// As `run`.
+pub fn step(command: &mut Command) -> Result<(), Failure> {
+    say(&line(command));
+    run(command)
+}
+
 /// Runs a program to its end, its output passed through.
 ///
 /// # Errors
@@ -92,7 +117,7 @@ pub fn say(text: &str) {
 pub fn run(command: &mut Command) -> Result<(), Failure> {
     match command.status() {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(Failure::new(INTERNAL, format!("`{}` {}", line(command), ending(status)))),
+        Ok(status) => Err(format!("`{}` {}", line(command), ending(status)))?,
         Err(error) => Err(unstartable(command, &error)),
     }
 }
@@ -105,7 +130,7 @@ pub fn succeeds(command: &mut Command) -> bool {
 
 /// The failure to start a program.
 pub fn unstartable(command: &Command, error: &std::io::Error) -> Failure {
-    Failure::new(INTERNAL, format!("`{}` could not be started: {error}", line(command)))
+    format!("`{}` could not be started: {error}", line(command)).into()
 }
 
 /// A command as one would type it.

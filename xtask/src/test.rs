@@ -1,6 +1,6 @@
 //! `cargo xtask test`: all tests, also those that need a data set where it can be had.
 
-use crate::run::{Failure, Root, line, run, say};
+use crate::run::{Failure, Root, say, step};
 use crate::{dataset, libtorch, prerequisites};
 use std::ffi::OsString;
 
@@ -23,9 +23,6 @@ pub fn test(root: &Root, extra: &[OsString]) -> Result<(), Failure> {
         Ok(folder) => _ = test.env("NEUROPIL_DATA", folder),
         Err(failure) => say(&format!("the tests that use the data set will skip: {}", failure.sentence)),
     }
-    for step in [&mut build, &mut test] {
-        say(&line(step));
-        run(step)?;
-    }
-    Ok(())
+    step(&mut build)?;
+    step(&mut test)
 }

@@ -1,9 +1,8 @@
 //! `cargo xtask verify`: everything that can be judged without running the product.
 
 use crate::prerequisites::{self, check_component};
-use crate::run::{Failure, Root, line, run, say, succeeds};
+use crate::run::{Failure, Root, say, step, succeeds};
 use crate::{arrows, libtorch};
-use std::process::Command;
 
 /// The directions of imports; formatting, lints and documentation, each with warnings denied; then the dependencies.
 ///
@@ -43,9 +42,4 @@ fn dependencies(root: &Root) -> Result<(), Failure> {
         return Ok(());
     }
     step(&mut root.cargo(&["deny", "check", "--disable-fetch", "advisories"]))
-}
-
-fn step(command: &mut Command) -> Result<(), Failure> {
-    say(&line(command));
-    run(command)
 }

@@ -5,22 +5,19 @@ pub fn code(text: &str) -> String {
     let mut rest = text;
     let mut code = String::with_capacity(text.len());
     while let Some(first) = rest.chars().next() {
-        let in_word = code.ends_with(|last: char| last == '_' || last.is_alphanumeric());
-        let blanked = match first {
+        let length = match first {
             '/' if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
             '/' if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |at| at + 2),
             '"' => quoted(rest),
-            'r' | 'b' if !in_word => raw_text(rest).unwrap_or(0),
+            'r' => raw_text(rest).unwrap_or(0),
             '\'' => character(rest).unwrap_or(0),
             _ => 0,
         };
-        let (head, tail) = rest.split_at(blanked.max(first.len_utf8()));
-        if blanked > 0 {
-            blank(head, &mut code)
-        } else {
-            code.push_str(head)
+        match length {
+            0 => code.push(first),
+            _ => blank(&rest[..length], &mut code),
         }
-        rest = tail;
+        rest = &rest[length.max(first.len_utf8())..];
     }
     code
 }
@@ -42,14 +39,12 @@ fn quoted(text: &str) -> usize {
     text.len()
 }
 
-/// The length of `r"…"`, `br#"…"#` and their like.
+/// The length of `r"…"`, `r#"…"#` and their like.
 fn raw_text(text: &str) -> Option<usize> {
-    let after = text.strip_prefix('b').unwrap_or(text).strip_prefix('r')?;
-    let hashes = after.len() - after.trim_start_matches('#').len();
-    let start = text.len() - after.len() + hashes;
-    let end = format!("\"{}", "#".repeat(hashes));
-    let inside = text[start..].strip_prefix('"')?;
-    Some(inside.find(&end).map_or(text.len(), |at| start + 1 + at + end.len()))
+    let inside = text[1..].trim_start_matches('#').strip_prefix('"')?;
+    let start = text.len() - inside.len();
+    let end = format!("\"{}", "#".repeat(start - 2));
+    Some(inside.find(&end).map_or(text.len(), |at| start + at + end.len()))
 }
 
 /// The length of a character in quotes; a lifetime has only one.
