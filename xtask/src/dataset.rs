@@ -1,14 +1,14 @@
 //! Fashion-MNIST for the demo and for the tests that train on real images: the caller's own, or `data/`.
 
 use crate::prerequisites::{PYTHON, Program};
-use crate::run::{DATA, Failure, Root, step, succeeds};
+use crate::run::{DATA, Failure, Root, succeeds};
 use std::env;
 use std::path::{Path, PathBuf, absolute};
 use std::process::Command;
 
 const VARIABLE: &str = "NEUROPIL_DATA";
 const NAME: &str = "fashion-mnist";
-const SCRIPT: &str = "fashion_mnist.py";
+const SCRIPT: &str = "scripts/fashion_mnist.py";
 const CHECKSUMS: &str = "scripts/fashion-mnist.sha256";
 
 /// What the data set needs on this machine: nothing, unless it has to be fetched.
@@ -45,7 +45,7 @@ pub fn set_up(root: &Root) -> Result<PathBuf, Failure> {
     if is_ready(&folder.join(NAME), &file_names(root)?) {
         return Ok(folder);
     }
-    step(&mut root.script(SCRIPT)).map_err(|failure| {
+    root.script(SCRIPT).map_err(|failure| {
         Failure::new(DATA, format!("the data set was not set up: {}", failure.sentence))
     })?;
     Ok(folder)

@@ -1,6 +1,6 @@
 //! `cargo xtask demo`: from a fresh clone to a trained network.
 
-use crate::release::{self, Release};
+use crate::release;
 use crate::run::{Failure, Root, line, say, unstartable};
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -13,7 +13,7 @@ const CONFIG: &str = "examples/fashion.toml";
 /// # Errors
 /// What could not be set up, built or started; after that the coordinator speaks for itself.
 pub fn demo(root: &Root, extra: &[OsString]) -> Result<(), Failure> {
-    let Release { coordinator, data } = release::ready(root)?;
+    let (coordinator, data) = release::ready(root)?;
     let mut train = root.command(coordinator);
     train.args(["train", "--config", CONFIG, "--local"]).env("NEUROPIL_DATA", data);
     if !names_its_run(extra) {

@@ -1,11 +1,11 @@
 //! Which libtorch the build links, and getting one into `.libtorch/` when the caller has none.
 
 use crate::prerequisites::{COMPILER, PIP, PYTHON, Program};
-use crate::run::{CONFIGURATION, Failure, Root, step};
+use crate::run::{CONFIGURATION, Failure, Root};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-const SCRIPT: &str = "libtorch.py";
+const SCRIPT: &str = "scripts/libtorch.py";
 const LOCK: &str = "scripts/libtorch.lock";
 
 /// What building against libtorch needs on this machine: a compiler, and more where libtorch has to be fetched.
@@ -36,8 +36,7 @@ pub fn set_up(root: &Root) -> Result<(), Failure> {
     if callers || is_ready(root, &wanted_version(root)?) {
         return Ok(());
     }
-    step(&mut root.script(SCRIPT))
-        .map_err(|failure| format!("libtorch was not set up: {}", failure.sentence).into())
+    root.script(SCRIPT).map_err(|failure| format!("libtorch was not set up: {}", failure.sentence).into())
 }
 
 /// The LIBTORCH that the caller set. Cargo sets it too, to our own folder (`.cargo/config.toml`), for every

@@ -21,6 +21,7 @@ mod usage;
 mod verify;
 
 use run::Root;
+use std::io::{Write, stdout};
 use std::process::ExitCode;
 use usage::Command;
 
@@ -30,10 +31,13 @@ fn main() -> ExitCode {
         Command::Demo(extra) => demo::demo(&root, &extra),
         Command::Test(extra) => test::test(&root, &extra),
         Command::Results { full } => results::results(&root, full),
-        Command::Bench(options) => bench::bench(&root, options),
+        Command::Bench(bench) => bench::bench(&root, bench),
         Command::Arrows => arrows::print(&root),
         Command::Verify => verify::verify(&root),
-        Command::Help => usage::help(),
+        Command::Help => {
+            _ = writeln!(stdout(), "{}", usage::HELP);
+            Ok(())
+        }
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -42,20 +42,6 @@ pub fn check(programs: &[Program]) -> Result<(), Failure> {
     Err(Failure::new(CONFIGURATION, format!("missing here: {}; install with `{install}`", names.join(", "))))
 }
 
-/// Checks that a component of the Rust toolchain is there.
-///
-/// # Errors
-/// The component and the command that installs it.
-pub fn check_component(name: &str, probe: &mut Command) -> Result<(), Failure> {
-    match succeeds(probe) {
-        true => Ok(()),
-        false => {
-            let sentence = format!("missing here: {name}; install with `rustup component add {name}`");
-            Err(Failure::new(CONFIGURATION, sentence))
-        }
-    }
-}
-
 fn is_there(program: &Program) -> bool {
     if program.name == COMPILER.name && env::var_os("CXX").is_some() {
         return true;

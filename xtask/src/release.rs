@@ -4,14 +4,6 @@ use crate::run::{Failure, Root, line, run, say};
 use crate::{dataset, libtorch, prerequisites};
 use std::path::{Path, PathBuf};
 
-/// What a command that trains needs.
-pub struct Release {
-    /// The program that starts everything; the layer node lies beside it.
-    pub coordinator: PathBuf,
-    /// The folder with the data sets.
-    pub data: PathBuf,
-}
-
 /// How the programs are built.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Profile {
@@ -21,14 +13,15 @@ pub enum Profile {
     Release,
 }
 
-/// Sets up what is missing, data included, and builds.
+/// Sets up what is missing, data included, and builds: the coordinator, which finds the layer node beside itself, and
+/// the folder with the data sets.
 ///
 /// # Errors
 /// What could not be set up or built.
-pub fn ready(root: &Root) -> Result<Release, Failure> {
+pub fn ready(root: &Root) -> Result<(PathBuf, PathBuf), Failure> {
     prerequisites::check(&[libtorch::needs(root)?, dataset::needs(root)?].concat())?;
     let data = dataset::set_up(root)?;
-    Ok(Release { coordinator: programs(root, Profile::Release)?.join("coordinator"), data })
+    Ok((programs(root, Profile::Release)?.join("coordinator"), data))
 }
 
 /// Sets up what building needs, builds both programs, and returns their folder.
@@ -46,7 +39,7 @@ pub fn programs(root: &Root, profile: Profile) -> Result<PathBuf, Failure> {
         Profile::Tests => (folder, None),
         Profile::Release => (folder.with_file_name("release"), Some("--release")),
     };
-    let mut cargo = root.cargo(&["build", "--bins", "-p", "coordinator", "-p", "layer-node"]);
+    let mut cargo = root.cargo("build --bins -p coordinator -p layer-node");
     cargo.args(flag);
     let warning =
         if folder.join("coordinator").exists() { "" } else { "   (the first build takes some minutes)" };

@@ -1,7 +1,7 @@
 //! `cargo xtask results`: trains every rule, searches the matrix of primitives, and writes both tables into
 //! `docs/results.md`. What has been trained already is not trained again.
 
-use crate::release::{self, Release};
+use crate::release;
 use crate::run::{Failure, Root, say, step};
 use std::fmt::Display;
 use std::fs;
@@ -28,7 +28,7 @@ const PRIMITIVES: Table = Table { name: "primitives", sweep: "examples/primitive
 /// # Errors
 /// What could not be set up, built, trained or written.
 pub fn results(root: &Root, full: bool) -> Result<(), Failure> {
-    let Release { coordinator, data } = release::ready(root)?;
+    let (coordinator, data) = release::ready(root)?;
     for table in [if full { FULL } else { SHORT }, PRIMITIVES] {
         let folder = format!("runs/results-{}", table.name);
         let mut sweep = root.command(&coordinator);

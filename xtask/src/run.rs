@@ -8,7 +8,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::{env, fs};
 
 /// Exit code of a failure that has no code of its own: a step failed.
-pub const INTERNAL: u8 = 1;
+const INTERNAL: u8 = 1;
 /// Exit code of what the caller can put right: a missing prerequisite, a variable that points nowhere.
 pub const CONFIGURATION: u8 = 2;
 /// Exit code of a data set that cannot be had.
@@ -73,9 +73,9 @@ impl Root {
     ///
     /// `cargo run` describes the package that it runs in CARGO_MANIFEST_* and CARGO_PKG_*. Build scripts that
     /// watch these would run again, and rebuild, each time the caller goes from `cargo xtask` to plain cargo.
-    pub fn cargo(&self, words: &[&str]) -> Command {
+    pub fn cargo(&self, words: &str) -> Command {
         let mut cargo = self.command("cargo");
-        cargo.args(words);
+        cargo.args(words.split(' '));
         for (name, _) in env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("CARGO_MANIFEST_") || text.starts_with("CARGO_PKG_") {
@@ -88,11 +88,12 @@ impl Root {
         cargo
     }
 
-    /// A Python script of `scripts/`.
-    pub fn script(&self, name: &str) -> Command {
-        let mut python = self.command("python3");
-        python.arg(Path::new("scripts").join(name));
-        python
+    /// Runs a Python script.
+    ///
+    /// # Errors
+    /// When it failed.
+    pub fn script(&self, path: &str) -> Result<(), Failure> {
+        step(self.command("python3").arg(path))
     }
 }
 

@@ -16,8 +16,8 @@ pub fn test(root: &Root, extra: &[OsString]) -> Result<(), Failure> {
     prerequisites::check(&libtorch::needs(root)?)?;
     libtorch::set_up(root)?;
     let data = dataset::needs(root).and_then(|needs| prerequisites::check(&needs));
-    let mut build = root.cargo(&["build", "--workspace", "--bins"]);
-    let mut test = root.cargo(&["test", "--workspace"]);
+    let mut build = root.cargo("build --workspace --bins");
+    let mut test = root.cargo("test --workspace");
     test.args(extra);
     match data.and_then(|()| dataset::set_up(root)) {
         Ok(folder) => _ = test.env("NEUROPIL_DATA", folder),

@@ -1,21 +1,29 @@
 //! Programs that a bench measures: each has a limit of time, and a log.
 
-use crate::run::{Failure, INTERNAL, ending, line, unstartable};
+use crate::run::{Failure, Root, ending, line, unstartable};
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+/// The network of the benches, where their settings name no other.
+const CONFIG: &str = "examples/fashion.toml";
 /// How often a program is looked at.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Runs a program to its end, and returns its output.
-///
-/// # Errors
-/// As `watch`.
-pub fn finish(command: &mut Command, limit: Duration, log: &Path) -> Result<String, Failure> {
-    watch(command, limit, log, |_| ())
+/// The coordinator of a build, with a command's name, the folder of a data set, and settings.
+pub fn coordinator<'a>(
+    root: &Root,
+    build: &Path,
+    name: &str,
+    data: &Path,
+    settings: impl IntoIterator<Item = &'a &'a str>,
+) -> Command {
+    let mut command = root.command(build.join("coordinator"));
+    command.args([name, "--config", CONFIG, "--set", &format!("data.path={}", data.display())]);
+    settings.into_iter().for_each(|setting| _ = command.args(["--set", setting]));
+    command
 }
 
 /// Runs a program to its end, its number being shown to `look` meanwhile, and returns its output. Its stderr is
@@ -23,29 +31,23 @@ pub fn finish(command: &mut Command, limit: Duration, log: &Path) -> Result<Stri
 ///
 /// # Errors
 /// When it cannot be started, fails, or takes longer than `limit`; it is ended then.
-pub fn watch(
+pub fn finish(
     command: &mut Command,
     limit: Duration,
     log: &Path,
     look: impl FnMut(u32),
 ) -> Result<String, Failure> {
     let printed = log.with_extension("out");
-    let file = |path: &Path| {
-        File::create(path)
-            .map_err(|error| Failure::new(INTERNAL, format!("cannot write {}: {error}", path.display())))
-    };
+    let file =
+        |path: &Path| File::create(path).map_err(|error| format!("cannot write {}: {error}", path.display()));
     command.stdout(file(&printed)?).stderr(file(log)?);
     let mut child = command.spawn().map_err(|error| unstartable(command, &error))?;
-    let ended = wait(&mut child, limit, look);
-    if ended.is_err() {
+    wait(&mut child, limit, look).map_err(|why| {
         // Its own children notice: nodes by a pipe, PyTorch's processes by a signal.
-        _ = child.kill();
-        _ = child.wait();
-    }
-    ended.map_err(|why| {
+        _ = (child.kill(), child.wait());
         let said = fs::read_to_string(log).unwrap_or_default();
         let last = said.lines().last().unwrap_or("it said nothing");
-        Failure::new(INTERNAL, format!("`{}` {why}: {last}", line(command)))
+        format!("`{}` {why}: {last}", line(command))
     })?;
     Ok(fs::read_to_string(printed).unwrap_or_default())
 }
@@ -66,11 +68,8 @@ fn wait(child: &mut Child, limit: Duration, mut look: impl FnMut(u32)) -> Result
 
 /// The numbers that follow `"key":` in JSON.
 pub fn numbers(json: &str, key: &str) -> Vec<f64> {
-    let number = |rest: &str| {
-        let end = rest.find([',', '}', ']', ' ', '\n']).unwrap_or(rest.len());
-        rest[..end].parse().ok()
-    };
-    json.split(&format!("{key:?}:")).skip(1).filter_map(|rest| number(rest.trim_start())).collect()
+    let number = |rest: &str| rest.trim_start().split([',', '}', ']', ' ', '\n']).next()?.parse().ok();
+    json.split(&format!("{key:?}:")).skip(1).filter_map(number).collect()
 }
 
 #[cfg(test)]
@@ -79,7 +78,8 @@ mod tests {
 
     fn shell(words: &str, limit: u64) -> Result<String, String> {
         let log = std::env::temp_dir().join(format!("xtask-{}-{limit}.log", std::process::id()));
-        let result = finish(Command::new("sh").args(["-c", words]), Duration::from_millis(limit), &log);
+        let result =
+            finish(Command::new("sh").args(["-c", words]), Duration::from_millis(limit), &log, |_| ());
         _ = (fs::remove_file(log.with_extension("out")), fs::remove_file(&log));
         result.map_err(|failure| failure.sentence)
     }

@@ -1,8 +1,5 @@
 //! A row of a bench: as a line of its table, and as JSON.
 
-use super::rounds::{median, range, ratios};
-use std::fmt::Write;
-
 /// One thing measured.
 pub struct Row {
     /// The bench's name.
@@ -28,19 +25,6 @@ pub struct Row {
 }
 
 impl Row {
-    /// The row of two rates, each measured once a round: the higher, the better.
-    pub fn of_rates(
-        (bench, case): (&'static str, String),
-        (ours, reference): (&[f64], &[f64]),
-        (floor, goal): (f64, f64),
-        unit: &'static str,
-    ) -> Self {
-        let spread = range(&ratios(ours, reference));
-        let rounds = ours.len();
-        let (ours, reference) = (median(ours), median(reference));
-        Self { bench, case, ratio: ours / reference, spread, floor, goal, ours, reference, unit, rounds }
-    }
-
     /// The row as JSON; its words are plain ASCII, which Rust quotes as JSON does.
     pub fn json(&self, machine: &str) -> String {
         let Self { bench, case, ratio, spread: (least, most), floor, goal, ours, reference, unit, rounds } =
@@ -54,32 +38,15 @@ impl Row {
 /// All rows as a table for people.
 pub fn table(rows: &[Row]) -> String {
     let width = rows.iter().map(|row| row.case.len()).max().unwrap_or(0);
-    let mut text = String::new();
-    _ = writeln!(
-        text,
-        "{:<width$} {:>7} {:>13} {:>7} {:>7} {:>9} {:>10}  unit",
+    let mut text = format!(
+        "{:<width$} {:>7} {:>13} {:>7} {:>7} {:>9} {:>10}  unit\n",
         "case", "ratio", "by round", "floor", "goal", "ours", "reference"
     );
     for Row { case, ratio, spread: (least, most), floor, goal, ours, reference, unit, .. } in rows {
         let spread = format!("{least:.3}-{most:.3}");
-        _ = writeln!(
-            text,
-            "{case:<width$} {ratio:>7.3} {spread:>13} {floor:>7.2} {goal:>7.2} {ours:>9.1} {reference:>10.1}  {unit}"
+        text += &format!(
+            "{case:<width$} {ratio:>7.3} {spread:>13} {floor:>7.2} {goal:>7.2} {ours:>9.1} {reference:>10.1}  {unit}\n"
         );
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_row_is_a_line_of_the_table_and_one_of_json() {
-        let rates = ([90.0, 98.0, 120.0], [100.0, 100.0, 100.0]);
-        let row = Row::of_rates(("pipeline", "a, b".into()), (&rates.0, &rates.1), (0.9, 1.0), "images/s");
-        let expected = r#"{"bench":"pipeline","case":"a, b","ratio":0.9800,"floor":0.9,"goal":1,"ours":98.00,"reference":100.00,"unit":"images/s","rounds":3,"ratio_min":0.9000,"ratio_max":1.2000,"machine":"m"}"#;
-        assert_eq!(row.json("m"), expected);
-        assert_eq!(table(&[row]).lines().count(), 2);
-    }
 }
