@@ -40,8 +40,7 @@ impl Display for Arrow {
 /// Sources that cannot be read, or imports that should not be; each of those is printed as a sentence first.
 pub fn check(root: &Root) -> Result<(), Failure> {
     say("the directions of imports");
-    let imports = workspace::imports(root)?;
-    let arrows = arrows(root, &imports)?;
+    let (imports, arrows) = arrows(root)?;
     let mut faults = file_circles(&imports);
     faults.extend(module_circles(&arrows));
     faults.extend(listed::compare(&root.read(PAGE)?, &arrows));
@@ -55,19 +54,16 @@ pub fn check(root: &Root) -> Result<(), Failure> {
 }
 
 /// Prints all arrows as ARCHITECTURE.md lists them.
-///
-/// # Errors
-/// Sources that cannot be read.
 pub fn print(root: &Root) -> Result<(), Failure> {
-    print!("{}", listed::list(&arrows(root, &workspace::imports(root)?)?));
+    print!("{}", listed::list(&arrows(root)?.1));
     Ok(())
 }
 
-/// The arrows between crates, and those that the imports of files are between the top-level modules of each.
-fn arrows(root: &Root, imports: &[Arrow]) -> Result<Vec<Arrow>, Failure> {
-    let mut arrows = workspace::dependencies(root)?;
+/// The imports between files; and as arrows the dependencies of crates, and the imports between top-level modules.
+fn arrows(root: &Root) -> Result<(Vec<Arrow>, Vec<Arrow>), Failure> {
+    let (imports, mut arrows) = workspace::read(root)?;
     arrows.extend(imports.iter().filter_map(modules::between_tops));
-    Ok(arrows)
+    Ok((imports, arrows))
 }
 
 /// A sentence for each circle of files.

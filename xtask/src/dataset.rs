@@ -3,7 +3,7 @@
 use crate::prerequisites::{PYTHON, Program};
 use crate::run::{DATA, Failure, Root, succeeds};
 use std::env;
-use std::path::{Path, PathBuf, absolute};
+use std::path::{PathBuf, absolute};
 use std::process::Command;
 
 const VARIABLE: &str = "NEUROPIL_DATA";
@@ -17,12 +17,12 @@ const CHECKSUMS: &str = "scripts/fashion-mnist.sha256";
 /// A caller's own NEUROPIL_DATA without the data set: nothing is ever downloaded into it. Or a system without
 /// Debian's tools, which nothing that we could name would install.
 pub fn needs(root: &Root) -> Result<Vec<Program>, Failure> {
-    let folder = folder(root).join(NAME);
     let refuse = |why: &str| {
+        let folder = folder(root).join(NAME);
         let remedy = format!("put Fashion-MNIST's four idx files into {}/", folder.display());
         Err(Failure::new(DATA, format!("{why}: {remedy}")))
     };
-    if is_ready(&folder, &file_names(root)?) {
+    if is_ready(root)? {
         Ok(vec![])
     } else if env::var_os(VARIABLE).is_some() {
         refuse("NEUROPIL_DATA is set, but the data set is not there")
@@ -41,14 +41,12 @@ pub fn needs(root: &Root) -> Result<Vec<Program>, Failure> {
 /// # Errors
 /// A download that failed.
 pub fn set_up(root: &Root) -> Result<PathBuf, Failure> {
-    let folder = folder(root);
-    if is_ready(&folder.join(NAME), &file_names(root)?) {
-        return Ok(folder);
+    if !is_ready(root)? {
+        root.script(SCRIPT).map_err(|failure| {
+            Failure::new(DATA, format!("the data set was not set up: {}", failure.sentence))
+        })?;
     }
-    root.script(SCRIPT).map_err(|failure| {
-        Failure::new(DATA, format!("the data set was not set up: {}", failure.sentence))
-    })?;
-    Ok(folder)
+    Ok(folder(root))
 }
 
 /// The caller's own folder of data sets, or ours.
@@ -57,11 +55,10 @@ fn folder(root: &Root) -> PathBuf {
 }
 
 /// The script checks every file before it renames the folder into place, so that being there is enough here.
-fn is_ready(folder: &Path, names: &[String]) -> bool {
-    names.iter().all(|name| folder.join(name).exists() || folder.join(name.trim_end_matches(".gz")).exists())
-}
-
-fn file_names(root: &Root) -> Result<Vec<String>, Failure> {
-    let text = root.read(CHECKSUMS).map_err(|failure| Failure::new(DATA, failure.sentence))?;
-    Ok(text.lines().filter_map(|line| line.split_whitespace().nth(1)).map(str::to_string).collect())
+fn is_ready(root: &Root) -> Result<bool, Failure> {
+    let folder = folder(root).join(NAME);
+    let is_there =
+        |name: &str| folder.join(name).exists() || folder.join(name.trim_end_matches(".gz")).exists();
+    let checksums = root.read(CHECKSUMS).map_err(|failure| Failure::new(DATA, failure.sentence))?;
+    Ok(checksums.lines().filter_map(|line| line.split_whitespace().nth(1)).all(is_there))
 }

@@ -47,23 +47,20 @@ fn callers_own(root: &Root) -> Option<PathBuf> {
 }
 
 fn check_folder(folder: &Path, version: &str) -> Result<(), Failure> {
-    let refuse = |what: &str| {
-        let folder = folder.display();
-        let sentence = format!(
-            "LIBTORCH={folder} {what}: set it to a libtorch {version}, or unset it to have one set up"
-        );
-        Err(Failure::new(CONFIGURATION, sentence))
+    let problem = if !folder.is_absolute() {
+        "is not an absolute path".to_string()
+    } else if !folder.join("lib/libtorch_cpu.so").exists() {
+        "has no lib/libtorch_cpu.so".to_string()
+    } else if let Some(found) = version_of(folder).filter(|found| !agrees(found, version)) {
+        format!("is version {found}")
+    } else {
+        return Ok(());
     };
-    if !folder.is_absolute() {
-        return refuse("is not an absolute path");
-    }
-    if !folder.join("lib/libtorch_cpu.so").exists() {
-        return refuse("has no lib/libtorch_cpu.so");
-    }
-    match version_of(folder) {
-        Some(found) if !agrees(&found, version) => refuse(&format!("is version {found}")),
-        _ => Ok(()),
-    }
+    let folder = folder.display();
+    let sentence = format!(
+        "LIBTORCH={folder} {problem}: set it to a libtorch {version}, or unset it to have one set up"
+    );
+    Err(Failure::new(CONFIGURATION, sentence))
 }
 
 fn check_pytorch(version: &str) -> Result<(), Failure> {

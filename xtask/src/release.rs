@@ -15,9 +15,6 @@ pub enum Profile {
 
 /// Sets up what is missing, data included, and builds: the coordinator, which finds the layer node beside itself, and
 /// the folder with the data sets.
-///
-/// # Errors
-/// What could not be set up or built.
 pub fn ready(root: &Root) -> Result<(PathBuf, PathBuf), Failure> {
     prerequisites::check(&[libtorch::needs(root)?, dataset::needs(root)?].concat())?;
     let data = dataset::set_up(root)?;
@@ -25,9 +22,6 @@ pub fn ready(root: &Root) -> Result<(PathBuf, PathBuf), Failure> {
 }
 
 /// Sets up what building needs, builds both programs, and returns their folder.
-///
-/// # Errors
-/// What could not be set up or built.
 pub fn programs(root: &Root, profile: Profile) -> Result<PathBuf, Failure> {
     prerequisites::check(&libtorch::needs(root)?)?;
     libtorch::set_up(root)?;

@@ -10,38 +10,32 @@ use std::path::Path;
 /// The page that the tables stand in.
 const PAGE: &str = "docs/results.md";
 
-/// One table: where it stands on the page, also the name of its folder; the sweep that fills it, and what all
-/// of its trials set.
-struct Table {
-    name: &'static str,
-    sweep: &'static str,
-    set: &'static [&'static str],
-}
-
-const SHORT: Table =
-    Table { name: "rules-short", sweep: "examples/rules.toml", set: &["train.epochs=1", "data.limit=30000"] };
-const FULL: Table = Table { name: "rules-full", sweep: "examples/rules.toml", set: &[] };
-const PRIMITIVES: Table = Table { name: "primitives", sweep: "examples/primitives.toml", set: &[] };
-
 /// Fills the page; in the `full` form the table of the demo's whole training, and else that of a short one.
 ///
 /// # Errors
 /// What could not be set up, built, trained or written.
 pub fn results(root: &Root, full: bool) -> Result<(), Failure> {
     let (coordinator, data) = release::ready(root)?;
-    for table in [if full { FULL } else { SHORT }, PRIMITIVES] {
-        let folder = format!("runs/results-{}", table.name);
+    let rules: (_, &[&str]) = match full {
+        true => ("rules-full", &[]),
+        false => ("rules-short", &["train.epochs=1", "data.limit=30000"]),
+    };
+    // The name of a table on the page and of its folder, what all of its trials set, and the sweep that fills it.
+    for ((name, set), config) in
+        [(rules, "examples/rules.toml"), (("primitives", &[]), "examples/primitives.toml")]
+    {
+        let folder = format!("runs/results-{name}");
         let mut sweep = root.command(&coordinator);
         sweep.env("NEUROPIL_DATA", &data);
-        sweep.args(["sweep", "--local", "--config", table.sweep, "--run-dir", &folder]);
+        sweep.args(["sweep", "--local", "--config", config, "--run-dir", &folder]);
         if root.join(&folder).join("sweep.toml").exists() {
             sweep.arg("--resume");
         }
-        table.set.iter().for_each(|set| _ = sweep.args(["--set", set]));
+        set.iter().for_each(|set| _ = sweep.args(["--set", set]));
         let ended = step(&mut sweep);
         let found = root.join(&folder).join("results.md");
         if found.exists() {
-            put(&root.join(PAGE), table.name, &found)?;
+            put(&root.join(PAGE), name, &found)?;
         }
         ended?;
     }

@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf, absolute};
 use std::process::{Command, ExitStatus, Stdio};
 use std::{env, fs};
 
-/// Exit code of a failure that has no code of its own: a step failed.
-const INTERNAL: u8 = 1;
 /// Exit code of what the caller can put right: a missing prerequisite, a variable that points nowhere.
 pub const CONFIGURATION: u8 = 2;
 /// Exit code of a data set that cannot be had.
@@ -30,10 +28,10 @@ impl Failure {
     }
 }
 
-/// A sentence is an internal failure, unless it is given another code.
+/// A sentence without an exit code of its own: a step failed.
 impl From<String> for Failure {
     fn from(sentence: String) -> Self {
-        Self { code: INTERNAL, sentence }
+        Self { code: 1, sentence }
     }
 }
 
@@ -54,9 +52,6 @@ impl Root {
     }
 
     /// The text of a file of the repository.
-    ///
-    /// # Errors
-    /// When it cannot be read.
     pub fn read(&self, path: &str) -> Result<String, Failure> {
         Ok(fs::read_to_string(self.join(path))
             .map_err(|error| format!("{path} could not be read: {error}"))?)
@@ -89,9 +84,6 @@ impl Root {
     }
 
     /// Runs a Python script.
-    ///
-    /// # Errors
-    /// When it failed.
     pub fn script(&self, path: &str) -> Result<(), Failure> {
         step(self.command("python3").arg(path))
     }
@@ -103,9 +95,6 @@ pub fn say(text: &str) {
 }
 
 /// Says a program's line, and runs it.
-///
-/// # Errors
-/// As `run`.
 pub fn step(command: &mut Command) -> Result<(), Failure> {
     say(&line(command));
     run(command)

@@ -80,17 +80,11 @@ const CASES: [Case; 3] = [
     },
 ];
 
-/// A way to train with PyTorch: its name, the script's words for it, and the goal of our ratio to it.
-struct Reference {
-    name: &'static str,
-    words: &'static [&'static str],
-    goal: f64,
-}
-
-const REFERENCES: [Reference; 3] = [
-    Reference { name: "PyTorch, 1 process of 2 threads", words: &["one_process", "--threads=2"], goal: 1.0 },
-    Reference { name: "torch.distributed.pipelining", words: &["pipeline"], goal: 1.0 },
-    Reference { name: "limit: 2 processes of 1 thread", words: &["independent", "--processes=2"], goal: 0.9 },
+/// The ways to train with PyTorch: the name, the script's words for it, and the goal of our ratio to it.
+const REFERENCES: [(&str, &[&str], f64); 3] = [
+    ("PyTorch, 1 process of 2 threads", &["one_process", "--threads=2"], 1.0),
+    ("torch.distributed.pipelining", &["pipeline"], 1.0),
+    ("limit: 2 processes of 1 thread", &["independent", "--processes=2"], 0.9),
 ];
 
 /// A thing that is measured once a round.
@@ -128,9 +122,9 @@ pub fn pipeline(root: &Root, rounds: usize, against: Option<&Path>) -> Result<Ve
             bounds: BEFORE,
             measure: Box::new(move || case.neuropil(root, build, folder)),
         });
-        let pytorch = references.iter().map(|Reference { name, words, goal }| Contender {
+        let pytorch = references.iter().map(|&(name, words, goal)| Contender {
             name,
-            bounds: (FLOOR, *goal),
+            bounds: (FLOOR, goal),
             measure: Box::new(move || case.pytorch(root, words, folder)),
         });
         let contenders: Vec<_> = neuropil.chain(pytorch).collect();

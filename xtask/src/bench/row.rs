@@ -2,7 +2,6 @@
 
 /// One thing measured.
 pub struct Row {
-    /// The bench's name.
     pub bench: &'static str,
     /// The things compared.
     pub case: String,
@@ -14,13 +13,10 @@ pub struct Row {
     pub floor: f64,
     /// The ratio that should be reached.
     pub goal: f64,
-    /// The median over the rounds.
+    /// The median over the rounds, as that of `reference`.
     pub ours: f64,
-    /// The median over the rounds.
     pub reference: f64,
-    /// Of `ours` and `reference`.
     pub unit: &'static str,
-    /// How often it was measured.
     pub rounds: usize,
 }
 
