@@ -34,10 +34,7 @@ impl Display for Arrow {
     }
 }
 
-/// Checks the imports of all crates.
-///
-/// # Errors
-/// Sources that cannot be read, or imports that should not be; each of those is printed as a sentence first.
+/// Checks the imports of all crates; each that should not be is printed as a sentence.
 pub fn check(root: &Root) -> Result<(), Failure> {
     say("the directions of imports");
     let (imports, arrows) = arrows(root)?;
@@ -47,9 +44,10 @@ pub fn check(root: &Root) -> Result<(), Failure> {
     faults.iter().for_each(|fault| println!("{fault}"));
     match faults.len() {
         0 => Ok(()),
-        number => Err(format!(
-            "{number} faults in the directions of imports; `cargo xtask arrows` prints all of them"
-        ))?,
+        number => {
+            let sentence = "faults in the directions of imports; `cargo xtask arrows` prints all of them";
+            Err(format!("{number} {sentence}").into())
+        }
     }
 }
 

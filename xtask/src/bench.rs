@@ -4,11 +4,9 @@ mod memory;
 mod noise;
 mod pipeline;
 mod process;
-mod row;
 
 use crate::libtorch;
 use crate::run::{Failure, Root};
-use row::Row;
 use std::fs;
 use std::path::PathBuf;
 use std::thread::available_parallelism;
@@ -16,28 +14,22 @@ use std::thread::available_parallelism;
 /// Which bench.
 #[derive(Debug, PartialEq)]
 pub enum Bench {
-    /// The soak.
     Memory,
-    /// The speed of training.
+    /// How often everything is measured, and the folder of another build's programs that are measured as well.
     Pipeline {
-        /// How often everything is measured.
         rounds: usize,
-        /// The folder of another build's programs, which are measured as well.
         against: Option<PathBuf>,
     },
 }
 
-/// Runs a bench.
-///
-/// # Errors
-/// A program that could not be run, or a ratio below its floor.
+/// Runs a bench; a ratio below its floor is a failure.
 pub fn bench(root: &Root, bench: Bench) -> Result<(), Failure> {
     let rows = match bench {
         Bench::Memory => memory::memory(root)?,
         Bench::Pipeline { rounds, against } => pipeline::pipeline(root, rounds, against.as_deref())?,
     };
     let machine = machine(root)?;
-    print!("\n{machine}\n\n{}", row::table(&rows));
+    print!("\n{machine}\n\n{}", table(&rows));
     rows.iter().for_each(|row| println!("{}", row.json(&machine)));
     match rows.iter().find(|row| row.ratio < row.floor) {
         None => Ok(()),
@@ -45,6 +37,53 @@ pub fn bench(root: &Root, bench: Bench) -> Result<(), Failure> {
             Err(format!("bench {bench}, {case}: the ratio is {ratio:.3}, below its floor of {floor}").into())
         }
     }
+}
+
+/// One thing measured.
+pub struct Row {
+    pub bench: &'static str,
+    /// The things compared.
+    pub case: String,
+    /// How good `ours` is, as a multiple of `reference`: the more, the better.
+    pub ratio: f64,
+    /// The smallest and the largest ratio of a round.
+    pub spread: (f64, f64),
+    /// A ratio below this one fails the bench.
+    pub floor: f64,
+    /// The ratio that should be reached.
+    pub goal: f64,
+    /// The median over the rounds, as that of `reference`.
+    pub ours: f64,
+    pub reference: f64,
+    pub unit: &'static str,
+    pub rounds: usize,
+}
+
+impl Row {
+    /// The row as JSON; its words are plain ASCII, which Rust quotes as JSON does.
+    pub fn json(&self, machine: &str) -> String {
+        let Self { bench, case, ratio, spread: (least, most), floor, goal, ours, reference, unit, rounds } =
+            self;
+        format!(
+            r#"{{"bench":{bench:?},"case":{case:?},"ratio":{ratio:.4},"floor":{floor},"goal":{goal},"ours":{ours:.2},"reference":{reference:.2},"unit":{unit:?},"rounds":{rounds},"ratio_min":{least:.4},"ratio_max":{most:.4},"machine":{machine:?}}}"#
+        )
+    }
+}
+
+/// All rows as a table for people.
+pub fn table(rows: &[Row]) -> String {
+    let width = rows.iter().map(|row| row.case.len()).max().unwrap_or(0);
+    let mut text = format!(
+        "{:<width$} {:>7} {:>13} {:>7} {:>7} {:>9} {:>10}  unit\n",
+        "case", "ratio", "by round", "floor", "goal", "ours", "reference"
+    );
+    for Row { case, ratio, spread: (least, most), floor, goal, ours, reference, unit, .. } in rows {
+        let spread = format!("{least:.3}-{most:.3}");
+        text += &format!(
+            "{case:<width$} {ratio:>7.3} {spread:>13} {floor:>7.2} {goal:>7.2} {ours:>9.1} {reference:>10.1}  {unit}\n"
+        );
+    }
+    text
 }
 
 /// CPU, cores, libraries, commit and date, in one line: without them a bench cannot be compared with another day's.

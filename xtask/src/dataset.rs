@@ -37,9 +37,6 @@ pub fn needs(root: &Root) -> Result<Vec<Program>, Failure> {
 
 /// Fetches the data set where it is not there already, and returns the folder of data sets, as NEUROPIL_DATA
 /// means it.
-///
-/// # Errors
-/// A download that failed.
 pub fn set_up(root: &Root) -> Result<PathBuf, Failure> {
     if !is_ready(root)? {
         root.script(SCRIPT).map_err(|failure| {

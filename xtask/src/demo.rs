@@ -9,9 +9,6 @@ const CONFIG: &str = "examples/fashion.toml";
 
 /// Sets up what is missing, builds, and becomes the coordinator: its exit code and signals are then ours,
 /// and an interrupt reaches it as if it had been started by hand.
-///
-/// # Errors
-/// What could not be set up, built or started; after that the coordinator speaks for itself.
 pub fn demo(root: &Root, extra: &[OsString]) -> Result<(), Failure> {
     let (coordinator, data) = release::ready(root)?;
     let mut train = root.command(coordinator);

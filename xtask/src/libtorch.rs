@@ -10,11 +10,8 @@ const LOCK: &str = "scripts/libtorch.lock";
 
 /// What building against libtorch needs on this machine: a compiler, and more where libtorch has to be fetched.
 ///
-/// A caller's own LIBTORCH_USE_PYTORCH or LIBTORCH is looked at here, and never fetched. The order is
-/// torch-sys's: where LIBTORCH_USE_PYTORCH is set, with any value, it does not look at LIBTORCH.
-///
-/// # Errors
-/// A caller's own libtorch that is not there or has another version.
+/// A caller's own LIBTORCH_USE_PYTORCH or LIBTORCH is looked at here, refused where it has another version, and never
+/// fetched. The order is torch-sys's: where LIBTORCH_USE_PYTORCH is set, with any value, it does not look at LIBTORCH.
 pub fn needs(root: &Root) -> Result<Vec<Program>, Failure> {
     let version = wanted_version(root)?;
     if env::var_os("LIBTORCH_USE_PYTORCH").is_some() {
@@ -28,9 +25,6 @@ pub fn needs(root: &Root) -> Result<Vec<Program>, Failure> {
 }
 
 /// Fetches libtorch where it is neither the caller's own nor there already.
-///
-/// # Errors
-/// A download that failed.
 pub fn set_up(root: &Root) -> Result<(), Failure> {
     let callers = env::var_os("LIBTORCH_USE_PYTORCH").is_some() || callers_own(root).is_some();
     if callers || is_ready(root, &wanted_version(root)?) {
@@ -97,9 +91,6 @@ fn agrees(found: &str, wanted: &str) -> bool {
 }
 
 /// The version of libtorch that is linked.
-///
-/// # Errors
-/// When the lock does not name it.
 pub fn wanted_version(root: &Root) -> Result<String, Failure> {
     let lock = fs::read_to_string(root.join(LOCK)).unwrap_or_default();
     let version = lock.lines().find_map(|line| line.strip_prefix("torch==")?.split_whitespace().next());

@@ -1,9 +1,9 @@
 //! What has to be on the machine before anything can be set up, and the command that installs it.
 
 use crate::run::{CONFIGURATION, Failure, succeeds};
-use std::env;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
+use std::{env, fs};
 
 /// A program that something needs: its name, the words that show it is there, and Debian's package of it.
 #[derive(Clone, Copy, PartialEq)]
@@ -21,10 +21,7 @@ pub const PYTHON: Program = Program { name: "python3", probe: &["python3", "--ve
 pub const PIP: Program =
     Program { name: "pip", probe: &["python3", "-m", "pip", "--version"], package: "python3-pip" };
 
-/// Checks that these programs are there, by running each.
-///
-/// # Errors
-/// All that are missing, in one sentence with one command.
+/// Checks that these programs are there, by running each; all that are missing are one sentence with one command.
 pub fn check(programs: &[Program]) -> Result<(), Failure> {
     let mut missing: Vec<&Program> = Vec::new();
     for program in programs {
@@ -37,19 +34,14 @@ pub fn check(programs: &[Program]) -> Result<(), Failure> {
     }
     let names: Vec<&str> = missing.iter().map(|program| program.name).collect();
     let packages: Vec<&str> = missing.iter().map(|program| program.package).collect();
-    let sudo = if is_root() { "" } else { "sudo " };
+    // Where this process is root's there may be no sudo, and it isn't needed.
+    let is_root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    let sudo = if is_root { "" } else { "sudo " };
     let install = format!("{sudo}apt-get install -y {}", packages.join(" "));
     Err(Failure::new(CONFIGURATION, format!("missing here: {}; install with `{install}`", names.join(", "))))
 }
 
 fn is_there(program: &Program) -> bool {
-    if program.name == COMPILER.name && env::var_os("CXX").is_some() {
-        return true;
-    }
-    succeeds(Command::new(program.probe[0]).args(&program.probe[1..]))
-}
-
-/// Whether this process is root's: then there may be no sudo, and it isn't needed.
-fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+    let own_compiler = program.name == COMPILER.name && env::var_os("CXX").is_some();
+    own_compiler || succeeds(Command::new(program.probe[0]).args(&program.probe[1..]))
 }

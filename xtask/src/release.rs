@@ -4,12 +4,10 @@ use crate::run::{Failure, Root, line, run, say};
 use crate::{dataset, libtorch, prerequisites};
 use std::path::{Path, PathBuf};
 
-/// How the programs are built.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// How the programs are built: as the tests build them, which are then built already, or as they are used.
+#[derive(Clone, Copy)]
 pub enum Profile {
-    /// As the tests build them, which are then built already.
     Tests,
-    /// As they are used.
     Release,
 }
 

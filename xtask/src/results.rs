@@ -11,19 +11,15 @@ use std::path::Path;
 const PAGE: &str = "docs/results.md";
 
 /// Fills the page; in the `full` form the table of the demo's whole training, and else that of a short one.
-///
-/// # Errors
-/// What could not be set up, built, trained or written.
 pub fn results(root: &Root, full: bool) -> Result<(), Failure> {
     let (coordinator, data) = release::ready(root)?;
-    let rules: (_, &[&str]) = match full {
+    let (rules, set): (_, &[&str]) = match full {
         true => ("rules-full", &[]),
         false => ("rules-short", &["train.epochs=1", "data.limit=30000"]),
     };
-    // The name of a table on the page and of its folder, what all of its trials set, and the sweep that fills it.
-    for ((name, set), config) in
-        [(rules, "examples/rules.toml"), (("primitives", &[]), "examples/primitives.toml")]
-    {
+    // The name of a table on the page and of its folder, the sweep that fills it, and what all of its trials set.
+    let tables = [(rules, "examples/rules.toml", set), ("primitives", "examples/primitives.toml", &[])];
+    for (name, config, set) in tables {
         let folder = format!("runs/results-{name}");
         let mut sweep = root.command(&coordinator);
         sweep.env("NEUROPIL_DATA", &data);

@@ -15,14 +15,12 @@ pub const DATA: u8 = 3;
 /// Why a command stopped.
 #[derive(Debug)]
 pub struct Failure {
-    /// The exit code.
     pub code: u8,
     /// The last line on stderr, without its `error: `.
     pub sentence: String,
 }
 
 impl Failure {
-    /// A failure with this exit code and sentence.
     pub fn new(code: u8, sentence: impl Into<String>) -> Self {
         Self { code, sentence: sentence.into() }
     }
@@ -100,14 +98,11 @@ pub fn step(command: &mut Command) -> Result<(), Failure> {
     run(command)
 }
 
-/// Runs a program to its end, its output passed through.
-///
-/// # Errors
-/// The program and how it ended, when it did not succeed or could not be started.
+/// Runs a program to its end, its output passed through; the failure names the program and how it ended.
 pub fn run(command: &mut Command) -> Result<(), Failure> {
     match command.status() {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("`{}` {}", line(command), ending(status)))?,
+        Ok(status) => Err(format!("`{}` {}", line(command), ending(status)).into()),
         Err(error) => Err(unstartable(command, &error)),
     }
 }

@@ -39,10 +39,7 @@ pub enum Command {
     Help,
 }
 
-/// Understands the words after `cargo xtask`.
-///
-/// # Errors
-/// A sentence with the word that was not understood.
+/// Understands the words after `cargo xtask`, or says which it does not.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failure> {
     let words: Vec<OsString> = words.into_iter().collect();
     let text: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();

@@ -4,9 +4,7 @@ use crate::run::{CONFIGURATION, Failure, Root, say, step, succeeds};
 use crate::{arrows, libtorch, prerequisites};
 
 /// The directions of imports; formatting, lints and documentation, each with warnings denied; then the dependencies.
-///
-/// # Errors
-/// The first step that failed. Libtorch has to be there because clippy runs the build scripts.
+/// Libtorch has to be there because clippy runs the build scripts.
 pub fn verify(root: &Root) -> Result<(), Failure> {
     arrows::check(root)?;
     for (name, probe) in [("rustfmt", "fmt --version"), ("clippy", "clippy --version")] {

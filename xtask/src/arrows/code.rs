@@ -77,11 +77,7 @@ pub fn without_tests(code: &str) -> (String, Vec<String>) {
 fn item(code: &str) -> usize {
     let mut depth = 0;
     for (at, letter) in code.char_indices() {
-        match letter {
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth -= 1,
-            _ => {}
-        }
+        depth += i32::from("([{".contains(letter)) - i32::from(")]}".contains(letter));
         if depth == 0 && matches!(letter, ';' | '}') {
             return at + 1;
         }

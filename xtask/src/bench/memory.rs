@@ -1,9 +1,8 @@
 //! The soak: 2,000 small steps over five local nodes, whose memory must stay what it was in the first quarter,
 //! and within what `coordinator plan` predicted.
 
-use super::noise;
 use super::process::{coordinator, finish, numbers};
-use super::row::Row;
+use super::{Row, noise};
 use crate::release::{self, Profile};
 use crate::run::{Failure, Root, line, say};
 use std::collections::BTreeMap;
@@ -11,7 +10,7 @@ use std::fs;
 use std::time::Duration;
 
 const STEPS: usize = 2000;
-/// 64 minibatches an epoch: evaluations and snapshots are part of the soak.
+/// 64 minibatches an epoch of 1,024 samples: evaluations and snapshots are part of the soak.
 const SETTINGS: [&str; 7] = [
     "data.kind=idx",
     "model.classes=10",
@@ -21,8 +20,6 @@ const SETTINGS: [&str; 7] = [
     "snapshot.every_steps=100",
     "snapshot.best=true",
 ];
-const TRAIN: u32 = 1024;
-const TEST: u32 = 128;
 /// Steps after which buffers have found their sizes.
 const WARM: usize = 100;
 /// How long the training may take.
@@ -38,13 +35,10 @@ struct Resident {
 }
 
 /// Trains, looks at the nodes meanwhile, and compares.
-///
-/// # Errors
-/// What could not be set up, built or run.
 pub fn memory(root: &Root) -> Result<Vec<Row>, Failure> {
     let programs = release::programs(root, Profile::Tests)?;
     let folder = programs.join("bench-memory");
-    noise::fresh(&folder, noise::idx, TRAIN, TEST)?;
+    noise::fresh(&folder, noise::idx, 1024, 128)?;
     let log = folder.join("coordinator.log");
 
     let mut plan = coordinator(root, &programs, "plan", &folder, &SETTINGS);

@@ -15,9 +15,6 @@ const CLASSES: u64 = 10;
 pub type Write = fn(&Path, u32, u32) -> io::Result<()>;
 
 /// Makes `folder` anew, with so many training and test samples in it.
-///
-/// # Errors
-/// When the files cannot be written.
 pub fn fresh(folder: &Path, write: Write, train: u32, test: u32) -> Result<(), Failure> {
     let empty = if folder.exists() { fs::remove_dir_all(folder) } else { Ok(()) };
     let made = empty.and_then(|()| fs::create_dir_all(folder)).and_then(|()| write(folder, train, test));

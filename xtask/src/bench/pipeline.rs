@@ -1,9 +1,8 @@
 //! Training by Neuropil beside training by PyTorch: the same networks, cuts, minibatches, optimizer and number of
 //! threads on the same machine, in images per second.
 
-use super::noise;
 use super::process::{coordinator, finish, numbers};
-use super::row::Row;
+use super::{Row, noise};
 use crate::prerequisites::{self, COMPILER, PIP, PYTHON};
 use crate::release::{self, Profile};
 use crate::run::{CONFIGURATION, Failure, Root, line, say};
@@ -32,8 +31,6 @@ const DRAIN: u32 = 3;
 const LIMIT: Duration = Duration::from_secs(300);
 /// Floor and goal of the ratio to another build.
 const BEFORE: (f64, f64) = (0.98, 1.0);
-/// Floor of the ratios to PyTorch.
-const FLOOR: f64 = 0.0;
 
 /// One network, cut into stages of one thread each.
 struct Case {
@@ -49,6 +46,16 @@ struct Case {
     words: &'static [&'static str],
 }
 
+const DEMO: Case = Case {
+    name: "the demo's network, 2 stages",
+    write: noise::idx,
+    batch: 128,
+    microbatches: 4,
+    steps: 60,
+    settings: &["data.kind=idx", r#"pipeline.stages=["conv3"]"#],
+    words: &["--network=fashion", "--cuts=2", "--schedule=one_f_one_b"],
+};
+
 const CASES: [Case; 3] = [
     Case {
         name: "ResNet-18, 2 stages",
@@ -59,24 +66,13 @@ const CASES: [Case; 3] = [
         settings: &["data.kind=cifar10", "model.name=resnet18", r#"pipeline.stages=["layer3.0.conv1"]"#],
         words: &["--network=resnet18", "--cuts=5", "--schedule=one_f_one_b"],
     },
-    Case {
-        name: "the demo's network, 2 stages",
-        write: noise::idx,
-        batch: 128,
-        microbatches: 4,
-        steps: 60,
-        settings: &["data.kind=idx", r#"pipeline.stages=["conv3"]"#],
-        words: &["--network=fashion", "--cuts=2", "--schedule=one_f_one_b"],
-    },
+    DEMO,
     Case {
         name: "the demo's network, 5 stages",
-        write: noise::idx,
-        batch: 128,
-        microbatches: 4,
-        steps: 60,
         settings: &["data.kind=idx", "pipeline.stages=per_layer"],
         // PyTorch's 1F1B refuses fewer microbatches than stages.
         words: &["--network=fashion", "--cuts=1,2,3,4", "--schedule=gpipe"],
+        ..DEMO
     },
 ];
 
@@ -96,13 +92,12 @@ struct Contender<'a> {
 }
 
 /// Trains every case with this build, PyTorch and, where there is one, the build `against`, in turn.
-///
-/// # Errors
-/// A set-up, a build or a training that failed. A set-up of PyTorch that failed is only printed where there is another
-/// build to compare with.
+/// A set-up of PyTorch that fails is only printed where there is another build to compare with.
 pub fn pipeline(root: &Root, rounds: usize, against: Option<&Path>) -> Result<Vec<Row>, Failure> {
     let other = against.map(build).transpose()?;
-    let references = match (set_up_pytorch(root), &other) {
+    // PyTorch in the release whose libtorch Neuropil links, in `target/pytorch/`.
+    let set_up = prerequisites::check(&[COMPILER, PYTHON, PIP]);
+    let references = match (set_up.and_then(|()| root.script("scripts/pytorch.py")), &other) {
         (Ok(()), _) => &REFERENCES[..],
         (Err(failure), None) => return Err(failure),
         (Err(failure), Some(_)) => {
@@ -124,7 +119,7 @@ pub fn pipeline(root: &Root, rounds: usize, against: Option<&Path>) -> Result<Ve
         });
         let pytorch = references.iter().map(|&(name, words, goal)| Contender {
             name,
-            bounds: (FLOOR, goal),
+            bounds: (0.0, goal),
             measure: Box::new(move || case.pytorch(root, words, folder)),
         });
         let contenders: Vec<_> = neuropil.chain(pytorch).collect();
@@ -134,12 +129,6 @@ pub fn pipeline(root: &Root, rounds: usize, against: Option<&Path>) -> Result<Ve
         }
     }
     Ok(rows)
-}
-
-/// Sets PyTorch up where it is not there: the release whose libtorch Neuropil links, in `target/pytorch/`.
-fn set_up_pytorch(root: &Root) -> Result<(), Failure> {
-    prerequisites::check(&[COMPILER, PYTHON, PIP])?;
-    root.script("scripts/pytorch.py")
 }
 
 /// The folder of another build, as an absolute path: programs are started in the repository's folder.
@@ -203,8 +192,8 @@ impl Case {
             &format!("train.max_steps={}", self.all_steps()),
             &format!("pipeline.microbatches={}", self.microbatches),
         ];
-        let settings = SETTINGS.iter().chain(self.settings).chain(&sizes);
-        let mut train = coordinator(root, build, "train", folder, settings);
+        let settings = [SETTINGS, self.settings, &sizes].concat();
+        let mut train = coordinator(root, build, "train", folder, &settings);
         train.args(["--local", "--run-dir"]).arg(&run_dir);
         train.env("NEUROPIL_LAYER_NODE", build.join("layer-node"));
         finish(&mut train, LIMIT, &folder.join("neuropil.log"), |_| ())?;
@@ -239,7 +228,7 @@ impl Case {
 
 #[cfg(test)]
 mod tests {
-    use super::super::row::table;
+    use super::super::table;
     use super::*;
     use std::cell::RefCell;
 

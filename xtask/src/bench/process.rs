@@ -3,7 +3,7 @@
 use crate::run::{Failure, Root, ending, line, unstartable};
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -13,57 +13,44 @@ const CONFIG: &str = "examples/fashion.toml";
 const LOOK: Duration = Duration::from_millis(200);
 
 /// The coordinator of a build, with a command's name, the folder of a data set, and settings.
-pub fn coordinator<'a>(
-    root: &Root,
-    build: &Path,
-    name: &str,
-    data: &Path,
-    settings: impl IntoIterator<Item = &'a &'a str>,
-) -> Command {
+pub fn coordinator(root: &Root, build: &Path, name: &str, data: &Path, settings: &[&str]) -> Command {
     let mut command = root.command(build.join("coordinator"));
     command.args([name, "--config", CONFIG, "--set", &format!("data.path={}", data.display())]);
-    settings.into_iter().for_each(|setting| _ = command.args(["--set", setting]));
+    settings.iter().for_each(|setting| _ = command.args(["--set", setting]));
     command
 }
 
 /// Runs a program to its end, its number being shown to `look` meanwhile, and returns its output. Its stderr is
-/// left in `log`.
-///
-/// # Errors
-/// When it cannot be started, fails, or takes longer than `limit`; it is ended then.
+/// left in `log`. It is ended when it takes longer than `limit`.
 pub fn finish(
     command: &mut Command,
     limit: Duration,
     log: &Path,
-    look: impl FnMut(u32),
+    mut look: impl FnMut(u32),
 ) -> Result<String, Failure> {
     let printed = log.with_extension("out");
     let file =
         |path: &Path| File::create(path).map_err(|error| format!("cannot write {}: {error}", path.display()));
     command.stdout(file(&printed)?).stderr(file(log)?);
     let mut child = command.spawn().map_err(|error| unstartable(command, &error))?;
-    wait(&mut child, limit, look).map_err(|why| {
-        // Its own children notice: nodes by a pipe, PyTorch's processes by a signal.
-        _ = (child.kill(), child.wait());
-        let said = fs::read_to_string(log).unwrap_or_default();
-        let last = said.lines().last().unwrap_or("it said nothing");
-        format!("`{}` {why}: {last}", line(command))
-    })?;
-    Ok(fs::read_to_string(printed).unwrap_or_default())
-}
-
-fn wait(child: &mut Child, limit: Duration, mut look: impl FnMut(u32)) -> Result<(), String> {
     let start = Instant::now();
-    while start.elapsed() < limit {
+    let why = loop {
         match child.try_wait() {
-            Ok(Some(status)) if status.success() => return Ok(()),
-            Ok(Some(status)) => return Err(ending(status)),
+            Ok(Some(status)) if status.success() => {
+                return Ok(fs::read_to_string(printed).unwrap_or_default());
+            }
+            Ok(Some(status)) => break ending(status),
+            Ok(None) if start.elapsed() > limit => break format!("did not end within {} s", limit.as_secs()),
             Ok(None) => sleep(LOOK),
-            Err(error) => return Err(format!("could not be watched ({error})")),
+            Err(error) => break format!("could not be watched ({error})"),
         }
         look(child.id());
-    }
-    Err(format!("did not end within {} s", limit.as_secs()))
+    };
+    // Its own children notice: nodes by a pipe, PyTorch's processes by a signal.
+    _ = (child.kill(), child.wait());
+    let said = fs::read_to_string(log).unwrap_or_default();
+    let last = said.lines().last().unwrap_or("it said nothing");
+    Err(format!("`{}` {why}: {last}", line(command)).into())
 }
 
 /// The numbers that follow `"key":` in JSON.
