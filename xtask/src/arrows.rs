@@ -2,119 +2,138 @@
 //! modules import only what ARCHITECTURE.md lists.
 //!
 //! Sources are read as text. Tests may import any module. An import of a module above the file or below it is no
-//! arrow, because a child belongs to its parent.
+//! arrow: a child belongs to its parent.
 
-mod circles;
 mod code;
 mod listed;
 mod modules;
 mod paths;
 mod workspace;
 
-use crate::run::{Failure, INTERNAL, Root, say};
-use listed::Listed;
-use modules::Crate;
+use crate::run::{Failure, Root, say};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::{self, Display};
-use std::fs;
 
 /// The page that lists the arrows.
 const PAGE: &str = "ARCHITECTURE.md";
 
 /// An import, from one module of a crate to another, or from one crate to another.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 struct Arrow {
     /// The crate, or `workspace`.
     scope: String,
     from: String,
     to: String,
-    /// The first import of this kind.
-    place: Place,
+    /// File and line of the first import of this kind, as editors take them.
+    place: String,
 }
 
-/// A line of a file, in the form that editors open.
-#[derive(Clone, Debug, PartialEq)]
-struct Place {
-    file: String,
-    line: usize,
-}
-
-impl Display for Place {
+impl Display for Arrow {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}:{}", self.file, self.line)
+        write!(out, "{}: {} -> {}", self.scope, self.from, self.to)
     }
 }
 
-/// Checks the imports of all crates.
-///
-/// # Errors
-/// When sources cannot be read, or an import is not allowed; every such import is printed as a sentence first.
+/// Checks the imports of all crates; each that should not be is printed as a sentence.
 pub fn check(root: &Root) -> Result<(), Failure> {
     say("the directions of imports");
-    let crates = workspace::crates(root)?;
-    let page = fs::read_to_string(root.join(PAGE))
-        .map_err(|error| Failure::new(INTERNAL, format!("{PAGE} could not be read: {error}")))?;
-    let arrows = arrows(root, &crates)?;
-    let mut faults: Vec<String> = crates.iter().flat_map(file_circles).collect();
+    let (imports, arrows) = arrows(root)?;
+    let mut faults = file_circles(&imports);
     faults.extend(module_circles(&arrows));
-    match Listed::parse(&page) {
-        Ok(listed) => faults.extend(listed.compare(&arrows)),
-        Err(fault) => faults.push(fault),
-    }
+    faults.extend(listed::compare(&root.read(PAGE)?, &arrows));
     faults.iter().for_each(|fault| println!("{fault}"));
     match faults.len() {
         0 => Ok(()),
         number => {
-            let sentence = format!(
-                "{number} faults in the directions of imports; `cargo xtask arrows` prints all of them"
-            );
-            Err(Failure::new(INTERNAL, sentence))
+            let sentence = "faults in the directions of imports; `cargo xtask arrows` prints all of them";
+            Err(format!("{number} {sentence}").into())
         }
     }
 }
 
 /// Prints all arrows as ARCHITECTURE.md lists them.
-///
-/// # Errors
-/// When sources cannot be read.
 pub fn print(root: &Root) -> Result<(), Failure> {
-    let crates = workspace::crates(root)?;
-    print!("{}", Listed::of(&arrows(root, &crates)?));
+    print!("{}", listed::list(&arrows(root)?.1));
     Ok(())
 }
 
-/// The arrows between crates, and those between the top-level modules of each.
-fn arrows(root: &Root, crates: &[Crate]) -> Result<Vec<Arrow>, Failure> {
-    let mut arrows = workspace::arrows(root)?;
-    arrows.extend(crates.iter().flat_map(Crate::arrows));
-    Ok(arrows)
+/// The imports between files; and as arrows the dependencies of crates, and the imports between top-level modules.
+fn arrows(root: &Root) -> Result<(Vec<Arrow>, Vec<Arrow>), Failure> {
+    let (imports, mut arrows) = workspace::read(root)?;
+    arrows.extend(imports.iter().filter_map(modules::between_tops));
+    Ok((imports, arrows))
 }
 
 /// A sentence for each circle of files.
-fn file_circles(of: &Crate) -> Vec<String> {
-    let imports = of.imports();
-    let edges: Vec<_> = imports.iter().map(|import| (import.from, import.to)).collect();
-    let sentence = |circle: Vec<usize>| {
-        let places: Vec<_> = circle.iter().map(|&edge| imports[edge].place.to_string()).collect();
+fn file_circles(imports: &[Arrow]) -> Vec<String> {
+    let sentence = |circle: Vec<&Arrow>| {
+        let places: Vec<_> = circle.iter().map(|arrow| arrow.place.as_str()).collect();
         format!("files import each other in a circle: {}", places.join(" -> "))
     };
-    circles::circles(&edges).into_iter().map(sentence).collect()
+    circles(imports).into_iter().map(sentence).collect()
 }
 
 /// A sentence for each circle of crates or of top-level modules.
 fn module_circles(arrows: &[Arrow]) -> Vec<String> {
-    let edges: Vec<_> =
-        arrows.iter().map(|arrow| ((&arrow.scope, &arrow.from), (&arrow.scope, &arrow.to))).collect();
-    let sentence = |circle: Vec<usize>| {
-        let steps = circle.iter().map(|&edge| &arrows[edge]);
-        let steps: Vec<_> = steps.map(|arrow| format!("{} ({})", arrow.from, arrow.place)).collect();
-        format!("{}: modules import each other in a circle: {}", arrows[circle[0]].scope, steps.join(" -> "))
+    let sentence = |circle: Vec<&Arrow>| {
+        let steps: Vec<_> = circle.iter().map(|arrow| format!("{} ({})", arrow.from, arrow.place)).collect();
+        format!("{}: modules import each other in a circle: {}", circle[0].scope, steps.join(" -> "))
     };
-    circles::circles(&edges).into_iter().map(sentence).collect()
+    circles(arrows).into_iter().map(sentence).collect()
+}
+
+/// The circles, each the shortest of those through its modules; of circles through the same modules there is one.
+fn circles(arrows: &[Arrow]) -> Vec<Vec<&Arrow>> {
+    let starts: BTreeSet<_> = arrows.iter().map(|arrow| (&arrow.scope, &arrow.from)).collect();
+    let mut found = BTreeMap::new();
+    for circle in starts.into_iter().filter_map(|(scope, start)| shortest(scope, start, arrows)) {
+        let modules: BTreeSet<_> = circle.iter().map(|arrow| (&arrow.scope, &arrow.from)).collect();
+        found.entry(modules).or_insert(circle);
+    }
+    found.into_values().collect()
+}
+
+/// The shortest way from a module back to it.
+fn shortest<'a>(scope: &str, start: &str, arrows: &'a [Arrow]) -> Option<Vec<&'a Arrow>> {
+    let mut ways = VecDeque::from([(start, Vec::new())]);
+    let mut seen = BTreeSet::new();
+    while let Some((module, way)) = ways.pop_front() {
+        for arrow in arrows.iter().filter(|arrow| arrow.scope == scope && arrow.from == module) {
+            let way = [way.as_slice(), &[arrow]].concat();
+            if arrow.to == start {
+                return Some(way);
+            }
+            if seen.insert(&arrow.to) {
+                ways.push_back((arrow.to.as_str(), way));
+            }
+        }
+    }
+    None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use modules::{between_tops, imports};
+
+    #[test]
+    fn every_circle_is_found_once() {
+        let found = |edges: &[(&str, &str)]| -> Vec<Vec<usize>> {
+            let arrow = |(at, &(from, to)): (usize, &(&str, &str))| Arrow {
+                scope: "x".into(),
+                from: from.into(),
+                to: to.into(),
+                place: at.to_string(),
+            };
+            let arrows: Vec<_> = edges.iter().enumerate().map(arrow).collect();
+            let places =
+                |circle: Vec<&Arrow>| circle.iter().map(|arrow| arrow.place.parse().unwrap()).collect();
+            circles(&arrows).into_iter().map(places).collect()
+        };
+        assert!(found(&[("a", "b"), ("b", "c"), ("a", "c")]).is_empty());
+        let edges = [("a", "b"), ("b", "c"), ("c", "a"), ("b", "a"), ("d", "e"), ("e", "d"), ("d", "d")];
+        assert_eq!(found(&edges), [vec![0, 3], vec![2, 0, 1], vec![6], vec![5, 4]]);
+    }
 
     #[test]
     fn a_circle_of_files_is_found_and_said_with_its_lines() {
@@ -124,13 +143,12 @@ mod tests {
             ("src/b/c.rs", "use super::Thing;"),
             ("src/b.rs", "mod c; fn f() { super::a::g() }"),
         ];
-        let of = Crate::of_texts("x", "x", &files);
-        assert_eq!(file_circles(&of), ["files import each other in a circle: x/src/a.rs:2 -> x/src/b.rs:1"]);
-        let modules = module_circles(&of.arrows().collect::<Vec<_>>());
-        assert_eq!(
-            modules,
-            ["x: modules import each other in a circle: a (x/src/a.rs:2) -> b (x/src/b.rs:1)"]
-        );
+        let imports = imports("x", &files);
+        let expected = ["files import each other in a circle: x/src/a.rs:2 -> x/src/b.rs:1"];
+        assert_eq!(file_circles(&imports), expected);
+        let arrows: Vec<_> = imports.iter().filter_map(between_tops).collect();
+        let expected = ["x: modules import each other in a circle: a (x/src/a.rs:2) -> b (x/src/b.rs:1)"];
+        assert_eq!(module_circles(&arrows), expected);
     }
 
     #[test]
@@ -142,6 +160,6 @@ mod tests {
             ("src/a/c.rs", "#[cfg(test)]\nmod tests { use super::super::b::B; }"),
             ("src/a/tests.rs", "use super::{b, c}; use crate::a::b::B;"),
         ];
-        assert!(file_circles(&Crate::of_texts("x", "x", &files)).is_empty());
+        assert!(file_circles(&imports("x", &files)).is_empty());
     }
 }

@@ -1,32 +1,28 @@
-//! The data set of the demo and of the tests that train on real images: Fashion-MNIST, in the caller's own folder or
-//! in `data/`.
+//! Fashion-MNIST for the demo and for the tests that train on real images: the caller's own, or `data/`.
 
 use crate::prerequisites::{PYTHON, Program};
-use crate::run::{DATA, Failure, Root, line, run, say, succeeds};
-use std::path::{Path, PathBuf, absolute};
+use crate::run::{DATA, Failure, Root, succeeds};
+use std::env;
+use std::path::{PathBuf, absolute};
 use std::process::Command;
-use std::{env, fs};
 
 const VARIABLE: &str = "NEUROPIL_DATA";
 const NAME: &str = "fashion-mnist";
-const SCRIPT: &str = "fashion_mnist.py";
+const SCRIPT: &str = "scripts/fashion_mnist.py";
 const CHECKSUMS: &str = "scripts/fashion-mnist.sha256";
 
-/// The programs that the data set needs on this machine: none, unless it has to be fetched.
+/// What the data set needs on this machine: nothing, unless it has to be fetched.
 ///
 /// # Errors
-/// When the caller's own NEUROPIL_DATA lacks the data set, because no file is ever downloaded into it, or when the
-/// system lacks Debian's tools, because no package that could be named would install them.
+/// A caller's own NEUROPIL_DATA without the data set: nothing is ever downloaded into it. Or a system without
+/// Debian's tools, which nothing that we could name would install.
 pub fn needs(root: &Root) -> Result<Vec<Program>, Failure> {
-    let folder = folder(root);
     let refuse = |why: &str| {
-        let place = folder.join(NAME);
-        Err(Failure::new(
-            DATA,
-            format!("{why}: put Fashion-MNIST's four idx files into {}/", place.display()),
-        ))
+        let folder = folder(root).join(NAME);
+        let remedy = format!("put Fashion-MNIST's four idx files into {}/", folder.display());
+        Err(Failure::new(DATA, format!("{why}: {remedy}")))
     };
-    if is_ready(&folder.join(NAME), &file_names(root)?) {
+    if is_ready(root)? {
         Ok(vec![])
     } else if env::var_os(VARIABLE).is_some() {
         refuse("NEUROPIL_DATA is set, but the data set is not there")
@@ -39,35 +35,27 @@ pub fn needs(root: &Root) -> Result<Vec<Program>, Failure> {
     }
 }
 
-/// Fetches the data set if it is missing, and returns the folder of data sets that NEUROPIL_DATA takes.
-///
-/// # Errors
-/// When a download fails.
+/// Fetches the data set where it is not there already, and returns the folder of data sets, as NEUROPIL_DATA
+/// means it.
 pub fn set_up(root: &Root) -> Result<PathBuf, Failure> {
-    let folder = folder(root);
-    if is_ready(&folder.join(NAME), &file_names(root)?) {
-        return Ok(folder);
+    if !is_ready(root)? {
+        root.script(SCRIPT).map_err(|failure| {
+            Failure::new(DATA, format!("the data set was not set up: {}", failure.sentence))
+        })?;
     }
-    let mut script = root.script(SCRIPT);
-    say(&line(&script));
-    run(&mut script).map_err(|failure| {
-        Failure::new(DATA, format!("the data set was not set up: {}", failure.sentence))
-    })?;
-    Ok(folder)
+    Ok(folder(root))
 }
 
-/// The caller's own folder of data sets, or the repository's.
+/// The caller's own folder of data sets, or ours.
 fn folder(root: &Root) -> PathBuf {
     env::var_os(VARIABLE).map_or(root.join("data"), |own| absolute(&own).unwrap_or(own.into()))
 }
 
-/// The script checks every file before it renames the folder into place, so it is enough that the files exist.
-fn is_ready(folder: &Path, names: &[String]) -> bool {
-    names.iter().all(|name| folder.join(name).exists() || folder.join(name.trim_end_matches(".gz")).exists())
-}
-
-fn file_names(root: &Root) -> Result<Vec<String>, Failure> {
-    let text = fs::read_to_string(root.join(CHECKSUMS))
-        .map_err(|error| Failure::new(DATA, format!("{CHECKSUMS} could not be read: {error}")))?;
-    Ok(text.lines().filter_map(|line| line.split_whitespace().nth(1)).map(str::to_string).collect())
+/// The script checks every file before it renames the folder into place, so that being there is enough here.
+fn is_ready(root: &Root) -> Result<bool, Failure> {
+    let folder = folder(root).join(NAME);
+    let is_there =
+        |name: &str| folder.join(name).exists() || folder.join(name.trim_end_matches(".gz")).exists();
+    let checksums = root.read(CHECKSUMS).map_err(|failure| Failure::new(DATA, failure.sentence))?;
+    Ok(checksums.lines().filter_map(|line| line.split_whitespace().nth(1)).all(is_there))
 }

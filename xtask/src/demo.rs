@@ -1,19 +1,16 @@
-//! The command `cargo xtask demo`: it goes from a fresh clone to a trained network.
+//! `cargo xtask demo`: from a fresh clone to a trained network.
 
-use crate::release::{self, Release};
+use crate::release;
 use crate::run::{Failure, Root, line, say, unstartable};
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 
 const CONFIG: &str = "examples/fashion.toml";
 
-/// Sets up what is missing, builds, and becomes the coordinator. Its exit code and signals are then the command's
-/// own, and an interrupt reaches it as if the user had started it by hand.
-///
-/// # Errors
-/// When set-up, build or start fails. After the start, the coordinator reports its own failures.
+/// Sets up what is missing, builds, and becomes the coordinator: its exit code and signals are then ours,
+/// and an interrupt reaches it as if it had been started by hand.
 pub fn demo(root: &Root, extra: &[OsString]) -> Result<(), Failure> {
-    let Release { coordinator, data } = release::ready(root)?;
+    let (coordinator, data) = release::ready(root)?;
     let mut train = root.command(coordinator);
     train.args(["train", "--config", CONFIG, "--local"]).env("NEUROPIL_DATA", data);
     if !names_its_run(extra) {
@@ -30,7 +27,7 @@ fn names_its_run(extra: &[OsString]) -> bool {
     extra.iter().any(|word| own.iter().any(|name| word.to_string_lossy().split('=').next() == Some(*name)))
 }
 
-/// The first of demo-1, demo-2, … that is not the name of a run yet.
+/// The first of demo-1, demo-2, … that names no run yet.
 fn free_name(root: &Root) -> String {
     let names = (1_u32..).map(|number| format!("demo-{number}"));
     let mut free = names.filter(|name| !root.join("runs").join(name).exists());

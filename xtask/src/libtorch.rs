@@ -1,20 +1,17 @@
-//! The choice of the libtorch that the build links. If the caller has none, it is fetched into `.libtorch/`.
+//! Which libtorch the build links, and getting one into `.libtorch/` when the caller has none.
 
 use crate::prerequisites::{COMPILER, PIP, PYTHON, Program};
-use crate::run::{CONFIGURATION, Failure, INTERNAL, Root, line, run, say};
+use crate::run::{CONFIGURATION, Failure, Root};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-const SCRIPT: &str = "libtorch.py";
+const SCRIPT: &str = "scripts/libtorch.py";
 const LOCK: &str = "scripts/libtorch.lock";
 
-/// The programs that a build with libtorch needs on this machine: a compiler, and more if libtorch has to be fetched.
+/// What building against libtorch needs on this machine: a compiler, and more where libtorch has to be fetched.
 ///
-/// A caller's own LIBTORCH_USE_PYTORCH or LIBTORCH is checked here, and never fetched. The order is torch-sys's: if
-/// LIBTORCH_USE_PYTORCH is set, to any value, torch-sys does not read LIBTORCH.
-///
-/// # Errors
-/// When a caller's own libtorch does not exist or has another version.
+/// A caller's own LIBTORCH_USE_PYTORCH or LIBTORCH is looked at here, refused where it has another version, and never
+/// fetched. The order is torch-sys's: where LIBTORCH_USE_PYTORCH is set, with any value, it does not look at LIBTORCH.
 pub fn needs(root: &Root) -> Result<Vec<Program>, Failure> {
     let version = wanted_version(root)?;
     if env::var_os("LIBTORCH_USE_PYTORCH").is_some() {
@@ -27,46 +24,37 @@ pub fn needs(root: &Root) -> Result<Vec<Program>, Failure> {
     Ok(vec![COMPILER])
 }
 
-/// Fetches libtorch unless the caller has one or it is there already.
-///
-/// # Errors
-/// When a download fails.
+/// Fetches libtorch where it is neither the caller's own nor there already.
 pub fn set_up(root: &Root) -> Result<(), Failure> {
     let callers = env::var_os("LIBTORCH_USE_PYTORCH").is_some() || callers_own(root).is_some();
     if callers || is_ready(root, &wanted_version(root)?) {
         return Ok(());
     }
-    let mut script = root.script(SCRIPT);
-    say(&line(&script));
-    run(&mut script)
-        .map_err(|failure| Failure::new(INTERNAL, format!("libtorch was not set up: {}", failure.sentence)))
+    root.script(SCRIPT).map_err(|failure| format!("libtorch was not set up: {}", failure.sentence).into())
 }
 
-/// The LIBTORCH that the caller set. Cargo sets LIBTORCH too, to the repository's own folder (`.cargo/config.toml`),
-/// for every program that it runs: that value is not the caller's choice.
+/// The LIBTORCH that the caller set. Cargo sets it too, to our own folder (`.cargo/config.toml`), for every
+/// program that it runs: that value is nobody's choice.
 fn callers_own(root: &Root) -> Option<PathBuf> {
     let folder = PathBuf::from(env::var_os("LIBTORCH")?);
     (folder != root.join(".libtorch")).then_some(folder)
 }
 
 fn check_folder(folder: &Path, version: &str) -> Result<(), Failure> {
-    let refuse = |what: &str| {
-        let folder = folder.display();
-        let sentence = format!(
-            "LIBTORCH={folder} {what}: set it to a libtorch {version}, or unset it to have one set up"
-        );
-        Err(Failure::new(CONFIGURATION, sentence))
+    let problem = if !folder.is_absolute() {
+        "is not an absolute path".to_string()
+    } else if !folder.join("lib/libtorch_cpu.so").exists() {
+        "has no lib/libtorch_cpu.so".to_string()
+    } else if let Some(found) = version_of(folder).filter(|found| !agrees(found, version)) {
+        format!("is version {found}")
+    } else {
+        return Ok(());
     };
-    if !folder.is_absolute() {
-        return refuse("is not an absolute path");
-    }
-    if !folder.join("lib/libtorch_cpu.so").exists() {
-        return refuse("has no lib/libtorch_cpu.so");
-    }
-    match version_of(folder) {
-        Some(found) if !agrees(&found, version) => refuse(&format!("is version {found}")),
-        _ => Ok(()),
-    }
+    let folder = folder.display();
+    let sentence = format!(
+        "LIBTORCH={folder} {problem}: set it to a libtorch {version}, or unset it to have one set up"
+    );
+    Err(Failure::new(CONFIGURATION, sentence))
 }
 
 fn check_pytorch(version: &str) -> Result<(), Failure> {
@@ -85,31 +73,26 @@ fn check_pytorch(version: &str) -> Result<(), Failure> {
     Err(Failure::new(CONFIGURATION, sentence))
 }
 
-/// Whether libtorch is complete: the script writes the version last, and renames the folder into place.
+/// The script writes the version last and renames the folder into place, so the version means complete.
 fn is_ready(root: &Root, version: &str) -> bool {
     let folder = root.join(".libtorch");
     folder.join("lib/libtorch_cpu.so").exists()
         && version_of(&folder).is_some_and(|found| agrees(&found, version))
 }
 
-/// The version that a distribution of libtorch names. A libtorch inside a PyTorch package names none.
+/// What a distribution of libtorch says of itself; one inside a PyTorch package says nothing.
 fn version_of(folder: &Path) -> Option<String> {
     fs::read_to_string(folder.join("build-version")).ok().map(|text| text.trim().to_string())
 }
 
-/// Whether a version, such as `2.11.0+cu130`, is the wanted version. torch-sys's own switch turns the check off.
+/// Whether a version, such as `2.11.0+cu130`, is the wanted one; torch-sys's own switch turns the question off.
 fn agrees(found: &str, wanted: &str) -> bool {
     found.split('+').next() == Some(wanted) || env::var_os("LIBTORCH_BYPASS_VERSION_CHECK").is_some()
 }
 
 /// The version of libtorch that is linked.
-///
-/// # Errors
-/// When the lock does not name the version.
 pub fn wanted_version(root: &Root) -> Result<String, Failure> {
     let lock = fs::read_to_string(root.join(LOCK)).unwrap_or_default();
     let version = lock.lines().find_map(|line| line.strip_prefix("torch==")?.split_whitespace().next());
-    version
-        .map(str::to_string)
-        .ok_or_else(|| Failure::new(INTERNAL, format!("{LOCK} names no version of torch")))
+    Ok(version.map(str::to_string).ok_or_else(|| format!("{LOCK} names no version of torch"))?)
 }

@@ -1,12 +1,11 @@
-//! The project's own commands, `cargo xtask NAME`: the tasks of a newcomer, of CI or of a release beyond cargo
-//! itself.
+//! The project's own commands, `cargo xtask NAME`: what a newcomer, CI or a release needs beyond cargo itself.
 //!
-//! Each command is a file of its own. The set-up that the commands share is in `prerequisites`, `libtorch` and
-//! `dataset`. The Python scripts in `scripts/` do all fetching, because a script can clean up after an interrupt;
-//! this program only decides which programs run.
+//! Each command stands in a file of its own; the set-up that they share is `prerequisites`, `libtorch` and
+//! `dataset`. What has to be fetched is fetched by the Python scripts in `scripts/`, because a script can clean
+//! up after an interrupt; everything here only decides what to run.
 //!
-//! Absent on purpose: dependencies (a fresh clone compiles this program first), knowledge of networks or tensors, and
-//! files written outside the repository.
+//! Absent on purpose: dependencies (a fresh clone compiles this first), knowledge of networks or tensors, and
+//! any file written outside the repository.
 
 mod arrows;
 mod bench;
@@ -22,6 +21,7 @@ mod usage;
 mod verify;
 
 use run::Root;
+use std::io::{Write, stdout};
 use std::process::ExitCode;
 use usage::Command;
 
@@ -31,10 +31,13 @@ fn main() -> ExitCode {
         Command::Demo(extra) => demo::demo(&root, &extra),
         Command::Test(extra) => test::test(&root, &extra),
         Command::Results { full } => results::results(&root, full),
-        Command::Bench(options) => bench::bench(&root, options),
+        Command::Bench(bench) => bench::bench(&root, bench),
         Command::Arrows => arrows::print(&root),
         Command::Verify => verify::verify(&root),
-        Command::Help => usage::help(),
+        Command::Help => {
+            _ = writeln!(stdout(), "{}", usage::HELP);
+            Ok(())
+        }
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

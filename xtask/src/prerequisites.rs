@@ -1,11 +1,11 @@
-//! The prerequisites: programs that must be on the machine before any set-up, and the command that installs them.
+//! What has to be on the machine before anything can be set up, and the command that installs it.
 
 use crate::run::{CONFIGURATION, Failure, succeeds};
-use std::env;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
+use std::{env, fs};
 
-/// A prerequisite: the program's name, the command that shows it is there, and its Debian package.
+/// A program that something needs: its name, the words that show it is there, and Debian's package of it.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Program {
     name: &'static str,
@@ -13,18 +13,15 @@ pub struct Program {
     package: &'static str,
 }
 
-/// The compiler of libtorch's C++ interface. A caller's own CXX replaces it.
+/// Compiles libtorch's C++ interface; a caller's own CXX stands for it.
 pub const COMPILER: Program = Program { name: "g++", probe: &["g++", "--version"], package: "g++" };
-/// The interpreter of the scripts in `scripts/`.
+/// Runs the scripts that fetch things.
 pub const PYTHON: Program = Program { name: "python3", probe: &["python3", "--version"], package: "python3" };
-/// The program that downloads libtorch.
+/// Downloads libtorch.
 pub const PIP: Program =
     Program { name: "pip", probe: &["python3", "-m", "pip", "--version"], package: "python3-pip" };
 
-/// Checks that these programs are there: each of them is run.
-///
-/// # Errors
-/// When programs are missing; the error lists all of them in one sentence, with one command.
+/// Checks that these programs are there, by running each; all that are missing are one sentence with one command.
 pub fn check(programs: &[Program]) -> Result<(), Failure> {
     let mut missing: Vec<&Program> = Vec::new();
     for program in programs {
@@ -37,33 +34,14 @@ pub fn check(programs: &[Program]) -> Result<(), Failure> {
     }
     let names: Vec<&str> = missing.iter().map(|program| program.name).collect();
     let packages: Vec<&str> = missing.iter().map(|program| program.package).collect();
-    let sudo = if is_root() { "" } else { "sudo " };
+    // Where this process is root's there may be no sudo, and it isn't needed.
+    let is_root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    let sudo = if is_root { "" } else { "sudo " };
     let install = format!("{sudo}apt-get install -y {}", packages.join(" "));
     Err(Failure::new(CONFIGURATION, format!("missing here: {}; install with `{install}`", names.join(", "))))
 }
 
-/// Checks that a component of the Rust toolchain is there.
-///
-/// # Errors
-/// When the component is missing; the error has the command that installs it.
-pub fn check_component(name: &str, probe: &mut Command) -> Result<(), Failure> {
-    match succeeds(probe) {
-        true => Ok(()),
-        false => {
-            let sentence = format!("missing here: {name}; install with `rustup component add {name}`");
-            Err(Failure::new(CONFIGURATION, sentence))
-        }
-    }
-}
-
 fn is_there(program: &Program) -> bool {
-    if program.name == COMPILER.name && env::var_os("CXX").is_some() {
-        return true;
-    }
-    succeeds(Command::new(program.probe[0]).args(&program.probe[1..]))
-}
-
-/// Whether this process belongs to root: then sudo may be missing, and is not needed.
-fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+    let own_compiler = program.name == COMPILER.name && env::var_os("CXX").is_some();
+    own_compiler || succeeds(Command::new(program.probe[0]).args(&program.probe[1..]))
 }

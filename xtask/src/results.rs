@@ -1,48 +1,37 @@
-//! The command `cargo xtask results`: it trains every rule, searches the matrix of primitives, and writes both tables
-//! into `docs/results.md`. Finished trainings are not repeated.
+//! `cargo xtask results`: trains every rule, searches the matrix of primitives, and writes both tables into
+//! `docs/results.md`. What has been trained already is not trained again.
 
-use crate::release::{self, Release};
-use crate::run::{Failure, INTERNAL, Root, line, run, say};
+use crate::release;
+use crate::run::{Failure, Root, say, step};
+use std::fmt::Display;
 use std::fs;
 use std::path::Path;
 
-/// The page that holds the tables.
+/// The page that the tables stand in.
 const PAGE: &str = "docs/results.md";
 
-/// One table: its name on the page, which is also the name of its folder, the sweep that fills it, and the settings
-/// of all its trials.
-struct Table {
-    name: &'static str,
-    sweep: &'static str,
-    set: &'static [&'static str],
-}
-
-const SHORT: Table =
-    Table { name: "rules-short", sweep: "examples/rules.toml", set: &["train.epochs=1", "data.limit=30000"] };
-const FULL: Table = Table { name: "rules-full", sweep: "examples/rules.toml", set: &[] };
-const PRIMITIVES: Table = Table { name: "primitives", sweep: "examples/primitives.toml", set: &[] };
-
-/// Fills the page. The `full` form fills the table of the demo's whole training, and the other form that of a short
-/// training.
-///
-/// # Errors
-/// When set-up, build, training or writing fails.
+/// Fills the page; in the `full` form the table of the demo's whole training, and else that of a short one.
 pub fn results(root: &Root, full: bool) -> Result<(), Failure> {
-    let Release { coordinator, data } = release::ready(root)?;
-    for table in [if full { FULL } else { SHORT }, PRIMITIVES] {
-        let folder = format!("runs/results-{}", table.name);
+    let (coordinator, data) = release::ready(root)?;
+    let (rules, set): (_, &[&str]) = match full {
+        true => ("rules-full", &[]),
+        false => ("rules-short", &["train.epochs=1", "data.limit=30000"]),
+    };
+    // The name of a table on the page and of its folder, the sweep that fills it, and what all of its trials set.
+    let tables = [(rules, "examples/rules.toml", set), ("primitives", "examples/primitives.toml", &[])];
+    for (name, config, set) in tables {
+        let folder = format!("runs/results-{name}");
         let mut sweep = root.command(&coordinator);
         sweep.env("NEUROPIL_DATA", &data);
-        sweep.args(["sweep", "--local", "--config", table.sweep, "--run-dir", &folder]);
+        sweep.args(["sweep", "--local", "--config", config, "--run-dir", &folder]);
         if root.join(&folder).join("sweep.toml").exists() {
             sweep.arg("--resume");
         }
-        table.set.iter().for_each(|set| _ = sweep.args(["--set", set]));
-        say(&line(&sweep));
-        let ended = run(&mut sweep);
+        set.iter().for_each(|set| _ = sweep.args(["--set", set]));
+        let ended = step(&mut sweep);
         let found = root.join(&folder).join("results.md");
         if found.exists() {
-            put(&root.join(PAGE), table.name, &found)?;
+            put(&root.join(PAGE), name, &found)?;
         }
         ended?;
     }
@@ -50,19 +39,17 @@ pub fn results(root: &Root, full: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Replaces the text between the marks of a table.
+/// Replaces what stands between the marks of a table.
 fn put(page: &Path, name: &str, table: &Path) -> Result<(), Failure> {
-    let fault = |path: &Path, error: &dyn std::fmt::Display| {
-        Failure::new(INTERNAL, format!("{}: {error}", path.display()))
-    };
+    let fault = |path: &Path, error: &dyn Display| format!("{}: {error}", path.display());
     let text = fs::read_to_string(page).map_err(|error| fault(page, &error))?;
     let table = fs::read_to_string(table).map_err(|error| fault(table, &error))?;
     let text = between(&text, name, &table)
         .ok_or_else(|| fault(page, &format!("there are no marks of a table called '{name}'")))?;
-    fs::write(page, text).map_err(|error| fault(page, &error))
+    Ok(fs::write(page, text).map_err(|error| fault(page, &error))?)
 }
 
-/// `text` with `table` between the marks of `name`; `None` if there are no such marks.
+/// `text` with `table` between the marks of `name`; `None` where there are none.
 fn between(text: &str, name: &str, table: &str) -> Option<String> {
     let (begin, end) = (format!("<!-- {name}: begin -->\n"), format!("<!-- {name}: end -->"));
     let (head, rest) = text.split_once(&begin)?;

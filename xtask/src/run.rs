@@ -1,40 +1,43 @@
-//! The start of programs, and the failures of commands, each with an exit code and a sentence.
+//! Running a program, with a sentence when it fails.
 
-use std::env;
 use std::ffi::OsStr;
 use std::io::{Write, stdout};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf, absolute};
 use std::process::{Command, ExitStatus, Stdio};
+use std::{env, fs};
 
-/// The exit code of a failed step that has no code of its own.
-pub const INTERNAL: u8 = 1;
-/// The exit code of a failure that the caller can correct: a missing prerequisite, or a variable with a wrong path.
+/// Exit code of what the caller can put right: a missing prerequisite, a variable that points nowhere.
 pub const CONFIGURATION: u8 = 2;
-/// The exit code of a data set that is not available.
+/// Exit code of a data set that cannot be had.
 pub const DATA: u8 = 3;
 
-/// The failure that stopped a command.
+/// Why a command stopped.
 #[derive(Debug)]
 pub struct Failure {
-    /// The exit code.
     pub code: u8,
-    /// The last line on stderr, without its prefix `error: `.
+    /// The last line on stderr, without its `error: `.
     pub sentence: String,
 }
 
 impl Failure {
-    /// A failure with this exit code and sentence.
     pub fn new(code: u8, sentence: impl Into<String>) -> Self {
         Self { code, sentence: sentence.into() }
     }
 }
 
-/// The folder of this repository. Every program is started in it, wherever `cargo xtask` was called.
+/// A sentence without an exit code of its own: a step failed.
+impl From<String> for Failure {
+    fn from(sentence: String) -> Self {
+        Self { code: 1, sentence }
+    }
+}
+
+/// The folder of this repository; every program is started in it, wherever `cargo xtask` was called.
 pub struct Root(PathBuf);
 
 impl Root {
-    /// The folder above this package: the folder that cargo names now, or that it named when it built this program.
+    /// The folder above this package: the one that cargo names now, or named when it built this program.
     pub fn find() -> Self {
         let package =
             env::var_os("CARGO_MANIFEST_DIR").map_or(env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
@@ -46,6 +49,12 @@ impl Root {
         self.0.join(path)
     }
 
+    /// The text of a file of the repository.
+    pub fn read(&self, path: &str) -> Result<String, Failure> {
+        Ok(fs::read_to_string(self.join(path))
+            .map_err(|error| format!("{path} could not be read: {error}"))?)
+    }
+
     /// A program that will run in the repository's folder.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
@@ -53,13 +62,13 @@ impl Root {
         command
     }
 
-    /// Cargo with these arguments, in the environment of a cargo that was called by hand.
+    /// Cargo with these words, in the environment of a cargo that was called by hand.
     ///
     /// `cargo run` describes the package that it runs in CARGO_MANIFEST_* and CARGO_PKG_*. Build scripts that
     /// watch these would run again, and rebuild, each time the caller goes from `cargo xtask` to plain cargo.
-    pub fn cargo(&self, words: &[&str]) -> Command {
+    pub fn cargo(&self, words: &str) -> Command {
         let mut cargo = self.command("cargo");
-        cargo.args(words);
+        cargo.args(words.split(' '));
         for (name, _) in env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("CARGO_MANIFEST_") || text.starts_with("CARGO_PKG_") {
@@ -72,32 +81,33 @@ impl Root {
         cargo
     }
 
-    /// A Python script of `scripts/`.
-    pub fn script(&self, name: &str) -> Command {
-        let mut python = self.command("python3");
-        python.arg(Path::new("scripts").join(name));
-        python
+    /// Runs a Python script.
+    pub fn script(&self, path: &str) -> Result<(), Failure> {
+        step(self.command("python3").arg(path))
     }
 }
 
-/// Prints the heading of the next step. A closed stdout is no error: a reader such as `head` closes it early.
+/// Prints a step's heading: what is about to happen. A reader who has left, as `head` does, is no error.
 pub fn say(text: &str) {
     _ = writeln!(stdout(), "==> {text}");
 }
 
-/// Runs a program to its end, and passes its output through.
-///
-/// # Errors
-/// When the program could not be started or did not succeed; the error names it and its ending.
+/// Says a program's line, and runs it.
+pub fn step(command: &mut Command) -> Result<(), Failure> {
+    say(&line(command));
+    run(command)
+}
+
+/// Runs a program to its end, its output passed through; the failure names the program and how it ended.
 pub fn run(command: &mut Command) -> Result<(), Failure> {
     match command.status() {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(Failure::new(INTERNAL, format!("`{}` {}", line(command), ending(status)))),
+        Ok(status) => Err(format!("`{}` {}", line(command), ending(status)).into()),
         Err(error) => Err(unstartable(command, &error)),
     }
 }
 
-/// Whether a program can be started and succeeds. Its output is not shown.
+/// Whether a program can be started and succeeds; nothing is shown of it.
 pub fn succeeds(command: &mut Command) -> bool {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
@@ -105,16 +115,16 @@ pub fn succeeds(command: &mut Command) -> bool {
 
 /// The failure to start a program.
 pub fn unstartable(command: &Command, error: &std::io::Error) -> Failure {
-    Failure::new(INTERNAL, format!("`{}` could not be started: {error}", line(command)))
+    format!("`{}` could not be started: {error}", line(command)).into()
 }
 
-/// A command as a user would type it.
+/// A command as one would type it.
 pub fn line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
-/// The ending of a program that did not succeed.
+/// How a program ended that did not succeed.
 pub fn ending(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("ended with exit code {code}"),

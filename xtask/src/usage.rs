@@ -1,11 +1,11 @@
-//! The command line of `cargo xtask`.
+//! The words that `cargo xtask` understands.
 
-use crate::bench;
+use crate::bench::Bench;
 use crate::run::{CONFIGURATION, Failure};
-use std::ffi::{OsStr, OsString};
-use std::io::{Write, stdout};
+use std::ffi::OsString;
 
-const HELP: &str = "\
+/// What the commands are.
+pub const HELP: &str = "\
 Usage: cargo xtask COMMAND
 
   demo [-- ARGS]   set up what is missing, build, and train the example network in five local
@@ -27,89 +27,66 @@ Usage: cargo xtask COMMAND
 Set-up puts libtorch into .libtorch/ and Fashion-MNIST into data/, once. Your own LIBTORCH,
 LIBTORCH_USE_PYTORCH and NEUROPIL_DATA are honoured.";
 
-/// One parsed command line.
+/// One command line, understood. Words that are passed on go to the coordinator or to `cargo test`.
 #[derive(Debug, PartialEq)]
 pub enum Command {
-    /// `demo`, with arguments for the coordinator.
     Demo(Vec<OsString>),
-    /// `test`, with arguments for `cargo test`.
     Test(Vec<OsString>),
-    /// `results`, in the short or the full form.
-    Results {
-        /// Whether to run the demo's whole training.
-        full: bool,
-    },
-    /// `bench`, with a name and options.
-    Bench(bench::Options),
-    /// `arrows`
+    Results { full: bool },
+    Bench(Bench),
     Arrows,
-    /// `verify`
     Verify,
-    /// `help`, or no arguments.
     Help,
 }
 
-/// Parses the arguments after `cargo xtask`.
-///
-/// # Errors
-/// When an argument is not understood; the error is a sentence that names it.
+/// Understands the words after `cargo xtask`, or says which it does not.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failure> {
-    let mut words = words.into_iter();
-    let name = words.next().unwrap_or_else(|| "help".into());
-    let rest: Vec<OsString> = words.collect();
-    if rest.first().is_some_and(|word| word == "--help" || word == "-h") {
-        return Ok(Command::Help);
-    }
-    match (name.to_string_lossy().as_ref(), rest.split_first()) {
-        ("demo", None) => Ok(Command::Demo(rest)),
-        ("demo", Some((dashes, extra))) if dashes == "--" => Ok(Command::Demo(extra.to_vec())),
-        ("test", None) => Ok(Command::Test(rest)),
-        ("test", Some((dashes, extra))) if dashes == "--" => Ok(Command::Test(extra.to_vec())),
-        ("results", None) => Ok(Command::Results { full: false }),
-        ("results", Some((flag, []))) if flag == "--full" => Ok(Command::Results { full: true }),
-        ("results", _) => Err(refusal("`results` takes --full or nothing")),
-        ("bench", Some((name, options))) => bench_options(name, options).map(Command::Bench),
-        ("bench", None) => Err(refusal("`bench` takes a name")),
-        ("verify", None) => Ok(Command::Verify),
-        ("arrows", None) => Ok(Command::Arrows),
-        ("help" | "--help" | "-h", None) => Ok(Command::Help),
-        ("demo" | "test", Some((word, _))) => {
-            Err(refusal(&format!("`{}` stands before the `--` of `{}`", word.display(), name.display())))
+    let words: Vec<OsString> = words.into_iter().collect();
+    let text: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    let text: Vec<&str> = text.iter().map(AsRef::as_ref).collect();
+    let extra = || words.iter().skip(2).cloned().collect();
+    match text[..] {
+        [] | ["help" | "--help" | "-h"] | [_, "--help" | "-h", ..] => Ok(Command::Help),
+        ["demo"] | ["demo", "--", ..] => Ok(Command::Demo(extra())),
+        ["test"] | ["test", "--", ..] => Ok(Command::Test(extra())),
+        [name @ ("demo" | "test"), word, ..] => {
+            Err(refusal(&format!("`{word}` stands before the `--` of `{name}`")))
         }
-        ("verify" | "arrows" | "help", Some(_)) => {
-            Err(refusal(&format!("`{}` takes no arguments", name.display())))
+        ["results"] => Ok(Command::Results { full: false }),
+        ["results", "--full"] => Ok(Command::Results { full: true }),
+        ["results", ..] => Err(refusal("`results` takes --full or nothing")),
+        ["bench"] => Err(refusal("`bench` takes a name")),
+        ["bench", "memory"] => Ok(Command::Bench(Bench::Memory)),
+        ["bench", "memory", ..] => Err(Failure::new(CONFIGURATION, "`bench memory` takes no options")),
+        ["bench", "pipeline", ..] => pipeline(&words[2..]),
+        ["bench", name, ..] => {
+            let sentence = format!("there is no bench `{name}`: choose memory or pipeline");
+            Err(Failure::new(CONFIGURATION, sentence))
         }
-        _ => Err(refusal(&format!("there is no command `{}`", name.display()))),
+        ["verify"] => Ok(Command::Verify),
+        ["arrows"] => Ok(Command::Arrows),
+        [name @ ("verify" | "arrows" | "help"), ..] => Err(refusal(&format!("`{name}` takes no arguments"))),
+        [name, ..] => Err(refusal(&format!("there is no command `{name}`"))),
     }
 }
 
-fn bench_options(name: &OsStr, words: &[OsString]) -> Result<bench::Options, Failure> {
-    let name = name.to_string_lossy().into_owned();
-    let mut options = bench::Options { name, rounds: None, against: None };
-    for pair in words.chunks(2) {
+fn pipeline(options: &[OsString]) -> Result<Command, Failure> {
+    let (mut rounds, mut against) = (5, None);
+    for pair in options.chunks(2) {
         match (pair[0].to_string_lossy().as_ref(), pair.get(1)) {
             ("--rounds", Some(number)) => {
-                let rounds =
-                    number.to_string_lossy().parse().ok().filter(|rounds| (1..=100).contains(rounds));
-                options.rounds = Some(rounds.ok_or_else(|| refusal("`--rounds` takes a number up to 100"))?);
+                let number =
+                    number.to_string_lossy().parse().ok().filter(|number| (1..=100).contains(number));
+                rounds = number.ok_or_else(|| refusal("`--rounds` takes a number up to 100"))?;
             }
-            ("--against", Some(folder)) => options.against = Some(folder.into()),
-            ("--rounds" | "--against", None) => {
-                return Err(refusal(&format!("`{}` takes a value", pair[0].display())));
+            ("--against", Some(folder)) => against = Some(folder.into()),
+            (name @ ("--rounds" | "--against"), None) => {
+                return Err(refusal(&format!("`{name}` takes a value")));
             }
             (word, _) => return Err(refusal(&format!("`bench` has no option `{word}`"))),
         }
     }
-    Ok(options)
-}
-
-/// Prints the commands.
-///
-/// # Errors
-/// None. The function has the same type as the other commands.
-pub fn help() -> Result<(), Failure> {
-    _ = writeln!(stdout(), "{HELP}");
-    Ok(())
+    Ok(Command::Bench(Bench::Pipeline { rounds, against }))
 }
 
 fn refusal(reason: &str) -> Failure {
@@ -148,12 +125,12 @@ mod tests {
 
     #[test]
     fn a_bench_has_a_name_and_options() {
-        let bench = |name: &str, rounds, against: Option<&str>| {
-            let against = against.map(PathBuf::from);
-            Some(Command::Bench(bench::Options { name: name.into(), rounds, against }))
+        let pipeline = |rounds, against: Option<&str>| {
+            Some(Command::Bench(Bench::Pipeline { rounds, against: against.map(PathBuf::from) }))
         };
-        check("bench memory", bench("memory", None, None));
-        check("bench pipeline --against a/b --rounds 3", bench("pipeline", Some(3), Some("a/b")));
+        check("bench memory", Some(Command::Bench(Bench::Memory)));
+        check("bench pipeline", pipeline(5, None));
+        check("bench pipeline --against a/b --rounds 3", pipeline(3, Some("a/b")));
         check("bench pipeline --rounds", None);
         check("bench pipeline --rounds 0", None);
         check("bench pipeline --laps 3", None);

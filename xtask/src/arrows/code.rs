@@ -1,26 +1,23 @@
-//! The code of a Rust source, without comments, quoted texts and tests. Lines keep their numbers.
+//! A Rust source without its comments, quoted texts and tests. Lines keep their numbers.
 
 /// `text` with comments and quoted texts blanked.
 pub fn code(text: &str) -> String {
     let mut rest = text;
     let mut code = String::with_capacity(text.len());
     while let Some(first) = rest.chars().next() {
-        let in_word = code.ends_with(|last: char| last == '_' || last.is_alphanumeric());
-        let blanked = match first {
+        let length = match first {
             '/' if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
             '/' if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |at| at + 2),
             '"' => quoted(rest),
-            'r' | 'b' if !in_word => raw_text(rest).unwrap_or(0),
+            'r' => raw_text(rest).unwrap_or(0),
             '\'' => character(rest).unwrap_or(0),
             _ => 0,
         };
-        let (head, tail) = rest.split_at(blanked.max(first.len_utf8()));
-        if blanked > 0 {
-            blank(head, &mut code)
-        } else {
-            code.push_str(head)
+        match length {
+            0 => code.push(first),
+            _ => blank(&rest[..length], &mut code),
         }
-        rest = tail;
+        rest = &rest[length.max(first.len_utf8())..];
     }
     code
 }
@@ -42,17 +39,15 @@ fn quoted(text: &str) -> usize {
     text.len()
 }
 
-/// The length of `r"…"`, `br#"…"#` and their like.
+/// The length of `r"…"`, `r#"…"#` and their like.
 fn raw_text(text: &str) -> Option<usize> {
-    let after = text.strip_prefix('b').unwrap_or(text).strip_prefix('r')?;
-    let hashes = after.len() - after.trim_start_matches('#').len();
-    let start = text.len() - after.len() + hashes;
-    let end = format!("\"{}", "#".repeat(hashes));
-    let inside = text[start..].strip_prefix('"')?;
-    Some(inside.find(&end).map_or(text.len(), |at| start + 1 + at + end.len()))
+    let inside = text[1..].trim_start_matches('#').strip_prefix('"')?;
+    let start = text.len() - inside.len();
+    let end = format!("\"{}", "#".repeat(start - 2));
+    Some(inside.find(&end).map_or(text.len(), |at| start + at + end.len()))
 }
 
-/// The length of a character in quotes. A lifetime has only one quote.
+/// The length of a character in quotes; a lifetime has only one.
 fn character(text: &str) -> Option<usize> {
     let mut letters = text.char_indices().skip(1);
     match letters.next()? {
@@ -82,11 +77,7 @@ pub fn without_tests(code: &str) -> (String, Vec<String>) {
 fn item(code: &str) -> usize {
     let mut depth = 0;
     for (at, letter) in code.char_indices() {
-        match letter {
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth -= 1,
-            _ => {}
-        }
+        depth += i32::from("([{".contains(letter)) - i32::from(")]}".contains(letter));
         if depth == 0 && matches!(letter, ';' | '}') {
             return at + 1;
         }

@@ -7,82 +7,57 @@
 //! ```
 //! ~~~
 
-use super::{Arrow, PAGE, Place};
+use super::{Arrow, PAGE};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::{self, Display};
 
 /// The words that open the list.
 const OPENING: &str = "```arrows";
 
-/// The modules that each module of each scope may import, and the line of the list that allows them.
-#[derive(Debug, Default, PartialEq)]
-pub struct Listed(BTreeMap<(String, String), (usize, BTreeSet<String>)>);
-
-impl Listed {
-    /// Reads the list of a page.
-    ///
-    /// # Errors
-    /// When there is no list, or a line of it cannot be read; the error is a sentence.
-    pub fn parse(page: &str) -> Result<Self, String> {
-        let lines = page.lines().zip(1..).skip_while(|(line, _)| *line != OPENING).skip(1);
-        let mut listed = BTreeMap::new();
-        for (text, line) in lines.take_while(|(line, _)| *line != "```") {
-            let refuse = |why| format!("{PAGE}:{line}: {why}");
-            let parts =
-                text.split_once(": ").and_then(|(scope, rest)| Some((scope, rest.split_once(" -> ")?)));
-            let (scope, (from, to)) =
-                parts.ok_or_else(|| refuse("an arrow is written `crate: module -> module module`"))?;
-            let to = to.split_whitespace().map(str::to_string).collect();
-            if listed.insert((scope.to_string(), from.to_string()), (line, to)).is_some() {
-                return Err(refuse("this module has a line already"));
-            }
-        }
-        if listed.is_empty() {
-            return Err(format!("{PAGE} lists no arrows: `cargo xtask arrows` prints them"));
-        }
-        Ok(Self(listed))
+/// The list that would allow just these arrows.
+pub fn list(arrows: &[Arrow]) -> String {
+    let mut modules: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for Arrow { scope, from, to, .. } in arrows {
+        modules.entry((scope, from)).or_default().insert(to.as_str());
     }
-
-    /// The list that allows exactly these arrows.
-    pub fn of(arrows: &[Arrow]) -> Self {
-        let mut listed = Self::default();
-        for Arrow { scope, from, to, .. } in arrows {
-            let (_, all) = listed.0.entry((scope.clone(), from.clone())).or_default();
-            all.insert(to.clone());
-        }
-        listed
-    }
-
-    /// A sentence for each arrow that is not listed, and for each listed arrow that does not exist.
-    pub fn compare(&self, arrows: &[Arrow]) -> Vec<String> {
-        let mut rest = self.0.clone();
-        let mut faults = Vec::new();
-        for Arrow { scope, from, to, place } in arrows {
-            let key = (scope.clone(), from.clone());
-            if !self.0.get(&key).is_some_and(|(_, all)| all.contains(to)) {
-                faults.push(format!("{place}: {PAGE} lists no arrow {scope}: {from} -> {to}"));
-            }
-            if let Some((_, all)) = rest.get_mut(&key) {
-                all.remove(to);
-            }
-        }
-        for ((scope, from), (line, all)) in rest {
-            let place = Place { file: PAGE.into(), line };
-            let stale = |to| format!("{place}: no import makes the arrow {scope}: {from} -> {to}");
-            faults.extend(all.iter().map(stale));
-        }
-        faults
-    }
+    let line = |((scope, from), all): (_, BTreeSet<&str>)| {
+        format!("{scope}: {from} -> {}\n", Vec::from_iter(all).join(" "))
+    };
+    format!("{OPENING}\n{}```\n", modules.into_iter().map(line).collect::<String>())
 }
 
-impl Display for Listed {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(out, "{OPENING}")?;
-        for ((scope, from), (_, all)) in &self.0 {
-            let all: Vec<_> = all.iter().map(String::as_str).collect();
-            writeln!(out, "{scope}: {from} -> {}", all.join(" "))?;
+/// A sentence for each arrow that the page does not list, and for each that is only listed; or what is wrong with
+/// its list.
+pub fn compare(page: &str, arrows: &[Arrow]) -> Vec<String> {
+    let listed = match parse(page) {
+        Ok(listed) => listed,
+        Err(fault) => return vec![fault],
+    };
+    let made: BTreeSet<_> = arrows.iter().map(Arrow::to_string).collect();
+    let forbidden = arrows.iter().filter(|arrow| !listed.contains_key(&arrow.to_string()));
+    let forbidden = forbidden.map(|arrow| format!("{}: {PAGE} lists no arrow {arrow}", arrow.place));
+    let stale = listed.iter().filter(|(arrow, _)| !made.contains(*arrow));
+    let stale = stale.map(|(arrow, line)| format!("{PAGE}:{line}: no import makes the arrow {arrow}"));
+    forbidden.chain(stale).collect()
+}
+
+/// The arrows that a page lists, as they are displayed, with their lines; or why they cannot be read.
+fn parse(page: &str) -> Result<BTreeMap<String, usize>, String> {
+    let lines = page.lines().zip(1..).skip_while(|(text, _)| *text != OPENING).skip(1);
+    let mut modules = BTreeSet::new();
+    let mut listed = BTreeMap::new();
+    for (text, line) in lines.take_while(|(text, _)| *text != "```") {
+        let (module, all) = text
+            .split_once(" -> ")
+            .filter(|(module, _)| module.contains(": "))
+            .ok_or(format!("{PAGE}:{line}: an arrow is written `crate: module -> module module`"))?;
+        if !modules.insert(module) {
+            return Err(format!("{PAGE}:{line}: this module has a line already"));
         }
-        writeln!(out, "```")
+        listed.extend(all.split_whitespace().map(|to| (format!("{module} -> {to}"), line)));
+    }
+    match listed.is_empty() {
+        true => Err(format!("{PAGE} lists no arrows: `cargo xtask arrows` prints them")),
+        false => Ok(listed),
     }
 }
 
@@ -91,23 +66,20 @@ mod tests {
     use super::*;
 
     fn arrow(from: &str, to: &str) -> Arrow {
-        let place = Place { file: "x/src/a.rs".into(), line: 7 };
-        Arrow { scope: "x".into(), from: from.into(), to: to.into(), place }
+        Arrow { scope: "x".into(), from: from.into(), to: to.into(), place: "x/src/a.rs:7".into() }
     }
 
     #[test]
     fn what_is_printed_is_read_and_allows_just_that() {
         let arrows = [arrow("a", "c"), arrow("a", "b"), arrow("b", "c")];
-        let page = format!("# Page\n\n{}\nmore", Listed::of(&arrows));
-        let listed = Listed::parse(&page).unwrap();
+        let page = format!("# Page\n\n{}\nmore", list(&arrows));
         assert_eq!(page.lines().nth(3), Some("x: a -> b c"));
-        assert!(listed.compare(&arrows).is_empty());
+        assert!(compare(&page, &arrows).is_empty());
     }
 
     #[test]
     fn a_forbidden_arrow_and_a_stale_one_are_sentences() {
-        let listed = Listed::parse("```arrows\nx: a -> b\n```").unwrap();
-        let faults = listed.compare(&[arrow("b", "a")]);
+        let faults = compare("```arrows\nx: a -> b\n```", &[arrow("b", "a")]);
         let expected = [
             "x/src/a.rs:7: ARCHITECTURE.md lists no arrow x: b -> a",
             "ARCHITECTURE.md:2: no import makes the arrow x: a -> b",
@@ -117,8 +89,8 @@ mod tests {
 
     #[test]
     fn a_page_without_a_list_is_refused() {
-        assert!(Listed::parse("# Page").unwrap_err().contains("lists no arrows"));
-        let fault = Listed::parse("\n```arrows\na -> b\n```").unwrap_err();
+        assert!(parse("# Page").unwrap_err().contains("lists no arrows"));
+        let fault = parse("\n```arrows\na -> b\n```").unwrap_err();
         assert!(fault.starts_with("ARCHITECTURE.md:3: an arrow is written"), "{fault}");
     }
 }

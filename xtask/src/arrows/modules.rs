@@ -1,123 +1,89 @@
-//! The modules of a crate by their files, and their imports of each other.
+//! The modules of a crate, by their files, and their imports of each other.
 
+use super::Arrow;
 use super::code::{code, without_tests};
-use super::paths::{Path, paths};
-use super::{Arrow, Place};
+use super::paths::paths;
 
-/// A crate without its tests.
-#[derive(Debug)]
-pub struct Crate {
-    name: String,
-    files: Vec<File>,
-}
+/// The root of a crate's modules, in `lib.rs` and `main.rs`.
+const TOP: &str = "crate";
 
-/// A file with a module.
-#[derive(Debug)]
+/// A file that is no test.
 struct File {
-    /// The file's path within the repository.
-    path: String,
-    /// The names that lead to the module; none for `lib.rs` and `main.rs`.
-    module: Vec<String>,
-    paths: Vec<Path>,
-    /// The modules below this file that hold tests.
-    tests: Vec<String>,
+    /// Within the repository.
+    place: String,
+    /// The module that it holds, `crate::a::b`.
+    module: String,
+    /// The paths in it, with their lines.
+    paths: Vec<(String, usize)>,
 }
 
-/// The first import of a file by another.
-#[derive(Debug, PartialEq)]
-pub struct Import {
-    /// The file's number.
-    pub from: usize,
-    /// The other file's number.
-    pub to: usize,
-    /// The line of the import.
-    pub place: Place,
-}
-
-impl Crate {
-    /// A crate whose files, with their texts, lie in this folder.
-    pub fn of_texts(name: &str, folder: &str, texts: &[(impl AsRef<str>, impl AsRef<str>)]) -> Self {
-        let file = |(path, text): &(_, _)| File::new(folder, AsRef::as_ref(path), AsRef::as_ref(text));
-        let mut files: Vec<File> = texts.iter().map(file).collect();
-        let tests: Vec<Vec<String>> = files.iter().flat_map(File::test_modules).collect();
-        files.retain(|file| !tests.iter().any(|test| file.module.starts_with(test)));
-        Self { name: name.into(), files }
+/// The imports between the files of a crate, as arrows from module to module, but for those of modules above or
+/// below the file. The files lie in the folder of the crate's name, and come with their texts.
+pub fn imports<S: AsRef<str>>(name: &str, texts: &[(S, S)]) -> Vec<Arrow> {
+    let (mut files, mut tests) = (Vec::new(), Vec::new());
+    for (path, text) in texts {
+        let module = module(path.as_ref());
+        let (code, test_modules) = without_tests(&code(text.as_ref()));
+        tests.extend(test_modules.iter().map(|test| format!("{module}::{test}")));
+        files.push(File { place: format!("{name}/{}", path.as_ref()), module, paths: paths(&code) });
     }
+    files.retain(|file| !tests.iter().any(|test| holds(test, &file.module)));
 
-    /// The imports between files, without those of modules above or below the importing file.
-    pub fn imports(&self) -> Vec<Import> {
-        let mut imports: Vec<Import> = Vec::new();
-        for (from, file) in self.files.iter().enumerate() {
-            for path in &file.paths {
-                let Some(to) = self.target(file, path) else { continue };
-                let own = file.module.starts_with(&self.files[to].module)
-                    || self.files[to].module.starts_with(&file.module);
-                if !own && !imports.iter().any(|import| (import.from, import.to) == (from, to)) {
-                    imports.push(Import { from, to, place: file.place(path.line) });
-                }
+    let own_name = name.replace('-', "_");
+    let mut imports: Vec<Arrow> = Vec::new();
+    for File { place, module: from, paths } in &files {
+        for (path, line) in paths {
+            let Some(to) = target(path, from, &own_name, &files) else { continue };
+            let family = holds(from, to) || holds(to, from);
+            if !family && !imports.iter().any(|import| import.from == *from && import.to == to) {
+                let (scope, place) = (name.into(), format!("{place}:{line}"));
+                imports.push(Arrow { scope, from: from.clone(), to: to.into(), place });
             }
         }
-        imports
     }
+    imports
+}
 
-    /// The imports between top-level modules.
-    pub fn arrows(&self) -> impl Iterator<Item = Arrow> {
-        self.imports().into_iter().filter_map(|Import { from, to, place }| {
-            let top = |file: usize| self.files[file].module.first().cloned();
-            let (from, to) = (top(from)?, top(to)?);
-            (from != to).then(|| Arrow { scope: self.name.clone(), from, to, place })
-        })
-    }
+/// An import as an arrow between top-level modules, unless both of its ends lie in the same one.
+pub fn between_tops(Arrow { scope, from, to, place }: &Arrow) -> Option<Arrow> {
+    let top = |module: &str| module.split("::").nth(1).map(str::to_string);
+    let (from, to) = (top(from)?, top(to)?);
+    (from != to).then(|| Arrow { scope: scope.clone(), from, to, place: place.clone() })
+}
 
-    /// The file of the deepest module that a path leads through.
-    fn target(&self, file: &File, path: &Path) -> Option<usize> {
-        let own_name = self.name.replace('-', "_");
-        let (first, mut rest) = path.names.split_first()?;
-        let mut module = match first.as_str() {
-            "crate" => vec![],
-            name if name == own_name => vec![],
-            "self" => file.module.clone(),
-            "super" => file.module.split_last()?.1.to_vec(),
-            _ => return None,
-        };
-        while let Some((_, after)) = rest.split_first().filter(|(name, _)| *name == "super") {
-            module.pop();
-            rest = after;
-        }
-        let mut found = self.file(&module);
-        for name in rest {
-            module.push(name.clone());
-            match self.file(&module) {
-                None => break,
-                deeper => found = deeper,
-            }
-        }
-        found
-    }
-
-    fn file(&self, module: &[String]) -> Option<usize> {
-        self.files.iter().position(|file| file.module == module)
+/// The module that a file holds.
+fn module(path: &str) -> String {
+    let path = path.trim_start_matches("src/").trim_end_matches(".rs");
+    match path.strip_suffix("/mod").unwrap_or(path) {
+        "lib" | "main" => TOP.into(),
+        path => format!("{TOP}::{}", path.replace('/', "::")),
     }
 }
 
-impl File {
-    fn new(folder: &str, path: &str, text: &str) -> Self {
-        let names = path.trim_start_matches("src/").trim_end_matches(".rs").split('/');
-        let mut module: Vec<String> = names.map(str::to_string).collect();
-        if module.last().is_some_and(|name| name == "mod") || module == ["lib"] || module == ["main"] {
-            module.pop();
+/// Whether a module is the other one or lies above it.
+fn holds(above: &str, below: &str) -> bool {
+    below.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+/// The deepest module that a path in the module `from` leads through.
+fn target<'a>(path: &str, from: &str, own_name: &str, files: &'a [File]) -> Option<&'a str> {
+    let (first, rest) = path.split_once("::").unwrap_or((path, ""));
+    let path = match first {
+        "self" | "super" => format!("{from}::{path}"),
+        _ if first == TOP || first == own_name => format!("{TOP}::{rest}"),
+        _ => return None,
+    };
+    let mut names = Vec::new();
+    for name in path.split("::") {
+        match name {
+            "super" => _ = names.pop(),
+            "self" => {}
+            name => names.push(name),
         }
-        let (code, tests) = without_tests(&code(text));
-        Self { path: format!("{folder}/{path}"), module, paths: paths(&code), tests }
     }
-
-    fn place(&self, line: usize) -> Place {
-        Place { file: self.path.clone(), line }
-    }
-
-    fn test_modules(&self) -> Vec<Vec<String>> {
-        self.tests.iter().map(|name| [self.module.as_slice(), std::slice::from_ref(name)].concat()).collect()
-    }
+    let modules = (1..=names.len()).rev().map(|length| names[..length].join("::"));
+    let mut found = modules.filter_map(|module| files.iter().find(|file| file.module == module));
+    found.next().map(|file| file.module.as_str())
 }
 
 #[cfg(test)]
@@ -132,10 +98,15 @@ mod tests {
             ("src/a/b.rs", "use crate::c::f; fn g() { super::super::c::f() }"),
             ("src/c.rs", "\n\nuse crate::{a::{A, b::B}, d}; use other::a;"),
         ];
-        let of = Crate::of_texts("my-crate", "my", &files);
-        let found: Vec<_> = of.imports().iter().map(|one| (one.from, one.to, one.place.line)).collect();
-        assert_eq!(found, [(2, 3, 1), (3, 1, 3), (3, 2, 3)]);
-        let arrows: Vec<_> = of.arrows().map(|arrow| format!("{} -> {}", arrow.from, arrow.to)).collect();
-        assert_eq!(arrows, ["a -> c", "c -> a", "c -> a"]);
+        let imports = imports("my-crate", &files);
+        let found = |import: &Arrow| format!("{} -> {} in {}", import.from, import.to, import.place);
+        let expected = [
+            "crate::a::b -> crate::c in my-crate/src/a/b.rs:1",
+            "crate::c -> crate::a in my-crate/src/c.rs:3",
+            "crate::c -> crate::a::b in my-crate/src/c.rs:3",
+        ];
+        assert_eq!(imports.iter().map(found).collect::<Vec<_>>(), expected);
+        let arrows: Vec<_> = imports.iter().filter_map(between_tops).map(|arrow| arrow.to_string()).collect();
+        assert_eq!(arrows, ["my-crate: a -> c", "my-crate: c -> a", "my-crate: c -> a"]);
     }
 }

@@ -1,115 +1,68 @@
-//! The paths `a::b::c` in a source. The paths in the braces of a `use` are separate paths.
+//! The paths in a source, `a::b::c`, those in the braces of a `use` one by one.
 
-/// A path, and the line of its last name.
-#[derive(Debug, PartialEq)]
-pub struct Path {
-    /// The names, from left to right.
-    pub names: Vec<String>,
-    /// The line's number, from 1.
-    pub line: usize,
-}
+use std::mem::take;
 
-/// A piece of code.
-#[derive(Debug, PartialEq)]
-enum Token {
-    Name(String),
-    Colons,
-    Sign(char),
-}
-
-/// All paths of two or more names in `code`, which has no comments and texts.
-pub fn paths(code: &str) -> Vec<Path> {
-    let tokens = tokens(code);
-    let mut reader = Reader { tokens: &tokens, at: 0, found: Vec::new() };
-    while reader.at < tokens.len() {
-        match (reader.sees(0), reader.sees(1)) {
-            (Some(Token::Name(_)), Some(Token::Colons)) => reader.tree(Vec::new()),
-            _ => reader.at += 1,
+/// All paths of two or more names in `code`, which has no comments and texts, each with the line of its last name.
+pub fn paths(code: &str) -> Vec<(String, usize)> {
+    let mut found = Vec::new();
+    let (mut path, mut path_line) = (String::new(), 0);
+    // What each open brace puts before the paths in it: nothing, but in a `use`.
+    let mut before = vec![String::new()];
+    let mut last = "";
+    for (word, line) in words(code).chain([(";", 0)]) {
+        let inside = before.last().cloned().unwrap_or_default();
+        let goes_on = word == "::" || path.ends_with("::") && (word == "{" || is_name(word));
+        if !goes_on {
+            let whole = take(&mut path);
+            if whole.contains("::") {
+                found.push((whole.trim_end_matches("::").to_string(), path_line));
+            }
         }
-    }
-    reader.found
-}
-
-fn tokens(code: &str) -> Vec<(Token, usize)> {
-    let mut tokens = Vec::new();
-    let mut line = 1;
-    let mut rest = code;
-    while let Some(first) = rest.chars().next() {
-        let name = rest.find(|letter: char| letter != '_' && !letter.is_alphanumeric()).unwrap_or(rest.len());
-        let length = match first {
-            _ if name > 0 => {
-                tokens.push((Token::Name(rest[..name].into()), line));
-                name
-            }
-            ':' if rest.starts_with("::") => {
-                tokens.push((Token::Colons, line));
-                2
-            }
-            '\n' => {
-                line += 1;
-                1
-            }
-            _ => {
-                if !first.is_whitespace() {
-                    tokens.push((Token::Sign(first), line));
+        match word {
+            "::" if !path.is_empty() => path.push_str(word),
+            "{" => before.push(take(&mut path)),
+            "}" => _ = before.pop(),
+            "*" if last != "::" => (path, path_line) = (inside, line),
+            "as" => {}
+            _ if is_name(word) => {
+                if path.is_empty() && last != "as" {
+                    path = inside;
                 }
-                first.len_utf8()
+                path.push_str(word);
+                path_line = line;
             }
-        };
-        rest = &rest[length..];
+            _ => {}
+        }
+        last = word;
     }
-    tokens
+    found
 }
 
-struct Reader<'a> {
-    tokens: &'a [(Token, usize)],
-    at: usize,
-    found: Vec<Path>,
+/// The names, pairs of colons and other signs of a source, with their lines.
+fn words(code: &str) -> impl Iterator<Item = (&str, usize)> {
+    code.lines().zip(1..).flat_map(|(text, line)| {
+        let mut rest = text;
+        std::iter::from_fn(move || {
+            rest = rest.trim_start();
+            let first = rest.chars().next()?;
+            let length = match rest.find(|letter| !of_name(letter)).unwrap_or(rest.len()) {
+                0 if rest.starts_with("::") => 2,
+                0 => first.len_utf8(),
+                length => length,
+            };
+            let (word, after) = rest.split_at(length);
+            rest = after;
+            Some((word, line))
+        })
+    })
 }
 
-impl Reader<'_> {
-    fn sees(&self, ahead: usize) -> Option<&Token> {
-        self.tokens.get(self.at + ahead).map(|(token, _)| token)
-    }
+fn is_name(word: &str) -> bool {
+    word.starts_with(of_name)
+}
 
-    /// Reads the names of a path, or of a branch of a path that begins with `names`.
-    fn tree(&mut self, mut names: Vec<String>) {
-        let mut line = self.tokens.get(self.at).map_or(0, |&(_, line)| line);
-        while let Some((Token::Name(name), at)) = self.tokens.get(self.at) {
-            names.push(name.clone());
-            line = *at;
-            self.at += 1;
-            if self.sees(0) != Some(&Token::Colons) {
-                break;
-            }
-            self.at += 1;
-        }
-        if self.sees(0) == Some(&Token::Sign('{'))
-            && self.at > 0
-            && self.tokens[self.at - 1].0 == Token::Colons
-        {
-            self.branches(&names);
-        } else {
-            self.found.push(Path { names, line });
-        }
-    }
-
-    /// Reads `{…}`.
-    fn branches(&mut self, names: &[String]) {
-        self.at += 1;
-        loop {
-            match self.sees(0) {
-                Some(Token::Sign('}')) | None => break self.at += 1,
-                Some(Token::Name(word)) if word == "as" => self.at += 2,
-                Some(Token::Name(_)) => self.tree(names.to_vec()),
-                Some(Token::Sign('*')) => {
-                    self.found.push(Path { names: names.to_vec(), line: self.tokens[self.at].1 });
-                    self.at += 1;
-                }
-                _ => self.at += 1,
-            }
-        }
-    }
+fn of_name(letter: char) -> bool {
+    letter == '_' || letter.is_alphanumeric()
 }
 
 #[cfg(test)]
@@ -117,7 +70,7 @@ mod tests {
     use super::*;
 
     fn check(code: &str, expected: &[(&str, usize)]) {
-        let found: Vec<_> = paths(code).iter().map(|path| (path.names.join("::"), path.line)).collect();
+        let found = paths(code);
         let expected: Vec<_> = expected.iter().map(|&(path, line)| (path.to_string(), line)).collect();
         assert_eq!(found, expected, "{code}");
     }

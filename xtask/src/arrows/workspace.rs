@@ -1,26 +1,38 @@
-//! The crates of the workspace, with their sources and their dependencies on each other.
+//! The crates of the workspace: their sources, and how they depend on each other.
 
-use super::modules::Crate;
-use super::{Arrow, Place};
-use crate::run::{Failure, INTERNAL, Root};
-use std::fs;
-use std::io;
+use super::{Arrow, modules};
+use crate::run::{Failure, Root};
 use std::path::Path;
+use std::{fs, io};
 
 /// The crates that link libtorch; a dependency on them is an arrow as well.
 const TORCH: [&str; 2] = ["tch", "torch-sys"];
 
-/// The sources of all crates.
-///
-/// # Errors
-/// Files that cannot be read.
-pub fn crates(root: &Root) -> Result<Vec<Crate>, Failure> {
-    let read = |name: &String| {
+/// The imports between the files of every crate; and the dependencies of crates, outside their tests, on each other
+/// and on libtorch. Each crate lies in the folder of its name.
+pub fn read(root: &Root) -> Result<(Vec<Arrow>, Vec<Arrow>), Failure> {
+    let manifest = root.read("Cargo.toml")?;
+    let list = manifest.lines().find_map(|line| line.strip_prefix("members = [")?.strip_suffix(']'));
+    let list = list.ok_or_else(|| "Cargo.toml has no line `members = [\"…\"]`".to_string())?;
+    let members: Vec<_> = list.split(',').map(|name| name.trim().trim_matches('"')).collect();
+
+    let (mut imports, mut dependencies) = (Vec::new(), Vec::new());
+    for from in &members {
         let mut texts = Vec::new();
-        sources(&root.join(name), Path::new("src"), &mut texts).map_err(|error| unreadable(name, &error))?;
-        Ok(Crate::of_texts(name, name, &texts))
-    };
-    members(root)?.iter().map(read).collect()
+        sources(&root.join(from), Path::new("src"), &mut texts)
+            .map_err(|error| format!("{from} could not be read: {error}"))?;
+        imports.extend(modules::imports(from, &texts));
+        let file = format!("{from}/Cargo.toml");
+        let manifest = root.read(&file)?;
+        let known = named(&manifest).filter(|(to, _)| members.contains(to) || TORCH.contains(to));
+        dependencies.extend(known.map(|(to, line)| Arrow {
+            scope: "workspace".into(),
+            from: from.to_string(),
+            to: to.into(),
+            place: format!("{file}:{line}"),
+        }));
+    }
+    Ok((imports, dependencies))
 }
 
 /// All Rust files below a folder of a crate, in the order of their names.
@@ -38,49 +50,12 @@ fn sources(package: &Path, below: &Path, texts: &mut Vec<(String, String)>) -> i
     Ok(())
 }
 
-/// The dependencies of crates, outside their tests, on the workspace's crates and on libtorch.
-///
-/// # Errors
-/// Files that cannot be read.
-pub fn arrows(root: &Root) -> Result<Vec<Arrow>, Failure> {
-    let members = members(root)?;
-    let mut arrows = Vec::new();
-    for from in &members {
-        let file = format!("{from}/Cargo.toml");
-        let manifest = fs::read_to_string(root.join(&file)).map_err(|error| unreadable(&file, &error))?;
-        for (to, line) in dependencies(&manifest) {
-            if members.iter().any(|member| member == to) || TORCH.contains(&to) {
-                let place = Place { file: file.clone(), line };
-                arrows.push(Arrow { scope: "workspace".into(), from: from.clone(), to: to.into(), place });
-            }
-        }
-    }
-    Ok(arrows)
-}
-
 /// The names in `[dependencies]`, with their lines.
-fn dependencies(manifest: &str) -> impl Iterator<Item = (&str, usize)> {
-    let mut section = "";
-    manifest.lines().zip(1..).filter_map(move |(text, line)| {
-        if text.starts_with('[') {
-            section = text;
-        }
-        let name = text.split(['.', ' ', '=']).next().filter(|name| !name.is_empty())?;
-        (section == "[dependencies]" && !text.starts_with(['[', '#'])).then_some((name, line))
-    })
-}
-
-/// The crates, each in the folder of its name.
-fn members(root: &Root) -> Result<Vec<String>, Failure> {
-    let manifest =
-        fs::read_to_string(root.join("Cargo.toml")).map_err(|error| unreadable("Cargo.toml", &error))?;
-    let list = manifest.lines().find_map(|line| line.strip_prefix("members = [")?.strip_suffix(']'));
-    let list = list.ok_or_else(|| Failure::new(INTERNAL, "Cargo.toml has no line `members = [\"…\"]`"))?;
-    Ok(list.split(',').map(|name| name.trim().trim_matches('"').to_string()).collect())
-}
-
-fn unreadable(what: &str, error: &io::Error) -> Failure {
-    Failure::new(INTERNAL, format!("{what} could not be read: {error}"))
+fn named(manifest: &str) -> impl Iterator<Item = (&str, usize)> {
+    let lines = manifest.lines().zip(1..).skip_while(|(text, _)| *text != "[dependencies]").skip(1);
+    let lines = lines.take_while(|(text, _)| !text.starts_with('['));
+    let names = lines.filter_map(|(text, line)| Some((text.split(['.', ' ', '=']).next()?, line)));
+    names.filter(|(name, _)| !name.is_empty() && !name.starts_with('#'))
 }
 
 #[cfg(test)]
@@ -91,6 +66,6 @@ mod tests {
     fn dependencies_are_those_of_the_program() {
         let manifest = "[package]\nname = \"a\"\n[dependencies]\n# why\nproto.workspace = true\n\n\
                         tch = { version = \"1\" }\n[dev-dependencies]\ne2e = \"1\"";
-        assert_eq!(dependencies(manifest).collect::<Vec<_>>(), [("proto", 5), ("tch", 7)]);
+        assert_eq!(named(manifest).collect::<Vec<_>>(), [("proto", 5), ("tch", 7)]);
     }
 }

@@ -1,20 +1,16 @@
-//! The pipeline bench: training by Neuropil beside training by PyTorch. Networks, cuts, minibatches, optimizer,
-//! number of threads and machine are the same, and the unit is images per second.
+//! Training by Neuropil beside training by PyTorch: the same networks, cuts, minibatches, optimizer and number of
+//! threads on the same machine, in images per second.
 
-use super::noise::{self, Format};
-use super::process::{finish, numbers};
-use super::pytorch;
-use super::rounds::{Contender, in_turn};
-use super::row::Row;
-use crate::release;
-use crate::run::{CONFIGURATION, Failure, INTERNAL, Root, say};
+use super::process::{coordinator, finish, numbers};
+use super::{Row, noise};
+use crate::prerequisites::{self, COMPILER, PIP, PYTHON};
+use crate::release::{self, Profile};
+use crate::run::{CONFIGURATION, Failure, Root, line, say};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const CONFIG: &str = "examples/fashion.toml";
-/// The settings of all cases. The rule is backprop, because PyTorch has no other rule, and no setting asks for work
-/// that PyTorch does not do.
+/// Settings of all cases: backprop, because PyTorch has no other rule, and no work that PyTorch does not do.
 const SETTINGS: &[&str] = &[
     "rule.name=backprop",
     "model.classes=10",
@@ -26,97 +22,82 @@ const SETTINGS: &[&str] = &[
     "data.augment=false",
     "metrics.layers_every=1000000",
 ];
-/// The steps before those that count: the pipeline fills, and memory is allocated for the first time.
+/// Steps before those that count: the pipeline fills, and memory is asked for the first time.
 const WARM: u32 = 2;
-/// The steps after those that count: the coordinator keeps three minibatches in flight, and the last minibatches
-/// share the machine with no others.
+/// Steps after those that count: the coordinator keeps three minibatches in flight, and the last ones have the
+/// machine for themselves.
 const DRAIN: u32 = 3;
-/// How long one training may take, including set-up.
+/// How long one training may take, set-up included.
 const LIMIT: Duration = Duration::from_secs(300);
-const ROUNDS: u32 = 5;
-const UNIT: &str = "images/s";
-/// The floor and the goal of the ratio to another build.
+/// Floor and goal of the ratio to another build.
 const BEFORE: (f64, f64) = (0.98, 1.0);
 
 /// One network, cut into stages of one thread each.
 struct Case {
     name: &'static str,
-    format: Format,
+    write: noise::Write,
     batch: u32,
     microbatches: u32,
-    /// The number of steps that count.
+    /// The steps that count.
     steps: u32,
     /// The settings that make CONFIG this network and this cut.
     settings: &'static [&'static str],
-    /// The network and the cut, as arguments of the script.
-    network: &'static str,
-    cuts: &'static str,
-    schedule: &'static str,
-    /// The floors of the ratios to REFERENCES, in their order.
-    floors: [f64; 3],
+    /// The words that make the script's network and cut the same.
+    words: &'static [&'static str],
 }
+
+const DEMO: Case = Case {
+    name: "the demo's network, 2 stages",
+    write: noise::idx,
+    batch: 128,
+    microbatches: 4,
+    steps: 60,
+    settings: &["data.kind=idx", r#"pipeline.stages=["conv3"]"#],
+    words: &["--network=fashion", "--cuts=2", "--schedule=one_f_one_b"],
+};
 
 const CASES: [Case; 3] = [
     Case {
         name: "ResNet-18, 2 stages",
-        format: Format::Cifar,
+        write: noise::cifar,
         batch: 64,
         microbatches: 8,
         steps: 6,
         settings: &["data.kind=cifar10", "model.name=resnet18", r#"pipeline.stages=["layer3.0.conv1"]"#],
-        network: "resnet18",
-        cuts: "5",
-        schedule: "one_f_one_b",
-        floors: [0.0; 3],
+        words: &["--network=resnet18", "--cuts=5", "--schedule=one_f_one_b"],
     },
-    Case {
-        name: "the demo's network, 2 stages",
-        format: Format::Idx,
-        batch: 128,
-        microbatches: 4,
-        steps: 60,
-        settings: &["data.kind=idx", r#"pipeline.stages=["conv3"]"#],
-        network: "fashion",
-        cuts: "2",
-        schedule: "one_f_one_b",
-        floors: [0.0; 3],
-    },
+    DEMO,
     Case {
         name: "the demo's network, 5 stages",
-        format: Format::Idx,
-        batch: 128,
-        microbatches: 4,
-        steps: 60,
         settings: &["data.kind=idx", "pipeline.stages=per_layer"],
-        network: "fashion",
-        cuts: "1,2,3,4",
         // PyTorch's 1F1B refuses fewer microbatches than stages.
-        schedule: "gpipe",
-        floors: [0.0; 3],
+        words: &["--network=fashion", "--cuts=1,2,3,4", "--schedule=gpipe"],
+        ..DEMO
     },
 ];
 
-/// A way to train with PyTorch: its name, the script's arguments, and the goal of Neuropil's ratio to it.
-struct Reference {
-    name: &'static str,
-    words: &'static [&'static str],
-    goal: f64,
-}
-
-const REFERENCES: [Reference; 3] = [
-    Reference { name: "PyTorch, 1 process of 2 threads", words: &["one_process", "--threads=2"], goal: 1.0 },
-    Reference { name: "torch.distributed.pipelining", words: &["pipeline"], goal: 1.0 },
-    Reference { name: "limit: 2 processes of 1 thread", words: &["independent", "--processes=2"], goal: 0.9 },
+/// The ways to train with PyTorch: the name, the script's words for it, and the goal of our ratio to it.
+const REFERENCES: [(&str, &[&str], f64); 3] = [
+    ("PyTorch, 1 process of 2 threads", &["one_process", "--threads=2"], 1.0),
+    ("torch.distributed.pipelining", &["pipeline"], 1.0),
+    ("limit: 2 processes of 1 thread", &["independent", "--processes=2"], 0.9),
 ];
 
-/// Trains every case in turn with this build, with PyTorch, and with the build `against` if it is given.
-///
-/// # Errors
-/// When set-up, build or training fails. If there is another build to compare with, a failed set-up of PyTorch is
-/// only printed.
-pub fn pipeline(root: &Root, rounds: Option<u32>, against: Option<PathBuf>) -> Result<Vec<Row>, Failure> {
-    let other = against.as_deref().map(build).transpose()?;
-    let references = match (pytorch::set_up(root), &other) {
+/// A thing that is measured once a round.
+struct Contender<'a> {
+    name: &'static str,
+    /// Floor and goal of the ratio of this build to it.
+    bounds: (f64, f64),
+    measure: Box<dyn Fn() -> Result<f64, Failure> + 'a>,
+}
+
+/// Trains every case with this build, PyTorch and, where there is one, the build `against`, in turn.
+/// A set-up of PyTorch that fails is only printed where there is another build to compare with.
+pub fn pipeline(root: &Root, rounds: usize, against: Option<&Path>) -> Result<Vec<Row>, Failure> {
+    let other = against.map(build).transpose()?;
+    // PyTorch in the release whose libtorch Neuropil links, in `target/pytorch/`.
+    let set_up = prerequisites::check(&[COMPILER, PYTHON, PIP]);
+    let references = match (set_up.and_then(|()| root.script("scripts/pytorch.py")), &other) {
         (Ok(()), _) => &REFERENCES[..],
         (Err(failure), None) => return Err(failure),
         (Err(failure), Some(_)) => {
@@ -124,11 +105,28 @@ pub fn pipeline(root: &Root, rounds: Option<u32>, against: Option<PathBuf>) -> R
             &[]
         }
     };
-    let programs = release::programs(root, release::Profile::Release)?;
-    let bench = Bench { root, programs: &programs, other: other.as_deref(), references };
+    let programs = release::programs(root, Profile::Release)?;
+    let folder = &programs.join("bench-pipeline");
     let mut rows = Vec::new();
     for case in &CASES {
-        rows.extend(bench.rows(case, rounds.unwrap_or(ROUNDS))?);
+        noise::fresh(folder, case.write, case.batch * case.all_steps(), case.batch)?;
+        let builds = other.iter().map(|other| ("the other build", other));
+        let builds = [("this build", &programs)].into_iter().chain(builds);
+        let neuropil = builds.map(|(name, build)| Contender {
+            name,
+            bounds: BEFORE,
+            measure: Box::new(move || case.neuropil(root, build, folder)),
+        });
+        let pytorch = references.iter().map(|&(name, words, goal)| Contender {
+            name,
+            bounds: (0.0, goal),
+            measure: Box::new(move || case.pytorch(root, words, folder)),
+        });
+        let contenders: Vec<_> = neuropil.chain(pytorch).collect();
+        let measured = in_turn(case.name, rounds, &contenders)?;
+        for (Contender { name, bounds, .. }, numbers) in contenders.iter().zip(&measured).skip(1) {
+            rows.push(row(format!("{}: {name}", case.name), &measured[0], numbers, *bounds));
+        }
     }
     Ok(rows)
 }
@@ -144,40 +142,41 @@ fn build(folder: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-/// The builds and references to compare.
-struct Bench<'a> {
-    root: &'a Root,
-    programs: &'a Path,
-    other: Option<&'a Path>,
-    references: &'static [Reference],
+/// Measures each contender once a round, and returns the numbers of each: a machine that is slow for a while is slow
+/// for all of them. Every round begins with another contender: the first runs on a machine that the last left warm.
+fn in_turn(case: &str, rounds: usize, contenders: &[Contender<'_>]) -> Result<Vec<Vec<f64>>, Failure> {
+    let mut measured = vec![Vec::new(); contenders.len()];
+    for round in 1..=rounds {
+        for turn in 0..contenders.len() {
+            let at = (round - 1 + turn) % contenders.len();
+            let number = (contenders[at].measure)()?;
+            say(&format!("{case}, round {round} of {rounds}: {}: {number:.1}", contenders[at].name));
+            measured[at].push(number);
+        }
+    }
+    Ok(measured)
 }
 
-impl Bench<'_> {
-    fn rows(&self, case: &Case, rounds: u32) -> Result<Vec<Row>, Failure> {
-        let folder = &self.programs.join("bench-pipeline");
-        noise::fresh(folder, case.format, case.batch * case.all_steps(), case.batch)?;
-        let neuropil = |name: &str, build| Contender {
-            name: name.into(),
-            measure: Box::new(move || case.neuropil(self.root, build, folder)),
-        };
-        let pytorch = |reference: &Reference| {
-            let words = case.pytorch(reference.words);
-            let measure = move || pytorch::images_per_s(self.root, &words, LIMIT, folder);
-            Contender { name: reference.name.into(), measure: Box::new(measure) }
-        };
-        let mut contenders = vec![neuropil("this build", self.programs)];
-        contenders.extend(self.other.map(|build| neuropil("the other build", build)));
-        contenders.extend(self.references.iter().map(pytorch));
-        let measured = in_turn(case.name, rounds, &contenders)?;
+/// The row of two rates, each measured once a round.
+fn row(case: String, ours: &[f64], reference: &[f64], (floor, goal): (f64, f64)) -> Row {
+    let rounds = ours.len();
+    let spread = range(ours.iter().zip(reference).map(|(ours, reference)| ours / reference));
+    let (ours, reference) = (median(ours), median(reference));
+    let (bench, ratio, unit) = ("pipeline", ours / reference, "images/s");
+    Row { bench, case, ratio, spread, floor, goal, ours, reference, unit, rounds }
+}
 
-        let goals = self.references.iter().zip(case.floors).map(|(reference, floor)| (floor, reference.goal));
-        let goals = self.other.map(|_| BEFORE).into_iter().chain(goals);
-        let row = |((contender, numbers), goal): ((&Contender<'_>, &Vec<f64>), _)| {
-            let case = format!("{}: {}", case.name, contender.name);
-            Row::of_rates(("pipeline", case), (&measured[0], numbers), goal, UNIT)
-        };
-        Ok(contenders.iter().zip(&measured).skip(1).zip(goals).map(row).collect())
-    }
+/// The middle number, or the mean of the middle two.
+fn median(numbers: &[f64]) -> f64 {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0
+}
+
+/// The smallest and the largest number.
+fn range(numbers: impl IntoIterator<Item = f64>) -> (f64, f64) {
+    let ends = (f64::INFINITY, f64::NEG_INFINITY);
+    numbers.into_iter().fold(ends, |(least, most), number| (number.min(least), number.max(most)))
 }
 
 impl Case {
@@ -189,26 +188,22 @@ impl Case {
     fn neuropil(&self, root: &Root, build: &Path, folder: &Path) -> Result<f64, Failure> {
         let run_dir = folder.join("run");
         _ = fs::remove_dir_all(&run_dir);
-        let mut train = root.command(build.join("coordinator"));
-        train.args(["train", "--local", "--config", CONFIG, "--run-dir"]).arg(&run_dir);
         let sizes = [
-            format!("train.batch={}", self.batch),
-            format!("train.max_steps={}", self.all_steps()),
-            format!("pipeline.microbatches={}", self.microbatches),
-            format!("data.path={}", folder.display()),
+            &*format!("train.batch={}", self.batch),
+            &format!("train.max_steps={}", self.all_steps()),
+            &format!("pipeline.microbatches={}", self.microbatches),
         ];
-        let settings = SETTINGS.iter().chain(self.settings).copied();
-        settings.chain(sizes.iter().map(String::as_str)).for_each(|set| _ = train.args(["--set", set]));
+        let settings = [SETTINGS, self.settings, &sizes].concat();
+        let mut train = coordinator(root, build, "train", folder, &settings);
+        train.args(["--local", "--run-dir"]).arg(&run_dir);
         train.env("NEUROPIL_LAYER_NODE", build.join("layer-node"));
-        finish(&mut train, LIMIT, &folder.join("neuropil.log"))?;
+        finish(&mut train, LIMIT, &folder.join("neuropil.log"), |_| ())?;
         let metrics = fs::read_to_string(run_dir.join("metrics.jsonl")).unwrap_or_default();
-        self.rate(&metrics).ok_or_else(|| {
-            let why = format!("{} does not hold {} steps", run_dir.display(), self.all_steps());
-            Failure::new(INTERNAL, why)
-        })
+        let rate = self.rate(&metrics);
+        Ok(rate.ok_or_else(|| format!("{} does not hold {} steps", run_dir.display(), self.all_steps()))?)
     }
 
-    /// Images per second over the steps that count. Every step has the same number of images, so their times add up.
+    /// Images per second over the steps that count; every step has as many images, so their times add up.
     fn rate(&self, metrics: &str) -> Option<f64> {
         let rates = numbers(metrics, "images_per_s");
         let counted = rates.get(WARM as usize..(WARM + self.steps) as usize)?;
@@ -216,24 +211,57 @@ impl Case {
         whole.then(|| counted.len() as f64 / counted.iter().map(|rate| 1.0 / rate).sum::<f64>())
     }
 
-    /// The arguments of the script.
-    fn pytorch(&self, words: &[&str]) -> Vec<String> {
-        let options = [
-            format!("--network={}", self.network),
-            format!("--cuts={}", self.cuts),
-            format!("--schedule={}", self.schedule),
+    /// Trains with PyTorch, and returns images per second.
+    fn pytorch(&self, root: &Root, words: &[&str], folder: &Path) -> Result<f64, Failure> {
+        let mut python = root.command("python3");
+        python.env("PYTHONPATH", root.join("target/pytorch"));
+        python.arg("bench/pytorch_pipeline.py").args(words).args(self.words).args([
             format!("--batch={}", self.batch),
             format!("--microbatches={}", self.microbatches),
             format!("--warm={WARM}"),
             format!("--steps={}", self.steps),
-        ];
-        words.iter().map(|word| word.to_string()).chain(options).collect()
+        ]);
+        let printed = finish(&mut python, LIMIT, &folder.join("pytorch.log"), |_| ())?;
+        let rate = numbers(&printed, "images_per_s").first().copied();
+        Ok(rate.ok_or_else(|| format!("`{}` printed no rate", line(&python)))?)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::table;
     use super::*;
+    use std::cell::RefCell;
+
+    #[test]
+    fn contenders_take_turns() {
+        let order = &RefCell::new(Vec::new());
+        let contender = |name: &'static str| Contender {
+            name,
+            bounds: (0.0, 1.0),
+            measure: Box::new(move || {
+                order.borrow_mut().push(name);
+                Ok(order.borrow().len() as f64)
+            }),
+        };
+        let measured = in_turn("case", 2, &[contender("a"), contender("b")]).unwrap();
+        assert_eq!(order.take(), ["a", "b", "b", "a"]);
+        assert_eq!(measured, [[1.0, 4.0], [2.0, 3.0]]);
+    }
+
+    #[test]
+    fn the_median_is_in_the_middle_of_the_range() {
+        assert_eq!((median(&[3.0, 1.0, 2.0]), range([3.0, 1.0, 2.0])), (2.0, (1.0, 3.0)));
+        assert_eq!(median(&[4.0, 1.0]), 2.5);
+    }
+
+    #[test]
+    fn a_row_is_a_line_of_the_table_and_one_of_json() {
+        let row = row("a, b".into(), &[90.0, 98.0, 120.0], &[100.0, 100.0, 100.0], (0.9, 1.0));
+        let expected = r#"{"bench":"pipeline","case":"a, b","ratio":0.9800,"floor":0.9,"goal":1,"ours":98.00,"reference":100.00,"unit":"images/s","rounds":3,"ratio_min":0.9000,"ratio_max":1.2000,"machine":"m"}"#;
+        assert_eq!(row.json("m"), expected);
+        assert_eq!(table(&[row]).lines().count(), 2);
+    }
 
     #[test]
     fn a_rate_is_that_of_the_steps_in_the_middle() {
@@ -251,7 +279,8 @@ mod tests {
     fn every_case_is_cut_alike_on_both_sides() {
         for case in &CASES {
             let stages = case.settings.iter().find_map(|set| set.strip_prefix("pipeline.stages=")).unwrap();
-            let cuts = case.cuts.split(',').count();
+            let cuts =
+                case.words.iter().find_map(|word| word.strip_prefix("--cuts=")).unwrap().split(',').count();
             assert!(stages == "per_layer" && cuts == 4 || stages.split(',').count() == cuts, "{}", case.name);
         }
     }

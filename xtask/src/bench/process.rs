@@ -1,76 +1,62 @@
-//! The processes that a bench measures: each has a time limit and a log.
+//! Programs that a bench measures: each has a limit of time, and a log.
 
-use crate::run::{Failure, INTERNAL, ending, line, unstartable};
+use crate::run::{Failure, Root, ending, line, unstartable};
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How often a process is sampled.
+/// The network of the benches, where their settings name no other.
+const CONFIG: &str = "examples/fashion.toml";
+/// How often a program is looked at.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Runs a program to its end, and returns its output.
-///
-/// # Errors
-/// The failures of `watch`.
-pub fn finish(command: &mut Command, limit: Duration, log: &Path) -> Result<String, Failure> {
-    watch(command, limit, log, |_| ())
+/// The coordinator of a build, with a command's name, the folder of a data set, and settings.
+pub fn coordinator(root: &Root, build: &Path, name: &str, data: &Path, settings: &[&str]) -> Command {
+    let mut command = root.command(build.join("coordinator"));
+    command.args([name, "--config", CONFIG, "--set", &format!("data.path={}", data.display())]);
+    settings.iter().for_each(|setting| _ = command.args(["--set", setting]));
+    command
 }
 
-/// Runs a program to its end, and returns its output. `look` gets the number of its process meanwhile. Its stderr is
-/// left in `log`.
-///
-/// # Errors
-/// When the program cannot be started, fails, or takes longer than `limit`; it is killed then.
-pub fn watch(
+/// Runs a program to its end, its number being shown to `look` meanwhile, and returns its output. Its stderr is
+/// left in `log`. It is ended when it takes longer than `limit`.
+pub fn finish(
     command: &mut Command,
     limit: Duration,
     log: &Path,
-    look: impl FnMut(u32),
+    mut look: impl FnMut(u32),
 ) -> Result<String, Failure> {
     let printed = log.with_extension("out");
-    let file = |path: &Path| {
-        File::create(path)
-            .map_err(|error| Failure::new(INTERNAL, format!("cannot write {}: {error}", path.display())))
-    };
+    let file =
+        |path: &Path| File::create(path).map_err(|error| format!("cannot write {}: {error}", path.display()));
     command.stdout(file(&printed)?).stderr(file(log)?);
     let mut child = command.spawn().map_err(|error| unstartable(command, &error))?;
-    let ended = wait(&mut child, limit, look);
-    if ended.is_err() {
-        // The program's own children notice its end: nodes by a pipe, PyTorch's processes by a signal.
-        _ = child.kill();
-        _ = child.wait();
-    }
-    ended.map_err(|why| {
-        let said = fs::read_to_string(log).unwrap_or_default();
-        let last = said.lines().last().unwrap_or("it said nothing");
-        Failure::new(INTERNAL, format!("`{}` {why}: {last}", line(command)))
-    })?;
-    Ok(fs::read_to_string(printed).unwrap_or_default())
-}
-
-fn wait(child: &mut Child, limit: Duration, mut look: impl FnMut(u32)) -> Result<(), String> {
     let start = Instant::now();
-    while start.elapsed() < limit {
+    let why = loop {
         match child.try_wait() {
-            Ok(Some(status)) if status.success() => return Ok(()),
-            Ok(Some(status)) => return Err(ending(status)),
+            Ok(Some(status)) if status.success() => {
+                return Ok(fs::read_to_string(printed).unwrap_or_default());
+            }
+            Ok(Some(status)) => break ending(status),
+            Ok(None) if start.elapsed() > limit => break format!("did not end within {} s", limit.as_secs()),
             Ok(None) => sleep(LOOK),
-            Err(error) => return Err(format!("could not be watched ({error})")),
+            Err(error) => break format!("could not be watched ({error})"),
         }
         look(child.id());
-    }
-    Err(format!("did not end within {} s", limit.as_secs()))
+    };
+    // Its own children notice: nodes by a pipe, PyTorch's processes by a signal.
+    _ = (child.kill(), child.wait());
+    let said = fs::read_to_string(log).unwrap_or_default();
+    let last = said.lines().last().unwrap_or("it said nothing");
+    Err(format!("`{}` {why}: {last}", line(command)).into())
 }
 
 /// The numbers that follow `"key":` in JSON.
 pub fn numbers(json: &str, key: &str) -> Vec<f64> {
-    let number = |rest: &str| {
-        let end = rest.find([',', '}', ']', ' ', '\n']).unwrap_or(rest.len());
-        rest[..end].parse().ok()
-    };
-    json.split(&format!("{key:?}:")).skip(1).filter_map(|rest| number(rest.trim_start())).collect()
+    let number = |rest: &str| rest.trim_start().split([',', '}', ']', ' ', '\n']).next()?.parse().ok();
+    json.split(&format!("{key:?}:")).skip(1).filter_map(number).collect()
 }
 
 #[cfg(test)]
@@ -79,7 +65,8 @@ mod tests {
 
     fn shell(words: &str, limit: u64) -> Result<String, String> {
         let log = std::env::temp_dir().join(format!("xtask-{}-{limit}.log", std::process::id()));
-        let result = finish(Command::new("sh").args(["-c", words]), Duration::from_millis(limit), &log);
+        let result =
+            finish(Command::new("sh").args(["-c", words]), Duration::from_millis(limit), &log, |_| ());
         _ = (fs::remove_file(log.with_extension("out")), fs::remove_file(&log));
         result.map_err(|failure| failure.sentence)
     }
