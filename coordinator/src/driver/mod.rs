@@ -132,11 +132,6 @@ impl Driver {
         self.pending.len()
     }
 
-    /// Whether a snapshot is under way.
-    pub fn saving(&self) -> bool {
-        self.pending.iter().any(|pending| matches!(pending, Pending::Snapshot))
-    }
-
     /// Puts a minibatch into the pipeline; `lanes` has one lane per stage.
     ///
     /// # Errors
