@@ -1,6 +1,7 @@
 //! Checks lists of actions as lanes, for the fuzzer and for the corpus test.
 
-use proto::lane::{Action, Lane, Phase, WeightVersion};
+use proto::lane::{Action, Lane, WeightVersion};
+use proto::microbatch::Phase;
 use proto::microbatch::MicrobatchId;
 
 /// The first byte gives the phase. Every other byte is an action: its kind in the upper two bits, its step in the

@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use proto::control::StepDone;
-use proto::lane::Phase;
+use proto::microbatch::Phase;
 use proto::link::{Carried, Observer};
 use proto::microbatch::Message;
 use std::sync::atomic::AtomicU64;
@@ -131,7 +131,7 @@ fn traffic(carried: Carried, message: &Message) -> OfTraffic {
         Carried::Activations => "forward",
         Carried::ErrorSignals => "backward",
     };
-    OfTraffic { phase: name(message.identity.phase), direction }
+    OfTraffic { phase: name(message.header.phase), direction }
 }
 
 /// The process's resident memory, under the name that Prometheus's own clients use.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use proto::lane::MAX_MICROBATCHES;
+use proto::microbatch::MAX_MICROBATCHES;
 use proto::spec::graph::LayerSpec;
 use proto::spec::limits::MAX_MICROBATCH;
 use proto::tensor::Kind;

@@ -1,6 +1,6 @@
 //! Tests of plans: the counts, and the names of the contract.
 
-use proto::lane::MAX_MICROBATCHES;
+use proto::microbatch::MAX_MICROBATCHES;
 use proto::spec::optimizer::Method;
 use proto::spec::rule::{Coefficients, RuleSpec};
 use proto::tensor::Kind;

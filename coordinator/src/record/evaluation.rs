@@ -4,10 +4,6 @@ use crate::driver::Outcome;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// The tolerance for equal fractions. A fraction that was read from a file may be off in its last bit; different
-/// fractions, of fewer than a million samples, differ by more than this.
-const EQUAL: f64 = 1e-12;
-
 /// One pass over the test set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
@@ -30,8 +26,7 @@ pub struct Evaluation {
 impl Evaluation {
     /// The better of two evaluations: by accuracy, and the earlier of equals.
     pub fn better(best: Option<Self>, next: Self) -> Option<Self> {
-        let next_top1 = next.top1.map(|top1| top1 - EQUAL);
-        Some(best.filter(|best| best.top1 >= next_top1).unwrap_or(next))
+        Some(best.filter(|best| best.top1 >= next.top1).unwrap_or(next))
     }
 
     /// The best of the evaluations whose snapshot is held. `evaluations.jsonl` also has lines of starts of the run

@@ -168,7 +168,7 @@ fn time(steps: &[StepDone], sizes: &[usize]) -> LayerTime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proto::lane::Phase;
+    use proto::microbatch::Phase;
 
     #[test]
     fn times_are_medians_per_sample_and_of_u_per_step() {

@@ -7,7 +7,7 @@ use crate::prepare::Prepared;
 use crate::record::{Evaluation, Invariant, Meters, Pass, RunFolder, Step, Totals, Trace};
 use crate::run_error::RunError;
 use proto::control::{Keep, SnapshotDone};
-use proto::lane::Phase;
+use proto::microbatch::Phase;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 

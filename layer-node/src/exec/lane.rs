@@ -111,13 +111,13 @@ impl<'a> LaneRunner<'a> {
     fn forward(&mut self, m: MicrobatchId) -> Result<()> {
         let (phase, wire) = (self.work.lane.phase(), self.spec.wire);
         let message = self.receive(m, Direction::Up)?;
-        self.expect(m, &message.identity)?;
+        self.expect(m, &message.header)?;
         let outputs = self.timed(Action::Forward(m), |runner| {
             let outputs = runner.stage.forward(m, runner.device.upload(&message.tensors)?, phase)?;
             runner.device.note_finite(&outputs, wire)?;
             Ok(outputs)
         })?;
-        self.done.bytes_forward += self.send(message.identity, outputs, Direction::Up)?;
+        self.done.bytes_forward += self.send(message.header, outputs, Direction::Up)?;
         Ok(())
     }
 
@@ -125,17 +125,17 @@ impl<'a> LaneRunner<'a> {
         let message = match self.spec.error_source {
             ErrorSource::Above => self.receive(m, Direction::Down)?,
         };
-        if self.under_way.get(&m).is_none_or(|known| known.header != message.identity) {
-            let (peer, identity) = (self.session.above.peer(), &message.identity);
+        if self.under_way.get(&m).is_none_or(|known| known.header != message.header) {
+            let (peer, header) = (self.session.above.peer(), &message.header);
             return Err(Failure::neighbour(format!(
-                "{peer} sent an error signal for {identity}, which is not due"
+                "{peer} sent an error signal for {header}, which is not due"
             )));
         }
         self.check_version(Action::Error(m), m)?;
         let errors = self.timed(Action::Error(m), |runner| {
             runner.stage.error(m, runner.device.upload(&message.tensors)?)
         })?;
-        self.done.bytes_backward += self.send(message.identity, errors, Direction::Down)?;
+        self.done.bytes_backward += self.send(message.header, errors, Direction::Down)?;
         Ok(())
     }
 
@@ -200,11 +200,11 @@ impl<'a> LaneRunner<'a> {
         message
     }
 
-    /// Sends `values` under an identity, and returns the number of bytes of their tensors.
-    fn send(&mut self, identity: MicrobatchHeader, values: Values, direction: Direction) -> Result<u64> {
+    /// Sends `values` under a header, and returns the number of bytes of their tensors.
+    fn send(&mut self, header: MicrobatchHeader, values: Values, direction: Direction) -> Result<u64> {
         let begun = Instant::now();
         let tensors = self.device.download(values, self.spec.wire).map_err(Failure::own)?;
-        let message = Message { identity, tensors };
+        let message = Message { header, tensors };
         let bytes = message.payload();
         let Session { below, above, start, .. } = &*self.session;
         let port = match direction {

@@ -14,7 +14,7 @@ mod tests;
 use super::resume::{Resume, Survey};
 use crate::prepare::{Course, Item, Items};
 use crate::run_error::{Cause, RunError};
-use proto::lane::Phase;
+use proto::microbatch::Phase;
 use std::collections::{BTreeSet, VecDeque};
 use std::iter::Peekable;
 use std::path::PathBuf;
