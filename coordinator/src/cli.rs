@@ -14,8 +14,15 @@ use crate::sweep::{self, SweepOptions};
 use clap::{Parser, Subcommand, ValueEnum};
 use flags::{CheckFlags, CompareFlags, ConfigFlags, EvaluateFlags, PlanFlags, SweepFlags, TrainFlags};
 use proto::link::Peer;
+use proto::process::{self, room};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// The threads of a coordinator before it finds nodes: those of the runtime, one that reads data, and one that reads
+/// standard input.
+const THREADS: usize = process::RUNTIME_THREADS + 2;
+/// The files and sockets of a coordinator before it finds nodes.
+const FILES: usize = 16;
 
 /// Train a deep network whose layers live in different processes, on different hosts
 #[derive(Parser, Debug)]
@@ -80,8 +87,10 @@ pub fn parse() -> Result<Option<Cli>, RunError> {
 /// # Errors
 /// The command's failure: one sentence, with the exit code of the contract.
 pub fn execute(cli: Cli) -> Result<(), RunError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(RunError::internal)?;
+    let needs =
+        room::Needs { what: "the coordinator", threads: THREADS, others: 0, files: FILES, otherwise: "" };
+    room::check(needs).map_err(RunError::configuration)?;
+    let runtime = process::runtime().map_err(RunError::internal)?;
     let result = match cli.command {
         Command::Train(flags) => runtime.block_on(train(flags)),
         Command::Sweep(flags) => runtime.block_on(start_sweep(&flags)),
@@ -95,13 +104,18 @@ pub fn execute(cli: Cli) -> Result<(), RunError> {
 }
 
 async fn train(flags: TrainFlags) -> Result<(), RunError> {
-    let prepared = Prepared::new(load(&flags.config)?)?;
+    let stop = run::signals::listen()?;
+    if flags.exit_with_stdin {
+        run::signals::when_stdin_ends(&stop)?;
+    }
+    let config = load(&flags.config)?;
+    let prepared = run::signals::unless_stopped(&stop, || Prepared::new(config)).await?;
     let placement = if flags.place.local { Placement::Local } else { Placement::Remote(flags.place.nodes) };
     let stem = flags.config.config.file_stem().and_then(|stem| stem.to_str()).unwrap_or("run");
     let naming = Naming { name: flags.name.as_deref(), run_dir: flags.run_dir.as_deref(), stem };
-    let TrainFlags { resume, restarts, trace, metrics, exit_with_stdin, .. } = flags;
-    let options = TrainOptions { resume, restarts, trace, metrics, exit_with_stdin };
-    run::train(prepared, placement, naming, options).await
+    let TrainFlags { resume, restarts, trace, metrics, .. } = flags;
+    let options = TrainOptions { resume, restarts, trace, metrics };
+    run::train(prepared, placement, naming, options, stop).await
 }
 
 async fn start_sweep(flags: &SweepFlags) -> Result<(), RunError> {

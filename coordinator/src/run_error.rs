@@ -72,6 +72,11 @@ impl RunError {
         Self::new(Cause::Internal, sentence.to_string())
     }
 
+    /// A bug.
+    pub fn panicked() -> Self {
+        Self::internal("the coordinator panicked: this is a bug, please report it")
+    }
+
     /// A fault of the configuration or the command line.
     pub fn configuration(sentence: impl std::fmt::Display) -> Self {
         Self::new(Cause::Configuration, sentence.to_string())

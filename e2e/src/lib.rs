@@ -2,6 +2,7 @@
 
 mod coordinator;
 pub mod harm;
+pub mod limited;
 pub mod machine;
 mod node;
 pub mod relay;

@@ -1,6 +1,7 @@
 //! The coordinator's commands to a configured node, and the node's reports.
 
 use crate::error::ProtocolError;
+use crate::failure::Failure;
 use crate::lane::{Action, Lane};
 use crate::microbatch::Phase;
 use std::time::Duration;
@@ -122,6 +123,9 @@ pub enum Report {
     Snapshot(SnapshotDone),
     /// The number of mirror steps that are done.
     Aligned(u64),
+    /// The node is being stopped, for this reason. It answers no command. The node goes on for a few seconds, in which
+    /// the coordinator can end the run in order.
+    Leaving(Failure),
 }
 
 /// A stage's work from the end of the previous step to the end of this step.

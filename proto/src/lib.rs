@@ -18,6 +18,7 @@ pub mod lane;
 pub mod link;
 pub mod metrics;
 pub mod microbatch;
+pub mod process;
 pub mod seed;
 pub mod spec;
 pub mod tensor;

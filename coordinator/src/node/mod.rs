@@ -1,6 +1,8 @@
 //! The nodes of a run: local processes, or addresses that the user gives.
 
+mod environment;
 mod local;
+mod log;
 mod process;
 
 pub use local::{LocalNodes, find_binary};
@@ -13,8 +15,17 @@ use proto::client::Node;
 use proto::control::Description;
 use proto::failure::Failure;
 use proto::link::Peer;
+use proto::process::room;
 use std::path::Path;
 use std::time::Duration;
+
+/// The threads of a coordinator in a run, beside those that it has from the beginning: the feeder, and one that loads.
+const THREADS: usize = 2;
+/// The files and sockets of a coordinator in a run, beside those that it has from the beginning and those for each
+/// node: the run's files, and the ends of the ring.
+const FILES: usize = 16;
+/// The files and sockets of a coordinator for each node that it connects to.
+const FILES_PER_NODE: usize = 2;
 
 /// Dials every node at once. Each node answers with its description, or fails on its own.
 pub async fn check(peers: &[Peer], deadline: Duration) -> Vec<Result<Description, Failure>> {
@@ -49,6 +60,14 @@ impl Nodes {
                 LocalNodes::start(0..stages, run_dir, threads, failures).await.map(Nodes::Local)
             }
             Placement::Remote(given) => {
+                let needs = room::Needs {
+                    what: "a run",
+                    threads: THREADS,
+                    others: 0,
+                    files: stages * FILES_PER_NODE + FILES,
+                    otherwise: "",
+                };
+                room::check(needs).map_err(RunError::configuration)?;
                 let address = |control: &String| NodeAddress { control: control.clone() };
                 Ok(Nodes::Remote(given.iter().map(address).collect()))
             }

@@ -54,6 +54,10 @@ impl<'a> Run<'a> {
             if self.stop.is_cancelled() {
                 supervisor.stop();
             }
+            // A pipeline that was closed because of a node must not be the reason to close the next one.
+            if let Some(why) = self.driver.as_ref().and_then(|_| self.failures.leaving()) {
+                supervisor.leave(why);
+            }
             let Decision { say, command } = supervisor.on(event, begun.elapsed());
             say.iter().for_each(|line| self.recorder.say(line));
             event = match command {

@@ -91,14 +91,14 @@ pub async fn evaluate(
     placement: Placement,
     environment: &Environment<'_>,
 ) -> Result<Evaluated, RunError> {
-    let stop = signals::listen();
+    let stop = signals::listen()?;
     // Only the owner of a run's folder counts its starts. A folder without a run is refused before it is locked.
     RunIdentity::read(run_dir)?;
     let _owned = own(run_dir)?;
     let step = which.of(run_dir)?;
     let config =
         config::load(&run_dir.join("config.toml"), &[], environment).map_err(RunError::configuration)?;
-    let prepared = Prepared::new(config)?;
+    let prepared = signals::unless_stopped(&stop, || Prepared::new(config)).await?;
     let identity = RunIdentity::read(run_dir)?;
     if let Some(mark) = &identity.data {
         mark.check(&DataMark::of(&prepared.sets), true, &prepared.config, run_dir)?;

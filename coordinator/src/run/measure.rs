@@ -49,10 +49,11 @@ pub struct Measured {
 /// # Errors
 /// The layers under measurement, and the reason why their node failed; or an interrupt.
 pub async fn measure(config: &Config, network: &Network, estimator: Estimator) -> Result<Measured, RunError> {
+    let stop = signals::listen()?;
     let folder = tempfile::Builder::new().prefix("neuropil-measure-").tempdir();
     let folder =
         folder.map_err(|error| RunError::internal(format!("cannot make a temporary folder: {error}")))?;
-    let bench = Bench { config, network, run: RunIdentity::draw()?.id, stop: signals::listen() };
+    let bench = Bench { config, network, run: RunIdentity::draw()?.id, stop };
     let result = bench.measure(folder.path(), estimator).await;
     if matches!(&result, Err(failure) if failure.cause == Cause::Node) {
         let _ = folder.keep();

@@ -16,6 +16,7 @@ use proto::transport::admission;
 use std::net::SocketAddr;
 use std::path::Path;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 /// The name of a run's folder.
@@ -40,11 +41,9 @@ pub struct TrainOptions {
     pub trace: bool,
     /// The address of the metrics port.
     pub metrics: Option<SocketAddr>,
-    /// Whether the end of standard input is an interrupt: the run then ends with its parent process.
-    pub exit_with_stdin: bool,
 }
 
-/// Trains, writes the run's folder, and prints the table on stdout.
+/// Trains until the end or until `stop` is cancelled, writes the run's folder, and prints the table on stdout.
 ///
 /// # Errors
 /// The run's failure; the folder then holds the run so far.
@@ -53,11 +52,8 @@ pub async fn train(
     placement: Placement,
     naming: Naming<'_>,
     options: TrainOptions,
+    stop: CancellationToken,
 ) -> Result<(), RunError> {
-    let stop = signals::listen();
-    if options.exit_with_stdin {
-        signals::when_stdin_ends(&stop);
-    }
     placement.check(prepared.ranges.len())?;
     let scraped = match options.metrics {
         Some(address) => {
@@ -67,6 +63,7 @@ pub async fn train(
     };
     let path = choose(naming.name, naming.run_dir, naming.stem)?;
     let mark = DataMark::of(&prepared.sets);
+    signals::check(&stop)?;
     let folder = match options.resume {
         Some(_) => RunFolder::reopen(path, &prepared.config, &mark)?,
         None => RunFolder::create(path, &prepared.config, mark)?,
@@ -102,6 +99,11 @@ fn leave(summary: &Summary, recorder: &mut Recorder<'_>) -> Result<(), RunError>
 fn show(listener: TcpListener, recorder: &mut Recorder<'_>) -> Result<AbortOnDropHandle<()>, RunError> {
     let address = listener.local_addr().map_err(RunError::internal)?;
     recorder.say(&format!("metrics at http://{address}/metrics"));
+    if admission::is_open(&address) {
+        recorder.say(&format!(
+            "--metrics {address} is open to other hosts, and there are no identities and no encryption yet: whoever reaches the port learns how the run does, so let only hosts that you trust reach it"
+        ));
+    }
     let serve = metrics::serve(listener, recorder.meters.shown(), Counter::default());
     Ok(AbortOnDropHandle::new(tokio::spawn(serve)))
 }

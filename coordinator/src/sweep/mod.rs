@@ -63,6 +63,7 @@ pub struct SweepOptions<'a> {
 /// A fault of the sweep; [`Cause::Interrupted`] if the sweep can be resumed; or failed trials, after all trials
 /// have ended.
 pub async fn sweep(options: SweepOptions<'_>, environment: &Environment<'_>) -> Result<(), RunError> {
+    let stop = signals::listen()?;
     let spec = load(options)?;
     let plan = Plan::new(&spec).map_err(RunError::configuration)?;
     let base = config::read_file(&spec.base).map_err(|error| {
@@ -74,7 +75,6 @@ pub async fn sweep(options: SweepOptions<'_>, environment: &Environment<'_>) -> 
     let common = common::settings(&spec, &plan, &base, environment)?;
     let path = choose(Some(&spec.name), options.run_dir, "")?;
     let (folder, ledger) = SweepFolder::open(path, &spec, &base, options.resume)?;
-    let stop = signals::listen();
     let mut sweep = Sweep { spec, plan, common, folder, ledger };
     sweep.run(&stop).await?;
     sweep.finish()

@@ -12,6 +12,8 @@ use super::tail::Tail;
 use crate::record::files::{self, lock, unwritable};
 use crate::record::{METRICS, SUMMARY, Summary};
 use crate::run_error::{Cause, RunError};
+use proto::process::limits;
+use proto::process::signals::Asked;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
@@ -87,7 +89,9 @@ impl Trial {
         tail.read_on();
         let status = status.map_err(RunError::internal)?;
         let record = self.record(&tail, status);
-        let interrupted = stop.is_cancelled() || matches!(status.code(), Some(75 | 130 | 143));
+        let saved = i32::from(Cause::Interrupted.code());
+        let asked = status.code().is_some_and(|code| code == saved || Asked::is_code(code));
+        let interrupted = stop.is_cancelled() || asked;
         if record.status == Status::Failed && !interrupted {
             passing(&record, status)?;
             self.find_room()?;
@@ -144,7 +148,9 @@ impl Trial {
         let copy = log.try_clone().map_err(|error| unwritable(&self.log, &error))?;
         // A trial gets a process group of its own, so that only the sweep handles an interrupt from the terminal.
         command.process_group(0).stdin(Stdio::piped()).stdout(copy).stderr(log).kill_on_drop(true);
-        let cannot = |error| RunError::internal(format!("trial {} cannot be started ({error})", self.number));
+        let cannot = |error| {
+            RunError::internal(format!("trial {} cannot be started {}", self.number, limits::behind(&error)))
+        };
         command.spawn().map_err(cannot)
     }
 

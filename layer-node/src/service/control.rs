@@ -60,6 +60,12 @@ impl ControlService {
         Self { identity, worker: Mailbox(worker), occupancy, meters, snapshots: SingleFlight::default() }
     }
 
+    /// Tells the coordinator of the current run, if there is one, that the node is being stopped because of `why`, and
+    /// waits for the end of the run.
+    pub async fn leave(&self, why: &str) {
+        self.occupancy.leave(why).await;
+    }
+
     /// Ends the current run, if there is one, with the reason `why`.
     pub fn end_run(&self, why: &str) {
         self.occupancy.end_run(why);

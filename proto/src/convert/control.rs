@@ -180,6 +180,7 @@ impl TryFrom<wire::Report> for Report {
             R::Step(step) => Report::Step(step.try_into()?),
             R::Snapshot(done) => Report::Snapshot(done.into()),
             R::Align(align) => Report::Aligned(align.done),
+            R::Leaving(failure) => Report::Leaving(failure.try_into()?),
         })
     }
 }
@@ -192,6 +193,7 @@ impl From<Report> for wire::Report {
             Report::Step(step) => R::Step(step.into()),
             Report::Snapshot(done) => R::Snapshot(done.into()),
             Report::Aligned(done) => R::Align(wire::AlignDone { done }),
+            Report::Leaving(failure) => R::Leaving(failure.into()),
         };
         Self { report: Some(report) }
     }

@@ -124,6 +124,8 @@ pub struct Supervisor<'a> {
     in_flight: VecDeque<InFlight>,
     /// Updates that the state has seen.
     steps: u64,
+    /// The reason of a node that is being stopped: this start of the run ends in order because of it.
+    left: Option<RunError>,
     /// Whether the snapshot of an interrupted run was commanded.
     leaving: bool,
     result: Result<(), RunError>,
@@ -145,6 +147,7 @@ impl<'a> Supervisor<'a> {
             items: course.items(0).peekable(),
             in_flight: VecDeque::new(),
             steps: 0,
+            left: None,
             leaving: false,
             result: Ok(()),
         }
@@ -153,6 +156,12 @@ impl<'a> Supervisor<'a> {
     /// Stops the run on the user's request: steps under way are finished and saved, and no more begin.
     pub fn stop(&mut self) {
         self.stopping = true;
+    }
+
+    /// Ends this start of the run because a node is being stopped, for the reason `why`: steps under way are finished
+    /// and saved, as far as the node goes on.
+    pub fn leave(&mut self, why: &RunError) {
+        self.left.get_or_insert_with(|| why.clone());
     }
 
     /// The decision after `event`; `now` is the time since a fixed moment.
@@ -189,7 +198,10 @@ impl<'a> Supervisor<'a> {
                 self.next().into()
             }
             Event::Closed => match self.items.peek() {
-                Some(_) => self.fail(self.interrupted(true)).into(),
+                Some(_) => {
+                    let left = self.left.clone().filter(|_| !self.stopping);
+                    self.fail(left.unwrap_or_else(|| self.interrupted(true))).into()
+                }
                 None => Command::Release.into(),
             },
             Event::Stopped => self.fail(self.interrupted(false)).into(),
@@ -240,7 +252,7 @@ impl<'a> Supervisor<'a> {
     /// Fills the pipeline, and empties it at the end of the course or, with a last snapshot, of an interrupted
     /// start.
     fn next(&mut self) -> Command {
-        let full = self.stopping || self.in_flight.len() >= IN_FLIGHT;
+        let full = self.stopping || self.left.is_some() || self.in_flight.len() >= IN_FLIGHT;
         // The older snapshots to keep are known only once all nodes have the snapshot before.
         let saving = self.in_flight.contains(&InFlight::Snapshot);
         let waits = |item: &Item| full || saving && matches!(item, Item::Snapshot { .. });
@@ -289,6 +301,7 @@ impl<'a> Supervisor<'a> {
             _ => return Command::End(Err(failure)).into(),
         };
         self.in_flight.clear();
+        (self.left, self.leaving) = (None, false);
         Decision { say: vec![why], command: Command::Restart }
     }
 
