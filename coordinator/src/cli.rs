@@ -7,12 +7,14 @@ use crate::console::{answer, remark};
 use crate::node;
 use crate::plan;
 use crate::prepare::{self, Placement, Prepared};
+use crate::record::files::publish;
 use crate::report;
 use crate::run::{self, Measured, Naming, TrainOptions};
 use crate::run_error::RunError;
 use crate::sweep::{self, SweepOptions};
 use clap::{Parser, Subcommand, ValueEnum};
 use flags::{CheckFlags, CompareFlags, ConfigFlags, EvaluateFlags, PlanFlags, SweepFlags, TrainFlags};
+use proto::disk::cannot;
 use proto::link::Peer;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -98,6 +100,7 @@ async fn train(flags: TrainFlags) -> Result<(), RunError> {
     let prepared = Prepared::new(load(&flags.config)?)?;
     let placement = if flags.place.local { Placement::Local } else { Placement::Remote(flags.place.nodes) };
     let stem = flags.config.config.file_stem().and_then(|stem| stem.to_str()).unwrap_or("run");
+    let stem = flags.stem.as_deref().unwrap_or(stem);
     let naming = Naming { name: flags.name.as_deref(), run_dir: flags.run_dir.as_deref(), stem };
     let TrainFlags { resume, restarts, trace, metrics, exit_with_stdin, .. } = flags;
     let options = TrainOptions { resume, restarts, trace, metrics, exit_with_stdin };
@@ -157,8 +160,9 @@ async fn show_plan(flags: &PlanFlags) -> Result<(), RunError> {
 fn compare(flags: &CompareFlags) -> Result<(), RunError> {
     let runs = flags.runs.iter().map(|run| report::Run::read(run)).collect::<Result<Vec<_>, _>>();
     let page = report::render(&runs.map_err(RunError::configuration)?);
-    let unwritable = |error| RunError::internal(format!("cannot write {}: {error}", flags.out.display()));
-    std::fs::write(&flags.out, page).map_err(unwritable)?;
+    publish(&flags.out, page.as_bytes()).map_err(|error| {
+        RunError::internal(cannot("cannot write", &flags.out, &error, "give --out another file"))
+    })?;
     answer(format_args!("{}\n", flags.out.display()))
 }
 

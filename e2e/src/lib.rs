@@ -4,6 +4,7 @@ mod coordinator;
 pub mod harm;
 pub mod machine;
 mod node;
+pub mod readonly;
 pub mod relay;
 mod run;
 pub mod scrape;

@@ -9,7 +9,7 @@ use crate::exec::worker::{self, Job};
 use crate::failure::Failure;
 use crate::meters::Meters;
 use crate::service::{ControlService, DataService, NodeIdentity};
-use crate::state::state_dir;
+use crate::state::state_dir::StateDir;
 use clap::Args;
 use ports::Ports;
 use proto::link::LinkRegistry;
@@ -53,6 +53,9 @@ pub struct Serve {
     /// Where this node keeps its weights
     #[arg(long, value_name = "DIR", default_value = "state")]
     pub state_dir: PathBuf,
+    /// Only read the state folder: a run can be evaluated, and no file is made, moved or removed
+    #[arg(long)]
+    pub read_only: bool,
     /// Stop when standard input closes: the node then ends with the process that started it, however that ends
     #[arg(long)]
     pub exit_with_stdin: bool,
@@ -75,7 +78,10 @@ pub enum Stop {
 /// A port that is taken, a device that does not exist, or a state that cannot be written; the error is one sentence.
 pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
     let device = flags.device.open().map_err(Failure::configuration)?;
-    let _owned = state_dir::own(&flags.state_dir).map_err(Failure::configuration)?;
+    let state = StateDir { path: flags.state_dir.clone(), read_only: flags.read_only };
+    // The process that started this node chose the folder, and has no such flag.
+    let elsewhere = if flags.exit_with_stdin { "" } else { "give --state-dir another folder" };
+    let _locked = state.lock(elsewhere).map_err(Failure::configuration)?;
     let ports = Ports::bind(&flags).await?;
     let ready = ports.ready()?;
     let identity = NodeIdentity {
@@ -85,7 +91,7 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
         state_dir: flags.state_dir.clone(),
     };
     let (meters, runtime) = (Meters::default(), tokio::runtime::Handle::current());
-    let mailbox = worker::spawn(device, flags.threads, flags.state_dir, runtime, meters.clone())
+    let mailbox = worker::spawn(device, flags.threads, state, runtime, meters.clone())
         .map_err(|error| format!("cannot start the worker: {error}"))?;
     let registry = LinkRegistry::default();
     let control = ControlService::new(identity, mailbox.clone(), registry.clone(), meters.clone());

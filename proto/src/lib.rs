@@ -12,6 +12,7 @@ pub mod cancellation;
 pub mod client;
 pub mod control;
 mod convert;
+pub mod disk;
 pub mod error;
 pub mod failure;
 pub mod lane;

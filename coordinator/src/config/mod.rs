@@ -33,6 +33,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use proto::disk::cannot;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -96,7 +97,7 @@ pub struct Config {
 pub fn load(path: &Path, overrides: &[String], environment: &Environment) -> Result<Config, ConfigError> {
     let file = path.display().to_string();
     let text = read_file(path)
-        .map_err(|error| ConfigError::new(format!("the configuration {file} cannot be read: {error}")))?;
+        .map_err(|error| ConfigError::new(cannot("cannot read the configuration", path, &error, "")))?;
     parse(&text, &file, overrides, environment)
 }
 
@@ -204,12 +205,22 @@ impl Config {
     /// # Errors
     /// A value that TOML cannot hold, such as a seed of 2⁶³ or more. A value that was read from TOML never fails.
     pub fn to_toml(&self) -> Result<String, ConfigError> {
-        let refuse =
-            |why: toml::ser::Error| ConfigError::new(format!("the configuration is not TOML: {why}"));
-        let mut table = Table::try_from(self).map_err(refuse)?;
-        if !self.model.layers.is_empty() {
-            table.insert("layer".into(), Value::try_from(&self.model.layers).map_err(refuse)?);
-        }
-        toml::to_string(&table).map_err(refuse)
+        toml::to_string(&self.to_table()?).map_err(not_toml)
     }
+
+    /// As [`Config::to_toml`], as a table.
+    ///
+    /// # Errors
+    /// A value that TOML cannot hold.
+    pub(crate) fn to_table(&self) -> Result<Table, ConfigError> {
+        let mut table = Table::try_from(self).map_err(not_toml)?;
+        if !self.model.layers.is_empty() {
+            table.insert("layer".into(), Value::try_from(&self.model.layers).map_err(not_toml)?);
+        }
+        Ok(table)
+    }
+}
+
+fn not_toml(why: toml::ser::Error) -> ConfigError {
+    ConfigError::new(format!("the configuration is not TOML: {why}"))
 }

@@ -1,5 +1,6 @@
 //! The errors of data sets: each is one sentence that names the file, the fault and the remedy.
 
+use proto::disk::cannot;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -18,10 +19,7 @@ pub enum DataError {
         remedy: &'static str,
     },
     /// The system refuses to read the file.
-    #[error(
-        "{} cannot be read ({cause}): check its permissions and its disk, or set data.path to \
-         another folder", path.display()
-    )]
+    #[error("{}", cannot("cannot read", path, cause, "set data.path to another folder"))]
     Unreadable {
         /// The file.
         path: PathBuf,

@@ -1,11 +1,11 @@
 //! Local nodes (`--local`): one layer-node per stage on loopback. They end with the coordinator, however it ends.
 
 use super::process::{Effort, peak};
+use super::rooms::Rooms;
 use crate::driver::{FailureCollector, NodeAddress, Precedence};
 use crate::run_error::RunError;
 use futures::future::{join_all, try_join_all};
 use serde::Deserialize;
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -81,19 +81,19 @@ pub fn find_binary() -> Result<PathBuf, RunError> {
 }
 
 impl LocalNodes {
-    /// Starts the nodes of the stages; their states and logs lie under `run_dir`. A node that ends by itself is
-    /// reported to `failures`.
+    /// Starts the nodes of the stages, with their states and logs in `rooms`. A node that ends by itself is reported
+    /// to `failures`.
     ///
     /// # Errors
     /// The first stage whose process could not be started or did not become ready.
     pub async fn start(
         stages: Range<usize>,
-        run_dir: &Path,
+        rooms: &Rooms,
         threads: u32,
         failures: &FailureCollector,
     ) -> Result<Self, RunError> {
         let binary = find_binary()?;
-        let starting = stages.map(|stage| start(stage, &binary, run_dir, threads, failures.clone()));
+        let starting = stages.map(|stage| start(stage, &binary, rooms, threads, failures.clone()));
         let (nodes, addresses) = try_join_all(starting).await?.into_iter().unzip();
         Ok(Self { nodes, addresses })
     }
@@ -127,27 +127,18 @@ impl LocalNodes {
 async fn start(
     stage: usize,
     binary: &Path,
-    run_dir: &Path,
+    rooms: &Rooms,
     threads: u32,
     failures: FailureCollector,
 ) -> Result<(Local, NodeAddress), RunError> {
-    let state = run_dir.join("state").join(format!("stage-{stage}"));
-    let log = run_dir.join("logs").join(format!("stage-{stage}.log"));
     let failed =
         |what: &str, error: std::io::Error| RunError::node(format!("stage {stage}: cannot {what} ({error})"));
-    let folders = [state.as_path(), log.parent().unwrap_or(run_dir)];
-    for folder in folders {
-        let made = std::fs::create_dir_all(folder);
-        made.map_err(|error| failed(&format!("make the folder {}", folder.display()), error))?;
-    }
-    let stderr = File::options()
-        .create(true)
-        .append(true)
-        .open(&log)
-        .map_err(|error| failed("open its log", error))?;
+    let (state, log) = (rooms.state(stage), rooms.log(stage));
+    let stderr = rooms.open(stage)?;
     let mut command = Command::new(binary);
     command.args(["serve", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--health", "127.0.0.1:0"]);
     command.args(["--exit-with-stdin", "--threads", &threads.to_string(), "--state-dir"]).arg(&state);
+    command.args(rooms.read_only().then_some("--read-only"));
     // A node gets a process group of its own, so that only the coordinator handles an interrupt from the terminal.
     command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr).kill_on_drop(true);
     let mut child = command.spawn().map_err(|error| failed(&format!("start {}", binary.display()), error))?;

@@ -2,8 +2,10 @@
 
 mod local;
 mod process;
+mod rooms;
 
 pub use local::{LocalNodes, find_binary};
+pub use rooms::{Rooms, temporary};
 
 use crate::driver::{FailureCollector, NodeAddress};
 use crate::prepare::{Placement, Prepared};
@@ -13,7 +15,6 @@ use proto::client::Node;
 use proto::control::Description;
 use proto::failure::Failure;
 use proto::link::Peer;
-use std::path::Path;
 use std::time::Duration;
 
 /// Dials every node at once. Each node answers with its description, or fails on its own.
@@ -30,15 +31,15 @@ pub enum Nodes {
 }
 
 impl Nodes {
-    /// Starts local nodes, or takes the given addresses, one per stage. A local node that ends by itself is
-    /// reported to `failures`.
+    /// Starts local nodes, with their files in `rooms`, or takes the given addresses, one per stage. A local node
+    /// that ends by itself is reported to `failures`.
     ///
     /// # Errors
     /// A number of addresses that is not the number of stages, or a node that could not be started.
     pub async fn find(
         placement: &Placement,
         prepared: &Prepared,
-        run_dir: &Path,
+        rooms: &Rooms,
         failures: &FailureCollector,
     ) -> Result<Self, RunError> {
         let stages = prepared.ranges.len();
@@ -46,7 +47,7 @@ impl Nodes {
         match placement {
             Placement::Local => {
                 let threads = prepared.config.node.threads;
-                LocalNodes::start(0..stages, run_dir, threads, failures).await.map(Nodes::Local)
+                LocalNodes::start(0..stages, rooms, threads, failures).await.map(Nodes::Local)
             }
             Placement::Remote(given) => {
                 let address = |control: &String| NodeAddress { control: control.clone() };

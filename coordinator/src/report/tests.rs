@@ -109,7 +109,7 @@ fn a_folder_that_is_no_run_is_refused_with_the_file_and_the_reason() {
     );
     fs::remove_file(dir.path().join("config.toml")).unwrap();
     fs::create_dir(dir.path().join("config.toml")).unwrap();
-    assert!(sentence(dir.path()).starts_with("RUN/config.toml cannot be read ("));
+    assert!(sentence(dir.path()).starts_with("cannot read RUN/config.toml ("));
 }
 
 #[test]

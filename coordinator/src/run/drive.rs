@@ -5,7 +5,7 @@ use super::recorder::Recorder;
 use super::resume::{Resume, Survey};
 use super::supervisor::{Command, Decision, Event, Supervisor};
 use crate::driver::{self, Driver, FailureCollector, Minibatch, NodeAddress, Setup};
-use crate::node::{self, Nodes};
+use crate::node::{self, Nodes, Rooms};
 use crate::prepare::{Item, Lanes, Placement, Prepared};
 use crate::run_error::RunError;
 use proto::control::Description;
@@ -95,8 +95,8 @@ impl<'a> Run<'a> {
 
     async fn find(&mut self) -> Result<Event, RunError> {
         (self.failures, self.addresses) = (FailureCollector::default(), Vec::new());
-        let run_dir = self.recorder.folder().path();
-        let finding = Nodes::find(self.placement, self.prepared, run_dir, &self.failures);
+        let rooms = Rooms::of(self.recorder.folder().path());
+        let finding = Nodes::find(self.placement, self.prepared, &rooms, &self.failures);
         let Some(nodes) = unless_stopped(&self.stop, finding).await? else { return Ok(Event::Stopped) };
         self.addresses = nodes.addresses().to_vec();
         self.nodes = Some(nodes);

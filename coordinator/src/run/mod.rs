@@ -6,6 +6,7 @@
 //!        └─────────events───────────┘
 //! ```
 
+mod begin;
 mod drive;
 mod evaluate;
 mod measure;

@@ -1,5 +1,6 @@
 //! `coordinator train`: runs a training from its first step to its table.
 
+use super::begin::{Begun, begin};
 use super::drive::Run;
 use super::recorder::Recorder;
 use super::resume::Resume;
@@ -7,7 +8,7 @@ use super::signals;
 use super::summary::summarize;
 use crate::console::answer;
 use crate::prepare::{Placement, Prepared};
-use crate::record::{self, DataMark, REPORT, RunFolder, SUMMARY, Summary, choose};
+use crate::record::{self, Place, REPORT, SUMMARY, Summary};
 use crate::report;
 use crate::run_error::RunError;
 use prometheus_client::metrics::counter::Counter;
@@ -65,16 +66,13 @@ pub async fn train(
         }
         None => None,
     };
-    let path = choose(naming.name, naming.run_dir, naming.stem)?;
-    let mark = DataMark::of(&prepared.sets);
-    let folder = match options.resume {
-        Some(_) => RunFolder::reopen(path, &prepared.config, &mark)?,
-        None => RunFolder::create(path, &prepared.config, mark)?,
-    };
+    let place = Place::of(naming.name, naming.run_dir, naming.stem)?;
+    let Begun { folder, resume, say } = begin(place, options.resume, &prepared)?;
     let mut recorder = Recorder::new(folder, &prepared, options.trace);
+    say.iter().for_each(|line| recorder.say(line));
     let _serving = scraped.map(|listener| show(listener, &mut recorder)).transpose()?;
     let mut run = Run::new(&prepared, &placement, stop, recorder);
-    let result = run.drive(options.resume, options.restarts).await;
+    let result = run.drive(resume, options.restarts).await;
     let (nodes, mut recorder) = (run.addresses, run.recorder);
     let summary = summarize(&result, &prepared, &nodes, &recorder.totals, recorder.saving);
     let written = leave(&summary, &mut recorder);

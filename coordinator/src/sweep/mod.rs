@@ -28,11 +28,12 @@ mod trial;
 
 use crate::config::{self, Environment};
 use crate::console::answer;
-use crate::record::choose;
+use crate::record::named;
 use crate::run::signals;
 use crate::run_error::{Cause, RunError};
 use folder::SweepFolder;
 use ledger::{Ledger, Record, Status};
+use proto::disk::cannot;
 use space::{Plan, Settings};
 use spec::Spec;
 use std::path::Path;
@@ -66,13 +67,11 @@ pub async fn sweep(options: SweepOptions<'_>, environment: &Environment<'_>) -> 
     let spec = load(options)?;
     let plan = Plan::new(&spec).map_err(RunError::configuration)?;
     let base = config::read_file(&spec.base).map_err(|error| {
-        let file = spec.base.display();
-        RunError::configuration(format!(
-            "the configuration {file}, the sweep's base, cannot be read: {error}"
-        ))
+        let doing = "cannot read the configuration from which the trials start,";
+        RunError::configuration(cannot(doing, &spec.base, &error, "set 'base' to another file"))
     })?;
     let common = common::settings(&spec, &plan, &base, environment)?;
-    let path = choose(Some(&spec.name), options.run_dir, "")?;
+    let path = options.run_dir.map_or_else(|| named(&spec.name), |path| Ok(path.to_owned()))?;
     let (folder, ledger) = SweepFolder::open(path, &spec, &base, options.resume)?;
     let stop = signals::listen();
     let mut sweep = Sweep { spec, plan, common, folder, ledger };

@@ -6,6 +6,7 @@ use super::primitives::{Primitive, Primitives};
 use super::range::Range;
 use super::score::Objective;
 use crate::config::{self, ConfigError};
+use proto::disk::cannot;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -97,7 +98,7 @@ impl Spec {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let file = path.display().to_string();
         let text = config::read_file(path)
-            .map_err(|error| ConfigError::new(format!("the sweep {file} cannot be read: {error}")))?;
+            .map_err(|error| ConfigError::new(cannot("cannot read the sweep", path, &error, "")))?;
         let mut spec = Self::parse(&text, &file)?;
         if spec.name.is_empty() {
             spec.name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("sweep").to_owned();

@@ -135,12 +135,8 @@ impl Trial {
         command.arg("--config").arg(&self.base);
         command.arg("--run-dir").arg(&self.run_dir);
         self.overrides().iter().for_each(|pair| _ = command.args(["--set", pair]));
-        if self.run_dir.join("config.toml").exists() {
-            command.args(["--resume", "auto"]);
-        } else if self.run_dir.exists() {
-            // The creation of this folder was cut short.
-            fs::remove_dir_all(&self.run_dir).map_err(|error| unwritable(&self.run_dir, &error))?;
-        }
+        // The trial goes on, or begins where there is no run yet.
+        command.args(["--resume", "auto"]);
         let copy = log.try_clone().map_err(|error| unwritable(&self.log, &error))?;
         // A trial gets a process group of its own, so that only the sweep handles an interrupt from the terminal.
         command.process_group(0).stdin(Stdio::piped()).stdout(copy).stderr(log).kill_on_drop(true);
@@ -170,7 +166,7 @@ impl Trial {
         if let (Some((stop, _)), Some(step)) = (&self.stop, given_up) {
             curve = stop.cut(curve, step);
         }
-        let summary: Option<Summary> = files::read(&self.run_dir, SUMMARY).ok();
+        let summary: Option<Summary> = files::read(&self.run_dir, SUMMARY, "").ok();
         let diverged =
             || summary.as_ref().is_some_and(|summary| summary.status.as_deref() == Some("diverged"));
         let ending = match status.code() {

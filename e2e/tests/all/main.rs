@@ -3,11 +3,14 @@
 mod best;
 mod by_hand;
 mod chaos;
+mod folders;
 mod hostile;
 mod kolen_pollack;
+mod longer;
 mod metrics;
 mod old_runs;
 mod overlap;
+mod reading;
 mod resnet;
 mod resume;
 mod sweep;

@@ -7,12 +7,12 @@ use crate::exec::lane::{Context, LaneRunner};
 use crate::exec::session::Session;
 use crate::meters::Meters;
 use crate::stage::Stage;
+use crate::state::state_dir::StateDir;
 use proto::cancellation::Cancellation;
 use proto::control::{Align, Command, Configured, Keep, Report};
 use proto::failure::Failure;
 use proto::spec::stage::StageSpec;
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
@@ -42,7 +42,7 @@ pub enum Job {
 /// The owner of the tensors.
 pub struct Worker {
     device: Box<dyn Device>,
-    state_dir: PathBuf,
+    state_dir: StateDir,
     context: Context,
     stage: Option<Configuration>,
 }
@@ -51,7 +51,7 @@ pub struct Worker {
 pub fn spawn(
     device: tch::Device,
     threads: u32,
-    state_dir: PathBuf,
+    state_dir: StateDir,
     runtime: Handle,
     meters: Meters,
 ) -> std::io::Result<mpsc::Sender<Job>> {
@@ -202,7 +202,8 @@ mod tests {
     fn a_panic_becomes_a_sentence_and_gives_the_stage_up() {
         let dir = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let (state_dir, runtime) = (dir.path().to_owned(), runtime.handle().clone());
+        let state_dir = StateDir { path: dir.path().to_owned(), read_only: false };
+        let runtime = runtime.handle().clone();
         let context = Context { runtime, clock: Clock::start(), meters: Meters::default() };
         let mut worker = Worker { device: device::open(tch::Device::Cpu), state_dir, context, stage: None };
         let failure = worker.guarded(|_| -> Result<(), Failure> { panic!("index out of bounds") });

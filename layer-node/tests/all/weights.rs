@@ -7,7 +7,7 @@ use safetensors::{SafeTensors, serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use tch::{Kind, Tensor};
 use tempfile::TempDir;
 
@@ -320,4 +320,27 @@ fn a_file_that_does_not_fit_is_refused_before_anything_is_written() {
     fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
     bench.refused("import --state-dir state whole", 1, &["whole snapshot", "stage-1 has []"]);
     bench.refused("export --state-dir state out", 1, &["whole snapshot", "stage-1 has []"]);
+}
+
+#[test]
+fn of_commands_at_once_one_writes() {
+    let bench = Bench::of_two(1);
+    let export = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_layer-node"));
+        command.args(["export", "--state-dir", "state", "out"]).current_dir(bench.0.path());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let children: Vec<_> = (0..4).map(|_| export()).collect();
+    let ended: Vec<_> = children.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
+    assert_eq!(ended.iter().filter(|output| output.status.success()).count(), 1);
+    let refused = ended.iter().filter(|output| !output.status.success());
+    refused.for_each(|output| assert!(String::from_utf8_lossy(&output.stderr).contains("out exists")));
+    assert_eq!(tensors(&fs::read(bench.path("out")).unwrap()).len(), 9);
+
+    // An import that is under way has the snapshots, also those of only one of the nodes.
+    let snapshot = fs::File::open(checkpoint::step_folder(&bench.path("state/stage-1"), 7)).unwrap();
+    snapshot.lock().unwrap();
+    bench.refused("import --state-dir state out", 1, &["another import changes", "stage-1/step-00000007"]);
+    drop(snapshot);
+    bench.done("import --state-dir state out");
 }

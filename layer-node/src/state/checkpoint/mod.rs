@@ -13,13 +13,14 @@ mod previous;
 mod snapshot;
 
 pub use error::CheckpointError;
+pub(in crate::state) use error::io_error;
 pub use layout::{file, list, step_folder, unfinished};
 pub use previous::{bring_back, place_of, set_aside};
 pub use snapshot::Snapshot;
 
 use crate::state::named::State;
 use bytes::Bytes;
-use error::{io_error, torn, unusable};
+use error::{torn, unusable};
 use header::FORMAT;
 use layout::{FILE, writing};
 use proto::control::HeldSnapshot;
@@ -97,7 +98,8 @@ pub fn save(state_dir: &Path, run: &str, updates: u64, state: &State) -> Result<
             doing: "cannot write the state to",
             path,
             source: error,
-            advice: "make room there; earlier snapshots are whole, and --resume auto goes on from them",
+            elsewhere: "",
+            then: "; earlier snapshots are whole, and --resume auto goes on from them",
         });
     }
     fs::metadata(&path)

@@ -33,8 +33,9 @@ pub fn export(flags: &ExportFlags) -> Result<String, String> {
         let what = if flags.out.is_dir() { "a folder" } else { "no regular file" };
         return Err(format!("{out} is {what}: name the file to write"));
     }
+    let exists = || Err(format!("{out} exists: name another file, or replace it with --force"));
     if flags.out.exists() && !flags.force {
-        return Err(format!("{out} exists: name another file, or replace it with --force"));
+        return exists();
     }
     let nodes = Nodes::open(&flags.nodes)?;
     let tensors = nodes.tensors()?;
@@ -50,7 +51,12 @@ pub fn export(flags: &ExportFlags) -> Result<String, String> {
     }
     let bytes = safetensors::serialize(views, Some(metadata));
     let bytes = bytes.map_err(|error| format!("cannot encode {out}: {error}"))?;
-    Beside::write(&flags.out, &bytes)?.put()?;
+    let beside = Beside::write(&flags.out, &bytes, "name another file")?;
+    // Another export may have put a file there since.
+    let placed = if flags.force { beside.put().map(|()| true) } else { beside.put_new() };
+    if !placed? {
+        return exists();
+    }
     let from = count(nodes.snapshots.len(), "node");
     Ok(format!(
         "{out}: {written}, {} bytes, from {from} of run {} after {} updates\n",

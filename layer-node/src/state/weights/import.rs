@@ -8,6 +8,7 @@ use super::count;
 use super::nodes::{Nodes, NodesFlags, Owned, Role, role};
 use crate::state::checkpoint;
 use clap::Args;
+use proto::disk::cannot;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,9 +41,9 @@ pub struct ImportFlags {
 /// snapshot is written and synced, all nodes keep their old snapshots.
 pub fn import(flags: &ImportFlags) -> Result<String, String> {
     let bytes = fs::read(&flags.input);
-    let bytes = bytes.map_err(|error| format!("cannot read {}: {error}", flags.input.display()))?;
+    let bytes = bytes.map_err(|error| cannot("cannot read", &flags.input, &error, "name another file"))?;
     let given = tensors(&flags.input, &bytes)?;
-    let nodes = Nodes::open(&flags.nodes)?;
+    let nodes = Nodes::open_to_change(&flags.nodes)?;
     let owned = nodes.tensors()?;
     let compared = compare(&flags.input, &given, &owned)?;
     if !compared.missing.is_empty() && !flags.partial {
@@ -134,7 +135,7 @@ fn replace(
         checkpoint::seal(&mut metadata, views.iter().map(|(_, view)| view.data()));
         let bytes = safetensors::serialize(views, Some(metadata));
         let bytes = bytes.map_err(|error| format!("cannot encode {}: {error}", snapshot.path().display()))?;
-        written.push(Beside::write(snapshot.path(), &bytes)?);
+        written.push(Beside::write(snapshot.path(), &bytes, "")?);
     }
     written.into_iter().try_for_each(Beside::put)
 }

@@ -4,8 +4,8 @@ use crate::state::checkpoint::{self, Snapshot};
 use clap::Args;
 use proto::spec::optimizer::Method;
 use safetensors::tensor::TensorView;
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 /// Which nodes, and which of their snapshots.
@@ -23,6 +23,8 @@ pub struct NodesFlags {
 pub(super) struct Nodes {
     /// In the order of the flags; never empty.
     pub(super) snapshots: Vec<Snapshot>,
+    /// The locked folders of the snapshots, if these are to be changed.
+    _locked: Vec<File>,
 }
 
 /// The role of a tensor for the readers of weights.
@@ -50,14 +52,26 @@ impl Nodes {
     /// # Errors
     /// When there is no such step, or the nodes are not of one run; the error is one sentence.
     pub(super) fn open(flags: &NodesFlags) -> Result<Self, String> {
-        let mut folders = Vec::new();
-        for folder in &flags.state_dirs {
-            folders.extend(stages(folder)?);
-        }
-        let step = match flags.step {
-            Some(step) => step,
-            None => newest(&folders)?,
-        };
+        let (folders, step) = selected(flags)?;
+        Self::read(&folders, step, Vec::new())
+    }
+
+    /// As [`Nodes::open`], for a command that changes the snapshots: until it has ended, no other such command has
+    /// any of them.
+    ///
+    /// # Errors
+    /// As [`Nodes::open`], or when another process changes a snapshot.
+    pub(super) fn open_to_change(flags: &NodesFlags) -> Result<Self, String> {
+        let (folders, step) = selected(flags)?;
+        let places = folders.iter().map(|(folder, _)| checkpoint::step_folder(folder, step));
+        // A node that is named twice is refused by its tensors' names.
+        let places: BTreeSet<PathBuf> = places.flat_map(fs::canonicalize).collect();
+        let locked = places.iter().map(|place| locked(place)).collect::<Result<Vec<_>, _>>()?;
+        let locked = locked.into_iter().flatten().collect();
+        Self::read(&folders, step, locked)
+    }
+
+    fn read(folders: &[(PathBuf, Vec<u64>)], step: u64, locked: Vec<File>) -> Result<Self, String> {
         let snapshots = folders.iter().map(|(folder, _)| Snapshot::open(folder, step));
         let snapshots = snapshots.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
         let run = &snapshots[0].run;
@@ -68,7 +82,7 @@ impl Nodes {
                 other.run,
                 snapshots[0].path().display()
             )),
-            None => Ok(Self { snapshots }),
+            None => Ok(Self { snapshots, _locked: locked }),
         }
     }
 
@@ -117,6 +131,31 @@ pub(super) fn role<T>(name: &str, all: &BTreeMap<String, T>) -> Role {
             Role::Optimizer
         }
         _ => Role::Forward,
+    }
+}
+
+/// The folders of the nodes with their steps, and the step that `flags` select.
+fn selected(flags: &NodesFlags) -> Result<(Vec<(PathBuf, Vec<u64>)>, u64), String> {
+    let mut folders = Vec::new();
+    for folder in &flags.state_dirs {
+        folders.extend(stages(folder)?);
+    }
+    let step = match flags.step {
+        Some(step) => step,
+        None => newest(&folders)?,
+    };
+    Ok((folders, step))
+}
+
+/// Locks the folder of a snapshot; `None` if there is none, or if its file system has no locks.
+fn locked(folder: &Path) -> Result<Option<File>, String> {
+    let Ok(file) = File::open(folder) else { return Ok(None) };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::Error(_)) => Ok(None),
+        Err(TryLockError::WouldBlock) => {
+            Err(format!("another import changes {}: wait for its end", folder.display()))
+        }
     }
 }
 
