@@ -5,7 +5,7 @@ mod flags;
 use crate::config::{self, Config, Environment};
 use crate::console::{answer, remark};
 use crate::node;
-use crate::plan;
+use crate::plan::{self, Host, Needs};
 use crate::prepare::{self, Placement, Prepared};
 use crate::report;
 use crate::run::{self, Measured, Naming, TrainOptions};
@@ -13,8 +13,9 @@ use crate::run_error::RunError;
 use crate::sweep::{self, SweepOptions};
 use clap::{Parser, Subcommand, ValueEnum};
 use flags::{CheckFlags, CompareFlags, ConfigFlags, EvaluateFlags, PlanFlags, SweepFlags, TrainFlags};
+use proto::host::Memory;
 use proto::link::Peer;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Train a deep network whose layers live in different processes, on different hosts
@@ -96,6 +97,7 @@ pub fn execute(cli: Cli) -> Result<(), RunError> {
 
 async fn train(flags: TrainFlags) -> Result<(), RunError> {
     let prepared = Prepared::new(load(&flags.config)?)?;
+    warn_of_memory(&prepared, flags.place.local);
     let placement = if flags.place.local { Placement::Local } else { Placement::Remote(flags.place.nodes) };
     let stem = flags.config.config.file_stem().and_then(|stem| stem.to_str()).unwrap_or("run");
     let naming = Naming { name: flags.name.as_deref(), run_dir: flags.run_dir.as_deref(), stem };
@@ -104,21 +106,32 @@ async fn train(flags: TrainFlags) -> Result<(), RunError> {
     run::train(prepared, placement, naming, options).await
 }
 
+/// Warns where the memory of this host does not suffice for what the run will take here.
+fn warn_of_memory(prepared: &Prepared, local: bool) {
+    let Prepared { config, network, ranges, .. } = prepared;
+    let Ok(estimator) = prepare::estimator(config, network, None) else { return };
+    let Ok(needs) = Needs::of(network, ranges, &estimator, local) else { return };
+    if let Some(warning) = Memory::now().and_then(|memory| needs.shortage(&memory)) {
+        tracing::warn!("{warning}");
+    }
+}
+
 async fn start_sweep(flags: &SweepFlags) -> Result<(), RunError> {
     if !flags.local {
         return Err(RunError::configuration("a sweep runs on this host only, so far: give --local"));
     }
     let SweepFlags { config, run_dir, parallel, cores, set, resume, .. } = flags;
     let (run_dir, parallel, cores, resume) = (run_dir.as_deref(), *parallel, *cores, *resume);
-    let data = data_folder();
     let options = SweepOptions { config, run_dir, parallel, cores, set, resume };
-    sweep::sweep(options, &Environment::new(data.as_deref())).await
+    sweep::sweep(options, &Surroundings::find().environment()).await
 }
 
 async fn evaluate(flags: EvaluateFlags) -> Result<(), RunError> {
     let placement = if flags.nodes.is_empty() { Placement::Local } else { Placement::Remote(flags.nodes) };
-    let data = data_folder();
-    let found = run::evaluate(&flags.run, flags.step, placement, &Environment::new(data.as_deref())).await?;
+    let surroundings = Surroundings::find();
+    let found =
+        run::evaluate(&flags.run, flags.step, placement, &flags.overrides, &surroundings.environment())
+            .await?;
     if flags.json {
         return answer(format_args!("{}\n", serde_json::to_string(&found).map_err(RunError::internal)?));
     }
@@ -148,6 +161,7 @@ async fn show_plan(flags: &PlanFlags) -> Result<(), RunError> {
         let Measured { estimator, ranges, peaks } = run::measure(&config, &network, estimator).await?;
         plan = plan::plan(&network, &ranges, &estimator).map_err(RunError::configuration)?.with_peaks(&peaks);
     }
+    let plan = plan.on(Host::now());
     if flags.json {
         return answer(format_args!("{}\n", serde_json::to_string(&plan).map_err(RunError::internal)?));
     }
@@ -173,9 +187,7 @@ async fn check(flags: CheckFlags) -> Result<(), RunError> {
     for (address, found) in flags.nodes.iter().zip(node::check(&peers, deadline).await) {
         match found {
             Ok(node) => {
-                let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-                let memory =
-                    format!("{:.1} of {:.1} GiB", gib(node.memory_available), gib(node.memory_total));
+                let memory = memory(node.memory_available, node.memory_total);
                 let run = node.run.as_deref().unwrap_or("idle");
                 answer(format_args!(
                     "{address:<28} {:<10} {:<8} {:>7} {memory:>21}   {run}\n",
@@ -196,14 +208,33 @@ async fn check(flags: CheckFlags) -> Result<(), RunError> {
     }
 }
 
+/// Both numbers in the unit that suits the larger one, which is small under a limit.
+fn memory(available: u64, total: u64) -> String {
+    let (shift, unit) = if total >= 1 << 30 { (30, "GiB") } else { (20, "MiB") };
+    let of = |bytes: u64| bytes as f64 / f64::from(1 << shift);
+    format!("{:.1} of {:.1} {unit}", of(available), of(total))
+}
+
 fn load(flags: &ConfigFlags) -> Result<Config, RunError> {
-    let data = data_folder();
-    config::load(&flags.config, &flags.overrides, &Environment::new(data.as_deref()))
+    config::load(&flags.config, &flags.overrides, &Surroundings::find().environment())
         .map_err(RunError::configuration)
 }
 
-fn data_folder() -> Option<PathBuf> {
-    std::env::var_os("NEUROPIL_DATA").map(PathBuf::from).filter(|path| path != Path::new(""))
+/// Where the program was started.
+struct Surroundings {
+    data: Option<PathBuf>,
+    current: Option<PathBuf>,
+}
+
+impl Surroundings {
+    fn find() -> Self {
+        let data = std::env::var_os("NEUROPIL_DATA").map(PathBuf::from);
+        Self { data, current: std::env::current_dir().ok() }
+    }
+
+    fn environment(&self) -> Environment<'_> {
+        Environment::new(self.data.as_deref(), self.current.as_deref())
+    }
 }
 
 /// Prints a failure as the last line on stderr, and returns its exit code.

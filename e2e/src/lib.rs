@@ -1,5 +1,6 @@
 //! A workbench for tests of the real binaries: a small data set, configurations, runs, and the files of runs.
 
+pub mod cgroup;
 mod coordinator;
 pub mod harm;
 pub mod machine;

@@ -14,6 +14,7 @@ pub mod control;
 mod convert;
 pub mod error;
 pub mod failure;
+pub mod host;
 pub mod lane;
 pub mod link;
 pub mod metrics;

@@ -93,6 +93,10 @@ pub(super) struct EvaluateFlags {
     /// Control addresses of the nodes that keep the run's state; without the flag, nodes start on this host
     #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',')]
     pub(super) nodes: Vec<String>,
+    /// Set one key for this command, as in --set data.path=DIR for data that has moved; repeatable. Only data.path and
+    /// the deadlines of the network can be set
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(super) overrides: Vec<String>,
     /// Print one JSON object
     #[arg(long)]
     pub(super) json: bool,

@@ -187,13 +187,16 @@ fn resolve(tree: &mut Tree, environment: &Environment) -> Result<(), ConfigError
     }
     tree.default("data.augment", Value::Boolean(kind.varied()));
     let path = tree.get("data.path").and_then(Value::as_str).map(Path::new);
-    if tree.origin("data.path") != Some(Origin::Flag) {
-        let folder = environment.folder(kind, path);
-        let text = folder.to_str().ok_or_else(|| {
-            ConfigError::new(format!("the folder {} in NEUROPIL_DATA is not UTF-8", folder.display()))
-        })?;
-        tree.set("data.path", Value::from(text));
-    }
+    let folder = match (path, tree.origin("data.path")) {
+        (Some(path), Some(Origin::Flag)) => path.to_owned(),
+        (path, _) => environment.folder(kind, path),
+    };
+    let folder = environment.absolute(&folder);
+    let text = folder.to_str().ok_or_else(|| {
+        let why = "is not UTF-8: rename it, or set data.path to another folder";
+        ConfigError::new(format!("the data's folder {} {why}", folder.display()))
+    })?;
+    tree.set("data.path", Value::from(text));
     Ok(())
 }
 

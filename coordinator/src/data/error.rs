@@ -84,3 +84,22 @@ impl DataError {
         DataError::Setting { wrong: wrong.into(), remedy: remedy.into() }
     }
 }
+
+/// The error for a folder that holds none of the files `names`, or that is not there itself.
+pub(super) fn missing(folder: &Path, names: &[&str], remedy: &'static str) -> DataError {
+    let first = folder.join(names.first().unwrap_or(&""));
+    if let Err(cause) = first.metadata()
+        && cause.kind() == io::ErrorKind::PermissionDenied
+    {
+        return DataError::Unreadable { path: first, cause };
+    }
+    let (wanted, shown) = (names.join(" or "), folder.display());
+    let what = if folder.is_dir() {
+        format!("{wanted} is missing from the folder {shown}")
+    } else if folder.exists() {
+        format!("{shown} is a file, but should be the folder that holds {wanted}")
+    } else {
+        format!("the folder {shown}, which should hold {wanted}, does not exist")
+    };
+    DataError::Missing { what, remedy }
+}

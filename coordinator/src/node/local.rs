@@ -1,6 +1,7 @@
 //! Local nodes (`--local`): one layer-node per stage on loopback. They end with the coordinator, however it ends.
 
 use super::process::{Effort, peak};
+use super::starved::Kills;
 use crate::driver::{FailureCollector, NodeAddress, Precedence};
 use crate::run_error::RunError;
 use futures::future::{join_all, try_join_all};
@@ -20,6 +21,8 @@ const READY_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a node may be idle meanwhile. A cold libtorch is busy, but a process that sleeps or is stopped never
 /// becomes ready.
 const IDLE_DEADLINE: Duration = Duration::from_secs(12);
+/// How long the system may take to report the end of a process that has closed its output.
+const REAPED: Duration = Duration::from_millis(100);
 /// The size limit of a node's first line, which holds for any program.
 const FIRST_LINE: u64 = 4096;
 /// How long a node may take to write its state and end.
@@ -150,6 +153,7 @@ async fn start(
     command.args(["--exit-with-stdin", "--threads", &threads.to_string(), "--state-dir"]).arg(&state);
     // A node gets a process group of its own, so that only the coordinator handles an interrupt from the terminal.
     command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr).kill_on_drop(true);
+    let kills = Kills::so_far();
     let mut child = command.spawn().map_err(|error| failed(&format!("start {}", binary.display()), error))?;
     let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(RunError::internal(format!("stage {stage} was started without pipes")));
@@ -161,6 +165,10 @@ async fn start(
         () = tokio::time::sleep(READY_DEADLINE) => None,
     };
     let Some(ready) = ready.and_then(|line| serde_json::from_str::<Ready>(&line).ok()) else {
+        let ended = tokio::time::timeout(REAPED, child.wait()).await;
+        if let Some(why) = ended.ok().and_then(|status| kills.sentence(&status)) {
+            return Err(RunError::node(format!("stage {stage}: {why}")));
+        }
         let last = std::fs::read_to_string(&log).unwrap_or_default();
         let last = last.lines().last().unwrap_or("it said nothing").to_owned();
         return Err(RunError::node(format!(
@@ -171,7 +179,7 @@ async fn start(
     };
     let address = NodeAddress { control: ready.control };
     let process = child.id();
-    let watch = watch(stage, child, address.control.clone(), log, failures);
+    let watch = watch(stage, child, address.control.clone(), log, kills, failures);
     let ended = AbortOnDropHandle::new(tokio::spawn(watch));
     Ok((Local { stdin, process, ended }, address))
 }
@@ -190,9 +198,17 @@ async fn idle(process: Option<u32>) {
 }
 
 /// Reports the end of a node's process. After the run's own end the report is not read any more.
-async fn watch(stage: usize, mut child: Child, address: String, log: PathBuf, failures: FailureCollector) {
+async fn watch(
+    stage: usize,
+    mut child: Child,
+    address: String,
+    log: PathBuf,
+    kills: Kills,
+    failures: FailureCollector,
+) {
     let status = child.wait().await;
+    let starved = kills.sentence(&status);
     let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-    let why = format!("stage {stage} at {address}: its process ended ({status}): see {}", log.display());
-    failures.fail(Precedence::Cause, RunError::node(why));
+    let why = starved.unwrap_or_else(|| format!("its process ended ({status}): see {}", log.display()));
+    failures.fail(Precedence::Cause, RunError::node(format!("stage {stage} at {address}: {why}")));
 }

@@ -2,6 +2,7 @@
 
 mod local;
 mod process;
+mod starved;
 
 pub use local::{LocalNodes, find_binary};
 

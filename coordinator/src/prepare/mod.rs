@@ -50,8 +50,8 @@ impl Prepared {
     pub fn new(config: Config) -> Result<Self, RunError> {
         let data = &config.data;
         let classes = config.model.classes as usize;
-        let train = open(data.kind, &data.path, Split::Train, classes, data.limit)?;
-        let test = open(data.kind, &data.path, Split::Test, classes, data.test_limit)?;
+        let train = open(data.kind, &data.choice(Split::Train, classes))?;
+        let test = open(data.kind, &data.choice(Split::Test, classes))?;
         train.check_same_shape(&*test)?;
         let shape = train.shape().map(|size| size as u64);
         let normalization = Normalization::of(data.kind, &*train, data.mean.as_deref(), data.std.as_deref())?;

@@ -81,23 +81,41 @@ pub struct Evaluated {
     pub test_top5: Option<f64>,
 }
 
-/// Evaluates the run in `run_dir` on nodes at `placement`, which hold its state.
+/// The keys that an evaluation can set: none of them changes what it measures. The data is checked by its checksum.
+const SETTABLE: [&str; 3] = ["data.path", "network.connect_deadline", "network.message_deadline"];
+
+/// Refuses `sets` of any other key.
+fn check_sets(sets: &[String]) -> Result<(), RunError> {
+    let sets = config::assignments(sets).map_err(RunError::configuration)?;
+    match sets.iter().find(|(key, _)| !SETTABLE.contains(&key.as_str())) {
+        Some((key, _)) => Err(RunError::configuration(format!(
+            "'{key}' in --set is the run's own: of its keys, evaluate sets only {}",
+            SETTABLE.join(", ")
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Evaluates the run in `run_dir` on nodes at `placement`, which hold its state. `sets` are `key=value`s above the
+/// run's configuration.
 ///
 /// # Errors
-/// A folder without a run, a missing state, or a node that fails.
+/// A folder without a run, a key that cannot be set, a missing state, or a node that fails.
 pub async fn evaluate(
     run_dir: &Path,
     which: Which,
     placement: Placement,
+    sets: &[String],
     environment: &Environment<'_>,
 ) -> Result<Evaluated, RunError> {
     let stop = signals::listen();
+    check_sets(sets)?;
     // Only the owner of a run's folder counts its starts. A folder without a run is refused before it is locked.
     RunIdentity::read(run_dir)?;
     let _owned = own(run_dir)?;
     let step = which.of(run_dir)?;
     let config =
-        config::load(&run_dir.join("config.toml"), &[], environment).map_err(RunError::configuration)?;
+        config::load(&run_dir.join("config.toml"), sets, environment).map_err(RunError::configuration)?;
     let prepared = Prepared::new(config)?;
     let identity = RunIdentity::read(run_dir)?;
     if let Some(mark) = &identity.data {

@@ -9,6 +9,9 @@ use crate::run_error::RunError;
 use std::collections::HashSet;
 use toml::Value;
 
+/// The key of the data's folder, which may change while a sweep is interrupted.
+pub const DATA_PATH: &str = "data.path";
+
 /// The common settings: `[set]` and, if `cores` are given, the threads of each node, so that all trials share the
 /// cores.
 ///
@@ -65,6 +68,19 @@ fn most_stages(
         }
         _ => Ok(most.max(1)),
     }
+}
+
+/// The folder of the data of every trial, from the root, so that the sweep can go on from any folder; `None` if trials
+/// choose their data themselves, or if the first trial has no configuration.
+pub fn data_path(spec: &Spec, plan: &Plan, base: &str, environment: &Environment<'_>) -> Option<String> {
+    let chooses = |key: &String| matches!(key.as_str(), DATA_PATH | "data.kind");
+    if spec.space.keys().chain(spec.cases.iter().flat_map(|case| case.set.keys())).any(chooses) {
+        return None;
+    }
+    let all = spec.set.clone().into_iter().chain(plan.propose(0, &[]));
+    let overrides: Vec<String> = all.map(|(key, value)| format!("{key}={value}")).collect();
+    let config = config::parse(base, "", &overrides, environment).ok()?;
+    config.data.path.to_str().map(str::to_owned)
 }
 
 /// The number of stages, and so of nodes, of a run with this configuration.

@@ -1,5 +1,6 @@
 //! A sweep's folder: its file, its ledger, and a run folder per trial.
 
+use super::common::DATA_PATH;
 use super::ledger::Ledger;
 use super::spec::Spec;
 use crate::record::files::{unwritable, write};
@@ -14,15 +15,22 @@ pub struct SweepFolder {
 }
 
 impl SweepFolder {
-    /// Creates the folder of a new sweep, with `base`, the text of its base configuration; or, to `resume`, opens
-    /// the folder of a sweep with the same file.
+    /// Creates the folder of a new sweep, with `base`, the text of its base configuration, and `data`, the folder of
+    /// its data; or, to `resume`, opens the folder of a sweep with the same file. The last item of the result is the
+    /// folder of the data that the sweep began with.
     ///
     /// # Errors
     /// A folder that already holds a sweep, or, to resume, a folder without a sweep or with another sweep.
-    pub fn open(path: PathBuf, spec: &Spec, base: &str, resume: bool) -> Result<(Self, Ledger), RunError> {
+    pub fn open(
+        path: PathBuf,
+        spec: &Spec,
+        base: &str,
+        data: Option<&str>,
+        resume: bool,
+    ) -> Result<(Self, Ledger, Option<String>), RunError> {
         let folder = Self { path };
         let (there, place) = (folder.spec().exists(), folder.path.display());
-        match (there, resume) {
+        let data = match (there, resume) {
             (true, false) => Err(RunError::configuration(format!(
                 "there is a sweep in {place} already: choose another --run-dir, or go on with --resume"
             ))),
@@ -30,23 +38,25 @@ impl SweepFolder {
                 "there is no sweep in {place} to go on with: leave out --resume"
             ))),
             (true, true) => folder.check(spec, base),
-            (false, false) => folder.fill(spec, base),
+            (false, false) => folder.fill(spec, base, data),
         }?;
         let ledger = Ledger::open(folder.path.join("trials.jsonl"))?;
-        Ok((folder, ledger))
+        Ok((folder, ledger, data))
     }
 
-    fn fill(&self, spec: &Spec, base: &str) -> Result<(), RunError> {
+    fn fill(&self, spec: &Spec, base: &str, data: Option<&str>) -> Result<Option<String>, RunError> {
         for folder in [self.path.join("trials"), self.path.join("logs")] {
             fs::create_dir_all(&folder).map_err(|error| unwritable(&folder, &error))?;
         }
         write(&self.base(), base.as_bytes())?;
-        let kept = Spec { base: "base.toml".into(), ..spec.clone() };
-        write(&self.spec(), toml::to_string(&kept).map_err(RunError::internal)?.as_bytes())
+        let mut kept = Spec { base: "base.toml".into(), ..spec.clone() };
+        kept.set.extend(data.map(|data| (DATA_PATH.to_owned(), Value::from(data))));
+        write(&self.spec(), toml::to_string(&kept).map_err(RunError::internal)?.as_bytes())?;
+        Ok(data.map(str::to_owned))
     }
 
-    /// Refuses a sweep that differs from the sweep in the folder.
-    fn check(&self, spec: &Spec, base: &str) -> Result<(), RunError> {
+    /// Refuses a sweep that differs from the sweep in the folder, and returns the folder of the data of the latter.
+    fn check(&self, spec: &Spec, base: &str) -> Result<Option<String>, RunError> {
         let kept = Spec::load(&self.spec()).map_err(RunError::configuration)?;
         let known = fs::read_to_string(self.base()).map_err(|error| {
             RunError::configuration(format!(
@@ -59,7 +69,7 @@ impl SweepFolder {
             None if known != base => {
                 format!("{} is not as in {}", spec.base.display(), self.base().display())
             }
-            None => return Ok(()),
+            None => return Ok(kept.set.get(DATA_PATH).and_then(Value::as_str).map(str::to_owned)),
         };
         Err(RunError::configuration(format!(
             "{other}: go on with a sweep as it was begun, or choose another --run-dir"
@@ -96,9 +106,13 @@ impl SweepFolder {
     }
 }
 
-/// The first key in which two sweeps differ; the path of the base configuration does not count.
+/// The first key in which two sweeps differ; the paths of the base configuration and of the data do not count.
 fn differs(kept: &Spec, asked: &Spec) -> Result<Option<String>, RunError> {
-    let table = |spec: &Spec| Table::try_from(Spec { base: PathBuf::new(), ..spec.clone() });
+    let table = |spec: &Spec| {
+        let mut spec = Spec { base: PathBuf::new(), ..spec.clone() };
+        spec.set.remove(DATA_PATH);
+        Table::try_from(spec)
+    };
     let (kept, asked) = (table(kept).map_err(RunError::internal)?, table(asked).map_err(RunError::internal)?);
     let all = kept.keys().chain(asked.keys());
     let at = |table: &Table, key: &String| table.get(key).cloned().unwrap_or(Value::Boolean(false));
@@ -118,8 +132,8 @@ mod tests {
         let path = temporary.path().join("sweep");
         let open = |text: &str, base: &str, resume| {
             let spec = Spec::parse(text, "sweep.toml").unwrap();
-            SweepFolder::open(path.clone(), &spec, base, resume)
-                .map(|_| ())
+            SweepFolder::open(path.clone(), &spec, base, Some("/data"), resume)
+                .map(|(.., data)| assert_eq!(data.as_deref(), Some("/data")))
                 .map_err(|failure| failure.sentence)
         };
         assert!(open(SPEC, "seed = 1", true).unwrap_err().contains("no sweep in"));
@@ -127,6 +141,7 @@ mod tests {
         assert!(open(SPEC, "seed = 1", false).unwrap_err().contains("--resume"));
         open(SPEC, "seed = 1", true).unwrap();
         open(&SPEC.replace("\"b\"", "\"moved\""), "seed = 1", true).unwrap();
+        open(&SPEC.replace("[space]", "set.data.path = \"/moved\"\n[space]"), "seed = 1", true).unwrap();
         let why = open(&SPEC.replace("trials = 3", "trials = 4"), "seed = 1", true).unwrap_err();
         assert!(why.contains("'trials' is not as in"), "{why}");
         let why = open(&SPEC.replace("trials = 3", "trials = 3\ncores = 2"), "seed = 1", true).unwrap_err();

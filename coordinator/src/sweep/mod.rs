@@ -73,9 +73,12 @@ pub async fn sweep(options: SweepOptions<'_>, environment: &Environment<'_>) -> 
     })?;
     let common = common::settings(&spec, &plan, &base, environment)?;
     let path = choose(Some(&spec.name), options.run_dir, "")?;
-    let (folder, ledger) = SweepFolder::open(path, &spec, &base, options.resume)?;
+    let here = common::data_path(&spec, &plan, &base, environment);
+    let (folder, ledger, began) = SweepFolder::open(path, &spec, &base, here.as_deref(), options.resume)?;
+    // A path that is set now comes before the one that the sweep began with.
+    let data = if spec.set.contains_key(common::DATA_PATH) { here } else { began.or(here) };
     let stop = signals::listen();
-    let mut sweep = Sweep { spec, plan, common, folder, ledger };
+    let mut sweep = Sweep { spec, plan, common, data, folder, ledger };
     sweep.run(&stop).await?;
     sweep.finish()
 }
@@ -95,6 +98,8 @@ struct Sweep {
     spec: Spec,
     plan: Plan,
     common: Settings,
+    /// The folder of the data, unless trials choose it themselves.
+    data: Option<String>,
     folder: SweepFolder,
     ledger: Ledger,
 }
@@ -144,6 +149,7 @@ impl Sweep {
             subset: self.plan.subset(number).cloned(),
             settings: self.plan.propose(number, &known),
             common: self.common.clone(),
+            data: self.data.clone(),
             base: self.folder.base(),
             run_dir: self.folder.trial(number),
             log: self.folder.log(number),

@@ -4,6 +4,7 @@
 //! closing the pipe, and the pipe closes by itself when the sweep is killed. The trial's log is locked until the
 //! trial has ended, so that a resumed sweep sees which trials of its earlier start still run.
 
+use super::common::DATA_PATH;
 use super::ledger::{Record, Status};
 use super::median::Stop;
 use super::primitives::Subset;
@@ -20,6 +21,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
+use toml::Value;
 
 /// How long a trial may take to save and end; the limit also holds for a trial that a killed sweep left.
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
@@ -45,6 +47,8 @@ pub struct Trial {
     pub settings: Settings,
     /// The settings that all trials share, beyond the base configuration.
     pub common: Settings,
+    /// The folder of the data, which comes before that of the settings.
+    pub data: Option<String>,
     /// The path of the base configuration.
     pub base: PathBuf,
     /// The trial's run folder.
@@ -134,7 +138,8 @@ impl Trial {
         command.args(["train", "--local", "--exit-with-stdin", "--restarts", RESTARTS]);
         command.arg("--config").arg(&self.base);
         command.arg("--run-dir").arg(&self.run_dir);
-        self.overrides().iter().for_each(|pair| _ = command.args(["--set", pair]));
+        let data = self.data.as_ref().map(|data| format!("{DATA_PATH}={}", Value::from(data.as_str())));
+        self.overrides().iter().chain(&data).for_each(|pair| _ = command.args(["--set", pair]));
         if self.run_dir.join("config.toml").exists() {
             command.args(["--resume", "auto"]);
         } else if self.run_dir.exists() {

@@ -3,6 +3,7 @@
 mod best;
 mod by_hand;
 mod chaos;
+mod data;
 mod hostile;
 mod kolen_pollack;
 mod metrics;

@@ -2,6 +2,7 @@
 
 mod files;
 mod links;
+mod memory;
 mod nodes;
 mod signals;
 
