@@ -122,16 +122,7 @@ async fn evaluate(flags: EvaluateFlags) -> Result<(), RunError> {
     if flags.json {
         return answer(format_args!("{}\n", serde_json::to_string(&found).map_err(RunError::internal)?));
     }
-    let number = |measure: Option<f64>| measure.unwrap_or(f64::NAN);
-    let percent = |fraction| format!("{:.2} %", 100.0 * number(fraction));
-    answer(format_args!(
-        "after {} updates: test accuracy {} (top 5: {}), loss {:.4}, {} images\n",
-        found.step,
-        percent(found.test_top1),
-        percent(found.test_top5),
-        number(found.test_loss),
-        found.samples
-    ))
+    answer(format_args!("{found}\n"))
 }
 
 async fn show_plan(flags: &PlanFlags) -> Result<(), RunError> {

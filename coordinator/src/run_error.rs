@@ -98,7 +98,13 @@ impl From<proto::failure::Failure> for RunError {
         let cause = match failure.kind {
             FailureKind::Address => Cause::Configuration,
             FailureKind::SnapshotGone => Cause::SnapshotGone,
-            _ => Cause::Node,
+            FailureKind::Own
+            | FailureKind::Neighbour
+            | FailureKind::Refused
+            | FailureKind::Protocol
+            | FailureKind::Early
+            | FailureKind::Lost
+            | FailureKind::Unreachable => Cause::Node,
         };
         Self::new(cause, failure.to_string())
     }

@@ -38,6 +38,8 @@ pub struct HeldSnapshot {
     pub run: String,
     /// The number of updates in the snapshot.
     pub updates: u64,
+    /// Whether weights were imported into the snapshot since the node wrote it.
+    pub imported: bool,
 }
 
 /// A node's answer once it is a stage.
@@ -143,12 +145,23 @@ pub struct StepDone {
     pub bytes_forward: u64,
     /// Payload bytes sent to the neighbour below.
     pub bytes_backward: u64,
-    /// Whether every output was finite.
+    /// Whether every output was finite, also in the number format of the links.
     pub finite: bool,
+    /// The first value that was finite, and is not in the number format of the links.
+    pub overflow: Option<Overflow>,
     /// The stage's updates since the seed, over all starts of the run.
     pub updates: u64,
     /// The weight layers, where they were measured.
     pub layers: Vec<LayerMeasure>,
+}
+
+/// A value beyond the number format of the links.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Overflow {
+    /// The largest magnitude.
+    pub largest: f64,
+    /// Whether the value is an error signal; otherwise it is an output.
+    pub backward: bool,
 }
 
 /// The computing time of one action, in nanoseconds since the Unix epoch by the node's own clock.
@@ -213,6 +226,7 @@ impl StepDone {
             bytes_forward: 0,
             bytes_backward: 0,
             finite: true,
+            overflow: None,
             updates: 0,
             layers: Vec::new(),
         }

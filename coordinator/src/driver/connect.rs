@@ -137,6 +137,8 @@ async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
         failures,
         tasks,
         deadline: message_deadline,
+        wire: first.wire,
+        lost_signal: None,
     };
     Ok((driver, configured))
 }

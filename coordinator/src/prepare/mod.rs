@@ -20,10 +20,11 @@ pub use stages::{RunStart, stages};
 
 use crate::config::Config;
 use crate::data::{Augment, Loader, Normalization, Sampler, Split, microbatches, open};
-use crate::driver::Sets;
+use crate::driver::{Sets, shown, wider};
 use crate::model::Network;
 use crate::run_error::RunError;
 use proto::spec::stage::StageSpec;
+use proto::tensor::Kind;
 use std::ops::Range;
 
 /// A prepared run.
@@ -55,6 +56,7 @@ impl Prepared {
         train.check_same_shape(&*test)?;
         let shape = train.shape().map(|size| size as u64);
         let normalization = Normalization::of(data.kind, &*train, data.mean.as_deref(), data.std.as_deref())?;
+        check_inputs(&normalization, config.network.wire)?;
         let sampler =
             Sampler::new(config.seed, train.len(), config.train.batch as usize, config.train.remainder)?;
         let test_samples = test.len();
@@ -101,4 +103,16 @@ impl Prepared {
         let delay = rules.map(|mirror| mirror.delay).max().unwrap_or(0);
         Course::new(&self.config, self.sampler, self.test_samples, delay)
     }
+}
+
+/// Refuses inputs that the links' number format does not hold.
+fn check_inputs(normalization: &Normalization, wire: Kind) -> Result<(), RunError> {
+    let largest = normalization.largest();
+    if wire.holds(largest) {
+        return Ok(());
+    }
+    let (largest, wider) = (shown(f64::from(largest)), wider(wire));
+    Err(RunError::configuration(format!(
+        "data.mean and data.std make inputs of up to {largest}, and {wider}, or data.std to larger numbers"
+    )))
 }

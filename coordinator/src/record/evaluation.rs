@@ -63,7 +63,7 @@ impl Pass {
 
     /// The evaluation with these sums, after `step` and of `epoch`.
     pub fn complete(self, step: u64, epoch: u64) -> Evaluation {
-        let mean = |sum: f64| Some(sum / self.samples.max(1) as f64);
+        let mean = |sum: f64| (self.samples > 0).then(|| sum / self.samples as f64);
         let [loss, top1, top5] = [self.loss, self.top1, self.top5].map(mean);
         Evaluation { step, epoch, loss, top1, top5, samples: self.samples }
     }
@@ -75,6 +75,12 @@ mod tests {
 
     fn evaluation((step, top1): (u64, f64)) -> Evaluation {
         Evaluation { step, top1: Some(top1), ..Evaluation::default() }
+    }
+
+    #[test]
+    fn an_evaluation_of_no_samples_has_no_mean() {
+        let Evaluation { loss, top1, top5, .. } = Pass::default().complete(3, 0);
+        assert_eq!([loss, top1, top5], [None; 3]);
     }
 
     #[test]

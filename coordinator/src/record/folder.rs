@@ -6,6 +6,7 @@ use super::evaluation::Evaluation;
 use super::files::{lock, remove, unwritable, write, write_json};
 use super::identity::{RunIdentity, differs};
 use super::lines::{self, Appended};
+use super::past::Past;
 use super::step::Step;
 use crate::config::{self, Config, Environment};
 use crate::run_error::RunError;
@@ -141,12 +142,13 @@ impl RunFolder {
 
     /// Drops the lines of steps after `step`, which will run again, and the line of the evaluation that follows
     /// `step` itself. The summary that an earlier start wrote is removed first: if this start is killed, readers
-    /// must not take the old summary for the end of the run.
-    pub fn rewind(&mut self, step: u64) -> Result<(), RunError> {
+    /// must not take the old summary for the end of the run. The run goes on as `past` says.
+    pub fn rewind(&mut self, step: u64, past: Past) -> Result<(), RunError> {
         for name in [SUMMARY, REPORT] {
             remove(&self.path.join(name))?;
         }
-        self.saved(step)?;
+        (self.identity.saved, self.identity.past) = (step, past);
+        self.identity.write(&self.path)?;
         for (name, limit) in [(METRICS, step + 1), (EVALUATIONS, step)] {
             let text = self.text(name)?;
             let before = |line: &&[u8]| lines::step(line).is_some_and(|step| step < limit);

@@ -2,6 +2,7 @@
 
 use super::data_mark::DataMark;
 use super::files::{read, write_json};
+use super::past::Past;
 use crate::config::{Config, Data};
 use crate::run_error::RunError;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,9 @@ pub struct RunIdentity {
     /// The data that the run began with; `None` for a run of an earlier release, which may go on with any data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<DataMark>,
+    /// The breaks in the run's past.
+    #[serde(default)]
+    pub past: Past,
 }
 
 impl RunIdentity {
@@ -35,7 +39,7 @@ impl RunIdentity {
         getrandom::fill(&mut bytes)
             .map_err(|error| RunError::internal(format!("the system has no randomness: {error}")))?;
         let id = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { id, incarnation: 1, saved: 0, data: None })
+        Ok(Self { id, incarnation: 1, saved: 0, data: None, past: Past::default() })
     }
 
     /// The identity of the run in `folder`.

@@ -8,7 +8,7 @@ use crate::driver::{self, Driver, FailureCollector, Minibatch, NodeAddress, Setu
 use crate::node::{self, Nodes};
 use crate::prepare::{Item, Lanes, Placement, Prepared};
 use crate::run_error::RunError;
-use proto::control::Description;
+use proto::control::{Description, HeldSnapshot};
 use proto::link::Peer;
 use proto::spec::stage::StageSpec;
 use std::time::{Duration, Instant};
@@ -67,7 +67,7 @@ impl<'a> Run<'a> {
         match command {
             Command::Find => self.find().await,
             Command::Ask(pause) => self.ask(pause).await,
-            Command::Rewind(held) => self.recorder.rewind(&held).map(|()| Event::Rewound),
+            Command::Rewind(common) => self.recorder.rewind(&common).map(|()| Event::Rewound),
             Command::Open(restore) => self.open(restore).await,
             Command::Submit(item) => self.submit(item).await,
             Command::Take => {
@@ -126,12 +126,15 @@ impl<'a> Run<'a> {
         if let Some(stage) = found.iter().position(|node| node.run.as_deref() == Some(&identity.id)) {
             return Ok(Event::Busy(stage));
         }
-        let held = |node: &Description| {
-            let own = node.snapshots.iter().filter(|held| held.run == identity.id && held.updates > 0);
-            own.map(|held| held.updates).collect()
+        let own = |node: &Description| {
+            let held = node.snapshots.clone().into_iter();
+            held.filter(|held| held.run == identity.id && held.updates > 0).collect::<Vec<_>>()
         };
-        let snapshots = found.iter().map(held).collect();
-        Ok(Event::Held(Survey { snapshots, written: folder.last_step()?, saved: identity.saved }))
+        let held: Vec<_> = found.iter().map(own).collect();
+        let imported = held.iter().flatten().filter(|held| held.imported).map(|held| held.updates).collect();
+        let updates = |held: &Vec<HeldSnapshot>| held.iter().map(|held| held.updates).collect();
+        let snapshots = held.iter().map(updates).collect();
+        Ok(Event::Held(Survey { snapshots, imported, written: folder.last_step()?, saved: identity.saved }))
     }
 
     async fn open(&mut self, restore: Option<u64>) -> Result<Event, RunError> {

@@ -7,9 +7,10 @@ use crate::config::{self, Environment};
 use crate::driver::{self, Event, FailureCollector};
 use crate::node::Nodes;
 use crate::prepare::{Placement, Prepared};
-use crate::record::{DataMark, Evaluation, Pass, RunIdentity, SUMMARY, Summary, files, own};
+use crate::record::{DataMark, Evaluation, Pass, RunIdentity, SUMMARY, Summary, files, or_dash, own};
 use crate::run_error::{Cause, RunError};
 use serde::Serialize;
+use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -60,7 +61,9 @@ impl Which {
                 summary.best_step,
                 "the run kept no best snapshot: train with snapshot.best = true, or give --step a number",
             ),
-            _ => (summary.steps, "the run's summary.json names no last step: give --step a number"),
+            Which::Last | Which::Step(_) => {
+                (summary.steps, "the run's summary.json names no last step: give --step a number")
+            }
         };
         step.ok_or_else(|| RunError::configuration(why))
     }
@@ -79,6 +82,21 @@ pub struct Evaluated {
     pub test_top1: Option<f64>,
     /// Fraction of the images whose label ranks among the first five.
     pub test_top5: Option<f64>,
+}
+
+impl fmt::Display for Evaluated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = |fraction| or_dash(fraction, |fraction| format!("{:.2} %", 100.0 * fraction));
+        write!(
+            f,
+            "after {} updates: test accuracy {} (top 5: {}), loss {}, {} images",
+            self.step,
+            percent(self.test_top1),
+            percent(self.test_top5),
+            or_dash(self.test_loss, |loss| format!("{loss:.4}")),
+            self.samples
+        )
+    }
 }
 
 /// Evaluates the run in `run_dir` on nodes at `placement`, which hold its state.

@@ -60,8 +60,9 @@ pub struct Record {
     pub test_top5: Option<f64>,
     /// The final training loss, a mean over the last steps.
     pub loss: Option<f64>,
-    /// The last measured angle between W and B of each layer, in degrees; the layer nearest the input first.
-    pub angles: IndexMap<String, f64>,
+    /// The angle between W and B of each layer at its last measurement, in degrees, the layer nearest the input first;
+    /// `None` where W or B was zero.
+    pub angles: IndexMap<String, Option<f64>>,
     /// The training steps that count.
     pub steps: usize,
     /// Training time; not a part of the result.
@@ -165,7 +166,7 @@ pub(super) mod tests {
             test_top1,
             test_top5: test_top1,
             loss: Some(1.0 / 3.0),
-            angles: IndexMap::from([("fc1".to_owned(), 45.0)]),
+            angles: IndexMap::from([("fc1".to_owned(), Some(45.0))]),
             steps: 10,
             seconds: Some(1.5),
             images_per_s: Some(100.0),

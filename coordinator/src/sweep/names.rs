@@ -1,9 +1,10 @@
 //! The names in `sweep.toml`: brings them into dotted form and refuses unknown names.
 
 use super::median::Stop;
-use super::primitives::{Primitive, Primitives};
+use super::primitives::Primitives;
 use super::range::Range;
 use crate::config::{ConfigError, hint, keys_of_table, words};
+use proto::spec::rule::Primitive;
 use toml::{Table, Value};
 
 /// Brings the keys of `[set]`, `[space]` and the cases into their dotted form. It refuses a name that is unknown or

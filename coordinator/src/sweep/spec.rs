@@ -2,10 +2,11 @@
 
 use super::median::Stop;
 use super::names;
-use super::primitives::{Primitive, Primitives};
+use super::primitives::Primitives;
 use super::range::Range;
 use super::score::Objective;
 use crate::config::{self, ConfigError};
+use proto::spec::rule::Primitive;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

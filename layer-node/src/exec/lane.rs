@@ -4,7 +4,7 @@
 mod tests;
 
 use crate::exec::clock::Clock;
-use crate::exec::device::Device;
+use crate::exec::device::{Device, Noted};
 use crate::exec::session::Session;
 use crate::meters::Meters;
 use crate::stage::{Stage, StageError, Values};
@@ -102,7 +102,8 @@ impl<'a> LaneRunner<'a> {
         if self.minibatch(step).0.measure {
             done.layers = self.stage.measure().map_err(Failure::own)?;
         }
-        done.finite = self.device.all_finite().map_err(Failure::own)?;
+        let Noted { finite, overflow } = self.device.noted().map_err(Failure::own)?;
+        (done.finite, done.overflow) = (finite, overflow);
         (done.step, done.updates) = (step, self.stage.updates());
         self.context.meters.step(&done);
         self.context.runtime.block_on(self.session.report(Report::Step(done)))
@@ -114,7 +115,7 @@ impl<'a> LaneRunner<'a> {
         self.expect(m, &message.identity)?;
         let outputs = self.timed(Action::Forward(m), |runner| {
             let outputs = runner.stage.forward(m, runner.device.upload(&message.tensors)?, phase)?;
-            runner.device.note_finite(&outputs, wire)?;
+            runner.device.note_outputs(&outputs, wire)?;
             Ok(outputs)
         })?;
         self.done.bytes_forward += self.send(message.identity, outputs, Direction::Up)?;
@@ -132,8 +133,11 @@ impl<'a> LaneRunner<'a> {
             )));
         }
         self.check_version(Action::Error(m), m)?;
+        let wire = self.spec.wire;
         let errors = self.timed(Action::Error(m), |runner| {
-            runner.stage.error(m, runner.device.upload(&message.tensors)?)
+            let errors = runner.stage.error(m, runner.device.upload(&message.tensors)?)?;
+            runner.device.note_errors(&errors, wire)?;
+            Ok(errors)
         })?;
         self.done.bytes_backward += self.send(message.identity, errors, Direction::Down)?;
         Ok(())

@@ -29,6 +29,11 @@ pub fn own(state_dir: &Path) -> Result<Owned, CheckpointError> {
     own_within(state_dir, DEADLINE)
 }
 
+/// Locks the folder if no node has it; `None` if one has it.
+pub fn own_if_free(state_dir: &Path) -> Option<Owned> {
+    own_within(state_dir, Duration::ZERO).ok()
+}
+
 fn own_within(state_dir: &Path, deadline: Duration) -> Result<Owned, CheckpointError> {
     let failed = |doing| {
         move |source| CheckpointError::Io {

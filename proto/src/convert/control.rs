@@ -43,11 +43,12 @@ impl TryFrom<wire::Description> for Description {
 }
 
 same_fields! {
-    HeldSnapshot { run, updates }
+    HeldSnapshot { run, updates, imported }
     Configured { parameters, updates }
     Align { done, steps }
     Minibatch { samples, measure }
     SnapshotDone { updates, bytes, seconds }
+    Overflow { largest, backward }
     LayerMeasure { name, angle_deg, norm_ratio, norm, difference }
 }
 alike!(WeightVersion = wire::WeightVersion { OfForward } or "version of the weights");
@@ -209,6 +210,7 @@ impl TryFrom<wire::StepDone> for StepDone {
             bytes_forward: done.bytes_forward,
             bytes_backward: done.bytes_backward,
             finite: done.finite,
+            overflow: done.overflow.map(Into::into),
             layers: done.layers.into_iter().map(Into::into).collect(),
             send: Duration::from_nanos(done.send_ns),
             updates: done.updates,
@@ -228,6 +230,7 @@ impl From<StepDone> for wire::StepDone {
             bytes_forward: done.bytes_forward,
             bytes_backward: done.bytes_backward,
             finite: done.finite,
+            overflow: done.overflow.map(Into::into),
             layers: into_all(done.layers),
             send_ns: nanos(done.send),
             updates: done.updates,

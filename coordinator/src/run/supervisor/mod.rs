@@ -11,11 +11,11 @@
 #[cfg(test)]
 mod tests;
 
-use super::resume::{Resume, Survey};
+use super::resume::{Common, Resume, Survey};
 use crate::prepare::{Course, Item, Items};
 use crate::run_error::{Cause, RunError};
 use proto::lane::Phase;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::iter::Peekable;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -65,8 +65,8 @@ pub enum Command {
     Find,
     /// Ask the nodes which snapshots they hold, after a pause.
     Ask(Duration),
-    /// Take the history back to the last of these snapshots, which all nodes hold, or to the beginning.
-    Rewind(BTreeSet<u64>),
+    /// Take the history back to the newest of these snapshots, or to the beginning.
+    Rewind(Common),
     /// Open the pipeline, with the snapshot after this many updates or from the seed.
     Open(Option<u64>),
     /// Put an item into the pipeline.
@@ -163,7 +163,7 @@ impl<'a> Supervisor<'a> {
                 (self.nodes, self.found) = (nodes, now);
                 match self.resume {
                     Some(_) => Command::Ask(Duration::ZERO).into(),
-                    None => self.rewind(BTreeSet::new()).into(),
+                    None => self.rewind(Common::default()).into(),
                 }
             }
             Event::Busy(_) if now - self.found < RELEASE_DEADLINE => Command::Ask(PAUSE).into(),
@@ -217,11 +217,16 @@ impl<'a> Supervisor<'a> {
         let command = match survey.choose(resume, &self.nodes, &self.folder) {
             Err(failure) => self.fail(failure),
             Ok(common) => {
-                let step = common.last().copied().unwrap_or(0);
+                let step = common.newest();
                 say.push(match step {
                     0 => "beginning from the seed: no later snapshot was asked for, or none ever was common to all nodes".into(),
                     step => format!("going on after step {step}, from the snapshot that all nodes have"),
                 });
+                if common.imported.contains(&step) {
+                    say.push(format!(
+                        "weights were imported into the snapshot after step {step}: it is not compared with what was measured before"
+                    ));
+                }
                 if written > step {
                     say.push(format!("steps {} to {written} are run again", step + 1));
                 }
@@ -231,8 +236,8 @@ impl<'a> Supervisor<'a> {
         Decision { say, command }
     }
 
-    fn rewind(&mut self, common: BTreeSet<u64>) -> Command {
-        self.steps = common.last().copied().unwrap_or(0);
+    fn rewind(&mut self, common: Common) -> Command {
+        self.steps = common.newest();
         self.items = self.course.items(self.steps).peekable();
         Command::Rewind(common)
     }
@@ -264,7 +269,7 @@ impl<'a> Supervisor<'a> {
         self.in_flight.push_back(match &item {
             Item::Minibatch(minibatch) if minibatch.phase == Phase::Train => InFlight::Train(minibatch.step),
             Item::Snapshot { .. } => InFlight::Snapshot,
-            _ => InFlight::Other,
+            Item::Minibatch(_) | Item::Align(_) => InFlight::Other,
         });
         Command::Submit(item)
     }

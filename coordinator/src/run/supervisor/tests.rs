@@ -79,7 +79,8 @@ fn event_of(text: &str) -> Event {
         ["stopped"] => Event::Stopped,
         // As in `held 3+6 3 written 8 saved 6`: the snapshots by stage, and the state of the run's folder.
         ["held", one, two, "written", written, "saved", saved] => Event::Held(Survey {
-            snapshots: [one, two].map(steps).into(),
+            snapshots: [one, two].map(|list| steps(list)).into(),
+            imported: steps(""),
             written: number(written),
             saved: number(saved),
         }),
@@ -112,7 +113,9 @@ fn word(command: &Command) -> String {
         Command::Find => "find".into(),
         Command::Ask(pause) if pause.is_zero() => "ask".into(),
         Command::Ask(_) => "ask-later".into(),
-        Command::Rewind(held) => held.iter().fold("back".into(), |word, step| format!("{word}+{step}")),
+        Command::Rewind(common) => {
+            common.held.iter().fold("back".into(), |word, step| format!("{word}+{step}"))
+        }
         Command::Open(None) => "open".into(),
         Command::Open(Some(step)) => format!("open+{step}"),
         Command::Submit(Item::Minibatch(minibatch)) if minibatch.phase == Phase::Evaluate => {

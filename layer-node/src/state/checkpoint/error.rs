@@ -59,7 +59,11 @@ impl From<CheckpointError> for Failure {
     fn from(error: CheckpointError) -> Self {
         match error {
             CheckpointError::Gone { .. } => Failure::new(FailureKind::SnapshotGone, error),
-            _ => Failure::own(error),
+            CheckpointError::Io { .. }
+            | CheckpointError::Unusable { .. }
+            | CheckpointError::Damaged { .. }
+            | CheckpointError::Taken(_)
+            | CheckpointError::Torch(_) => Failure::own(error),
         }
     }
 }

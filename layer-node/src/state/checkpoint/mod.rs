@@ -13,6 +13,7 @@ mod previous;
 mod snapshot;
 
 pub use error::CheckpointError;
+pub use header::IMPORTED;
 pub use layout::{file, list, step_folder, unfinished};
 pub use previous::{bring_back, place_of, set_aside};
 pub use snapshot::Snapshot;
@@ -57,14 +58,19 @@ pub fn whole(state_dir: &Path) -> Result<Vec<u64>, CheckpointError> {
 
 fn of_folder(folder: &Path) -> Result<Vec<HeldSnapshot>, CheckpointError> {
     let steps = list(folder)?.into_iter();
-    Ok(steps.filter_map(|updates| Some(HeldSnapshot { run: owner(folder, updates)?, updates })).collect())
+    Ok(steps.filter_map(|updates| described(folder, updates)).collect())
 }
 
-/// The run that the snapshot after `updates` names, if the file is whole and is that snapshot.
-fn owner(state_dir: &Path, updates: u64) -> Option<String> {
+/// The snapshot after `updates`, if the file is whole and is that snapshot.
+fn described(state_dir: &Path, updates: u64) -> Option<HeldSnapshot> {
     let mut file = File::open(file(state_dir, updates)).ok()?;
     let size = file.metadata().ok()?.len();
-    header::owner(&mut file, size, updates)
+    header::read(&mut file, size, updates)
+}
+
+/// The run of the snapshot after `updates`, if the file is whole and is that snapshot.
+fn owner(state_dir: &Path, updates: u64) -> Option<String> {
+    described(state_dir, updates).map(|held| held.run)
 }
 
 /// Writes the snapshot after `updates` of `run`. Returns the size of the file in bytes.
@@ -189,7 +195,7 @@ mod tests {
         assert_eq!(list(dir.path()).unwrap(), [2, 10]);
         assert_eq!(restored(dir.path(), 10, 3).unwrap(), 10.0);
         assert!(restored(dir.path(), 10, 4).unwrap_err().to_string().contains("'conv.weight'"));
-        let held = |updates| HeldSnapshot { run: "run".into(), updates };
+        let held = |updates| HeldSnapshot { run: "run".into(), updates, imported: false };
         assert_eq!(super::held(dir.path()).unwrap(), [held(2), held(10)]);
         let path = file(dir.path(), 10);
         let bytes = fs::read(&path).unwrap();

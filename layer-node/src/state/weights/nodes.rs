@@ -1,6 +1,7 @@
 //! The state folders of a run's nodes, at one step.
 
 use crate::state::checkpoint::{self, Snapshot};
+use crate::state::state_dir;
 use clap::Args;
 use proto::spec::optimizer::Method;
 use safetensors::tensor::TensorView;
@@ -23,6 +24,14 @@ pub struct NodesFlags {
 pub(super) struct Nodes {
     /// In the order of the flags; never empty.
     pub(super) snapshots: Vec<Snapshot>,
+}
+
+/// The state folders of the nodes.
+pub(super) struct Served<'a> {
+    /// Those that a layer-node has.
+    pub(super) used: Vec<&'a Path>,
+    /// The others, for as long as the value lives.
+    _own: Vec<state_dir::Owned>,
 }
 
 /// The role of a tensor for the readers of weights.
@@ -82,6 +91,19 @@ impl Nodes {
         self.snapshots[0].updates
     }
 
+    /// Locks the state folders that no layer-node has, and names the others.
+    pub(super) fn served(&self) -> Served<'_> {
+        let folders = self.snapshots.iter().filter_map(|snapshot| snapshot.path().parent()?.parent());
+        let mut served = Served { used: Vec::new(), _own: Vec::new() };
+        for folder in folders {
+            match state_dir::own_if_free(folder) {
+                Some(own) => served._own.push(own),
+                None => served.used.push(folder),
+            }
+        }
+        served
+    }
+
     /// The tensors of all nodes by name.
     ///
     /// # Errors
@@ -106,18 +128,20 @@ impl Nodes {
 
 /// The role of the tensor `name` of a state whose names are in `all`.
 pub(super) fn role<T>(name: &str, all: &BTreeMap<String, T>) -> Role {
-    let [sgd, adam] =
-        [Method::Sgd { momentum: 1.0, nesterov: false }, Method::Adam { beta1: 0.0, beta2: 0.0, eps: 0.0 }];
     match name.rsplit_once('.') {
         Some((_, "weight_backward")) => Role::Backward,
-        Some((parameter, slot))
-            if sgd.slots().iter().chain(adam.slots()).any(|known| *known == slot)
-                && all.contains_key(parameter) =>
-        {
-            Role::Optimizer
-        }
+        _ if parameter_of(name, all).is_some() => Role::Optimizer,
         _ => Role::Forward,
     }
+}
+
+/// The parameter of which an optimizer keeps the tensor `name`, in a state whose names are in `all`.
+pub(super) fn parameter_of<'a, T>(name: &'a str, all: &BTreeMap<String, T>) -> Option<&'a str> {
+    let [sgd, adam] =
+        [Method::Sgd { momentum: 1.0, nesterov: false }, Method::Adam { beta1: 0.0, beta2: 0.0, eps: 0.0 }];
+    let (parameter, slot) = name.rsplit_once('.')?;
+    let known = sgd.slots().iter().chain(adam.slots()).any(|known| *known == slot);
+    (known && all.contains_key(parameter)).then_some(parameter)
 }
 
 /// `folder` with the steps of its whole snapshots; if it has no snapshot, the folders of its stages with theirs.

@@ -1,5 +1,7 @@
 //! Tests of `layer-node export` and `import` on state folders, by the real binary.
 
+mod foreign;
+
 use layer_node::state::checkpoint::{self, Snapshot};
 use layer_node::state::named::State;
 use safetensors::tensor::{Dtype, TensorView};
@@ -310,11 +312,39 @@ fn a_file_that_does_not_fit_is_refused_before_anything_is_written() {
     bench.refused("import --state-dir state torn", 1, &["torn is no safetensors file, or torn"]);
     bench.write("foreign", &[("features.0.weight", Dtype::F32, &[2])]);
     bench.refused("import --partial --state-dir state foreign", 1, &["another network"]);
+    bench.refused("import --partial --state-dir state foreign", 1, &["it has 'features.0.weight'"]);
     bench.write("shape", &[("conv1.weight", Dtype::F32, &[4, 3, 3, 3]), ("fc.weight", Dtype::F32, &[4, 5])]);
-    let words = ["'fc.weight'", "[4, 5]", "[5, 4]"];
-    bench.refused("import --partial --state-dir state shape", 1, &words);
-    bench.write("half", &[("fc.weight", Dtype::F16, &[5, 4])]);
-    bench.refused("import --partial --state-dir state half", 1, &["'fc.weight'", "F16", "F32"]);
+    let words = ["'fc.weight'", "[4, 5]", "[5, 4]", "--partial"];
+    bench.refused("import --state-dir state shape", 1, &words);
+    bench.write("whole_numbers", &[("fc.weight", Dtype::I64, &[5, 4])]);
+    bench.refused("import --partial --state-dir state whole_numbers", 1, &["'fc.weight' as I64"]);
+    bench.write("none_left", &[("fc.weight", Dtype::F32, &[0, 4])]);
+    let words = ["no tensor that fits these nodes", "[0, 4]", "[5, 4]"];
+    bench.refused("import --partial --state-dir state none_left", 1, &words);
+    bench.write(
+        "spelling",
+        &[("conv1.weight", Dtype::F32, &[4, 3, 3, 3]), ("Fc.weight", Dtype::F32, &[5, 4])],
+    );
+    bench.refused(
+        "import --state-dir state spelling",
+        1,
+        &["lacks 'fc.weight' (it has 'Fc.weight') and 5 more"],
+    );
+    bench.refused("import --state-dir state whole whole", 1, &["is in whole and in whole"]);
+    bench.refused("import --state-dir state state", 1, &["state is a folder"]);
+    for (name, bytes, words) in [
+        ("empty", &b""[..], "empty is empty"),
+        ("resnet.pth", &b"PK\x03\x04 and more"[..], "is a pickle of torch.save"),
+        ("old.pth", &b"\x80\x02\x8a and more"[..], "safetensors.torch.save_file(torch.load("),
+        (
+            "index.json",
+            &br#"{"weight_map":{"a":"one.safetensors","b":"two.safetensors"}}"#[..],
+            "one.safetensors two.s",
+        ),
+    ] {
+        fs::write(bench.path(name), bytes).unwrap();
+        bench.refused(&format!("import --state-dir state {name}"), 1, &[words]);
+    }
     let path = checkpoint::file(&bench.path("state/stage-1"), 7);
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
