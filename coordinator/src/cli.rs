@@ -1,6 +1,7 @@
 //! The command line: parses the flags, calls the command, and reports its failure with an exit code.
 
 mod flags;
+mod words;
 
 use crate::config::{self, Config, Environment};
 use crate::console::{answer, remark};
@@ -64,14 +65,7 @@ pub fn parse() -> Result<Option<Cli>, RunError> {
             let _ = error.print();
             Ok(None)
         }
-        Err(error) => {
-            let text = error.render().to_string();
-            let said: Vec<&str> =
-                text.lines().take_while(|line| !line.starts_with("Usage")).map(str::trim).collect();
-            let said = said.join(" ");
-            let said = said.trim().trim_start_matches("error: ").to_owned();
-            Err(RunError::configuration(format!("{said} (see coordinator --help)")))
-        }
+        Err(error) => Err(RunError::configuration(words::refusal(error, std::env::args().skip(1)))),
     }
 }
 
@@ -136,10 +130,11 @@ async fn evaluate(flags: EvaluateFlags) -> Result<(), RunError> {
 
 async fn show_plan(flags: &PlanFlags) -> Result<(), RunError> {
     let config = load(&flags.config)?;
-    let network = match config.input_shape() {
-        Some(shape) => config.network(shape).map_err(RunError::configuration)?,
-        None => Prepared::new(config.clone())?.network,
+    let (network, facts) = match config.input_shape() {
+        Some(shape) => (config.network(shape).map_err(RunError::configuration)?, None),
+        None => Prepared::new(config.clone()).map(|prepared| (prepared.network, Some(prepared.facts)))?,
     };
+    let doubts = prepare::doubts(&config, Some(&network), facts.as_ref());
     let estimator = prepare::estimator(&config, &network, flags.link)?;
     // Planning comes first, so that a configuration that cannot be planned fails before the measurement.
     let ranges = prepare::cut(&config, &network)?;
@@ -148,6 +143,7 @@ async fn show_plan(flags: &PlanFlags) -> Result<(), RunError> {
         let Measured { estimator, ranges, peaks } = run::measure(&config, &network, estimator).await?;
         plan = plan::plan(&network, &ranges, &estimator).map_err(RunError::configuration)?.with_peaks(&peaks);
     }
+    plan.warnings.splice(0..0, doubts.into_iter().map(|doubt| doubt.sentence));
     if flags.json {
         return answer(format_args!("{}\n", serde_json::to_string(&plan).map_err(RunError::internal)?));
     }

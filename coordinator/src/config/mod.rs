@@ -11,13 +11,13 @@
 //! randomness, and reads no file but that of [`load`]. Every refusal is one sentence that names the key, the value
 //! found and the values allowed. `docs/configuration.md` is the reference; its tables are [`reference()`].
 
+mod advice;
 mod allowed;
 mod check;
 mod data_path;
 mod error;
 mod keys;
 mod layers;
-mod nearest;
 mod network;
 mod optimizer;
 mod reference;
@@ -28,6 +28,7 @@ mod sections;
 mod tests;
 mod tree;
 mod typed;
+mod unknown;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -43,15 +44,17 @@ use tree::{Origin, Tree};
 /// The size limit of a file, in bytes: ten times the size of a file with the most layers.
 const LONGEST: u64 = 16 << 20;
 
+pub(crate) use advice::{Advice, advice, either};
+pub(crate) use allowed::Allowed;
 pub use data_path::Environment;
 pub use error::ConfigError;
-pub(crate) use keys::is_whole;
-pub(crate) use nearest::hint;
+pub(crate) use keys::{is_key, is_table, is_whole};
 pub use optimizer::{LearningRateSchedule, Method, Optimizer, Shape};
 pub use reference::reference;
 pub use rule::Rule;
 pub use sections::{Alarm, Data, Links, Metrics, Model, Node, Pipeline, Snapshot, Stages, Train};
 pub(crate) use typed::{keys as keys_of_table, words};
+pub(crate) use unknown::key_meant;
 
 /// The configuration of a run, resolved and checked: every key has a value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,29 +1,32 @@
 //! Preparation: from a configuration and its data to everything that a run needs before any node is started.
 //!
 //! ```text
-//! Config ─▶ Prepared: data, network, cut (ranges) ─▶ stages (a StageSpec each), lanes, course
+//! Config ─▶ Prepared: data, network, cut (ranges) ─▶ stages (a StageSpec each), lanes, course, doubts
 //! ```
 //!
 //! Every function except the opening of the data is pure.
 
 mod course;
 mod cut;
+mod doubts;
 mod lanes;
 mod placement;
 mod stages;
 
 pub use course::{Course, Item, Items};
 pub use cut::{cut, cut_by, estimator};
+pub use doubts::{Doubt, Facts, Lead, Topic, doubts};
 pub use lanes::Lanes;
 pub use placement::Placement;
 pub use stages::{RunStart, stages};
 
 use crate::config::Config;
-use crate::data::{Augment, Loader, Normalization, Sampler, Split, microbatches, open};
+use crate::data::{Augment, Loader, Normalization, Sampler, Samples, Split, microbatches, open};
 use crate::driver::Sets;
 use crate::model::Network;
 use crate::run_error::RunError;
 use proto::spec::stage::StageSpec;
+use std::collections::HashSet;
 use std::ops::Range;
 
 /// A prepared run.
@@ -34,6 +37,8 @@ pub struct Prepared {
     pub sets: Sets,
     /// The order of the training samples.
     pub sampler: Sampler,
+    /// The facts of the training data.
+    pub facts: Facts,
     /// The number of test samples.
     pub test_samples: usize,
     /// The network, each weight layer with its rule.
@@ -57,6 +62,7 @@ impl Prepared {
         let normalization = Normalization::of(data.kind, &*train, data.mean.as_deref(), data.std.as_deref())?;
         let sampler =
             Sampler::new(config.seed, train.len(), config.train.batch as usize, config.train.remainder)?;
+        let facts = facts(&*train, &sampler)?;
         let test_samples = test.len();
         let sets = Sets {
             train: Loader::new(train, &normalization, data.augmentation(), config.seed)?,
@@ -67,7 +73,7 @@ impl Prepared {
         let smallest = smallest.iter().map(Range::len).min().unwrap_or(1);
         config.check_microbatches(&network, smallest as u64).map_err(RunError::configuration)?;
         let ranges = cut(&config, &network)?;
-        Ok(Self { config, sets, sampler, test_samples, network, ranges })
+        Ok(Self { config, sets, sampler, facts, test_samples, network, ranges })
     }
 
     /// Minibatches of an epoch, and of the whole run.
@@ -95,10 +101,20 @@ impl Prepared {
         Lanes::new(&self.config, self.ranges.len())
     }
 
+    /// The doubts about the run.
+    pub fn doubts(&self) -> Vec<Doubt> {
+        doubts(&self.config, Some(&self.network), Some(&self.facts))
+    }
+
     /// The course of the run.
     pub fn course(&self) -> Course {
         let rules = self.network.layers.iter().filter_map(|layer| layer.rule.mirror());
         let delay = rules.map(|mirror| mirror.delay).max().unwrap_or(0);
         Course::new(&self.config, self.sampler, self.test_samples, delay)
     }
+}
+
+fn facts(train: &dyn Samples, sampler: &Sampler) -> Result<Facts, RunError> {
+    let labels = (0..train.len()).map(|index| train.label(index)).collect::<Result<HashSet<u32>, _>>()?.len();
+    Ok(Facts { samples: train.len(), labels, minibatches: sampler.minibatches() as u64 })
 }

@@ -71,6 +71,7 @@ pub async fn train(
         Some(_) => RunFolder::reopen(path, &prepared.config, &mark)?,
         None => RunFolder::create(path, &prepared.config, mark)?,
     };
+    prepared.doubts().iter().for_each(|doubt| tracing::warn!("{}", doubt.sentence));
     let mut recorder = Recorder::new(folder, &prepared, options.trace);
     let _serving = scraped.map(|listener| show(listener, &mut recorder)).transpose()?;
     let mut run = Run::new(&prepared, &placement, stop, recorder);

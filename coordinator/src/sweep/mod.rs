@@ -74,6 +74,7 @@ pub async fn sweep(options: SweepOptions<'_>, environment: &Environment<'_>) -> 
     let common = common::settings(&spec, &plan, &base, environment)?;
     let path = choose(Some(&spec.name), options.run_dir, "")?;
     let (folder, ledger) = SweepFolder::open(path, &spec, &base, options.resume)?;
+    common::doubts(&spec, &plan, &base, environment).iter().for_each(|doubt| tracing::warn!("{doubt}"));
     let stop = signals::listen();
     let mut sweep = Sweep { spec, plan, common, folder, ledger };
     sweep.run(&stop).await?;

@@ -14,3 +14,4 @@ mod sweep;
 mod tensorboard;
 mod transparency;
 mod trouble;
+mod words;
