@@ -1,21 +1,32 @@
 //! The command line: parses the flags, calls the command, and reports its failure with an exit code.
 
 mod flags;
+mod words;
 
 use crate::config::{self, Config, Environment};
 use crate::console::{answer, remark};
 use crate::node;
-use crate::plan;
+use crate::plan::{self, Host, Needs};
 use crate::prepare::{self, Placement, Prepared};
+use crate::record::files::publish;
 use crate::report;
 use crate::run::{self, Measured, Naming, TrainOptions};
 use crate::run_error::RunError;
 use crate::sweep::{self, SweepOptions};
 use clap::{Parser, Subcommand, ValueEnum};
 use flags::{CheckFlags, CompareFlags, ConfigFlags, EvaluateFlags, PlanFlags, SweepFlags, TrainFlags};
+use proto::disk::cannot;
+use proto::host::Memory;
 use proto::link::Peer;
-use std::path::{Path, PathBuf};
+use proto::process::{self, room};
+use std::path::PathBuf;
 use std::time::Duration;
+
+/// The threads of a coordinator before it finds nodes: those of the runtime, one that reads data, and one that reads
+/// standard input.
+const THREADS: usize = process::RUNTIME_THREADS + 2;
+/// The files and sockets of a coordinator before it finds nodes.
+const FILES: usize = 16;
 
 /// Train a deep network whose layers live in different processes, on different hosts
 #[derive(Parser, Debug)]
@@ -64,14 +75,7 @@ pub fn parse() -> Result<Option<Cli>, RunError> {
             let _ = error.print();
             Ok(None)
         }
-        Err(error) => {
-            let text = error.render().to_string();
-            let said: Vec<&str> =
-                text.lines().take_while(|line| !line.starts_with("Usage")).map(str::trim).collect();
-            let said = said.join(" ");
-            let said = said.trim().trim_start_matches("error: ").to_owned();
-            Err(RunError::configuration(format!("{said} (see coordinator --help)")))
-        }
+        Err(error) => Err(RunError::configuration(words::refusal(error, std::env::args().skip(1)))),
     }
 }
 
@@ -80,8 +84,10 @@ pub fn parse() -> Result<Option<Cli>, RunError> {
 /// # Errors
 /// The command's failure: one sentence, with the exit code of the contract.
 pub fn execute(cli: Cli) -> Result<(), RunError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(RunError::internal)?;
+    let needs =
+        room::Needs { what: "the coordinator", threads: THREADS, others: 0, files: FILES, otherwise: "" };
+    room::check(needs).map_err(RunError::configuration)?;
+    let runtime = process::runtime().map_err(RunError::internal)?;
     let result = match cli.command {
         Command::Train(flags) => runtime.block_on(train(flags)),
         Command::Sweep(flags) => runtime.block_on(start_sweep(&flags)),
@@ -95,13 +101,30 @@ pub fn execute(cli: Cli) -> Result<(), RunError> {
 }
 
 async fn train(flags: TrainFlags) -> Result<(), RunError> {
-    let prepared = Prepared::new(load(&flags.config)?)?;
+    let stop = run::signals::listen()?;
+    if flags.exit_with_stdin {
+        run::signals::when_stdin_ends(&stop)?;
+    }
+    let config = load(&flags.config)?;
+    let prepared = run::signals::unless_stopped(&stop, || Prepared::new(config)).await?;
+    warn_of_memory(&prepared, flags.place.local);
     let placement = if flags.place.local { Placement::Local } else { Placement::Remote(flags.place.nodes) };
     let stem = flags.config.config.file_stem().and_then(|stem| stem.to_str()).unwrap_or("run");
+    let stem = flags.stem.as_deref().unwrap_or(stem);
     let naming = Naming { name: flags.name.as_deref(), run_dir: flags.run_dir.as_deref(), stem };
-    let TrainFlags { resume, restarts, trace, metrics, exit_with_stdin, .. } = flags;
-    let options = TrainOptions { resume, restarts, trace, metrics, exit_with_stdin };
-    run::train(prepared, placement, naming, options).await
+    let TrainFlags { resume, restarts, trace, metrics, .. } = flags;
+    let options = TrainOptions { resume, restarts, trace, metrics };
+    run::train(prepared, placement, naming, options, stop).await
+}
+
+/// Warns where the memory of this host does not suffice for what the run will take here.
+fn warn_of_memory(prepared: &Prepared, local: bool) {
+    let Prepared { config, network, ranges, .. } = prepared;
+    let Ok(estimator) = prepare::estimator(config, network, None) else { return };
+    let Ok(needs) = Needs::of(network, ranges, &estimator, local) else { return };
+    if let Some(warning) = Memory::now().and_then(|memory| needs.shortage(&memory)) {
+        tracing::warn!("{warning}");
+    }
 }
 
 async fn start_sweep(flags: &SweepFlags) -> Result<(), RunError> {
@@ -110,36 +133,29 @@ async fn start_sweep(flags: &SweepFlags) -> Result<(), RunError> {
     }
     let SweepFlags { config, run_dir, parallel, cores, set, resume, .. } = flags;
     let (run_dir, parallel, cores, resume) = (run_dir.as_deref(), *parallel, *cores, *resume);
-    let data = data_folder();
     let options = SweepOptions { config, run_dir, parallel, cores, set, resume };
-    sweep::sweep(options, &Environment::new(data.as_deref())).await
+    sweep::sweep(options, &Surroundings::find().environment()).await
 }
 
 async fn evaluate(flags: EvaluateFlags) -> Result<(), RunError> {
     let placement = if flags.nodes.is_empty() { Placement::Local } else { Placement::Remote(flags.nodes) };
-    let data = data_folder();
-    let found = run::evaluate(&flags.run, flags.step, placement, &Environment::new(data.as_deref())).await?;
+    let surroundings = Surroundings::find();
+    let found =
+        run::evaluate(&flags.run, flags.step, placement, &flags.overrides, &surroundings.environment())
+            .await?;
     if flags.json {
         return answer(format_args!("{}\n", serde_json::to_string(&found).map_err(RunError::internal)?));
     }
-    let number = |measure: Option<f64>| measure.unwrap_or(f64::NAN);
-    let percent = |fraction| format!("{:.2} %", 100.0 * number(fraction));
-    answer(format_args!(
-        "after {} updates: test accuracy {} (top 5: {}), loss {:.4}, {} images\n",
-        found.step,
-        percent(found.test_top1),
-        percent(found.test_top5),
-        number(found.test_loss),
-        found.samples
-    ))
+    answer(format_args!("{found}\n"))
 }
 
 async fn show_plan(flags: &PlanFlags) -> Result<(), RunError> {
     let config = load(&flags.config)?;
-    let network = match config.input_shape() {
-        Some(shape) => config.network(shape).map_err(RunError::configuration)?,
-        None => Prepared::new(config.clone())?.network,
+    let (network, facts) = match config.input_shape() {
+        Some(shape) => (config.network(shape).map_err(RunError::configuration)?, None),
+        None => Prepared::new(config.clone()).map(|prepared| (prepared.network, Some(prepared.facts)))?,
     };
+    let doubts = prepare::doubts(&config, Some(&network), facts.as_ref());
     let estimator = prepare::estimator(&config, &network, flags.link)?;
     // Planning comes first, so that a configuration that cannot be planned fails before the measurement.
     let ranges = prepare::cut(&config, &network)?;
@@ -148,6 +164,8 @@ async fn show_plan(flags: &PlanFlags) -> Result<(), RunError> {
         let Measured { estimator, ranges, peaks } = run::measure(&config, &network, estimator).await?;
         plan = plan::plan(&network, &ranges, &estimator).map_err(RunError::configuration)?.with_peaks(&peaks);
     }
+    plan = plan.on(Host::now());
+    plan.warnings.splice(0..0, doubts.into_iter().map(|doubt| doubt.sentence));
     if flags.json {
         return answer(format_args!("{}\n", serde_json::to_string(&plan).map_err(RunError::internal)?));
     }
@@ -157,8 +175,9 @@ async fn show_plan(flags: &PlanFlags) -> Result<(), RunError> {
 fn compare(flags: &CompareFlags) -> Result<(), RunError> {
     let runs = flags.runs.iter().map(|run| report::Run::read(run)).collect::<Result<Vec<_>, _>>();
     let page = report::render(&runs.map_err(RunError::configuration)?);
-    let unwritable = |error| RunError::internal(format!("cannot write {}: {error}", flags.out.display()));
-    std::fs::write(&flags.out, page).map_err(unwritable)?;
+    publish(&flags.out, page.as_bytes()).map_err(|error| {
+        RunError::internal(cannot("cannot write", &flags.out, &error, "give --out another file"))
+    })?;
     answer(format_args!("{}\n", flags.out.display()))
 }
 
@@ -173,9 +192,7 @@ async fn check(flags: CheckFlags) -> Result<(), RunError> {
     for (address, found) in flags.nodes.iter().zip(node::check(&peers, deadline).await) {
         match found {
             Ok(node) => {
-                let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-                let memory =
-                    format!("{:.1} of {:.1} GiB", gib(node.memory_available), gib(node.memory_total));
+                let memory = memory(node.memory_available, node.memory_total);
                 let run = node.run.as_deref().unwrap_or("idle");
                 answer(format_args!(
                     "{address:<28} {:<10} {:<8} {:>7} {memory:>21}   {run}\n",
@@ -196,14 +213,33 @@ async fn check(flags: CheckFlags) -> Result<(), RunError> {
     }
 }
 
+/// Both numbers in the unit that suits the larger one, which is small under a limit.
+fn memory(available: u64, total: u64) -> String {
+    let (shift, unit) = if total >= 1 << 30 { (30, "GiB") } else { (20, "MiB") };
+    let of = |bytes: u64| bytes as f64 / f64::from(1 << shift);
+    format!("{:.1} of {:.1} {unit}", of(available), of(total))
+}
+
 fn load(flags: &ConfigFlags) -> Result<Config, RunError> {
-    let data = data_folder();
-    config::load(&flags.config, &flags.overrides, &Environment::new(data.as_deref()))
+    config::load(&flags.config, &flags.overrides, &Surroundings::find().environment())
         .map_err(RunError::configuration)
 }
 
-fn data_folder() -> Option<PathBuf> {
-    std::env::var_os("NEUROPIL_DATA").map(PathBuf::from).filter(|path| path != Path::new(""))
+/// Where the program was started.
+struct Surroundings {
+    data: Option<PathBuf>,
+    current: Option<PathBuf>,
+}
+
+impl Surroundings {
+    fn find() -> Self {
+        let data = std::env::var_os("NEUROPIL_DATA").map(PathBuf::from);
+        Self { data, current: std::env::current_dir().ok() }
+    }
+
+    fn environment(&self) -> Environment<'_> {
+        Environment::new(self.data.as_deref(), self.current.as_deref())
+    }
 }
 
 /// Prints a failure as the last line on stderr, and returns its exit code.

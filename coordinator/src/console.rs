@@ -5,16 +5,21 @@
 
 use crate::run_error::RunError;
 use std::fmt::Arguments;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Error, ErrorKind, Write};
 
-/// Writes to stdout. A closed pipe is no failure.
+/// EIO: the terminal is gone.
+const NO_TERMINAL: i32 = 5;
+
+/// Writes to stdout. A closed pipe, or a terminal that is gone, is no failure.
 ///
 /// # Errors
-/// A stdout that cannot be written, for any other reason than a closed pipe.
+/// A stdout that cannot be written, for any other reason.
 pub fn answer(words: Arguments) -> Result<(), RunError> {
     let mut out = io::stdout();
     let said = out.write_fmt(words).and_then(|()| out.flush());
-    let fault = said.err().filter(|error| error.kind() != ErrorKind::BrokenPipe);
+    let gone =
+        |error: &Error| error.kind() == ErrorKind::BrokenPipe || error.raw_os_error() == Some(NO_TERMINAL);
+    let fault = said.err().filter(|error| !gone(error));
     fault.map_or(Ok(()), |error| {
         Err(RunError::internal(format!("cannot write to stdout ({error}): make room where it goes")))
     })

@@ -30,6 +30,7 @@ pub mod data;
 pub mod driver;
 pub mod loss;
 pub mod model;
+mod nearest;
 pub mod node;
 pub mod partition;
 pub mod pipeline;

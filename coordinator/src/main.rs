@@ -13,8 +13,7 @@ fn main() -> ExitCode {
         cli::execute(cli)
     };
     // The panic hook has printed the panic by now. Scripts still get their last line and exit code.
-    let panicked = |_| Err(RunError::internal("the coordinator panicked: this is a bug, please report it"));
-    match std::panic::catch_unwind(work).unwrap_or_else(panicked) {
+    match std::panic::catch_unwind(work).unwrap_or_else(|_| Err(RunError::panicked())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => ExitCode::from(cli::report(&failure)),
     }

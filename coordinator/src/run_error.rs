@@ -72,6 +72,11 @@ impl RunError {
         Self::new(Cause::Internal, sentence.to_string())
     }
 
+    /// A bug.
+    pub fn panicked() -> Self {
+        Self::internal("the coordinator panicked: this is a bug, please report it")
+    }
+
     /// A fault of the configuration or the command line.
     pub fn configuration(sentence: impl std::fmt::Display) -> Self {
         Self::new(Cause::Configuration, sentence.to_string())
@@ -98,7 +103,13 @@ impl From<proto::failure::Failure> for RunError {
         let cause = match failure.kind {
             FailureKind::Address => Cause::Configuration,
             FailureKind::SnapshotGone => Cause::SnapshotGone,
-            _ => Cause::Node,
+            FailureKind::Own
+            | FailureKind::Neighbour
+            | FailureKind::Refused
+            | FailureKind::Protocol
+            | FailureKind::Early
+            | FailureKind::Lost
+            | FailureKind::Unreachable => Cause::Node,
         };
         Self::new(cause, failure.to_string())
     }

@@ -1,9 +1,12 @@
 //! A workbench for tests of the real binaries: a small data set, configurations, runs, and the files of runs.
 
+pub mod cgroup;
 mod coordinator;
 pub mod harm;
+pub mod limited;
 pub mod machine;
 mod node;
+pub mod readonly;
 pub mod relay;
 mod run;
 pub mod scrape;
@@ -27,6 +30,8 @@ pub const SIDE: usize = 10;
 pub const CLASSES: usize = 5;
 /// Five weight layers; the sum's skip spans a cut, under every cut into more than two stages.
 const NETWORK: &str = include_str!("network.toml");
+/// Two dense layers, `hidden` and `classes`.
+const TINY: &str = include_str!("tiny.toml");
 const TRAIN: usize = 150;
 const TEST: usize = 53;
 
@@ -127,6 +132,22 @@ impl Bench {
         let text = format!("{keys}\n{NETWORK}");
         fs::write(&path, text).expect("writable");
         path
+    }
+
+    /// As [`Bench::config`], of a network with two weight layers, `hidden` and `classes`, and no norm.
+    pub fn tiny(&self, keys: &str) -> PathBuf {
+        let path = self.path("tiny.toml");
+        fs::write(&path, format!("{keys}\n{TINY}")).expect("writable");
+        path
+    }
+
+    /// Runs a layer-node with the given arguments, in the folder, to its end; it must succeed.
+    pub fn layer_node(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(binary("layer-node"));
+        let ended = command.args(arguments).current_dir(self.folder.path()).env_remove("RUST_LOG").output();
+        let ended = Ended::from(ended.expect("layer-node starts"));
+        assert_eq!(ended.code, Some(0), "{arguments:?}: {}", ended.stderr);
+        ended.stdout
     }
 
     /// A coordinator with the data set of this bench and the given arguments.

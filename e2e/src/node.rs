@@ -28,6 +28,12 @@ impl Node {
         Self::serve(Command::new(binary("layer-node")), state_dir, [ANY; 3], &["--metrics", ANY])
     }
 
+    /// As [`Node::start`], with so many compute threads.
+    pub fn computing(state_dir: &Path, threads: u32) -> Self {
+        let threads = threads.to_string();
+        Self::serve(Command::new(binary("layer-node")), state_dir, [ANY; 3], &["--threads", &threads])
+    }
+
     /// As [`Node::start`], with `command` in place of the program.
     pub fn launch(command: Command, state_dir: &Path) -> Self {
         Self::serve(command, state_dir, [ANY; 3], &[])

@@ -33,6 +33,19 @@ impl Run {
         steps
     }
 
+    /// Removes the snapshots of all local stages after `step`, as if the run had been killed before it wrote them.
+    pub fn forget_after(&self, step: u64) {
+        for stage in fs::read_dir(self.folder.join("state")).expect("state/").flatten() {
+            for snapshot in fs::read_dir(stage.path()).expect("a state folder").flatten() {
+                let name = snapshot.file_name();
+                let of = name.to_str().and_then(|name| name.strip_prefix("step-")?.parse::<u64>().ok());
+                if of.is_some_and(|of| of > step) {
+                    fs::remove_dir_all(snapshot.path()).expect("removable");
+                }
+            }
+        }
+    }
+
     /// The number of the run's starts so far; 0 where the run does not exist yet.
     pub fn starts(&self) -> u64 {
         let text = fs::read_to_string(self.folder.join("run.json")).unwrap_or_default();

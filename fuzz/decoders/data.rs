@@ -1,6 +1,6 @@
 //! Opens data sets, for the fuzzer and for the corpus test.
 
-use coordinator::data::{DataKind, Split, open};
+use coordinator::data::{Choice, DataKind, Split, open};
 use std::cell::OnceCell;
 
 /// The first byte gives the format. In a format of two files, the next two bytes give the length of the file of
@@ -26,7 +26,7 @@ pub fn run(bytes: &[u8]) {
         for (name, content) in &files {
             std::fs::write(folder.join(name), content).unwrap();
         }
-        match open(kind, folder, Split::Test, 100, None) {
+        match open(kind, &Choice::all(folder, Split::Test, 100)) {
             Err(error) => assert!(error.to_string().len() < 2000, "a refusal is a sentence"),
             Ok(data) => {
                 let [channels, height, width] = data.shape();

@@ -29,13 +29,13 @@ pub fn run(mut bytes: &[u8]) {
             Ok(None) => {}
             Ok(Some(message)) => {
                 assert!(assembler.is_idle());
-                assert_eq!(message.identity.run, contract.run);
+                assert_eq!(message.header.run, contract.run);
                 assert_eq!(message.tensors.len(), contract.values.len());
                 for ((name, tensor), value) in message.tensors.iter().zip(&contract.values) {
                     assert_eq!(*name, value.name);
                     assert_eq!(tensor.shape()[1..], value.shape);
-                    assert_eq!(tensor.shape()[0], u64::from(message.identity.size));
-                    assert!(message.identity.size <= contract.max_microbatch);
+                    assert_eq!(tensor.shape()[0], u64::from(message.header.size));
+                    assert!(message.header.size <= contract.max_microbatch);
                 }
             }
             Err(error) => {

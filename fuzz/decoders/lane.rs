@@ -1,7 +1,8 @@
 //! Checks lists of actions as lanes, for the fuzzer and for the corpus test.
 
-use proto::lane::{Action, Lane, Phase, WeightVersion};
+use proto::lane::{Action, Lane, WeightVersion};
 use proto::microbatch::MicrobatchId;
+use proto::microbatch::Phase;
 
 /// The first byte gives the phase. Every other byte is an action: its kind in the upper two bits, its step in the
 /// next two, its microbatch in the others. An accepted lane runs every action once and in order.

@@ -5,10 +5,10 @@ mod header;
 
 /// The bytes are a snapshot's file after 7 updates. The file itself must contain the owner that its header gives.
 pub fn run(bytes: &[u8]) {
-    let Some(owner) = header::owner(&mut &bytes[..], bytes.len() as u64, 7) else { return };
-    let named = serde_json::to_string(&owner).unwrap();
+    let Some(held) = header::read(&mut &bytes[..], bytes.len() as u64, 7) else { return };
+    let named = serde_json::to_string(&held.run).unwrap();
     let escaped = bytes.contains(&b'\\');
     assert!(escaped || bytes.windows(named.len()).any(|window| window == named.as_bytes()));
     let shorter = &bytes[..bytes.len() - 1];
-    assert_eq!(header::owner(&mut &shorter[..], shorter.len() as u64, 7), None, "a torn file is nobody's");
+    assert_eq!(header::read(&mut &shorter[..], shorter.len() as u64, 7), None, "a torn file is nobody's");
 }

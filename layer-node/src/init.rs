@@ -1,7 +1,7 @@
 //! Initial weights: the node that keeps the weights draws them from the run's seed and the layer's name.
 
-use crate::memory;
 use crate::settings::Settings;
+use proto::host::{Bytes, Memory};
 use proto::seed;
 use proto::spec::graph::Init;
 use rand_distr::{Distribution, StandardNormal};
@@ -44,17 +44,19 @@ pub fn draw(
 fn room(name: &str, which: &str, shape: &[u64]) -> Result<(Vec<f32>, usize), TchError> {
     let bytes = shape.iter().try_fold(4u64, |bytes, &size| bytes.checked_mul(size));
     // The system may promise memory that it does not have, and the tensor is copied once out of the list.
-    let there = match memory::read() {
-        (_, 0) => u64::MAX,
-        (_, available) => available / 2,
-    };
+    let memory = Memory::now();
+    let there = memory.as_ref().map_or(u64::MAX, |memory| memory.available / 2);
     let count = bytes.filter(|&bytes| bytes <= there).and_then(|bytes| usize::try_from(bytes / 4).ok());
     let mut values = Vec::new();
     match count.map(|count| values.try_reserve_exact(count).map(|()| count)) {
         Some(Ok(count)) => Ok((values, count)),
         _ => Err(TchError::Shape(format!(
-            "there is no memory for the {which} of layer '{name}', of shape {shape:?} ({} bytes): make the layer smaller, or give its stage a host with more memory",
-            bytes.map_or_else(|| "too many".into(), |bytes| bytes.to_string())
+            "there is no memory for the {which} of layer '{name}', of shape {shape:?} ({} bytes twice, of {}): make the layer smaller, or give its stage a host with more memory",
+            bytes.map_or_else(|| "too many".into(), |bytes| bytes.to_string()),
+            memory.map_or_else(
+                || "an unknown number".into(),
+                |memory| format!("{} that are free in {}", Bytes(memory.available), memory.bound)
+            )
         ))),
     }
 }

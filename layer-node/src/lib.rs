@@ -11,8 +11,8 @@
 //! - execution: `exec` (the worker, its device, lanes and sessions)
 //! - mathematics: `stage`, `layer`, `linear_map`, `rule`, `optim`, `settings`, `init` (initial weights), and `torch`
 //!   (the functions of libtorch that tch lacks)
-//! - process: `serve` (ports, start and stop), `service` (the gRPC calls), `meters` (metrics), `memory` (the bytes of
-//!   the host and of the process), `failure` (exit codes)
+//! - process: `serve` (ports, start and stop), `service` (the gRPC calls), `meters` (metrics), `failure` (exit
+//!   codes)
 //! - disk: `state` (snapshots, and the commands `digest`, `export` and `import`, which need no run)
 
 pub mod exec;
@@ -20,7 +20,6 @@ pub mod failure;
 mod init;
 pub mod layer;
 pub mod linear_map;
-mod memory;
 mod meters;
 pub mod optim;
 pub mod rule;

@@ -2,9 +2,10 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 use layer_node::failure::Failure;
-use layer_node::serve::{self, Serve};
+use layer_node::serve::{self, Serve, Stop};
 use layer_node::state::digest::{self, DigestFlags};
 use layer_node::state::weights::{self, ExportFlags, ImportFlags};
+use proto::process::{self, room};
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -69,12 +70,19 @@ fn print(lines: String) -> Result<u8, String> {
 }
 
 fn run(flags: Serve) -> Result<u8, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
+    let what = format!("this node (--threads {})", flags.threads);
+    let needs = room::Needs {
+        what: &what,
+        threads: room::threads_of_node(flags.threads) - 1,
+        others: 0,
+        files: room::FILES_OF_NODE,
+        otherwise: ", or give fewer --threads",
+    };
+    room::check(needs).map_err(Failure::configuration)?;
+    let runtime = process::runtime()?;
     let stop = runtime.block_on(serve::serve(flags));
-    // A read of standard input cannot be cancelled, and must not hold the process.
     runtime.shutdown_background();
-    stop.map(|stop| stop as u8)
+    stop.map(Stop::code)
 }
 
 /// Prints help and version, which are no failures. Any other error of the command line ends in one sentence.

@@ -1,6 +1,5 @@
 //! The counters of a node, for its metrics port.
 
-use crate::memory;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
@@ -9,9 +8,9 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use proto::control::StepDone;
-use proto::lane::Phase;
+use proto::host::{Memory, resident};
 use proto::link::{Carried, Observer};
-use proto::microbatch::Message;
+use proto::microbatch::{Message, Phase};
 use std::sync::atomic::AtomicU64;
 
 /// A sum of seconds.
@@ -99,7 +98,7 @@ impl Meters {
         all.register("neuropil_node_refused_links", help, self.refused_links.clone());
         let help = "Messages of neighbours that broke the contract of their link";
         all.register("neuropil_node_refused_messages", help, self.refused_messages.clone());
-        all.register_collector(Box::new(Resident));
+        all.register_collector(Box::new(MainMemory));
         all
     }
 }
@@ -131,18 +130,25 @@ fn traffic(carried: Carried, message: &Message) -> OfTraffic {
         Carried::Activations => "forward",
         Carried::ErrorSignals => "backward",
     };
-    OfTraffic { phase: name(message.identity.phase), direction }
+    OfTraffic { phase: name(message.header.phase), direction }
 }
 
-/// The process's resident memory, under the name that Prometheus's own clients use.
+/// The process's resident memory, under the name that Prometheus's own clients use, and the memory that it may use.
 #[derive(Debug)]
-struct Resident;
+struct MainMemory;
 
-impl Collector for Resident {
+impl Collector for MainMemory {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
-        let gauge = ConstGauge::new(memory::resident());
-        let (help, bytes) = ("Main memory that the process holds.", Some(&Unit::Bytes));
-        let kind = gauge.metric_type();
-        gauge.encode(encoder.encode_descriptor("process_resident_memory", help, bytes, kind)?)
+        let mut show = |name: &str, help: &str, bytes: u64| {
+            let gauge = ConstGauge::new(bytes);
+            let kind = gauge.metric_type();
+            gauge.encode(encoder.encode_descriptor(name, help, Some(&Unit::Bytes), kind)?)
+        };
+        show("process_resident_memory", "Main memory that the process holds.", resident())?;
+        let Some(memory) = Memory::now() else { return Ok(()) };
+        let help = "Main memory that the process may use: the host's, or the lowest limit.";
+        show("neuropil_node_memory_limit", help, memory.total)?;
+        let help = "Main memory that the process may still take.";
+        show("neuropil_node_memory_available", help, memory.available)
     }
 }

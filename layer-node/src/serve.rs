@@ -1,7 +1,9 @@
 //! The command `layer-node serve`: it opens the ports, starts the worker, and stops both.
 
 mod device;
+mod environment;
 mod ports;
+mod reach;
 
 pub use device::DeviceName;
 
@@ -9,21 +11,26 @@ use crate::exec::worker::{self, Job};
 use crate::failure::Failure;
 use crate::meters::Meters;
 use crate::service::{ControlService, DataService, NodeIdentity};
-use crate::state::state_dir;
+use crate::state::state_dir::StateDir;
 use clap::Args;
 use ports::Ports;
 use proto::link::LinkRegistry;
+use proto::process::signals::{self, Asked, Signals};
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+/// The reason that a coordinator gets while the node is stopping.
+const STOPPED: &str = "the node is being stopped: start it again, then --resume auto";
+/// How long the coordinator may take to end the run in order once the node was asked to stop. A supervisor that asked
+/// kills after ten seconds or more.
+const LEAVE: Duration = Duration::from_secs(5);
 /// How long open streams may take to end once the node is stopping.
 const DRAIN: Duration = Duration::from_secs(2);
 /// The names under which health reports the node and each of its services.
@@ -32,14 +39,14 @@ const SERVICES: [&str; 3] = ["", "neuropil.v1.Node", "neuropil.v1.Layer"];
 /// Flags of `layer-node serve`.
 #[derive(Args, Debug)]
 pub struct Serve {
-    /// Where neighbours reach this node (data plane); port 0 picks a free one
-    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:7100")]
+    /// Where neighbours reach this node (data plane); port 0 picks a free one. Without the flag, only this host does
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7100")]
     pub listen: SocketAddr,
-    /// Where the coordinator reaches this node (control plane)
-    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:7101")]
+    /// Where the coordinator reaches this node (control plane). Without the flag, only from this host
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7101")]
     pub control: SocketAddr,
     /// Where grpc.health.v1 answers, in plaintext
-    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:7102")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7102")]
     pub health: SocketAddr,
     /// Where Prometheus scrapes this node, at http://ADDR/metrics; without it, nowhere
     #[arg(long, value_name = "ADDR")]
@@ -53,20 +60,31 @@ pub struct Serve {
     /// Where this node keeps its weights
     #[arg(long, value_name = "DIR", default_value = "state")]
     pub state_dir: PathBuf,
+    /// Only read the state folder: a run can be evaluated, and no file is made, moved or removed
+    #[arg(long)]
+    pub read_only: bool,
     /// Stop when standard input closes: the node then ends with the process that started it, however that ends
     #[arg(long)]
     pub exit_with_stdin: bool,
 }
 
-/// The reason why the node stops, which is also its exit code.
+/// The reason why the node stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// The process that started the node is gone.
-    Parent = 0,
-    /// SIGINT.
-    Interrupt = 130,
-    /// SIGTERM.
-    Terminate = 143,
+    Parent,
+    /// A signal.
+    Asked(Asked),
+}
+
+impl Stop {
+    /// The exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Stop::Parent => 0,
+            Stop::Asked(signal) => signal.code(),
+        }
+    }
 }
 
 /// Serves until a signal or the parent's end, and then writes the state to disk.
@@ -74,8 +92,17 @@ pub enum Stop {
 /// # Errors
 /// A port that is taken, a device that does not exist, or a state that cannot be written; the error is one sentence.
 pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
+    warn(&flags);
     let device = flags.device.open().map_err(Failure::configuration)?;
-    let _owned = state_dir::own(&flags.state_dir).map_err(Failure::configuration)?;
+    let state = StateDir { path: flags.state_dir.clone(), read_only: flags.read_only };
+    // The process that started this node chose the folder, and has no such flag.
+    let elsewhere = if flags.exit_with_stdin { "" } else { "give --state-dir another folder" };
+    let _locked = state.lock(elsewhere).map_err(Failure::configuration)?;
+    let mut signals = signals::listen().map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let parent = CancellationToken::new();
+    if flags.exit_with_stdin {
+        signals::when_stdin_ends(parent.clone())?;
+    }
     let ports = Ports::bind(&flags).await?;
     let ready = ports.ready()?;
     let identity = NodeIdentity {
@@ -85,8 +112,11 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
         state_dir: flags.state_dir.clone(),
     };
     let (meters, runtime) = (Meters::default(), tokio::runtime::Handle::current());
-    let mailbox = worker::spawn(device, flags.threads, flags.state_dir, runtime, meters.clone())
-        .map_err(|error| format!("cannot start the worker: {error}"))?;
+    let preparing = worker::spawn(device, flags.threads, state, runtime, meters.clone());
+    let mailbox = tokio::select! {
+        ready = preparing => ready.map_err(Failure::configuration)?,
+        asked = signals.first() => return Ok(Stop::Asked(asked)),
+    };
     let registry = LinkRegistry::default();
     let control = ControlService::new(identity, mailbox.clone(), registry.clone(), meters.clone());
     let data = DataService::new(registry, meters.clone());
@@ -98,12 +128,10 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
     let _ = writeln!(io::stdout(), "{ready}");
     tracing::info!(%ready, "serving");
 
-    let stop = stop_reason(flags.exit_with_stdin, &mailbox).await?;
+    let stop = stop_reason(&mut signals, &parent, &mailbox).await?;
+    tokio::spawn(end_at_once(signals, stop));
     tell(&reporter, ServingStatus::NotServing).await;
-    control.end_run("the node is being stopped: start it again, then --resume auto");
-    let (reply, saved) = oneshot::channel();
-    let _ = mailbox.send(Job::Stop { reply }).await;
-    let saved = saved.await.map_err(|_| "the worker is gone".to_owned())?;
+    let saved = save(&control, &mailbox, stop).await;
     stopping.cancel();
     for server in servers {
         // Graceful shutdown waits for open streams without limit, so it gets a deadline.
@@ -112,25 +140,54 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
     Ok(saved.map(|()| stop)?)
 }
 
+/// Logs what harms this node, and what it opens to others.
+fn warn(flags: &Serve) {
+    let text = |word: OsString| word.to_string_lossy().into_owned();
+    let variables = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
+    let warnings = environment::harms(variables, flags.threads).into_iter().chain(reach::warnings(flags));
+    warnings.for_each(|warning| tracing::warn!("{warning}"));
+}
+
+/// Ends the current run, and has the worker write its state.
+async fn save(control: &ControlService, mailbox: &mpsc::Sender<Job>, stop: Stop) -> Result<(), String> {
+    if let Stop::Asked(_) = stop {
+        // Where all processes of a run are asked to stop together, nodes that stopped at once would save different
+        // steps, and no snapshot would be common to all.
+        let _ = tokio::time::timeout(LEAVE, control.leave(STOPPED)).await;
+    }
+    control.end_run(STOPPED);
+    let (reply, saved) = oneshot::channel();
+    let _ = mailbox.send(Job::Stop { reply }).await;
+    saved.await.unwrap_or_else(|_| Err("the worker is gone".into()))
+}
+
 async fn tell(reporter: &HealthReporter, status: ServingStatus) {
     for service in SERVICES {
         reporter.set_service_status(service, status).await;
     }
 }
 
-async fn stop_reason(exit_with_stdin: bool, mailbox: &mpsc::Sender<Job>) -> Result<Stop, String> {
-    let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
-    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+async fn stop_reason(
+    signals: &mut Signals,
+    parent: &CancellationToken,
+    mailbox: &mpsc::Sender<Job>,
+) -> Result<Stop, String> {
     tokio::select! {
-        _ = interrupt.recv() => Ok(Stop::Interrupt),
-        _ = terminate.recv() => Ok(Stop::Terminate),
-        () = stdin_closed(), if exit_with_stdin => Ok(Stop::Parent),
+        asked = signals.first() => Ok(Stop::Asked(asked)),
+        () = parent.cancelled() => Ok(Stop::Parent),
         () = mailbox.closed() => Err("the worker is gone: this is a bug, please report it".into()),
     }
 }
 
-async fn stdin_closed() {
-    let mut stdin = tokio::io::stdin();
-    let mut ignored = [0; 64];
-    while matches!(stdin.read(&mut ignored).await, Ok(1..)) {}
+/// Ends the process at a second signal.
+async fn end_at_once(mut signals: Signals, stop: Stop) {
+    if stop == Stop::Parent {
+        signals.first().await;
+    }
+    let asked = signals.again().await;
+    let _ = writeln!(
+        io::stderr(),
+        "error: stopped at once by a second signal: what was saved before is still there"
+    );
+    std::process::exit(asked.code().into());
 }

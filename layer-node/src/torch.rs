@@ -153,12 +153,22 @@ pub fn copy(tensor: &Tensor) -> Result<Tensor, TchError> {
     Ok(copy)
 }
 
-/// Prepares the process: it sets `threads` compute threads, and makes the allocator keep large blocks.
-pub fn prepare(threads: u32) {
+/// The elements of a tensor that torch adds up with all its threads.
+const PARALLEL: i64 = 1 << 17;
+
+/// Prepares the process and the calling thread: the function makes the allocator keep large blocks, and makes the
+/// `threads` compute threads of the caller. OpenMP exits the process where it cannot make a thread, so that must not
+/// happen in the middle of a run.
+///
+/// # Errors
+/// When memory fails.
+pub fn prepare(threads: u32) -> Result<(), TchError> {
     // SAFETY: takes no arguments and only sets options of malloc.
     unsafe { neuropil_keep_large_blocks() };
     tch::set_num_interop_threads(1);
     tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
+    let ones = Tensor::f_ones([PARALLEL], (tch::Kind::Uint8, Device::Cpu))?;
+    ones.f_add(&ones).map(drop)
 }
 
 /// Registers CUDA with torch if `libtorch_cuda.so` is on the library path. Returns whether it was.

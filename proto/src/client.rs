@@ -132,6 +132,9 @@ impl Reports {
     pub async fn next(&mut self) -> Result<Option<Report>, Failure> {
         let report = self.stream.message().await.map_err(|status| failure_of(&status));
         let report = report.and_then(|report| Ok(report.map(Report::try_from).transpose()?));
-        report.map_err(|failure| told_by(&self.peer, failure))
+        match report {
+            Ok(Some(Report::Leaving(why))) => Ok(Some(Report::Leaving(told_by(&self.peer, why)))),
+            report => report.map_err(|failure| told_by(&self.peer, failure)),
+        }
     }
 }

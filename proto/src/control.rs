@@ -1,6 +1,7 @@
 //! The coordinator's commands to a configured node, and the node's reports.
 
 use crate::error::ProtocolError;
+use crate::failure::Failure;
 use crate::lane::{Action, Lane};
 use crate::microbatch::Phase;
 use std::time::Duration;
@@ -38,6 +39,8 @@ pub struct HeldSnapshot {
     pub run: String,
     /// The number of updates in the snapshot.
     pub updates: u64,
+    /// Whether weights were imported into the snapshot since the node wrote it.
+    pub imported: bool,
 }
 
 /// A node's answer once it is a stage.
@@ -122,6 +125,9 @@ pub enum Report {
     Snapshot(SnapshotDone),
     /// The number of mirror steps that are done.
     Aligned(u64),
+    /// The node is being stopped, for this reason. It answers no command. The node goes on for a few seconds, in which
+    /// the coordinator can end the run in order.
+    Leaving(Failure),
 }
 
 /// A stage's work from the end of the previous step to the end of this step.
@@ -143,12 +149,23 @@ pub struct StepDone {
     pub bytes_forward: u64,
     /// Payload bytes sent to the neighbour below.
     pub bytes_backward: u64,
-    /// Whether every output was finite.
+    /// Whether every output was finite, also in the number format of the links.
     pub finite: bool,
+    /// The first value that was finite, and is not in the number format of the links.
+    pub overflow: Option<Overflow>,
     /// The stage's updates since the seed, over all starts of the run.
     pub updates: u64,
     /// The weight layers, where they were measured.
     pub layers: Vec<LayerMeasure>,
+}
+
+/// A value beyond the number format of the links.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Overflow {
+    /// The largest magnitude.
+    pub largest: f64,
+    /// Whether the value is an error signal; otherwise it is an output.
+    pub backward: bool,
 }
 
 /// The computing time of one action, in nanoseconds since the Unix epoch by the node's own clock.
@@ -213,6 +230,7 @@ impl StepDone {
             bytes_forward: 0,
             bytes_backward: 0,
             finite: true,
+            overflow: None,
             updates: 0,
             layers: Vec::new(),
         }

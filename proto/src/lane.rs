@@ -12,8 +12,7 @@ mod check;
 #[cfg(test)]
 mod tests;
 
-use crate::microbatch::MicrobatchId;
-pub use crate::microbatch::{MAX_MICROBATCHES, Phase};
+use crate::microbatch::{MAX_MICROBATCHES, MicrobatchId, Phase};
 use std::fmt;
 use std::str::FromStr;
 

@@ -40,7 +40,7 @@ impl fmt::Display for MicrobatchId {
     }
 }
 
-/// The identity of a message: its run, minibatch and microbatch.
+/// The header of a message: its run, minibatch and microbatch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MicrobatchHeader {
     /// The run's name on the wire, which the coordinator draws at random.
@@ -84,7 +84,7 @@ impl fmt::Display for MicrobatchHeader {
 #[derive(Clone, Debug)]
 pub struct Message {
     /// The microbatch of the tensors.
-    pub identity: MicrobatchHeader,
+    pub header: MicrobatchHeader,
     /// The tensors in the order of the link's values; the first dimension is the microbatch's size.
     pub tensors: Vec<(String, TensorData)>,
 }

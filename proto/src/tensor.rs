@@ -31,6 +31,24 @@ impl Kind {
             Kind::Bf16 | Kind::F16 => 2,
         }
     }
+
+    /// The largest number of the format.
+    pub const fn largest(self) -> f32 {
+        match self {
+            Kind::F32 => f32::MAX,
+            Kind::Bf16 => bf16::MAX.to_f32_const(),
+            Kind::F16 => f16::MAX.to_f32_const(),
+        }
+    }
+
+    /// Whether `value`, rounded to the format, is finite.
+    pub fn holds(self, value: f32) -> bool {
+        match self {
+            Kind::F32 => value.is_finite(),
+            Kind::Bf16 => bf16::from_f32(value).is_finite(),
+            Kind::F16 => f16::from_f32(value).is_finite(),
+        }
+    }
 }
 
 impl fmt::Display for Kind {
@@ -169,6 +187,19 @@ mod tests {
         assert!(TensorData::new(Kind::F32, vec![3], vec![piece.clone()]).is_ok());
         for shape in [vec![4], vec![2], vec![u64::MAX, 4], vec![1; 9], vec![1 << 40, 1 << 40]] {
             assert!(TensorData::new(Kind::F32, shape, vec![piece.clone()]).is_err());
+        }
+    }
+
+    #[test]
+    fn a_format_ends_half_a_step_above_its_largest_number() {
+        assert_eq!([Kind::F16.largest(), Kind::F32.largest()], [65504.0, f32::MAX]);
+        for (kind, held, lost) in [
+            (Kind::F16, -65519.0, -65520.0),
+            (Kind::Bf16, f32::from_bits(0x7f7f_7fff), f32::from_bits(0x7f7f_8000)),
+            (Kind::F32, f32::MAX, f32::INFINITY),
+        ] {
+            assert!(kind.holds(kind.largest()) && kind.holds(held) && !kind.holds(lost), "{kind}");
+            assert!(!kind.holds(f32::NAN), "{kind}");
         }
     }
 

@@ -7,7 +7,7 @@ mod process;
 
 use crate::libtorch;
 use crate::run::{Failure, Root};
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::PathBuf;
 use std::thread::available_parallelism;
 
@@ -24,6 +24,14 @@ pub enum Bench {
 
 /// Runs a bench; a ratio below its floor is a failure.
 pub fn bench(root: &Root, bench: Bench) -> Result<(), Failure> {
+    let folder =
+        File::open(root.join("bench")).map_err(|error| format!("bench/ cannot be opened: {error}"))?;
+    // The lock lasts as long as the handle. A file system without locks is accepted.
+    if matches!(folder.try_lock(), Err(TryLockError::WouldBlock)) {
+        let why =
+            "another bench is under way here, and two at once would measure each other: wait for its end";
+        return Err(why.to_string().into());
+    }
     let rows = match bench {
         Bench::Memory => memory::memory(root)?,
         Bench::Pipeline { rounds, against } => pipeline::pipeline(root, rounds, against.as_deref())?,

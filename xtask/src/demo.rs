@@ -14,7 +14,7 @@ pub fn demo(root: &Root, extra: &[OsString]) -> Result<(), Failure> {
     let mut train = root.command(coordinator);
     train.args(["train", "--config", CONFIG, "--local"]).env("NEUROPIL_DATA", data);
     if !names_its_run(extra) {
-        train.arg("--name").arg(free_name(root));
+        train.args(["--stem", "demo"]);
     }
     train.args(extra);
     say(&line(&train));
@@ -23,13 +23,6 @@ pub fn demo(root: &Root, extra: &[OsString]) -> Result<(), Failure> {
 }
 
 fn names_its_run(extra: &[OsString]) -> bool {
-    let own = ["--name", "--run-dir", "--resume"];
+    let own = ["--name", "--run-dir", "--stem"];
     extra.iter().any(|word| own.iter().any(|name| word.to_string_lossy().split('=').next() == Some(*name)))
-}
-
-/// The first of demo-1, demo-2, … that names no run yet.
-fn free_name(root: &Root) -> String {
-    let names = (1_u32..).map(|number| format!("demo-{number}"));
-    let mut free = names.filter(|name| !root.join("runs").join(name).exists());
-    free.next().expect("there are fewer runs than numbers")
 }

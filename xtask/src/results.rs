@@ -23,10 +23,7 @@ pub fn results(root: &Root, full: bool) -> Result<(), Failure> {
         let folder = format!("runs/results-{name}");
         let mut sweep = root.command(&coordinator);
         sweep.env("NEUROPIL_DATA", &data);
-        sweep.args(["sweep", "--local", "--config", config, "--run-dir", &folder]);
-        if root.join(&folder).join("sweep.toml").exists() {
-            sweep.arg("--resume");
-        }
+        sweep.args(["sweep", "--local", "--resume", "--config", config, "--run-dir", &folder]);
         set.iter().for_each(|set| _ = sweep.args(["--set", set]));
         let ended = step(&mut sweep);
         let found = root.join(&folder).join("results.md");

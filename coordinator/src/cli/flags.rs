@@ -39,8 +39,12 @@ pub(super) struct TrainFlags {
     /// The run's folder, in place of runs/NAME
     #[arg(long, value_name = "DIR", conflicts_with = "name")]
     pub(super) run_dir: Option<PathBuf>,
+    /// The stem of an unnamed run's folder, which is the first free runs/STEM-N; without it, the configuration's name
+    #[arg(long, conflicts_with_all = ["name", "run_dir"])]
+    pub(super) stem: Option<String>,
     /// Resume the run in the folder: from the snapshot after STEP updates, or from the newest snapshot that all
-    /// nodes have
+    /// nodes have; auto begins a run with a name or folder that is not there yet, and of unnamed runs it takes the
+    /// unfinished or else the newest run
     #[arg(long, value_name = "STEP|auto")]
     pub(super) resume: Option<Resume>,
     /// How often the run may roll back to the newest common snapshot and go on after a node failed
@@ -77,7 +81,7 @@ pub(super) struct SweepFlags {
     /// Set a key of the configuration in all trials, above the file's [set]; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     pub(super) set: Vec<String>,
-    /// Resume the sweep in the folder
+    /// Resume the sweep in the folder, or begin it where there is none yet
     #[arg(long)]
     pub(super) resume: bool,
 }
@@ -93,6 +97,10 @@ pub(super) struct EvaluateFlags {
     /// Control addresses of the nodes that keep the run's state; without the flag, nodes start on this host
     #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',')]
     pub(super) nodes: Vec<String>,
+    /// Set one key for this command, as in --set data.path=DIR for data that has moved; repeatable. Only data.path and
+    /// the deadlines of the network can be set
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(super) overrides: Vec<String>,
     /// Print one JSON object
     #[arg(long)]
     pub(super) json: bool,

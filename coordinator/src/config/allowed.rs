@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Value;
 
 use super::ConfigError;
-use super::nearest::nearest;
+use super::advice::{advice, either};
 use super::typed::words;
 
 /// The values that a key may have.
@@ -65,12 +65,19 @@ impl Allowed {
         if self.admits(value) {
             return Ok(());
         }
-        let hint = match (self, value) {
-            (Allowed::Words(words), Value::String(word)) => near_word(words, word),
-            _ => String::new(),
-        };
+        let advice = value.as_str().and_then(|word| advice(word, &self.words()));
+        let hint = advice.map_or_else(String::new, |advice| format!("; {}", advice.phrase('"')));
         let found: String = value.to_string().chars().take(80).collect();
         Err(ConfigError::new(format!("{key} {place} is {found}: it must be {self}{hint}")))
+    }
+
+    /// The words among the values.
+    pub(super) fn words(&self) -> Vec<&'static str> {
+        match self {
+            Allowed::Words(words) => words.to_vec(),
+            Allowed::Any(_, all) => all.iter().flat_map(Allowed::words).collect(),
+            _ => Vec::new(),
+        }
     }
 
     fn admits(&self, value: &Value) -> bool {
@@ -93,12 +100,6 @@ fn number(value: &Value) -> Option<f64> {
     value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64))
 }
 
-fn near_word(words: &[&str], word: &str) -> String {
-    let near =
-        nearest(word, words.iter().copied()).filter(|near| strsim::damerau_levenshtein(near, word) <= 3);
-    near.map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"))
-}
-
 /// Prints a phrase that ends a sentence, as in `a whole number from 1 to 9`.
 impl fmt::Display for Allowed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -110,11 +111,7 @@ impl fmt::Display for Allowed {
             Text => f.write_str("a text"),
             Allowed::Words(words) => {
                 let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
-                match quoted.split_last() {
-                    Some((last, [])) => f.write_str(last),
-                    Some((last, others)) => write!(f, "{} or {last}", others.join(", ")),
-                    None => Ok(()),
-                }
+                f.write_str(&either(&quoted))
             }
         }
     }

@@ -30,6 +30,7 @@ pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
             "says nothing of a custom network: its [[layer]]s have widths of their own".into(),
         );
     }
+    idx_alone(config, tree)?;
     let rules = || std::iter::once(&config.rule.all).chain(config.rule.layers.values());
     if config.alarm.kolen_pollack && !rules().any(|rule| Name::KolenPollack.is(rule)) {
         return refuse(
@@ -61,6 +62,23 @@ pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
         network::rules(config, &model.layers).and_then(|()| network::cuts(config, &model.layers))
     } else {
         Ok(())
+    }
+}
+
+/// Refuses the keys of idx files beside a kind of other files.
+fn idx_alone(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
+    let data = &config.data;
+    let set = [
+        ("data.prefix", data.prefix.is_some()),
+        ("data.transpose", data.transpose),
+        ("data.first_label", data.first_label != 0),
+    ];
+    match set.into_iter().find(|(_, set)| *set && !data.kind.is_idx()) {
+        Some((key, _)) => Err(ConfigError::new(format!(
+            "'{key}' {} is for idx files, but 'data.kind' is of others: leave it out",
+            tree.place(key)
+        ))),
+        None => Ok(()),
     }
 }
 

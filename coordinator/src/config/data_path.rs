@@ -1,6 +1,6 @@
 //! The folder of the data set: `data.path`, a folder in `NEUROPIL_DATA`, or a folder in `data/`.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::data::DataKind;
 
@@ -9,19 +9,23 @@ use crate::data::DataKind;
 pub struct Environment<'a> {
     /// `NEUROPIL_DATA`: the folder that holds data sets.
     pub data: Option<&'a Path>,
+    /// The current folder, from which relative paths of data begin; without it they stay relative.
+    pub current: Option<&'a Path>,
     /// Whether a path exists.
     pub exists: &'a dyn Fn(&Path) -> bool,
 }
 
 impl<'a> Environment<'a> {
-    /// An environment with the folder of data sets `data`, which looks at the disk. An empty path counts as none.
-    pub fn new(data: Option<&'a Path>) -> Self {
-        Self { data: data.filter(|path| !path.as_os_str().is_empty()), exists: &Path::exists }
+    /// An environment with the folder of data sets `data` and the folder `current`, which looks at the disk. An empty
+    /// path counts as none.
+    pub fn new(data: Option<&'a Path>, current: Option<&'a Path>) -> Self {
+        let data = data.filter(|path| !path.as_os_str().is_empty());
+        Self { data, current, exists: &Path::exists }
     }
 
     /// An environment without a folder of data sets, on a disk without files.
     pub fn empty() -> Self {
-        Self { data: None, exists: &|_| false }
+        Self { data: None, current: None, exists: &|_| false }
     }
 
     /// The folder of a data set of `kind`, where the file sets `path`.
@@ -44,6 +48,21 @@ impl<'a> Environment<'a> {
         }
     }
 
+    /// `path` from the root, so that a run finds its data from any folder. Links stay as the user named them: only a
+    /// `..` at the start is resolved, since the current folder is known without links.
+    pub(super) fn absolute(&self, path: &Path) -> PathBuf {
+        let Some(current) = self.current.filter(|_| path.is_relative()) else { return path.to_owned() };
+        let mut whole = current.to_owned();
+        for part in path.components() {
+            match part {
+                Component::CurDir => {}
+                Component::ParentDir if current.starts_with(&whole) => _ = whole.pop(),
+                part => whole.push(part),
+            }
+        }
+        whole
+    }
+
     fn holds(&self, data: &Path, kind: DataKind) -> bool {
         (self.exists)(&data.join(kind.folder())) || self.directly(data, kind)
     }
@@ -60,7 +79,7 @@ mod tests {
     /// The folder of Fashion-MNIST for this `NEUROPIL_DATA`, this `data.path` and these existing paths.
     fn folder(data: Option<&str>, path: Option<&str>, there: &[&str]) -> String {
         let exists = |path: &Path| there.iter().any(|there| Path::new(there) == path);
-        let environment = Environment { data: data.map(Path::new), exists: &exists };
+        let environment = Environment { data: data.map(Path::new), current: None, exists: &exists };
         environment.folder(DataKind::FashionMnist, path.map(Path::new)).display().to_string()
     }
 
@@ -81,5 +100,22 @@ mod tests {
         assert_eq!(folder(Some("/sets"), Some("/mine"), &["/mine", "/sets/fashion-mnist"]), "/mine");
         assert_eq!(folder(Some("/sets"), Some("/gone"), &["/sets/fashion-mnist"]), "/sets/fashion-mnist");
         assert_eq!(folder(Some("/sets"), Some("/gone"), &[]), "/gone");
+    }
+
+    #[test]
+    fn a_relative_path_begins_at_the_current_folder() {
+        let environment = Environment { current: Some(Path::new("/home/u")), ..Environment::empty() };
+        for (path, absolute) in [
+            ("mine", "/home/u/mine"),
+            (".", "/home/u"),
+            ("./a/./b", "/home/u/a/b"),
+            ("../sets/idx", "/home/sets/idx"),
+            ("../../../../sets", "/sets"),
+            ("link/../sets", "/home/u/link/../sets"),
+            ("/srv/../sets", "/srv/../sets"),
+        ] {
+            assert_eq!(environment.absolute(Path::new(path)), Path::new(absolute), "{path}");
+        }
+        assert_eq!(Environment::empty().absolute(Path::new("mine")), Path::new("mine"));
     }
 }

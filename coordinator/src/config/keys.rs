@@ -56,6 +56,11 @@ pub(crate) fn find(path: &str) -> Option<&'static Key> {
     }
 }
 
+/// Whether `path` is a key.
+pub(crate) fn is_key(path: &str) -> bool {
+    find(path).is_some()
+}
+
 /// Whether the key takes whole numbers only.
 pub(crate) fn is_whole(path: &str) -> bool {
     find(path).is_some_and(|key| matches!(key.allowed, Whole(..)))
@@ -67,7 +72,7 @@ pub(super) fn own_rule(path: &str) -> Option<(&str, &str)> {
 }
 
 /// Whether keys stand below `path`.
-pub(super) fn is_table(path: &str) -> bool {
+pub(crate) fn is_table(path: &str) -> bool {
     let below = |key: &Key| key.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
     let own = path.starts_with(OWN_RULES) && own_rule(path).is_none();
     own || KEYS.iter().any(below)

@@ -7,12 +7,13 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::ConfigError;
+use super::advice::advice;
 use super::allowed::Allowed::{Switch, Text, Whole, Words};
 use super::allowed::{FINITE, POSITIVE, SHARE, SMALL, TEXTS};
-use super::nearest::hint;
 use super::schema::{Key, follows};
 use super::tree::{Origin, Tree};
 use super::typed::{Fault, Item, keys_of, tags};
+use crate::nearest::hint;
 
 /// The standard deviation of W and B in the last linear layer.
 const LAST: f64 = 0.01;
@@ -143,15 +144,35 @@ impl Reader {
         let value = table.get(KIND).ok_or_else(missing)?;
         Words(kinds()).check(&format!("'layer.{KIND}'"), place, value)?;
         let kind = value.as_str().unwrap_or_default();
-        let known = || self.keys.iter().filter(|(_, kinds)| kinds.is_empty() || kinds.contains(&kind));
         for (name, value) in table {
-            let Some((key, _)) = known().find(|(key, _)| key.name() == name) else {
-                let hint = hint(name, known().map(|(key, _)| key.name())).replace("mean '", "mean 'layer.");
-                return Err(ConfigError::new(format!("unknown key 'layer.{name}' {place}, a {kind}{hint}")));
+            let Some((key, _)) = self.of_kind(kind).find(|(key, _)| key.name() == name) else {
+                let hint = self.hint(name, kind);
+                return Err(ConfigError::new(format!(
+                    "unknown key 'layer.{name}' {place}, a {kind}: {hint}"
+                )));
             };
             key.allowed.check(&format!("'layer.{name}'"), place, value)?;
         }
         Ok(kind)
+    }
+
+    /// The keys that a layer of this kind takes.
+    fn of_kind(&self, kind: &str) -> impl Iterator<Item = &(Key, Vec<&'static str>)> {
+        self.keys.iter().filter(move |(_, kinds)| kinds.is_empty() || kinds.contains(&kind))
+    }
+
+    /// The end of the refusal of the key `name`: the kinds that have the key, the key that was meant, or the keys that
+    /// there are.
+    fn hint(&self, name: &str, kind: &str) -> String {
+        if let Some((_, kinds)) = self.keys.iter().find(|(key, _)| key.name() == name) {
+            return format!("it belongs to {}", kinds.join(", "));
+        }
+        let known: Vec<&str> = self.of_kind(kind).map(|(key, _)| key.path.as_str()).collect();
+        let listing = || {
+            let names: Vec<&str> = self.of_kind(kind).map(|(key, _)| key.name()).collect();
+            format!("it takes {}", names.join(", "))
+        };
+        advice(&format!("layer.{name}"), &known).map_or_else(listing, |advice| advice.phrase('\''))
     }
 }
 

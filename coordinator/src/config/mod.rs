@@ -11,13 +11,13 @@
 //! randomness, and reads no file but that of [`load`]. Every refusal is one sentence that names the key, the value
 //! found and the values allowed. `docs/configuration.md` is the reference; its tables are [`reference()`].
 
+mod advice;
 mod allowed;
 mod check;
 mod data_path;
 mod error;
 mod keys;
 mod layers;
-mod nearest;
 mod network;
 mod optimizer;
 mod reference;
@@ -28,11 +28,13 @@ mod sections;
 mod tests;
 mod tree;
 mod typed;
+mod unknown;
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use proto::disk::cannot;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -43,15 +45,17 @@ use tree::{Origin, Tree};
 /// The size limit of a file, in bytes: ten times the size of a file with the most layers.
 const LONGEST: u64 = 16 << 20;
 
+pub(crate) use advice::{Advice, advice, either};
+pub(crate) use allowed::Allowed;
 pub use data_path::Environment;
 pub use error::ConfigError;
-pub(crate) use keys::is_whole;
-pub(crate) use nearest::hint;
+pub(crate) use keys::{is_key, is_table, is_whole};
 pub use optimizer::{LearningRateSchedule, Method, Optimizer, Shape};
 pub use reference::reference;
 pub use rule::Rule;
 pub use sections::{Alarm, Data, Links, Metrics, Model, Node, Pipeline, Snapshot, Stages, Train};
 pub(crate) use typed::{keys as keys_of_table, words};
+pub(crate) use unknown::key_meant;
 
 /// The configuration of a run, resolved and checked: every key has a value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,7 +100,7 @@ pub struct Config {
 pub fn load(path: &Path, overrides: &[String], environment: &Environment) -> Result<Config, ConfigError> {
     let file = path.display().to_string();
     let text = read_file(path)
-        .map_err(|error| ConfigError::new(format!("the configuration {file} cannot be read: {error}")))?;
+        .map_err(|error| ConfigError::new(cannot("cannot read the configuration", path, &error, "")))?;
     parse(&text, &file, overrides, environment)
 }
 
@@ -187,13 +191,16 @@ fn resolve(tree: &mut Tree, environment: &Environment) -> Result<(), ConfigError
     }
     tree.default("data.augment", Value::Boolean(kind.varied()));
     let path = tree.get("data.path").and_then(Value::as_str).map(Path::new);
-    if tree.origin("data.path") != Some(Origin::Flag) {
-        let folder = environment.folder(kind, path);
-        let text = folder.to_str().ok_or_else(|| {
-            ConfigError::new(format!("the folder {} in NEUROPIL_DATA is not UTF-8", folder.display()))
-        })?;
-        tree.set("data.path", Value::from(text));
-    }
+    let folder = match (path, tree.origin("data.path")) {
+        (Some(path), Some(Origin::Flag)) => path.to_owned(),
+        (path, _) => environment.folder(kind, path),
+    };
+    let folder = environment.absolute(&folder);
+    let text = folder.to_str().ok_or_else(|| {
+        let why = "is not UTF-8: rename it, or set data.path to another folder";
+        ConfigError::new(format!("the data's folder {} {why}", folder.display()))
+    })?;
+    tree.set("data.path", Value::from(text));
     Ok(())
 }
 
@@ -204,12 +211,22 @@ impl Config {
     /// # Errors
     /// A value that TOML cannot hold, such as a seed of 2⁶³ or more. A value that was read from TOML never fails.
     pub fn to_toml(&self) -> Result<String, ConfigError> {
-        let refuse =
-            |why: toml::ser::Error| ConfigError::new(format!("the configuration is not TOML: {why}"));
-        let mut table = Table::try_from(self).map_err(refuse)?;
-        if !self.model.layers.is_empty() {
-            table.insert("layer".into(), Value::try_from(&self.model.layers).map_err(refuse)?);
-        }
-        toml::to_string(&table).map_err(refuse)
+        toml::to_string(&self.to_table()?).map_err(not_toml)
     }
+
+    /// As [`Config::to_toml`], as a table.
+    ///
+    /// # Errors
+    /// A value that TOML cannot hold.
+    pub(crate) fn to_table(&self) -> Result<Table, ConfigError> {
+        let mut table = Table::try_from(self).map_err(not_toml)?;
+        if !self.model.layers.is_empty() {
+            table.insert("layer".into(), Value::try_from(&self.model.layers).map_err(not_toml)?);
+        }
+        Ok(table)
+    }
+}
+
+fn not_toml(why: toml::ser::Error) -> ConfigError {
+    ConfigError::new(format!("the configuration is not TOML: {why}"))
 }

@@ -3,11 +3,11 @@
 use proto::spec::graph::{LayerSpec, Op, Value};
 use proto::spec::rule::{Centering, RuleSpec};
 
-use super::nearest::hint;
 use super::sections::CUSTOM;
 use super::{Config, ConfigError, Model, Stages};
 use crate::model::zoo::{self, Options};
 use crate::model::{Network, custom};
+use crate::nearest::hint;
 
 impl Config {
     /// The network for samples of the shape `input` (channels, height, width), each weight layer with its rule.

@@ -115,6 +115,17 @@ impl Optimizer {
         OptimizerSpec { method, lr: self.lr, weight_decay: self.weight_decay, schedule }
     }
 
+    /// The product of learning rate and decay from which on the steps of a pure decay overshoot more at every update.
+    /// Adam's steps do not grow with the gradient, so nothing is too large for it.
+    pub fn steady_below(&self) -> f64 {
+        let m = self.momentum;
+        match self.name {
+            Method::Adam => f64::INFINITY,
+            Method::Sgd if self.nesterov => 2.0 * (1.0 + m) / (1.0 + 2.0 * m),
+            Method::Sgd => 2.0 * (1.0 + m),
+        }
+    }
+
     /// The first key that makes `other` take different steps of the same gradient; weight decay does not count.
     pub(super) fn difference(&self, other: &Optimizer) -> Option<&'static str> {
         let (mine, others) = (&self.schedule, &other.schedule);

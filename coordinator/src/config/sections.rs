@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use proto::lane::MAX_MICROBATCHES;
+use proto::microbatch::MAX_MICROBATCHES;
 use proto::spec::graph::LayerSpec;
 use proto::spec::limits::MAX_MICROBATCH;
 use proto::tensor::Kind;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::allowed::Allowed::{self, Any, Switch, Text, Whole, Words};
 use super::allowed::{FRACTION, MANY, NUMBERS, POSITIVES, SECONDS, SMALL, TEXTS, one_of};
 use super::schema::{Key, follows, is, section};
-use crate::data::{Augment, DataKind, Remainder};
+use crate::data::{Augment, Choice, DataKind, IdxChoice, Remainder, Split};
 use crate::model::zoo;
 use crate::pipeline::Schedule;
 
@@ -101,6 +101,12 @@ section! {
     pub struct Data {
         kind: DataKind = one_of::<DataKind>(), is(DataKind::FashionMnist), "the data set's format";
         path: PathBuf = Text, follows("the kind's folder, see above"), "the folder with the data set's files";
+        prefix: Option<String> = Text, follows("none, or the only one"),
+            "`idx`: what the files' names begin with, as in `emnist-letters`, where the folder holds several sets";
+        transpose: bool = Switch, is(false),
+            "`idx`: rows and columns of the images change places; EMNIST's pictures lie on their side without it";
+        first_label: u32 = Whole(0, 255), is(0),
+            "`idx`: the label of the first class; those of EMNIST's letters begin at 1";
         limit: Option<usize> = MANY, follows("all"), "training samples used";
         test_limit: Option<usize> = MANY, follows("all"), "test samples used";
         mean: Option<Vec<f32>> = NUMBERS, follows("the kind's; `idx`: of the data"),
@@ -115,6 +121,17 @@ impl Data {
     /// The augmentation of training images: that of the kind if `augment` is set, and none otherwise.
     pub fn augmentation(&self) -> Augment {
         if self.augment { self.kind.variation() } else { Augment::NONE }
+    }
+
+    /// What is read of one half of the data set, for a network with this number of classes.
+    pub fn choice(&self, split: Split, classes: usize) -> Choice<'_> {
+        let limit = match split {
+            Split::Train => self.limit,
+            Split::Test => self.test_limit,
+        };
+        let (prefix, transpose, first_label) = (self.prefix.as_deref(), self.transpose, self.first_label);
+        let idx = IdxChoice { prefix, transpose, first_label };
+        Choice { folder: &self.path, split, classes, limit, idx }
     }
 }
 

@@ -3,6 +3,7 @@
 mod keys;
 mod refusals;
 mod rule;
+mod words;
 
 use std::path::Path;
 
@@ -51,11 +52,12 @@ fn refusal(sets: &[&str]) -> String {
 }
 
 /// A valid value for each key that has no default of its own.
-const UNSET: [&str; 9] = [
+const UNSET: [&str; 10] = [
     "model.image=6",
     "model.channels=1",
     "train.max_steps=9",
     "data.path=here",
+    "data.prefix=emnist-mnist",
     "data.limit=100",
     "data.test_limit=10",
     "data.mean=[0.1]",
@@ -83,14 +85,22 @@ fn what_is_printed_reads_as_the_same_configuration() {
 #[test]
 fn flags_come_before_the_environment_and_the_file() {
     let text = format!("seed = 1\ntrain.batch = 32\ndata.path = 'mine'\n{NET}");
-    let environment =
-        Environment { data: Some(Path::new("/sets")), exists: &|path| path.starts_with("/sets") };
+    let environment = Environment {
+        data: Some(Path::new("/sets")),
+        current: None,
+        exists: &|path| path.starts_with("/sets"),
+    };
     let path = |sets: &[&str]| {
         let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
         parse(&text, "net.toml", &sets, &environment).unwrap().data.path.display().to_string()
     };
     assert_eq!(path(&[]), "/sets/mine");
     assert_eq!(path(&["data.path=there"]), "there");
+    let environment = Environment { current: Some(Path::new("/home/u")), ..environment };
+    let path = |set: &str| {
+        parse(&text, "net.toml", &[set.to_owned()], &environment).unwrap().data.path.display().to_string()
+    };
+    assert_eq!([path("seed=0"), path("data.path=../there")], ["/sets/mine", "/home/there"]);
     let config = read(&text, &["seed=2", "pipeline.stages=per_block", "seed=3"]).unwrap();
     assert_eq!((config.seed, config.train.batch, config.pipeline.stages), (3, 32, Stages::PerBlock));
     assert_eq!(read(&text, &["optimizer.lr=0.5"]).unwrap().optimizer_b.lr, 0.5);
@@ -100,7 +110,10 @@ fn flags_come_before_the_environment_and_the_file() {
 #[test]
 fn a_file_without_end_and_too_many_layers_are_refused_at_once() {
     let endless = load(Path::new("/dev/zero"), &[], &Environment::empty()).unwrap_err().to_string();
-    assert!(endless.contains("/dev/zero cannot be read: it is longer than 16 MiB"), "{endless}");
+    assert!(
+        endless.contains("cannot read the configuration /dev/zero (it is longer than 16 MiB)"),
+        "{endless}"
+    );
     let many = read(&"[[layer]]\nkind = 'relu'\n".repeat(4097), &[]).unwrap_err();
     assert!(many.contains("4097 tables, more than 4096"), "{many}");
 }

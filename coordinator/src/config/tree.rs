@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 use super::ConfigError;
-use super::keys::{self, ANY_LAYER, KEYS};
-use super::nearest::hint;
+use super::keys::{self, OWN_RULES};
 use super::schema::{Key, Unset};
+use super::unknown::{elsewhere, hint};
 
 /// Values by their dotted keys. The empty table of a layer's own rule counts as a value.
 #[derive(Clone, Debug)]
@@ -75,7 +75,7 @@ impl Tree {
             let path = format!("{prefix}{name}");
             match value {
                 Value::Table(inner) if !inner.is_empty() => self.flatten(&format!("{path}."), inner, origin),
-                Value::Table(_) if keys::is_table(&path) && !path.starts_with(keys::OWN_RULES) => {}
+                Value::Table(_) if keys::is_table(&path) && !path.starts_with(OWN_RULES) => {}
                 value => {
                     self.values.insert(path, (value, origin));
                 }
@@ -86,8 +86,9 @@ impl Tree {
     /// Checks every key's name, and its value's type and range.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         self.values.iter().try_for_each(|(path, (value, _))| match keys::find(path) {
-            _ if path.starts_with(keys::OWN_RULES) && value.is_table() => Ok(()),
-            Some(key) => key.allowed.check(&format!("'{path}'"), &self.place(path), value),
+            _ if path.starts_with(OWN_RULES) && value.is_table() => Ok(()),
+            Some(key) => { key.allowed.check(&format!("'{path}'"), &self.place(path), value) }
+                .map_err(|fault| ConfigError::new(format!("{fault}{}", elsewhere(key, value)))),
             None => Err(self.unknown(path, value)),
         })
     }
@@ -100,12 +101,13 @@ impl Tree {
             return ConfigError::new(format!("unknown key '{path}' {place}: {why}"));
         }
         if keys::is_table(path) {
-            return ConfigError::new(format!("'{path}' {place} is {value}: it must be a table"));
+            let word = ["name", "kind"].map(|name| format!("{path}.{name}"));
+            let word = word.iter().find(|word| value.is_str() && keys::find(word).is_some());
+            let hint = word.map_or_else(String::new, |word| format!("; did you mean '{word}'?"));
+            return ConfigError::new(format!("'{path}' {place} is {value}: it must be a table{hint}"));
         }
-        let layer = keys::own_rule(path).map_or(ANY_LAYER, |(layer, _)| layer);
-        let known: Vec<String> = KEYS.iter().map(|key| key.path.replace(ANY_LAYER, layer)).collect();
-        let hint = hint(path, known.iter().map(String::as_str).chain(["layer"]));
-        ConfigError::new(format!("unknown key '{path}' {place}{hint}"))
+        let hint = hint(path);
+        ConfigError::new(format!("unknown key '{path}' {place}: {hint}"))
     }
 
     /// Every key that is set, with its value. An empty table sets no key.
@@ -178,7 +180,7 @@ impl Tree {
     /// The layers that have a rule of their own.
     pub(super) fn layers(&self) -> impl Iterator<Item = &str> {
         self.values.iter().filter_map(|(path, (value, _))| match value.is_table() {
-            true => path.strip_prefix(keys::OWN_RULES),
+            true => path.strip_prefix(OWN_RULES),
             false => keys::own_rule(path).map(|(layer, _)| layer),
         })
     }

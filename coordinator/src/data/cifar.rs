@@ -8,12 +8,11 @@
 //! The format is the authors' (<https://www.cs.toronto.edu/~kriz/cifar.html>). Files have no header, so a file that
 //! is torn between two records can't be told from a small file: the reader logs a warning.
 
-use std::path::Path;
-
 use super::dataset::check_labels;
 use super::facts::Facts;
+use super::room;
 use super::source::Source;
-use super::{Augment, DataError, Dataset, Split};
+use super::{Augment, Choice, DataError, Dataset, Split};
 
 const SHAPE: [usize; 3] = [3, 32, 32];
 const PIXELS: usize = 3 * 32 * 32;
@@ -31,7 +30,8 @@ pub(super) const TEN: Facts = Facts {
     figures: Some((&[0.4914, 0.4822, 0.4465], &[0.2470, 0.2435, 0.2616])),
     variation: VARIATION,
     varied: true,
-    open: |folder, split, classes| Ok(Box::new(open(&FORMAT_TEN, folder, split, classes)?)),
+    is_idx: false,
+    open: |choice| Ok(Box::new(open(&FORMAT_TEN, choice)?)),
 };
 
 /// The facts of CIFAR-100.
@@ -40,7 +40,7 @@ pub(super) const HUNDRED: Facts = Facts {
     files: &["train.bin", "train.bin.gz"],
     classes: Some(100),
     figures: Some((&[0.5071, 0.4865, 0.4409], &[0.2673, 0.2564, 0.2762])),
-    open: |folder, split, classes| Ok(Box::new(open(&FORMAT_HUNDRED, folder, split, classes)?)),
+    open: |choice| Ok(Box::new(open(&FORMAT_HUNDRED, choice)?)),
     ..TEN
 };
 
@@ -79,35 +79,39 @@ const FORMAT_HUNDRED: Format = Format {
              cifar-100-binary or NEUROPIL_DATA to the folder that holds it",
 };
 
-/// Opens one split of the files in `folder`.
-fn open(format: &Format, folder: &Path, split: Split, classes: usize) -> Result<Dataset, DataError> {
-    let (files, records) = match split {
+/// Opens one split of the files in a folder.
+fn open(format: &Format, choice: &Choice<'_>) -> Result<Dataset, DataError> {
+    let (files, records) = match choice.split {
         Split::Train => (format.train, format.train_records),
         Split::Test => (format.test, 10_000),
     };
     let mut images = Vec::new();
-    let mut labels = Vec::new();
+    let mut labels: Vec<u32> = Vec::new();
     for name in files {
-        let source = Source::find(folder, &[name], format.remedy)?;
+        let left = choice.limit.map_or(usize::MAX, |limit| limit - labels.len());
+        if left == 0 {
+            break;
+        }
+        let source = Source::find(choice.folder, &[name], format.remedy)?;
         let path = source.path().to_owned();
         let before = labels.len();
-        append(format, source, &mut images, &mut labels)?;
-        check_labels(&path, labels[before..].iter().copied(), classes)?;
-        let found = labels.len() - before;
+        let found = append(format, source, choice, left, (&mut images, &mut labels))?;
+        check_labels(&path, &labels[before..], choice.classes, 0)?;
         if found != records {
             tracing::warn!(file = %path.display(), found, published = records, "not the published size");
         }
     }
-    Dataset::new(folder, SHAPE, classes, images, labels)
+    Dataset::new(choice.folder, SHAPE, choice.classes, images, labels)
 }
 
-/// Appends one file's records.
+/// Appends the first records of one file, at most `most`, and returns the number of records that the file holds.
 fn append(
     format: &Format,
-    source: Source,
-    images: &mut Vec<u8>,
-    labels: &mut Vec<u32>,
-) -> Result<(), DataError> {
+    mut source: Source,
+    choice: &Choice<'_>,
+    most: usize,
+    (images, labels): (&mut Vec<u8>, &mut Vec<u32>),
+) -> Result<usize, DataError> {
     let record = format.labels.len() + PIXELS;
     // A record never starts as a gzip file does: 0x1f is above every first label.
     let Some(length) = source.plain_length() else {
@@ -118,20 +122,28 @@ fn append(
             source.wrong(format!("holds {length} bytes, which are not whole records of {record} bytes"))
         );
     }
-    let path = source.path().to_owned();
-    let bytes = source.body(length)?;
-    images.reserve(bytes.len() / record * PIXELS);
-    for (sample, record) in bytes.chunks_exact(record).enumerate() {
-        let (marks, pixels) = record.split_at(format.labels.len());
-        check_format(format, &path, sample, marks)?;
+    let there = usize::try_from(length / record as u64).unwrap_or(usize::MAX);
+    let wanted = there.min(most);
+    room::check(source.path(), choice, [wanted as u64, PIXELS as u64])?;
+    images.reserve_exact(wanted * PIXELS);
+    let mut marks = Vec::with_capacity(format.labels.len());
+    for sample in 0..wanted {
+        marks.clear();
+        source.append(&mut marks, format.labels.len() as u64)?;
+        source.append(images, PIXELS as u64)?;
+        check_format(format, source.path(), sample, &marks)?;
         labels.extend(marks.last().map(|&label| u32::from(label)));
-        images.extend_from_slice(pixels);
     }
-    Ok(())
+    Ok(there)
 }
 
 /// Refuses a label that the format can't have: the file has another format, or was torn and joined.
-fn check_format(format: &Format, path: &Path, sample: usize, marks: &[u8]) -> Result<(), DataError> {
+fn check_format(
+    format: &Format,
+    path: &std::path::Path,
+    sample: usize,
+    marks: &[u8],
+) -> Result<(), DataError> {
     let wrong = marks.iter().zip(format.labels).find(|&(&label, &values)| usize::from(label) >= values);
     let Some((label, values)) = wrong else { return Ok(()) };
     let wrong =
@@ -141,7 +153,7 @@ fn check_format(format: &Format, path: &Path, sample: usize, marks: &[u8]) -> Re
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::labels;
+    use super::super::fixtures::{gzip, labels};
     use super::super::{DataKind, Samples, open};
     use super::*;
     use std::fs;
@@ -160,7 +172,7 @@ mod tests {
             fs::write(folder.path().join(name), bytes).unwrap();
         }
         let classes = kind.classes().unwrap();
-        open(kind, folder.path(), split, classes, None).map_err(|error| error.to_string())
+        open(kind, &Choice::all(folder.path(), split, classes)).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -199,7 +211,7 @@ mod tests {
             (ten[1..].to_vec(), "holds 3072 bytes, which are not whole records of 3073"),
             ([&ten[..], &[0]].concat(), "holds 3074 bytes"),
             (record(&[10], [0; 3]), "gives sample 0 the label 10"),
-            ([&[0x1f, 0x8b], &ten[2..]].concat(), "is compressed"),
+            (gzip(&ten), "is compressed"),
         ];
         for (bytes, text) in faults {
             let error =

@@ -43,7 +43,7 @@ impl Dataset {
             );
             return Err(DataError::malformed(origin, wrong, "give one whole image per label, at least one"));
         }
-        check_labels(origin, labels.iter().copied(), classes)?;
+        check_labels(origin, &labels, classes, 0)?;
         Ok(Dataset { origin: origin.to_owned(), shape, classes, images, labels })
     }
 
@@ -88,29 +88,28 @@ impl Samples for Dataset {
         self.labels.iter().for_each(|label| hash.update(&label.to_le_bytes()));
         hash.digest()
     }
-
-    fn truncate(&mut self, samples: usize) {
-        let size: usize = self.shape.iter().product();
-        self.labels.truncate(samples);
-        self.images.truncate(self.labels.len() * size);
-        self.images.shrink_to_fit();
-    }
 }
 
-/// Checks that every label is below `classes`; `path` is the file that holds them.
-pub(super) fn check_labels(
-    path: &Path,
-    mut labels: impl Iterator<Item = u32>,
-    classes: usize,
-) -> Result<(), DataError> {
-    let wrong = labels.by_ref().enumerate().find(|&(_, label)| label as usize >= classes);
-    let Some((sample, label)) = wrong else { return Ok(()) };
-    let largest = labels.fold(label, u32::max);
-    Err(DataError::malformed(
-        path,
-        format!("gives sample {sample} the label {label}, but the network has {classes} classes, from 0"),
-        format!("set model.classes to at least {}, or use another file", u64::from(largest) + 1),
-    ))
+/// Checks that every label has a class: those from `first` on, as many as `classes`. `path` is the file that holds
+/// the labels.
+pub(super) fn check_labels(path: &Path, labels: &[u32], classes: usize, first: u32) -> Result<(), DataError> {
+    let labels = || labels.iter().copied();
+    let fits = |label: u32| label.checked_sub(first).is_some_and(|class| (class as usize) < classes);
+    let Some((sample, label)) = labels().enumerate().find(|&(_, label)| !fits(label)) else { return Ok(()) };
+    let (least, most) =
+        labels().fold((label, label), |(least, most), label| (least.min(label), most.max(label)));
+    let wrong = format!(
+        "gives sample {sample} the label {label}, but the network has {classes} classes, from {first}"
+    );
+    let wider = u64::from(most).saturating_sub(first.into()) + 1;
+    let remedy = if least < first {
+        format!("set data.first_label to {least}, the lowest label, or use another file")
+    } else if least > first && ((most - least) as usize) < classes {
+        format!("set data.first_label to {least}, the lowest label, or model.classes to at least {wider}")
+    } else {
+        format!("set model.classes to at least {wider}, or use another file")
+    };
+    Err(DataError::malformed(path, wrong, remedy))
 }
 
 #[cfg(test)]
@@ -136,5 +135,23 @@ mod tests {
             error.contains("sample 1 the label 10") && error.contains("model.classes to at least 13"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn labels_that_begin_above_the_first_class_are_told_the_key() {
+        let said = |labels: &[u32], classes, first| {
+            check_labels("here".as_ref(), labels, classes, first).map_err(|error| error.to_string())
+        };
+        assert_eq!(said(&[1, 26, 2], 26, 1), Ok(()));
+        assert_eq!(
+            said(&[1, 26, 2], 26, 0).unwrap_err(),
+            "here gives sample 1 the label 26, but the network has 26 classes, from 0: set data.first_label to 1, the lowest label, or model.classes to at least 27"
+        );
+        assert_eq!(
+            said(&[1, 0], 26, 1).unwrap_err(),
+            "here gives sample 1 the label 0, but the network has 26 classes, from 1: set data.first_label to 0, the lowest label, or use another file"
+        );
+        let error = said(&[1, 40], 26, 1).unwrap_err();
+        assert!(error.ends_with("set model.classes to at least 40, or use another file"), "{error}");
     }
 }

@@ -1,5 +1,6 @@
 //! The errors of data sets: each is one sentence that names the file, the fault and the remedy.
 
+use proto::disk::cannot;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -18,10 +19,7 @@ pub enum DataError {
         remedy: &'static str,
     },
     /// The system refuses to read the file.
-    #[error(
-        "{} cannot be read ({cause}): check its permissions and its disk, or set data.path to \
-         another folder", path.display()
-    )]
+    #[error("{}", cannot("cannot read", path, cause, "set data.path to another folder"))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -83,4 +81,23 @@ impl DataError {
     pub(super) fn setting(wrong: impl Into<String>, remedy: impl Into<String>) -> Self {
         DataError::Setting { wrong: wrong.into(), remedy: remedy.into() }
     }
+}
+
+/// The error for a folder that holds none of the files `names`, or that is not there itself.
+pub(super) fn missing(folder: &Path, names: &[&str], remedy: &'static str) -> DataError {
+    let first = folder.join(names.first().unwrap_or(&""));
+    if let Err(cause) = first.metadata()
+        && cause.kind() == io::ErrorKind::PermissionDenied
+    {
+        return DataError::Unreadable { path: first, cause };
+    }
+    let (wanted, shown) = (names.join(" or "), folder.display());
+    let what = if folder.is_dir() {
+        format!("{wanted} is missing from the folder {shown}")
+    } else if folder.exists() {
+        format!("{shown} is a file, but should be the folder that holds {wanted}")
+    } else {
+        format!("the folder {shown}, which should hold {wanted}, does not exist")
+    };
+    DataError::Missing { what, remedy }
 }

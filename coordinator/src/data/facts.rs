@@ -1,10 +1,8 @@
 //! The facts of a kind of data set that are known before any of its files is opened.
 
-use std::path::Path;
+use super::{Augment, Choice, DataError, Samples};
 
-use super::{Augment, DataError, Samples, Split};
-
-/// A data set that may still be truncated, or the fault of its files.
+/// A data set, or the fault of its files.
 pub(super) type Opened = Result<Box<dyn Samples>, DataError>;
 
 /// The facts of one kind; the file that reads the kind declares them.
@@ -23,6 +21,8 @@ pub(super) struct Facts {
     pub variation: Augment,
     /// Whether augmentation is on by default.
     pub varied: bool,
-    /// Opens and checks one split of the files in a folder, for a network with this number of classes.
-    pub open: fn(&Path, Split, usize) -> Opened,
+    /// Whether the files are idx files, which [`super::IdxChoice`] speaks of.
+    pub is_idx: bool,
+    /// Opens and checks one split of the files in a folder, as far as the choice asks for them.
+    pub open: fn(&Choice<'_>) -> Opened,
 }

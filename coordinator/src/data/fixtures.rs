@@ -7,16 +7,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{DataError, Samples};
 
+/// An idx file: the magic number, the sizes of the dimensions, and the values.
+pub(super) fn idx(magic: u32, sizes: &[u32], values: &[u8]) -> Vec<u8> {
+    let header = std::iter::once(magic).chain(sizes.iter().copied()).flat_map(u32::to_be_bytes);
+    header.chain(values.iter().copied()).collect()
+}
+
 /// An idx file of images: `sizes` are count, rows and columns, whatever `pixels` holds.
 pub(super) fn idx_images(sizes: [u32; 3], pixels: &[u8]) -> Vec<u8> {
-    let header = [0x0000_0803, sizes[0], sizes[1], sizes[2]].map(u32::to_be_bytes).concat();
-    [&header, pixels].concat()
+    idx(0x0803, &sizes, pixels)
 }
 
 /// An idx file of labels.
 pub(super) fn idx_labels(labels: &[u8]) -> Vec<u8> {
-    let header = [0x0000_0801, labels.len() as u32].map(u32::to_be_bytes).concat();
-    [&header, labels].concat()
+    idx(0x0801, &[labels.len() as u32], labels)
 }
 
 /// `bytes` as a gzip file.
@@ -81,10 +85,6 @@ impl Samples for Generated {
 
     fn fingerprint(&self) -> u64 {
         0
-    }
-
-    fn truncate(&mut self, samples: usize) {
-        self.samples = self.samples.min(samples);
     }
 
     fn is_costly(&self) -> bool {

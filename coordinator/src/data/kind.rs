@@ -12,7 +12,7 @@ pub enum DataKind {
     /// `fashion_mnist`: Zalando's articles, 60,000 and 10,000 grey images of 28×28, 10 classes, idx files
     /// (Xiao, Rasul, Vollgraf, arXiv 1708.07747).
     FashionMnist,
-    /// `idx`: any folder of idx files with MNIST's names, with grey images of one size.
+    /// `idx`: any folder of idx files with the names of MNIST, EMNIST or QMNIST, with images of one size.
     Idx,
     /// `cifar10`: the binary version, 50,000 and 10,000 RGB images of 32×32, 10 classes
     /// (Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009).
@@ -56,6 +56,11 @@ impl DataKind {
     /// The augmentation of training images if `data.augment` is true.
     pub fn variation(self) -> Augment {
         self.facts().variation
+    }
+
+    /// Whether the kind's files are idx files.
+    pub fn is_idx(self) -> bool {
+        self.facts().is_idx
     }
 
     /// The default of `data.augment`.

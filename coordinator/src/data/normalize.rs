@@ -52,6 +52,13 @@ impl Normalization {
         &self.std
     }
 
+    /// The largest magnitude of an input; infinite where f32 does not hold it.
+    pub fn largest(&self) -> f32 {
+        let figures = self.mean.iter().zip(&self.std);
+        let ends = figures.flat_map(|(&mean, &std)| [0, 255].map(|pixel| value(pixel, mean, std).abs()));
+        ends.fold(0.0, f32::max)
+    }
+
     /// Checks that there is one usable figure per channel.
     pub(super) fn check(&self, channels: usize) -> Result<(), DataError> {
         let figures = [("data.mean", &self.mean), ("data.std", &self.std)];
@@ -126,6 +133,8 @@ mod tests {
         assert!((figures.std()[0] - 0.5).abs() < 1e-7 && (figures.std()[1] - 0.03f32.sqrt()).abs() < 1e-7);
         let tables = figures.tables();
         assert_eq!([tables[0][0], tables[0][255]].map(f32::from_le_bytes), [-1.0, 1.0]);
+        let steep = Normalization { mean: vec![0.0, 0.9], std: vec![1.0, 1e-5] };
+        assert!((steep.largest() - 9e4).abs() < 1.0, "{}", steep.largest());
     }
 
     #[test]

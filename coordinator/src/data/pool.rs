@@ -9,11 +9,11 @@
 //! A loaded microbatch is a function of its request alone, so it does not depend on which thread is faster.
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 
+use proto::process::threads;
 use tokio::sync::oneshot;
 
 use super::{DataError, Loader, Microbatch, microbatches};
@@ -66,16 +66,16 @@ impl<T> Pool<T> {
     /// A pool of `threads` threads, at least one.
     ///
     /// # Errors
-    /// When the system refuses a thread.
-    pub fn new(threads: usize) -> io::Result<Self> {
+    /// When the system refuses a thread, in one sentence.
+    pub fn new(threads: usize) -> Result<Self, String> {
         let threads = threads.max(1);
         let (jobs, receiver) = sync_channel(3 * threads);
         let receiver = Arc::new(Mutex::new(receiver));
         let start = |_| {
             let receiver = receiver.clone();
-            Builder::new().name("loader".into()).spawn(move || work(&receiver))
+            threads::spawn("loader", move || work(&receiver))
         };
-        let threads = (0..threads).map(start).collect::<io::Result<_>>()?;
+        let threads = (0..threads).map(start).collect::<Result<_, _>>()?;
         Ok(Self { jobs: Some(jobs), threads, asked: VecDeque::new() })
     }
 

@@ -56,9 +56,6 @@ pub trait Samples: Send + Sync {
     /// files with their sizes if reading all files would take too long.
     fn fingerprint(&self) -> u64;
 
-    /// Keeps only the first `samples` samples, at least 1; all of them where there are fewer.
-    fn truncate(&mut self, samples: usize);
-
     /// Whether decoding takes long enough to be spread over all threads of the machine; a look-up does not.
     fn is_costly(&self) -> bool {
         false

@@ -1,23 +1,23 @@
-//! A data file, plain or gzip-compressed, that is read to its last byte and never beyond its declared size.
+//! A data file, plain or gzip-compressed, that is read as far as it is wanted and never beyond its declared size.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, ErrorKind, Read, Seek};
+use std::io::{self, BufReader, Cursor, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::read::MultiGzDecoder;
 
 use super::DataError;
+use super::error::missing;
 
 /// The first bytes of every gzip file (RFC 1952, 2.3.1).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
+/// How often a file may be compressed: some downloads compress a `.gz` once more.
+const MOST_PACKED: u32 = 2;
+
 /// Deflate's best ratio: 258 bytes in 2 bits is 1032 to 1 (RFC 1951). A file that declares more is a decompression
 /// bomb.
 const DEFLATE_RATIO: u64 = 1032;
-
-/// The size limit of a file's content. A data set lives in memory, so a file of more than 16 GiB, or of more than
-/// the free memory, is refused before it is read.
-const LARGEST: u64 = 16 << 30;
 
 /// The remedy for every file with wrong content.
 const REPLACE: &str = "replace it with a fresh copy, or set data.path to another folder";
@@ -28,42 +28,45 @@ pub(super) struct Source {
     reader: Box<dyn Read>,
     /// The most bytes that can still come out of `reader`.
     ceiling: u64,
-    packed: bool,
+    /// How often the file is compressed.
+    packed: u32,
 }
 
 impl Source {
-    /// Opens the first of the files `names` that is in `folder`. The file's first bytes decide whether it is
-    /// compressed, not its name: browsers unpack a `.gz` and keep the name.
+    /// Opens the first of the files `names` that is in `folder`.
     pub(super) fn find(folder: &Path, names: &[&str], remedy: &'static str) -> Result<Self, DataError> {
-        let wanted = names.join(" or ");
-        if !folder.is_dir() {
-            let what = format!("the folder {}, which should hold {wanted}, does not exist", folder.display());
-            return Err(DataError::Missing { what, remedy });
-        }
-        for name in names {
-            let path = folder.join(name);
-            match open_regular(&path) {
-                Ok((file, length)) => return Source::new(path, file, length),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(cause) => return Err(DataError::Unreadable { path, cause }),
-            }
-        }
-        let what = format!("{wanted} is missing from the folder {}", folder.display());
-        Err(DataError::Missing { what, remedy })
+        let there = names.iter().map(|name| folder.join(name)).find(|path| path.exists());
+        Self::open(there.ok_or_else(|| missing(folder, names, remedy))?)
     }
 
-    fn new(path: PathBuf, mut file: File, length: u64) -> Result<Self, DataError> {
-        let packed = match starts_as_gzip(&mut file) {
-            Ok(packed) => packed,
+    /// Opens a file. The file's first bytes decide whether it is compressed, not its name: browsers unpack a `.gz` and
+    /// keep the name.
+    pub(super) fn open(path: PathBuf) -> Result<Self, DataError> {
+        let (file, length) = match open_regular(&path) {
+            Ok(opened) => opened,
             Err(cause) => return Err(DataError::Unreadable { path, cause }),
         };
-        let (reader, ceiling): (Box<dyn Read>, _) = match packed {
-            true => {
-                (Box::new(MultiGzDecoder::new(BufReader::new(file))), length.saturating_mul(DEFLATE_RATIO))
+        let reader = Box::new(BufReader::new(file));
+        let mut source = Source { path, reader, ceiling: length, packed: 0 };
+        while source.starts_as_gzip()? {
+            if source.packed == MOST_PACKED {
+                return Err(source.wrong(format!("is compressed more than {MOST_PACKED} times")));
             }
-            false => (Box::new(file), length),
-        };
-        Ok(Source { path, reader, ceiling, packed })
+            source.packed += 1;
+            source.ceiling = source.ceiling.saturating_mul(DEFLATE_RATIO);
+            source.reader = Box::new(MultiGzDecoder::new(source.reader));
+        }
+        Ok(source)
+    }
+
+    /// Whether the bytes that come next are those of a gzip file; they stay to be read.
+    fn starts_as_gzip(&mut self) -> Result<bool, DataError> {
+        let mut start = Vec::with_capacity(GZIP.len());
+        self.append(&mut start, GZIP.len() as u64)?;
+        let packed = start == GZIP;
+        let rest = std::mem::replace(&mut self.reader, Box::new(io::empty()));
+        self.reader = Box::new(Cursor::new(start).chain(rest));
+        Ok(packed)
     }
 
     /// The file's path, for errors.
@@ -78,29 +81,44 @@ impl Source {
 
     /// The length of a plain file. `None` for a compressed file, whose length is known only after reading.
     pub(super) fn plain_length(&self) -> Option<u64> {
-        (!self.packed).then_some(self.ceiling)
+        (self.packed == 0).then_some(self.ceiling)
     }
 
     /// The next `N` bytes: a header, or a part of one.
     pub(super) fn header<const N: usize>(&mut self) -> Result<[u8; N], DataError> {
         let mut bytes = Vec::with_capacity(N);
-        if let Err(error) = self.reader.by_ref().take(N as u64).read_to_end(&mut bytes) {
-            return Err(self.failed(error));
-        }
+        self.append(&mut bytes, N as u64)?;
         self.ceiling = self.ceiling.saturating_sub(N as u64);
         bytes.try_into().map_err(|_| self.wrong("ends within its header"))
     }
 
-    /// The rest of the file, which must be exactly `declared` bytes.
-    pub(super) fn body(mut self, declared: u64) -> Result<Vec<u8>, DataError> {
-        let mut bytes = self.reserve(declared)?;
-        if let Err(error) = self.reader.by_ref().take(declared).read_to_end(&mut bytes) {
-            return Err(self.failed(error));
+    /// Refuses a file that cannot hold the first `wanted` of the `declared` bytes after its header.
+    pub(super) fn must_hold(&self, declared: u64, wanted: u64) -> Result<(), DataError> {
+        if wanted <= self.ceiling {
+            return Ok(());
         }
-        if bytes.len() as u64 != declared {
+        let at_most = if self.packed > 0 { "can unpack to at most" } else { "holds only" };
+        let ceiling = self.ceiling;
+        Err(self.wrong(format!("should hold {declared} bytes after its header but {at_most} {ceiling}")))
+    }
+
+    /// The first `wanted` of the `declared` bytes that are the rest of the file. If all are wanted, the file must end
+    /// there; otherwise nobody looks at what comes after them.
+    pub(super) fn body(mut self, declared: u64, wanted: u64) -> Result<Vec<u8>, DataError> {
+        self.must_hold(declared, wanted)?;
+        let mut bytes = Vec::new();
+        let size = usize::try_from(wanted).ok();
+        if size.is_none_or(|size| bytes.try_reserve_exact(size).is_err()) {
+            return Err(self.wrong(format!("should hold {wanted} bytes, which don't fit into memory")));
+        }
+        self.append(&mut bytes, wanted)?;
+        if bytes.len() as u64 != wanted {
             let wrong =
                 format!("should hold {declared} bytes after its header but holds only {}", bytes.len());
             return Err(self.wrong(wrong));
+        }
+        if wanted < declared {
+            return Ok(bytes);
         }
         // The read at the end makes the decoder compare the checksum.
         match self.reader.read(&mut [0]) {
@@ -110,39 +128,25 @@ impl Source {
         }
     }
 
-    /// Reserves memory for `declared` bytes, if the file can hold so many at all.
-    fn reserve(&self, declared: u64) -> Result<Vec<u8>, DataError> {
-        if declared > self.ceiling {
-            let at_most = if self.packed { "can unpack to at most" } else { "holds only" };
-            let wrong =
-                format!("should hold {declared} bytes after its header but {at_most} {}", self.ceiling);
-            return Err(self.wrong(wrong));
+    /// Appends the next `count` bytes to `bytes`, or those that are left if they are fewer.
+    pub(super) fn append(&mut self, bytes: &mut Vec<u8>, count: u64) -> Result<(), DataError> {
+        match self.reader.by_ref().take(count).read_to_end(bytes) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.failed(error)),
         }
-        let mut bytes = Vec::new();
-        let size = usize::try_from(declared).ok().filter(|_| declared <= room());
-        if size.is_none_or(|size| bytes.try_reserve_exact(size).is_err()) {
-            return Err(self.wrong(format!("should hold {declared} bytes, which don't fit into memory")));
-        }
-        Ok(bytes)
     }
 
     /// The error behind a failed read: a torn or broken gzip file, or the system.
     fn failed(&self, error: io::Error) -> DataError {
         match error.kind() {
-            ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput if self.packed => {
+            ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput
+                if self.packed > 0 =>
+            {
                 self.wrong(format!("is not a whole gzip file ({error})"))
             }
             _ => DataError::Unreadable { path: self.path.clone(), cause: error },
         }
     }
-}
-
-/// The memory that a file may take; the system promises more than it has.
-fn room() -> u64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let available = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kib = available.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-    kib.map_or(LARGEST, |kib| LARGEST.min(kib.saturating_mul(1024)))
 }
 
 /// Opens a file and returns its length. A path that isn't a regular file is refused before it is opened: opening a
@@ -153,11 +157,4 @@ fn open_regular(path: &Path) -> io::Result<(File, u64)> {
         return Err(io::Error::other("it is not a regular file"));
     }
     Ok((File::open(path)?, metadata.len()))
-}
-
-fn starts_as_gzip(file: &mut File) -> io::Result<bool> {
-    let mut start = Vec::with_capacity(GZIP.len());
-    file.by_ref().take(GZIP.len() as u64).read_to_end(&mut start)?;
-    file.rewind()?;
-    Ok(start == GZIP)
 }

@@ -14,8 +14,9 @@ use super::precedence::Precedence;
 use crate::data::microbatches;
 use crate::run_error::RunError;
 use proto::control::{Command, Report, RunLane, Start, StepDone};
-use proto::lane::{Lane, Phase};
+use proto::lane::Lane;
 use proto::link::{Contract, Link, Outgoing};
+use proto::microbatch::Phase;
 use proto::microbatch::{Message, MicrobatchHeader, MicrobatchId};
 use proto::seed;
 use proto::spec::graph::INPUT;
@@ -133,7 +134,7 @@ fn messages(trial: &Alone, values: &[Value], scale: f64) -> Result<Vec<Message>,
     let cuts = microbatches(*minibatch as usize, count as usize);
     let mut rng = seed::rng(spec.seed, &["measure"]);
     let mut message = |(index, range): (usize, &std::ops::Range<usize>)| {
-        let identity = MicrobatchHeader {
+        let header = MicrobatchHeader {
             run: spec.run.clone(),
             incarnation: spec.incarnation,
             phase: Phase::Train,
@@ -154,7 +155,7 @@ fn messages(trial: &Alone, values: &[Value], scale: f64) -> Result<Vec<Message>,
             Ok((value.name.clone(), tensor))
         };
         let tensors = values.iter().map(&mut tensor).collect::<Result<_, RunError>>()?;
-        Ok(Message { identity, tensors })
+        Ok(Message { header, tensors })
     };
     cuts.iter().enumerate().map(&mut message).collect()
 }
@@ -163,9 +164,9 @@ fn messages(trial: &Alone, values: &[Value], scale: f64) -> Result<Vec<Message>,
 async fn feed(link: Outgoing, messages: Vec<Message>, steps: u64) {
     for step in 1..=steps {
         for message in &messages {
-            let id = MicrobatchId { step, ..message.identity.id };
-            let identity = MicrobatchHeader { id, ..message.identity.clone() };
-            if !link.put(Message { identity, tensors: message.tensors.clone() }).await {
+            let id = MicrobatchId { step, ..message.header.id };
+            let header = MicrobatchHeader { id, ..message.header.clone() };
+            if !link.put(Message { header, tensors: message.tensors.clone() }).await {
                 return;
             }
         }

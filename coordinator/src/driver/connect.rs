@@ -11,6 +11,7 @@ use proto::client::{Node, Reports};
 use proto::control::{Command, Configured, Report, Start};
 use proto::link::{Contract, Incoming, Link, Outgoing, Peer, QUEUE};
 use proto::microbatch::Message;
+use proto::process::threads;
 use proto::spec::stage::StageSpec;
 use proto::transport::grpc;
 use std::time::Duration;
@@ -108,10 +109,7 @@ async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
     let run = (first.run.clone(), first.incarnation);
     let to_first = bottom.outgoing;
     let feeder = Feeder { sets, run, wire: first.wire, to_first, to_loss, failures: failures.clone() };
-    std::thread::Builder::new()
-        .name("feeder".into())
-        .spawn(move || feeder.run(queue))
-        .map_err(RunError::internal)?;
+    threads::spawn("feeder", move || feeder.run(queue)).map_err(RunError::internal)?;
 
     let (outbox, errors) = mpsc::channel(first.max_microbatches as usize);
     let (results, losses) = mpsc::channel(REPORTS);
@@ -137,6 +135,8 @@ async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
         failures,
         tasks,
         deadline: message_deadline,
+        wire: first.wire,
+        lost_signal: None,
     };
     Ok((driver, configured))
 }
@@ -176,6 +176,7 @@ pub(super) async fn start(ready: &Ready, start: Start) -> Result<(mpsc::Sender<C
     match tokio::time::timeout(deadline, reports.next()).await {
         Ok(started) => match started? {
             Some(Report::Started) => Ok((commands, reports)),
+            Some(Report::Leaving(why)) => Err(why.into()),
             _ => Err(gone()),
         },
         Err(_) => Err(RunError::node(format!(
@@ -195,6 +196,7 @@ pub(super) async fn listen(
 ) {
     loop {
         match reports.next().await {
+            Ok(Some(Report::Leaving(why))) => failures.leave(why),
             Ok(Some(report)) => {
                 if to.send(report).await.is_err() {
                     return;

@@ -3,7 +3,7 @@
 
 use super::precedence::{Precedence, choose};
 use crate::run_error::RunError;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,8 @@ const LOOK: Duration = Duration::from_millis(50);
 #[derive(Clone, Default)]
 pub struct FailureCollector {
     complaints: Arc<Mutex<Vec<(Precedence, RunError)>>>,
+    /// The reason of the first node that is being stopped.
+    leaving: Arc<OnceLock<RunError>>,
     ended: CancellationToken,
 }
 
@@ -37,6 +39,16 @@ impl FailureCollector {
     /// Ends the run because of a failure that a node or a link reports.
     pub(super) fn report(&self, failure: proto::failure::Failure) {
         self.fail(failure.kind.into(), failure.into());
+    }
+
+    /// Notes that a node is being stopped because of `why`. The node goes on for a moment.
+    pub(super) fn leave(&self, why: proto::failure::Failure) {
+        let _ = self.leaving.set(why.into());
+    }
+
+    /// The reason of the first node that is being stopped; the run can be ended in order for a moment.
+    pub fn leaving(&self) -> Option<&RunError> {
+        self.leaving.get()
     }
 
     /// Ends the run without a failure.

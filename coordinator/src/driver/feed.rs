@@ -6,8 +6,8 @@ use super::precedence::Precedence;
 use super::{Minibatch, Sets};
 use crate::data::{Microbatch, Pool, Request, microbatches};
 use crate::run_error::RunError;
-use proto::lane::Phase;
 use proto::link::Outgoing;
+use proto::microbatch::Phase;
 use proto::microbatch::{Message, MicrobatchHeader, MicrobatchId};
 use proto::tensor::{Kind, TensorData};
 use std::ops::Range;
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 /// The labels of a microbatch that is on its way.
 pub struct Expected {
     /// The microbatch.
-    pub identity: MicrobatchHeader,
+    pub header: MicrobatchHeader,
     /// One class per sample.
     pub labels: Vec<u32>,
 }
@@ -56,8 +56,8 @@ impl Feeder {
             let minibatch = if idle { queue.blocking_recv() } else { queue.try_recv().ok() };
             parts = self.cut(&minibatch?).into_iter();
         };
-        while let Some((identity, microbatch)) = pool.next(&mut more) {
-            if !self.send(identity, microbatch?)? {
+        while let Some((header, microbatch)) = pool.next(&mut more) {
+            if !self.send(header, microbatch?)? {
                 return Ok(());
             }
         }
@@ -89,14 +89,14 @@ impl Feeder {
     }
 
     /// Sends a microbatch to the first stage and its labels to the loss task; `false` if the run has ended.
-    fn send(&self, identity: MicrobatchHeader, microbatch: Microbatch) -> Result<bool, RunError> {
+    fn send(&self, header: MicrobatchHeader, microbatch: Microbatch) -> Result<bool, RunError> {
         let Microbatch { shape, images, labels } = microbatch;
         let shape = shape.iter().map(|&size| size as u64).collect();
         let images = TensorData::new(Kind::F32, shape, images).map_err(RunError::internal)?;
         let images = images.to_kind(self.wire).map_err(RunError::internal)?;
         let message =
-            Message { identity: identity.clone(), tensors: vec![(proto::spec::graph::INPUT.into(), images)] };
-        let expected = Expected { identity, labels };
+            Message { header: header.clone(), tensors: vec![(proto::spec::graph::INPUT.into(), images)] };
+        let expected = Expected { header, labels };
         Ok(self.to_loss.blocking_send(expected).is_ok() && self.to_first.blocking_put(message))
     }
 }

@@ -5,8 +5,8 @@ use super::feed::Expected;
 use super::precedence::Precedence;
 use crate::loss::{Totals, softmax_cross_entropy};
 use crate::run_error::{Cause, RunError};
-use proto::lane::Phase;
 use proto::link::Incoming;
+use proto::microbatch::Phase;
 use proto::microbatch::{Message, MicrobatchHeader};
 use proto::tensor::{Kind, TensorData};
 use tokio::sync::mpsc;
@@ -68,25 +68,25 @@ impl LossTask {
         due: Expected,
         minibatch: &mut (Totals, bool),
     ) -> Result<bool, (Precedence, RunError)> {
-        let Expected { identity, labels } = due;
-        let logits = self.next_logits(&identity).await?;
-        let training = identity.phase == Phase::Train;
+        let Expected { header, labels } = due;
+        let logits = self.next_logits(&header).await?;
+        let training = header.phase == Phase::Train;
         let smoothing = if training { self.smoothing } else { 0.0 };
         let outcome = softmax_cross_entropy(
             &logits.to_f32(),
             self.classes,
             &labels,
             smoothing,
-            identity.minibatch as usize,
+            header.minibatch as usize,
         )
         .map_err(|error| (Precedence::Cause, RunError::new(Cause::Data, error.to_string())))?;
         minibatch.0.add(&outcome);
         minibatch.1 &= outcome.finite;
-        let last = identity.id.index + 1 == identity.microbatches;
+        let last = header.id.index + 1 == header.microbatches;
         if training {
             let error = TensorData::round_from_f32(self.wire, logits.shape().to_vec(), &outcome.error)
                 .map_err(|error| (Precedence::Cause, RunError::internal(error)))?;
-            let message = Message { identity, tensors: vec![(self.output.clone(), error)] };
+            let message = Message { header, tensors: vec![(self.output.clone(), error)] };
             if self.outbox.send(message).await.is_err() {
                 return Ok(false);
             }
@@ -109,8 +109,8 @@ impl LossTask {
             Ok(None) => return Err(broke(format!("it ended while {due} was due"))),
             Err(failure) => return Err((failure.kind.into(), failure.into())),
         };
-        if message.identity != *due {
-            return Err(broke(format!("it sent {} while {due} was due", message.identity)));
+        if message.header != *due {
+            return Err(broke(format!("it sent {} while {due} was due", message.header)));
         }
         let logits = message.tensors.into_iter().next().map(|(_, logits)| logits);
         logits.ok_or_else(|| broke("it sent no output".into()))

@@ -15,6 +15,7 @@ mod deadline;
 mod failures;
 mod feed;
 mod loss_task;
+mod outcome;
 mod precedence;
 #[cfg(test)]
 mod tests;
@@ -22,15 +23,19 @@ mod tests;
 pub use alone::{Alone, alone};
 pub use connect::{NodeAddress, Setup, open};
 pub use failures::FailureCollector;
+pub use outcome::{shown, wider};
 pub use precedence::Precedence;
 
 use crate::data::Loader;
-use crate::run_error::{Cause, RunError};
+use crate::run_error::RunError;
 use deadline::Deadline;
 use loss_task::BatchLoss;
+use outcome::{Around, lost_signal, outcome};
 use proto::control::{Align, Command, Keep, Report, RunLane, SnapshotDone, StepDone};
-use proto::lane::{Lane, Phase};
+use proto::lane::Lane;
 use proto::link::Peer;
+use proto::microbatch::Phase;
+use proto::tensor::Kind;
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -110,6 +115,10 @@ pub struct Driver {
     failures: FailureCollector,
     tasks: JoinSet<()>,
     deadline: Duration,
+    /// The number format of the links.
+    wire: Kind,
+    /// The error signal of the newest training step that the format does not hold, in words.
+    lost_signal: Option<String>,
 }
 
 /// One stage's control stream.
@@ -221,9 +230,13 @@ impl Driver {
                         other => return Err(Some(out_of_turn(stage, &other))),
                     }
                 }
-                outcome(minibatch, batch, reports, |stage| &self.stages[stage].peer)
-                    .map(Event::Done)
-                    .map_err(Some)
+                let peer = |stage: usize| &self.stages[stage].peer;
+                let around = Around { peer, wire: self.wire, before: self.lost_signal.as_deref() };
+                let outcome = outcome(minibatch, batch, reports, &around).map_err(Some)?;
+                if phase == Phase::Train {
+                    self.lost_signal = lost_signal(&outcome.stages, step, peer);
+                }
+                Ok(Event::Done(outcome))
             }
             Pending::Snapshot => {
                 let mut saved = Vec::with_capacity(self.stages.len());
@@ -261,47 +274,4 @@ impl Driver {
 
 fn out_of_turn(stage: &Stage, report: &Report) -> RunError {
     RunError::node(format!("{} answered out of turn: {report:?}", stage.peer))
-}
-
-/// Joins the parts of a result; a loss that is not finite ends the run.
-fn outcome<'a>(
-    minibatch: Minibatch,
-    batch: BatchLoss,
-    stages: Vec<StepDone>,
-    peer: impl Fn(usize) -> &'a Peer,
-) -> Result<Outcome, RunError> {
-    let Minibatch { step, phase, epoch, indices, .. } = minibatch;
-    let miscounted = |(_, done): &(usize, &StepDone)| phase == Phase::Train && done.updates != step;
-    if let Some((stage, done)) = stages.iter().enumerate().find(miscounted) {
-        let (peer, updates) = (peer(stage), done.updates);
-        return Err(RunError::new(
-            Cause::Violation,
-            format!(
-                "{peer} has made {updates} updates after {phase} step {step}: an update was lost or doubled; go back to a snapshot before it with --resume STEP"
-            ),
-        ));
-    }
-    if batch.finite && batch.loss.is_finite() {
-        let (top1, top5) = batch.accuracy;
-        return Ok(Outcome {
-            step,
-            phase,
-            epoch,
-            samples: indices.len(),
-            loss: batch.loss,
-            top1,
-            top5,
-            stages,
-        });
-    }
-    let first = stages.iter().position(|done| !done.finite);
-    let culprit = first.map_or_else(
-        || "every stage's output was finite, so the loss itself overflowed".to_owned(),
-        |stage| format!("{} was the first whose output was not finite", peer(stage)),
-    );
-    let advice = "lower optimizer.lr or the rule's coefficients";
-    Err(RunError::new(
-        Cause::Diverged,
-        format!("the loss of {phase} step {step} is not finite; {culprit}: {advice}"),
-    ))
 }

@@ -1,6 +1,7 @@
 //! Tests of the driver's error messages when a pipeline falls silent.
 
 use super::*;
+use crate::run_error::Cause;
 
 /// A driver of two stages, the sender of stage 0's reports, the sender of the loss task's results, and the unread
 /// commands.
@@ -27,6 +28,8 @@ fn silent() -> Silent {
         failures: FailureCollector::default(),
         tasks: JoinSet::new(),
         deadline: Duration::from_millis(50),
+        wire: Kind::F32,
+        lost_signal: None,
     };
     Silent { driver, first, losses: to_driver, _open: (second, vec![taken, also_taken], fed) }
 }
@@ -46,7 +49,8 @@ const LOSS: BatchLoss = BatchLoss { loss: 1.0, accuracy: (0.0, 0.0), finite: tru
 fn an_update_that_was_lost_or_doubled_is_a_violation() {
     let done = |updates| StepDone { step: 12, updates, ..StepDone::nothing(Phase::Train) };
     let peers = [Peer::stage(0).at("a:1"), Peer::stage(1).at("b:2")];
-    let after = |counts: [u64; 2]| outcome(minibatch(), LOSS, counts.map(done).into(), |stage| &peers[stage]);
+    let around = Around { peer: |stage: usize| &peers[stage], wire: Kind::F32, before: None };
+    let after = |counts: [u64; 2]| outcome(minibatch(), LOSS, counts.map(done).into(), &around);
     assert!(after([12, 12]).is_ok());
     for wrong in [11, 13] {
         let failure = after([12, wrong]).err().unwrap();
@@ -55,7 +59,7 @@ fn an_update_that_was_lost_or_doubled_is_a_violation() {
         assert!(failure.sentence.starts_with(&says), "{failure}");
     }
     let evaluation = Minibatch { phase: Phase::Evaluate, ..minibatch() };
-    assert!(outcome(evaluation, LOSS, vec![done(3)], |_| &peers[0]).is_ok(), "an evaluation makes none");
+    assert!(outcome(evaluation, LOSS, vec![done(3)], &around).is_ok(), "an evaluation makes none");
 }
 
 #[tokio::test]

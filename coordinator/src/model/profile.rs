@@ -152,7 +152,9 @@ fn mirror_macs(rule: &RuleSpec, macs: u64) -> u64 {
 
 /// Passes over B's samples that B's loss takes, each with the work of a forward.
 fn alignment_passes(c: &Coefficients, alignment: &Alignment) -> u64 {
-    let [amp, sparse, null] = [c.amp, c.sparse, c.null].map(|c| c != 0.0);
+    // self and decay need no sample.
+    let Coefficients { amp, null, sparse, self_: _, decay: _ } = *c;
+    let [amp, null, sparse] = [amp, null, sparse].map(|c| c != 0.0);
     // One filter gradient serves amp and sparse; sparse also needs z, as amp does under an activation.
     let with_z = sparse || (amp && alignment.transfer != Transfer::Identity);
     // null needs r and a filter gradient; an x that isn't the layer's input needs a y of its own.

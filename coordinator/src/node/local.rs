@@ -1,11 +1,17 @@
 //! Local nodes (`--local`): one layer-node per stage on loopback. They end with the coordinator, however it ends.
 
+use super::environment::put_aside;
+use super::log::Log;
 use super::process::{Effort, peak};
+use super::rooms::Rooms;
+use super::starved::Kills;
+use super::{FILES, THREADS};
 use crate::driver::{FailureCollector, NodeAddress, Precedence};
 use crate::run_error::RunError;
 use futures::future::{join_all, try_join_all};
+use proto::process::{limits, room};
 use serde::Deserialize;
-use std::fs::File;
+use std::ffi::{OsStr, OsString};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -20,6 +26,11 @@ const READY_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a node may be idle meanwhile. A cold libtorch is busy, but a process that sleeps or is stopped never
 /// becomes ready.
 const IDLE_DEADLINE: Duration = Duration::from_secs(12);
+/// How long the system may take to report the end of a process that has closed its output.
+const REAPED: Duration = Duration::from_millis(100);
+/// The files and sockets of a coordinator for each of its local nodes: two pipes, a handle of the process, its control
+/// connection, and as many while the process is started.
+const FILES_PER_NODE: usize = 8;
 /// The size limit of a node's first line, which holds for any program.
 const FIRST_LINE: u64 = 4096;
 /// How long a node may take to write its state and end.
@@ -81,19 +92,27 @@ pub fn find_binary() -> Result<PathBuf, RunError> {
 }
 
 impl LocalNodes {
-    /// Starts the nodes of the stages; their states and logs lie under `run_dir`. A node that ends by itself is
-    /// reported to `failures`.
+    /// Starts the nodes of the stages, with their states and logs in `rooms`. A node that ends by itself is reported
+    /// to `failures`.
     ///
     /// # Errors
-    /// The first stage whose process could not be started or did not become ready.
+    /// A limit of the system that forbids so many processes, or the first stage whose process could not be started or
+    /// did not become ready.
     pub async fn start(
         stages: Range<usize>,
-        run_dir: &Path,
+        rooms: &Rooms,
         threads: u32,
         failures: &FailureCollector,
     ) -> Result<Self, RunError> {
         let binary = find_binary()?;
-        let starting = stages.map(|stage| start(stage, &binary, run_dir, threads, failures.clone()));
+        has_room(stages.len(), threads)?;
+        let aside = put_aside();
+        if !aside.is_empty() {
+            let names = aside.join(OsStr::new(", "));
+            tracing::info!("local nodes start without {}: node.threads decides", names.display());
+        }
+        let plan = Plan { binary, rooms: rooms.clone(), threads, aside };
+        let starting = stages.map(|stage| start(stage, &plan, failures.clone()));
         let (nodes, addresses) = try_join_all(starting).await?.into_iter().unzip();
         Ok(Self { nodes, addresses })
     }
@@ -124,32 +143,58 @@ impl LocalNodes {
     }
 }
 
+/// Checks that the system makes the threads of `count` nodes, each with `threads` compute threads, and of the rest of
+/// the run. Each node checks its own, but nodes that start at the same time would take them from each other.
+fn has_room(count: usize, threads: u32) -> Result<(), RunError> {
+    let each = room::threads_of_node(threads);
+    let what = format!("a run with local nodes ({count}, of {each} threads each)");
+    let needs = room::Needs {
+        what: &what,
+        threads: THREADS,
+        others: count * each,
+        files: count * FILES_PER_NODE + FILES,
+        otherwise: ", or lower node.threads or pipeline.stages",
+    };
+    room::check(needs).map_err(RunError::configuration)
+}
+
+/// What the starts of all local nodes have in common.
+struct Plan {
+    binary: PathBuf,
+    rooms: Rooms,
+    threads: u32,
+    /// The environment variables that no node gets.
+    aside: Vec<OsString>,
+}
+
+impl Plan {
+    /// The command that starts the node of a stage, but for its standard streams.
+    fn command(&self, stage: usize) -> Command {
+        let mut command = Command::new(&self.binary);
+        let any = "127.0.0.1:0";
+        command.args(["serve", "--listen", any, "--control", any, "--health", any]);
+        command.args(["--exit-with-stdin", "--threads", &self.threads.to_string(), "--state-dir"]);
+        command.arg(self.rooms.state(stage)).args(self.rooms.read_only().then_some("--read-only"));
+        self.aside.iter().for_each(|name| _ = command.env_remove(name));
+        // A node gets a process group of its own, so that only the coordinator handles an interrupt from the terminal.
+        command.process_group(0).kill_on_drop(true);
+        command
+    }
+}
+
 async fn start(
     stage: usize,
-    binary: &Path,
-    run_dir: &Path,
-    threads: u32,
+    plan: &Plan,
     failures: FailureCollector,
 ) -> Result<(Local, NodeAddress), RunError> {
-    let state = run_dir.join("state").join(format!("stage-{stage}"));
-    let log = run_dir.join("logs").join(format!("stage-{stage}.log"));
-    let failed =
-        |what: &str, error: std::io::Error| RunError::node(format!("stage {stage}: cannot {what} ({error})"));
-    let folders = [state.as_path(), log.parent().unwrap_or(run_dir)];
-    for folder in folders {
-        let made = std::fs::create_dir_all(folder);
-        made.map_err(|error| failed(&format!("make the folder {}", folder.display()), error))?;
-    }
-    let stderr = File::options()
-        .create(true)
-        .append(true)
-        .open(&log)
-        .map_err(|error| failed("open its log", error))?;
-    let mut command = Command::new(binary);
-    command.args(["serve", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--health", "127.0.0.1:0"]);
-    command.args(["--exit-with-stdin", "--threads", &threads.to_string(), "--state-dir"]).arg(&state);
-    // A node gets a process group of its own, so that only the coordinator handles an interrupt from the terminal.
-    command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr).kill_on_drop(true);
+    let failed = |what: &str, error: std::io::Error| {
+        RunError::node(format!("stage {stage}: cannot {what} {}", limits::behind(&error)))
+    };
+    let binary = &plan.binary;
+    let (log, stderr) = plan.rooms.open(stage)?;
+    let mut command = plan.command(stage);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
+    let kills = Kills::so_far();
     let mut child = command.spawn().map_err(|error| failed(&format!("start {}", binary.display()), error))?;
     let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(RunError::internal(format!("stage {stage} was started without pipes")));
@@ -161,19 +206,37 @@ async fn start(
         () = tokio::time::sleep(READY_DEADLINE) => None,
     };
     let Some(ready) = ready.and_then(|line| serde_json::from_str::<Ready>(&line).ok()) else {
-        let last = std::fs::read_to_string(&log).unwrap_or_default();
-        let last = last.lines().last().unwrap_or("it said nothing").to_owned();
-        return Err(RunError::node(format!(
-            "stage {stage} did not become ready ({last}): see {}, and whether {} is a layer-node that runs here",
-            log.display(),
-            binary.display()
-        )));
+        let ended = tokio::time::timeout(REAPED, child.wait()).await;
+        if let Some(why) = ended.ok().and_then(|status| kills.sentence(&status)) {
+            return Err(RunError::node(format!("stage {stage}: {why}")));
+        }
+        return Err(unready(stage, &log, binary));
     };
     let address = NodeAddress { control: ready.control };
     let process = child.id();
-    let watch = watch(stage, child, address.control.clone(), log, failures);
+    let watch = watch(stage, child, address.control.clone(), log, kills, failures);
     let ended = AbortOnDropHandle::new(tokio::spawn(watch));
     Ok((Local { stdin, process, ended }, address))
+}
+
+/// The failure of a stage whose process printed no address.
+fn unready(stage: usize, log: &Log, binary: &Path) -> RunError {
+    let path = log.path().display();
+    if let Some(said) = log.failure() {
+        return RunError::node(format!("stage {stage} did not become ready (its log is {path}): {said}"));
+    }
+    let last = log.last().unwrap_or_else(|| "it said nothing".into());
+    // The system's loader ran out of address space before the program began.
+    if ["failed to map segment", "llocate memory"].iter().any(|words| last.contains(words)) {
+        return RunError::node(format!(
+            "stage {stage} did not become ready ({last}): {}",
+            limits::of_memory()
+        ));
+    }
+    RunError::node(format!(
+        "stage {stage} did not become ready ({last}): see {path}, and whether {} is a layer-node that runs here",
+        binary.display()
+    ))
 }
 
 /// Completes when a process has been idle for [`IDLE_DEADLINE`]; never completes if the system does not say.
@@ -190,9 +253,22 @@ async fn idle(process: Option<u32>) {
 }
 
 /// Reports the end of a node's process. After the run's own end the report is not read any more.
-async fn watch(stage: usize, mut child: Child, address: String, log: PathBuf, failures: FailureCollector) {
+async fn watch(
+    stage: usize,
+    mut child: Child,
+    address: String,
+    log: Log,
+    kills: Kills,
+    failures: FailureCollector,
+) {
     let status = child.wait().await;
+    let starved = kills.sentence(&status);
     let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-    let why = format!("stage {stage} at {address}: its process ended ({status}): see {}", log.display());
-    failures.fail(Precedence::Cause, RunError::node(why));
+    let path = log.path().display();
+    let why = match (starved, log.failure()) {
+        (Some(starved), _) => starved,
+        (None, Some(said)) => format!("its process ended ({status}; its log is {path}): {said}"),
+        (None, None) => format!("its process ended ({status}): see {path}"),
+    };
+    failures.fail(Precedence::Cause, RunError::node(format!("stage {stage} at {address}: {why}")));
 }

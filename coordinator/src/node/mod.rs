@@ -1,9 +1,14 @@
 //! The nodes of a run: local processes, or addresses that the user gives.
 
+mod environment;
 mod local;
+mod log;
 mod process;
+mod rooms;
+mod starved;
 
 pub use local::{LocalNodes, find_binary};
+pub use rooms::{Rooms, temporary};
 
 use crate::driver::{FailureCollector, NodeAddress};
 use crate::prepare::{Placement, Prepared};
@@ -13,8 +18,16 @@ use proto::client::Node;
 use proto::control::Description;
 use proto::failure::Failure;
 use proto::link::Peer;
-use std::path::Path;
+use proto::process::room;
 use std::time::Duration;
+
+/// The threads of a coordinator in a run, beside those that it has from the beginning: the feeder, and one that loads.
+const THREADS: usize = 2;
+/// The files and sockets of a coordinator in a run, beside those that it has from the beginning and those for each
+/// node: the run's files, and the ends of the ring.
+const FILES: usize = 16;
+/// The files and sockets of a coordinator for each node that it connects to.
+const FILES_PER_NODE: usize = 2;
 
 /// Dials every node at once. Each node answers with its description, or fails on its own.
 pub async fn check(peers: &[Peer], deadline: Duration) -> Vec<Result<Description, Failure>> {
@@ -30,15 +43,15 @@ pub enum Nodes {
 }
 
 impl Nodes {
-    /// Starts local nodes, or takes the given addresses, one per stage. A local node that ends by itself is
-    /// reported to `failures`.
+    /// Starts local nodes, with their files in `rooms`, or takes the given addresses, one per stage. A local node
+    /// that ends by itself is reported to `failures`.
     ///
     /// # Errors
     /// A number of addresses that is not the number of stages, or a node that could not be started.
     pub async fn find(
         placement: &Placement,
         prepared: &Prepared,
-        run_dir: &Path,
+        rooms: &Rooms,
         failures: &FailureCollector,
     ) -> Result<Self, RunError> {
         let stages = prepared.ranges.len();
@@ -46,9 +59,17 @@ impl Nodes {
         match placement {
             Placement::Local => {
                 let threads = prepared.config.node.threads;
-                LocalNodes::start(0..stages, run_dir, threads, failures).await.map(Nodes::Local)
+                LocalNodes::start(0..stages, rooms, threads, failures).await.map(Nodes::Local)
             }
             Placement::Remote(given) => {
+                let needs = room::Needs {
+                    what: "a run",
+                    threads: THREADS,
+                    others: 0,
+                    files: stages * FILES_PER_NODE + FILES,
+                    otherwise: "",
+                };
+                room::check(needs).map_err(RunError::configuration)?;
                 let address = |control: &String| NodeAddress { control: control.clone() };
                 Ok(Nodes::Remote(given.iter().map(address).collect()))
             }

@@ -1,5 +1,6 @@
 //! Linux's information about a process.
 
+use proto::host::bytes_of;
 use std::fs;
 
 /// The state of a process, and the work that it has done so far.
@@ -25,6 +26,5 @@ impl Effort {
 /// The high-water mark of a process's resident memory (VmHWM), in bytes.
 pub fn peak(process: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
+    bytes_of(&text, "VmHWM:")
 }

@@ -19,12 +19,12 @@ pub enum PartitionError {
         layers: usize,
     },
     /// A cut before a layer that doesn't exist.
-    #[error("pipeline.stages names '{name}', which is no layer of the network{}", hint(nearest))]
+    #[error("pipeline.stages names '{name}', which is no layer of the network{hint}")]
     Unknown {
         /// The name in the configuration.
         name: String,
-        /// The layer with the most similar name.
-        nearest: Option<String>,
+        /// The layer with the nearest name, as the end of the sentence.
+        hint: String,
     },
     /// A cut is named twice.
     #[error("pipeline.stages names '{0}' twice")]
@@ -64,8 +64,4 @@ pub enum PartitionError {
     /// The network's layers don't fit together.
     #[error(transparent)]
     Network(#[from] ProtocolError),
-}
-
-fn hint(nearest: &Option<String>) -> String {
-    nearest.as_ref().map_or(String::new(), |name| format!(": did you mean '{name}'?"))
 }

@@ -25,6 +25,7 @@ mod workload;
 use std::ops::Range;
 
 use crate::model::Network;
+use crate::nearest;
 pub use balance::{SLACK, balanced, leanest, optimum};
 pub use cuts::Cuts;
 pub use error::PartitionError;
@@ -66,8 +67,8 @@ fn named(network: &Network, names: &[String]) -> Result<Vec<usize>, PartitionErr
     let mut found = Vec::with_capacity(names.len());
     for name in names {
         let index = network.layers.iter().position(|layer| layer.name == *name);
-        let index = index
-            .ok_or_else(|| PartitionError::Unknown { name: name.clone(), nearest: nearest(network, name) })?;
+        let index =
+            index.ok_or_else(|| PartitionError::Unknown { name: name.clone(), hint: hint(network, name) })?;
         if found.contains(&index) {
             return Err(PartitionError::Doubled(name.clone()));
         }
@@ -77,9 +78,8 @@ fn named(network: &Network, names: &[String]) -> Result<Vec<usize>, PartitionErr
     Ok(found)
 }
 
-fn nearest(network: &Network, name: &str) -> Option<String> {
-    let names = network.layers.iter().map(|layer| layer.name.as_str());
-    names.min_by_key(|known| strsim::damerau_levenshtein(known, name)).map(str::to_owned)
+fn hint(network: &Network, name: &str) -> String {
+    nearest::hint(name, network.layers.iter().map(|layer| layer.name.as_str()))
 }
 
 /// The ranges from cut to cut; a cut before layer 0 has no effect.

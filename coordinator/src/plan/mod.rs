@@ -3,6 +3,7 @@
 //! The plan follows from the network, its cuts and the workload: parameters, multiply-adds, traffic, memory, and,
 //! by rates or measured times, the time of a step and its bubble.
 
+mod host;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use crate::model::profile::FLOAT;
 use crate::partition::{Estimator, Memory, PartitionError, Rates, Workload};
 use crate::pipeline::draw;
 use crate::pipeline::timing::{Costs, TimingError, predict};
+pub use host::{Host, Needs};
 pub use table::table;
 
 /// The prediction of one run. Serialised, it is what `plan --json` prints.
@@ -48,6 +50,9 @@ pub struct Plan {
     pub rates: Rates,
     /// Warnings, one sentence each.
     pub warnings: Vec<String>,
+    /// The host that the plan was made on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<Host>,
     /// The lanes as [`draw::lanes`] draws them.
     #[serde(skip)]
     drawing: String,
@@ -164,6 +169,7 @@ pub fn plan(network: &Network, ranges: &[Range<usize>], estimator: &Estimator) -
         measured: estimator.is_measured(),
         rates,
         warnings: Vec::new(),
+        host: None,
         drawing: draw::lanes(&lanes),
     };
     Ok(Plan { warnings: warnings::of(&plan), ..plan })

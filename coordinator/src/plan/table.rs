@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Plan, PlannedStage, Rates};
+use super::{Plan, PlannedStage, Rates, host};
 
 /// The width at which lines of lanes are clipped, in characters.
 const WIDTH: usize = 104;
@@ -37,11 +37,12 @@ pub fn table(plan: &Plan) -> String {
         "\n{total} M parameters, {} MMACs per sample forward; MMACs and KiB are per sample\n\
          {schedule}, {batch} samples in {microbatches} microbatches: {step_seconds:.3} s per step, \
          {images_per_s:.1} images/s, bubble {percent:.0} %\n\
-         by {}, links of {} and {:.1} ms\n\n{}",
+         by {}, links of {} and {:.1} ms\n{}\n{}",
         mega(macs),
         computing(plan),
         rates.link,
         rates.latency * 1e3,
+        host::line(plan),
         clipped(&plan.drawing),
     );
     let warnings = plan.warnings.iter().map(|warning| format!("\nwarning: {warning}")).collect::<String>();

@@ -1,6 +1,7 @@
 //! Tests of plans: the counts, and the names of the contract.
 
-use proto::lane::MAX_MICROBATCHES;
+use proto::host::Memory as MainMemory;
+use proto::microbatch::MAX_MICROBATCHES;
 use proto::spec::optimizer::Method;
 use proto::spec::rule::{Coefficients, RuleSpec};
 use proto::tensor::Kind;
@@ -129,4 +130,25 @@ fn the_table_is_aligned_and_clipped() {
         text.lines().filter(|line| line.starts_with('s') && line.ends_with("… U")).collect();
     assert_eq!(lanes.len(), 11, "{text}");
     assert!(lanes.iter().all(|lane| lane.chars().count() <= 110), "{text}");
+}
+
+#[test]
+fn memory_that_does_not_suffice_is_said() {
+    let network = by_name("mlp", &Options { width: 32, ..small() }).unwrap();
+    let estimator = Estimator::new(&network, Workload { batch: 8, ..Workload::default() }).unwrap();
+    let ranges = cut(&network, &Cuts::PerLayer, &estimator, None).unwrap();
+    let needs = |local| Needs::of(&network, &ranges, &estimator, local).unwrap();
+    let all: u64 = plan(&network, &ranges, &estimator).unwrap().stages.iter().map(|s| s.memory_bytes).sum();
+    // Five microbatches of two samples, in f32.
+    let inputs = 5 * 2 * 4 * 3 * 32 * 32;
+    assert_eq!((needs(true), needs(false)), (Needs { inputs, nodes: all }, Needs { inputs, nodes: 0 }));
+    let memory = |available| MainMemory { total: available, available, bound: "the limit of X".into() };
+    assert_eq!(needs(true).shortage(&memory(inputs + all)), None);
+    let said = needs(true).shortage(&memory(inputs + all - 1)).unwrap();
+    assert!(said.contains("are free in the limit of X: the kernel may kill it"), "{said}");
+    assert_eq!(needs(false).shortage(&memory(inputs)), None);
+
+    let host = Host { cores: 1, memory_total: 3 << 30, memory_available: 1 << 30, memory_bound: "it".into() };
+    let text = table(&plan(&network, &ranges, &estimator).unwrap().on(Some(host)));
+    assert!(text.contains("; here are 1 core, and 1.0 GiB of memory are free in it\n"), "{text}");
 }

@@ -5,7 +5,7 @@ use crate::config::{self, Config};
 use crate::data::{Epoch, Sampler, evaluation};
 use crate::driver::Minibatch;
 use proto::control::Align;
-use proto::lane::Phase;
+use proto::microbatch::Phase;
 use std::collections::VecDeque;
 use std::ops::Range;
 

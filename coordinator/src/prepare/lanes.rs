@@ -3,7 +3,8 @@
 use crate::config::Config;
 use crate::pipeline::{self, Schedule, Shape};
 use crate::run_error::RunError;
-use proto::lane::{Lane, Phase};
+use proto::lane::Lane;
+use proto::microbatch::Phase;
 use std::collections::HashMap;
 use std::sync::Arc;
 

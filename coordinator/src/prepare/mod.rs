@@ -1,29 +1,33 @@
 //! Preparation: from a configuration and its data to everything that a run needs before any node is started.
 //!
 //! ```text
-//! Config ─▶ Prepared: data, network, cut (ranges) ─▶ stages (a StageSpec each), lanes, course
+//! Config ─▶ Prepared: data, network, cut (ranges) ─▶ stages (a StageSpec each), lanes, course, doubts
 //! ```
 //!
 //! Every function except the opening of the data is pure.
 
 mod course;
 mod cut;
+mod doubts;
 mod lanes;
 mod placement;
 mod stages;
 
 pub use course::{Course, Item, Items};
 pub use cut::{cut, cut_by, estimator};
+pub use doubts::{Doubt, Facts, Lead, Topic, doubts};
 pub use lanes::Lanes;
 pub use placement::Placement;
 pub use stages::{RunStart, stages};
 
 use crate::config::Config;
-use crate::data::{Augment, Loader, Normalization, Sampler, Split, microbatches, open};
-use crate::driver::Sets;
+use crate::data::{Augment, Loader, Normalization, Sampler, Samples, Split, microbatches, open};
+use crate::driver::{Sets, shown, wider};
 use crate::model::Network;
 use crate::run_error::RunError;
 use proto::spec::stage::StageSpec;
+use proto::tensor::Kind;
+use std::collections::HashSet;
 use std::ops::Range;
 
 /// A prepared run.
@@ -34,6 +38,8 @@ pub struct Prepared {
     pub sets: Sets,
     /// The order of the training samples.
     pub sampler: Sampler,
+    /// The facts of the training data.
+    pub facts: Facts,
     /// The number of test samples.
     pub test_samples: usize,
     /// The network, each weight layer with its rule.
@@ -50,13 +56,15 @@ impl Prepared {
     pub fn new(config: Config) -> Result<Self, RunError> {
         let data = &config.data;
         let classes = config.model.classes as usize;
-        let train = open(data.kind, &data.path, Split::Train, classes, data.limit)?;
-        let test = open(data.kind, &data.path, Split::Test, classes, data.test_limit)?;
+        let train = open(data.kind, &data.choice(Split::Train, classes))?;
+        let test = open(data.kind, &data.choice(Split::Test, classes))?;
         train.check_same_shape(&*test)?;
         let shape = train.shape().map(|size| size as u64);
         let normalization = Normalization::of(data.kind, &*train, data.mean.as_deref(), data.std.as_deref())?;
+        check_inputs(&normalization, config.network.wire)?;
         let sampler =
             Sampler::new(config.seed, train.len(), config.train.batch as usize, config.train.remainder)?;
+        let facts = facts(&*train, &sampler)?;
         let test_samples = test.len();
         let sets = Sets {
             train: Loader::new(train, &normalization, data.augmentation(), config.seed)?,
@@ -67,7 +75,7 @@ impl Prepared {
         let smallest = smallest.iter().map(Range::len).min().unwrap_or(1);
         config.check_microbatches(&network, smallest as u64).map_err(RunError::configuration)?;
         let ranges = cut(&config, &network)?;
-        Ok(Self { config, sets, sampler, test_samples, network, ranges })
+        Ok(Self { config, sets, sampler, facts, test_samples, network, ranges })
     }
 
     /// Minibatches of an epoch, and of the whole run.
@@ -95,10 +103,32 @@ impl Prepared {
         Lanes::new(&self.config, self.ranges.len())
     }
 
+    /// The doubts about the run.
+    pub fn doubts(&self) -> Vec<Doubt> {
+        doubts(&self.config, Some(&self.network), Some(&self.facts))
+    }
+
     /// The course of the run.
     pub fn course(&self) -> Course {
         let rules = self.network.layers.iter().filter_map(|layer| layer.rule.mirror());
         let delay = rules.map(|mirror| mirror.delay).max().unwrap_or(0);
         Course::new(&self.config, self.sampler, self.test_samples, delay)
     }
+}
+
+/// Refuses inputs that the links' number format does not hold.
+fn check_inputs(normalization: &Normalization, wire: Kind) -> Result<(), RunError> {
+    let largest = normalization.largest();
+    if wire.holds(largest) {
+        return Ok(());
+    }
+    let (largest, wider) = (shown(f64::from(largest)), wider(wire));
+    Err(RunError::configuration(format!(
+        "data.mean and data.std make inputs of up to {largest}, and {wider}, or data.std to larger numbers"
+    )))
+}
+
+fn facts(train: &dyn Samples, sampler: &Sampler) -> Result<Facts, RunError> {
+    let labels = (0..train.len()).map(|index| train.label(index)).collect::<Result<HashSet<u32>, _>>()?.len();
+    Ok(Facts { samples: train.len(), labels, minibatches: sampler.minibatches() as u64 })
 }

@@ -72,7 +72,12 @@ impl Curves {
         self.add(step, points.map(|(name, value)| scalar(format!("{TEST}{name}"), value)).into())
     }
 
-    fn add(&mut self, step: u64, values: Vec<Scalar>) -> Result<(), RunError> {
+    /// Appends the points that have a value: TensorBoard would draw the others as triangles at the last one.
+    fn add(&mut self, step: u64, mut values: Vec<Scalar>) -> Result<(), RunError> {
+        values.retain(|scalar| scalar.value.is_some_and(f32::is_finite));
+        if values.is_empty() {
+            return Ok(());
+        }
         let bytes = record(&Event { summary: Some(Summary { values }), ..at(step) });
         self.file.write_all(&bytes).map_err(|error| unwritable(&self.path, &error))
     }
@@ -80,7 +85,7 @@ impl Curves {
 
 /// A point on the curve `tag`.
 fn scalar(tag: impl Into<String>, value: Option<f64>) -> Scalar {
-    Scalar { tag: tag.into(), value: Some(value.unwrap_or(f64::NAN) as f32) }
+    Scalar { tag: tag.into(), value: value.map(|value| value as f32) }
 }
 
 /// Whether an event stays in the history when the run goes back to `step`.
@@ -119,6 +124,8 @@ mod tests {
         for step in 1..=4 {
             file.add(step, vec![scalar("train/loss", Some(step as f64))]).unwrap();
             file.add(step, vec![scalar("test/loss", Some(step as f64))]).unwrap();
+            file.add(step, vec![scalar("angle_deg/fc", None), scalar("angle_deg/fc", Some(f64::NAN))])
+                .unwrap();
         }
         // The last record is torn, as after a kill.
         file.file.write_all(&record(&at(5))[..9]).unwrap();

@@ -4,10 +4,6 @@ use crate::driver::Outcome;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// The tolerance for equal fractions. A fraction that was read from a file may be off in its last bit; different
-/// fractions, of fewer than a million samples, differ by more than this.
-const EQUAL: f64 = 1e-12;
-
 /// One pass over the test set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
@@ -30,8 +26,7 @@ pub struct Evaluation {
 impl Evaluation {
     /// The better of two evaluations: by accuracy, and the earlier of equals.
     pub fn better(best: Option<Self>, next: Self) -> Option<Self> {
-        let next_top1 = next.top1.map(|top1| top1 - EQUAL);
-        Some(best.filter(|best| best.top1 >= next_top1).unwrap_or(next))
+        Some(best.filter(|best| best.top1 >= next.top1).unwrap_or(next))
     }
 
     /// The best of the evaluations whose snapshot is held. `evaluations.jsonl` also has lines of starts of the run
@@ -63,7 +58,7 @@ impl Pass {
 
     /// The evaluation with these sums, after `step` and of `epoch`.
     pub fn complete(self, step: u64, epoch: u64) -> Evaluation {
-        let mean = |sum: f64| Some(sum / self.samples.max(1) as f64);
+        let mean = |sum: f64| (self.samples > 0).then(|| sum / self.samples as f64);
         let [loss, top1, top5] = [self.loss, self.top1, self.top5].map(mean);
         Evaluation { step, epoch, loss, top1, top5, samples: self.samples }
     }
@@ -75,6 +70,12 @@ mod tests {
 
     fn evaluation((step, top1): (u64, f64)) -> Evaluation {
         Evaluation { step, top1: Some(top1), ..Evaluation::default() }
+    }
+
+    #[test]
+    fn an_evaluation_of_no_samples_has_no_mean() {
+        let Evaluation { loss, top1, top5, .. } = Pass::default().complete(3, 0);
+        assert_eq!([loss, top1, top5], [None; 3]);
     }
 
     #[test]

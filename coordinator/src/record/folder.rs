@@ -1,27 +1,25 @@
 //! A run's folder: it is created, reopened, taken back to an earlier step, and appended to.
 
+use super::claim::{Claim, Holds, no_run};
 use super::curves::Curves;
 use super::data_mark::DataMark;
+use super::difference::Difference;
+use super::end::End;
 use super::evaluation::Evaluation;
-use super::files::{lock, remove, unwritable, write, write_json};
-use super::identity::{RunIdentity, differs};
+use super::files::{remove, write, write_json};
+use super::identity::RunIdentity;
 use super::lines::{self, Appended};
+use super::names::{CONFIG, EVALUATIONS, METRICS, REPORT, SUMMARY};
+use super::past::Past;
 use super::step::Step;
-use crate::config::{self, Config, Environment};
+use crate::config::{self, Config, Environment, Train};
 use crate::run_error::RunError;
+use proto::disk::cannot;
 use serde::Serialize;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// The file of the training steps.
-pub const METRICS: &str = "metrics.jsonl";
-/// The file of the evaluations.
-pub const EVALUATIONS: &str = "evaluations.jsonl";
-/// The file of the run's summary.
-pub const SUMMARY: &str = "summary.json";
-/// The file of the report page.
-pub const REPORT: &str = "report.html";
 
 /// The folder of a run: `runs/NAME`, or the folder that the caller names.
 pub struct RunFolder {
@@ -32,88 +30,75 @@ pub struct RunFolder {
     curves: Curves,
     /// Whether this start has taken over the history. Until then the end that an earlier start wrote is still true.
     begun: bool,
+    /// The configuration with a moved end, until this start takes over the history.
+    moved: Option<String>,
     /// The folder itself, locked: one process at a time writes a run's history.
     owned: Arc<File>,
 }
 
-/// Chooses a run's folder: the named one, or the first free `runs/STEM-N`.
-///
-/// # Errors
-/// A name that is a path.
-pub fn choose(name: Option<&str>, run_dir: Option<&Path>, stem: &str) -> Result<PathBuf, RunError> {
-    let runs = Path::new("runs");
-    match (name, run_dir) {
-        (_, Some(path)) => Ok(path.to_owned()),
-        (Some(name), None) if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') => {
-            Err(RunError::configuration(format!("'{name}' cannot name a run: --run-dir takes a path")))
-        }
-        (Some(name), None) => Ok(runs.join(name)),
-        (None, None) => {
-            let free = (1u64..).map(|n| runs.join(format!("{stem}-{n}"))).find(|path| !path.exists());
-            free.ok_or_else(|| RunError::internal("there are no names left for a run"))
-        }
-    }
-}
-
-/// Locks the folder for this process until the process ends, however it ends.
-///
-/// # Errors
-/// A folder that another process has locked, or that cannot be opened.
-pub fn own(path: &Path) -> Result<Arc<File>, RunError> {
-    let folder = File::open(path).map_err(|error| unwritable(path, &error))?;
-    match lock(&folder) {
-        Ok(false) => Err(RunError::configuration(format!(
-            "another coordinator works on the run in {}: wait for its end, or end it first",
-            path.display()
-        ))),
-        // On a file system without locks the user must make sure that no two processes use the folder.
-        Ok(true) | Err(_) => Ok(Arc::new(folder)),
-    }
-}
-
 impl RunFolder {
-    /// Creates the folder of a new run, with its resolved configuration and the mark of its data.
+    /// Begins a new run in a folder, with its resolved configuration and the mark of its data.
     ///
     /// # Errors
-    /// A folder that already holds a run, or that cannot be written.
-    pub fn create(path: PathBuf, config: &Config, data: DataMark) -> Result<Self, RunError> {
+    /// A folder that already holds a run, a sweep or a part of a run, or that cannot be written.
+    pub fn create(claim: Claim, config: &Config, data: DataMark) -> Result<Self, RunError> {
         let text = config.to_toml().map_err(RunError::configuration)?;
-        if path.join("config.toml").exists() {
-            let why = format!(
-                "there is a run in {} already: choose another --name or --run-dir, or go on with --resume auto",
-                path.display()
-            );
+        let Claim { path, holds, owned } = claim;
+        let place = path.display();
+        let why = match holds {
+            Holds::Nothing => None,
+            Holds::Run => Some(format!(
+                "there is a run in {place} already: choose another --name or --run-dir, or go on with --resume auto"
+            )),
+            Holds::Sweep => Some(format!("there is a sweep in {place}: choose another --name or --run-dir")),
+            Holds::Part(file) => Some(part(&path, file)),
+        };
+        if let Some(why) = why {
             return Err(RunError::configuration(why));
         }
-        fs::create_dir_all(&path).map_err(|error| unwritable(&path, &error))?;
-        let owned = own(&path)?;
         let identity = RunIdentity { data: Some(data), ..RunIdentity::draw()? };
         identity.write(&path)?;
-        write(&path.join("config.toml"), text.as_bytes())?;
+        write(&path.join(CONFIG), text.as_bytes())?;
         Ok(Self { begun: true, ..Self::open(path, identity, owned, 0)? })
     }
 
-    /// Opens the folder of a run that is resumed, under a new incarnation.
+    /// Opens the folder of a run that is resumed, under a new incarnation. The run goes on after the step `after`, or
+    /// else no later than its history ends; an epoch has `per_epoch` minibatches. Also returns the end of the run, if
+    /// it moves.
     ///
     /// # Errors
     /// A folder without a run, or a configuration or data that would make it another run.
-    pub fn reopen(path: PathBuf, config: &Config, data: &DataMark) -> Result<Self, RunError> {
-        let file = path.join("config.toml");
-        let began = config::load(&file, &[], &Environment::empty()).map_err(RunError::configuration)?;
-        if let Some(section) = differs(&began, config) {
-            let why = format!(
-                "'{section}' is not as in {}: resume a run with its own configuration",
-                file.display()
-            );
+    pub fn reopen(
+        claim: Claim,
+        config: &Config,
+        data: &DataMark,
+        per_epoch: u64,
+        after: Option<u64>,
+    ) -> Result<(Self, Option<End>), RunError> {
+        let Claim { path, holds, owned } = claim;
+        match holds {
+            Holds::Run => {}
+            Holds::Part(file) => return Err(RunError::configuration(part(&path, file))),
+            Holds::Nothing | Holds::Sweep => return Err(no_run(&path)),
+        }
+        let file = path.join(CONFIG);
+        let began = began(&path)?;
+        if let Some(key) = Difference::of_run(&began, config).map_err(RunError::configuration)? {
+            let why = format!("{}: resume a run with its own configuration", key.told(&file));
             return Err(RunError::configuration(why));
         }
-        let owned = own(&path)?;
-        let identity = RunIdentity::read(&path)?;
+        let done = after.map_or_else(|| written(&path), Ok)?;
+        let end = End::moved(&began, config, per_epoch, done, &file)?;
+        let identity = RunIdentity::read(&path, "choose another --run-dir")?;
         if let Some(mark) = &identity.data {
             mark.check(data, began.data.test_limit == config.data.test_limit, config, &path)?;
         }
+        let Train { epochs, max_steps, .. } = config.train;
+        let moved =
+            end.map(|_| Config { train: Train { epochs, max_steps, ..began.train }, ..began }.to_toml());
+        let moved = moved.transpose().map_err(RunError::configuration)?;
         let identity = identity.next(&path)?;
-        Self::open(path, identity, owned, u64::MAX)
+        Ok((Self { moved, ..Self::open(path, identity, owned, u64::MAX)? }, end))
     }
 
     /// Opens the folder's files for appending; the curves keep their points up to `step`.
@@ -121,7 +106,7 @@ impl RunFolder {
         let metrics = Appended::open(path.join(METRICS))?;
         let evaluations = Appended::open(path.join(EVALUATIONS))?;
         let curves = Curves::begin(&path, step)?;
-        Ok(Self { path, identity, metrics, evaluations, curves, begun: false, owned })
+        Ok(Self { path, identity, metrics, evaluations, curves, begun: false, moved: None, owned })
     }
 
     /// Counts another start of the run.
@@ -141,12 +126,16 @@ impl RunFolder {
 
     /// Drops the lines of steps after `step`, which will run again, and the line of the evaluation that follows
     /// `step` itself. The summary that an earlier start wrote is removed first: if this start is killed, readers
-    /// must not take the old summary for the end of the run.
-    pub fn rewind(&mut self, step: u64) -> Result<(), RunError> {
+    /// must not take the old summary for the end of the run. The run goes on as `past` says.
+    pub fn rewind(&mut self, step: u64, past: Past) -> Result<(), RunError> {
+        if let Some(config) = self.moved.take() {
+            write(&self.path.join(CONFIG), config.as_bytes())?;
+        }
         for name in [SUMMARY, REPORT] {
             remove(&self.path.join(name))?;
         }
-        self.saved(step)?;
+        (self.identity.saved, self.identity.past) = (step, past);
+        self.identity.write(&self.path)?;
         for (name, limit) in [(METRICS, step + 1), (EVALUATIONS, step)] {
             let text = self.text(name)?;
             let before = |line: &&[u8]| lines::step(line).is_some_and(|step| step < limit);
@@ -159,13 +148,7 @@ impl RunFolder {
     }
 
     fn text(&self, name: &str) -> Result<Vec<u8>, RunError> {
-        let path = self.path.join(name);
-        fs::read(&path).map_err(|error| {
-            RunError::internal(format!(
-                "cannot read {} ({error}): check its permissions and its disk",
-                path.display()
-            ))
-        })
+        text(&self.path.join(name))
     }
 
     /// The last step up to which `metrics.jsonl` is without a gap.
@@ -173,9 +156,7 @@ impl RunFolder {
     /// # Errors
     /// A file that cannot be read.
     pub fn last_step(&self) -> Result<u64, RunError> {
-        let text = self.text(METRICS)?;
-        let due = (1..).zip(lines::split(&text)).take_while(|(due, line)| lines::step(line) == Some(*due));
-        Ok(due.last().map_or(0, |(due, _)| due))
+        written(&self.path)
     }
 
     /// The training steps so far.
@@ -238,4 +219,36 @@ impl RunFolder {
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
         write(&self.path.join(name), bytes)
     }
+}
+
+/// The configuration with which the run in `folder` began.
+///
+/// # Errors
+/// A configuration that cannot be read.
+pub fn began(folder: &Path) -> Result<Config, RunError> {
+    config::load(&folder.join(CONFIG), &[], &Environment::empty()).map_err(RunError::configuration)
+}
+
+/// The last step up to which the history of the run in `folder` is without a gap.
+fn written(folder: &Path) -> Result<u64, RunError> {
+    let text = text(&folder.join(METRICS))?;
+    let due = (1..).zip(lines::split(&text)).take_while(|(due, line)| lines::step(line) == Some(*due));
+    Ok(due.last().map_or(0, |(due, _)| due))
+}
+
+/// The bytes of a file of records; a start that died early has not made it.
+fn text(path: &Path) -> Result<Vec<u8>, RunError> {
+    match fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        read => read.map_err(|error| {
+            RunError::internal(cannot("cannot read", path, &error, "choose another --run-dir"))
+        }),
+    }
+}
+
+fn part(folder: &Path, file: &str) -> String {
+    format!(
+        "{} holds {file}, but no whole run: bring its run.json and config.toml back, or choose another --name or --run-dir",
+        folder.display()
+    )
 }

@@ -7,48 +7,57 @@
 //!
 //! The recursion is linear and the same for every element, so ‖cₜ‖ = |aₜ|·‖c₀‖ with a₀ = 1.
 
+use super::past::Past;
 use super::step::LayerTrace;
 use crate::config::Config;
 use crate::model::Network;
 use crate::rule::Name;
 use crate::run_error::{Cause, RunError};
-use proto::spec::optimizer::{Method, OptimizerSpec};
+use proto::spec::optimizer::Method;
 use std::collections::BTreeMap;
 
 /// The relative tolerance of ‖W − B‖ against the law: some times the rounding of f32.
 const TOLERANCE: f64 = 1e-4;
-/// The share below which the law is not checked: rounding is all that is left of the difference.
+/// The share of ‖c₀‖ and of ‖W‖ below which the law is not checked: rounding is all that is left of the difference.
 const SHARE: f64 = 0.01;
+/// The share of momentum from before an import that may be left when the law is checked again.
+const FADED: f64 = 1e-6;
 
-/// The factor aₜ, step by step.
+/// The factor aₜ, step by step, from the newest import on. A start with another optimizer changes the recursion, and
+/// not what it has come to.
 #[derive(Clone, Debug)]
 struct Law {
-    optimizer: OptimizerSpec,
+    past: Past,
     step: u64,
     difference: f64,
     buffer: f64,
 }
 
 impl Law {
-    fn new(optimizer: OptimizerSpec) -> Self {
-        Self { optimizer, step: 0, difference: 1.0, buffer: 0.0 }
+    fn new(past: Past) -> Self {
+        Self { step: past.imported(), past, difference: 1.0, buffer: 0.0 }
     }
 
     /// aₜ for t = `step`, which never goes back.
     fn at(&mut self, step: u64) -> f64 {
-        let (momentum, nesterov) = match self.optimizer.method {
-            Method::Sgd { momentum, nesterov } => (momentum, nesterov),
-            Method::Adam { .. } => (0.0, false),
-        };
-        let decay = self.optimizer.weight_decay;
         while self.step < step {
-            let gradient = decay * self.difference;
+            let Some(optimizer) = self.past.optimizer(self.step) else { break };
+            let (momentum, nesterov) = momentum(optimizer.method);
+            let gradient = optimizer.weight_decay * self.difference;
             self.buffer = momentum * self.buffer + gradient;
             let direction = if nesterov { gradient + momentum * self.buffer } else { self.buffer };
-            self.difference -= self.optimizer.lr * self.optimizer.schedule.factor(self.step) * direction;
+            self.difference -= optimizer.lr * optimizer.schedule.factor(self.step) * direction;
             self.step += 1;
         }
         self.difference
+    }
+}
+
+/// The momentum of a method, and whether it is Nesterov's; Kolen-Pollack goes with SGD only.
+fn momentum(method: Method) -> (f64, bool) {
+    match method {
+        Method::Sgd { momentum, nesterov } => (momentum, nesterov),
+        Method::Adam { .. } => (0.0, false),
     }
 }
 
@@ -57,22 +66,44 @@ impl Law {
 pub struct Invariant {
     law: Law,
     layers: Vec<String>,
+    /// The updates up to which no measurement counts: those before the newest import, and those in which momentum from
+    /// before it still moves W and B apart.
+    from: u64,
     /// ‖c₀‖ of each layer, from its first measurement.
     begun: BTreeMap<String, f64>,
 }
 
 impl Invariant {
-    /// The law of `network`'s layers, where `config` asks for it; `minibatches` are those of an epoch and of the run.
-    pub fn of(config: &Config, network: &Network, minibatches: [u64; 2]) -> Option<Self> {
+    /// The law of `network`'s layers, where `config` asks for it, in a run with this past.
+    pub fn of(config: &Config, network: &Network, past: Past) -> Option<Self> {
         let layers = network.layers.iter();
         let layers = layers.filter(|layer| layer.op.is_weight() && Name::KolenPollack.is(&layer.rule));
         let layers = layers.map(|layer| layer.name.clone()).collect();
-        let [per_epoch, total] = minibatches;
-        config.alarm.kolen_pollack.then(|| Self::new(config.optimizer.spec(per_epoch, total), layers))
+        config.alarm.kolen_pollack.then(|| Self::new(past, layers))
     }
 
-    fn new(optimizer: OptimizerSpec, layers: Vec<String>) -> Self {
-        Self { law: Law::new(optimizer), layers, begun: BTreeMap::new() }
+    fn new(past: Past, layers: Vec<String>) -> Self {
+        let import = past.imported();
+        let momenta = past.optimizers.iter().map(|(_, optimizer)| momentum(optimizer.method).0);
+        let momentum = if import > 0 { momenta.fold(0.0, f64::max) } else { 0.0 };
+        let fading = if momentum > 0.0 { (FADED.ln() / momentum.ln()).ceil() as u64 } else { 0 };
+        Self { law: Law::new(past), layers, from: import + fading, begun: BTreeMap::new() }
+    }
+
+    /// Whether the measurements after `step` count.
+    pub fn watches(&self, step: u64) -> bool {
+        step > self.from
+    }
+
+    /// The sentence on the beginning of the law, if an import moved it.
+    pub fn begins(&self) -> Option<String> {
+        let import = self.law.past.imported();
+        (import > 0 && !self.layers.is_empty()).then(|| {
+            format!(
+                "weights were imported after step {import}: Kolen-Pollack's law begins anew there, and is checked after step {}",
+                self.from
+            )
+        })
     }
 
     /// Checks the measurements after `step`; steps come in ascending order.
@@ -80,18 +111,23 @@ impl Invariant {
     /// # Errors
     /// A [`Cause::Violation`] that names the layer and the step.
     pub fn check(&mut self, step: u64, layers: &[LayerTrace]) -> Result<(), RunError> {
+        if !self.watches(step) {
+            return Ok(());
+        }
         let law = self.law.at(step).abs();
         for layer in layers.iter().filter(|layer| self.layers.contains(&layer.name)) {
-            let difference = layer.difference.unwrap_or(f64::NAN);
+            // Lines of other releases may lack the difference.
+            let Some(difference) = layer.difference else { continue };
             let begun = *self.begun.entry(layer.name.clone()).or_insert(difference / law);
-            let off = (difference / (begun * law) - 1.0).abs();
-            if law > SHARE && (off.is_nan() || off > TOLERANCE) {
+            let due = begun * law;
+            // The law says nothing if W − B was zero when it began, or has shrunk to zero.
+            let checked = due > SHARE * begun.max(layer.norm.unwrap_or(0.0));
+            if difference.is_nan() || checked && (difference - due).abs() > TOLERANCE * due {
                 return Err(RunError::new(
                     Cause::Violation,
                     format!(
-                        "Kolen-Pollack's law is broken in layer '{}' after step {step}: ‖W − B‖ is {difference:.6}, the law says {:.6}; an update was lost or doubled: go back to a snapshot before it with --resume STEP",
-                        layer.name,
-                        begun * law
+                        "Kolen-Pollack's law is broken in layer '{}' after step {step}: ‖W − B‖ is {difference:.6}, the law says {due:.6}; an update was lost or doubled: go back to a snapshot before it with --resume STEP",
+                        layer.name
                     ),
                 ));
             }
@@ -103,55 +139,140 @@ impl Invariant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proto::spec::optimizer::{Schedule, Shape};
+    use proto::spec::optimizer::{OptimizerSpec, Schedule, Shape};
 
-    /// ‖W − B‖ of one weight under the recursion, done twice over: on W and on B.
-    fn differences(optimizer: &OptimizerSpec, steps: u64, lost: Option<u64>) -> Vec<f64> {
-        let Method::Sgd { momentum, nesterov } = optimizer.method else { unreachable!() };
-        let (mut weights, mut buffers) = ([3.0, -1.0], [0.0, 0.0]);
-        let mut seen = Vec::new();
-        for step in 0..steps {
-            let task = (step as f64 * 1.7).sin();
-            for side in 0..2 {
-                if side == 1 && lost == Some(step) {
-                    continue;
-                }
-                let gradient = task + optimizer.weight_decay * weights[side];
-                buffers[side] = momentum * buffers[side] + gradient;
-                let direction = if nesterov { gradient + momentum * buffers[side] } else { buffers[side] };
-                weights[side] -= optimizer.lr * optimizer.schedule.factor(step) * direction;
-            }
-            seen.push(f64::abs(weights[0] - weights[1]));
+    /// W and B of a layer with two weights, and their momentum, under the recursion that is done for both.
+    #[derive(Clone)]
+    struct Twins {
+        weights: [[f64; 2]; 2],
+        buffers: [[f64; 2]; 2],
+        step: u64,
+    }
+
+    impl Twins {
+        fn new() -> Self {
+            Self { weights: [[3.0, -1.0], [-1.0, 0.5]], buffers: [[0.0; 2]; 2], step: 0 }
         }
-        seen
+
+        /// Makes one update, on W alone if `lost` is set, and returns ‖W − B‖.
+        fn update(&mut self, optimizer: &OptimizerSpec, lost: bool) -> f64 {
+            let (momentum, nesterov) = momentum(optimizer.method);
+            for side in if lost { 0..1 } else { 0..2 } {
+                for (at, rate) in [(0, 1.7), (1, 0.6)] {
+                    let task = (self.step as f64 * rate).sin();
+                    let gradient = task + optimizer.weight_decay * self.weights[side][at];
+                    let buffer = &mut self.buffers[side][at];
+                    *buffer = momentum * *buffer + gradient;
+                    let direction = if nesterov { gradient + momentum * *buffer } else { *buffer };
+                    self.weights[side][at] -= optimizer.lr * optimizer.schedule.factor(self.step) * direction;
+                }
+            }
+            self.step += 1;
+            let [w, b] = self.weights;
+            (w[0] - b[0]).hypot(w[1] - b[1])
+        }
+    }
+
+    fn optimizer(momentum: f64, nesterov: bool, shape: Shape) -> OptimizerSpec {
+        OptimizerSpec {
+            method: Method::Sgd { momentum, nesterov },
+            lr: 0.1,
+            weight_decay: 0.05,
+            schedule: Schedule { warmup: 5, shape },
+        }
     }
 
     fn layer(difference: f64) -> [LayerTrace; 1] {
         let (name, one) = ("layer".to_owned(), Some(1.0));
-        [LayerTrace { name, angle_deg: one, norm_ratio: one, norm: one, difference: Some(difference) }]
+        let difference = Some(difference);
+        [LayerTrace { name, angle_deg: one, norm_ratio: one, norm: one, difference, no_angle: None }]
     }
 
-    fn first_violation(optimizer: &OptimizerSpec, differences: &[f64]) -> Option<u64> {
-        let mut law = Invariant::new(optimizer.clone(), vec!["layer".into()]);
-        let mut steps = (0..).zip(differences);
-        steps.find(|(at, found)| law.check(at + 1, &layer(**found)).is_err()).map(|(at, _)| at)
+    fn invariant(past: &Past) -> Invariant {
+        Invariant::new(past.clone(), vec!["layer".into()])
     }
+
+    /// The first of `steps` more updates that breaks the law.
+    fn violation(law: &mut Invariant, twins: &mut Twins, steps: u64, lost: Option<u64>) -> Option<u64> {
+        (0..steps).find_map(|_| {
+            let at = twins.step;
+            let optimizer = law.law.past.optimizer(at).unwrap().clone();
+            let difference = twins.update(&optimizer, lost == Some(at));
+            law.check(at + 1, &layer(difference)).is_err().then_some(at)
+        })
+    }
+
+    /// Momentum, with and without Nesterov's.
+    const MOMENTA: [(f64, bool); 3] = [(0.0, false), (0.9, false), (0.9, true)];
 
     #[test]
     fn the_law_holds_under_momentum_and_schedules_and_a_lost_update_breaks_it() {
-        for (momentum, nesterov) in [(0.0, false), (0.9, false), (0.9, true)] {
+        for (momentum, nesterov) in MOMENTA {
             for shape in [Shape::Constant, Shape::Cosine { total: 60 }] {
-                let optimizer = OptimizerSpec {
-                    method: Method::Sgd { momentum, nesterov },
-                    lr: 0.1,
-                    weight_decay: 0.05,
-                    schedule: Schedule { warmup: 5, shape },
-                };
-                assert_eq!(first_violation(&optimizer, &differences(&optimizer, 60, None)), None);
-                assert_eq!(first_violation(&optimizer, &differences(&optimizer, 60, Some(20))), Some(20));
+                let past = Past::default().going_on(0, false, optimizer(momentum, nesterov, shape));
+                let first = |lost| violation(&mut invariant(&past), &mut Twins::new(), 60, lost);
+                assert_eq!((first(None), first(Some(20))), (None, Some(20)));
             }
         }
-        let mut law = Invariant::new(OptimizerSpec::sgd(0.1), vec!["layer".into()]);
-        assert!(law.check(1, &layer(f64::NAN)).is_err());
+        let past = Past::default().going_on(0, false, OptimizerSpec::sgd(0.1));
+        assert!(invariant(&past).check(1, &layer(f64::NAN)).is_err());
+    }
+
+    #[test]
+    fn the_law_goes_on_over_another_optimizer() {
+        for (momentum, nesterov) in MOMENTA {
+            let (shape, mut twins) = (Shape::Step { boundaries: vec![12], factor: 0.5 }, Twins::new());
+            let first = optimizer(momentum, nesterov, Shape::Constant);
+            let second =
+                OptimizerSpec { lr: 0.02, weight_decay: 0.3, ..optimizer(momentum, nesterov, shape) };
+            let past = Past::default().going_on(0, false, first);
+            assert_eq!(violation(&mut invariant(&past), &mut twins, 10, None), None);
+            let past = past.going_on(10, false, second);
+            let mut law = invariant(&past);
+            // As a resumed run does: the anchor is the first measurement of the history.
+            law.check(1, &layer(Twins::new().update(past.optimizer(0).unwrap(), false))).unwrap();
+            let mut unharmed = (law.clone(), twins.clone());
+            assert_eq!(violation(&mut unharmed.0, &mut unharmed.1, 30, None), None, "{momentum}");
+            assert_eq!(violation(&mut law, &mut twins, 30, Some(25)), Some(25), "{momentum}");
+        }
+    }
+
+    #[test]
+    fn imported_weights_begin_the_law_anew_and_a_lost_update_is_seen_again() {
+        for (momentum, nesterov) in MOMENTA {
+            for sides in [&[0][..], &[1], &[0, 1]] {
+                let mut twins = Twins::new();
+                // A law that shrinks W − B to less than a hundredth while momentum fades could not be checked again.
+                let optimizer = optimizer(momentum, nesterov, Shape::Constant);
+                let optimizer = OptimizerSpec { weight_decay: 0.005, ..optimizer };
+                let past = Past::default().going_on(0, false, optimizer.clone());
+                assert_eq!(violation(&mut invariant(&past), &mut twins, 10, None), None);
+                sides.iter().for_each(|side| twins.weights[*side] = [*side as f64 + 0.3, 0.9]);
+                let mut stale = twins.clone();
+                let mut broken = invariant(&past);
+                broken.check(10, &layer(4.0)).unwrap();
+                assert!(violation(&mut broken, &mut stale, 9, None).is_some(), "the old law is broken");
+
+                let past = past.going_on(10, true, optimizer);
+                let mut law = invariant(&past);
+                assert!(!law.watches(10) && law.begins().unwrap().contains("after step 10"));
+                let watched = law.from - 10;
+                assert_eq!(watched, if momentum > 0.0 { 132 } else { 0 });
+                let mut unharmed = (law.clone(), twins.clone());
+                assert_eq!(violation(&mut unharmed.0, &mut unharmed.1, watched + 60, None), None);
+                let lost = 10 + watched + 5;
+                assert_eq!(violation(&mut law, &mut twins, watched + 60, Some(lost)), Some(lost));
+            }
+        }
+    }
+
+    #[test]
+    fn a_difference_of_zero_is_no_violation() {
+        let mut law = invariant(&Past::default().going_on(0, false, optimizer(0.9, true, Shape::Constant)));
+        for (step, difference) in [(1, 0.0), (2, 0.0), (3, 1e-8)] {
+            law.check(step, &layer(difference)).unwrap();
+        }
+        let unmeasured = LayerTrace { difference: None, ..layer(0.0)[0].clone() };
+        law.check(4, &[unmeasured]).unwrap();
     }
 }

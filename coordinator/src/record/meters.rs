@@ -2,6 +2,8 @@
 
 use super::evaluation::Evaluation;
 use crate::driver::Outcome;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -76,8 +78,8 @@ impl Meters {
             }
             for layer in &done.layers {
                 let labels = vec![("layer", layer.name.clone())];
-                self.angle.get_or_create(&labels).set(layer.angle_deg);
-                self.norm_ratio.get_or_create(&labels).set(layer.norm_ratio);
+                show(&self.angle, &labels, layer.angle_deg);
+                show(&self.norm_ratio, &labels, layer.norm_ratio);
             }
         }
     }
@@ -87,9 +89,7 @@ impl Meters {
         let _whole = self.shown.hold();
         self.test_loss.set(evaluation.loss.unwrap_or(f64::NAN));
         for (top, fraction) in [(1, evaluation.top1), (5, evaluation.top5)] {
-            self.test_accuracy
-                .get_or_create(&vec![("top", top.to_string())])
-                .set(fraction.unwrap_or(f64::NAN));
+            show(&self.test_accuracy, &vec![("top", top.to_string())], fraction.unwrap_or(f64::NAN));
         }
     }
 
@@ -100,10 +100,12 @@ impl Meters {
         all.register("neuropil_restarts", "Times that the run was rolled back", self.restarts.clone());
         all.register("neuropil_step", "The newest training step, from 1", self.step.clone());
         all.register("neuropil_epoch", "Its epoch, from 0", self.epoch.clone());
-        all.register("neuropil_loss", "Its mean loss", self.loss.clone());
-        let help = "Fraction of its images whose class came first";
-        all.register("neuropil_accuracy_ratio", help, self.accuracy.clone());
-        all.register("neuropil_test_loss", "Mean loss over the test set", self.test_loss.clone());
+        let mut known = |name, help, gauge: &Measured| {
+            all.register_collector(Box::new(Known { name, help, gauge: gauge.clone() }));
+        };
+        known("neuropil_loss", "Its mean loss.", &self.loss);
+        known("neuropil_accuracy_ratio", "Fraction of its images whose class came first.", &self.accuracy);
+        known("neuropil_test_loss", "Mean loss over the test set.", &self.test_loss);
         let help = "Fraction of the test set whose class was among the first";
         all.register("neuropil_test_accuracy_ratio", help, self.test_accuracy.clone());
         let help = "Time in which a stage computed, in training";
@@ -117,5 +119,67 @@ impl Meters {
         let help = "The angle between W and B of a layer";
         all.register("neuropil_layer_angle_degrees", help, self.angle.clone());
         all.register("neuropil_layer_norm_ratio", "|B| / |W| of a layer", self.norm_ratio.clone());
+    }
+}
+
+/// Shows a measurement of a family; one that is not finite goes, so that no older one stands for it.
+fn show(family: &Family<Labels, Measured>, labels: &Labels, value: f64) {
+    if value.is_finite() {
+        family.get_or_create(labels).set(value);
+    } else {
+        family.remove(labels);
+    }
+}
+
+/// A measurement that is shown once it is known.
+#[derive(Debug)]
+struct Known {
+    name: &'static str,
+    help: &'static str,
+    gauge: Measured,
+}
+
+impl Collector for Known {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        if !self.gauge.get().is_finite() {
+            return Ok(());
+        }
+        let kind = self.gauge.metric_type();
+        self.gauge.encode(encoder.encode_descriptor(self.name, self.help, None, kind)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prometheus_client::encoding::text::encode;
+    use proto::control::{LayerMeasure, StepDone};
+    use proto::microbatch::Phase;
+
+    #[test]
+    fn what_is_not_known_or_has_no_value_is_not_shown() {
+        let meters = Meters::new();
+        let text = || {
+            let mut text = String::new();
+            encode(&mut text, &meters.shown.hold()).unwrap();
+            text
+        };
+        let samples = ["neuropil_loss ", "neuropil_accuracy_ratio ", "neuropil_test_loss "];
+        assert!(samples.iter().all(|sample| !text().contains(sample)), "{}", text());
+        let step = |angle_deg: f64| {
+            let (name, one) = ("fc".to_owned(), 1.0);
+            let layer = LayerMeasure { name, angle_deg, norm_ratio: angle_deg, norm: one, difference: one };
+            let done = StepDone { layers: vec![layer], ..StepDone::nothing(Phase::Train) };
+            let (step, phase, epoch, samples, top1, top5) = (1, Phase::Train, 0, 4, 0.5, 1.0);
+            Outcome { step, phase, epoch, samples, loss: 0.25, top1, top5, stages: vec![done] }
+        };
+        meters.trained(&step(60.0));
+        let angle = "neuropil_layer_angle_degrees{layer=\"fc\"} 60.0";
+        assert!(text().contains("neuropil_loss 0.25\n") && text().contains(angle), "{}", text());
+        meters.trained(&step(f64::NAN));
+        assert!(!text().contains("layer=\"fc\"") && !text().contains("NaN"), "{}", text());
+        meters.evaluated(&Evaluation { top1: Some(0.5), ..Evaluation::default() });
+        assert!(text().contains("{top=\"1\"} 0.5") && !text().contains("top=\"5\""), "{}", text());
+        assert!(!text().contains("neuropil_test_loss "), "{}", text());
     }
 }

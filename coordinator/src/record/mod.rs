@@ -9,8 +9,11 @@
 //! Every reader of a record (a resumed run, the report page, TensorBoard's curves, a sweep) reads the type that
 //! wrote it. A function that cannot write fails with the sentence of [`files::unwritable`].
 
+mod claim;
 mod curves;
 mod data_mark;
+mod difference;
+mod end;
 mod evaluation;
 pub mod files;
 mod folder;
@@ -18,19 +21,27 @@ mod identity;
 mod invariant;
 pub mod lines;
 mod meters;
+mod names;
+mod newest;
+mod past;
 mod retention;
 mod step;
 mod summary;
 mod totals;
 mod trace;
 
+pub use claim::{Claim, Holds, Place, named, no_run, share};
 pub use data_mark::DataMark;
+pub use end::End;
 pub use evaluation::{Evaluation, Pass};
-pub use folder::{EVALUATIONS, METRICS, REPORT, RunFolder, SUMMARY, choose, own};
+pub use folder::RunFolder;
 pub use identity::RunIdentity;
 pub use invariant::Invariant;
 pub use meters::Meters;
+pub use names::{CONFIG, EVALUATIONS, METRICS, REPORT, SUMMARY, SWEEP};
+pub use newest::newest;
+pub use past::Past;
 pub use step::{LayerTrace, StageTrace, Step};
-pub use summary::{LayerSummary, NodeSummary, Summary, table};
+pub use summary::{LayerSummary, NodeSummary, Summary, or_dash, table};
 pub use totals::{StageTotal, Totals};
 pub use trace::Trace;

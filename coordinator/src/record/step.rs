@@ -4,6 +4,7 @@
 //! fewer fields.
 
 use crate::driver::Outcome;
+use proto::control::LayerMeasure;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -63,6 +64,30 @@ pub struct LayerTrace {
     pub norm: Option<f64>,
     /// ‖W − B‖.
     pub difference: Option<f64>,
+    /// The reason why there is no angle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_angle: Option<String>,
+}
+
+impl From<&LayerMeasure> for LayerTrace {
+    fn from(layer: &LayerMeasure) -> Self {
+        let &LayerMeasure { ref name, angle_deg, norm_ratio, norm, difference } = layer;
+        let number = |value: f64| Some(value).filter(|value| value.is_finite());
+        let why = match (norm, norm_ratio) {
+            (0.0, _) => "W is zero",
+            (_, 0.0) => "B is zero",
+            _ => "W or B holds numbers that are not finite",
+        };
+        Self {
+            name: name.clone(),
+            angle_deg: number(angle_deg),
+            norm_ratio: number(norm_ratio),
+            norm: number(norm),
+            // The law of Kolen-Pollack must see a difference that is not finite.
+            difference: Some(difference),
+            no_angle: (!angle_deg.is_finite()).then(|| why.to_owned()),
+        }
+    }
 }
 
 impl Step {
@@ -78,13 +103,7 @@ impl Step {
             bytes_forward: done.bytes_forward,
             bytes_backward: done.bytes_backward,
         });
-        let layers = outcome.stages.iter().flat_map(|done| &done.layers).map(|layer| LayerTrace {
-            name: layer.name.clone(),
-            angle_deg: Some(layer.angle_deg),
-            norm_ratio: Some(layer.norm_ratio),
-            norm: Some(layer.norm),
-            difference: Some(layer.difference),
-        });
+        let layers = outcome.stages.iter().flat_map(|done| &done.layers).map(LayerTrace::from);
         Self {
             step: outcome.step,
             epoch: outcome.epoch,
@@ -116,6 +135,30 @@ pub fn duration(seconds: Option<f64>) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_layer_without_an_angle_says_why() {
+        let measure = |angle_deg, norm_ratio, norm| LayerMeasure {
+            name: "fc".into(),
+            angle_deg,
+            norm_ratio,
+            norm,
+            difference: 1.0,
+        };
+        for (measure, why) in [
+            (measure(90.0, 1.0, 1.0), None),
+            (measure(f64::NAN, 0.0, 1.0), Some("B is zero")),
+            (measure(f64::NAN, f64::INFINITY, 0.0), Some("W is zero")),
+            (measure(f64::NAN, f64::NAN, 0.0), Some("W is zero")),
+            (measure(f64::NAN, f64::NAN, f64::NAN), Some("W or B holds numbers that are not finite")),
+        ] {
+            let trace = LayerTrace::from(&measure);
+            assert_eq!(trace.no_angle.as_deref(), why, "{measure:?}");
+            let line = serde_json::to_string(&trace).unwrap();
+            let read: LayerTrace = serde_json::from_str(&line).unwrap();
+            assert_eq!((read.angle_deg, read.no_angle), (why.is_none().then_some(90.0), trace.no_angle));
+        }
+    }
 
     #[test]
     fn a_line_has_the_fields_of_every_release_and_null_for_what_is_no_number() {

@@ -71,23 +71,28 @@ pub struct LayerSummary {
     pub parameters: Option<u64>,
     /// The angle between W and B at the last measurement.
     pub angle_deg: Option<f64>,
+    /// The step of that measurement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub angle_step: Option<u64>,
+    /// The reason why there is no angle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_angle: Option<String>,
 }
 
 /// The table at the end of a run, for people.
 pub fn table(summary: &Summary) -> String {
     let mut text = String::new();
-    let percent =
-        |fraction: Option<f64>| fraction.map_or_else(|| "–".to_owned(), |f| format!("{:.2} %", 100.0 * f));
+    let percent = |fraction: Option<f64>| or_dash(fraction, |fraction| format!("{:.2} %", 100.0 * fraction));
     let megabytes = |bytes: Option<u64>| format!("{:.1} MB", bytes.unwrap_or(0) as f64 / 1e6);
     let _ = writeln!(
         text,
-        "\n{}, {} over {} nodes: test accuracy {} (top 5: {}), {:.0} images/s, {:.0} s of training\n",
+        "\n{}, {} over {} nodes: test accuracy {} (top 5: {}), {} images/s, {:.0} s of training\n",
         summary.rule.as_deref().unwrap_or_default(),
         summary.schedule.as_deref().unwrap_or_default(),
         summary.nodes.len(),
         percent(summary.test_top1),
         percent(summary.test_top5),
-        summary.images_per_s.unwrap_or(0.0),
+        or_dash(summary.images_per_s, |speed| format!("{speed:.0}")),
         summary.seconds.unwrap_or(0.0)
     );
     let mut row = |cells: [&str; 8]| {
@@ -100,16 +105,21 @@ pub fn table(summary: &Summary) -> String {
     };
     row(["node", "address", "layer", "parameters", "angle", "sent", "received", "computing"]);
     for node in &summary.nodes {
-        let computing = format!("{:.0} %", 100.0 * node.compute_share.unwrap_or(0.0));
+        let computing = or_dash(node.compute_share, |share| format!("{:.0} %", 100.0 * share));
         let traffic = [megabytes(node.bytes_sent), megabytes(node.bytes_received), computing];
         // The node's own numbers stand in its first row only.
         let mut own = ([node.stage.to_string(), node.address.clone().unwrap_or_default()], traffic);
         for layer in &node.layers {
             let ([stage, address], [sent, received, computing]) = std::mem::take(&mut own);
-            let angle = layer.angle_deg.map_or_else(|| "–".to_owned(), |angle| format!("{angle:.1}°"));
+            let angle = or_dash(layer.angle_deg, |angle| format!("{angle:.1}°"));
             let parameters = layer.parameters.unwrap_or(0).to_string();
             row([&stage, &address, &layer.name, &parameters, &angle, &sent, &received, &computing]);
         }
     }
     text
+}
+
+/// A number for people, or a dash where there is none.
+pub fn or_dash(number: Option<f64>, show: impl FnOnce(f64) -> String) -> String {
+    number.filter(|number| number.is_finite()).map_or_else(|| "–".to_owned(), show)
 }

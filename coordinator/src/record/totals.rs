@@ -2,7 +2,7 @@
 
 use super::evaluation::Evaluation;
 use super::retention::{Known, keep};
-use super::step::{Step, duration};
+use super::step::{LayerTrace, Step, duration};
 use proto::control::Keep;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -29,8 +29,10 @@ pub struct Totals {
     pub samples: u64,
     /// The totals per stage.
     pub stages: Vec<StageTotal>,
-    /// The last measured angle between W and B of each layer.
-    pub angles: BTreeMap<String, f64>,
+    /// The newest measurement of each layer, with its step.
+    pub layers: BTreeMap<String, (u64, LayerTrace)>,
+    /// The updates after which weights were imported last; 0 for never.
+    pub imported: u64,
     /// The newest evaluation of the whole test set.
     pub evaluation: Option<Evaluation>,
     /// The best evaluation whose snapshot may be kept.
@@ -40,12 +42,21 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// The totals up to `step`, from all records that the run has written so far; all nodes hold the snapshots
-    /// `held`.
-    pub fn of(step: u64, held: &BTreeSet<u64>, past: &[Step], evaluations: &[Evaluation]) -> Self {
+    /// The totals up to `step`, from all records that the run has written so far. All nodes hold the snapshots
+    /// `held`, whose evaluations are those of the weights in them. The records of other weights than those that were
+    /// imported after `imported` steps are not the newest of the present ones.
+    pub fn of(
+        step: u64,
+        held: &BTreeSet<u64>,
+        past: &[Step],
+        evaluations: &[Evaluation],
+        imported: u64,
+    ) -> Self {
         let best = Evaluation::best(evaluations, held);
-        let mut totals = Self { best, evaluation: evaluations.last().copied(), ..Self::default() };
+        let evaluation = evaluations.last().copied().filter(|newest| newest.step >= imported);
+        let mut totals = Self { best, evaluation, imported, ..Self::default() };
         past.iter().for_each(|step| totals.add(step));
+        totals.layers.retain(|_, (measured, _)| *measured > imported);
         Self { steps: step, common: step, ..totals }
     }
 
@@ -60,8 +71,8 @@ impl Totals {
             total.bytes_backward += done.bytes_backward;
             total.compute += duration(done.compute_s);
         }
-        let measured = step.layers.iter().filter_map(|layer| Some((layer.name.clone(), layer.angle_deg?)));
-        self.angles.extend(measured);
+        let measured = step.layers.iter().map(|layer| (layer.name.clone(), (step.step, layer.clone())));
+        self.layers.extend(measured);
     }
 
     /// Adds an evaluation.
@@ -78,23 +89,23 @@ impl Totals {
         keep(step, epoch, Known { common: self.common, keep_best, best, evaluated })
     }
 
-    /// Training speed, in images per second.
-    pub fn speed(&self) -> f64 {
+    /// Training speed, in images per second; `None` if no time was spent on training.
+    pub fn speed(&self) -> Option<f64> {
         let seconds = self.training.as_secs_f64();
-        if seconds > 0.0 { self.samples as f64 / seconds } else { 0.0 }
+        (seconds > 0.0).then(|| self.samples as f64 / seconds)
     }
 
-    /// The mean of the layers' angles, in degrees; `None` before the first measurement.
+    /// The mean of the layers' angles, in degrees; `None` if no layer has an angle.
     pub fn mean_angle(&self) -> Option<f64> {
-        let count = self.angles.len() as f64;
-        (count > 0.0).then(|| self.angles.values().sum::<f64>() / count)
+        let angles: Vec<f64> = self.layers.values().filter_map(|(_, layer)| layer.angle_deg).collect();
+        (!angles.is_empty()).then(|| angles.iter().sum::<f64>() / angles.len() as f64)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{LayerTrace, StageTrace};
+    use crate::record::StageTrace;
 
     fn step(step: u64, angle: Option<f64>) -> Step {
         let layer = |angle| LayerTrace {
@@ -103,6 +114,7 @@ mod tests {
             norm_ratio: None,
             norm: None,
             difference: None,
+            no_angle: None,
         };
         let stage = StageTrace {
             stage: 0,
@@ -127,15 +139,35 @@ mod tests {
     #[test]
     fn a_run_that_goes_on_has_the_sums_of_one_that_was_never_stopped() {
         let steps = [step(1, Some(90.0)), step(2, None), step(3, Some(80.0)), step(4, None)];
-        let (held, mut whole) = ([2].into(), Totals::of(0, &BTreeSet::new(), &[], &[]));
+        let (held, mut whole) = ([2].into(), Totals::of(0, &BTreeSet::new(), &[], &[], 0));
         steps.iter().for_each(|step| whole.add(step));
-        let mut resumed = Totals::of(2, &held, &steps[..2], &[]);
+        let mut resumed = Totals::of(2, &held, &steps[..2], &[], 0);
         assert_eq!((resumed.mean_angle(), resumed.common), (Some(90.0), 2));
         steps[2..].iter().for_each(|step| resumed.add(step));
         resumed.common = 0;
         assert_eq!(resumed, whole);
-        assert_eq!((whole.steps, whole.samples, whole.speed()), (4, 40, 20.0));
+        assert_eq!((whole.steps, whole.samples, whole.speed()), (4, 40, Some(20.0)));
         let stage = StageTotal { bytes_forward: 12, bytes_backward: 8, compute: Duration::from_secs(1) };
-        assert_eq!((whole.stages, whole.angles["fc1"]), (vec![stage; 2], 80.0));
+        assert_eq!((whole.stages, whole.layers["fc1"].1.angle_deg), (vec![stage; 2], Some(80.0)));
+    }
+
+    #[test]
+    fn a_measurement_without_an_angle_and_an_import_leave_no_older_angle_standing() {
+        let mut steps = [step(1, Some(90.0)), step(2, Some(80.0)), step(3, None), step(4, None)];
+        steps[2].layers = vec![LayerTrace { angle_deg: None, ..steps[0].layers[0].clone() }];
+        let evaluation = |step| Evaluation { step, top1: Some(0.5), ..Evaluation::default() };
+        let evaluations = [evaluation(1), evaluation(2)];
+        let of = |imported| Totals::of(4, &[1, 2].into(), &steps, &evaluations, imported);
+        assert_eq!((of(0).mean_angle(), of(0).layers["fc1"].0), (None, 3));
+        let before = |imported| Totals::of(2, &[1].into(), &steps[..2], &evaluations, imported);
+        assert_eq!((before(0).mean_angle(), before(1).mean_angle()), (Some(80.0), Some(80.0)));
+        assert_eq!((before(2).mean_angle(), before(2).layers.len()), (None, 0), "of other weights");
+        assert_eq!(
+            before(2).evaluation,
+            Some(evaluation(2)),
+            "after the import, as lines before it are dropped"
+        );
+        assert_eq!((of(3).evaluation, of(3).best), (None, Some(evaluation(1))), "the best has its snapshot");
+        assert_eq!(Totals::default().speed(), None);
     }
 }

@@ -1,5 +1,6 @@
 //! The errors of reading a run's folder: each is one sentence that names the file.
 
+use proto::disk::cannot;
 use std::io;
 use std::path::PathBuf;
 
@@ -16,7 +17,7 @@ pub enum ReadError {
         path: PathBuf,
     },
     /// The system refuses to read the file.
-    #[error("{} cannot be read ({cause}): check its permissions and its disk", path.display())]
+    #[error("{}", cannot("cannot read", path, cause, "give the folder of another run"))]
     Unreadable {
         /// The file.
         path: PathBuf,

@@ -70,6 +70,18 @@ fn the_page_fetches_nothing_and_is_the_same_every_time() {
 }
 
 #[test]
+fn the_last_angle_is_that_of_the_last_measurement_or_a_dash() {
+    let mut zero = run("zero");
+    let layer = &mut zero.metrics[2].layers[0];
+    (layer.angle_deg, layer.norm_ratio) = (None, Some(0.0));
+    let page = render(&[zero]);
+    assert!(page.contains("<td>–</td><td>0.00</td>"), "the angle of an earlier step stands for the last");
+    let mut imported = run("imported");
+    imported.summary.nodes[0].layers[0].no_angle = Some("weights were imported".into());
+    assert!(render(&[imported]).contains("<td>–</td><td>–</td>"), "an angle of other weights stands");
+}
+
+#[test]
 fn a_killed_run_is_read_as_far_as_it_got() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "config.toml", "seed = 1\n");
@@ -109,7 +121,7 @@ fn a_folder_that_is_no_run_is_refused_with_the_file_and_the_reason() {
     );
     fs::remove_file(dir.path().join("config.toml")).unwrap();
     fs::create_dir(dir.path().join("config.toml")).unwrap();
-    assert!(sentence(dir.path()).starts_with("RUN/config.toml cannot be read ("));
+    assert!(sentence(dir.path()).starts_with("cannot read RUN/config.toml ("));
 }
 
 #[test]

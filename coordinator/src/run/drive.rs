@@ -5,10 +5,10 @@ use super::recorder::Recorder;
 use super::resume::{Resume, Survey};
 use super::supervisor::{Command, Decision, Event, Supervisor};
 use crate::driver::{self, Driver, FailureCollector, Minibatch, NodeAddress, Setup};
-use crate::node::{self, Nodes};
+use crate::node::{self, Nodes, Rooms};
 use crate::prepare::{Item, Lanes, Placement, Prepared};
 use crate::run_error::RunError;
-use proto::control::Description;
+use proto::control::{Description, HeldSnapshot};
 use proto::link::Peer;
 use proto::spec::stage::StageSpec;
 use std::time::{Duration, Instant};
@@ -54,6 +54,10 @@ impl<'a> Run<'a> {
             if self.stop.is_cancelled() {
                 supervisor.stop();
             }
+            // A pipeline that was closed because of a node must not be the reason to close the next one.
+            if let Some(why) = self.driver.as_ref().and_then(|_| self.failures.leaving()) {
+                supervisor.leave(why);
+            }
             let Decision { say, command } = supervisor.on(event, begun.elapsed());
             say.iter().for_each(|line| self.recorder.say(line));
             event = match command {
@@ -67,7 +71,7 @@ impl<'a> Run<'a> {
         match command {
             Command::Find => self.find().await,
             Command::Ask(pause) => self.ask(pause).await,
-            Command::Rewind(held) => self.recorder.rewind(&held).map(|()| Event::Rewound),
+            Command::Rewind(common) => self.recorder.rewind(&common).map(|()| Event::Rewound),
             Command::Open(restore) => self.open(restore).await,
             Command::Submit(item) => self.submit(item).await,
             Command::Take => {
@@ -95,8 +99,8 @@ impl<'a> Run<'a> {
 
     async fn find(&mut self) -> Result<Event, RunError> {
         (self.failures, self.addresses) = (FailureCollector::default(), Vec::new());
-        let run_dir = self.recorder.folder().path();
-        let finding = Nodes::find(self.placement, self.prepared, run_dir, &self.failures);
+        let rooms = Rooms::of(self.recorder.folder().path());
+        let finding = Nodes::find(self.placement, self.prepared, &rooms, &self.failures);
         let Some(nodes) = unless_stopped(&self.stop, finding).await? else { return Ok(Event::Stopped) };
         self.addresses = nodes.addresses().to_vec();
         self.nodes = Some(nodes);
@@ -126,12 +130,15 @@ impl<'a> Run<'a> {
         if let Some(stage) = found.iter().position(|node| node.run.as_deref() == Some(&identity.id)) {
             return Ok(Event::Busy(stage));
         }
-        let held = |node: &Description| {
-            let own = node.snapshots.iter().filter(|held| held.run == identity.id && held.updates > 0);
-            own.map(|held| held.updates).collect()
+        let own = |node: &Description| {
+            let held = node.snapshots.clone().into_iter();
+            held.filter(|held| held.run == identity.id && held.updates > 0).collect::<Vec<_>>()
         };
-        let snapshots = found.iter().map(held).collect();
-        Ok(Event::Held(Survey { snapshots, written: folder.last_step()?, saved: identity.saved }))
+        let held: Vec<_> = found.iter().map(own).collect();
+        let imported = held.iter().flatten().filter(|held| held.imported).map(|held| held.updates).collect();
+        let updates = |held: &Vec<HeldSnapshot>| held.iter().map(|held| held.updates).collect();
+        let snapshots = held.iter().map(updates).collect();
+        Ok(Event::Held(Survey { snapshots, imported, written: folder.last_step()?, saved: identity.saved }))
     }
 
     async fn open(&mut self, restore: Option<u64>) -> Result<Event, RunError> {

@@ -10,7 +10,7 @@ use crate::config::{Config, Pipeline, Stages};
 use crate::data;
 use crate::driver::{Alone, FailureCollector, alone};
 use crate::model::Network;
-use crate::node::LocalNodes;
+use crate::node::{LocalNodes, Rooms, temporary};
 use crate::partition::{self, Cuts, Estimator, LayerTime};
 use crate::pipeline::{Shape, lane};
 use crate::prepare::{RunStart, cut_by, stages};
@@ -49,10 +49,9 @@ pub struct Measured {
 /// # Errors
 /// The layers under measurement, and the reason why their node failed; or an interrupt.
 pub async fn measure(config: &Config, network: &Network, estimator: Estimator) -> Result<Measured, RunError> {
-    let folder = tempfile::Builder::new().prefix("neuropil-measure-").tempdir();
-    let folder =
-        folder.map_err(|error| RunError::internal(format!("cannot make a temporary folder: {error}")))?;
-    let bench = Bench { config, network, run: RunIdentity::draw()?.id, stop: signals::listen() };
+    let stop = signals::listen()?;
+    let folder = temporary("measure")?;
+    let bench = Bench { config, network, run: RunIdentity::draw()?.id, stop };
     let result = bench.measure(folder.path(), estimator).await;
     if matches!(&result, Err(failure) if failure.cause == Cause::Node) {
         let _ = folder.keep();
@@ -134,7 +133,8 @@ impl Bench<'_> {
     async fn one(&self, folder: &Path, trial: &Alone) -> Result<(Vec<StepDone>, Option<u64>), RunError> {
         let failures = FailureCollector::default();
         let index = trial.spec.index as usize;
-        let nodes = LocalNodes::start(index..index + 1, folder, self.config.node.threads, &failures).await?;
+        let (rooms, threads) = (Rooms::within(folder), self.config.node.threads);
+        let nodes = LocalNodes::start(index..index + 1, &rooms, threads, &failures).await?;
         let done = tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(RunError::new(Cause::Interrupted, "the measurement was interrupted")),
@@ -168,7 +168,7 @@ fn time(steps: &[StepDone], sizes: &[usize]) -> LayerTime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proto::lane::Phase;
+    use proto::microbatch::Phase;
 
     #[test]
     fn times_are_medians_per_sample_and_of_u_per_step() {

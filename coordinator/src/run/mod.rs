@@ -6,6 +6,7 @@
 //!        └─────────events───────────┘
 //! ```
 
+mod begin;
 mod drive;
 mod evaluate;
 mod measure;
@@ -17,7 +18,7 @@ mod summary;
 mod supervisor;
 mod train;
 
-pub use evaluate::{Evaluated, Which, evaluate};
+pub use evaluate::{Evaluated, SETTABLE, Which, evaluate};
 pub use measure::{Measured, measure};
 pub use resume::Resume;
 pub use train::{Naming, TrainOptions, train};

@@ -2,13 +2,13 @@
 //! progress.
 
 use super::progress::Progress;
+use super::resume::Common;
 use crate::driver::{Event, Outcome};
 use crate::prepare::Prepared;
-use crate::record::{Evaluation, Invariant, Meters, Pass, RunFolder, Step, Totals, Trace};
+use crate::record::{Evaluation, Invariant, Meters, Pass, RunFolder, Step, Totals, Trace, or_dash};
 use crate::run_error::RunError;
 use proto::control::{Keep, SnapshotDone};
-use proto::lane::Phase;
-use std::collections::BTreeSet;
+use proto::microbatch::Phase;
 use std::time::{Duration, Instant};
 
 /// The recorder of a run's events.
@@ -60,21 +60,30 @@ impl<'a> Recorder<'a> {
         self.progress.say(line);
     }
 
-    /// Goes back to the last of the snapshots `held` by all nodes; the run goes on from there.
+    /// Goes back to the last of the snapshots that all nodes hold; the run goes on from there.
     ///
     /// # Errors
     /// A run folder that cannot be written, or a history that breaks a law already.
-    pub fn rewind(&mut self, held: &BTreeSet<u64>) -> Result<(), RunError> {
-        let (prepared, step) = (self.prepared, held.last().copied().unwrap_or(0));
-        self.folder.rewind(step)?;
-        let (past, evaluations) = (self.folder.steps()?, self.folder.evaluations()?);
-        self.totals = Totals::of(step, held, &past, &evaluations);
+    pub fn rewind(&mut self, common: &Common) -> Result<(), RunError> {
+        let (prepared, step) = (self.prepared, common.newest());
+        let [per_epoch, total] = prepared.minibatches();
+        let optimizer = prepared.config.optimizer.spec(per_epoch, total);
+        let before = self.folder.identity().past.clone();
+        let past = before.going_on(step, common.imported.contains(&step), optimizer);
+        self.folder.rewind(step, past.clone())?;
+        let (steps, evaluations) = (self.folder.steps()?, self.folder.evaluations()?);
+        let evaluated = common.evaluated(&past.imports);
+        self.totals = Totals::of(step, &evaluated, &steps, &evaluations, past.imported());
         (self.pass, self.last) = (Pass::default(), Instant::now());
-        self.invariant = Invariant::of(&prepared.config, &prepared.network, prepared.minibatches());
+        self.invariant = Invariant::of(&prepared.config, &prepared.network, past);
+        let Some(invariant) = &mut self.invariant else { return Ok(()) };
+        if let Some(line) = invariant.begins() {
+            self.progress.say(&line);
+        }
         // The law is followed from the first measurement on, also over a restart.
-        match (&mut self.invariant, past.iter().find(|past| !past.layers.is_empty())) {
-            (Some(invariant), Some(first)) => invariant.check(first.step, &first.layers),
-            _ => Ok(()),
+        match steps.iter().find(|step| invariant.watches(step.step) && !step.layers.is_empty()) {
+            Some(first) => invariant.check(first.step, &first.layers),
+            None => Ok(()),
         }
     }
 
@@ -178,12 +187,12 @@ impl<'a> Recorder<'a> {
         self.meters.evaluated(&evaluation);
         self.folder.evaluation(&evaluation)?;
         let Evaluation { step, epoch, loss, top1, samples, .. } = evaluation;
-        let [loss, top1] = [loss, top1].map(|measure| measure.unwrap_or(f64::NAN));
         self.progress.say(&format!(
-            "epoch {} done after step {step}: test accuracy {:.2} %, loss {loss:.3} ({samples} images); trained at {:.0} images/s",
+            "epoch {} done after step {step}: test accuracy {}, loss {} ({samples} images); trained at {} images/s",
             epoch + 1,
-            100.0 * top1,
-            self.totals.speed()
+            or_dash(top1, |top1| format!("{:.2} %", 100.0 * top1)),
+            or_dash(loss, |loss| format!("{loss:.3}")),
+            or_dash(self.totals.speed(), |speed| format!("{speed:.0}"))
         ));
         Ok(())
     }

@@ -32,11 +32,36 @@ impl FromStr for Resume {
 /// The advice if the run has no other state to go on with.
 const SEED: &str = "begin again from the seed with --resume 0, which gives up what the run has learned";
 
+/// The snapshots that all stages hold, up to the one to which a run goes back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Common {
+    /// Their updates; empty for the beginning.
+    pub held: BTreeSet<u64>,
+    /// Those of them into which weights were imported, at any stage.
+    pub imported: BTreeSet<u64>,
+}
+
+impl Common {
+    /// The updates of the snapshot to which the run goes back; 0 for the beginning.
+    pub fn newest(&self) -> u64 {
+        self.held.last().copied().unwrap_or(0)
+    }
+
+    /// The snapshots whose evaluations are those of their weights: all but those into which weights were imported
+    /// and from which the run did not go on; it went on from `imports`.
+    pub fn evaluated(&self, imports: &[u64]) -> BTreeSet<u64> {
+        let known = |step: &&u64| !self.imported.contains(step) || imports.contains(step);
+        self.held.iter().filter(known).copied().collect()
+    }
+}
+
 /// The snapshots and the history of a run that is resumed.
 #[derive(Clone, Debug)]
 pub struct Survey {
     /// The snapshots of each stage.
     pub snapshots: Vec<BTreeSet<u64>>,
+    /// The snapshots into which weights were imported, at any stage.
+    pub imported: BTreeSet<u64>,
     /// The step up to which the history is complete.
     pub written: u64,
     /// Updates of the newest snapshot that all nodes had; 0 if they never had one.
@@ -56,13 +81,15 @@ impl Survey {
     ///
     /// # Errors
     /// A step that a stage does not have, or a run that has lost its common snapshot.
-    pub fn choose(&self, resume: Resume, nodes: &[String], folder: &Path) -> Result<BTreeSet<u64>, RunError> {
-        let Self { snapshots, written, saved } = self;
+    pub fn choose(&self, resume: Resume, nodes: &[String], folder: &Path) -> Result<Common, RunError> {
+        let Self { snapshots, imported, written, saved } = self;
         let gone = |why: String| Err(RunError::new(Cause::StateGone, format!("{why}, or {SEED}")));
-        let all = |step: &u64| snapshots.iter().all(|steps| steps.contains(step));
-        let common: BTreeSet<u64> = snapshots.first().into_iter().flatten().copied().filter(all).collect();
-        let known: BTreeSet<u64> = common.range(..=*written).copied().collect();
-        match (resume, common.first()) {
+        let have = |step: &u64| snapshots.iter().all(|steps| steps.contains(step));
+        let all: BTreeSet<u64> = snapshots.first().into_iter().flatten().copied().filter(have).collect();
+        let known: BTreeSet<u64> = all.range(..=*written).copied().collect();
+        let common =
+            |held: BTreeSet<u64>| Common { imported: held.intersection(imported).copied().collect(), held };
+        match (resume, all.first()) {
             (Resume::Auto, Some(first)) if known.is_empty() && *saved > 0 => gone(format!(
                 "{} is whole up to step {written} only, and the first snapshot that all nodes have is that after step {first}: bring the file back",
                 folder.join(METRICS).display()
@@ -75,9 +102,9 @@ impl Survey {
                     nodes[stage]
                 ))
             }
-            (Resume::Auto, _) => Ok(known),
+            (Resume::Auto, _) => Ok(common(known)),
             (Resume::Step(step), _) if step == 0 || known.contains(&step) => {
-                Ok(known.range(..=step).copied().collect())
+                Ok(common(known.range(..=step).copied().collect()))
             }
             (Resume::Step(step), _) => {
                 let lacks = |stage: &usize| !self.known(*stage).contains(&step);
@@ -101,9 +128,13 @@ mod tests {
         let snapshots: Vec<BTreeSet<u64>> =
             held.iter().map(|steps| steps.iter().copied().collect()).collect();
         let nodes: Vec<String> = (1..).map(|port| format!("n:{port}")).take(held.len()).collect();
-        let chosen = Survey { snapshots, written, saved }.choose(resume, &nodes, Path::new("r"));
+        let survey = Survey { snapshots, imported: [20].into(), written, saved };
+        let chosen = survey.choose(resume, &nodes, Path::new("r"));
         chosen
-            .map(Vec::from_iter)
+            .map(|common| {
+                assert_eq!(common.imported.contains(&20), common.held.contains(&20));
+                common.held.into_iter().collect()
+            })
             .map_err(|failure| failure.sentence.split([',', ':']).next().unwrap().into())
     }
 
@@ -117,6 +148,17 @@ mod tests {
         let missing = |stage, step| Err(format!("stage {stage} has no snapshot after step {step} (it has"));
         assert_eq!(chosen(&[&[10, 20], &[20, 30]], Resume::Step(10)), missing(1, 10));
         assert_eq!(chosen(&[&[10, 30], &[10, 30]], Resume::Step(30)), missing(0, 30));
+    }
+
+    #[test]
+    fn an_evaluation_from_before_an_import_says_nothing_of_the_snapshot() {
+        let common = Common { held: [10, 20, 30].into(), imported: [10, 30].into() };
+        assert_eq!((common.newest(), Common::default().newest()), (30, 0));
+        assert_eq!(
+            common.evaluated(&[30]),
+            [20, 30].into(),
+            "the run goes on from 30, and evaluates it anew"
+        );
     }
 
     #[test]

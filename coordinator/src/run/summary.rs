@@ -31,7 +31,7 @@ pub fn summarize(
         test_top1: totals.evaluation.and_then(|evaluation| evaluation.top1),
         test_top5: totals.evaluation.and_then(|evaluation| evaluation.top5),
         best_step: totals.best.filter(|_| config.snapshot.best).map(|best| best.step),
-        images_per_s: Some(totals.speed()),
+        images_per_s: totals.speed(),
         seconds: Some(totals.training.as_secs_f64()),
         steps: Some(totals.steps),
         snapshot_seconds: Some(saving),
@@ -47,6 +47,7 @@ fn node(stage: usize, prepared: &Prepared, address: &NodeAddress, totals: &Total
     // A node receives its neighbours' messages; the coordinator sends inputs, and errors of the outputs' size.
     let from_below = stage.checked_sub(1).map_or(input * totals.samples, |below| total(below).bytes_forward);
     let last = stage + 1 == prepared.ranges.len();
+    let training = totals.training.as_secs_f64();
     let from_above = if last { bytes_forward } else { total(stage + 1).bytes_backward };
     NodeSummary {
         stage,
@@ -54,7 +55,7 @@ fn node(stage: usize, prepared: &Prepared, address: &NodeAddress, totals: &Total
         layers: layers(stage, prepared, totals),
         bytes_sent: Some(bytes_forward + bytes_backward),
         bytes_received: Some(from_below + from_above),
-        compute_share: Some(compute.as_secs_f64() / totals.training.as_secs_f64().max(1e-9)),
+        compute_share: (training > 0.0).then(|| compute.as_secs_f64() / training),
     }
 }
 
@@ -75,8 +76,18 @@ fn layers(stage: usize, prepared: &Prepared, totals: &Totals) -> Vec<LayerSummar
         }
     }
     let summary = |(name, parameters): (String, u64)| {
-        let angle_deg = totals.angles.get(&name).copied();
-        LayerSummary { name, parameters: Some(parameters), angle_deg }
+        let (step, layer) = totals.layers.get(&name).map(|(step, layer)| (*step, layer)).unzip();
+        let unmeasured = || match totals.imported {
+            0 => "W and B were not measured".to_owned(),
+            step => format!("W and B were not measured since weights were imported after step {step}"),
+        };
+        LayerSummary {
+            name,
+            parameters: Some(parameters),
+            angle_deg: layer.and_then(|layer| layer.angle_deg),
+            angle_step: step,
+            no_angle: layer.map_or_else(|| Some(unmeasured()), |layer| layer.no_angle.clone()),
+        }
     };
     layers.into_iter().map(summary).collect()
 }

@@ -1,5 +1,6 @@
 //! `coordinator train`: runs a training from its first step to its table.
 
+use super::begin::{Begun, begin};
 use super::drive::Run;
 use super::recorder::Recorder;
 use super::resume::Resume;
@@ -7,7 +8,7 @@ use super::signals;
 use super::summary::summarize;
 use crate::console::answer;
 use crate::prepare::{Placement, Prepared};
-use crate::record::{self, DataMark, REPORT, RunFolder, SUMMARY, Summary, choose};
+use crate::record::{self, Place, REPORT, SUMMARY, Summary};
 use crate::report;
 use crate::run_error::RunError;
 use prometheus_client::metrics::counter::Counter;
@@ -16,6 +17,7 @@ use proto::transport::admission;
 use std::net::SocketAddr;
 use std::path::Path;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 /// The name of a run's folder.
@@ -40,11 +42,9 @@ pub struct TrainOptions {
     pub trace: bool,
     /// The address of the metrics port.
     pub metrics: Option<SocketAddr>,
-    /// Whether the end of standard input is an interrupt: the run then ends with its parent process.
-    pub exit_with_stdin: bool,
 }
 
-/// Trains, writes the run's folder, and prints the table on stdout.
+/// Trains until the end or until `stop` is cancelled, writes the run's folder, and prints the table on stdout.
 ///
 /// # Errors
 /// The run's failure; the folder then holds the run so far.
@@ -53,11 +53,8 @@ pub async fn train(
     placement: Placement,
     naming: Naming<'_>,
     options: TrainOptions,
+    stop: CancellationToken,
 ) -> Result<(), RunError> {
-    let stop = signals::listen();
-    if options.exit_with_stdin {
-        signals::when_stdin_ends(&stop);
-    }
     placement.check(prepared.ranges.len())?;
     let scraped = match options.metrics {
         Some(address) => {
@@ -65,16 +62,15 @@ pub async fn train(
         }
         None => None,
     };
-    let path = choose(naming.name, naming.run_dir, naming.stem)?;
-    let mark = DataMark::of(&prepared.sets);
-    let folder = match options.resume {
-        Some(_) => RunFolder::reopen(path, &prepared.config, &mark)?,
-        None => RunFolder::create(path, &prepared.config, mark)?,
-    };
+    signals::check(&stop)?;
+    let place = Place::of(naming.name, naming.run_dir, naming.stem)?;
+    let Begun { folder, resume, say } = begin(place, options.resume, &prepared)?;
+    prepared.doubts().iter().for_each(|doubt| tracing::warn!("{}", doubt.sentence));
     let mut recorder = Recorder::new(folder, &prepared, options.trace);
+    say.iter().for_each(|line| recorder.say(line));
     let _serving = scraped.map(|listener| show(listener, &mut recorder)).transpose()?;
     let mut run = Run::new(&prepared, &placement, stop, recorder);
-    let result = run.drive(options.resume, options.restarts).await;
+    let result = run.drive(resume, options.restarts).await;
     let (nodes, mut recorder) = (run.addresses, run.recorder);
     let summary = summarize(&result, &prepared, &nodes, &recorder.totals, recorder.saving);
     let written = leave(&summary, &mut recorder);
@@ -102,6 +98,11 @@ fn leave(summary: &Summary, recorder: &mut Recorder<'_>) -> Result<(), RunError>
 fn show(listener: TcpListener, recorder: &mut Recorder<'_>) -> Result<AbortOnDropHandle<()>, RunError> {
     let address = listener.local_addr().map_err(RunError::internal)?;
     recorder.say(&format!("metrics at http://{address}/metrics"));
+    if admission::is_open(&address) {
+        recorder.say(&format!(
+            "--metrics {address} is open to other hosts, and there are no identities and no encryption yet: whoever reaches the port learns how the run does, so let only hosts that you trust reach it"
+        ));
+    }
     let serve = metrics::serve(listener, recorder.meters.shown(), Counter::default());
     Ok(AbortOnDropHandle::new(tokio::spawn(serve)))
 }

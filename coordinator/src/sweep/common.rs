@@ -3,11 +3,16 @@
 
 use super::space::{Plan, Settings};
 use super::spec::Spec;
-use crate::config::{self, Config, Environment};
-use crate::prepare::{Prepared, cut};
+use crate::config::{self, Config, ConfigError, Environment};
+use crate::prepare::{self, Doubt, Prepared, Topic, cut};
 use crate::run_error::RunError;
 use std::collections::HashSet;
 use toml::Value;
+
+/// The key of the data's folder, which may change while a sweep is interrupted.
+pub const DATA_PATH: &str = "data.path";
+/// The most trials about which a sweep looks for doubts.
+const LOOKED_AT: usize = 1000;
 
 /// The common settings: `[set]` and, if `cores` are given, the threads of each node, so that all trials share the
 /// cores.
@@ -40,7 +45,6 @@ fn most_stages(
     base: &str,
     environment: &Environment<'_>,
 ) -> Result<usize, RunError> {
-    let file = spec.base.display().to_string();
     let (mut most, mut known, mut refused) = (0, HashSet::new(), None);
     for trial in 0..plan.len() {
         let own = plan.propose(trial, &[]);
@@ -50,9 +54,7 @@ fn most_stages(
         if known.contains(&cut) {
             continue;
         }
-        let all = spec.set.clone().into_iter().chain(own);
-        let overrides: Vec<String> = all.map(|(key, value)| format!("{key}={value}")).collect();
-        let config = config::parse(base, &file, &overrides, environment).map_err(RunError::configuration);
+        let config = parse(spec, &own, base, environment).map_err(RunError::configuration);
         let found = config.and_then(|config| if spec.cores.is_some() { stages(config) } else { Ok(1) });
         match found {
             Ok(found) => (most, _) = (most.max(found), known.insert(cut)),
@@ -65,6 +67,57 @@ fn most_stages(
         }
         _ => Ok(most.max(1)),
     }
+}
+
+/// The folder of the data of every trial, from the root, so that the sweep can go on from any folder; `None` if trials
+/// choose their data themselves, or if the first trial has no configuration.
+pub fn data_path(spec: &Spec, plan: &Plan, base: &str, environment: &Environment<'_>) -> Option<String> {
+    let chooses = |key: &String| matches!(key.as_str(), DATA_PATH | "data.kind");
+    if spec.space.keys().chain(spec.cases.iter().flat_map(|case| case.set.keys())).any(chooses) {
+        return None;
+    }
+    let config = parse(spec, &plan.propose(0, &[]), base, environment).ok()?;
+    config.data.path.to_str().map(str::to_owned)
+}
+
+/// The doubts about the foreseen trials, one sentence for each topic. A matrix of the primitives tries coefficients that
+/// lead nowhere on purpose.
+pub fn doubts(spec: &Spec, plan: &Plan, base: &str, environment: &Environment<'_>) -> Vec<String> {
+    let foreseen = plan.foreseen().min(LOOKED_AT);
+    let mut found: Vec<(Doubt, Vec<usize>)> = Vec::new();
+    for trial in 0..foreseen {
+        let Ok(config) = parse(spec, &plan.propose(trial, &[]), base, environment) else { continue };
+        let network = config.input_shape().and_then(|shape| config.network(shape).ok());
+        for doubt in prepare::doubts(&config, network.as_ref(), None) {
+            match found.iter_mut().find(|(known, _)| known.topic == doubt.topic) {
+                _ if matches!(doubt.topic, Topic::Coefficients(_)) && plan.subset(trial).is_some() => {}
+                Some((_, trials)) => trials.push(trial),
+                None => found.push((doubt, vec![trial])),
+            }
+        }
+    }
+    let sentence = |(doubt, mut trials): (Doubt, Vec<usize>)| {
+        trials.dedup();
+        match trials.as_slice() {
+            all if all.len() == plan.len() => doubt.sentence,
+            [only] => format!("trial {only}: {}", doubt.sentence),
+            [first, others @ ..] => format!("trial {first} and {} more: {}", others.len(), doubt.sentence),
+            [] => doubt.sentence,
+        }
+    };
+    found.into_iter().map(sentence).collect()
+}
+
+/// The configuration of a trial with its `own` settings.
+fn parse(
+    spec: &Spec,
+    own: &Settings,
+    base: &str,
+    environment: &Environment<'_>,
+) -> Result<Config, ConfigError> {
+    let all = spec.set.iter().chain(own);
+    let overrides: Vec<String> = all.map(|(key, value)| format!("{key}={value}")).collect();
+    config::parse(base, &spec.base.display().to_string(), &overrides, environment)
 }
 
 /// The number of stages, and so of nodes, of a run with this configuration.

@@ -1,10 +1,10 @@
 //! `trials.jsonl`, the ledger: one line per ended trial, in the order of their ends. Lines never change.
 //!
 //! Every decision of a sweep follows from these lines, so a sweep that resumes after a kill decides as if nothing
-//! had happened. The process that has locked the file owns the sweep.
+//! had happened. Only the process that has locked the sweep's folder opens the file.
 
 use super::primitives::Subset;
-use crate::record::files::{lock, unwritable};
+use crate::record::files::unwritable;
 use crate::run_error::RunError;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -60,8 +60,9 @@ pub struct Record {
     pub test_top5: Option<f64>,
     /// The final training loss, a mean over the last steps.
     pub loss: Option<f64>,
-    /// The last measured angle between W and B of each layer, in degrees; the layer nearest the input first.
-    pub angles: IndexMap<String, f64>,
+    /// The angle between W and B of each layer at its last measurement, in degrees, the layer nearest the input first;
+    /// `None` where W or B was zero.
+    pub angles: IndexMap<String, Option<f64>>,
     /// The training steps that count.
     pub steps: usize,
     /// Training time; not a part of the result.
@@ -84,17 +85,13 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens the file, creates it if necessary, and locks it. An incomplete last line is removed.
+    /// Opens the file, and creates it if necessary. An incomplete last line is removed.
     ///
     /// # Errors
-    /// A file that another process has locked, that cannot be opened, or that is damaged.
+    /// A file that cannot be opened, or that is damaged.
     pub fn open(path: PathBuf) -> Result<Self, RunError> {
         let cannot = |error: std::io::Error| unwritable(&path, &error);
         let mut file = File::options().create(true).read(true).append(true).open(&path).map_err(cannot)?;
-        if !lock(&file).map_err(cannot)? {
-            let why = format!("another process is at work on {}: wait for its end", path.display());
-            return Err(RunError::configuration(why));
-        }
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(cannot)?;
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
@@ -165,7 +162,7 @@ pub(super) mod tests {
             test_top1,
             test_top5: test_top1,
             loss: Some(1.0 / 3.0),
-            angles: IndexMap::from([("fc1".to_owned(), 45.0)]),
+            angles: IndexMap::from([("fc1".to_owned(), Some(45.0))]),
             steps: 10,
             seconds: Some(1.5),
             images_per_s: Some(100.0),
@@ -220,7 +217,6 @@ pub(super) mod tests {
         std::fs::write(&path, format!("{whole}{}", &whole[..40])).unwrap();
 
         let mut ledger = Ledger::open(path.clone()).unwrap();
-        assert!(Ledger::open(path.clone()).is_err(), "a sweep has one process");
         assert_eq!(ledger.records().collect::<Vec<_>>(), [&first]);
         ledger.append(&record(1, Status::Failed, None)).unwrap();
         assert!(ledger.has(1) && !ledger.has(0));

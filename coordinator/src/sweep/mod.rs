@@ -28,11 +28,12 @@ mod trial;
 
 use crate::config::{self, Environment};
 use crate::console::answer;
-use crate::record::choose;
+use crate::record::named;
 use crate::run::signals;
 use crate::run_error::{Cause, RunError};
 use folder::SweepFolder;
 use ledger::{Ledger, Record, Status};
+use proto::disk::cannot;
 use space::{Plan, Settings};
 use spec::Spec;
 use std::path::Path;
@@ -63,19 +64,21 @@ pub struct SweepOptions<'a> {
 /// A fault of the sweep; [`Cause::Interrupted`] if the sweep can be resumed; or failed trials, after all trials
 /// have ended.
 pub async fn sweep(options: SweepOptions<'_>, environment: &Environment<'_>) -> Result<(), RunError> {
+    let stop = signals::listen()?;
     let spec = load(options)?;
     let plan = Plan::new(&spec).map_err(RunError::configuration)?;
     let base = config::read_file(&spec.base).map_err(|error| {
-        let file = spec.base.display();
-        RunError::configuration(format!(
-            "the configuration {file}, the sweep's base, cannot be read: {error}"
-        ))
+        let doing = "cannot read the configuration from which the trials start,";
+        RunError::configuration(cannot(doing, &spec.base, &error, "set 'base' to another file"))
     })?;
     let common = common::settings(&spec, &plan, &base, environment)?;
-    let path = choose(Some(&spec.name), options.run_dir, "")?;
-    let (folder, ledger) = SweepFolder::open(path, &spec, &base, options.resume)?;
-    let stop = signals::listen();
-    let mut sweep = Sweep { spec, plan, common, folder, ledger };
+    let path = options.run_dir.map_or_else(|| named(&spec.name), |path| Ok(path.to_owned()))?;
+    let here = common::data_path(&spec, &plan, &base, environment);
+    let (folder, ledger, began) = SweepFolder::open(path, &spec, &base, here.as_deref(), options.resume)?;
+    // A path that is set now comes before the one that the sweep began with.
+    let data = if spec.set.contains_key(common::DATA_PATH) { here } else { began.or(here) };
+    common::doubts(&spec, &plan, &base, environment).iter().for_each(|doubt| tracing::warn!("{doubt}"));
+    let mut sweep = Sweep { spec, plan, common, data, folder, ledger };
     sweep.run(&stop).await?;
     sweep.finish()
 }
@@ -95,6 +98,8 @@ struct Sweep {
     spec: Spec,
     plan: Plan,
     common: Settings,
+    /// The folder of the data, unless trials choose it themselves.
+    data: Option<String>,
     folder: SweepFolder,
     ledger: Ledger,
 }
@@ -144,6 +149,7 @@ impl Sweep {
             subset: self.plan.subset(number).cloned(),
             settings: self.plan.propose(number, &known),
             common: self.common.clone(),
+            data: self.data.clone(),
             base: self.folder.base(),
             run_dir: self.folder.trial(number),
             log: self.folder.log(number),

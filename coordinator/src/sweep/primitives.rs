@@ -2,38 +2,11 @@
 
 use super::range::{Range, Scale};
 use crate::rule::Name;
+use proto::spec::rule::{Needs, Primitive};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use toml::Value;
-
-/// A primitive: one of the five terms that B's loss can have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Primitive {
-    /// B's output should agree with W's.
-    Amp,
-    /// What B sends back should be small.
-    Null,
-    /// B's output should be small.
-    Sparse,
-    /// B should point where W does.
-    #[serde(rename = "self")]
-    Self_,
-    /// B should be small.
-    Decay,
-}
-
-use Primitive::{Amp, Decay, Null, Self_, Sparse};
-
-const ALL: [Primitive; 5] = [Amp, Null, Sparse, Self_, Decay];
-
-/// Prints the primitive's key below `rule`.
-impl fmt::Display for Primitive {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.serialize(f)
-    }
-}
 
 /// A combination of primitives, each once, in their order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -66,9 +39,10 @@ impl fmt::Display for Subset {
 impl Subset {
     /// Every combination, the smaller ones first.
     fn all() -> Vec<Subset> {
-        let members = |bits: u32| ALL.into_iter().filter(move |member| bits & (1 << *member as u32) != 0);
+        let members =
+            |bits: u32| Primitive::ALL.into_iter().filter(move |member| bits & (1 << *member as u32) != 0);
         let mut subsets: Vec<Subset> =
-            (1..1 << ALL.len()).map(|bits| Subset(members(bits).collect())).collect();
+            (1..1 << Primitive::ALL.len()).map(|bits| Subset(members(bits).collect())).collect();
         subsets.sort_by_key(|subset| (subset.0.len(), subset.clone()));
         subsets
     }
@@ -78,10 +52,15 @@ impl Subset {
         &self.0
     }
 
+    /// Whether the combination needs W.
+    pub fn reads_weight(&self) -> bool {
+        self.0.iter().any(|member| member.needs() == Needs::Weight)
+    }
+
     /// The keys that make the combination a rule, except for its own coefficients: the coefficients of the other
     /// primitives are 0, whatever the base configuration sets.
     pub fn settings(&self) -> BTreeMap<String, Value> {
-        let others = ALL.iter().filter(|primitive| !self.0.contains(primitive));
+        let others = Primitive::ALL.into_iter().filter(|primitive| !self.0.contains(primitive));
         let zeros = others.map(|other| (format!("rule.{other}"), Value::Float(0.0)));
         zeros.chain([("rule.name".to_owned(), Value::from(Name::Custom.to_string()))]).collect()
     }
@@ -127,11 +106,11 @@ impl Primitives {
     /// The range of the coefficient of `primitive`.
     pub fn range(&self, primitive: Primitive) -> &Range {
         match primitive {
-            Amp => &self.amp,
-            Null => &self.null,
-            Sparse => &self.sparse,
-            Self_ => &self.self_,
-            Decay => &self.decay,
+            Primitive::Amp => &self.amp,
+            Primitive::Null => &self.null,
+            Primitive::Sparse => &self.sparse,
+            Primitive::Self_ => &self.self_,
+            Primitive::Decay => &self.decay,
         }
     }
 }
@@ -139,6 +118,15 @@ impl Primitives {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{keys_of_table, words};
+
+    #[test]
+    fn every_primitive_is_in_the_list_and_has_a_range() {
+        let all = Primitive::ALL.map(|one| one.to_string());
+        assert_eq!(words::<Primitive>(), all);
+        let ranges = keys_of_table::<Primitives>();
+        assert!(all.iter().all(|one| ranges.contains(&one.as_str())), "{ranges:?}");
+    }
 
     #[test]
     fn there_are_31_combinations_and_each_is_a_rule() {

@@ -72,6 +72,12 @@ impl Plan {
         Ok(Self { method, seed, objective, startup, parallel, arms, trials })
     }
 
+    /// The number of first trials whose settings do not depend on results.
+    pub fn foreseen(&self) -> usize {
+        let even = |(_, draw): &&(usize, usize)| self.method != Method::Tpe || *draw < self.startup;
+        self.trials.iter().take_while(even).count()
+    }
+
     /// The number of trials.
     pub fn len(&self) -> usize {
         self.trials.len()

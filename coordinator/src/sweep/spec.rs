@@ -2,10 +2,12 @@
 
 use super::median::Stop;
 use super::names;
-use super::primitives::{Primitive, Primitives};
+use super::primitives::Primitives;
 use super::range::Range;
 use super::score::Objective;
 use crate::config::{self, ConfigError};
+use proto::disk::cannot;
+use proto::spec::rule::Primitive;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -97,7 +99,7 @@ impl Spec {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let file = path.display().to_string();
         let text = config::read_file(path)
-            .map_err(|error| ConfigError::new(format!("the sweep {file} cannot be read: {error}")))?;
+            .map_err(|error| ConfigError::new(cannot("cannot read the sweep", path, &error, "")))?;
         let mut spec = Self::parse(&text, &file)?;
         if spec.name.is_empty() {
             spec.name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("sweep").to_owned();
@@ -113,6 +115,8 @@ impl Spec {
     pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
         let mut table: Table = config::read_toml(text, file)?;
         names::bring_into_form(&mut table, config::keys_of_table::<Spec>(), file)?;
+        names::word(&table, "method", config::words::<Method>(), file)?;
+        names::word(&table, "objective", config::words::<Objective>(), file)?;
         let spec: Spec = Value::Table(table)
             .try_into()
             .map_err(|error: toml::de::Error| ConfigError::new(format!("{file}: {error}")))?;
@@ -184,6 +188,11 @@ impl Spec {
         };
         if let Some(key) = self.set.keys().chain(self.space.keys()).find(|key| owned(key)) {
             return refuse(key, "is what [primitives] sets: leave it out");
+        }
+        let of_sweep =
+            |key: &&String| !config::is_key(key) && config::keys_of_table::<Spec>().contains(&key.as_str());
+        if let Some(key) = self.set.keys().chain(self.space.keys()).find(of_sweep) {
+            return refuse(key, "is a key of the sweep: write it above the first table");
         }
         if let Some(key) = self.set.keys().find(|key| self.space.contains_key(*key)) {
             return refuse(key, "stands in [set] and in [space]: choose");
@@ -268,7 +277,51 @@ rule.amp = { values = [0.1, 0.2] }
             (("trials = 12", ""), "'trials' in sweep.toml is missing"),
             (("trials = 12", "trials = \"many\""), "trials"),
             (("tpe", "grid"), "'trials' in sweep.toml does not go with a grid"),
-            (("tpe", "best"), "unknown variant `best`"),
+            (
+                ("tpe", "best"),
+                "'method' in sweep.toml is \"best\": it must be \"grid\", \"random\" or \"tpe\"",
+            ),
+            (("tpe", "bayesian"), "; did you mean \"tpe\"?"),
+            (
+                ("\"log\"", "\"loguniform\""),
+                "'scale' in sweep.toml is \"loguniform\": it must be \"linear\" or \"log\"; did you mean \"log\"?",
+            ),
+            (
+                ("trials = 12", "n_trials = 12"),
+                "unknown key 'n_trials' in sweep.toml: did you mean 'trials'?",
+            ),
+            (
+                ("trials = 12", "trials = 12\nepochs = 3"),
+                "unknown key 'epochs' in sweep.toml: did you mean 'train.epochs', below [set] or, with a range, below [space]?",
+            ),
+            (
+                ("trials = 12", "trials = 12\nbs = 3"),
+                "unknown key 'bs' in sweep.toml: did you mean 'train.batch', below [set] or, with a range, below [space]?",
+            ),
+            (
+                ("[set]", "[train]\nbatch = 3\n[set]"),
+                "unknown key 'train' in sweep.toml: the keys of the configuration stand below [set] or, with a range, below [space]",
+            ),
+            (
+                ("trials = 12", "trials = 12\nfoo = 3"),
+                "unknown key 'foo' in sweep.toml: there are name, base, method, trials, seed, objective, ",
+            ),
+            (
+                ("train.epochs = 1", "train.epochs = 1\nparallel = 2"),
+                "'parallel' in sweep.toml is a key of the sweep: write it above the first table",
+            ),
+            (
+                ("train.epochs = 1", "train.num_epochs = 1"),
+                "unknown key 'train.num_epochs' in sweep.toml: did you mean 'train.epochs'?",
+            ),
+            (
+                ("low = 0.01, high = 1.0, scale = \"log\"", "min = 0.01, max = 1.0"),
+                "unknown key 'space.optimizer.lr.max' in sweep.toml: did you mean 'high'?",
+            ),
+            (
+                ("\"optimizer.lr\"", "\"optimizer.learning_rate\""),
+                "unknown key 'optimizer.learning_rate' in sweep.toml: did you mean 'optimizer.lr'?",
+            ),
             (("method = \"tpe\"", ""), "'method' in sweep.toml is missing"),
             (
                 ("{ values = [0.1, 0.2] }", "[0.1, 0.2]"),

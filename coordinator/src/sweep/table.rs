@@ -1,7 +1,7 @@
 //! The table of a sweep: results only, so that interruptions do not change its text.
 
 use super::ledger::{Record, Status};
-use super::primitives::{Primitive, Subset};
+use super::primitives::Subset;
 use super::score::{Objective, percent};
 use super::space::Settings;
 use std::collections::BTreeMap;
@@ -94,7 +94,7 @@ pub fn angles(group: &[&Record]) -> String {
     let ended: Vec<&&Record> = group.iter().filter(|record| record.status == Status::Done).collect();
     let Some(first) = ended.first() else { return dash() };
     let mean = |layer: &String| {
-        let all: Vec<f64> = ended.iter().filter_map(|record| record.angles.get(layer).copied()).collect();
+        let all: Vec<f64> = ended.iter().filter_map(|record| *record.angles.get(layer)?).collect();
         super::score::mean(&all).map_or_else(dash, |mean| format!("{mean:.0}°"))
     };
     first.angles.keys().map(mean).collect::<Vec<_>>().join(" ")
@@ -103,7 +103,7 @@ pub fn angles(group: &[&Record]) -> String {
 /// A combination of the primitives, with the results of its trials.
 pub struct Ranked<'a> {
     pub subset: &'a Subset,
-    /// Whether the combination has self.
+    /// Whether the combination reads W.
     pub reads_weight: &'static str,
     /// The endings of its trials.
     pub endings: String,
@@ -121,7 +121,7 @@ pub fn ranked<'a>(objective: Objective, records: &[&'a Record]) -> Vec<Ranked<'a
     }
     let of_group = |(subset, records): (&'a Subset, Vec<&'a Record>)| Ranked {
         subset,
-        reads_weight: if subset.members().contains(&Primitive::Self_) { "yes" } else { "no" },
+        reads_weight: if subset.reads_weight() { "yes" } else { "no" },
         endings: endings(&records),
         best: objective.best(records.iter().copied()),
     };
@@ -154,8 +154,8 @@ pub fn tried(record: &Record) -> String {
 
 /// The cells of [`RESULTS`].
 fn results(record: Option<&Record>) -> [String; 4] {
-    let angles = || record.map(|record| &record.angles).filter(|angles| !angles.is_empty());
-    let mean = angles().map(|angles| angles.values().sum::<f64>() / angles.len() as f64);
+    let angles = record.into_iter().flat_map(|record| record.angles.values().copied().flatten());
+    let mean = super::score::mean(&angles.collect::<Vec<_>>());
     [
         percent(record.and_then(|record| record.test_top1)),
         percent(record.and_then(|record| record.test_top5)),
@@ -254,6 +254,7 @@ mod tests {
         };
         let records = [
             of(0, "b|c", Status::Done, Some(0.5)),
+            Record { angles: [("fc1".to_owned(), None)].into(), ..of(0, "b|c", Status::Done, Some(0.6)) },
             of(1, "a", Status::Diverged, None),
             of(2, "b|c", Status::Done, Some(0.7)),
             Record { loss: Some(9.0), ..of(3, "b|c", Status::Failed, None) },
@@ -267,9 +268,21 @@ mod tests {
         };
         assert_eq!(
             cells(rows[0]),
-            ["b/c", "2 done, 1 stopped, 1 failed", "60.00 %", "50.00 %", "70.00 %", "0.3333", "45°"]
+            ["b/c", "3 done, 1 stopped, 1 failed", "60.00 %", "50.00 %", "70.00 %", "0.3333", "45°"]
         );
         assert_eq!(cells(rows[1]), ["a", "1 diverged", "–", "–", "–", "–", "–"]);
+    }
+
+    #[test]
+    fn a_layer_without_an_angle_has_a_dash() {
+        let angles = [("fc1".to_owned(), None), ("fc2".to_owned(), Some(30.0))].into();
+        let some = Record { angles, ..record(0, Status::Done, Some(0.5)) };
+        let none = Record { angles: [("fc1".to_owned(), None)].into(), ..record(1, Status::Done, None) };
+        assert_eq!(
+            (super::angles(&[&some]), results(Some(&some))[3].clone()),
+            ("– 30°".into(), "30.0°".into())
+        );
+        assert_eq!((super::angles(&[&none]), results(Some(&none))[3].clone()), ("–".into(), "–".into()));
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub struct Tail {
     /// The file's identity, which changes when a resumed run replaces the file, and the number of bytes read.
     place: (u64, u64),
     losses: Vec<f64>,
-    angles: Vec<(usize, IndexMap<String, f64>)>,
+    angles: Vec<(usize, IndexMap<String, Option<f64>>)>,
 }
 
 impl Tail {
@@ -47,7 +47,7 @@ impl Tail {
     fn take(&mut self, Step { step, loss, layers, .. }: Step) {
         let (Some(loss), true) = (loss, step == self.losses.len() as u64 + 1) else { return };
         self.losses.push(loss);
-        let angles = layers.into_iter().filter_map(|layer| Some((layer.name, layer.angle_deg?)));
+        let angles = layers.into_iter().map(|layer| (layer.name, layer.angle_deg));
         self.angles.push((self.losses.len(), angles.collect()));
     }
 
@@ -56,8 +56,9 @@ impl Tail {
         &self.losses
     }
 
-    /// The last measured angle of each layer up to `step`, the layer nearest the input first.
-    pub fn angles(&self, step: usize) -> IndexMap<String, f64> {
+    /// The angle of each layer at its last measurement up to `step`, the layer nearest the input first; `None` if that
+    /// measurement found none.
+    pub fn angles(&self, step: usize) -> IndexMap<String, Option<f64>> {
         let measured = self.angles.iter().take_while(|(when, _)| *when <= step);
         measured.flat_map(|(_, angles)| angles.clone()).collect()
     }
@@ -86,13 +87,14 @@ mod tests {
         fs::write(&path, format!("{one}{two}{}", line(3, Some("80.0")))).unwrap();
         tail.read_on();
         assert_eq!(tail.losses(), [1.5, 2.5, 3.5]);
-        assert_eq!((tail.angles(2)["fc1"], tail.angles(3)["fc1"]), (90.0, 80.0));
+        let angle = |step| tail.angles(step)["fc1"];
+        assert_eq!([1, 2, 3].map(angle), [Some(90.0), None, Some(80.0)], "no angle is older than it looks");
 
         let other = folder.path().join("other");
         fs::write(&other, format!("{}{}{}{}", line(1, None), two, line(3, None), line(4, None))).unwrap();
         fs::rename(&other, &path).unwrap();
         tail.read_on();
         assert_eq!(tail.losses().len(), 4);
-        assert!(tail.angles(4).is_empty());
+        assert_eq!(tail.angles(4)["fc1"], None);
     }
 }

@@ -4,6 +4,7 @@
 //! closing the pipe, and the pipe closes by itself when the sweep is killed. The trial's log is locked until the
 //! trial has ended, so that a resumed sweep sees which trials of its earlier start still run.
 
+use super::common::DATA_PATH;
 use super::ledger::{Record, Status};
 use super::median::Stop;
 use super::primitives::Subset;
@@ -12,6 +13,8 @@ use super::tail::Tail;
 use crate::record::files::{self, lock, unwritable};
 use crate::record::{METRICS, SUMMARY, Summary};
 use crate::run_error::{Cause, RunError};
+use proto::process::limits;
+use proto::process::signals::Asked;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
@@ -20,6 +23,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
+use toml::Value;
 
 /// How long a trial may take to save and end; the limit also holds for a trial that a killed sweep left.
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
@@ -45,6 +49,8 @@ pub struct Trial {
     pub settings: Settings,
     /// The settings that all trials share, beyond the base configuration.
     pub common: Settings,
+    /// The folder of the data, which comes before that of the settings.
+    pub data: Option<String>,
     /// The path of the base configuration.
     pub base: PathBuf,
     /// The trial's run folder.
@@ -87,7 +93,9 @@ impl Trial {
         tail.read_on();
         let status = status.map_err(RunError::internal)?;
         let record = self.record(&tail, status);
-        let interrupted = stop.is_cancelled() || matches!(status.code(), Some(75 | 130 | 143));
+        let saved = i32::from(Cause::Interrupted.code());
+        let asked = status.code().is_some_and(|code| code == saved || Asked::is_code(code));
+        let interrupted = stop.is_cancelled() || asked;
         if record.status == Status::Failed && !interrupted {
             passing(&record, status)?;
             self.find_room()?;
@@ -134,17 +142,16 @@ impl Trial {
         command.args(["train", "--local", "--exit-with-stdin", "--restarts", RESTARTS]);
         command.arg("--config").arg(&self.base);
         command.arg("--run-dir").arg(&self.run_dir);
-        self.overrides().iter().for_each(|pair| _ = command.args(["--set", pair]));
-        if self.run_dir.join("config.toml").exists() {
-            command.args(["--resume", "auto"]);
-        } else if self.run_dir.exists() {
-            // The creation of this folder was cut short.
-            fs::remove_dir_all(&self.run_dir).map_err(|error| unwritable(&self.run_dir, &error))?;
-        }
+        let data = self.data.as_ref().map(|data| format!("{DATA_PATH}={}", Value::from(data.as_str())));
+        self.overrides().iter().chain(&data).for_each(|pair| _ = command.args(["--set", pair]));
+        // The trial goes on, or begins where there is no run yet.
+        command.args(["--resume", "auto"]);
         let copy = log.try_clone().map_err(|error| unwritable(&self.log, &error))?;
         // A trial gets a process group of its own, so that only the sweep handles an interrupt from the terminal.
         command.process_group(0).stdin(Stdio::piped()).stdout(copy).stderr(log).kill_on_drop(true);
-        let cannot = |error| RunError::internal(format!("trial {} cannot be started ({error})", self.number));
+        let cannot = |error| {
+            RunError::internal(format!("trial {} cannot be started {}", self.number, limits::behind(&error)))
+        };
         command.spawn().map_err(cannot)
     }
 
@@ -170,7 +177,7 @@ impl Trial {
         if let (Some((stop, _)), Some(step)) = (&self.stop, given_up) {
             curve = stop.cut(curve, step);
         }
-        let summary: Option<Summary> = files::read(&self.run_dir, SUMMARY).ok();
+        let summary: Option<Summary> = files::read(&self.run_dir, SUMMARY, "").ok();
         let diverged =
             || summary.as_ref().is_some_and(|summary| summary.status.as_deref() == Some("diverged"));
         let ending = match status.code() {

@@ -152,6 +152,8 @@ fn says_of_nodes(nodes: &[Scrape; 2], lines: &[Value]) {
             assert_eq!(sent, total(&format!("bytes_{direction}")), "{direction}");
         }
         assert!(node.value("process_resident_memory_bytes") > 1e6);
+        let free = node.value("neuropil_node_memory_available_bytes");
+        assert!(free > 0.0 && free <= node.value("neuropil_node_memory_limit_bytes"));
         assert_eq!(node.value("neuropil_node_refused_messages_total"), 0.0);
     }
     assert_eq!(above.value(&bytes("received", "forward")), below.value(&bytes("sent", "forward")));

@@ -197,8 +197,9 @@ optimizer_b.lr = 0.5
 rule.name = { values = ["kolen_pollack", "backprop", "feedback_alignment"] }
 "#;
     let sweep = written(&bench, grid);
-    // Kolen-Pollack needs one learning rate for W and B.
-    let ended = start(&bench, &sweep, "grid", &[]).ended();
+    // Kolen-Pollack needs one learning rate for W and B. A sweep that is resumed where there is none begins.
+    let ended = start(&bench, &sweep, "grid", &["--resume"]).ended();
+    assert!(ended.stderr.starts_with("beginning the sweep in "), "{}", ended.stderr);
     failed(&ended, 2, &["1 of 3 trials failed; the first is trial 0: ", "'optimizer_b.lr' must be the same"]);
     let table = std::fs::read_to_string(bench.path("grid/table.md")).unwrap();
     let has = |row: &str| table.split_whitespace().collect::<Vec<_>>().join(" ").contains(row);
@@ -209,10 +210,9 @@ rule.name = { values = ["kolen_pollack", "backprop", "feedback_alignment"] }
     std::fs::write(&other, grid.replace("max_steps", "max_stepz")).unwrap();
     let wrong = bench.path("wrong.toml");
     std::fs::write(&wrong, grid.replace(", \"backprop\", \"feedback_alignment\"", "")).unwrap();
-    let cases: [(&Path, &str, &[&str], &str); 5] = [
+    let cases: [(&Path, &str, &[&str], &str); 4] = [
         (&wrong, "new", &[], "every trial would be refused, as is the first: "),
         (&sweep, "grid", &[], "--resume"),
-        (&sweep, "new", &["--resume"], "no sweep in"),
         (&sweep, "grid", &["--resume", "--cores", "8"], "'cores' is not as in"),
         (&other, "new", &[], "did you mean 'train.max_steps'?"),
     ];

@@ -4,29 +4,30 @@ use crate::exec::device::Device;
 use crate::settings::Settings;
 use crate::stage::Stage;
 use crate::state::checkpoint::{self, Snapshot};
-use crate::state::state_dir;
+use crate::state::state_dir::{self, StateDir};
 use proto::control::{Configured, SnapshotDone};
 use proto::failure::Failure;
 use proto::microbatch::Phase;
 use proto::spec::stage::StageSpec;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 /// A configured stage.
 pub struct Configuration {
     pub spec: StageSpec,
     pub stage: Stage,
-    state_dir: PathBuf,
+    state_dir: StateDir,
     /// Updates that the newest snapshot has seen.
     saved: Option<u64>,
 }
 
 impl Configuration {
-    /// The stage of `spec` on `device`. The snapshots of other runs in `state_dir` are moved out of the way.
+    /// The stage of `spec` on `device`. The snapshots of other runs in `state_dir` are moved out of the way, unless
+    /// the node only reads the folder.
     ///
     /// # Errors
     /// When the specification does not fit together, its snapshot cannot be restored, or memory or device fail.
-    pub fn new(spec: StageSpec, state_dir: &Path, device: &dyn Device) -> Result<Self, Failure> {
+    pub fn new(spec: StageSpec, state_dir: &StateDir, device: &dyn Device) -> Result<Self, Failure> {
         let restored = spec.restore.map(|updates| snapshot_of(state_dir, &spec.run, updates)).transpose()?;
         let (place, kind) = device.options();
         let settings = Settings::of(&spec, place, kind);
@@ -36,11 +37,8 @@ impl Configuration {
             stage.set_updates(snapshot.updates);
         }
         // This comes last, so that a refused stage moves no snapshot.
-        if let Some(to) = checkpoint::set_aside(state_dir, &spec.run)? {
-            tracing::warn!(moved_to = %to.display(), "the state of another run was moved out of the way");
-        }
-        if let snapshots @ 1.. = checkpoint::bring_back(state_dir, &spec.run)? {
-            tracing::warn!(snapshots, "the state of this run, which had been set aside, was moved back");
+        if !state_dir.read_only {
+            take_turns(&state_dir.path, &spec.run)?;
         }
         tracing::info!(
             stage = spec.index,
@@ -49,7 +47,7 @@ impl Configuration {
             updates = stage.updates(),
             "configured"
         );
-        Ok(Self { saved: spec.restore.or(Some(0)), spec, stage, state_dir: state_dir.to_owned() })
+        Ok(Self { saved: spec.restore.or(Some(0)), spec, stage, state_dir: state_dir.clone() })
     }
 
     /// The reply to the coordinator that configures the stage.
@@ -64,8 +62,8 @@ impl Configuration {
     /// When the disk operation fails; the error is one sentence.
     pub fn snapshot(&mut self, keep: &[u64]) -> Result<SnapshotDone, String> {
         let done = self.save()?;
-        let newest = self.spec.keep_snapshots as usize;
-        state_dir::prune(&self.state_dir, done.updates, newest, keep).map_err(|error| error.to_string())?;
+        let (folder, newest) = (&self.state_dir.path, self.spec.keep_snapshots as usize);
+        state_dir::prune(folder, done.updates, newest, keep).map_err(|error| error.to_string())?;
         Ok(done)
     }
 
@@ -83,8 +81,9 @@ impl Configuration {
     }
 
     fn save(&mut self) -> Result<SnapshotDone, String> {
+        self.check_writable()?;
         let (begun, updates) = (Instant::now(), self.stage.updates());
-        let saved = checkpoint::save(&self.state_dir, &self.spec.run, updates, &self.stage.state());
+        let saved = checkpoint::save(&self.state_dir.path, &self.spec.run, updates, &self.stage.state());
         let bytes = saved.map_err(|error| error.to_string())?;
         self.saved = Some(updates);
         Ok(SnapshotDone { updates, bytes, seconds: begun.elapsed().as_secs_f64() })
@@ -101,13 +100,37 @@ impl Configuration {
         if phase != Phase::Train || updates != self.spec.restore.unwrap_or(0) {
             return Ok(());
         }
-        state_dir::forget_after(&self.state_dir, updates).map_err(|error| error.to_string())
+        self.check_writable()?;
+        state_dir::forget_after(&self.state_dir.path, updates).map_err(|error| error.to_string())
+    }
+
+    /// Refuses to train or save on a node that only reads its state folder.
+    fn check_writable(&self) -> Result<(), String> {
+        match self.state_dir.read_only {
+            true => Err("this node can only evaluate: start it without --read-only to train on it".into()),
+            false => Ok(()),
+        }
     }
 }
 
+/// Moves the snapshots of other runs out of the way, and those of `run` back.
+fn take_turns(state_dir: &Path, run: &str) -> Result<(), Failure> {
+    if let Some(to) = checkpoint::set_aside(state_dir, run)? {
+        tracing::warn!(moved_to = %to.display(), "the state of another run was moved out of the way");
+    }
+    if let snapshots @ 1.. = checkpoint::bring_back(state_dir, run)? {
+        tracing::warn!(snapshots, "the state of this run, which had been set aside, was moved back");
+    }
+    Ok(())
+}
+
 /// The snapshot of `run` after `updates`, wherever it lies. The snapshot is checked before any folder is moved.
-fn snapshot_of(state_dir: &Path, run: &str, updates: u64) -> Result<Snapshot, Failure> {
-    let snapshot = Snapshot::open_or_retire(&checkpoint::place_of(state_dir, run, updates), updates)?;
+fn snapshot_of(state_dir: &StateDir, run: &str, updates: u64) -> Result<Snapshot, Failure> {
+    let place = checkpoint::place_of(&state_dir.path, run, updates);
+    let snapshot = match state_dir.read_only {
+        true => Snapshot::open(&place, updates),
+        false => Snapshot::open_or_retire(&place, updates),
+    }?;
     if snapshot.run == run {
         return Ok(snapshot);
     }
@@ -135,7 +158,8 @@ mod tests {
             }
         };
         let device = device::open(tch::Device::Cpu);
-        let mut configuration = Configuration::new(spec, dir.path(), &*device).unwrap();
+        let state_dir = StateDir { path: dir.path().to_owned(), read_only: false };
+        let mut configuration = Configuration::new(spec, &state_dir, &*device).unwrap();
         let mut forget = |restore, updates, phase| {
             configuration.spec.restore = restore;
             configuration.stage.set_updates(updates);

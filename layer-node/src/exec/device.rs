@@ -6,6 +6,7 @@
 
 use crate::stage::{StageError, Values};
 use crate::torch;
+use proto::control::Overflow;
 use proto::tensor::{Kind, TensorData};
 use tch::{TchError, Tensor};
 
@@ -27,32 +28,51 @@ pub trait Device: Send {
     /// When memory or device fail.
     fn download(&mut self, values: Values, wire: Kind) -> Result<Vec<(String, TensorData)>, StageError>;
 
-    /// Notes whether `outputs`, rounded to `wire`, are finite. A device may keep the answer where it computes, and
-    /// read the answers of a whole step at once.
+    /// Notes whether `outputs` are finite, and whether `wire` holds them. A device may keep the answer where it
+    /// computes, and read the answers of a whole step at once.
     ///
     /// # Errors
     /// When memory or device fail.
-    fn note_finite(&mut self, outputs: &Values, wire: Kind) -> Result<(), StageError>;
+    fn note_outputs(&mut self, outputs: &Values, wire: Kind) -> Result<(), StageError>;
 
-    /// Whether all outputs noted since the last call are finite.
+    /// Notes whether `wire` holds the error signals `errors`, as far as they are finite.
+    ///
+    /// # Errors
+    /// When memory or device fail.
+    fn note_errors(&mut self, errors: &Values, wire: Kind) -> Result<(), StageError>;
+
+    /// The notes since the last call.
     ///
     /// # Errors
     /// When the device fails.
-    fn all_finite(&mut self) -> Result<bool, StageError>;
+    fn noted(&mut self) -> Result<Noted, StageError>;
 
     /// Drops the notes of an unfinished step.
     fn abandon(&mut self);
 }
 
+/// The notes of a step about the values that the stage sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Noted {
+    /// Whether every output was finite, also in the number format of the links.
+    pub finite: bool,
+    /// The first value that was finite, and is not in that number format.
+    pub overflow: Option<Overflow>,
+}
+
+impl Noted {
+    const GOOD: Self = Self { finite: true, overflow: None };
+}
+
 /// torch's `device`, opened for computation in f32.
 pub fn open(device: tch::Device) -> Box<dyn Device> {
-    Box::new(Waiting { device, finite: true })
+    Box::new(Waiting { device, noted: Noted::GOOD })
 }
 
 /// The CPU, or a GPU: the worker waits for every copy and every check.
 struct Waiting {
     device: tch::Device,
-    finite: bool,
+    noted: Noted,
 }
 
 impl Device for Waiting {
@@ -77,19 +97,39 @@ impl Device for Waiting {
         values.into_iter().map(download).collect()
     }
 
-    fn note_finite(&mut self, outputs: &Values, wire: Kind) -> Result<(), StageError> {
+    fn note_outputs(&mut self, outputs: &Values, wire: Kind) -> Result<(), StageError> {
         for (_, tensor) in outputs {
-            self.finite = self.finite && is_finite(tensor, wire)?;
+            let largest = largest(tensor)?;
+            if !largest.is_finite() {
+                self.noted = Noted { finite: false, overflow: None };
+            } else if !wire.holds(largest as f32) && self.noted.finite {
+                let overflow = Some(Overflow { largest, backward: false });
+                self.noted = Noted { finite: false, overflow };
+            }
         }
         Ok(())
     }
 
-    fn all_finite(&mut self) -> Result<bool, StageError> {
-        Ok(std::mem::replace(&mut self.finite, true))
+    fn note_errors(&mut self, errors: &Values, wire: Kind) -> Result<(), StageError> {
+        // The format of the computation holds every finite error signal.
+        if wire == Kind::F32 || self.noted.overflow.is_some() {
+            return Ok(());
+        }
+        for (_, tensor) in errors {
+            let largest = largest(tensor)?;
+            if largest.is_finite() && !wire.holds(largest as f32) {
+                self.noted.overflow.get_or_insert(Overflow { largest, backward: true });
+            }
+        }
+        Ok(())
+    }
+
+    fn noted(&mut self) -> Result<Noted, StageError> {
+        Ok(std::mem::replace(&mut self.noted, Noted::GOOD))
     }
 
     fn abandon(&mut self) {
-        self.finite = true;
+        self.noted = Noted::GOOD;
     }
 }
 
@@ -110,14 +150,14 @@ fn in_main_memory(data: &TensorData) -> Result<Tensor, TchError> {
     Ok(tensor)
 }
 
-/// Whether `tensor` holds no NaN and no infinity once it is rounded to `wire`: both survive a sum.
-fn is_finite(tensor: &Tensor, wire: Kind) -> Result<bool, TchError> {
-    // f16 ends at 65,504; the others end where f32 does.
-    let sent = match wire {
-        Kind::F16 => tensor.f_to_kind(kind_of(wire))?,
-        Kind::F32 | Kind::Bf16 => tensor.shallow_clone(),
-    };
-    Ok(sent.f_sum(tensor.kind())?.f_double_value(&[])?.is_finite())
+/// The largest magnitude in `tensor`; NaN if any element is NaN.
+fn largest(tensor: &Tensor) -> Result<f64, TchError> {
+    if tensor.numel() == 0 {
+        return Ok(0.0);
+    }
+    let (least, most) = tensor.f_aminmax(None, false)?;
+    let [least, most] = [least.f_double_value(&[])?, most.f_double_value(&[])?];
+    Ok(if least.is_nan() { least } else { least.abs().max(most.abs()) })
 }
 
 #[cfg(test)]
@@ -141,23 +181,38 @@ mod tests {
     #[test]
     fn what_is_not_finite_on_the_wire_is_noted_for_one_step() {
         let mut device = open(tch::Device::Cpu);
-        let outputs = |largest: f64| {
-            let tensor = Tensor::full([2], largest, (tch::Kind::Float, tch::Device::Cpu));
+        let values = |largest: f64| {
+            let tensor = Tensor::from_slice(&[1.0, -largest, 2.0]).to_kind(tch::Kind::Float);
             vec![("y".to_owned(), tensor)]
         };
-        for (largest, wire, finite) in [
-            (7e4, Kind::F32, true),
-            (7e4, Kind::Bf16, true),
-            (7e4, Kind::F16, false),
-            (f64::NAN, Kind::F32, false),
+        let over = |largest, backward| Some(Overflow { largest, backward });
+        for (largest, wire, finite, overflow) in [
+            (7e4, Kind::F32, true, None),
+            (7e4, Kind::Bf16, true, None),
+            (7e4, Kind::F16, false, over(7e4, false)),
+            (f64::from(f32::MAX), Kind::Bf16, false, over(f64::from(f32::MAX), false)),
+            (f64::NAN, Kind::F32, false, None),
+            (f64::INFINITY, Kind::F16, false, None),
         ] {
-            device.note_finite(&outputs(largest), wire).unwrap();
-            device.note_finite(&outputs(1.0), wire).unwrap();
-            assert_eq!(device.all_finite().unwrap(), finite, "{largest} as {wire}");
-            assert!(device.all_finite().unwrap(), "the next step begins anew");
+            device.note_outputs(&values(largest), wire).unwrap();
+            device.note_outputs(&values(1.0), wire).unwrap();
+            assert_eq!(device.noted().unwrap(), Noted { finite, overflow }, "{largest} as {wire}");
+            assert_eq!(device.noted().unwrap(), Noted::GOOD, "the next step begins anew");
         }
-        device.note_finite(&outputs(f64::INFINITY), Kind::F32).unwrap();
+        for (largest, wire, overflow) in
+            [(7e4, Kind::F16, over(7e4, true)), (7e4, Kind::F32, None), (f64::NAN, Kind::F16, None)]
+        {
+            device.note_errors(&values(largest), wire).unwrap();
+            assert_eq!(device.noted().unwrap(), Noted { finite: true, overflow }, "{largest} as {wire}");
+        }
+        // An output that is not finite of itself tells more than one that the format does not hold.
+        for largest in [7e4, f64::NAN, 7e4] {
+            device.note_outputs(&values(largest), Kind::F16).unwrap();
+        }
+        device.note_errors(&values(7e4), Kind::F32).unwrap();
+        assert_eq!(device.noted().unwrap(), Noted { finite: false, overflow: None });
+        device.note_outputs(&values(f64::INFINITY), Kind::F32).unwrap();
         device.abandon();
-        assert!(device.all_finite().unwrap());
+        assert_eq!(device.noted().unwrap(), Noted::GOOD);
     }
 }

@@ -4,7 +4,7 @@
 mod tests;
 
 use crate::exec::clock::Clock;
-use crate::exec::device::Device;
+use crate::exec::device::{Device, Noted};
 use crate::exec::session::Session;
 use crate::meters::Meters;
 use crate::stage::{Stage, StageError, Values};
@@ -102,7 +102,8 @@ impl<'a> LaneRunner<'a> {
         if self.minibatch(step).0.measure {
             done.layers = self.stage.measure().map_err(Failure::own)?;
         }
-        done.finite = self.device.all_finite().map_err(Failure::own)?;
+        let Noted { finite, overflow } = self.device.noted().map_err(Failure::own)?;
+        (done.finite, done.overflow) = (finite, overflow);
         (done.step, done.updates) = (step, self.stage.updates());
         self.context.meters.step(&done);
         self.context.runtime.block_on(self.session.report(Report::Step(done)))
@@ -111,13 +112,13 @@ impl<'a> LaneRunner<'a> {
     fn forward(&mut self, m: MicrobatchId) -> Result<()> {
         let (phase, wire) = (self.work.lane.phase(), self.spec.wire);
         let message = self.receive(m, Direction::Up)?;
-        self.expect(m, &message.identity)?;
+        self.expect(m, &message.header)?;
         let outputs = self.timed(Action::Forward(m), |runner| {
             let outputs = runner.stage.forward(m, runner.device.upload(&message.tensors)?, phase)?;
-            runner.device.note_finite(&outputs, wire)?;
+            runner.device.note_outputs(&outputs, wire)?;
             Ok(outputs)
         })?;
-        self.done.bytes_forward += self.send(message.identity, outputs, Direction::Up)?;
+        self.done.bytes_forward += self.send(message.header, outputs, Direction::Up)?;
         Ok(())
     }
 
@@ -125,17 +126,20 @@ impl<'a> LaneRunner<'a> {
         let message = match self.spec.error_source {
             ErrorSource::Above => self.receive(m, Direction::Down)?,
         };
-        if self.under_way.get(&m).is_none_or(|known| known.header != message.identity) {
-            let (peer, identity) = (self.session.above.peer(), &message.identity);
+        if self.under_way.get(&m).is_none_or(|known| known.header != message.header) {
+            let (peer, header) = (self.session.above.peer(), &message.header);
             return Err(Failure::neighbour(format!(
-                "{peer} sent an error signal for {identity}, which is not due"
+                "{peer} sent an error signal for {header}, which is not due"
             )));
         }
         self.check_version(Action::Error(m), m)?;
+        let wire = self.spec.wire;
         let errors = self.timed(Action::Error(m), |runner| {
-            runner.stage.error(m, runner.device.upload(&message.tensors)?)
+            let errors = runner.stage.error(m, runner.device.upload(&message.tensors)?)?;
+            runner.device.note_errors(&errors, wire)?;
+            Ok(errors)
         })?;
-        self.done.bytes_backward += self.send(message.identity, errors, Direction::Down)?;
+        self.done.bytes_backward += self.send(message.header, errors, Direction::Down)?;
         Ok(())
     }
 
@@ -200,11 +204,11 @@ impl<'a> LaneRunner<'a> {
         message
     }
 
-    /// Sends `values` under an identity, and returns the number of bytes of their tensors.
-    fn send(&mut self, identity: MicrobatchHeader, values: Values, direction: Direction) -> Result<u64> {
+    /// Sends `values` under a header, and returns the number of bytes of their tensors.
+    fn send(&mut self, header: MicrobatchHeader, values: Values, direction: Direction) -> Result<u64> {
         let begun = Instant::now();
         let tensors = self.device.download(values, self.spec.wire).map_err(Failure::own)?;
-        let message = Message { identity, tensors };
+        let message = Message { header, tensors };
         let bytes = message.payload();
         let Session { below, above, start, .. } = &*self.session;
         let port = match direction {

@@ -7,14 +7,19 @@ use crate::exec::lane::{Context, LaneRunner};
 use crate::exec::session::Session;
 use crate::meters::Meters;
 use crate::stage::Stage;
+use crate::state::state_dir::StateDir;
 use proto::cancellation::Cancellation;
 use proto::control::{Align, Command, Configured, Keep, Report};
 use proto::failure::Failure;
+use proto::process::{room, threads};
 use proto::spec::stage::StageSpec;
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
+
+/// How long torch may take to make its threads.
+const PREPARE: Duration = Duration::from_secs(50);
 
 /// A job of the worker.
 pub enum Job {
@@ -42,27 +47,56 @@ pub enum Job {
 /// The owner of the tensors.
 pub struct Worker {
     device: Box<dyn Device>,
-    state_dir: PathBuf,
+    state_dir: StateDir,
     context: Context,
     stage: Option<Configuration>,
 }
 
-/// Starts the worker on its own thread. Its mailbox is closed when the thread ends.
-pub fn spawn(
+/// Starts the worker on its own thread, and waits until torch's threads exist. The worker's mailbox is closed when the
+/// thread ends.
+///
+/// # Errors
+/// A thread that the system does not make, or memory that it does not give, in one sentence.
+pub async fn spawn(
     device: tch::Device,
     threads: u32,
-    state_dir: PathBuf,
+    state_dir: StateDir,
     runtime: Handle,
     meters: Meters,
-) -> std::io::Result<mpsc::Sender<Job>> {
+) -> Result<mpsc::Sender<Job>, String> {
     // The worker holds one run and one control call at a time; every other call waits in its connection.
     let (mailbox, jobs) = mpsc::channel(2);
-    std::thread::Builder::new().name("worker".into()).spawn(move || {
-        crate::torch::prepare(threads);
+    let (prepared, preparing) = oneshot::channel();
+    threads::spawn("worker", move || {
+        let ready = prepare(threads);
+        let failed = ready.is_err();
+        let _ = prepared.send(ready);
+        if failed {
+            return;
+        }
         let context = Context { runtime, clock: Clock::start(), meters };
         Worker { device: device::open(device), state_dir, context, stage: None }.work(jobs);
     })?;
-    Ok(mailbox)
+    let cannot =
+        |why: &str| Err(format!("torch cannot compute with {threads} threads ({why}): give fewer --threads"));
+    match tokio::time::timeout(PREPARE, preparing).await {
+        Ok(Ok(ready)) => ready.map(|()| mailbox),
+        Ok(Err(_)) => cannot("it panicked"),
+        Err(_) => cannot(&format!("it was not ready within {} s", PREPARE.as_secs())),
+    }
+}
+
+/// Makes torch's threads, of which the calling thread is one.
+fn prepare(threads: u32) -> Result<(), String> {
+    // The check at the start of the program knows nothing of the memory that its other threads have taken since.
+    room::check(room::Needs {
+        what: "torch",
+        threads: room::threads_of_torch(threads),
+        others: 0,
+        files: 0,
+        otherwise: ", or give fewer --threads",
+    })?;
+    crate::torch::prepare(threads).map_err(|error| error.to_string())
 }
 
 impl Worker {
@@ -202,7 +236,8 @@ mod tests {
     fn a_panic_becomes_a_sentence_and_gives_the_stage_up() {
         let dir = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let (state_dir, runtime) = (dir.path().to_owned(), runtime.handle().clone());
+        let state_dir = StateDir { path: dir.path().to_owned(), read_only: false };
+        let runtime = runtime.handle().clone();
         let context = Context { runtime, clock: Clock::start(), meters: Meters::default() };
         let mut worker = Worker { device: device::open(tch::Device::Cpu), state_dir, context, stage: None };
         let failure = worker.guarded(|_| -> Result<(), Failure> { panic!("index out of bounds") });

@@ -47,12 +47,14 @@ impl Backward {
         let (alignment, method) = match &spec.rule {
             RuleSpec::Learned { alignment, .. } => (alignment.clone(), settings.optimizer_backward.method),
             // A matrix that takes no steps needs no optimizer state.
-            _ => (Alignment::default(), Method::Sgd { momentum: 0.0, nesterov: false }),
+            RuleSpec::Backprop | RuleSpec::SignSymmetry { .. } => {
+                (Alignment::default(), Method::Sgd { momentum: 0.0, nesterov: false })
+            }
         };
         let shape: Vec<u64> = weight.size().iter().map(|&size| size as u64).collect();
         let matrix = match feedback {
             Feedback::Transport => None,
-            _ => {
+            Feedback::Signs(_) | Feedback::Local(_) | Feedback::ReadsWeight(_) => {
                 let drawn = init::draw(settings, &spec.name, "weight_backward", &shape, init)?;
                 Some(Parameter::new(drawn, &method, true)?)
             }

@@ -11,7 +11,7 @@ use crate::settings::Settings;
 use crate::state::named::State;
 use proto::control::LayerMeasure;
 use proto::microbatch::MicrobatchId;
-use proto::spec::graph::{Init, LayerSpec, Op};
+use proto::spec::graph::{LayerSpec, Op};
 use proto::spec::optimizer::Method;
 use tch::{Kind, TchError, Tensor};
 
@@ -49,7 +49,13 @@ impl WeightLayer {
                 (LinearMap::Conv { stride: stride.into(), padding: padding.into() }, bias, init)
             }
             Op::Linear { bias, init, .. } => (LinearMap::Dense, bias, init),
-            _ => (LinearMap::Dense, false, Init::FanIn),
+            Op::Bias
+            | Op::BatchNorm { .. }
+            | Op::Relu
+            | Op::MaxPool(_)
+            | Op::AvgPool(_)
+            | Op::Flatten
+            | Op::Add => return Err(TchError::Shape(format!("{} keeps no W", spec.name))),
         };
         let shape = spec
             .op

@@ -1,57 +1,49 @@
 //! Composed rules: any combination of the primitives, with or without W's own task gradient. Every rule is composed,
 //! except backprop and sign symmetry. The coordinator's `rule/` maps the rules of the literature to combinations.
 
-use super::{Access, AtUpdate, Local, ReadsWeight, Rule, Seen, primitives};
+use super::{AtUpdate, Feedback, Local, ReadsWeight, Rule, Seen, primitives};
 use proto::spec::rule::{Coefficients, Transfer};
-use std::marker::PhantomData;
 use tch::{TchError, Tensor};
 
-/// A sum of primitives that declares by its type whether it reads W.
-pub struct Composed<A> {
-    coefficients: Coefficients,
+/// The sum of the primitives weighed by `coefficients`, on y and z through `transfer`. W's task gradient is added if
+/// `task` is set.
+///
+/// Every coefficient is named here: a new one does not compile before it has a place, and in [`Composed`] it cannot
+/// reach W.
+pub fn compose(coefficients: Coefficients, task: bool, transfer: Transfer) -> Feedback {
+    let (samples, output) = (coefficients.use_samples(), coefficients.use_output());
+    let Coefficients { amp, null, sparse, self_, decay } = coefficients;
+    let local = Composed { amp, null, sparse, decay, task, transfer, samples, output };
+    if self_ == 0.0 {
+        Feedback::Local(Box::new(local))
+    } else {
+        Feedback::ReadsWeight(Box::new(WithSelf { local, self_ }))
+    }
+}
+
+/// A sum of the primitives that do without W.
+struct Composed {
+    amp: f64,
+    null: f64,
+    sparse: f64,
+    decay: f64,
     task: bool,
     transfer: Transfer,
-    access: PhantomData<fn() -> A>,
+    /// Whether any of the primitives needs samples.
+    samples: bool,
+    /// Whether any of the primitives needs y.
+    output: bool,
 }
 
-impl<A: Access> Composed<A> {
-    /// The primitives weighed by `coefficients`, on y and z through `transfer`. W's task gradient is added if `task`
-    /// is set.
-    pub fn new(coefficients: Coefficients, task: bool, transfer: Transfer) -> Self {
-        Self { coefficients, task, transfer, access: PhantomData }
-    }
-}
-
-/// The one primitive that reads W, available only with access to W.
-pub trait SelfTerm: Access + Sized {
-    /// The gradient of the self primitive.
-    ///
-    /// # Errors
-    /// When a torch operation fails.
-    fn self_term(seen: &AtUpdate<Self>, coefficient: f64) -> Result<Option<Tensor>, TchError>;
-}
-
-impl SelfTerm for Local {
-    fn self_term(_: &AtUpdate<Self>, _: f64) -> Result<Option<Tensor>, TchError> {
-        Ok(None)
-    }
-}
-
-impl SelfTerm for ReadsWeight {
-    fn self_term(seen: &AtUpdate<Self>, coefficient: f64) -> Result<Option<Tensor>, TchError> {
-        primitives::self_(seen.weight, coefficient)
-    }
-}
-
-impl<A: SelfTerm> Rule for Composed<A> {
-    type Reads = A;
+impl Rule for Composed {
+    type Reads = Local;
 
     fn uses_samples(&self) -> bool {
-        self.coefficients.use_samples()
+        self.samples
     }
 
     fn uses_output(&self) -> bool {
-        self.coefficients.use_output()
+        self.output
     }
 
     fn uses_task(&self) -> bool {
@@ -59,16 +51,45 @@ impl<A: SelfTerm> Rule for Composed<A> {
     }
 
     fn microbatch(&self, seen: &Seen) -> Result<Option<Tensor>, TchError> {
-        let c = &self.coefficients;
         sum(
-            primitives::amp_and_sparse(seen, c.amp, c.sparse, self.transfer)?,
-            primitives::null(seen, c.null, self.transfer)?,
+            primitives::amp_and_sparse(seen, self.amp, self.sparse, self.transfer)?,
+            primitives::null(seen, self.null, self.transfer)?,
         )
     }
 
-    fn at_update(&self, seen: &AtUpdate<A>) -> Result<Option<Tensor>, TchError> {
-        let c = &self.coefficients;
-        sum(primitives::decay(seen.backward, c.decay)?, A::self_term(seen, c.self_)?)
+    fn at_update(&self, seen: &AtUpdate<Local>) -> Result<Option<Tensor>, TchError> {
+        primitives::decay(seen.backward, self.decay)
+    }
+}
+
+/// A sum of primitives with self, the one primitive that reads W.
+struct WithSelf {
+    local: Composed,
+    self_: f64,
+}
+
+impl Rule for WithSelf {
+    type Reads = ReadsWeight;
+
+    fn uses_samples(&self) -> bool {
+        self.local.uses_samples()
+    }
+
+    fn uses_output(&self) -> bool {
+        self.local.uses_output()
+    }
+
+    fn uses_task(&self) -> bool {
+        self.local.uses_task()
+    }
+
+    fn microbatch(&self, seen: &Seen) -> Result<Option<Tensor>, TchError> {
+        self.local.microbatch(seen)
+    }
+
+    fn at_update(&self, seen: &AtUpdate<ReadsWeight>) -> Result<Option<Tensor>, TchError> {
+        let without = AtUpdate { backward: seen.backward, weight: () };
+        sum(self.local.at_update(&without)?, Some(primitives::self_(seen.weight, self.self_)?))
     }
 }
 

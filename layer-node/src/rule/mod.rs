@@ -13,7 +13,8 @@ mod transfer;
 
 pub use access::{Access, Local, ReadsWeight};
 pub use centering::center;
-pub use composed::{Composed, sum};
+use composed::compose;
+pub use composed::sum;
 pub use noise::draw as draw_noise;
 pub use sign_symmetry::aligned as signs_of;
 
@@ -44,6 +45,18 @@ pub struct AtUpdate<'a, A: Access> {
     pub backward: &'a Tensor,
     /// W, if the rule declares that it reads W.
     pub weight: A::Weight<'a>,
+}
+
+impl Seen<'_> {
+    /// [`Seen::y`], which a primitive needs.
+    ///
+    /// # Errors
+    /// When the rule does not say that it uses y, so that the layer did not keep it: the primitive would do nothing.
+    fn output(&self) -> Result<&Tensor, TchError> {
+        self.y.ok_or_else(|| {
+            TchError::Torch("a primitive needs y, which its rule does not declare: this is a bug".into())
+        })
+    }
 }
 
 /// A learning rule for B.
@@ -92,17 +105,13 @@ pub enum Feedback {
 }
 
 impl Feedback {
-    /// The rule that `spec` describes. Only a rule that uses the self primitive is given W.
+    /// The rule that `spec` describes. Only a rule with a primitive that reads W is given W.
     pub fn new(spec: &RuleSpec) -> Self {
         match spec {
             RuleSpec::Backprop => Feedback::Transport,
             RuleSpec::SignSymmetry { magnitude } => Feedback::Signs(*magnitude),
-            RuleSpec::Learned { task, coefficients, alignment, .. } if spec.reads_weight() => {
-                let rule = Composed::<ReadsWeight>::new(*coefficients, *task, alignment.transfer);
-                Feedback::ReadsWeight(Box::new(rule))
-            }
             RuleSpec::Learned { task, coefficients, alignment, .. } => {
-                Feedback::Local(Box::new(Composed::<Local>::new(*coefficients, *task, alignment.transfer)))
+                compose(*coefficients, *task, alignment.transfer)
             }
         }
     }

@@ -26,13 +26,14 @@ pub fn amp_and_sparse(
     transfer: Transfer,
 ) -> Result<Option<Tensor>, TchError> {
     let n = f64::from(seen.minibatch);
-    let pull = match seen.y {
-        Some(y) if amp != 0.0 => Some(transfer::apply(transfer, y)?.f_mul_scalar(-amp / n)?),
-        _ => None,
+    let pull = if amp != 0.0 {
+        Some(transfer::apply(transfer, seen.output()?)?.f_mul_scalar(-amp / n)?)
+    } else {
+        None
     };
     let through_b = match transfer {
         Transfer::Identity => sparse != 0.0,
-        _ => sparse != 0.0 || pull.is_some(),
+        Transfer::Relu | Transfer::Tanh => sparse != 0.0 || pull.is_some(),
     };
     let z = if through_b { Some(seen.map.forward(seen.x, seen.backward)?) } else { None };
     let push = match &z {
@@ -53,8 +54,10 @@ pub fn amp_and_sparse(
 
 /// The gradient of null: the signal that B sends back of y should be small.
 pub fn null(seen: &Seen, null: f64, transfer: Transfer) -> Result<Option<Tensor>, TchError> {
-    let Some(y) = seen.y.filter(|_| null != 0.0) else { return Ok(None) };
-    let y = transfer::apply(transfer, y)?;
+    if null == 0.0 {
+        return Ok(None);
+    }
+    let y = transfer::apply(transfer, seen.output()?)?;
     let r = seen.map.adjoint(&y, seen.backward, seen.x)?;
     let scaled = r.f_mul_scalar(2.0 * null / f64::from(seen.minibatch))?;
     seen.map.filter_gradient(&scaled, &y, seen.backward).map(Some)
@@ -69,6 +72,6 @@ pub fn decay(backward: &Tensor, decay: f64) -> Result<Option<Tensor>, TchError> 
 }
 
 /// The gradient of self: B should point in the direction of W.
-pub fn self_(weight: &Tensor, self_: f64) -> Result<Option<Tensor>, TchError> {
-    weight.f_mul_scalar(-self_).map(Some)
+pub fn self_(weight: &Tensor, self_: f64) -> Result<Tensor, TchError> {
+    weight.f_mul_scalar(-self_)
 }

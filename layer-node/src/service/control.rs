@@ -10,6 +10,7 @@ use crate::state::checkpoint;
 use futures::{Stream, StreamExt};
 use proto::control::{Description, HeldSnapshot, PROTOCOL};
 use proto::failure::Failure;
+use proto::host::Memory;
 use proto::link::LinkRegistry;
 use proto::spec::stage::StageSpec;
 use proto::transport::admission;
@@ -60,6 +61,12 @@ impl ControlService {
         Self { identity, worker: Mailbox(worker), occupancy, meters, snapshots: SingleFlight::default() }
     }
 
+    /// Tells the coordinator of the current run, if there is one, that the node is being stopped because of `why`, and
+    /// waits for the end of the run.
+    pub async fn leave(&self, why: &str) {
+        self.occupancy.leave(why).await;
+    }
+
     /// Ends the current run, if there is one, with the reason `why`.
     pub fn end_run(&self, why: &str) {
         self.occupancy.end_run(why);
@@ -78,7 +85,8 @@ impl Node for ControlService {
         let state_dir = self.identity.state_dir.clone();
         let held = move || checkpoint::held(&state_dir).map_err(|error| error.to_string());
         let snapshots = self.snapshots.share(held).await?.map_err(Failure::refused)?;
-        let (memory_total, memory_available) = crate::memory::read();
+        let (memory_total, memory_available) =
+            Memory::now().map_or((0, 0), |memory| (memory.total, memory.available));
         let description = Description {
             version: env!("CARGO_PKG_VERSION").into(),
             protocol: PROTOCOL,

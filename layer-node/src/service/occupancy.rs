@@ -2,12 +2,13 @@
 
 use prometheus_client::metrics::gauge::Gauge;
 use proto::cancellation::Cancellation;
-use proto::control::Start;
+use proto::control::{Report, Start};
 use proto::failure::Failure;
 use proto::link::LinkRegistry;
 use proto::spec::stage::StageSpec;
 use proto::transport::admission::{ConnectionInfo, Kept};
 use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::sync::mpsc;
 
 /// The occupancy, shared by all calls of the control plane.
 #[derive(Clone)]
@@ -22,12 +23,19 @@ pub(super) struct Occupancy {
 #[derive(Default)]
 struct Current {
     spec: Option<StageSpec>,
-    /// Ends the current run when the node is stopped.
-    run: Option<Cancellation>,
+    /// The current run, for a node that is being stopped.
+    run: Option<UnderWay>,
     configuring: bool,
     /// The connection that configured the stage, kept until the stage is replaced or its run begins. At most one
     /// connection is kept.
     configurer: Option<Kept>,
+}
+
+/// A run under way.
+#[derive(Clone)]
+struct UnderWay {
+    cancellation: Cancellation,
+    reports: mpsc::Sender<Result<Report, Failure>>,
 }
 
 impl Current {
@@ -64,8 +72,23 @@ impl Occupancy {
     /// Ends the current run, if there is one, with the reason `why`.
     pub fn end_run(&self, why: &str) {
         if let Some(run) = &self.current().run {
-            run.fail(Failure::own(why));
+            run.cancellation.fail(Failure::own(why));
         }
+    }
+
+    /// Tells the coordinator of the current run, if there is one, that the node is being stopped because of `why`, and
+    /// waits for the end of the run.
+    pub async fn leave(&self, why: &str) {
+        let (run, stage) = {
+            let current = self.current();
+            (current.run.clone(), current.spec.as_ref().map(|spec| spec.index))
+        };
+        let Some(UnderWay { cancellation, reports }) = run else { return };
+        let why = Failure { stage, ..Failure::own(why) };
+        // A run that has ended takes no report.
+        let _ = reports.send(Ok(Report::Leaving(why))).await;
+        drop(reports);
+        cancellation.ended().await;
     }
 
     /// Fails unless the node is idle.
@@ -78,15 +101,20 @@ impl Occupancy {
         self.current().stage().map(drop)
     }
 
-    /// Claims the node for the run that `start` names. It must be the run of the configured stage.
-    pub fn claim(&self, start: &Start) -> Result<(StageSpec, Cancellation, Running), Failure> {
+    /// Claims the node for the run that `start` names, which takes `reports`. It must be the run of the configured
+    /// stage.
+    pub fn claim(
+        &self,
+        start: &Start,
+        reports: mpsc::Sender<Result<Report, Failure>>,
+    ) -> Result<(StageSpec, Cancellation, Running), Failure> {
         let mut current = self.current();
         let spec = current.stage()?.clone();
         if start.run != spec.run || start.incarnation != spec.incarnation {
             return Err(Failure::refused("the node was configured for another run since"));
         }
         let cancellation = Cancellation::default();
-        current.run = Some(cancellation.clone());
+        current.run = Some(UnderWay { cancellation: cancellation.clone(), reports });
         // The caller that starts the run takes the place of the caller that configured the stage.
         current.configurer = None;
         self.busy.set(1);

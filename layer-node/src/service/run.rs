@@ -36,7 +36,10 @@ pub(super) struct Opened {
 
 impl Opened {
     pub async fn run(mut self) {
-        let begun = self.start().await.and_then(|start| Ok((self.occupancy.claim(&start)?, start)));
+        let begun = self
+            .start()
+            .await
+            .and_then(|start| Ok((self.occupancy.claim(&start, self.reports.clone())?, start)));
         let ((spec, cancellation, running), start) = match begun {
             Ok(begun) => begun,
             Err(failure) => {

@@ -1,9 +1,9 @@
 //! The state folder: one node owns it at a time, and removes old snapshots from it.
 
-use crate::state::checkpoint::{self, CheckpointError};
+use crate::state::checkpoint::{self, CheckpointError, io_error};
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long a node waits for the folder's earlier owner, which may still be writing its state.
@@ -11,42 +11,66 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// How often the node tries to lock the folder meanwhile.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// A folder that this process owns for as long as the value lives. The system releases the folder when the process
-/// ends, however it ends.
+/// A state folder, and what the node may do there.
+#[derive(Clone, Debug)]
+pub struct StateDir {
+    /// The folder.
+    pub path: PathBuf,
+    /// Whether the node only reads the folder: no file in it is made, moved or removed.
+    pub read_only: bool,
+}
+
+/// A folder that this process has locked for as long as the value lives. The system releases the folder when the
+/// process ends, however it ends.
 ///
 /// A stopped process (SIGSTOP) still owns its folder: otherwise it could continue later, and write an old state as
 /// the newest while another node works there.
 #[derive(Debug)]
-pub struct Owned {
-    _locked: File,
+pub struct Locked {
+    _handle: Option<File>,
 }
 
-/// Creates the folder if it does not exist, and locks it.
-///
-/// # Errors
-/// When the system refuses, or another node owns the folder. The error names the flag to change.
-pub fn own(state_dir: &Path) -> Result<Owned, CheckpointError> {
-    own_within(state_dir, DEADLINE)
-}
+impl StateDir {
+    /// Creates the folder if it does not exist, and locks it. A node that only reads shares the lock with others of
+    /// its kind, and a folder that does not exist holds nothing for it.
+    ///
+    /// `elsewhere` says how the user names another folder; it is empty if there is no other.
+    ///
+    /// # Errors
+    /// When the system refuses, or another node owns the folder.
+    pub fn lock(&self, elsewhere: &'static str) -> Result<Locked, CheckpointError> {
+        self.lock_within(DEADLINE, elsewhere)
+    }
 
-fn own_within(state_dir: &Path, deadline: Duration) -> Result<Owned, CheckpointError> {
-    let failed = |doing| {
-        move |source| CheckpointError::Io {
-            doing,
-            path: state_dir.to_owned(),
-            source,
-            advice: "give --state-dir a folder that can be written",
+    /// As [`StateDir::lock`], but does not wait; `None` if a node has the folder.
+    pub fn lock_if_free(&self) -> Option<Locked> {
+        self.lock_within(Duration::ZERO, "").ok()
+    }
+
+    fn lock_within(&self, deadline: Duration, elsewhere: &'static str) -> Result<Locked, CheckpointError> {
+        let path = || self.path.clone();
+        let failed =
+            |doing| move |source| CheckpointError::Io { doing, path: path(), source, elsewhere, then: "" };
+        if !self.read_only {
+            fs::create_dir_all(&self.path).map_err(failed("cannot make the state folder"))?;
         }
-    };
-    fs::create_dir_all(state_dir).map_err(failed("cannot make the state folder"))?;
-    let folder = File::open(state_dir).map_err(failed("cannot open the state folder"))?;
-    let begun = Instant::now();
-    loop {
-        match folder.try_lock() {
-            Err(TryLockError::WouldBlock) if begun.elapsed() < deadline => std::thread::sleep(RETRY),
-            Err(TryLockError::WouldBlock) => return Err(CheckpointError::Taken(state_dir.to_owned())),
-            // A file system without locks is accepted: the user then ensures that one node uses the folder.
-            Ok(()) | Err(TryLockError::Error(_)) => return Ok(Owned { _locked: folder }),
+        let folder = match File::open(&self.path) {
+            Err(error) if self.read_only && error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Locked { _handle: None });
+            }
+            opened => opened.map_err(failed("cannot open the state folder"))?,
+        };
+        let begun = Instant::now();
+        loop {
+            let locked = if self.read_only { folder.try_lock_shared() } else { folder.try_lock() };
+            match locked {
+                Err(TryLockError::WouldBlock) if begun.elapsed() < deadline => std::thread::sleep(RETRY),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(CheckpointError::Taken { path: path(), elsewhere });
+                }
+                // A file system without locks is accepted: the user then ensures that one node uses the folder.
+                Ok(()) | Err(TryLockError::Error(_)) => return Ok(Locked { _handle: Some(folder) }),
+            }
         }
     }
 }
@@ -78,9 +102,7 @@ fn remove(state_dir: &Path, steps: Vec<u64>) -> Result<(), CheckpointError> {
     for folder in old.chain(checkpoint::unfinished(state_dir)) {
         match fs::remove_dir_all(&folder) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                let doing = "cannot remove the old state";
-                let advice = "check the state folder, its permissions and its disk";
-                return Err(CheckpointError::Io { doing, path: folder, source, advice });
+                return Err(io_error("cannot remove the old state", &folder)(source));
             }
             _ => {}
         }
@@ -102,17 +124,29 @@ mod tests {
     #[test]
     fn a_folder_has_one_owner_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
-        let state = dir.path().join("state");
-        let first = own_within(&state, Duration::ZERO).unwrap();
-        let refused = own_within(&state, Duration::ZERO).unwrap_err().to_string();
-        assert!(refused.contains(state.to_str().unwrap()), "{refused}");
-        assert!(refused.contains("another layer-node"), "{refused}");
+        let state = StateDir { path: dir.path().join("state"), read_only: false };
+        let lock = |state: &StateDir| state.lock_within(Duration::ZERO, "give --state-dir another folder");
+        let first = lock(&state).unwrap();
+        let refused = lock(&state).unwrap_err().to_string();
+        assert!(refused.contains(state.path.to_str().unwrap()), "{refused}");
+        assert!(
+            refused.starts_with("another layer-node") && refused.ends_with("another folder"),
+            "{refused}"
+        );
         let waiting = std::thread::spawn({
             let state = state.clone();
-            move || own_within(&state, Duration::from_secs(60)).map(drop)
+            move || state.lock_within(Duration::from_secs(60), "").map(drop)
         });
         drop(first);
         waiting.join().unwrap().unwrap();
+
+        let reader = StateDir { read_only: true, ..state.clone() };
+        let readers = [lock(&reader).unwrap(), lock(&reader).unwrap()];
+        assert!(lock(&state).is_err());
+        drop(readers);
+        let absent = StateDir { path: dir.path().join("absent"), read_only: true };
+        lock(&absent).unwrap();
+        assert!(!absent.path.exists());
     }
 
     #[test]

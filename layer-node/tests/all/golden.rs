@@ -8,7 +8,7 @@ use layer_node::optim::Parameter;
 use layer_node::settings::Settings;
 use layer_node::state::named::State;
 use proto::spec::graph::LayerSpec;
-use proto::spec::rule::{Coefficients, RuleSpec};
+use proto::spec::rule::{Coefficients, Primitive, RuleSpec};
 use serde_json::Value;
 use std::path::Path;
 use tch::{Kind, Tensor};
@@ -82,22 +82,19 @@ fn settings() -> Settings {
 }
 
 fn rule(task: bool, terms: &[(&str, f64)]) -> RuleSpec {
-    let mut coefficients = Coefficients::default();
-    for &(name, value) in terms {
-        *match name {
-            "amp" => &mut coefficients.amp,
-            "null" => &mut coefficients.null,
-            "sparse" => &mut coefficients.sparse,
-            "self" => &mut coefficients.self_,
-            "decay" => &mut coefficients.decay,
-            other => panic!("the file names an unknown primitive, {other}"),
-        } = value;
-    }
-    RuleSpec::learned("golden", task, coefficients)
+    let with =
+        |coefficients: Coefficients, &(name, value): &(&str, f64)| coefficients.with(primitive(name), value);
+    RuleSpec::learned("golden", task, terms.iter().fold(Coefficients::default(), with))
+}
+
+/// The primitive that the file calls `name`.
+fn primitive(name: &str) -> Primitive {
+    let found = Primitive::ALL.into_iter().find(|one| one.to_string() == name);
+    found.unwrap_or_else(|| panic!("the file names an unknown primitive, {name}"))
 }
 
 /// The value of a primitive, from the layer's own maps: F through W for y, F through B for z, E for r.
-fn value(case: &Case, primitive: &str) -> f64 {
+fn value(case: &Case, primitive: Primitive) -> f64 {
     let (x, w, b) = (case.array("x"), case.array("w"), case.array("b"));
     let map = case.layer(RuleSpec::Backprop).map();
     let y = map.forward(&x, &w).unwrap();
@@ -105,11 +102,11 @@ fn value(case: &Case, primitive: &str) -> f64 {
     let n = x.size()[0] as f64;
     let total = |t: Tensor| t.sum(Kind::Double).double_value(&[]);
     match primitive {
-        "amp" => -total(&z * &y) / n,
-        "null" => total(map.adjoint(&y, &b, &x).unwrap().square()) / n,
-        "sparse" => total(z.square()) / n,
-        "self" => -total(&w * &b),
-        _ => total(b.square()),
+        Primitive::Amp => -total(&z * &y) / n,
+        Primitive::Null => total(map.adjoint(&y, &b, &x).unwrap().square()) / n,
+        Primitive::Sparse => total(z.square()) / n,
+        Primitive::Self_ => -total(&w * &b),
+        Primitive::Decay => total(b.square()),
     }
 }
 
@@ -134,10 +131,14 @@ fn compare(document: &Value) -> (Vec<String>, usize) {
         let angle = layer.measure().unwrap().unwrap().angle_deg;
         check("weight_angle_deg", &Tensor::from(angle), &tensor(&case.0["weight_angle_deg"]));
 
-        for (primitive, golden) in case.0["primitives"].as_object().expect("primitives") {
-            let (_, _, layer) = case.run(rule(false, &[(primitive, 1.0)]));
-            check(primitive, &layer.backward_gradient(0).unwrap().unwrap(), &tensor(&golden["grad_b"]));
-            check(primitive, &Tensor::from(value(&case, primitive)), &tensor(&golden["value"]));
+        let given = case.0["primitives"].as_object().expect("primitives");
+        assert_eq!(given.len(), Primitive::ALL.len(), "{name} has numbers for {:?}", given.keys());
+        for one in Primitive::ALL {
+            let what = one.to_string();
+            let golden = given.get(&what).unwrap_or_else(|| panic!("{name} has no numbers for {what}"));
+            let (_, _, layer) = case.run(rule(false, &[(what.as_str(), 1.0)]));
+            check(&what, &layer.backward_gradient(0).unwrap().unwrap(), &tensor(&golden["grad_b"]));
+            check(&what, &Tensor::from(value(&case, one)), &tensor(&golden["value"]));
         }
         for (name, golden) in case.0["rules"].as_object().expect("rules") {
             let terms = document["rules"][name].as_object().expect("coefficients").iter();

@@ -115,13 +115,13 @@ async fn a_doubled_microbatch_or_error_signal_is_refused() {
         let bottom = grpc::exchange(&bottom, WAIT).await.unwrap();
         let mut top = grpc::collect(&top, WAIT).await.unwrap();
         bottom.send(WAIT, message(&below, 2, 0)).await.unwrap();
-        assert_eq!(top.incoming.next().await.unwrap().unwrap().identity.id.index, 0);
+        assert_eq!(top.incoming.next().await.unwrap().unwrap().header.id.index, 0);
         top.send(WAIT, message(&above, 2, 0)).await.unwrap();
         if doubled == "activation" {
             bottom.send(WAIT, message(&below, 2, 0)).await.unwrap();
         } else {
             bottom.send(WAIT, message(&below, 2, 1)).await.unwrap();
-            assert_eq!(top.incoming.next().await.unwrap().unwrap().identity.id.index, 1);
+            assert_eq!(top.incoming.next().await.unwrap().unwrap().header.id.index, 1);
             top.send(WAIT, message(&above, 2, 0)).await.unwrap();
         }
         let reason = run.reason().await;

@@ -10,6 +10,7 @@ mod locality;
 #[path = "../../../proto/tests/all/message.rs"]
 mod message;
 mod networks;
+mod primitives;
 mod recompute;
 mod rules;
 mod served;

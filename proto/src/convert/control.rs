@@ -43,11 +43,12 @@ impl TryFrom<wire::Description> for Description {
 }
 
 same_fields! {
-    HeldSnapshot { run, updates }
+    HeldSnapshot { run, updates, imported }
     Configured { parameters, updates }
     Align { done, steps }
     Minibatch { samples, measure }
     SnapshotDone { updates, bytes, seconds }
+    Overflow { largest, backward }
     LayerMeasure { name, angle_deg, norm_ratio, norm, difference }
 }
 alike!(WeightVersion = wire::WeightVersion { OfForward } or "version of the weights");
@@ -180,6 +181,7 @@ impl TryFrom<wire::Report> for Report {
             R::Step(step) => Report::Step(step.try_into()?),
             R::Snapshot(done) => Report::Snapshot(done.into()),
             R::Align(align) => Report::Aligned(align.done),
+            R::Leaving(failure) => Report::Leaving(failure.try_into()?),
         })
     }
 }
@@ -192,6 +194,7 @@ impl From<Report> for wire::Report {
             Report::Step(step) => R::Step(step.into()),
             Report::Snapshot(done) => R::Snapshot(done.into()),
             Report::Aligned(done) => R::Align(wire::AlignDone { done }),
+            Report::Leaving(failure) => R::Leaving(failure.into()),
         };
         Self { report: Some(report) }
     }
@@ -209,6 +212,7 @@ impl TryFrom<wire::StepDone> for StepDone {
             bytes_forward: done.bytes_forward,
             bytes_backward: done.bytes_backward,
             finite: done.finite,
+            overflow: done.overflow.map(Into::into),
             layers: done.layers.into_iter().map(Into::into).collect(),
             send: Duration::from_nanos(done.send_ns),
             updates: done.updates,
@@ -228,6 +232,7 @@ impl From<StepDone> for wire::StepDone {
             bytes_forward: done.bytes_forward,
             bytes_backward: done.bytes_backward,
             finite: done.finite,
+            overflow: done.overflow.map(Into::into),
             layers: into_all(done.layers),
             send_ns: nanos(done.send),
             updates: done.updates,

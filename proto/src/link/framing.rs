@@ -67,7 +67,7 @@ pub fn parts<D: Direction>(message: Message) -> impl Iterator<Item = D> + Send {
         shape: tensor.shape().to_vec(),
         checksum: tensor.checksum(),
     });
-    let header = message.identity.to_wire(tensors.collect());
+    let header = message.header.to_wire(tensors.collect());
     let chunks =
         message.tensors.into_iter().enumerate().flat_map(|(index, (_, tensor))| chunks(index as u32, tensor));
     std::iter::once(D::from_header(header)).chain(chunks.map(D::from_chunk))
@@ -89,7 +89,7 @@ pub struct Assembler {
 
 /// A message with a complete header and incomplete chunks.
 struct Open {
-    identity: MicrobatchHeader,
+    header: MicrobatchHeader,
     headers: Vec<(Kind, Vec<u64>, u64)>,
     tensors: Vec<(String, TensorData)>,
     pieces: Vec<Bytes>,
@@ -118,7 +118,7 @@ impl Assembler {
             (Some(Part::Header(_)), Some(open)) => {
                 return Err(ProtocolError::invalid(format!(
                     "a new header while {} is incomplete",
-                    open.identity
+                    open.header
                 )));
             }
             (Some(Part::Chunk(_)), None) => return Err(ProtocolError::invalid("a chunk without a header")),
@@ -127,7 +127,7 @@ impl Assembler {
             self.open = Some(open);
             return Ok(None);
         }
-        Ok(Some(Message { identity: open.identity, tensors: std::mem::take(&mut open.tensors) }))
+        Ok(Some(Message { header: open.header, tensors: std::mem::take(&mut open.tensors) }))
     }
 
     /// Whether the assembler is between two messages.
@@ -160,9 +160,9 @@ impl Assembler {
             )))
         });
         let headers = headers.collect::<Result<Vec<_>, _>>()?;
-        let identity = MicrobatchHeader::try_from(header)?;
-        self.contract.check(&identity)?;
-        Ok(Open { identity, headers, tensors: Vec::new(), pieces: Vec::new(), received: 0 })
+        let header = MicrobatchHeader::try_from(header)?;
+        self.contract.check(&header)?;
+        Ok(Open { header, headers, tensors: Vec::new(), pieces: Vec::new(), received: 0 })
     }
 }
 
@@ -190,7 +190,7 @@ impl Open {
             let name = &contract.values[index].name;
             return Err(ProtocolError::invalid(format!(
                 "'{name}' of {} was damaged on its way",
-                self.identity
+                self.header
             )));
         }
         self.tensors.push((contract.values[index].name.clone(), tensor));

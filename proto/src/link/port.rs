@@ -102,9 +102,9 @@ impl Outgoing {
     /// # Errors
     /// The run's failure, or a sentence about a neighbour that is gone or takes nothing for `deadline`.
     pub async fn send(&self, deadline: Duration, message: Message) -> Result<(), Failure> {
-        let identity = message.identity.clone();
+        let header = message.header.clone();
         let sent = async { self.queue.send(message).await.ok() };
-        self.cancellation.wait(deadline, &self.peer, || format!("room for {identity}"), sent).await
+        self.cancellation.wait(deadline, &self.peer, || format!("room for {header}"), sent).await
     }
 
     /// Hands `message` to the link, waiting for as long as the link is open; `false` once the link has ended.
@@ -138,7 +138,7 @@ mod tests {
     }
 
     fn message(index: u32) -> Message {
-        let identity = MicrobatchHeader {
+        let header = MicrobatchHeader {
             run: "run".into(),
             incarnation: 1,
             id: MicrobatchId { step: 1, index },
@@ -148,7 +148,7 @@ mod tests {
             offset: index,
             size: 1,
         };
-        Message { identity, tensors: Vec::new() }
+        Message { header, tensors: Vec::new() }
     }
 
     #[tokio::test]
@@ -157,7 +157,7 @@ mod tests {
         transport.received.send(message(0)).await.unwrap();
         transport.link.cancellation.fail(Failure::neighbour("it broke"));
         drop(transport.received);
-        assert_eq!(port.incoming.next().await.unwrap().unwrap().identity.id.index, 0);
+        assert_eq!(port.incoming.next().await.unwrap().unwrap().header.id.index, 0);
         assert_eq!(port.incoming.next().await.unwrap_err(), Failure::neighbour("it broke"));
         let (mut port, transport) = link();
         drop(transport);

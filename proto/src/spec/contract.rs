@@ -23,16 +23,16 @@ pub struct Contract {
 }
 
 impl Contract {
-    /// Checks a message's identity against the run and the bounds.
-    pub(crate) fn check(&self, identity: &MicrobatchHeader) -> Result<(), ProtocolError> {
-        if identity.run != self.run || identity.incarnation != self.incarnation {
+    /// Checks a message's header against the run and the bounds.
+    pub(crate) fn check(&self, header: &MicrobatchHeader) -> Result<(), ProtocolError> {
+        if header.run != self.run || header.incarnation != self.incarnation {
             return Err(ProtocolError::invalid(format!(
-                "{identity} belongs to another run or an earlier start of it"
+                "{header} belongs to another run or an earlier start of it"
             )));
         }
-        if identity.size > self.max_microbatch || identity.microbatches > self.max_microbatches {
+        if header.size > self.max_microbatch || header.microbatches > self.max_microbatches {
             return Err(ProtocolError::invalid(format!(
-                "{identity} is larger than this stage was configured for ({} samples, {} microbatches)",
+                "{header} is larger than this stage was configured for ({} samples, {} microbatches)",
                 self.max_microbatch, self.max_microbatches
             )));
         }

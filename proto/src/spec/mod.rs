@@ -6,6 +6,7 @@ pub mod graph;
 pub mod limits;
 pub mod op;
 pub mod optimizer;
+mod primitive;
 pub mod rule;
 pub mod stage;
 mod window;

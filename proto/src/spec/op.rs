@@ -139,12 +139,22 @@ impl Op {
 
     /// The shape of W for inputs of shape `x` (one sample), where the layer has one.
     pub fn weight_shape(&self, x: &[u64]) -> Option<Vec<u64>> {
-        match (self, x) {
-            (Op::Conv2d { out, kernel, .. }, &[channels, _, _]) => {
-                Some(vec![u64::from(*out), channels, u64::from(*kernel), u64::from(*kernel)])
+        match *self {
+            Op::Conv2d { out, kernel, .. } => {
+                let &[channels, _, _] = x else { return None };
+                Some(vec![u64::from(out), channels, u64::from(kernel), u64::from(kernel)])
             }
-            (Op::Linear { out, .. }, &[features]) => Some(vec![u64::from(*out), features]),
-            _ => None,
+            Op::Linear { out, .. } => {
+                let &[features] = x else { return None };
+                Some(vec![u64::from(out), features])
+            }
+            Op::Bias
+            | Op::BatchNorm { .. }
+            | Op::Relu
+            | Op::MaxPool(_)
+            | Op::AvgPool(_)
+            | Op::Flatten
+            | Op::Add => None,
         }
     }
 

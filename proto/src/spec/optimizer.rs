@@ -1,12 +1,14 @@
 //! Optimizers of weights, and their learning rates as functions of the update count.
 
 use crate::error::ProtocolError;
+use serde::{Deserialize, Serialize};
 
 /// The most boundaries that a schedule in steps may have.
 pub const MAX_BOUNDARIES: usize = 64;
 
 /// The method that turns a gradient into a step.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Method {
     /// buf = momentum · buf + g; p −= lr · buf, or lr · (g + momentum · buf) with Nesterov.
     Sgd {
@@ -39,7 +41,7 @@ impl Method {
 }
 
 /// One optimizer: a stage has one for W (with biases and norms) and one for B.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OptimizerSpec {
     /// The method that turns a gradient into a step.
     pub method: Method,
@@ -52,7 +54,7 @@ pub struct OptimizerSpec {
 }
 
 /// The learning rate's factor over a run.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
     /// Updates over which the factor rises linearly to 1, on top of the shape; 0 for none.
     pub warmup: u64,
@@ -61,7 +63,8 @@ pub struct Schedule {
 }
 
 /// The learning rate's factor after warm-up.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Shape {
     /// 1 throughout.
     #[default]

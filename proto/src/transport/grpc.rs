@@ -203,6 +203,13 @@ fn broken(peer: &Peer, failure: &Failure) -> Failure {
         FailureKind::Lost => format!(
             "the link from {peer} was lost ({failure}): check that host and the network to it, then start the run again"
         ),
-        _ => format!("the link from {peer} broke: {failure}"),
+        FailureKind::Own
+        | FailureKind::Neighbour
+        | FailureKind::Refused
+        | FailureKind::Protocol
+        | FailureKind::SnapshotGone
+        | FailureKind::Early
+        | FailureKind::Unreachable
+        | FailureKind::Address => format!("the link from {peer} broke: {failure}"),
     })
 }

@@ -80,7 +80,7 @@ type Target = fn(&[u8]);
 
 fn framed() -> Vec<u8> {
     let contract = framing::contract();
-    let identity = MicrobatchHeader {
+    let header = MicrobatchHeader {
         run: contract.run.clone(),
         incarnation: contract.incarnation,
         phase: Phase::Train,
@@ -95,7 +95,7 @@ fn framed() -> Vec<u8> {
         let elements = vec![0.5; shape.iter().product::<u64>() as usize];
         (value.name.clone(), TensorData::from_f32(shape, &elements).unwrap())
     });
-    let message = Message { identity, tensors: tensors.collect() };
+    let message = Message { header, tensors: tensors.collect() };
     let parts = proto::link::framing::parts::<wire::Activation>(message);
     parts.flat_map(|part| part.encode_length_delimited_to_vec()).collect()
 }

@@ -49,7 +49,7 @@ proptest! {
         let contract = contract(&shapes);
         let original = message(&contract, size, 1);
         let received = receive(&contract, sent(&contract, size)).unwrap().unwrap();
-        prop_assert_eq!(&received.identity, &original.identity);
+        prop_assert_eq!(&received.header, &original.header);
         prop_assert_eq!(received.tensors.len(), original.tensors.len());
         for ((name, tensor), (known, same)) in received.tensors.into_iter().zip(original.tensors) {
             prop_assert_eq!(name, known);

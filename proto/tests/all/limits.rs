@@ -2,7 +2,7 @@
 //! memory.
 
 use prost::Message;
-use proto::control::{Command, LayerMeasure, Minibatch, Report, RunLane, Span, StepDone};
+use proto::control::{Command, LayerMeasure, Minibatch, Overflow, Report, RunLane, Span, StepDone};
 use proto::lane::{Action, Lane, WeightVersion};
 use proto::microbatch::{MAX_MICROBATCHES, MicrobatchId, Phase};
 use proto::spec::graph::Value;
@@ -43,6 +43,7 @@ fn the_longest_lane_and_its_report_fit() {
         bytes_forward: u64::MAX,
         bytes_backward: u64::MAX,
         finite: true,
+        overflow: Some(Overflow { largest: f64::MAX, backward: true }),
         updates: u64::MAX,
         layers: (0..MAX_LAYERS).map(measure).collect(),
     };

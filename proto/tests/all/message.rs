@@ -12,7 +12,7 @@ pub const STEP: u64 = 7;
 
 /// Microbatch `index` of a training step with two microbatches of `size` samples.
 pub fn message(contract: &Contract, size: u32, index: u32) -> Message {
-    let identity = MicrobatchHeader {
+    let header = MicrobatchHeader {
         run: contract.run.clone(),
         incarnation: contract.incarnation,
         phase: Phase::Train,
@@ -27,7 +27,7 @@ pub fn message(contract: &Contract, size: u32, index: u32) -> Message {
         let bytes: Vec<u8> = (0..shape.iter().product::<u64>() * 4).map(|at| (at % 251) as u8).collect();
         (value.name.clone(), TensorData::new(Kind::F32, shape, vec![bytes.into()]).unwrap())
     };
-    Message { identity, tensors: contract.values.iter().map(tensor).collect() }
+    Message { header, tensors: contract.values.iter().map(tensor).collect() }
 }
 
 pub fn header(part: &mut Activation) -> &mut Header {

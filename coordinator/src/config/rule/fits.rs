@@ -1,6 +1,6 @@
 //! Checks that a rule can learn as specified, with the optimizers and the minibatches of the run.
 
-use proto::spec::rule::{Alignment, Centering, Coefficients, Mirror, RuleSpec, Transfer};
+use proto::spec::rule::{Alignment, Centering, Coefficients, Mirror, Primitive, RuleSpec, Transfer};
 
 use super::{Reader, is_usual};
 use crate::config::ConfigError;
@@ -82,11 +82,12 @@ impl Reader<'_> {
     /// Checks the conditions under which ‖W − B‖ shrinks: W and B take the same steps, of the same gradient, with
     /// the same decay.
     fn check_kolen_pollack(&self, prefix: &str, task: bool, c: &Coefficients) -> Result<(), ConfigError> {
-        let decay = c.decay;
-        let others = [("amp", c.amp), ("null", c.null), ("sparse", c.sparse), ("self", c.self_)];
-        if let Some((key, value)) = others.iter().find(|(_, value)| *value != 0.0) {
+        let decay = c.of(Primitive::Decay);
+        let other = |one: &Primitive| *one != Primitive::Decay && c.of(*one) != 0.0;
+        if let Some(key) = Primitive::ALL.into_iter().find(other) {
             let why = format!(
-                "is {value}, but kolen_pollack has no such term: leave it out, or call the rule \"custom\""
+                "is {}, but kolen_pollack has no such term: leave it out, or call the rule \"custom\"",
+                c.of(key)
             );
             return Err(self.refuse(&format!("{prefix}.{key}"), &why));
         }

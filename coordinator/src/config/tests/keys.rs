@@ -9,9 +9,9 @@ use toml::Table;
 use super::{UNSET, refusal, set};
 use crate::config::allowed::Allowed;
 use crate::config::keys::{ANY_LAYER, KEYS};
-use crate::config::nearest::nearest;
 use crate::config::typed::keys_of;
 use crate::config::{layers, rule};
+use crate::nearest::nearest;
 use crate::rule::{Name, Surroundings};
 
 #[test]

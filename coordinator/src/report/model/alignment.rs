@@ -10,7 +10,7 @@ use indexmap::IndexSet;
 use super::chart::{Chart, Charts};
 use super::curve::{Curve, Hue, Point, Style, finite};
 use super::text::{NONE, count, number};
-use crate::record::LayerTrace;
+use crate::record::{LayerTrace, Step};
 use crate::report::Run;
 
 /// A number that a step records for a layer, and the look of its charts.
@@ -114,9 +114,15 @@ impl Quantity {
         }))
     }
 
-    /// The last measured value of the quantity in a run.
+    /// The quantity at the last measurement in a run. `None` if that measurement found none, or if it is one of
+    /// weights that others have replaced since.
     fn last(&self, run: &Run, layer: &str) -> Option<f64> {
-        self.points(run, layer).last().map(|point| point.1)
+        let mut layers = run.summary.nodes.iter().flat_map(|node| &node.layers);
+        if layers.any(|l| l.name == layer && l.no_angle.is_some() && l.angle_step.is_none()) {
+            return None;
+        }
+        let of_layer = |step: &Step| step.layers.iter().find(|l| l.name == layer).map(self.of);
+        run.metrics.iter().rev().find_map(of_layer)?
     }
 }
 

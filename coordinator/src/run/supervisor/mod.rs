@@ -11,11 +11,11 @@
 #[cfg(test)]
 mod tests;
 
-use super::resume::{Resume, Survey};
+use super::resume::{Common, Resume, Survey};
 use crate::prepare::{Course, Item, Items};
 use crate::run_error::{Cause, RunError};
-use proto::lane::Phase;
-use std::collections::{BTreeSet, VecDeque};
+use proto::microbatch::Phase;
+use std::collections::VecDeque;
 use std::iter::Peekable;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -65,8 +65,8 @@ pub enum Command {
     Find,
     /// Ask the nodes which snapshots they hold, after a pause.
     Ask(Duration),
-    /// Take the history back to the last of these snapshots, which all nodes hold, or to the beginning.
-    Rewind(BTreeSet<u64>),
+    /// Take the history back to the newest of these snapshots, or to the beginning.
+    Rewind(Common),
     /// Open the pipeline, with the snapshot after this many updates or from the seed.
     Open(Option<u64>),
     /// Put an item into the pipeline.
@@ -124,6 +124,8 @@ pub struct Supervisor<'a> {
     in_flight: VecDeque<InFlight>,
     /// Updates that the state has seen.
     steps: u64,
+    /// The reason of a node that is being stopped: this start of the run ends in order because of it.
+    left: Option<RunError>,
     /// Whether the snapshot of an interrupted run was commanded.
     leaving: bool,
     result: Result<(), RunError>,
@@ -145,6 +147,7 @@ impl<'a> Supervisor<'a> {
             items: course.items(0).peekable(),
             in_flight: VecDeque::new(),
             steps: 0,
+            left: None,
             leaving: false,
             result: Ok(()),
         }
@@ -155,6 +158,12 @@ impl<'a> Supervisor<'a> {
         self.stopping = true;
     }
 
+    /// Ends this start of the run because a node is being stopped, for the reason `why`: steps under way are finished
+    /// and saved, as far as the node goes on.
+    pub fn leave(&mut self, why: &RunError) {
+        self.left.get_or_insert_with(|| why.clone());
+    }
+
     /// The decision after `event`; `now` is the time since a fixed moment.
     pub fn on(&mut self, event: Event, now: Duration) -> Decision {
         match event {
@@ -163,7 +172,7 @@ impl<'a> Supervisor<'a> {
                 (self.nodes, self.found) = (nodes, now);
                 match self.resume {
                     Some(_) => Command::Ask(Duration::ZERO).into(),
-                    None => self.rewind(BTreeSet::new()).into(),
+                    None => self.rewind(Common::default()).into(),
                 }
             }
             Event::Busy(_) if now - self.found < RELEASE_DEADLINE => Command::Ask(PAUSE).into(),
@@ -189,7 +198,10 @@ impl<'a> Supervisor<'a> {
                 self.next().into()
             }
             Event::Closed => match self.items.peek() {
-                Some(_) => self.fail(self.interrupted(true)).into(),
+                Some(_) => {
+                    let left = self.left.clone().filter(|_| !self.stopping);
+                    self.fail(left.unwrap_or_else(|| self.interrupted(true))).into()
+                }
                 None => Command::Release.into(),
             },
             Event::Stopped => self.fail(self.interrupted(false)).into(),
@@ -217,11 +229,16 @@ impl<'a> Supervisor<'a> {
         let command = match survey.choose(resume, &self.nodes, &self.folder) {
             Err(failure) => self.fail(failure),
             Ok(common) => {
-                let step = common.last().copied().unwrap_or(0);
+                let step = common.newest();
                 say.push(match step {
                     0 => "beginning from the seed: no later snapshot was asked for, or none ever was common to all nodes".into(),
                     step => format!("going on after step {step}, from the snapshot that all nodes have"),
                 });
+                if common.imported.contains(&step) {
+                    say.push(format!(
+                        "weights were imported into the snapshot after step {step}: it is not compared with what was measured before"
+                    ));
+                }
                 if written > step {
                     say.push(format!("steps {} to {written} are run again", step + 1));
                 }
@@ -231,8 +248,8 @@ impl<'a> Supervisor<'a> {
         Decision { say, command }
     }
 
-    fn rewind(&mut self, common: BTreeSet<u64>) -> Command {
-        self.steps = common.last().copied().unwrap_or(0);
+    fn rewind(&mut self, common: Common) -> Command {
+        self.steps = common.newest();
         self.items = self.course.items(self.steps).peekable();
         Command::Rewind(common)
     }
@@ -240,7 +257,7 @@ impl<'a> Supervisor<'a> {
     /// Fills the pipeline, and empties it at the end of the course or, with a last snapshot, of an interrupted
     /// start.
     fn next(&mut self) -> Command {
-        let full = self.stopping || self.in_flight.len() >= IN_FLIGHT;
+        let full = self.stopping || self.left.is_some() || self.in_flight.len() >= IN_FLIGHT;
         // The older snapshots to keep are known only once all nodes have the snapshot before.
         let saving = self.in_flight.contains(&InFlight::Snapshot);
         let waits = |item: &Item| full || saving && matches!(item, Item::Snapshot { .. });
@@ -264,7 +281,7 @@ impl<'a> Supervisor<'a> {
         self.in_flight.push_back(match &item {
             Item::Minibatch(minibatch) if minibatch.phase == Phase::Train => InFlight::Train(minibatch.step),
             Item::Snapshot { .. } => InFlight::Snapshot,
-            _ => InFlight::Other,
+            Item::Minibatch(_) | Item::Align(_) => InFlight::Other,
         });
         Command::Submit(item)
     }
@@ -289,6 +306,7 @@ impl<'a> Supervisor<'a> {
             _ => return Command::End(Err(failure)).into(),
         };
         self.in_flight.clear();
+        (self.left, self.leaving) = (None, false);
         Decision { say: vec![why], command: Command::Restart }
     }
 

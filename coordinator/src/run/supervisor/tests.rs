@@ -45,8 +45,11 @@ impl<'a> Story<'a> {
     fn plays(&mut self, transcript: &str) -> &mut Self {
         for line in transcript.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let Some((event, due)) = line.split_once(" → ") else {
-                assert_eq!(line, "stop");
-                self.supervisor.stop();
+                match line {
+                    "stop" => self.supervisor.stop(),
+                    "leave" => self.supervisor.leave(&RunError::node("why: a node is being stopped")),
+                    _ => panic!("no line: {line}"),
+                }
                 continue;
             };
             let due: Vec<&str> = due.split(' ').collect();
@@ -80,6 +83,7 @@ fn event_of(text: &str) -> Event {
         // As in `held 3+6 3 written 8 saved 6`: the snapshots by stage, and the state of the run's folder.
         ["held", one, two, "written", written, "saved", saved] => Event::Held(Survey {
             snapshots: [one, two].map(steps).into(),
+            imported: steps(""),
             written: number(written),
             saved: number(saved),
         }),
@@ -112,7 +116,9 @@ fn word(command: &Command) -> String {
         Command::Find => "find".into(),
         Command::Ask(pause) if pause.is_zero() => "ask".into(),
         Command::Ask(_) => "ask-later".into(),
-        Command::Rewind(held) => held.iter().fold("back".into(), |word, step| format!("{word}+{step}")),
+        Command::Rewind(common) => {
+            common.held.iter().fold("back".into(), |word, step| format!("{word}+{step}"))
+        }
         Command::Open(None) => "open".into(),
         Command::Open(Some(step)) => format!("open+{step}"),
         Command::Submit(Item::Minibatch(minibatch)) if minibatch.phase == Phase::Evaluate => {
@@ -175,6 +181,29 @@ fn an_interrupted_run_finishes_its_steps_and_saves() {
          held 3 3 written 3 saved 3 → back+3 open+3 4 E1 E2 take",
     );
     resumed.said("going on after step 3, from the snapshot that all nodes have");
+}
+
+#[test]
+fn a_node_that_is_being_stopped_ends_the_start_in_order() {
+    let course = course(0);
+    let left = "begun → find back open 1 2 3 take
+         leave
+         taken → take take S3 take close release";
+    Story::of(&course, None, 0).plays(&format!("{left} end:Node"));
+    let again = &mut Story::of(&course, None, 1);
+    again.plays(&format!(
+        "{left} again find ask
+         held 3 3 written 3 saved 3 → back+3 open+3 4 E1 E2 take"
+    ));
+    again.said("why: a node is being stopped; rolling back and going on (0 restarts left)");
+    // All processes of a run may be asked to stop at once: the run is then interrupted.
+    Story::of(&course, None, 1).plays(
+        "begun → find back open 1 2 3 take
+         leave
+         stop
+         taken → take take S3 take close release end:Interrupted",
+    );
+    Story::of(&course, None, 0).plays("begun → find back open 1 2 3\nleave\nnode fails → release end:Node");
 }
 
 #[test]

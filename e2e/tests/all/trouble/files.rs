@@ -182,7 +182,7 @@ fn state_of_another_network_or_cut_is_refused_by_tensor_and_file() {
     fs::write(&resolved, wider).unwrap();
     let said = ["stage 0 at 127.0.0.1:", "host-0", file, "branch1.", "is needed", "another network"];
     failed(&hosts.ended(&evaluate), 4, &said);
-    failed(&hosts.ended(&resume), 2, &["'model' is not as in", "config.toml", "its own configuration"]);
+    failed(&hosts.ended(&resume), 2, &[".out' is 8 here and 9 in", "config.toml", "its own configuration"]);
     fs::write(&resolved, text).unwrap();
 
     let ended = hosts.ended(&evaluate);

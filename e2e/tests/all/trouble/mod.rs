@@ -1,9 +1,13 @@
 //! Tests of failures: each gives one sentence and the contract's exit code, and leaves no process behind.
 
+mod asked;
 mod files;
+mod limits;
 mod links;
+mod memory;
 mod nodes;
 mod signals;
+mod surroundings;
 
 use e2e::harm::{CONTRACT, eventually, failed, node, signal};
 use e2e::{Bench, Coordinator, Ended};

@@ -99,7 +99,7 @@ fn a_taken_port_is_said_with_its_flag() {
     let below = blocked.join("state");
     let mut command = Command::new(binary("layer-node"));
     let ended: Ended = command.args(["serve", "--state-dir"]).arg(&below).output().unwrap().into();
-    failed(&ended, 2, &[below.to_str().unwrap(), "give --state-dir a folder that can be written"]);
+    failed(&ended, 2, &[below.to_str().unwrap(), "a part is a file", "give --state-dir another folder"]);
 }
 
 /// Does `harm` to the node in the middle of a run on three hosts; the other nodes must be idle soon.

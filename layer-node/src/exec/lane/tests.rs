@@ -48,7 +48,7 @@ fn message(m: MicrobatchId, name: &str, shape: &[u64]) -> Message {
     let shape = [&[u64::from(size)], shape].concat();
     let count = shape.iter().product::<u64>() as usize;
     let numbers: Vec<f32> = StandardNormal.sample_iter(rng).take(count).collect();
-    let identity = MicrobatchHeader {
+    let header = MicrobatchHeader {
         run: "alone".into(),
         incarnation: 1,
         phase: Phase::Train,
@@ -58,7 +58,7 @@ fn message(m: MicrobatchId, name: &str, shape: &[u64]) -> Message {
         offset,
         size,
     };
-    Message { identity, tensors: vec![(name.into(), TensorData::from_f32(shape, &numbers).unwrap())] }
+    Message { header, tensors: vec![(name.into(), TensorData::from_f32(shape, &numbers).unwrap())] }
 }
 
 /// A neighbour that sends `messages` as fast as they are taken, and returns its received messages once the port is

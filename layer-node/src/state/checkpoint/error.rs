@@ -1,5 +1,6 @@
 //! The errors of writing, reading and removing snapshots.
 
+use proto::disk::cannot;
 use proto::failure::{Failure, FailureKind};
 use safetensors::SafeTensorError;
 use std::io;
@@ -10,7 +11,7 @@ use tch::TchError;
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// A disk operation failed.
-    #[error("{doing} {} ({source}): {advice}", .path.display())]
+    #[error("{}{then}", cannot(doing, path, source, elsewhere))]
     Io {
         /// The operation that was tried.
         doing: &'static str,
@@ -18,8 +19,10 @@ pub enum CheckpointError {
         path: PathBuf,
         /// The system's error.
         source: io::Error,
-        /// The remedy.
-        advice: &'static str,
+        /// How the user names another place; empty if there is no other.
+        elsewhere: &'static str,
+        /// The end of the sentence: the state of what else is there.
+        then: &'static str,
     },
     /// The file is not a usable snapshot.
     #[error("{} {why}", .path.display())]
@@ -47,9 +50,16 @@ pub enum CheckpointError {
     },
     /// Another node has locked the state folder.
     #[error(
-        "another layer-node has the state folder {}: end that one first (kill -CONT, if it was stopped), or give --state-dir another folder", .0.display()
+        "another layer-node has the state folder {}: end that one first (kill -CONT, if it was stopped){}",
+        path.display(),
+        if elsewhere.is_empty() { String::new() } else { format!(", or {elsewhere}") }
     )]
-    Taken(PathBuf),
+    Taken {
+        /// The folder.
+        path: PathBuf,
+        /// How the user names another folder; empty if there is no other.
+        elsewhere: &'static str,
+    },
     /// A torch operation failed.
     #[error("{0}")]
     Torch(#[from] TchError),
@@ -59,7 +69,11 @@ impl From<CheckpointError> for Failure {
     fn from(error: CheckpointError) -> Self {
         match error {
             CheckpointError::Gone { .. } => Failure::new(FailureKind::SnapshotGone, error),
-            _ => Failure::own(error),
+            CheckpointError::Io { .. }
+            | CheckpointError::Unusable { .. }
+            | CheckpointError::Damaged { .. }
+            | CheckpointError::Taken { .. }
+            | CheckpointError::Torch(_) => Failure::own(error),
         }
     }
 }
@@ -68,8 +82,7 @@ pub(in crate::state) fn io_error<'a>(
     doing: &'static str,
     path: &'a Path,
 ) -> impl FnOnce(io::Error) -> CheckpointError + 'a {
-    let advice = "check the state folder, its permissions and its disk";
-    move |source| CheckpointError::Io { doing, path: path.to_owned(), source, advice }
+    move |source| CheckpointError::Io { doing, path: path.to_owned(), source, elsewhere: "", then: "" }
 }
 
 pub(super) fn unusable(path: &Path, why: impl Into<String>) -> CheckpointError {

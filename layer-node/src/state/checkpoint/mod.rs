@@ -13,13 +13,15 @@ mod previous;
 mod snapshot;
 
 pub use error::CheckpointError;
+pub(in crate::state) use error::io_error;
+pub use header::IMPORTED;
 pub use layout::{file, list, step_folder, unfinished};
 pub use previous::{bring_back, place_of, set_aside};
 pub use snapshot::Snapshot;
 
 use crate::state::named::State;
 use bytes::Bytes;
-use error::{io_error, torn, unusable};
+use error::{torn, unusable};
 use header::FORMAT;
 use layout::{FILE, writing};
 use proto::control::HeldSnapshot;
@@ -57,14 +59,19 @@ pub fn whole(state_dir: &Path) -> Result<Vec<u64>, CheckpointError> {
 
 fn of_folder(folder: &Path) -> Result<Vec<HeldSnapshot>, CheckpointError> {
     let steps = list(folder)?.into_iter();
-    Ok(steps.filter_map(|updates| Some(HeldSnapshot { run: owner(folder, updates)?, updates })).collect())
+    Ok(steps.filter_map(|updates| described(folder, updates)).collect())
 }
 
-/// The run that the snapshot after `updates` names, if the file is whole and is that snapshot.
-fn owner(state_dir: &Path, updates: u64) -> Option<String> {
+/// The snapshot after `updates`, if the file is whole and is that snapshot.
+fn described(state_dir: &Path, updates: u64) -> Option<HeldSnapshot> {
     let mut file = File::open(file(state_dir, updates)).ok()?;
     let size = file.metadata().ok()?.len();
-    header::owner(&mut file, size, updates)
+    header::read(&mut file, size, updates)
+}
+
+/// The run of the snapshot after `updates`, if the file is whole and is that snapshot.
+fn owner(state_dir: &Path, updates: u64) -> Option<String> {
+    described(state_dir, updates).map(|held| held.run)
 }
 
 /// Writes the snapshot after `updates` of `run`. Returns the size of the file in bytes.
@@ -97,7 +104,8 @@ pub fn save(state_dir: &Path, run: &str, updates: u64, state: &State) -> Result<
             doing: "cannot write the state to",
             path,
             source: error,
-            advice: "make room there; earlier snapshots are whole, and --resume auto goes on from them",
+            elsewhere: "",
+            then: "; earlier snapshots are whole, and --resume auto goes on from them",
         });
     }
     fs::metadata(&path)
@@ -189,7 +197,7 @@ mod tests {
         assert_eq!(list(dir.path()).unwrap(), [2, 10]);
         assert_eq!(restored(dir.path(), 10, 3).unwrap(), 10.0);
         assert!(restored(dir.path(), 10, 4).unwrap_err().to_string().contains("'conv.weight'"));
-        let held = |updates| HeldSnapshot { run: "run".into(), updates };
+        let held = |updates| HeldSnapshot { run: "run".into(), updates, imported: false };
         assert_eq!(super::held(dir.path()).unwrap(), [held(2), held(10)]);
         let path = file(dir.path(), 10);
         let bytes = fs::read(&path).unwrap();

@@ -1,22 +1,22 @@
-//! The command `layer-node import`: the tensors of a safetensors file replace the tensors that nodes keep.
+//! The command `layer-node import`: the tensors of safetensors files replace the tensors that nodes keep.
 //!
-//! A node's newest snapshot defines the node's names and shapes. The new snapshot replaces it, and differs only in
-//! the tensors that the file has: it is still of the same run, after the same updates.
+//! A node's newest snapshot defines the node's names, shapes and number format. The new snapshot replaces it, and
+//! differs only in the tensors that the files have: it is still of the same run, after the same updates. It says in
+//! its metadata that weights were imported, so that a coordinator does not compare it with what was measured before.
 
-use super::atomic_file::Beside;
+use super::atomic_file::{Beside, put_all};
+use super::compare::{Compared, Unfit, compare};
 use super::count;
-use super::nodes::{Nodes, NodesFlags, Owned, Role, role};
+use super::given::{Files, Given};
+use super::nodes::{Nodes, NodesFlags, Owned};
+use super::numbers::converted;
 use crate::state::checkpoint;
+use bytes::Bytes;
 use clap::Args;
-use safetensors::SafeTensors;
-use safetensors::tensor::TensorView;
+use safetensors::tensor::{Dtype, TensorView};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::fs;
-use std::path::{Path, PathBuf};
-
-/// The counter of torch's norms, which Neuropil does not read.
-const COUNTER: &str = "num_batches_tracked";
+use std::path::PathBuf;
 
 /// Flags of `layer-node import`.
 #[derive(Args, Debug)]
@@ -24,134 +24,182 @@ pub struct ImportFlags {
     /// Into which.
     #[command(flatten)]
     pub nodes: NodesFlags,
-    /// Leave the weights that IN does not have as they are, and say which
+    /// Leave the layers as they are that IN does not have or has in other shapes, and say which
     #[arg(long)]
     pub partial: bool,
-    /// The safetensors file to read: an export, or a state dict of torchvision's
-    #[arg(value_name = "IN")]
-    pub input: PathBuf,
+    /// Import NaN and infinite numbers as well
+    #[arg(long)]
+    pub allow_not_finite: bool,
+    /// The safetensors file to read, or all files of one network: an export, or a state dict of torchvision's
+    #[arg(value_name = "IN", required = true)]
+    pub inputs: Vec<PathBuf>,
 }
 
-/// Replaces the nodes' tensors by those of the file. B and the optimizers' state stay if the file does not have them.
+/// New numbers by name, in the format of the node's tensor.
+type Numbers<'a> = BTreeMap<&'a str, Bytes>;
+
+/// Replaces the nodes' tensors by those of the files. B and the optimizers' state stay if the files do not have them.
 /// Returns a summary in lines.
 ///
 /// # Errors
-/// When the file does not fit the nodes, or the disk operation fails; the error is one sentence. Until every new
-/// snapshot is written and synced, all nodes keep their old snapshots.
+/// When the files do not fit the nodes, or the disk operation fails; the error is one sentence, and all nodes keep
+/// their old snapshots.
 pub fn import(flags: &ImportFlags) -> Result<String, String> {
-    let bytes = fs::read(&flags.input);
-    let bytes = bytes.map_err(|error| format!("cannot read {}: {error}", flags.input.display()))?;
-    let given = tensors(&flags.input, &bytes)?;
-    let nodes = Nodes::open(&flags.nodes)?;
+    let files = Files::read(&flags.inputs)?;
+    let nodes = Nodes::open_to_change(&flags.nodes)?;
     let owned = nodes.tensors()?;
-    let compared = compare(&flags.input, &given, &owned)?;
-    if !compared.missing.is_empty() && !flags.partial {
-        let [first, more] = [compared.missing[0], &others(compared.missing.len() - 1)];
-        return Err(format!(
-            "{} lacks '{first}'{more}: --partial leaves as it is what the file does not have",
-            flags.input.display()
+    let given = files.tensors(&owned)?;
+    let compared = compare(&given.tensors, &owned).map_err(|why| format!("{} {why}", files.shown()))?;
+    if let Some(refusal) = refusal(&compared, &given, flags.partial) {
+        return Err(format!("{} {refusal}", files.shown()));
+    }
+    let numbers = numbers(&compared, &given, &owned, flags.allow_not_finite);
+    let numbers = numbers.map_err(|why| format!("{} {why}", files.shown()))?;
+    let served = nodes.served();
+    replace(&nodes, &numbers, &owned, &files.name())?;
+    let mut lines = told(&files, &nodes, &given, &owned, &compared);
+    for folder in served.used {
+        let _ = writeln!(
+            lines,
+            "in use: {}, by a layer-node, which takes these weights only when the run is resumed",
+            folder.display()
+        );
+    }
+    Ok(lines)
+}
+
+/// The reason why the files do not fit the nodes: the end of a sentence.
+fn refusal(compared: &Compared, given: &Given, partial: bool) -> Option<String> {
+    let unfit: Vec<&Unfit> = compared.unfit.values().flatten().collect();
+    if compared.taken.is_empty() && (unfit.is_empty() || partial) {
+        return Some(match unfit.first() {
+            Some(first) => format!("has no tensor that fits these nodes: {}", shapes(first)),
+            None => {
+                format!("has no tensor that these nodes have: it is of another network{}", example(compared))
+            }
+        });
+    }
+    if let Some(first) = unfit.first().filter(|_| !partial) {
+        let layers = compared.unfit.keys().map(|layer| format!("'{layer}'")).collect::<Vec<_>>().join(", ");
+        return Some(format!(
+            "does not fit: {}{}: --partial leaves as it is what has another shape ({layers})",
+            shapes(first),
+            others(unfit.len() - 1)
         ));
     }
-    replace(&nodes, &given, &owned)?;
-    Ok(told(flags, &nodes, &compared))
+    let first = compared.missing.first().filter(|_| !partial)?;
+    // A name in another spelling tells more than the first one.
+    let near = |missing: &&str| given.tensors.keys().find(|name| name.eq_ignore_ascii_case(missing));
+    let near = compared.missing.iter().find_map(|missing| Some((*missing, near(missing)?)));
+    let named = near.map_or_else(
+        || format!("'{first}'"),
+        |(missing, name)| format!("'{missing}' (it has '{}')", name.escape_debug()),
+    );
+    let more = others(compared.missing.len() - 1);
+    Some(format!("lacks {named}{more}: --partial leaves as it is what the file does not have"))
 }
 
 fn others(count: usize) -> String {
     if count == 0 { String::new() } else { format!(" and {count} more") }
 }
 
-/// The file's tensors by name, without torch's counters.
-fn tensors<'a>(path: &Path, bytes: &'a [u8]) -> Result<BTreeMap<String, TensorView<'a>>, String> {
-    let file = SafeTensors::deserialize(bytes).map_err(|error| {
-        format!(
-            "{} is no safetensors file, or torn ({error}): a .pth is converted by safetensors.torch.save_file",
-            path.display()
-        )
-    })?;
-    let counter = |name: &str| name.rsplit('.').next() == Some(COUNTER);
-    Ok(file.tensors().into_iter().filter(|(name, _)| !counter(name)).collect())
+fn shapes(Unfit { name, here, given }: &Unfit) -> String {
+    format!("'{name}' is {given:?} in the file and {here:?} in the node")
 }
 
-/// The comparison of the file's names with the nodes' names.
-struct Compared<'a> {
-    /// The number of tensors that both have.
-    replaced: usize,
-    /// The tensors that a forward pass takes and the file does not have.
-    missing: Vec<&'a str>,
-    /// The number of tensors of B and of optimizers that the file does not have.
-    kept: usize,
-    /// The tensors of the file that no node has.
-    foreign: Vec<&'a str>,
-}
-
-fn compare<'a>(
-    path: &Path,
-    given: &'a BTreeMap<String, TensorView>,
-    owned: &'a BTreeMap<String, Owned>,
-) -> Result<Compared<'a>, String> {
-    let mut compared = Compared { replaced: 0, missing: Vec::new(), kept: 0, foreign: Vec::new() };
-    for (name, Owned { view: own, .. }) in owned {
-        match given.get(name) {
-            Some(new) if new.shape() != own.shape() || new.dtype() != own.dtype() => {
-                return Err(format!(
-                    "{} holds '{name}' as {} {:?} where the node has {} {:?}",
-                    path.display(),
-                    new.dtype(),
-                    new.shape(),
-                    own.dtype(),
-                    own.shape()
-                ));
-            }
-            Some(_) => compared.replaced += 1,
-            None if role(name, owned) == Role::Forward => compared.missing.push(name),
-            None => compared.kept += 1,
+/// A name of the file and one of the nodes, where they have none in common.
+fn example(compared: &Compared) -> String {
+    match (compared.foreign.first(), compared.missing.first()) {
+        (Some(foreign), Some(missing)) => {
+            format!(" (it has '{}', they have '{missing}')", foreign.escape_debug())
         }
+        _ => String::new(),
     }
-    compared.foreign = given.keys().filter(|name| !owned.contains_key(*name)).map(String::as_str).collect();
-    if compared.replaced == 0 {
-        return Err(format!(
-            "{} has no tensor that these nodes have: it is of another network",
-            path.display()
-        ));
-    }
-    Ok(compared)
 }
 
-/// Writes a new snapshot for every node with replaced tensors, and puts them in place once all are written.
+/// The numbers of the tensors that are taken.
+fn numbers<'a>(
+    compared: &Compared<'a>,
+    given: &Given,
+    owned: &BTreeMap<String, Owned>,
+    allow_not_finite: bool,
+) -> Result<Numbers<'a>, String> {
+    let (mut numbers, mut wrong) = (Numbers::new(), Vec::new());
+    for name in &compared.taken {
+        let format = owned[*name].view.dtype();
+        let (bytes, not_finite) = converted(&given.tensors[*name], format)
+            .map_err(|error| format!("cannot be converted at '{name}': {error}"))?;
+        wrong.extend(not_finite.map(|found| format!("'{name}', of which {found}")));
+        numbers.insert(name, bytes);
+    }
+    match wrong.first() {
+        Some(first) if !allow_not_finite => Err(format!(
+            "holds {first}{}: repair the file, or take it as it is with --allow-not-finite",
+            others(wrong.len() - 1)
+        )),
+        _ => Ok(numbers),
+    }
+}
+
+/// Writes a new snapshot for every node with replaced tensors, and puts them in place once all are written. `from`
+/// names the imported files.
 fn replace(
     nodes: &Nodes,
-    given: &BTreeMap<String, TensorView>,
+    numbers: &Numbers,
     owned: &BTreeMap<String, Owned>,
+    from: &str,
 ) -> Result<(), String> {
-    let changed: BTreeSet<usize> =
-        owned.iter().filter(|(name, _)| given.contains_key(*name)).map(|(_, owned)| owned.node).collect();
+    let changed: BTreeSet<usize> = numbers.keys().map(|name| owned[*name].node).collect();
     let mut written = Vec::with_capacity(changed.len());
     for node in changed {
         let snapshot = &nodes.snapshots[node];
+        let failed =
+            |error: &dyn std::fmt::Display| format!("cannot encode {}: {error}", snapshot.path().display());
         let mut metadata = snapshot.metadata().map_err(|error| error.to_string())?;
-        let own = owned.iter().filter(|(_, owned)| owned.node == node);
-        let views: Vec<_> = own.map(|(name, owned)| (name, given.get(name).unwrap_or(&owned.view))).collect();
+        metadata.insert(checkpoint::IMPORTED.to_owned(), from.to_owned());
+        let mut views = Vec::new();
+        for (name, Owned { view, .. }) in owned.iter().filter(|(_, owned)| owned.node == node) {
+            let bytes = numbers.get(name.as_str()).map_or(view.data(), |bytes| &bytes[..]);
+            let new = TensorView::new(view.dtype(), view.shape().to_vec(), bytes);
+            views.push((name.as_str(), new.map_err(|error| failed(&error))?));
+        }
         checkpoint::seal(&mut metadata, views.iter().map(|(_, view)| view.data()));
-        let bytes = safetensors::serialize(views, Some(metadata));
-        let bytes = bytes.map_err(|error| format!("cannot encode {}: {error}", snapshot.path().display()))?;
-        written.push(Beside::write(snapshot.path(), &bytes)?);
+        let bytes = safetensors::serialize(views, Some(metadata)).map_err(|error| failed(&error))?;
+        written.push(Beside::write(snapshot.path(), &bytes, "")?);
     }
-    written.into_iter().try_for_each(Beside::put)
+    put_all(written)
 }
 
-fn told(flags: &ImportFlags, nodes: &Nodes, compared: &Compared) -> String {
+fn told(
+    files: &Files,
+    nodes: &Nodes,
+    given: &Given,
+    owned: &BTreeMap<String, Owned>,
+    compared: &Compared,
+) -> String {
     let mut lines = format!(
         "{}: {} into {} of run {} after {} updates\n",
-        flags.input.display(),
-        count(compared.replaced, "tensor"),
+        files.shown(),
+        count(compared.taken.len(), "tensor"),
         count(nodes.snapshots.len(), "node"),
         nodes.run(),
         nodes.updates()
     );
+    if !given.off.is_empty() {
+        let off = given.off.iter().map(|off| format!("'{}'", off.escape_debug())).collect::<Vec<_>>();
+        let _ = writeln!(lines, "names: taken without {}", off.join(" and "));
+    }
+    for (from, to, tensors) in conversions(given, owned, compared) {
+        let _ = writeln!(lines, "converted: {} from {from} to {to}", count(tensors, "tensor"));
+    }
     if compared.kept > 0 {
         let kept = count(compared.kept, "tensor");
         let _ =
             writeln!(lines, "kept: {kept} of backward weights and optimizers, which the file does not have");
+    }
+    for (layer, unfit) in &compared.unfit {
+        let unfit: Vec<String> = unfit.iter().map(shapes).collect();
+        let _ = writeln!(lines, "kept: {layer}, all of it: {}", unfit.join(", "));
     }
     for name in &compared.missing {
         let _ = writeln!(lines, "kept: {name}, which the file does not have");
@@ -160,4 +208,22 @@ fn told(flags: &ImportFlags, nodes: &Nodes, compared: &Compared) -> String {
         let _ = writeln!(lines, "not used: {}, which none of these nodes has", name.escape_debug());
     }
     lines
+}
+
+/// The number of converted tensors for each pair of formats.
+fn conversions(
+    given: &Given,
+    owned: &BTreeMap<String, Owned>,
+    compared: &Compared,
+) -> Vec<(Dtype, Dtype, usize)> {
+    let mut found: Vec<(Dtype, Dtype, usize)> = Vec::new();
+    for name in &compared.taken {
+        let (from, to) = (given.tensors[*name].dtype(), owned[*name].view.dtype());
+        match found.iter_mut().find(|(a, b, _)| (*a, *b) == (from, to)) {
+            _ if from == to => {}
+            Some((.., tensors)) => *tensors += 1,
+            None => found.push((from, to, 1)),
+        }
+    }
+    found
 }

@@ -10,9 +10,13 @@
 //! Both commands read and write folders and need no running node. No call asks a node for weights.
 
 mod atomic_file;
+mod compare;
 mod export;
+mod given;
 mod import;
+mod names;
 mod nodes;
+mod numbers;
 
 pub use export::{ExportFlags, export};
 pub use import::{ImportFlags, import};

@@ -1,11 +1,12 @@
 //! The state folders of a run's nodes, at one step.
 
 use crate::state::checkpoint::{self, Snapshot};
+use crate::state::state_dir::{Locked, StateDir};
 use clap::Args;
 use proto::spec::optimizer::Method;
 use safetensors::tensor::TensorView;
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 /// Which nodes, and which of their snapshots.
@@ -19,10 +20,23 @@ pub struct NodesFlags {
     pub step: Option<u64>,
 }
 
+/// A state folder, and the steps of its whole snapshots.
+type Held = (PathBuf, Vec<u64>);
+
 /// One snapshot of each node, all of one run and after the same updates.
 pub(super) struct Nodes {
     /// In the order of the flags; never empty.
     pub(super) snapshots: Vec<Snapshot>,
+    /// The locked folders of the snapshots, if these are to be changed.
+    _locked: Vec<File>,
+}
+
+/// The state folders of the nodes.
+pub(super) struct Served<'a> {
+    /// Those that a layer-node has.
+    pub(super) used: Vec<&'a Path>,
+    /// The others, for as long as the value lives.
+    _own: Vec<Locked>,
 }
 
 /// The role of a tensor for the readers of weights.
@@ -50,14 +64,26 @@ impl Nodes {
     /// # Errors
     /// When there is no such step, or the nodes are not of one run; the error is one sentence.
     pub(super) fn open(flags: &NodesFlags) -> Result<Self, String> {
-        let mut folders = Vec::new();
-        for folder in &flags.state_dirs {
-            folders.extend(stages(folder)?);
-        }
-        let step = match flags.step {
-            Some(step) => step,
-            None => newest(&folders)?,
-        };
+        let (folders, step) = selected(flags)?;
+        Self::read(&folders, step, Vec::new())
+    }
+
+    /// As [`Nodes::open`], for a command that changes the snapshots: until it has ended, no other such command has
+    /// any of them.
+    ///
+    /// # Errors
+    /// As [`Nodes::open`], or when another process changes a snapshot.
+    pub(super) fn open_to_change(flags: &NodesFlags) -> Result<Self, String> {
+        let (folders, step) = selected(flags)?;
+        let places = folders.iter().map(|(folder, _)| checkpoint::step_folder(folder, step));
+        // A node that is named twice is refused by its tensors' names.
+        let places: BTreeSet<PathBuf> = places.flat_map(fs::canonicalize).collect();
+        let locked = places.iter().map(|place| locked(place)).collect::<Result<Vec<_>, _>>()?;
+        let locked = locked.into_iter().flatten().collect();
+        Self::read(&folders, step, locked)
+    }
+
+    fn read(folders: &[Held], step: u64, locked: Vec<File>) -> Result<Self, String> {
         let snapshots = folders.iter().map(|(folder, _)| Snapshot::open(folder, step));
         let snapshots = snapshots.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
         let run = &snapshots[0].run;
@@ -68,7 +94,7 @@ impl Nodes {
                 other.run,
                 snapshots[0].path().display()
             )),
-            None => Ok(Self { snapshots }),
+            None => Ok(Self { snapshots, _locked: locked }),
         }
     }
 
@@ -80,6 +106,19 @@ impl Nodes {
     /// The number of updates that the snapshots have seen.
     pub(super) fn updates(&self) -> u64 {
         self.snapshots[0].updates
+    }
+
+    /// Locks the state folders that no layer-node has, and names the others.
+    pub(super) fn served(&self) -> Served<'_> {
+        let folders = self.snapshots.iter().filter_map(|snapshot| snapshot.path().parent()?.parent());
+        let mut served = Served { used: Vec::new(), _own: Vec::new() };
+        for folder in folders {
+            match (StateDir { path: folder.to_owned(), read_only: false }).lock_if_free() {
+                Some(own) => served._own.push(own),
+                None => served.used.push(folder),
+            }
+        }
+        served
     }
 
     /// The tensors of all nodes by name.
@@ -106,22 +145,49 @@ impl Nodes {
 
 /// The role of the tensor `name` of a state whose names are in `all`.
 pub(super) fn role<T>(name: &str, all: &BTreeMap<String, T>) -> Role {
-    let [sgd, adam] =
-        [Method::Sgd { momentum: 1.0, nesterov: false }, Method::Adam { beta1: 0.0, beta2: 0.0, eps: 0.0 }];
     match name.rsplit_once('.') {
         Some((_, "weight_backward")) => Role::Backward,
-        Some((parameter, slot))
-            if sgd.slots().iter().chain(adam.slots()).any(|known| *known == slot)
-                && all.contains_key(parameter) =>
-        {
-            Role::Optimizer
-        }
+        _ if parameter_of(name, all).is_some() => Role::Optimizer,
         _ => Role::Forward,
     }
 }
 
+/// The parameter of which an optimizer keeps the tensor `name`, in a state whose names are in `all`.
+pub(super) fn parameter_of<'a, T>(name: &'a str, all: &BTreeMap<String, T>) -> Option<&'a str> {
+    let [sgd, adam] =
+        [Method::Sgd { momentum: 1.0, nesterov: false }, Method::Adam { beta1: 0.0, beta2: 0.0, eps: 0.0 }];
+    let (parameter, slot) = name.rsplit_once('.')?;
+    let known = sgd.slots().iter().chain(adam.slots()).any(|known| *known == slot);
+    (known && all.contains_key(parameter)).then_some(parameter)
+}
+
+/// The folders of the nodes with their steps, and the step that `flags` select.
+fn selected(flags: &NodesFlags) -> Result<(Vec<Held>, u64), String> {
+    let mut folders = Vec::new();
+    for folder in &flags.state_dirs {
+        folders.extend(stages(folder)?);
+    }
+    let step = match flags.step {
+        Some(step) => step,
+        None => newest(&folders)?,
+    };
+    Ok((folders, step))
+}
+
+/// Locks the folder of a snapshot; `None` if there is none, or if its file system has no locks.
+fn locked(folder: &Path) -> Result<Option<File>, String> {
+    let Ok(file) = File::open(folder) else { return Ok(None) };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::Error(_)) => Ok(None),
+        Err(TryLockError::WouldBlock) => {
+            Err(format!("another import changes {}: wait for its end", folder.display()))
+        }
+    }
+}
+
 /// `folder` with the steps of its whole snapshots; if it has no snapshot, the folders of its stages with theirs.
-fn stages(folder: &Path) -> Result<Vec<(PathBuf, Vec<u64>)>, String> {
+fn stages(folder: &Path) -> Result<Vec<Held>, String> {
     let list = |folder: &Path| checkpoint::whole(folder).map_err(|error| error.to_string());
     let steps = list(folder)?;
     if !steps.is_empty() {
@@ -145,7 +211,7 @@ fn stages(folder: &Path) -> Result<Vec<(PathBuf, Vec<u64>)>, String> {
 }
 
 /// The newest step that all folders have.
-fn newest(folders: &[(PathBuf, Vec<u64>)]) -> Result<u64, String> {
+fn newest(folders: &[Held]) -> Result<u64, String> {
     let (first, rest) = folders.split_first().ok_or("there is no state folder")?;
     let common = first.1.iter().rev().find(|step| rest.iter().all(|(_, steps)| steps.contains(step)));
     common.copied().ok_or_else(|| {

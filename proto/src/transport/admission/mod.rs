@@ -47,9 +47,15 @@ const TURNS: usize = 4;
 /// One sentence, for example where the address is in use.
 pub async fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, String> {
     let bound = TcpListener::bind(address).await;
+    let otherwise = if address.port() == 0 { "" } else { ", or port 0 for a free one" };
     bound.map_err(|error| {
-        format!("cannot listen on {address} ({error}): give {flag} another address, or port 0 for a free one")
+        format!("cannot listen on {address} ({error}): give {flag} another address{otherwise}")
     })
+}
+
+/// Whether other hosts may reach a port at `address`.
+pub fn is_open(address: &SocketAddr) -> bool {
+    !address.ip().to_canonical().is_loopback()
 }
 
 /// The connections that arrive at `listener`, at most `most` at a time; `refused` counts the connections that were

@@ -1,5 +1,7 @@
 //! Tests of `layer-node export` and `import` on state folders, by the real binary.
 
+mod foreign;
+
 use layer_node::state::checkpoint::{self, Snapshot};
 use layer_node::state::named::State;
 use safetensors::tensor::{Dtype, TensorView};
@@ -7,7 +9,7 @@ use safetensors::{SafeTensors, serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use tch::{Kind, Tensor};
 use tempfile::TempDir;
 
@@ -310,14 +312,65 @@ fn a_file_that_does_not_fit_is_refused_before_anything_is_written() {
     bench.refused("import --state-dir state torn", 1, &["torn is no safetensors file, or torn"]);
     bench.write("foreign", &[("features.0.weight", Dtype::F32, &[2])]);
     bench.refused("import --partial --state-dir state foreign", 1, &["another network"]);
+    bench.refused("import --partial --state-dir state foreign", 1, &["it has 'features.0.weight'"]);
     bench.write("shape", &[("conv1.weight", Dtype::F32, &[4, 3, 3, 3]), ("fc.weight", Dtype::F32, &[4, 5])]);
-    let words = ["'fc.weight'", "[4, 5]", "[5, 4]"];
-    bench.refused("import --partial --state-dir state shape", 1, &words);
-    bench.write("half", &[("fc.weight", Dtype::F16, &[5, 4])]);
-    bench.refused("import --partial --state-dir state half", 1, &["'fc.weight'", "F16", "F32"]);
+    let words = ["'fc.weight'", "[4, 5]", "[5, 4]", "--partial"];
+    bench.refused("import --state-dir state shape", 1, &words);
+    bench.write("whole_numbers", &[("fc.weight", Dtype::I64, &[5, 4])]);
+    bench.refused("import --partial --state-dir state whole_numbers", 1, &["'fc.weight' as I64"]);
+    bench.write("none_left", &[("fc.weight", Dtype::F32, &[0, 4])]);
+    let words = ["no tensor that fits these nodes", "[0, 4]", "[5, 4]"];
+    bench.refused("import --partial --state-dir state none_left", 1, &words);
+    bench.write(
+        "spelling",
+        &[("conv1.weight", Dtype::F32, &[4, 3, 3, 3]), ("Fc.weight", Dtype::F32, &[5, 4])],
+    );
+    bench.refused(
+        "import --state-dir state spelling",
+        1,
+        &["lacks 'fc.weight' (it has 'Fc.weight') and 5 more"],
+    );
+    bench.refused("import --state-dir state whole whole", 1, &["is in whole and in whole"]);
+    bench.refused("import --state-dir state state", 1, &["state is a folder"]);
+    for (name, bytes, words) in [
+        ("empty", &b""[..], "empty is empty"),
+        ("resnet.pth", &b"PK\x03\x04 and more"[..], "is a pickle of torch.save"),
+        ("old.pth", &b"\x80\x02\x8a and more"[..], "safetensors.torch.save_file(torch.load("),
+        (
+            "index.json",
+            &br#"{"weight_map":{"a":"one.safetensors","b":"two.safetensors"}}"#[..],
+            "one.safetensors two.s",
+        ),
+    ] {
+        fs::write(bench.path(name), bytes).unwrap();
+        bench.refused(&format!("import --state-dir state {name}"), 1, &[words]);
+    }
     let path = checkpoint::file(&bench.path("state/stage-1"), 7);
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
     bench.refused("import --state-dir state whole", 1, &["whole snapshot", "stage-1 has []"]);
     bench.refused("export --state-dir state out", 1, &["whole snapshot", "stage-1 has []"]);
+}
+
+#[test]
+fn of_commands_at_once_one_writes() {
+    let bench = Bench::of_two(1);
+    let export = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_layer-node"));
+        command.args(["export", "--state-dir", "state", "out"]).current_dir(bench.0.path());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let children: Vec<_> = (0..4).map(|_| export()).collect();
+    let ended: Vec<_> = children.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
+    assert_eq!(ended.iter().filter(|output| output.status.success()).count(), 1);
+    let refused = ended.iter().filter(|output| !output.status.success());
+    refused.for_each(|output| assert!(String::from_utf8_lossy(&output.stderr).contains("out exists")));
+    assert_eq!(tensors(&fs::read(bench.path("out")).unwrap()).len(), 9);
+
+    // An import that is under way has the snapshots, also those of only one of the nodes.
+    let snapshot = fs::File::open(checkpoint::step_folder(&bench.path("state/stage-1"), 7)).unwrap();
+    snapshot.lock().unwrap();
+    bench.refused("import --state-dir state out", 1, &["another import changes", "stage-1/step-00000007"]);
+    drop(snapshot);
+    bench.done("import --state-dir state out");
 }

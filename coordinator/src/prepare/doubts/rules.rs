@@ -1,0 +1,228 @@
+//! Doubts about rules: coefficients that lead B nowhere, and rules that their surroundings keep from working.
+
+use super::{Doubt, Lead, Topic, doubt, round};
+use crate::config::{Config, Optimizer};
+use crate::model::Network;
+use crate::rule::Name;
+use proto::spec::graph::{Init, LayerSpec, Op};
+use proto::spec::rule::{Alignment, Coefficients, Magnitude, RuleSpec, Transfer};
+
+/// How many times larger or smaller than W a settled B may be.
+const FAR: f64 = 100.0;
+/// The deviation of a B that stays as it was drawn below which the errors that it sends vanish.
+const FAINT: f64 = 1e-6;
+
+/// One rule and the layers that have it.
+struct Ruled<'a> {
+    /// The table of the rule.
+    table: String,
+    rule: &'a RuleSpec,
+    /// The layers, each with the number of positions of its output; empty if the network is not known.
+    layers: Vec<(&'a LayerSpec, u64)>,
+}
+
+/// Whether some rule trains B.
+pub(super) fn learn(config: &Config) -> bool {
+    config.rule.layers.values().chain([&config.rule.all]).any(trains)
+}
+
+/// Whether the rule trains B.
+fn trains(rule: &RuleSpec) -> bool {
+    matches!(rule, RuleSpec::Learned { task, coefficients, .. } if *task || *coefficients != Coefficients::default())
+}
+
+/// The doubts about the rules of a run of so many updates, if their number is known.
+pub(super) fn of(config: &Config, network: Option<&Network>, updates: Option<u64>) -> Vec<Doubt> {
+    let ruled = ruled(config, network);
+    let decays = config.optimizer.weight_decay != 0.0;
+    let mut found = Vec::new();
+    if !decays && ruled.iter().any(|ruled| Name::KolenPollack.is(ruled.rule)) {
+        let why = "'optimizer.weight_decay' is 0, so that W − B never shrinks under \"kolen_pollack\" and B never comes to \
+                   agree with W: set it above 0, as in 5e-4";
+        found.extend(doubt(Topic::KolenPollack, why.into()));
+    }
+    for ruled in &ruled {
+        found.extend(faint(ruled));
+        let RuleSpec::Learned { task, coefficients, alignment, .. } = ruled.rule else { continue };
+        found.extend(named_fixed(ruled));
+        found.extend(no_mirror_step(ruled, alignment, updates));
+        if trains(ruled.rule) {
+            found.extend(coefficients_lead(ruled, *task, coefficients, alignment, &config.optimizer_b));
+        }
+    }
+    found
+}
+
+fn ruled<'a>(config: &'a Config, network: Option<&'a Network>) -> Vec<Ruled<'a>> {
+    let weights: Vec<(&LayerSpec, u64)> = network.map(weights).unwrap_or_default();
+    let of = |table: String, rule, has: &dyn Fn(&str) -> bool| {
+        let layers = weights.iter().filter(|(layer, _)| has(&layer.name)).copied().collect();
+        Ruled { table, rule, layers }
+    };
+    let own = config.rule.layers.iter();
+    let own = own.map(|(name, rule)| of(format!("rule.layers.{name}"), rule, &|layer| layer == name));
+    let all = of("rule".into(), &config.rule.all, &|layer| !config.rule.layers.contains_key(layer));
+    [all].into_iter().chain(own).filter(|ruled| network.is_none() || !ruled.layers.is_empty()).collect()
+}
+
+/// The weight layers, each with the number of positions of its output.
+fn weights(network: &Network) -> Vec<(&LayerSpec, u64)> {
+    let values = network.values().unwrap_or_default();
+    let layers = network.layers.iter().zip(&values).filter(|(layer, _)| layer.op.is_weight());
+    layers.map(|(layer, value)| (layer, value.shape.iter().skip(1).product())).collect()
+}
+
+/// Doubts about a B that stays as it was drawn, and was drawn as good as zero.
+fn faint(ruled: &Ruled) -> Vec<Doubt> {
+    let fixed = match ruled.rule {
+        RuleSpec::Backprop => false,
+        RuleSpec::SignSymmetry { magnitude } => *magnitude != Magnitude::Uniform,
+        RuleSpec::Learned { .. } => !trains(ruled.rule),
+    };
+    let deviation = |layer: &LayerSpec| match layer.op {
+        Op::Conv2d { init: Init::Normal(std), .. } | Op::Linear { init: Init::Normal(std), .. } => Some(std),
+        _ => None,
+    };
+    let drawn = ruled
+        .layers
+        .iter()
+        .find_map(|(layer, _)| Some((layer, deviation(layer).filter(|std| *std < FAINT)?)));
+    match drawn {
+        Some((layer, std)) if fixed => {
+            let why = format!(
+                "'init_std' of the layer '{}' is {std}, and its B stays as it was drawn, so that the errors below it \
+                 vanish: leave 'init_std' out",
+                layer.name
+            );
+            doubt(Topic::Faint, why)
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Doubts about a feedback alignment whose B learns.
+fn named_fixed(ruled: &Ruled) -> Vec<Doubt> {
+    if !(Name::FeedbackAlignment.is(ruled.rule) && trains(ruled.rule)) {
+        return Vec::new();
+    }
+    let table = &ruled.table;
+    let why = format!(
+        "'{table}.name' is \"feedback_alignment\", whose B stays as it was drawn, but the coefficients or the task beside \
+         it let B learn: call the rule \"custom\", or leave them out"
+    );
+    doubt(Topic::NamedFixed, why)
+}
+
+/// Doubts about mirror steps of which none comes.
+fn no_mirror_step(ruled: &Ruled, alignment: &Alignment, updates: Option<u64>) -> Vec<Doubt> {
+    match (alignment.mirror, updates) {
+        (Some(mirror), Some(updates)) if mirror.delay == 0 && mirror.every > updates => {
+            let table = &ruled.table;
+            let why = format!(
+                "'{table}.mirror_every' is {}, and the run has {updates} updates, so that no mirror step comes and B stays \
+                 as it was drawn: lower it, or set '{table}.mirror_delay'",
+                mirror.every
+            );
+            doubt(Topic::NoMirrorStep, why)
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Doubts about the place to which the coefficients lead B.
+fn coefficients_lead(
+    ruled: &Ruled,
+    task: bool,
+    c: &Coefficients,
+    alignment: &Alignment,
+    b: &Optimizer,
+) -> Vec<Doubt> {
+    let table = &ruled.table;
+    let say = |lead, why: String| doubt(Topic::Coefficients(lead), why);
+    if let Some((key, value)) = [("amp", c.amp), ("self", c.self_)].iter().find(|(_, value)| *value < 0.0) {
+        return say(
+            Lead::Away,
+            format!(
+                "'{table}.{key}' is {value}, and below 0 it drives B away from W, so that errors go down with the wrong sign: \
+             set it above 0"
+            ),
+        );
+    }
+    let held = [("decay", c.decay), ("null", c.null), ("sparse", c.sparse)];
+    if let Some((key, value)) = held.iter().find(|(_, value)| *value < 0.0) {
+        return say(
+            Lead::Driven,
+            format!(
+                "'{table}.{key}' is {value}, and below 0 it makes B grow without bound: set it above 0, or leave it out"
+            ),
+        );
+    }
+    let shrink = 2.0 * c.decay + b.weight_decay;
+    if b.lr * shrink >= b.steady_below() {
+        let why = format!(
+            "'optimizer_b.lr' times the decay of B, 2 · '{table}.decay' + 'optimizer_b.weight_decay', is {}, and from {} on \
+             it overshoots, so that B grows with every step: lower one of them",
+            round(b.lr * shrink),
+            round(b.steady_below())
+        );
+        return say(Lead::Overshoot, why);
+    }
+    let pulled = c.amp > 0.0 || c.self_ > 0.0;
+    match (pulled, shrink > 0.0 || c.null > 0.0 || c.sparse > 0.0) {
+        _ if task => Vec::new(),
+        (false, _) => say(
+            Lead::Zero,
+            format!(
+                "nothing in [{table}] pulls B to W (amp and self are 0, task is false), so that B only shrinks, and the errors \
+             with it: set '{table}.self' or '{table}.amp' above 0"
+            ),
+        ),
+        (true, false) => say(
+            Lead::Unheld,
+            format!(
+                "nothing in [{table}] holds B (decay, sparse and null are 0), so that B grows without bound: set \
+             '{table}.decay' above 0"
+            ),
+        ),
+        (true, true) => far(ruled, c, alignment, shrink),
+    }
+}
+
+/// Doubts about a B that settles far from the size of W.
+fn far(ruled: &Ruled, c: &Coefficients, alignment: &Alignment, shrink: f64) -> Vec<Doubt> {
+    let settles = |positions: u64| times_weight(c, alignment, shrink, positions);
+    let unknown = [(None, settles(1).filter(|_| alignment.mirror.is_none()))];
+    let known = ruled.layers.iter().map(|(layer, positions)| (Some(layer), settles(*positions)));
+    let far = |(_, times): &(_, Option<f64>)| times.is_some_and(|times| !(1.0 / FAR..=FAR).contains(&times));
+    let Some((layer, Some(times))) = known.chain(unknown).find(far) else { return Vec::new() };
+    let (table, whose) =
+        (&ruled.table, layer.map_or_else(String::new, |layer| format!(" of the layer '{}'", layer.name)));
+    let errors = if times > 1.0 {
+        "the errors below it are as many times too large"
+    } else {
+        "the errors below it vanish"
+    };
+    let why = format!(
+        "by the coefficients in [{table}] B{whose} settles near {} · W, so that {errors}: bring what pulls B and what holds \
+         it closer together",
+        round(times)
+    );
+    doubt(Topic::Coefficients(Lead::Size), why)
+}
+
+/// The factor on W at which B settles, where it does not depend on the data. Noise has the same variance in all
+/// directions, and in a convolution each position counts.
+fn times_weight(c: &Coefficients, alignment: &Alignment, shrink: f64, positions: u64) -> Option<f64> {
+    if c.null != 0.0 || alignment.transfer != Transfer::Identity {
+        return None;
+    }
+    match alignment.mirror {
+        Some(mirror) => {
+            let variance = mirror.sigma.powi(2) * positions as f64;
+            Some((c.amp * variance + c.self_) / (2.0 * c.sparse * variance + shrink))
+        }
+        None if c.amp == 0.0 && c.sparse == 0.0 => Some(c.self_ / shrink),
+        None if c.self_ == 0.0 && shrink == 0.0 => Some(c.amp / (2.0 * c.sparse)),
+        None => None,
+    }
+}
