@@ -1,12 +1,12 @@
-//! The memory limits of control groups, in both versions. A group's limit also binds all groups below it, so every
-//! group from that of the process up to the mounted root counts.
+//! The control groups of this process, in both versions, and their limits on memory. A group's limit also binds all
+//! groups below it, so every group from that of the process up to the mounted root counts.
 
 use super::{Bound, Texts};
 use std::path::{Path, PathBuf};
 
 /// A version of control groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version {
+pub(crate) enum Version {
     /// One tree for each controller.
     One,
     /// One tree for all controllers.
@@ -15,16 +15,20 @@ pub(super) enum Version {
 
 /// The bounds that the control groups of this process set.
 pub(super) fn bounds(texts: Texts<'_>) -> Vec<Bound> {
-    let text = |path: &str| texts(Path::new(path)).unwrap_or_default();
-    let groups = groups(&text("/proc/self/cgroup"), &text("/proc/self/mountinfo"));
+    let groups = of_process(texts, "memory");
     groups.into_iter().filter_map(|(version, folder)| bound(version, &folder, texts)).collect()
 }
 
-/// The folders of the groups that this process belongs to and that may limit its memory, the innermost first.
-pub(super) fn groups(memberships: &str, mounts: &str) -> Vec<(Version, PathBuf)> {
-    let mounts: Vec<Mount<'_>> = mounts.lines().filter_map(Mount::parse).collect();
+/// The folders of the groups that this process belongs to and whose `controller` may limit it, the innermost first.
+pub(crate) fn of_process(texts: Texts<'_>, controller: &str) -> Vec<(Version, PathBuf)> {
+    let text = |path: &str| texts(Path::new(path)).unwrap_or_default();
+    groups(&text("/proc/self/cgroup"), &text("/proc/self/mountinfo"), controller)
+}
+
+pub(super) fn groups(memberships: &str, mounts: &str, controller: &str) -> Vec<(Version, PathBuf)> {
+    let mounts: Vec<Mount<'_>> = mounts.lines().filter_map(|line| Mount::parse(line, controller)).collect();
     let of_version = |version| {
-        let path = member(memberships, version)?;
+        let path = member(memberships, version, controller)?;
         let mut mounted = mounts.iter().filter(|mount| mount.version == version);
         // A container may see its own group as the root of the mount, and a path of the host in /proc/self/cgroup.
         let below = { mounted.clone() }.find_map(|mount| Some((mount, mount.below(path)?)));
@@ -39,19 +43,19 @@ pub(super) fn groups(memberships: &str, mounts: &str) -> Vec<(Version, PathBuf)>
 }
 
 /// The path of this process's group, relative to the root of all groups.
-fn member(memberships: &str, version: Version) -> Option<&str> {
+fn member<'a>(memberships: &'a str, version: Version, controller: &str) -> Option<&'a str> {
     memberships.lines().find_map(|line| {
         let mut fields = line.splitn(3, ':');
         let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
         let this = match version {
-            Version::One => controllers.split(',').any(|controller| controller == "memory"),
+            Version::One => controllers.split(',').any(|found| found == controller),
             Version::Two => controllers.is_empty(),
         };
         this.then_some(path)
     })
 }
 
-/// A mounted tree of groups that may limit memory.
+/// A mounted tree of groups with a controller.
 struct Mount<'a> {
     version: Version,
     /// The group that is the root of the mount.
@@ -62,14 +66,14 @@ struct Mount<'a> {
 
 impl<'a> Mount<'a> {
     /// A line of `/proc/self/mountinfo`; `None` for any other mount.
-    fn parse(line: &'a str) -> Option<Self> {
+    fn parse(line: &'a str, controller: &str) -> Option<Self> {
         let (place, source) = line.split_once(" - ")?;
         let (mut place, mut source) = (place.split(' ').skip(3), source.split(' '));
         let (root, point) = (place.next()?, place.next()?);
         let (kind, options) = (source.next()?, source.nth(1)?);
         let version = match kind {
             "cgroup2" => Version::Two,
-            "cgroup" if options.split(',').any(|option| option == "memory") => Version::One,
+            "cgroup" if options.split(',').any(|option| option == controller) => Version::One,
             _ => return None,
         };
         Some(Self { version, root, point })

@@ -10,7 +10,7 @@
 //! the files. The number of cores needs no code here: [`std::thread::available_parallelism`] knows the quotas of
 //! control groups and the processor affinity.
 
-mod cgroup;
+pub(crate) mod cgroup;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +19,7 @@ use std::fs;
 use std::path::Path;
 
 /// The texts of files by their paths; `None` for a file that cannot be read.
-type Texts<'a> = &'a dyn Fn(&Path) -> Option<String>;
+pub(crate) type Texts<'a> = &'a dyn Fn(&Path) -> Option<String>;
 
 /// The main memory that this process may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,8 +70,13 @@ pub fn resident() -> u64 {
 
 /// The bytes of a line `KEY N kB`, as the files of `/proc` have them.
 pub fn bytes_of(text: &str, key: &str) -> Option<u64> {
+    number(text, key)?.checked_mul(1024)
+}
+
+/// The number after `key` in a file of `/proc`; `None` also where no number is there, as in `unlimited`.
+pub(crate) fn number(text: &str, key: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(key))?;
-    line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// How often the kernel of this host has killed a process for want of memory, under a limit or without one.
@@ -93,9 +98,7 @@ fn process(texts: Texts<'_>) -> Vec<Bound> {
     let text = |path: &str| texts(Path::new(path)).unwrap_or_default();
     let (limits, status) = (text("/proc/self/limits"), text("/proc/self/status"));
     let of = |row: &str, taken: &str, place: &str| {
-        let line = limits.lines().find_map(|line| line.strip_prefix(row))?;
-        let limit = line.split_whitespace().next()?.parse().ok()?;
-        Some(Bound::limit(limit, bytes_of(&status, taken)?, place))
+        Some(Bound::limit(number(&limits, row)?, bytes_of(&status, taken)?, place))
     };
     let address = of("Max address space", "VmSize:", "on the address space of this process (ulimit -v)");
     let data = of("Max data size", "VmData:", "on the data of this process (ulimit -d)");

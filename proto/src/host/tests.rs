@@ -65,7 +65,7 @@ fn the_first_version_has_a_tree_for_memory_alone() {
 fn the_root_of_a_container_is_where_its_group_is_mounted() {
     let of = |memberships: &str, root: &str, point: &str| -> Vec<PathBuf> {
         let mounts = format!("30 23 0:26 {root} {point} rw - cgroup2 cgroup2 rw\n");
-        groups(memberships, &mounts).into_iter().map(|(_, folder)| folder).collect()
+        groups(memberships, &mounts, "memory").into_iter().map(|(_, folder)| folder).collect()
     };
     let point = "/sys/fs/cgroup";
     let root = [PathBuf::from(point)];
@@ -78,6 +78,7 @@ fn the_root_of_a_container_is_where_its_group_is_mounted() {
     let both = groups(
         "3:memory:/x\n0::/y\n",
         "1 1 0:1 / /c/memory rw - cgroup none rw,memory\n2 1 0:2 / /c/unified rw - cgroup2 none rw\n",
+        "memory",
     );
     let folders = |version| both.iter().filter(|(found, _)| *found == version).count();
     assert_eq!((folders(Version::One), folders(Version::Two)), (2, 2));

@@ -3,6 +3,7 @@
 //! An error of the system says that something was refused, and not why: a thread may be refused by the limit on the
 //! threads of a user, by that of a control group, or by that on memory. The files in `/proc` say more.
 
+use crate::host::{Texts, bytes_of, cgroup, number};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -17,9 +18,6 @@ const FILES_OF_ALL: i32 = 23;
 const FILES: i32 = 24;
 /// The address space that a thread takes, with its stack and its heap.
 const THREAD: u64 = 16 << 20;
-
-/// The text of a file by its path; `None` for a file that cannot be read.
-type Texts<'a> = &'a dyn Fn(&Path) -> Option<String>;
 
 /// An error in brackets, and after a colon the limit behind it with the remedy, if it comes from a limit. The answer
 /// holds for this moment: what was had of threads or memory must not have been given back yet. Of files, some must
@@ -39,12 +37,6 @@ pub(super) fn behind_threads() -> String {
     behind(&io::Error::from_raw_os_error(AGAIN))
 }
 
-/// The number after `key` in a file of `/proc`; `None` also where no number is there, as in `unlimited`.
-pub(super) fn number(text: &str, key: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
-    line.split_whitespace().next()?.parse().ok()
-}
-
 /// The limit behind an error of the system, and the remedy; `None` if the error comes from no limit.
 fn explain(error: Option<i32>, texts: Texts<'_>) -> Option<String> {
     let limit = |key| number(&texts(Path::new("/proc/self/limits")).unwrap_or_default(), key);
@@ -58,7 +50,7 @@ fn explain(error: Option<i32>, texts: Texts<'_>) -> Option<String> {
         }
         Some(AGAIN) => {
             let status = texts(Path::new("/proc/self/status")).unwrap_or_default();
-            let taken = 1024 * number(&status, "VmSize:").unwrap_or(0);
+            let taken = bytes_of(&status, "VmSize:").unwrap_or(0);
             let space = limit("Max address space").filter(|space| taken + THREAD > *space);
             match (full_group(texts), space, limit("Max processes")) {
                 (Some((file, most)), ..) => {
@@ -86,24 +78,8 @@ fn of_space(bytes: u64) -> String {
 /// The first control group, from that of this process up, that has as many threads as it may: the file with its
 /// limit, and the limit.
 fn full_group(texts: Texts<'_>) -> Option<(String, u64)> {
-    let memberships = texts(Path::new("/proc/self/cgroup"))?;
-    let groups = memberships.lines().filter_map(|line| {
-        let mut fields = line.splitn(3, ':').skip(1);
-        let (controllers, group) = (fields.next()?, fields.next()?.trim_start_matches('/'));
-        let of_threads = controllers.split(',').any(|controller| controller == "pids");
-        let trees: &[&str] = match controllers.is_empty() {
-            true => &["/sys/fs/cgroup", "/sys/fs/cgroup/unified"],
-            false if of_threads => &["/sys/fs/cgroup/pids"],
-            false => &[],
-        };
-        Some(trees.iter().map(|tree| (*tree, Path::new(tree).join(group))).collect::<Vec<_>>())
-    });
-    let folders = groups.flatten().flat_map(|(tree, folder)| {
-        let above = folder.ancestors().map(Path::to_owned).collect::<Vec<_>>();
-        above.into_iter().take_while(move |folder| folder.starts_with(tree))
-    });
     let read = |path: &Path| texts(path)?.trim().parse::<u64>().ok();
-    folders.into_iter().find_map(|folder| {
+    cgroup::of_process(texts, "pids").into_iter().find_map(|(_, folder)| {
         let file = folder.join("pids.max");
         let most = read(&file)?;
         (read(&folder.join("pids.current"))? >= most).then(|| (file.display().to_string(), most))
@@ -134,6 +110,11 @@ mod tests {
         let small = ("/proc/self/status", "VmSize:\t  200000 kB\n");
         let large = ("/proc/self/status", "VmSize:\t  399000 kB\n");
         let member = ("/proc/self/cgroup", "8:pids:/a/b\n4:memory:/c\n0::/d\n");
+        let mounts = (
+            "/proc/self/mountinfo",
+            "31 23 0:28 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n\
+             41 31 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
+        );
         let of_version_1 = [
             ("/sys/fs/cgroup/pids/a/b/pids.max", "max\n"),
             ("/sys/fs/cgroup/pids/a/pids.max", "30\n"),
@@ -148,10 +129,10 @@ mod tests {
             (NO_MEMORY, &[LIMITS, small], "`ulimit -v` is 400000 kB: raise it"),
             (
                 AGAIN,
-                &[LIMITS, small, member, of_version_1[0], of_version_1[1], of_version_1[2]],
+                &[LIMITS, small, member, mounts, of_version_1[0], of_version_1[1], of_version_1[2]],
                 "/sys/fs/cgroup/pids/a/pids.max is 30, for all threads of the control group: raise it",
             ),
-            (AGAIN, &[LIMITS, small, member, of_version_2[0], of_version_2[1]], user),
+            (AGAIN, &[LIMITS, small, member, mounts, of_version_2[0], of_version_2[1]], user),
             (AGAIN, &[small], "the host makes no more (/proc/sys/kernel/threads-max): end other processes"),
             (NO_MEMORY, &[small], "the host has no more memory: end other processes"),
             (FILES, &[LIMITS], "`ulimit -n` is 9: raise it"),

@@ -1,6 +1,7 @@
 //! Threads that the system may refuse.
 
 use super::limits;
+use crate::host::number;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
@@ -62,7 +63,7 @@ pub(super) fn probe(count: usize, others: usize) -> Result<(), (usize, String)> 
 
 /// The threads of this process, by the system's count.
 fn own() -> Option<u64> {
-    limits::number(&std::fs::read_to_string("/proc/self/status").ok()?, "Threads:")
+    number(&std::fs::read_to_string("/proc/self/status").ok()?, "Threads:")
 }
 
 #[cfg(test)]
