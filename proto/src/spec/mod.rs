@@ -7,6 +7,7 @@ pub mod limits;
 pub mod op;
 pub mod optimizer;
 mod primitive;
+pub mod reads;
 pub mod rule;
 pub mod stage;
 mod window;
