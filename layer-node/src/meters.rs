@@ -120,7 +120,7 @@ impl Observer for Meters {
         self.sent.get_or_create(&traffic(carried, message)).inc_by(message.payload());
     }
 
-    fn refused(&self) {
+    fn refused(&self, _: Carried, _: &str) {
         self.refused_messages.inc();
     }
 }

@@ -90,10 +90,15 @@ impl Failure {
     }
 
     /// The same failure, with a sentence short enough for the wire.
-    pub(crate) fn cut(mut self) -> Self {
-        let most = self.sentence.len().min(MAX_SENTENCE);
-        let end = (0..=most).rev().find(|&at| self.sentence.is_char_boundary(at)).unwrap_or(0);
-        self.sentence.truncate(end);
-        self
+    pub(crate) fn cut(self) -> Self {
+        Self { sentence: cut(self.sentence), ..self }
     }
+}
+
+/// A sentence, cut to a length that crosses the wire.
+pub(crate) fn cut(mut sentence: String) -> String {
+    let most = sentence.len().min(MAX_SENTENCE);
+    let end = (0..=most).rev().find(|&at| sentence.is_char_boundary(at)).unwrap_or(0);
+    sentence.truncate(end);
+    sentence
 }

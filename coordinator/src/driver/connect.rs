@@ -4,12 +4,13 @@ use super::failures::FailureCollector;
 use super::feed::Feeder;
 use super::loss_task::LossTask;
 use super::precedence::Precedence;
-use super::{Driver, Sets, Stage};
+use super::{Audit, Driver, Sets, Stage};
 use crate::run_error::{Cause, RunError};
 use futures::future::try_join_all;
 use proto::client::{Node, Reports};
 use proto::control::{Command, Configured, Report, Start};
-use proto::link::{Contract, Incoming, Link, Outgoing, Peer, QUEUE};
+use proto::ledger::LinkLedger;
+use proto::link::{Contract, Incoming, Link, Outgoing, Peer, QUEUE, Role};
 use proto::microbatch::Message;
 use proto::process::threads;
 use proto::spec::stage::StageSpec;
@@ -86,8 +87,13 @@ async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
     let done = Contract { values: Vec::new(), ..first.activations_below() };
     let logits = last.activations_above().map_err(RunError::internal)?;
     let output = logits.values[0].name.clone();
-    let bottom = Link::new(ready[0].data.clone(), done);
-    let top = Link::new(ready[ready.len() - 1].data.clone(), logits);
+    let links = LinkLedger::new(Role::Coordinator);
+    let link = |peer: &Peer, contract: Contract| {
+        let observer = links.observer(peer.role, contract.kind);
+        Link { observer, ..Link::new(peer.clone(), contract) }
+    };
+    let bottom = link(&ready[0].data, done);
+    let top = link(&ready[ready.len() - 1].data, logits);
     let (running, bottom, top) = tokio::try_join!(
         try_join_all(starting),
         async { grpc::exchange(&bottom, connect_deadline).await.map_err(RunError::from) },
@@ -107,6 +113,8 @@ async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
     let (to_loss, expected) = mpsc::channel(EXPECTED);
     let (to_feeder, queue) = mpsc::channel(QUEUE);
     let run = (first.run.clone(), first.incarnation);
+    let nodes = ready.iter().map(|ready| ready.node.clone()).collect();
+    let audit = Audit { run: run.clone(), links, nodes };
     let to_first = bottom.outgoing;
     let feeder = Feeder { sets, run, wire: first.wire, to_first, to_loss, failures: failures.clone() };
     threads::spawn("feeder", move || feeder.run(queue)).map_err(RunError::internal)?;
@@ -129,6 +137,7 @@ async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
     let configured = ready.iter().map(|ready| ready.configured).collect();
     let driver = Driver {
         stages,
+        audit,
         to_feeder,
         losses,
         pending: Default::default(),

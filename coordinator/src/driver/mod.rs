@@ -10,6 +10,7 @@
 //! Feeding, the loss and draining are independent tasks: where one of them waits, the others go on.
 
 mod alone;
+mod audit;
 mod connect;
 mod deadline;
 mod failures;
@@ -21,6 +22,7 @@ mod precedence;
 mod tests;
 
 pub use alone::{Alone, alone};
+pub use audit::{Audit, Ledgers, SETTLING};
 pub use connect::{NodeAddress, Setup, open};
 pub use failures::FailureCollector;
 pub use outcome::{shown, wider};
@@ -109,6 +111,7 @@ enum Pending {
 /// An open pipeline.
 pub struct Driver {
     stages: Vec<Stage>,
+    audit: Audit,
     to_feeder: mpsc::Sender<Minibatch>,
     losses: mpsc::Receiver<BatchLoss>,
     pending: VecDeque<Pending>,
@@ -136,6 +139,11 @@ impl Stage {
 }
 
 impl Driver {
+    /// The means to audit this start of the run, also after its end.
+    pub fn audit(&self) -> Audit {
+        self.audit.clone()
+    }
+
     /// The number of minibatches and snapshots under way.
     pub fn pending(&self) -> usize {
         self.pending.len()

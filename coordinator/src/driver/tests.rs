@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::run_error::Cause;
+use proto::ledger::LinkLedger;
+use proto::link::Role;
 
 /// A driver of two stages, the sender of stage 0's reports, the sender of the loss task's results, and the unread
 /// commands.
@@ -22,6 +24,7 @@ fn silent() -> Silent {
     let ((to_driver, losses), (to_feeder, fed)) = (mpsc::channel(4), mpsc::channel(4));
     let driver = Driver {
         stages: vec![bottom, top],
+        audit: Audit { run: ("run".into(), 1), links: LinkLedger::new(Role::Coordinator), nodes: Vec::new() },
         to_feeder,
         losses,
         pending: VecDeque::new(),

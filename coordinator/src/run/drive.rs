@@ -4,7 +4,7 @@
 use super::recorder::Recorder;
 use super::resume::{Resume, Survey};
 use super::supervisor::{Command, Decision, Event, Supervisor};
-use crate::driver::{self, Driver, FailureCollector, Minibatch, NodeAddress, Setup};
+use crate::driver::{self, Audit, Driver, FailureCollector, Minibatch, NodeAddress, SETTLING, Setup};
 use crate::node::{self, Nodes, Rooms};
 use crate::prepare::{Item, Lanes, Placement, Prepared};
 use crate::run_error::RunError;
@@ -27,6 +27,8 @@ pub struct Run<'a> {
     failures: FailureCollector,
     nodes: Option<Nodes>,
     driver: Option<Driver>,
+    /// The audit of a start that is not in the run's folder yet.
+    audit: Option<Audit>,
 }
 
 impl<'a> Run<'a> {
@@ -38,8 +40,8 @@ impl<'a> Run<'a> {
         recorder: Recorder<'a>,
     ) -> Self {
         let (lanes, failures) = (prepared.lanes(), FailureCollector::default());
-        let (addresses, nodes, driver) = (Vec::new(), None, None);
-        Self { prepared, placement, stop, recorder, addresses, lanes, failures, nodes, driver }
+        let (addresses, nodes, driver, audit) = (Vec::new(), None, None, None);
+        Self { prepared, placement, stop, recorder, addresses, lanes, failures, nodes, driver, audit }
     }
 
     /// Trains until the run ends, over all its starts.
@@ -81,6 +83,7 @@ impl<'a> Run<'a> {
                 Ok(Event::Taken)
             }
             Command::Close => {
+                self.audited(SETTLING).await?;
                 if let Some(driver) = self.driver.take() {
                     driver.close().await;
                 }
@@ -88,6 +91,10 @@ impl<'a> Run<'a> {
             }
             Command::Release | Command::End(_) => {
                 self.driver = None;
+                // The start failed, and its failure tells more than a file that could not be written after it.
+                if let Err(failure) = self.audited(Duration::ZERO).await {
+                    tracing::warn!(%failure, "the ledger of this start is lost");
+                }
                 if let Some(nodes) = self.nodes.take() {
                     nodes.stop().await;
                 }
@@ -146,8 +153,17 @@ impl<'a> Run<'a> {
         let stages = self.prepared.stages(&identity.id, identity.incarnation, restore)?;
         let opening = driver::open(setup(self.prepared, stages, &self.addresses), self.failures.clone());
         let Some((driver, _)) = unless_stopped(&self.stop, opening).await? else { return Ok(Event::Stopped) };
+        self.audit = Some(driver.audit());
         self.driver = Some(driver);
         Ok(Event::Opened)
+    }
+
+    /// Writes the ledgers of this start into the run's folder, once.
+    async fn audited(&mut self, settling: Duration) -> Result<(), RunError> {
+        match self.audit.take() {
+            Some(audit) => self.recorder.audited(&audit.ledgers(settling).await),
+            None => Ok(()),
+        }
     }
 
     async fn submit(&mut self, item: Item) -> Result<Event, RunError> {

@@ -8,6 +8,7 @@ mod folders;
 mod hostile;
 mod imports;
 mod kolen_pollack;
+mod ledger;
 mod longer;
 mod metrics;
 mod old_runs;

@@ -3,6 +3,7 @@
 
 mod control;
 mod data;
+mod ledger;
 mod occupancy;
 mod run;
 mod single_flight;

@@ -6,6 +6,8 @@ use crate::microbatch::{Message, MicrobatchHeader};
 use crate::tensor::{Kind, MAX_DIMENSIONS, TensorData, byte_len};
 use crate::wire;
 use bytes::Bytes;
+use prost::Message as _;
+use prost::encoding::{encoded_len_varint, key_len};
 
 /// The most payload bytes in one part. The bound is large enough that per-message costs vanish, and small
 /// enough that one part never holds much memory or blocks a connection for long.
@@ -61,16 +63,44 @@ direction!(ErrorSignal, wire::error_signal::Part, ErrorSignals, "error signal");
 
 /// The parts of `message`, in the order in which they are sent. No payload byte is copied.
 pub fn parts<D: Direction>(message: Message) -> impl Iterator<Item = D> + Send {
+    let header = wire_header(&message);
+    let chunks =
+        message.tensors.into_iter().enumerate().flat_map(|(index, (_, tensor))| chunks(index as u32, tensor));
+    std::iter::once(D::from_header(header)).chain(chunks.map(D::from_chunk))
+}
+
+fn wire_header(message: &Message) -> wire::Header {
     let tensors = message.tensors.iter().map(|(name, tensor)| wire::TensorHeader {
         name: name.clone(),
         kind: wire::Kind::from(tensor.kind()).into(),
         shape: tensor.shape().to_vec(),
         checksum: tensor.checksum(),
     });
-    let header = message.header.to_wire(tensors.collect());
-    let chunks =
-        message.tensors.into_iter().enumerate().flat_map(|(index, (_, tensor))| chunks(index as u32, tensor));
-    std::iter::once(D::from_header(header)).chain(chunks.map(D::from_chunk))
+    message.header.to_wire(tensors.collect())
+}
+
+/// The protobuf bytes of the parts of `message`, which are those of both directions. No payload byte is looked at.
+pub fn wire_bytes(message: &Message) -> u64 {
+    let header = as_field(wire_header(message).encoded_len());
+    let tensors = message.tensors.iter().enumerate();
+    let chunks = tensors.map(|(index, (_, tensor))| {
+        let length = tensor.len();
+        let starts = (0..length).step_by(CHUNK);
+        starts
+            .map(|start| as_field(chunk_bytes(index as u32, start as u64, CHUNK.min(length - start))))
+            .sum::<usize>()
+    });
+    (header + chunks.sum::<usize>()) as u64
+}
+
+/// The bytes of a chunk with `data` bytes.
+fn chunk_bytes(tensor: u32, offset: u64, data: usize) -> usize {
+    wire::Chunk { tensor, offset, data: Bytes::new() }.encoded_len() + as_field(data)
+}
+
+/// The bytes of a field with a small tag and `length` bytes of content: every part is such a field, and so is data.
+fn as_field(length: usize) -> usize {
+    key_len(1) + encoded_len_varint(length as u64) + length
 }
 
 fn chunks(tensor: u32, data: TensorData) -> impl Iterator<Item = wire::Chunk> + Send {
@@ -133,6 +163,13 @@ impl Assembler {
     /// Whether the assembler is between two messages.
     pub fn is_idle(&self) -> bool {
         self.open.is_none()
+    }
+
+    /// The message that is incomplete, for the refusal of a part of it.
+    pub fn incomplete(&self) -> Option<String> {
+        let open = self.open.as_ref()?;
+        let tensor = self.contract.values.get(open.tensors.len())?;
+        Some(format!("'{}' of {}", tensor.name, open.header))
     }
 
     fn open(&self, header: wire::Header) -> Result<Open, ProtocolError> {

@@ -2,6 +2,7 @@
 
 use super::DATA_MESSAGE_LIMIT;
 use super::admission::{self, ConnectionInfo, Kept};
+use super::codec::refused_here;
 use super::dial::{connect, retry};
 use super::status::failure_of;
 use crate::cancellation::Cancellation;
@@ -171,13 +172,27 @@ async fn read<D: Direction>(mut stream: Streaming<D>, link: Link, received: mpsc
                 }
             }
             Ok(None) => return,
-            Err(failure) => {
-                if failure.kind == FailureKind::Protocol {
-                    observer.refused();
-                }
-                return cancellation.fail(broken(&peer, &failure));
+            Err(Broken::Refused(why)) => {
+                let why = format!("the link from {peer} broke: {why}");
+                observer.refused(D::CARRIED, &why);
+                return cancellation.fail(Failure::new(FailureKind::Protocol, why));
             }
+            Err(Broken::Told(failure)) => return cancellation.fail(broken(&peer, &failure)),
         }
+    }
+}
+
+/// Why a link broke.
+enum Broken {
+    /// This end refused a message of the peer.
+    Refused(ProtocolError),
+    /// The peer or the connection ended the stream.
+    Told(Failure),
+}
+
+impl From<ProtocolError> for Broken {
+    fn from(error: ProtocolError) -> Self {
+        Broken::Refused(error)
     }
 }
 
@@ -185,16 +200,35 @@ async fn read<D: Direction>(mut stream: Streaming<D>, link: Link, received: mpsc
 async fn next<D: Direction>(
     stream: &mut Streaming<D>,
     assembler: &mut Assembler,
-) -> Result<Option<Message>, Failure> {
-    while let Some(part) = stream.message().await.map_err(|status| failure_of(&status))? {
-        if let Some(message) = assembler.push(part)? {
-            return Ok(Some(message));
+) -> Result<Option<Message>, Broken> {
+    loop {
+        match stream.message().await {
+            Ok(Some(part)) => {
+                if let Some(message) = assembler.push(part)? {
+                    return Ok(Some(message));
+                }
+            }
+            Ok(None) if assembler.is_idle() => return Ok(None),
+            Ok(None) => {
+                let torn = format!("the stream ended in the middle of an {}", D::NAME);
+                return Err(ProtocolError::Invalid(torn).into());
+            }
+            Err(status) => {
+                return Err(match refused_here(&status) {
+                    Some(error) => refused_part(error, assembler),
+                    None => Broken::Told(failure_of(&status)),
+                });
+            }
         }
     }
-    if assembler.is_idle() {
-        return Ok(None);
-    }
-    Err(ProtocolError::Invalid(format!("the stream ended in the middle of an {}", D::NAME)).into())
+}
+
+/// The refusal of a part that is not its own encoding, with the message and the tensor to which it was to belong.
+fn refused_part(error: &ProtocolError, assembler: &Assembler) -> Broken {
+    Broken::Refused(match assembler.incomplete() {
+        Some(message) => ProtocolError::Invalid(format!("{error}, while {message} was due")),
+        None => error.clone(),
+    })
 }
 
 /// The run's failure where its link from `peer` failed.

@@ -3,7 +3,9 @@
 use crate::error::ProtocolError;
 use crate::failure::{Failure, FailureKind};
 use crate::link::{LinkRefusal, Peer};
+use crate::transport::codec::Received;
 use crate::wire;
+use bytes::Bytes;
 use prost::Message;
 use tonic::{Code, Status};
 
@@ -50,9 +52,12 @@ fn status(code: Code, failure: Failure) -> Status {
 /// The failure that a status reports. A status without details of this protocol comes from the transport or from
 /// another program: a dead peer shows as Unavailable, Unknown or Cancelled.
 pub(crate) fn failure_of(status: &Status) -> Failure {
-    let told = wire::Failure::decode(status.details()).ok();
-    if let Some(Ok(failure)) = told.map(Failure::try_from) {
-        return failure;
+    if wire::Failure::decode(status.details()).is_ok() {
+        match wire::Failure::receive(Bytes::copy_from_slice(status.details())).map(Failure::try_from) {
+            Ok(Ok(failure)) => return failure,
+            Ok(Err(_)) => {}
+            Err(refused) => return refused.into(),
+        }
     }
     let (kind, sentence) = match status.code() {
         Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded => {
@@ -112,6 +117,10 @@ mod tests {
             Status::with_details(Code::DataLoss, "x".repeat(100_000), b"\x1a\xff\xff\xff".as_slice().into());
         assert_eq!(failure_of(&torn).sentence.len(), 2000);
         assert_eq!(failure_of(&Status::unknown("h2 protocol error")).kind, FailureKind::Lost);
+        let own = wire::Failure { kind: 1, stage: None, sentence: "full".into() }.encode_to_vec();
+        let spare = [&own[..], b"\x7a\x02WW"].concat();
+        let spare = failure_of(&Status::with_details(Code::Aborted, "full", spare.into()));
+        assert!(spare.kind == FailureKind::Protocol && spare.sentence.contains("4 spare bytes"), "{spare}");
     }
 
     #[test]
