@@ -1,7 +1,7 @@
 //! `cargo xtask bench NAME`: numbers measured beside references, as one table and as JSON.
 
 mod memory;
-mod noise;
+
 mod pipeline;
 mod process;
 

@@ -27,12 +27,14 @@ pub fn programs(root: &Root, profile: Profile) -> Result<PathBuf, Failure> {
     // Cargo puts the programs of a profile beside each other.
     let folder = this.as_deref().and_then(Path::parent).map(Path::to_owned);
     let folder = folder.ok_or_else(|| "cargo's target folder was not found".to_string())?;
-    let (folder, flag) = match profile {
-        Profile::Tests => (folder, None),
-        Profile::Release => (folder.with_file_name("release"), Some("--release")),
+    // Cargo builds a package with the features that all selected packages ask for, and the tests select all.
+    let (folder, words) = match profile {
+        Profile::Tests => (folder, "build --workspace --bins"),
+        Profile::Release => {
+            (folder.with_file_name("release"), "build --bins -p coordinator -p layer-node --release")
+        }
     };
-    let mut cargo = root.cargo("build --bins -p coordinator -p layer-node");
-    cargo.args(flag);
+    let mut cargo = root.cargo(words);
     let warning =
         if folder.join("coordinator").exists() { "" } else { "   (the first build takes some minutes)" };
     say(&format!("{}{warning}", line(&cargo)));

@@ -20,6 +20,14 @@ Usage: cargo xtask COMMAND
                    train two networks by turns with this build and with PyTorch, and compare their
                    images per second: five rounds, or N; DIR holds the programs of another build
                    to compare with as well
+  hosts [--full]   prove locality from outside: train on three hosts of this machine (network namespaces,
+                   so as root; else on loopback) in plaintext, and have every captured packet explained
+                   by a decoder that shares nothing with the programs; then over TLS, and among
+                   strangers; a few steps, or more
+  hosts wires [--short]
+                   train on network namespaces whose wires are slow, long, lose packets, are cut and
+                   come back, and fill two tables of docs/results.md (root; seven minutes on two cores);
+                   the short form cuts one wire and goes on, within a minute
   verify           formatting, clippy and documentation with warnings denied, the directions of
                    imports, and dependencies
   arrows           print how modules and crates import each other, as ARCHITECTURE.md lists it
@@ -34,6 +42,8 @@ pub enum Command {
     Test(Vec<OsString>),
     Results { full: bool },
     Bench(Bench),
+    Hosts { full: bool },
+    Wires { full: bool },
     Arrows,
     Verify,
     Help,
@@ -63,6 +73,12 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failu
             let sentence = format!("there is no bench `{name}`: choose memory or pipeline");
             Err(Failure::new(CONFIGURATION, sentence))
         }
+        ["hosts"] => Ok(Command::Hosts { full: false }),
+        ["hosts", "--full"] => Ok(Command::Hosts { full: true }),
+        ["hosts", "wires"] => Ok(Command::Wires { full: true }),
+        ["hosts", "wires", "--short"] => Ok(Command::Wires { full: false }),
+        ["hosts", "wires", ..] => Err(refusal("`hosts wires` takes --short or nothing")),
+        ["hosts", ..] => Err(refusal("`hosts` takes --full or nothing")),
         ["verify"] => Ok(Command::Verify),
         ["arrows"] => Ok(Command::Arrows),
         [name @ ("verify" | "arrows" | "help"), ..] => Err(refusal(&format!("`{name}` takes no arguments"))),
@@ -121,6 +137,12 @@ mod tests {
         check("results", Some(Command::Results { full: false }));
         check("results --full", Some(Command::Results { full: true }));
         check("results --long", None);
+        check("hosts", Some(Command::Hosts { full: false }));
+        check("hosts --full", Some(Command::Hosts { full: true }));
+        check("hosts --long", None);
+        check("hosts wires", Some(Command::Wires { full: true }));
+        check("hosts wires --short", Some(Command::Wires { full: false }));
+        check("hosts wires --long", None);
     }
 
     #[test]

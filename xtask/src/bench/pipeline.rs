@@ -1,8 +1,10 @@
 //! Training by Neuropil beside training by PyTorch: the same networks, cuts, minibatches, optimizer and number of
 //! threads on the same machine, in images per second.
 
-use super::process::{coordinator, finish, numbers};
-use super::{Row, noise};
+use super::Row;
+use super::process::{coordinator, finish};
+use crate::json::numbers;
+use crate::noise;
 use crate::prerequisites::{self, COMPILER, PIP, PYTHON};
 use crate::release::{self, Profile};
 use crate::run::{CONFIGURATION, Failure, Root, line, say};
