@@ -38,7 +38,11 @@ enum LogFormat {
     Json,
 }
 
-fn main() -> ExitCode {
+#[cfg(feature = "leaks")]
+const _: () = layer_node::leak::belongs_to(env!("CARGO_BIN_NAME"));
+
+/// Carries out the command line.
+pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
