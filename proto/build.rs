@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
     // A layer without a rule takes two bytes on the wire, and should not take 200 more for a rule in memory.
     let rule = ".neuropil.v1.LayerSpec.rule";
-    let codec = "crate::transport::codec::Counted";
+    let codec = "crate::transport::codec::Canonical";
     tonic_prost_build::configure().bytes(".").boxed(rule).codec_path(codec).compile_fds(descriptors)?;
     Ok(())
 }

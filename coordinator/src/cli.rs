@@ -1,11 +1,14 @@
 //! The command line: parses the flags, calls the command, and reports its failure with an exit code.
 
+mod check;
 mod flags;
+mod security;
 mod words;
 
+use crate::certificates;
 use crate::config::{self, Config, Environment};
 use crate::console::{answer, remark};
-use crate::node;
+use crate::locality::{self, ProofOptions};
 use crate::plan::{self, Host, Needs};
 use crate::prepare::{self, Placement, Prepared};
 use crate::record::files::publish;
@@ -14,13 +17,19 @@ use crate::run::{self, Measured, Naming, TrainOptions};
 use crate::run_error::RunError;
 use crate::sweep::{self, SweepOptions};
 use clap::{Parser, Subcommand, ValueEnum};
-use flags::{CheckFlags, CompareFlags, ConfigFlags, EvaluateFlags, PlanFlags, SweepFlags, TrainFlags};
+use flags::{
+    CertificatesFlags, CompareFlags, ConfigFlags, EvaluateFlags, LocalityFlags, PlaceFlags, PlanFlags,
+    SweepFlags, TrainFlags,
+};
 use proto::disk::cannot;
 use proto::host::Memory;
-use proto::link::Peer;
 use proto::process::{self, room};
-use std::path::PathBuf;
-use std::time::Duration;
+use proto::spec::pin::StagePin;
+use proto::transport::tls::TlsFlags;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 /// The threads of a coordinator before it finds nodes: those of the runtime, one that reads data, and one that reads
 /// standard input.
@@ -59,9 +68,16 @@ enum Command {
     /// Show the plan of a run: stages, traffic, memory, lanes
     Plan(PlanFlags),
     /// Connect to nodes and show their descriptions
-    Check(CheckFlags),
+    Check(check::CheckFlags),
     /// Overlay the reports of several runs on one page
     Compare(CompareFlags),
+    /// Make the certificates by which nodes and coordinator know each other, or renew them
+    ///
+    /// A folder that holds certificates already keeps its CA and its keys: stages that are missing are added, and the
+    /// certificates that are there are renewed for the same keys. To change a key as well, remove its file first.
+    Certificates(CertificatesFlags),
+    /// Train a few steps, and prove from every process's account that no weight crossed a link
+    Locality(LocalityFlags),
 }
 
 /// Parses the command line. Returns `Ok(None)` when it has shown the help or the version.
@@ -93,8 +109,10 @@ pub fn execute(cli: Cli) -> Result<(), RunError> {
         Command::Sweep(flags) => runtime.block_on(start_sweep(&flags)),
         Command::Evaluate(flags) => runtime.block_on(evaluate(flags)),
         Command::Plan(flags) => runtime.block_on(show_plan(&flags)),
-        Command::Check(flags) => runtime.block_on(check(flags)),
+        Command::Check(flags) => runtime.block_on(check::check(flags)),
         Command::Compare(flags) => compare(&flags),
+        Command::Certificates(flags) => make_certificates(flags),
+        Command::Locality(flags) => runtime.block_on(prove(flags)),
     };
     runtime.shutdown_timeout(Duration::from_millis(200));
     result
@@ -105,16 +123,20 @@ async fn train(flags: TrainFlags) -> Result<(), RunError> {
     if flags.exit_with_stdin {
         run::signals::when_stdin_ends(&stop)?;
     }
+    let placement = placement(flags.place, &flags.tls).await?;
     let config = load(&flags.config)?;
     let prepared = run::signals::unless_stopped(&stop, || Prepared::new(config)).await?;
-    warn_of_memory(&prepared, flags.place.local);
-    let placement = if flags.place.local { Placement::Local } else { Placement::Remote(flags.place.nodes) };
-    let stem = flags.config.config.file_stem().and_then(|stem| stem.to_str()).unwrap_or("run");
-    let stem = flags.stem.as_deref().unwrap_or(stem);
+    warn_of_memory(&prepared, matches!(placement, Placement::Local));
+    let stem = flags.stem.as_deref().unwrap_or(flags.config.stem());
     let naming = Naming { name: flags.name.as_deref(), run_dir: flags.run_dir.as_deref(), stem };
     let TrainFlags { resume, restarts, trace, metrics, .. } = flags;
     let options = TrainOptions { resume, restarts, trace, metrics };
     run::train(prepared, placement, naming, options, stop).await
+}
+
+/// The places of the nodes.
+async fn placement(place: PlaceFlags, tls: &TlsFlags) -> Result<Placement, RunError> {
+    if place.local { Ok(Placement::Local) } else { security::remote(place.nodes, tls).await }
 }
 
 /// Warns where the memory of this host does not suffice for what the run will take here.
@@ -138,7 +160,10 @@ async fn start_sweep(flags: &SweepFlags) -> Result<(), RunError> {
 }
 
 async fn evaluate(flags: EvaluateFlags) -> Result<(), RunError> {
-    let placement = if flags.nodes.is_empty() { Placement::Local } else { Placement::Remote(flags.nodes) };
+    let placement = match flags.nodes.is_empty() {
+        true => Placement::Local,
+        false => security::remote(flags.nodes, &flags.tls).await?,
+    };
     let surroundings = Surroundings::find();
     let found =
         run::evaluate(&flags.run, flags.step, placement, &flags.overrides, &surroundings.environment())
@@ -151,6 +176,9 @@ async fn evaluate(flags: EvaluateFlags) -> Result<(), RunError> {
 
 async fn show_plan(flags: &PlanFlags) -> Result<(), RunError> {
     let config = load(&flags.config)?;
+    if let Some(folder) = &flags.stage_specs {
+        write_stages(&Prepared::new(config.clone())?, folder)?;
+    }
     let (network, facts) = match config.input_shape() {
         Some(shape) => (config.network(shape).map_err(RunError::configuration)?, None),
         None => Prepared::new(config.clone()).map(|prepared| (prepared.network, Some(prepared.facts)))?,
@@ -172,6 +200,22 @@ async fn show_plan(flags: &PlanFlags) -> Result<(), RunError> {
     answer(format_args!("{}", plan::table(&plan)))
 }
 
+/// Writes the pin of each stage into `folder`.
+fn write_stages(prepared: &Prepared, folder: &Path) -> Result<(), RunError> {
+    let unwritable = |path: &Path, error: &io::Error| {
+        RunError::internal(cannot("cannot write", path, error, "give --stage-specs another folder"))
+    };
+    fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
+    let stages = prepared.stages("", 0, None)?;
+    for stage in &stages {
+        let text = StagePin::text(stage).map_err(RunError::configuration)?;
+        let file = folder.join(format!("stage-{}.toml", stage.index));
+        publish(&file, text.as_bytes()).map_err(|error| unwritable(&file, &error))?;
+    }
+    remark(format_args!("wrote {} stages into {}\n", stages.len(), folder.display()));
+    Ok(())
+}
+
 fn compare(flags: &CompareFlags) -> Result<(), RunError> {
     let runs = flags.runs.iter().map(|run| report::Run::read(run)).collect::<Result<Vec<_>, _>>();
     let page = report::render(&runs.map_err(RunError::configuration)?);
@@ -181,43 +225,20 @@ fn compare(flags: &CompareFlags) -> Result<(), RunError> {
     answer(format_args!("{}\n", flags.out.display()))
 }
 
-async fn check(flags: CheckFlags) -> Result<(), RunError> {
-    let deadline = Duration::from_secs(flags.deadline);
-    let (mut failed, mut first) = (0, None);
-    answer(format_args!(
-        "{:<28} {:<10} {:<8} {:>7} {:>21}   run\n",
-        "control address", "release", "device", "threads", "memory free of all"
-    ))?;
-    let peers: Vec<_> = flags.nodes.iter().map(Peer::node).collect();
-    for (address, found) in flags.nodes.iter().zip(node::check(&peers, deadline).await) {
-        match found {
-            Ok(node) => {
-                let memory = memory(node.memory_available, node.memory_total);
-                let run = node.run.as_deref().unwrap_or("idle");
-                answer(format_args!(
-                    "{address:<28} {:<10} {:<8} {:>7} {memory:>21}   {run}\n",
-                    node.version, node.device, node.threads
-                ))?;
-            }
-            Err(error) => {
-                answer(format_args!("{address:<28} {error}\n"))?;
-                failed += 1;
-                first.get_or_insert(error);
-            }
-        }
-    }
-    match first {
-        None => Ok(()),
-        Some(error) if failed == 1 => Err(error.into()),
-        Some(error) => Err(RunError::node(format!("{error}; and {} more", failed - 1))),
-    }
+fn make_certificates(flags: CertificatesFlags) -> Result<(), RunError> {
+    let CertificatesFlags { out, stages, hosts, days, deployment } = flags;
+    let order = certificates::Order { stages, hosts, days, deployment };
+    answer(format_args!("{}", certificates::issue(&order, &out, SystemTime::now())?))
 }
 
-/// Both numbers in the unit that suits the larger one, which is small under a limit.
-fn memory(available: u64, total: u64) -> String {
-    let (shift, unit) = if total >= 1 << 30 { (30, "GiB") } else { (20, "MiB") };
-    let of = |bytes: u64| bytes as f64 / f64::from(1 << shift);
-    format!("{:.1} of {:.1} {unit}", of(available), of(total))
+async fn prove(flags: LocalityFlags) -> Result<(), RunError> {
+    let stop = run::signals::listen()?;
+    let allowed = flags.allowed();
+    let LocalityFlags { config: of, place, tls, steps, json, html, .. } = flags;
+    let placement = placement(place, &tls).await?;
+    let config = load(&of)?;
+    let (json, html, title) = (json.as_deref(), html.as_deref(), of.stem());
+    locality::prove(config, placement, ProofOptions { steps, allowed, json, html, title }, stop).await
 }
 
 fn load(flags: &ConfigFlags) -> Result<Config, RunError> {

@@ -17,17 +17,20 @@
 //!   [`driver`] exchanges messages with them, [`loss`] computes the error signal, and [`record`] writes the run's
 //!   folder.
 //! - Around runs: [`cli`] parses the command line, [`console`] prints, [`run_error`] is the failure of a command,
-//!   [`report`] makes the page of a run, and [`sweep`] runs many trials.
+//!   [`report`] makes the page of a run, [`sweep`] runs many trials, and [`certificates`] makes the identities of all
+//!   processes.
 //!
 //! Decisions are pure functions: those of `config`, `rule`, `model`, `partition`, `pipeline`, `plan` and `loss`, the
 //! course in `prepare`, and the supervisor in `run`. The code with side effects is thin: `driver`, `node`,
 //! `run::drive`, and the files of `data` and `record`.
 
+pub mod certificates;
 pub mod cli;
 pub mod config;
 pub mod console;
 pub mod data;
 pub mod driver;
+pub mod locality;
 pub mod loss;
 pub mod model;
 mod nearest;

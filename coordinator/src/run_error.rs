@@ -16,6 +16,8 @@ pub enum Cause {
     Data,
     /// A node failed, or could not be reached.
     Node,
+    /// A message that breaks the protocol was refused.
+    Protocol,
     /// A node lacks a state that it must have; another start would lack it too.
     StateGone,
     /// The snapshot to restore is missing or damaged; the snapshot before it may be whole.
@@ -27,13 +29,18 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Whether a node failed: its log may say more, and another start may succeed.
+    pub fn is_of_a_node(self) -> bool {
+        matches!(self, Cause::Node | Cause::Protocol)
+    }
+
     /// The exit code of the cause.
     pub fn code(self) -> u8 {
         match self {
             Cause::Internal | Cause::Diverged => 1,
             Cause::Configuration => 2,
             Cause::Data => 3,
-            Cause::Node | Cause::StateGone | Cause::SnapshotGone => 4,
+            Cause::Node | Cause::Protocol | Cause::StateGone | Cause::SnapshotGone => 4,
             Cause::Violation => 5,
             Cause::Interrupted => 75,
         }
@@ -103,13 +110,14 @@ impl From<proto::failure::Failure> for RunError {
         let cause = match failure.kind {
             FailureKind::Address => Cause::Configuration,
             FailureKind::SnapshotGone => Cause::SnapshotGone,
+            FailureKind::Protocol => Cause::Protocol,
             FailureKind::Own
             | FailureKind::Neighbour
             | FailureKind::Refused
-            | FailureKind::Protocol
             | FailureKind::Early
             | FailureKind::Lost
-            | FailureKind::Unreachable => Cause::Node,
+            | FailureKind::Unreachable
+            | FailureKind::Identity => Cause::Node,
         };
         Self::new(cause, failure.to_string())
     }

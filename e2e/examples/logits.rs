@@ -91,7 +91,7 @@ fn draw(state: &Path, stages: &[StageSpec]) -> Result<(), RunError> {
                 _ => continue,
             };
         }
-        checkpoint::save(&folder(state, spec), &spec.run, 0, &tensors)?;
+        checkpoint::save(&folder(state, spec), &spec.run, 0, &tensors, None)?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Faults that a test causes in a run, and checks of the run's end against the contract.
 
+use crate::certificates::{Authority, Leaf};
 use crate::{Bench, Coordinator, Ended, Node, digest};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -88,6 +89,8 @@ pub struct Hosts {
     pub bench: Bench,
     /// The nodes, the one nearest the input first.
     pub nodes: Vec<Node>,
+    /// The coordinator's flags for mutual TLS; empty in plaintext.
+    pub tls: Vec<String>,
 }
 
 impl Hosts {
@@ -95,7 +98,20 @@ impl Hosts {
     pub fn new(count: usize) -> Self {
         let bench = Bench::new();
         let nodes = (0..count).map(|stage| Node::start(&bench.path(&format!("host-{stage}")))).collect();
-        Self { bench, nodes }
+        Self { bench, nodes, tls: Vec::new() }
+    }
+
+    /// Starts `count` nodes with certificates, and logs beside their states.
+    pub fn secured(count: usize) -> Self {
+        let bench = Bench::new();
+        let authority = Authority::new(&bench.path("tls"));
+        let start = |stage: usize| {
+            let files = authority.issue(&format!("stage-{stage}"), &Leaf::stage(stage));
+            Node::logged(&bench.path(&format!("host-{stage}")), &files.flags())
+        };
+        let nodes = (0..count).map(start).collect();
+        let tls = authority.issue("coordinator", &Leaf::coordinator()).flags();
+        Self { bench, nodes, tls }
     }
 
     /// The control addresses, as `--nodes` takes them.
@@ -106,13 +122,19 @@ impl Hosts {
 
     /// Runs a coordinator for these nodes to its end.
     pub fn ended(&self, arguments: &[&str]) -> Ended {
-        self.bench.ended(&[arguments, &["--nodes", &self.addresses()]].concat())
+        let addresses = self.addresses();
+        self.bench.ended(&[arguments, &self.place(&addresses)].concat())
     }
 
     /// Starts a run with the configuration `keys`, and waits until it trains.
     pub fn training(&self, keys: &str, name: &str) -> Coordinator {
-        let nodes = ["--nodes", &self.addresses()];
-        self.bench.start(name, &self.bench.config(keys), &nodes).wait_for_steps(3)
+        let addresses = self.addresses();
+        self.bench.start(name, &self.bench.config(keys), &self.place(&addresses)).wait_for_steps(3)
+    }
+
+    /// The flags that name these nodes.
+    fn place<'a>(&'a self, addresses: &'a str) -> Vec<&'a str> {
+        ["--nodes", addresses].into_iter().chain(self.tls.iter().map(String::as_str)).collect()
     }
 
     /// SHA-256 of every tensor that the nodes keep, by name.

@@ -1,5 +1,6 @@
 //! A workbench for tests of the real binaries: a small data set, configurations, runs, and the files of runs.
 
+pub mod certificates;
 pub mod cgroup;
 mod coordinator;
 pub mod harm;
@@ -32,6 +33,10 @@ pub const CLASSES: usize = 5;
 const NETWORK: &str = include_str!("network.toml");
 /// Two dense layers, `hidden` and `classes`.
 const TINY: &str = include_str!("tiny.toml");
+/// The variable by which `cargo xtask test` says that it has built the programs.
+const BUILT_ALREADY: &str = "NEUROPIL_PROGRAMS_ARE_BUILT";
+/// The layer node that leaks.
+const LEAKING: &str = "layer-node-leaking";
 const TRAIN: usize = 150;
 const TEST: usize = 53;
 
@@ -40,19 +45,35 @@ pub fn binary(name: &str) -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
     let test = std::env::current_exe().expect("a test has a path");
     let folder = test.parent().and_then(Path::parent).expect("tests lie in deps/");
-    // `cargo test -p e2e` builds the libraries that it links, and not the binaries that it starts.
-    BUILT.get_or_init(|| {
-        let Some(cargo) = std::env::var_os("CARGO") else { return };
-        let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "--bins", "--package", "coordinator", "--package", "layer-node"]);
-        if folder.ends_with("release") {
-            build.arg("--release");
-        }
-        assert!(build.status().expect("cargo starts").success(), "the binaries do not build");
-    });
+    // `cargo test -p e2e` builds the libraries that it links, and not the binaries that it starts. `cargo xtask test` has
+    // built them, with the features of the tests.
+    if std::env::var_os(BUILT_ALREADY).is_none() {
+        BUILT.get_or_init(|| build(folder, &["--bins"]));
+    }
     let path = folder.join(name);
     assert!(path.is_file(), "{} is missing: `cargo build --workspace` builds it", path.display());
     path
+}
+
+/// The layer node that leaks a weight, as new as the sources. Only the development profile has it.
+pub fn leaking_node() -> PathBuf {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    let ordinary = binary("layer-node");
+    let folder = ordinary.parent().expect("the folder of a profile");
+    BUILT.get_or_init(|| build(folder, &["--features", "layer-node/leaks", "--bin", LEAKING]));
+    folder.join(LEAKING)
+}
+
+/// Builds programs of the profile to which `folder` belongs, if cargo started this test. Both packages are named, so
+/// that every build has the same features of the dependencies.
+fn build(folder: &Path, programs: &[&str]) {
+    let Some(cargo) = std::env::var_os("CARGO") else { return };
+    let mut build = Command::new(cargo);
+    build.args(["build", "--quiet", "--package", "coordinator", "--package", "layer-node"]).args(programs);
+    if folder.ends_with("release") {
+        build.arg("--release");
+    }
+    assert!(build.status().expect("cargo starts").success(), "the binaries do not build");
 }
 
 /// A folder with a data set, for as long as a test needs it.

@@ -1,9 +1,10 @@
 //! Nodes that are started by hand.
 
-use crate::binary;
+use crate::{binary, leaking_node};
 use serde_json::Value;
+use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// A free port of loopback.
@@ -34,6 +35,19 @@ impl Node {
         Self::serve(Command::new(binary("layer-node")), state_dir, [ANY; 3], &["--threads", &threads])
     }
 
+    /// As [`Node::start`], of a node that becomes only the stage in `file`.
+    pub fn pinned(state_dir: &Path, file: &Path) -> Self {
+        let file = file.to_str().expect("a path in UTF-8");
+        Self::serve(Command::new(binary("layer-node")), state_dir, [ANY; 3], &["--stage-spec", file])
+    }
+
+    /// As [`Node::metered`], with a node that leaks a weight in the way `leak`; `to` is the address of a second socket.
+    pub fn leaking(state_dir: &Path, leak: &str, to: &str) -> Self {
+        let mut command = Command::new(leaking_node());
+        command.env("NEUROPIL_LEAK", leak).env("NEUROPIL_LEAK_TO", to);
+        Self::serve(command, state_dir, [ANY; 3], &["--metrics", ANY])
+    }
+
     /// As [`Node::start`], with `command` in place of the program.
     pub fn launch(command: Command, state_dir: &Path) -> Self {
         Self::serve(command, state_dir, [ANY; 3], &[])
@@ -44,14 +58,35 @@ impl Node {
         Self::serve(Command::new(binary("layer-node")), state_dir, addresses, &[])
     }
 
-    fn serve(mut command: Command, state_dir: &Path, addresses: [&str; 3], more: &[&str]) -> Self {
+    /// As [`Node::start`], with further flags, and its log in a file beside its state.
+    pub fn logged(state_dir: &Path, flags: &[String]) -> Self {
+        let log = File::create(Self::log_of(state_dir)).expect("a log");
+        let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+        Self::serve_to(Command::new(binary("layer-node")), state_dir, [ANY; 3], &flags, log.into())
+    }
+
+    /// The file with the log of a node that keeps its state in `state_dir`.
+    pub fn log_of(state_dir: &Path) -> PathBuf {
+        state_dir.with_extension("log")
+    }
+
+    fn serve(command: Command, state_dir: &Path, addresses: [&str; 3], more: &[&str]) -> Self {
+        Self::serve_to(command, state_dir, addresses, more, Stdio::null())
+    }
+
+    fn serve_to(
+        mut command: Command,
+        state_dir: &Path,
+        addresses: [&str; 3],
+        more: &[&str],
+        log: Stdio,
+    ) -> Self {
         let [data, control, health] = addresses;
         command
             .args(["serve", "--listen", data, "--control", control, "--health", health, "--state-dir"])
             .arg(state_dir)
             .args(more);
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("layer-node starts");
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("layer-node starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a first line");
         let ready = serde_json::from_str(&line);

@@ -1,18 +1,19 @@
 //! Decodes messages of the control plane, for the fuzzer and for the corpus test.
 
-use prost::Message as _;
+use super::received::received;
 use proto::control::{Command, Description, Report};
 use proto::failure::Failure;
+use proto::ledger::Ledger;
 use proto::spec::stage::StageSpec;
 use proto::wire;
 
 /// The first byte gives the type of the message in the other bytes. An accepted message must survive encoding and
-/// decoding.
+/// decoding, also one that is not its own encoding.
 pub fn run(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
-    match kind % 5 {
+    match kind % 6 {
         0 => {
-            let Ok(stage) = wire::Stage::decode(bytes) else { return };
+            let Some(stage) = received::<wire::Stage>(bytes) else { return };
             match StageSpec::try_from(stage) {
                 Err(error) => assert!(error.to_string().len() < 2000, "a refusal is a sentence"),
                 Ok(spec) => {
@@ -23,27 +24,33 @@ pub fn run(bytes: &[u8]) {
             }
         }
         1 => {
-            let Ok(command) = wire::Command::decode(bytes) else { return };
+            let Some(command) = received::<wire::Command>(bytes) else { return };
             if let Ok(command) = Command::try_from(command) {
                 assert_eq!(Command::try_from(wire::Command::from(command.clone())).unwrap(), command);
             }
         }
         2 => {
-            let Ok(report) = wire::Report::decode(bytes) else { return };
+            let Some(report) = received::<wire::Report>(bytes) else { return };
             if let Ok(report) = Report::try_from(report) {
                 let again = Report::try_from(wire::Report::from(report.clone())).unwrap();
                 assert_eq!(format!("{again:?}"), format!("{report:?}"));
             }
         }
         3 => {
-            let Ok(description) = wire::Description::decode(bytes) else { return };
+            let Some(description) = received::<wire::Description>(bytes) else { return };
             let _ = Description::try_from(description);
         }
-        _ => {
-            let Ok(failure) = wire::Failure::decode(bytes) else { return };
+        4 => {
+            let Some(failure) = received::<wire::Failure>(bytes) else { return };
             if let Ok(failure) = Failure::try_from(failure) {
                 assert!(failure.sentence.len() <= 2000, "a failure is a sentence");
                 assert_eq!(Failure::try_from(wire::Failure::from(failure.clone())).unwrap(), failure);
+            }
+        }
+        _ => {
+            let Some(ledger) = received::<wire::Ledger>(bytes) else { return };
+            if let Ok(ledger) = Ledger::try_from(ledger) {
+                assert_eq!(Ledger::try_from(wire::Ledger::from(ledger.clone())).unwrap(), ledger);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Assembles messages from the parts of a stream, for the fuzzer and for the corpus test.
 
-use prost::Message as _;
+use super::received::received;
 use proto::link::Contract;
 use proto::link::framing::Assembler;
 use proto::spec::graph::Value;
@@ -24,7 +24,7 @@ pub fn contract() -> Contract {
 pub fn run(mut bytes: &[u8]) {
     let contract = contract();
     let mut assembler = Assembler::new(contract.clone());
-    while let Ok(part) = Activation::decode_length_delimited(&mut bytes) {
+    while let Some(part) = next(&mut bytes) {
         match assembler.push(part) {
             Ok(None) => {}
             Ok(Some(message)) => {
@@ -47,4 +47,12 @@ pub fn run(mut bytes: &[u8]) {
             return;
         }
     }
+}
+
+/// Takes the next length-delimited part.
+fn next(bytes: &mut &[u8]) -> Option<Activation> {
+    let length = prost::decode_length_delimiter(&mut *bytes).ok()?;
+    let (part, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    received(part)
 }

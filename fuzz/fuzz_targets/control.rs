@@ -4,5 +4,7 @@
 
 #[path = "../decoders/control.rs"]
 mod decoder;
+#[path = "../decoders/received.rs"]
+mod received;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| decoder::run(bytes));

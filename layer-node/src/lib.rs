@@ -19,6 +19,8 @@ pub mod exec;
 pub mod failure;
 mod init;
 pub mod layer;
+#[cfg(feature = "leaks")]
+pub mod leak;
 pub mod linear_map;
 mod meters;
 pub mod optim;

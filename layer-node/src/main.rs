@@ -23,7 +23,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve a stage: whichever the coordinator configures
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Print the SHA-256 of every tensor in a state folder
     Digest(DigestFlags),
     /// Merge the weights in state folders into one safetensors file, by torchvision's names
@@ -38,14 +38,18 @@ enum LogFormat {
     Json,
 }
 
-fn main() -> ExitCode {
+#[cfg(feature = "leaks")]
+const _: () = layer_node::leak::belongs_to(env!("CARGO_BIN_NAME"));
+
+/// Carries out the command line.
+pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
     start_log(cli.log_format);
     let code = match cli.command {
-        Command::Serve(flags) => run(flags),
+        Command::Serve(flags) => run(*flags),
         Command::Digest(flags) => digest::digest(&flags).and_then(print).map_err(Failure::from),
         Command::Export(flags) => weights::export(&flags).and_then(print).map_err(Failure::from),
         Command::Import(flags) => weights::import(&flags).and_then(print).map_err(Failure::from),

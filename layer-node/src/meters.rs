@@ -11,6 +11,7 @@ use proto::control::StepDone;
 use proto::host::{Memory, resident};
 use proto::link::{Carried, Observer};
 use proto::microbatch::{Message, Phase};
+use proto::transport::admission::Refused;
 use std::sync::atomic::AtomicU64;
 
 /// A sum of seconds.
@@ -26,6 +27,7 @@ pub struct Meters {
     sent: Family<OfTraffic, Counter>,
     received: Family<OfTraffic, Counter>,
     refused_connections: Family<OfPlane, Counter>,
+    refused_handshakes: Family<OfPlane, Counter>,
     /// Refused links: they named no run, another run, or an end that is taken.
     pub refused_links: Counter,
     /// Refused messages: neighbours sent them against the link's contract.
@@ -61,9 +63,13 @@ impl Meters {
         self.send.get_or_create(&of).inc_by(done.send.as_secs_f64());
     }
 
-    /// Counts the connections that the port of `plane` refuses.
-    pub fn refused_connections(&self, plane: &'static str) -> Counter {
-        self.refused_connections.get_or_create_owned(&OfPlane { plane })
+    /// Counts what the port of `plane` refuses.
+    pub fn refused(&self, plane: &'static str) -> Refused {
+        let of = OfPlane { plane };
+        Refused {
+            connections: self.refused_connections.get_or_create_owned(&of),
+            handshakes: self.refused_handshakes.get_or_create_owned(&of),
+        }
     }
 
     /// All counters under their names.
@@ -94,11 +100,15 @@ impl Meters {
         all.register_with_unit("neuropil_node_received", help, Unit::Bytes, received);
         let help = "Connections closed to make room, for sending too much, or for silence";
         all.register("neuropil_node_refused_connections", help, self.refused_connections.clone());
+        let help = "Handshakes that failed: a certificate that either end refused, or another protocol";
+        all.register("neuropil_node_refused_handshakes", help, self.refused_handshakes.clone());
         let help = "Links that named no run, another one, or an end that is taken";
         all.register("neuropil_node_refused_links", help, self.refused_links.clone());
         let help = "Messages of neighbours that broke the contract of their link";
         all.register("neuropil_node_refused_messages", help, self.refused_messages.clone());
         all.register_collector(Box::new(MainMemory));
+        #[cfg(feature = "leaks")]
+        crate::leak::metrics(&mut all);
         all
     }
 }
@@ -120,7 +130,7 @@ impl Observer for Meters {
         self.sent.get_or_create(&traffic(carried, message)).inc_by(message.payload());
     }
 
-    fn refused(&self) {
+    fn refused(&self, _: Carried, _: &str) {
         self.refused_messages.inc();
     }
 }

@@ -10,16 +10,18 @@ pub use device::DeviceName;
 use crate::exec::worker::{self, Job};
 use crate::failure::Failure;
 use crate::meters::Meters;
-use crate::service::{ControlService, DataService, NodeIdentity};
+use crate::service::{ControlService, DataService, NodeIdentity, Pinned};
 use crate::state::state_dir::StateDir;
 use clap::Args;
 use ports::Ports;
 use proto::link::LinkRegistry;
 use proto::process::signals::{self, Asked, Signals};
+use proto::transport::tls::TlsFlags;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -60,9 +62,16 @@ pub struct Serve {
     /// Where this node keeps its weights
     #[arg(long, value_name = "DIR", default_value = "state")]
     pub state_dir: PathBuf,
+    /// The one stage that this node may become, in a file that coordinator plan --stage-specs wrote; without it, any
+    /// stage. Read the file before you use it: it is all that a coordinator can make of this node
+    #[arg(long, value_name = "FILE")]
+    pub stage_spec: Option<PathBuf>,
     /// Only read the state folder: a run can be evaluated, and no file is made, moved or removed
     #[arg(long)]
     pub read_only: bool,
+    /// How the data port and the control port are protected
+    #[command(flatten)]
+    pub tls: TlsFlags,
     /// Stop when standard input closes: the node then ends with the process that started it, however that ends
     #[arg(long)]
     pub exit_with_stdin: bool,
@@ -93,6 +102,8 @@ impl Stop {
 /// A port that is taken, a device that does not exist, or a state that cannot be written; the error is one sentence.
 pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
     warn(&flags);
+    let pinned = flags.stage_spec.as_deref().map(Pinned::open).transpose()?.map(Arc::new);
+    let security = reach::open(&flags).map_err(Failure::configuration)?;
     let device = flags.device.open().map_err(Failure::configuration)?;
     let state = StateDir { path: flags.state_dir.clone(), read_only: flags.read_only };
     // The process that started this node chose the folder, and has no such flag.
@@ -110,6 +121,8 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
         threads: flags.threads,
         data_port: ports.data_port()?,
         state_dir: flags.state_dir.clone(),
+        pinned,
+        security: security.clone(),
     };
     let (meters, runtime) = (Meters::default(), tokio::runtime::Handle::current());
     let preparing = worker::spawn(device, flags.threads, state, runtime, meters.clone());
@@ -123,7 +136,7 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
     let (reporter, health) = tonic_health::server::health_reporter();
     tell(&reporter, ServingStatus::Serving).await;
     let stopping = CancellationToken::new();
-    let servers = ports.serve(data, control.clone(), health, &meters, &stopping)?;
+    let servers = ports.serve(data, control.clone(), health, &meters, &security, &stopping)?;
     // A node whose ports were given is useful even if nobody can read this line.
     let _ = writeln!(io::stdout(), "{ready}");
     tracing::info!(%ready, "serving");

@@ -12,6 +12,7 @@ use crate::settings::Settings;
 use crate::state::named::State;
 use proto::control::LayerMeasure;
 use proto::error::ProtocolError;
+use proto::ledger::LayerReads;
 use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::{self, INPUT};
 use proto::spec::stage::StageSpec;
@@ -246,6 +247,11 @@ impl Stage {
             placed.layer.state(&mut state);
         }
         state
+    }
+
+    /// The values from which the B of every weight layer was updated, since the stage was built.
+    pub fn reads(&self) -> Vec<LayerReads> {
+        self.layers.iter().filter_map(|placed| placed.layer.reads()).collect()
     }
 
     /// The angle and the norms of W and B in every weight layer.

@@ -30,6 +30,8 @@ pub struct Description {
     pub run: Option<String>,
     /// The snapshots that the node can restore.
     pub snapshots: Vec<HeldSnapshot>,
+    /// When the node's certificate or its CA's expires, in seconds since the epoch; 0 in plaintext.
+    pub certificate_expires: u64,
 }
 
 /// A complete snapshot on a node's disk.

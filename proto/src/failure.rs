@@ -25,8 +25,10 @@ pub enum FailureKind {
     Lost,
     /// No process answered before the deadline.
     Unreachable,
-    /// The address is malformed.
+    /// The address is malformed, or not for plaintext.
     Address,
+    /// Either end refused the other's certificate, or does not speak TLS. Another attempt would end the same way.
+    Identity,
 }
 
 /// A failure, ready to be shown.
@@ -90,10 +92,15 @@ impl Failure {
     }
 
     /// The same failure, with a sentence short enough for the wire.
-    pub(crate) fn cut(mut self) -> Self {
-        let most = self.sentence.len().min(MAX_SENTENCE);
-        let end = (0..=most).rev().find(|&at| self.sentence.is_char_boundary(at)).unwrap_or(0);
-        self.sentence.truncate(end);
-        self
+    pub(crate) fn cut(self) -> Self {
+        Self { sentence: cut(self.sentence), ..self }
     }
+}
+
+/// A sentence, cut to a length that crosses the wire.
+pub(crate) fn cut(mut sentence: String) -> String {
+    let most = sentence.len().min(MAX_SENTENCE);
+    let end = (0..=most).rev().find(|&at| sentence.is_char_boundary(at)).unwrap_or(0);
+    sentence.truncate(end);
+    sentence
 }

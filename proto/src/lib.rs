@@ -18,6 +18,8 @@ pub mod failure;
 pub mod host;
 pub mod identity;
 pub mod lane;
+#[cfg(feature = "leaks")]
+pub mod leak;
 pub mod ledger;
 pub mod link;
 pub mod metrics;

@@ -3,7 +3,8 @@
 //! Any connection may be unknown: a large request head is refused, a connection carries one request, and admission
 //! bounds the number of connections and their duration.
 
-use crate::transport::admission;
+use crate::transport::admission::{self, Refused};
+use crate::transport::tls::{Callers, Security};
 use futures::StreamExt;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
@@ -11,9 +12,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::registry::Registry;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::{Registry, Unit};
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -38,16 +41,40 @@ impl Shown {
         Self(Arc::new(Mutex::new(registry)))
     }
 
+    /// Shows the moment at which the certificates of `security` expire as well. In plaintext there is none.
+    pub fn show_expiry(&self, security: &Security) {
+        self.hold().register_collector(Box::new(Expiry(security.clone())));
+    }
+
     /// Makes scrapes wait until the guard is dropped.
     pub fn hold(&self) -> MutexGuard<'_, Registry> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
+/// The first moment at which the certificate of the process or of its CA expires. Files that were renewed are read by
+/// the scrape.
+#[derive(Debug)]
+struct Expiry(Security);
+
+impl Collector for Expiry {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let seconds = self.0.expires_at();
+        if seconds == 0 {
+            return Ok(());
+        }
+        let help = "When the certificate of this process or of its CA expires, since the epoch.";
+        let gauge = ConstGauge::new(seconds);
+        let (name, kind) = ("neuropil_certificate_expiry", gauge.metric_type());
+        gauge.encode(encoder.encode_descriptor(name, help, Some(&Unit::Seconds), kind)?)
+    }
+}
+
 /// Answers requests at `listener` for as long as the future is polled; `refused` counts the connections that
 /// admission closed.
-pub async fn serve(listener: TcpListener, shown: Shown, refused: Counter) {
-    let mut connections = pin!(admission::connections(listener, admission::MAX_PROBES, refused));
+pub async fn serve(listener: TcpListener, shown: Shown, refused: Refused) {
+    let mut connections =
+        pin!(admission::connections(listener, admission::PROBES, refused, Callers::anybody()));
     while let Some(connection) = connections.next().await {
         // Admission has waited already, where no connection could be accepted.
         let Ok(connection) = connection else { continue };

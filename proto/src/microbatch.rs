@@ -8,7 +8,7 @@ use std::fmt;
 pub const MAX_MICROBATCHES: u32 = 4096;
 
 /// The purpose of a minibatch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
     /// Forward, error, gradient and update; batch norms use and move their statistics.
     Train,

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use half::{bf16, f16};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::OnceLock;
 use xxhash_rust::xxh3::Xxh3;
 
 /// The most dimensions of a tensor on the wire.
@@ -71,6 +72,8 @@ pub struct TensorData {
     kind: Kind,
     shape: Vec<u64>,
     pieces: Vec<Bytes>,
+    /// The checksum, once it was asked for: framing, the receiver's check and the ledgers share one pass.
+    checksum: OnceLock<u64>,
 }
 
 impl TensorData {
@@ -81,7 +84,9 @@ impl TensorData {
     pub fn new(kind: Kind, shape: Vec<u64>, pieces: Vec<Bytes>) -> Result<Self, ProtocolError> {
         let have: usize = pieces.iter().map(Bytes::len).sum();
         match byte_len(kind, &shape) {
-            Some(want) if want == have && shape.len() <= MAX_DIMENSIONS => Ok(Self { kind, shape, pieces }),
+            Some(want) if want == have && shape.len() <= MAX_DIMENSIONS => {
+                Ok(Self { kind, shape, pieces, checksum: OnceLock::new() })
+            }
             _ => Err(ProtocolError::invalid(format!(
                 "{have} bytes do not make a {kind} tensor of shape {shape:?}"
             ))),
@@ -169,11 +174,13 @@ impl TensorData {
 
     /// XXH3-64 of the bytes.
     pub fn checksum(&self) -> u64 {
-        let mut hash = Xxh3::new();
-        for piece in &self.pieces {
-            hash.update(piece);
-        }
-        hash.digest()
+        *self.checksum.get_or_init(|| {
+            let mut hash = Xxh3::new();
+            for piece in &self.pieces {
+                hash.update(piece);
+            }
+            hash.digest()
+        })
     }
 }
 

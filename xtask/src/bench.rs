@@ -1,9 +1,11 @@
 //! `cargo xtask bench NAME`: numbers measured beside references, as one table and as JSON.
 
 mod memory;
-mod noise;
+
 mod pipeline;
 mod process;
+mod tls;
+mod turns;
 
 use crate::libtorch;
 use crate::run::{Failure, Root};
@@ -20,7 +22,14 @@ pub enum Bench {
         rounds: usize,
         against: Option<PathBuf>,
     },
+    /// How often everything is measured.
+    Tls {
+        rounds: usize,
+    },
 }
+
+/// Floor and goal of a ratio.
+type Bounds = (f64, f64);
 
 /// Runs a bench; a ratio below its floor is a failure.
 pub fn bench(root: &Root, bench: Bench) -> Result<(), Failure> {
@@ -34,6 +43,7 @@ pub fn bench(root: &Root, bench: Bench) -> Result<(), Failure> {
     }
     let rows = match bench {
         Bench::Memory => memory::memory(root)?,
+        Bench::Tls { rounds } => tls::tls(root, rounds)?,
         Bench::Pipeline { rounds, against } => pipeline::pipeline(root, rounds, against.as_deref())?,
     };
     let machine = machine(root)?;

@@ -7,7 +7,8 @@ use std::path::{PathBuf, absolute};
 use std::process::Command;
 
 const VARIABLE: &str = "NEUROPIL_DATA";
-const NAME: &str = "fashion-mnist";
+/// The folder of Fashion-MNIST among data sets.
+pub const NAME: &str = "fashion-mnist";
 const SCRIPT: &str = "scripts/fashion_mnist.py";
 const CHECKSUMS: &str = "scripts/fashion-mnist.sha256";
 

@@ -11,7 +11,11 @@ mod arrows;
 mod bench;
 mod dataset;
 mod demo;
+mod hosts;
+mod json;
 mod libtorch;
+mod noise;
+mod page;
 mod prerequisites;
 mod release;
 mod results;
@@ -32,6 +36,10 @@ fn main() -> ExitCode {
         Command::Test(extra) => test::test(&root, &extra),
         Command::Results { full } => results::results(&root, full),
         Command::Bench(bench) => bench::bench(&root, bench),
+        Command::Hosts { full } => hosts::hosts(&root, full),
+        Command::Leaks => hosts::leaks(&root),
+        Command::Readme => hosts::readme(&root),
+        Command::Wires { full } => hosts::wires(&root, full),
         Command::Arrows => arrows::print(&root),
         Command::Verify => verify::verify(&root),
         Command::Help => {

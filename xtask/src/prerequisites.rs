@@ -20,6 +20,14 @@ pub const PYTHON: Program = Program { name: "python3", probe: &["python3", "--ve
 /// Downloads libtorch.
 pub const PIP: Program =
     Program { name: "pip", probe: &["python3", "-m", "pip", "--version"], package: "python3-pip" };
+/// Makes network namespaces.
+pub const IPROUTE: Program = Program { name: "ip", probe: &["ip", "-V"], package: "iproute2" };
+/// Is the firewall between them.
+pub const IPTABLES: Program =
+    Program { name: "iptables", probe: &["iptables", "--version"], package: "iptables" };
+/// Captures their links.
+pub const TCPDUMP: Program =
+    Program { name: "tcpdump", probe: &["tcpdump", "--version"], package: "tcpdump" };
 
 /// Checks that these programs are there, by running each; all that are missing are one sentence with one command.
 pub fn check(programs: &[Program]) -> Result<(), Failure> {
@@ -35,10 +43,14 @@ pub fn check(programs: &[Program]) -> Result<(), Failure> {
     let names: Vec<&str> = missing.iter().map(|program| program.name).collect();
     let packages: Vec<&str> = missing.iter().map(|program| program.package).collect();
     // Where this process is root's there may be no sudo, and it isn't needed.
-    let is_root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
-    let sudo = if is_root { "" } else { "sudo " };
+    let sudo = if is_root() { "" } else { "sudo " };
     let install = format!("{sudo}apt-get install -y {}", packages.join(" "));
     Err(Failure::new(CONFIGURATION, format!("missing here: {}; install with `{install}`", names.join(", "))))
+}
+
+/// Whether this process is root's.
+pub fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
 fn is_there(program: &Program) -> bool {

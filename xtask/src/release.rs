@@ -1,6 +1,6 @@
 //! Building both programs, beside the folder that this program itself was built into.
 
-use crate::run::{Failure, Root, line, run, say};
+use crate::run::{Failure, Root, line, run, say, step};
 use crate::{dataset, libtorch, prerequisites};
 use std::path::{Path, PathBuf};
 
@@ -19,6 +19,11 @@ pub fn ready(root: &Root) -> Result<(PathBuf, PathBuf), Failure> {
     Ok((programs(root, Profile::Release)?.join("coordinator"), data))
 }
 
+/// Builds the layer node that leaks, beside the programs of the tests: no other profile has it.
+pub fn leaking(root: &Root) -> Result<(), Failure> {
+    step(&mut root.cargo("build --workspace --features layer-node/leaks --bin layer-node-leaking"))
+}
+
 /// Sets up what building needs, builds both programs, and returns their folder.
 pub fn programs(root: &Root, profile: Profile) -> Result<PathBuf, Failure> {
     prerequisites::check(&libtorch::needs(root)?)?;
@@ -27,12 +32,14 @@ pub fn programs(root: &Root, profile: Profile) -> Result<PathBuf, Failure> {
     // Cargo puts the programs of a profile beside each other.
     let folder = this.as_deref().and_then(Path::parent).map(Path::to_owned);
     let folder = folder.ok_or_else(|| "cargo's target folder was not found".to_string())?;
-    let (folder, flag) = match profile {
-        Profile::Tests => (folder, None),
-        Profile::Release => (folder.with_file_name("release"), Some("--release")),
+    // Cargo builds a package with the features that all selected packages and tests ask for.
+    let (folder, words) = match profile {
+        Profile::Tests => (folder, "test --workspace --no-run"),
+        Profile::Release => {
+            (folder.with_file_name("release"), "build --bins -p coordinator -p layer-node --release")
+        }
     };
-    let mut cargo = root.cargo("build --bins -p coordinator -p layer-node");
-    cargo.args(flag);
+    let mut cargo = root.cargo(words);
     let warning =
         if folder.join("coordinator").exists() { "" } else { "   (the first build takes some minutes)" };
     say(&format!("{}{warning}", line(&cargo)));

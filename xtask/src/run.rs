@@ -11,6 +11,8 @@ use std::{env, fs};
 pub const CONFIGURATION: u8 = 2;
 /// Exit code of a data set that cannot be had.
 pub const DATA: u8 = 3;
+/// Exit code of something on a wire that locality forbids.
+pub const VIOLATION: u8 = 5;
 
 /// Why a command stopped.
 #[derive(Debug)]
@@ -42,6 +44,11 @@ impl Root {
         let package =
             env::var_os("CARGO_MANIFEST_DIR").map_or(env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
         Self(package.parent().map_or(".".into(), Path::to_path_buf))
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     /// A path inside the repository.
@@ -96,6 +103,15 @@ pub fn say(text: &str) {
 pub fn step(command: &mut Command) -> Result<(), Failure> {
     say(&line(command));
     run(command)
+}
+
+/// As [`step`]; a failure has the program's own exit code.
+pub fn step_with_code(command: &mut Command) -> Result<(), Failure> {
+    say(&line(command));
+    let status = command.status().map_err(|error| unstartable(command, &error))?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+    let sentence = || format!("`{}` {}", line(command), ending(status));
+    if status.success() { Ok(()) } else { Err(Failure::new(code, sentence())) }
 }
 
 /// Runs a program to its end, its output passed through; the failure names the program and how it ended.

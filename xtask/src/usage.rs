@@ -20,12 +20,29 @@ Usage: cargo xtask COMMAND
                    train two networks by turns with this build and with PyTorch, and compare their
                    images per second: five rounds, or N; DIR holds the programs of another build
                    to compare with as well
+  bench tls [--rounds N]
+                   train two networks over TLS and in plaintext by turns, and start one of 21 stages:
+                   five rounds, or N
+  hosts [--full]   prove locality from outside: train on three hosts of this machine (network namespaces,
+                   so as root; else on loopback) in plaintext, and have every captured packet explained
+                   by a decoder that shares nothing with the programs; then over TLS, and among
+                   strangers; a few steps, or more
+  hosts leaks      train there with a node that leaks a weight, in eight ways by turns, and print which
+                   leak is caught by the audit, by the captures, and by the firewall
+  hosts readme     run the README's section on three hosts as it is written, on network namespaces (root)
+  hosts wires [--short]
+                   train on network namespaces whose wires are slow, long, lose packets, are cut and
+                   come back, and fill two tables of docs/results.md (root; seven minutes on two cores);
+                   the short form cuts one wire and goes on, within a minute
   verify           formatting, clippy and documentation with warnings denied, the directions of
                    imports, and dependencies
   arrows           print how modules and crates import each other, as ARCHITECTURE.md lists it
 
 Set-up puts libtorch into .libtorch/ and Fashion-MNIST into data/, once. Your own LIBTORCH,
 LIBTORCH_USE_PYTORCH and NEUROPIL_DATA are honoured.";
+
+/// How often a bench measures everything.
+const ROUNDS: usize = 5;
 
 /// One command line, understood. Words that are passed on go to the coordinator or to `cargo test`.
 #[derive(Debug, PartialEq)]
@@ -34,6 +51,10 @@ pub enum Command {
     Test(Vec<OsString>),
     Results { full: bool },
     Bench(Bench),
+    Hosts { full: bool },
+    Leaks,
+    Readme,
+    Wires { full: bool },
     Arrows,
     Verify,
     Help,
@@ -59,10 +80,22 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failu
         ["bench", "memory"] => Ok(Command::Bench(Bench::Memory)),
         ["bench", "memory", ..] => Err(Failure::new(CONFIGURATION, "`bench memory` takes no options")),
         ["bench", "pipeline", ..] => pipeline(&words[2..]),
+        ["bench", "tls"] => Ok(Command::Bench(Bench::Tls { rounds: ROUNDS })),
+        ["bench", "tls", "--rounds", number] => Ok(Command::Bench(Bench::Tls { rounds: rounds(number)? })),
+        ["bench", "tls", ..] => Err(refusal("`bench tls` takes --rounds N or nothing")),
         ["bench", name, ..] => {
-            let sentence = format!("there is no bench `{name}`: choose memory or pipeline");
+            let sentence = format!("there is no bench `{name}`: choose memory, pipeline or tls");
             Err(Failure::new(CONFIGURATION, sentence))
         }
+        ["hosts"] => Ok(Command::Hosts { full: false }),
+        ["hosts", "--full"] => Ok(Command::Hosts { full: true }),
+        ["hosts", "leaks"] => Ok(Command::Leaks),
+        ["hosts", "readme"] => Ok(Command::Readme),
+        ["hosts", "leaks", ..] => Err(refusal("`hosts leaks` takes no options")),
+        ["hosts", "wires"] => Ok(Command::Wires { full: true }),
+        ["hosts", "wires", "--short"] => Ok(Command::Wires { full: false }),
+        ["hosts", "wires", ..] => Err(refusal("`hosts wires` takes --short or nothing")),
+        ["hosts", ..] => Err(refusal("`hosts` takes --full or nothing")),
         ["verify"] => Ok(Command::Verify),
         ["arrows"] => Ok(Command::Arrows),
         [name @ ("verify" | "arrows" | "help"), ..] => Err(refusal(&format!("`{name}` takes no arguments"))),
@@ -71,14 +104,10 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failu
 }
 
 fn pipeline(options: &[OsString]) -> Result<Command, Failure> {
-    let (mut rounds, mut against) = (5, None);
+    let (mut often, mut against) = (ROUNDS, None);
     for pair in options.chunks(2) {
         match (pair[0].to_string_lossy().as_ref(), pair.get(1)) {
-            ("--rounds", Some(number)) => {
-                let number =
-                    number.to_string_lossy().parse().ok().filter(|number| (1..=100).contains(number));
-                rounds = number.ok_or_else(|| refusal("`--rounds` takes a number up to 100"))?;
-            }
+            ("--rounds", Some(number)) => often = rounds(&number.to_string_lossy())?,
             ("--against", Some(folder)) => against = Some(folder.into()),
             (name @ ("--rounds" | "--against"), None) => {
                 return Err(refusal(&format!("`{name}` takes a value")));
@@ -86,7 +115,12 @@ fn pipeline(options: &[OsString]) -> Result<Command, Failure> {
             (word, _) => return Err(refusal(&format!("`bench` has no option `{word}`"))),
         }
     }
-    Ok(Command::Bench(Bench::Pipeline { rounds, against }))
+    Ok(Command::Bench(Bench::Pipeline { rounds: often, against }))
+}
+
+fn rounds(number: &str) -> Result<usize, Failure> {
+    let number = number.parse().ok().filter(|number| (1..=100).contains(number));
+    number.ok_or_else(|| refusal("`--rounds` takes a number up to 100"))
 }
 
 fn refusal(reason: &str) -> Failure {
@@ -121,6 +155,15 @@ mod tests {
         check("results", Some(Command::Results { full: false }));
         check("results --full", Some(Command::Results { full: true }));
         check("results --long", None);
+        check("hosts", Some(Command::Hosts { full: false }));
+        check("hosts --full", Some(Command::Hosts { full: true }));
+        check("hosts --long", None);
+        check("hosts leaks", Some(Command::Leaks));
+        check("hosts readme", Some(Command::Readme));
+        check("hosts leaks --full", None);
+        check("hosts wires", Some(Command::Wires { full: true }));
+        check("hosts wires --short", Some(Command::Wires { full: false }));
+        check("hosts wires --long", None);
     }
 
     #[test]
@@ -134,5 +177,9 @@ mod tests {
         check("bench pipeline --rounds", None);
         check("bench pipeline --rounds 0", None);
         check("bench pipeline --laps 3", None);
+        check("bench tls", Some(Command::Bench(Bench::Tls { rounds: 5 })));
+        check("bench tls --rounds 2", Some(Command::Bench(Bench::Tls { rounds: 2 })));
+        check("bench tls --rounds", None);
+        check("bench tls --against a", None);
     }
 }

@@ -3,6 +3,10 @@
 use crate::run::{CONFIGURATION, Failure, Root, say, step, succeeds};
 use crate::{arrows, libtorch, prerequisites};
 
+/// The lints of the program that only tests build.
+const LEAKING: &str =
+    "clippy --workspace --features layer-node/leaks --bin layer-node-leaking --locked -- -D warnings";
+
 /// The directions of imports; formatting, lints and documentation, each with warnings denied; then the dependencies.
 /// Libtorch has to be there because clippy runs the build scripts.
 pub fn verify(root: &Root) -> Result<(), Failure> {
@@ -17,6 +21,7 @@ pub fn verify(root: &Root) -> Result<(), Failure> {
     libtorch::set_up(root)?;
     step(&mut root.cargo("fmt --all --check"))?;
     step(&mut root.cargo("clippy --workspace --all-targets --locked -- -D warnings"))?;
+    step(&mut root.cargo(LEAKING))?;
     step(root.cargo("doc --workspace --no-deps --locked").env("RUSTDOCFLAGS", "-D warnings"))?;
     dependencies(root)
 }

@@ -1,10 +1,16 @@
 //! The flags of every command; clap shows each field's rustdoc as the help text of the flag.
 
-use crate::partition::LinkRate;
+use crate::certificates::HostOf;
+use crate::locality::Allowed;
+use crate::partition::LinkSpeed;
 use crate::run::{Resume, Which};
-use clap::Args;
+use clap::{Args, ValueEnum};
+use proto::transport::tls::TlsFlags;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+/// The most stages of a deployment: a stage for each layer of the largest network.
+const MAX_STAGES: i64 = proto::spec::graph::MAX_LAYERS as i64;
 
 #[derive(Args, Debug)]
 pub(super) struct ConfigFlags {
@@ -14,6 +20,13 @@ pub(super) struct ConfigFlags {
     /// Set one key, as in --set optimizer.lr=0.05; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(super) overrides: Vec<String>,
+}
+
+impl ConfigFlags {
+    /// The name of the configuration's file, without its extension.
+    pub(super) fn stem(&self) -> &str {
+        self.config.file_stem().and_then(|stem| stem.to_str()).unwrap_or("run")
+    }
 }
 
 #[derive(Args, Debug)]
@@ -47,6 +60,8 @@ pub(super) struct TrainFlags {
     /// unfinished or else the newest run
     #[arg(long, value_name = "STEP|auto")]
     pub(super) resume: Option<Resume>,
+    #[command(flatten)]
+    pub(super) tls: TlsFlags,
     /// How often the run may roll back to the newest common snapshot and go on after a node failed
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) restarts: u32,
@@ -97,6 +112,8 @@ pub(super) struct EvaluateFlags {
     /// Control addresses of the nodes that keep the run's state; without the flag, nodes start on this host
     #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',')]
     pub(super) nodes: Vec<String>,
+    #[command(flatten)]
+    pub(super) tls: TlsFlags,
     /// Set one key for this command, as in --set data.path=DIR for data that has moved; repeatable. Only data.path and
     /// the deadlines of the network can be set
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -110,15 +127,19 @@ pub(super) struct EvaluateFlags {
 pub(super) struct PlanFlags {
     #[command(flatten)]
     pub(super) config: ConfigFlags,
-    /// Rate of the links, as in 10Gbit/s
-    #[arg(long, value_name = "RATE")]
-    pub(super) link: Option<LinkRate>,
+    /// Rate of each host's link, and the latency of one way, as in 10Gbit/s or 100Mbit/s,5ms
+    #[arg(long, value_name = "RATE[,LATENCY]")]
+    pub(super) link: Option<LinkSpeed>,
     /// Measure layers and stages on this host, one at a time, and use the times for the balance and the prediction
     #[arg(long, requires = "local")]
     pub(super) measure: bool,
     /// Measure on nodes that the command starts on this host and stops afterwards
     #[arg(long, requires = "measure")]
     pub(super) local: bool,
+    /// Write each stage that a run of this configuration has into the folder, as stage-0.toml and so on: a node that
+    /// is started with layer-node serve --stage-spec FILE becomes no other stage
+    #[arg(long, value_name = "DIR", conflicts_with = "measure")]
+    pub(super) stage_specs: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     pub(super) json: bool,
@@ -135,11 +156,63 @@ pub(super) struct CompareFlags {
 }
 
 #[derive(Args, Debug)]
-pub(super) struct CheckFlags {
-    /// Control addresses of the layer nodes
-    #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',', required = true)]
-    pub(super) nodes: Vec<String>,
-    /// Seconds within which each node must answer
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub(super) deadline: u64,
+pub(super) struct CertificatesFlags {
+    /// The folder for the CA (ca.pem, ca-key.pem) and each process's certificate and key (stage-0.pem,
+    /// stage-0-key.pem, …, coordinator.pem, coordinator-key.pem)
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: PathBuf,
+    /// Number of stages, each of which gets a certificate
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_STAGES))]
+    pub(super) stages: u32,
+    /// A DNS name or an IP address to put into the stages' certificates, or K=NAME for stage K alone; repeatable. Other
+    /// tools read it: nodes and coordinator compare identities, not hosts. Without the flag, a renewed certificate
+    /// keeps its names
+    #[arg(long = "host", value_name = "NAME")]
+    pub(super) hosts: Vec<HostOf>,
+    /// Days for which the certificates are valid; a new CA is valid for 10 years, or as long as they are
+    #[arg(long, value_name = "D", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub(super) days: u32,
+    /// The deployment's name, which tells its processes from those of others; without the flag, that of the folder's
+    /// CA, or a random name for a new CA
+    #[arg(long, value_name = "NAME")]
+    pub(super) deployment: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct LocalityFlags {
+    #[command(flatten)]
+    pub(super) config: ConfigFlags,
+    #[command(flatten)]
+    pub(super) place: PlaceFlags,
+    #[command(flatten)]
+    pub(super) tls: TlsFlags,
+    /// Training steps of the proof
+    #[arg(long, value_name = "K", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(super) steps: u64,
+    /// Write the findings as one JSON object; - is stdout
+    #[arg(long, value_name = "FILE")]
+    pub(super) json: Option<PathBuf>,
+    /// Write a page with the drawing of the links
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+    /// Demand more of the rules than to read only what they declare: local rules do not read W
+    #[arg(long, value_enum)]
+    pub(super) rules: Option<Demand>,
+}
+
+/// A demand on the rules.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Demand {
+    /// No rule reads W
+    Local,
+}
+
+impl LocalityFlags {
+    /// The rules that the proof allows.
+    pub(super) fn allowed(&self) -> Allowed {
+        match self.rules {
+            Some(Demand::Local) => Allowed::Local,
+            None => Allowed::Declared,
+        }
+    }
 }

@@ -24,6 +24,7 @@ use proto::spec::graph::Value;
 use proto::spec::stage::StageSpec;
 use proto::tensor::TensorData;
 use proto::transport::grpc;
+use proto::transport::tls::Security;
 use rand::RngExt;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -77,7 +78,9 @@ async fn run(
     failures: &FailureCollector,
 ) -> Result<Vec<StepDone>, RunError> {
     let Alone { spec, connect_deadline, message_deadline, .. } = trial;
-    let ready = prepare(spec, node, *connect_deadline).await?;
+    // The node is a local one.
+    let security = Security::plaintext();
+    let ready = prepare(&security, spec, node, *connect_deadline).await?;
     let begin = Start {
         run: spec.run.clone(),
         incarnation: spec.incarnation,
@@ -94,8 +97,8 @@ async fn run(
     let above = Link::new(ready.data.clone(), logits);
     let ((commands, reports), below, above) = tokio::try_join!(
         start(&ready, begin),
-        async { grpc::exchange(&below, *connect_deadline).await.map_err(RunError::from) },
-        async { grpc::collect(&above, *connect_deadline).await.map_err(RunError::from) },
+        async { grpc::exchange(&security, &below, *connect_deadline).await.map_err(RunError::from) },
+        async { grpc::collect(&security, &above, *connect_deadline).await.map_err(RunError::from) },
     )?;
 
     // Dropping the set at the end aborts all tasks.

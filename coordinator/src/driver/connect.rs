@@ -4,16 +4,19 @@ use super::failures::FailureCollector;
 use super::feed::Feeder;
 use super::loss_task::LossTask;
 use super::precedence::Precedence;
-use super::{Driver, Sets, Stage};
+use super::reports::Reporting;
+use super::{Audit, Driver, Sets, Stage};
 use crate::run_error::{Cause, RunError};
 use futures::future::try_join_all;
 use proto::client::{Node, Reports};
 use proto::control::{Command, Configured, Report, Start};
-use proto::link::{Contract, Incoming, Link, Outgoing, Peer, QUEUE};
+use proto::ledger::LinkLedger;
+use proto::link::{Contract, Incoming, Link, Outgoing, Peer, QUEUE, Role};
 use proto::microbatch::Message;
 use proto::process::threads;
 use proto::spec::stage::StageSpec;
 use proto::transport::grpc;
+use proto::transport::tls::Security;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -38,6 +41,8 @@ pub struct Setup {
     pub stages: Vec<StageSpec>,
     /// The nodes of the stages.
     pub nodes: Vec<NodeAddress>,
+    /// How the nodes are spoken with.
+    pub security: Security,
     /// The data, for inputs and labels.
     pub sets: Sets,
     /// Number of classes.
@@ -56,6 +61,8 @@ pub(super) struct Ready {
     /// The same node on the data plane.
     pub(super) data: Peer,
     configured: Configured,
+    /// The snapshots that the node held before, of any run.
+    held: usize,
 }
 
 /// Opens the pipeline of `setup`. Returns it with each node's answer to its configuration.
@@ -71,8 +78,18 @@ pub async fn open(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
 }
 
 async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, Vec<Configured>), RunError> {
-    let Setup { stages: specs, nodes, sets, classes, smoothing, connect_deadline, message_deadline } = setup;
-    let preparing = specs.iter().zip(&nodes).map(|(spec, node)| prepare(spec, node, connect_deadline));
+    let Setup {
+        stages: specs,
+        nodes,
+        security,
+        sets,
+        classes,
+        smoothing,
+        connect_deadline,
+        message_deadline,
+    } = setup;
+    let preparing =
+        specs.iter().zip(&nodes).map(|(spec, node)| prepare(&security, spec, node, connect_deadline));
     let ready = try_join_all(preparing).await?;
 
     let above = ready.iter().skip(1).map(|next| next.data.address.clone()).chain([None]);
@@ -86,27 +103,36 @@ async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
     let done = Contract { values: Vec::new(), ..first.activations_below() };
     let logits = last.activations_above().map_err(RunError::internal)?;
     let output = logits.values[0].name.clone();
-    let bottom = Link::new(ready[0].data.clone(), done);
-    let top = Link::new(ready[ready.len() - 1].data.clone(), logits);
+    let links = LinkLedger::new(Role::Coordinator);
+    let link = |peer: &Peer, contract: Contract| {
+        let observer = links.observer(peer.role, contract.kind);
+        Link { observer, ..Link::new(peer.clone(), contract) }
+    };
+    let bottom = link(&ready[0].data, done);
+    let top = link(&ready[ready.len() - 1].data, logits);
     let (running, bottom, top) = tokio::try_join!(
         try_join_all(starting),
-        async { grpc::exchange(&bottom, connect_deadline).await.map_err(RunError::from) },
-        async { grpc::collect(&top, connect_deadline).await.map_err(RunError::from) },
+        async { grpc::exchange(&security, &bottom, connect_deadline).await.map_err(RunError::from) },
+        async { grpc::collect(&security, &top, connect_deadline).await.map_err(RunError::from) },
     )?;
 
     let mut tasks = JoinSet::new();
     let mut stages = Vec::with_capacity(running.len());
-    for ((commands, reports), ready) in running.into_iter().zip(&ready) {
+    for (((commands, reports), ready), spec) in running.into_iter().zip(&ready).zip(&specs) {
         let (sender, receiver) = mpsc::channel(REPORTS);
         let peer = ready.node.peer();
         tasks.spawn(listen(peer.clone(), reports, sender, failures.clone()));
-        stages.push(Stage { peer: peer.clone(), commands, reports: receiver });
+        let reporting = Reporting::of(spec).map_err(RunError::internal)?;
+        stages.push(Stage { peer: peer.clone(), reporting, commands, reports: receiver });
     }
     tasks.spawn(drain(bottom.incoming, failures.clone()));
 
     let (to_loss, expected) = mpsc::channel(EXPECTED);
     let (to_feeder, queue) = mpsc::channel(QUEUE);
     let run = (first.run.clone(), first.incarnation);
+    let nodes = ready.iter().map(|ready| ready.node.clone()).collect();
+    let held = ready.iter().map(|ready| ready.held).max().unwrap_or(0);
+    let audit = Audit { run: run.clone(), links, nodes, held };
     let to_first = bottom.outgoing;
     let feeder = Feeder { sets, run, wire: first.wire, to_first, to_loss, failures: failures.clone() };
     threads::spawn("feeder", move || feeder.run(queue)).map_err(RunError::internal)?;
@@ -129,9 +155,11 @@ async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
     let configured = ready.iter().map(|ready| ready.configured).collect();
     let driver = Driver {
         stages,
+        audit,
         to_feeder,
         losses,
         pending: Default::default(),
+        updates: first.restore.unwrap_or(0),
         failures,
         tasks,
         deadline: message_deadline,
@@ -143,12 +171,13 @@ async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
 
 /// Connects to a node, checks that it speaks this protocol, and makes it a stage.
 pub(super) async fn prepare(
+    security: &Security,
     spec: &StageSpec,
     address: &NodeAddress,
     deadline: Duration,
 ) -> Result<Ready, RunError> {
     let control = Peer::stage(spec.index).at(&address.control);
-    let (node, description) = Node::dial(&control, deadline).await?;
+    let (node, description) = Node::dial(security, &control, deadline).await?;
     let host = address.control.rsplit_once(':').map_or(address.control.as_str(), |(host, _)| host);
     let data = Peer::stage(spec.index).at(format!("{host}:{}", description.data_port));
     let configured = node.configure(spec.clone()).await?;
@@ -162,7 +191,7 @@ pub(super) async fn prepare(
             ),
         ));
     }
-    Ok(Ready { node, data, configured })
+    Ok(Ready { node, data, configured, held: description.snapshots.len() })
 }
 
 /// Opens a run and waits until the node has reached its neighbour above.

@@ -5,7 +5,7 @@ use super::feed::Expected;
 use super::precedence::Precedence;
 use crate::loss::{Totals, softmax_cross_entropy};
 use crate::run_error::{Cause, RunError};
-use proto::link::Incoming;
+use proto::link::{Carried, Incoming};
 use proto::microbatch::Phase;
 use proto::microbatch::{Message, MicrobatchHeader};
 use proto::tensor::{Kind, TensorData};
@@ -110,7 +110,9 @@ impl LossTask {
             Err(failure) => return Err((failure.kind.into(), failure.into())),
         };
         if message.header != *due {
-            return Err(broke(format!("it sent {} while {due} was due", message.header)));
+            let why = format!("the link from {peer} broke: it sent {} while {due} was due", message.header);
+            let failure = self.logits.refuse(Carried::Activations, why);
+            return Err((failure.kind.into(), failure.into()));
         }
         let logits = message.tensors.into_iter().next().map(|(_, logits)| logits);
         logits.ok_or_else(|| broke("it sent no output".into()))

@@ -10,6 +10,7 @@
 //! Feeding, the loss and draining are independent tasks: where one of them waits, the others go on.
 
 mod alone;
+mod audit;
 mod connect;
 mod deadline;
 mod failures;
@@ -17,17 +18,19 @@ mod feed;
 mod loss_task;
 mod outcome;
 mod precedence;
+mod reports;
 #[cfg(test)]
 mod tests;
 
 pub use alone::{Alone, alone};
+pub use audit::{Audit, Ledgers, SETTLING};
 pub use connect::{NodeAddress, Setup, open};
 pub use failures::FailureCollector;
 pub use outcome::{shown, wider};
 pub use precedence::Precedence;
 
 use crate::data::Loader;
-use crate::run_error::RunError;
+use crate::run_error::{Cause, RunError};
 use deadline::Deadline;
 use loss_task::BatchLoss;
 use outcome::{Around, lost_signal, outcome};
@@ -36,7 +39,9 @@ use proto::lane::Lane;
 use proto::link::Peer;
 use proto::microbatch::Phase;
 use proto::tensor::Kind;
+use reports::{Reported, Reporting};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -101,17 +106,28 @@ pub enum Event {
 
 /// An item in the pipeline.
 enum Pending {
-    Minibatch(Minibatch),
-    Snapshot,
+    Minibatch {
+        minibatch: Minibatch,
+        lanes: Arc<[Lane]>,
+        /// The number of updates after the minibatch.
+        updates: u64,
+    },
+    Snapshot {
+        /// The number of updates that the state has seen.
+        updates: u64,
+    },
     Align(Align),
 }
 
 /// An open pipeline.
 pub struct Driver {
     stages: Vec<Stage>,
+    audit: Audit,
     to_feeder: mpsc::Sender<Minibatch>,
     losses: mpsc::Receiver<BatchLoss>,
     pending: VecDeque<Pending>,
+    /// The number of updates after everything that was submitted.
+    updates: u64,
     failures: FailureCollector,
     tasks: JoinSet<()>,
     deadline: Duration,
@@ -124,6 +140,7 @@ pub struct Driver {
 /// One stage's control stream.
 struct Stage {
     peer: Peer,
+    reporting: Reporting,
     commands: mpsc::Sender<Command>,
     reports: mpsc::Receiver<Report>,
 }
@@ -136,6 +153,11 @@ impl Stage {
 }
 
 impl Driver {
+    /// The means to audit this start of the run, also after its end.
+    pub fn audit(&self) -> Audit {
+        self.audit.clone()
+    }
+
     /// The number of minibatches and snapshots under way.
     pub fn pending(&self) -> usize {
         self.pending.len()
@@ -145,14 +167,15 @@ impl Driver {
     ///
     /// # Errors
     /// The run's failure, if it has failed.
-    pub async fn submit(&mut self, minibatch: Minibatch, lanes: &[Lane]) -> Result<(), RunError> {
-        for (stage, lane) in self.stages.iter().zip(lanes) {
+    pub async fn submit(&mut self, minibatch: Minibatch, lanes: Arc<[Lane]>) -> Result<(), RunError> {
+        for (stage, lane) in self.stages.iter().zip(&*lanes) {
             let lane = lane.starting_at(minibatch.step);
             let work = RunLane::of_one_step(lane, minibatch.indices.len() as u32, minibatch.measure);
             self.send(stage, Command::Lane(work)).await?;
         }
         let sent = self.to_feeder.send(minibatch.clone()).await;
-        self.pending.push_back(Pending::Minibatch(minibatch));
+        self.updates += u64::from(minibatch.phase == Phase::Train);
+        self.pending.push_back(Pending::Minibatch { minibatch, lanes, updates: self.updates });
         match sent {
             Ok(()) => Ok(()),
             Err(_) => Err(self.failures.verdict().await),
@@ -167,7 +190,7 @@ impl Driver {
         for stage in &self.stages {
             self.send(stage, Command::Snapshot(keep.clone())).await?;
         }
-        self.pending.push_back(Pending::Snapshot);
+        self.pending.push_back(Pending::Snapshot { updates: self.updates });
         Ok(())
     }
 
@@ -215,7 +238,7 @@ impl Driver {
     async fn collect(&mut self, pending: Pending) -> Result<Event, Option<RunError>> {
         let deadline = Deadline::after(self.deadline);
         match pending {
-            Pending::Minibatch(minibatch) => {
+            Pending::Minibatch { minibatch, lanes, updates } => {
                 let (phase, step) = (minibatch.phase, minibatch.step);
                 let outputs = || match self.stages.last() {
                     Some(last) => format!("outputs of {phase} step {step} from {}", last.peer),
@@ -224,9 +247,17 @@ impl Driver {
                 let batch = deadline.wait(self.losses.recv(), outputs).await?;
                 let mut reports = Vec::with_capacity(self.stages.len());
                 let due = format!("report of {phase} step {step}");
-                for stage in &mut self.stages {
+                for (at, (stage, lane)) in self.stages.iter_mut().zip(&*lanes).enumerate() {
                     match stage.report(&deadline, &due).await? {
-                        Report::Step(done) if done.step == step && done.phase == phase => reports.push(done),
+                        Report::Step(done) if done.step == step && done.phase == phase => {
+                            let (samples, measure) = (minibatch.indices.len(), minibatch.measure);
+                            let reported = Reported { lane, samples, measure, updates };
+                            let checked = stage.reporting.check(&done, &reported);
+                            if let Err(why) = checked {
+                                return Err(Some(untrue(&self.audit, at, stage, &due, &why)));
+                            }
+                            reports.push(done);
+                        }
                         other => return Err(Some(out_of_turn(stage, &other))),
                     }
                 }
@@ -238,11 +269,17 @@ impl Driver {
                 }
                 Ok(Event::Done(outcome))
             }
-            Pending::Snapshot => {
+            Pending::Snapshot { updates } => {
                 let mut saved = Vec::with_capacity(self.stages.len());
-                for stage in &mut self.stages {
+                for (at, stage) in self.stages.iter_mut().enumerate() {
                     match stage.report(&deadline, "report of a snapshot").await? {
-                        Report::Snapshot(done) => saved.push(done),
+                        Report::Snapshot(done) if done.updates == updates => saved.push(done),
+                        Report::Snapshot(done) => {
+                            let why =
+                                format!("it is of update {}, and update {updates} is due", done.updates);
+                            let due = "report of a snapshot";
+                            return Err(Some(untrue(&self.audit, at, stage, due, &why)));
+                        }
                         other => return Err(Some(out_of_turn(stage, &other))),
                     }
                 }
@@ -270,6 +307,16 @@ impl Driver {
         let _ = tokio::time::timeout(Duration::from_secs(2), ended).await;
         self.failures.end();
     }
+}
+
+/// The violation of a report that says what it cannot say.
+/// The failure for a report that says what cannot be so; the audit has the refusal.
+fn untrue(audit: &Audit, at: usize, stage: &Stage, due: &str, why: &str) -> RunError {
+    let peer = &stage.peer;
+    let sentence =
+        format!("the {due} from {peer} is not true: {why}; look whether a foreign program runs there");
+    audit.refuse(at, &sentence);
+    RunError::new(Cause::Violation, sentence)
 }
 
 fn out_of_turn(stage: &Stage, report: &Report) -> RunError {

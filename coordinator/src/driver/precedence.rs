@@ -25,7 +25,8 @@ impl From<FailureKind> for Precedence {
             | FailureKind::Refused
             | FailureKind::Protocol
             | FailureKind::SnapshotGone
-            | FailureKind::Address => Precedence::Reason,
+            | FailureKind::Address
+            | FailureKind::Identity => Precedence::Reason,
             FailureKind::Lost | FailureKind::Unreachable | FailureKind::Early => Precedence::Lost,
             FailureKind::Neighbour => Precedence::Neighbour,
         }

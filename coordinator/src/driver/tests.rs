@@ -1,7 +1,11 @@
 //! Tests of the driver's error messages when a pipeline falls silent.
 
 use super::*;
-use crate::run_error::Cause;
+use proto::lane::Action;
+use proto::ledger::LinkLedger;
+use proto::link::Role;
+use proto::spec::graph::{LayerSpec, Op, Value};
+use proto::spec::stage::StageSpec;
 
 /// A driver of two stages, the sender of stage 0's reports, the sender of the loss task's results, and the unread
 /// commands.
@@ -15,16 +19,24 @@ struct Silent {
 fn silent() -> Silent {
     let stage = |index, address: &str| {
         let ((commands, taken), (sender, reports)) = (mpsc::channel(4), mpsc::channel(4));
-        (Stage { peer: Peer::stage(index).at(address), commands, reports }, sender, taken)
+        let reporting = Reporting::of(&spec()).unwrap();
+        (Stage { peer: Peer::stage(index).at(address), reporting, commands, reports }, sender, taken)
     };
     let (bottom, first, taken) = stage(0, "a:1");
     let (top, second, also_taken) = stage(1, "b:2");
     let ((to_driver, losses), (to_feeder, fed)) = (mpsc::channel(4), mpsc::channel(4));
     let driver = Driver {
         stages: vec![bottom, top],
+        audit: Audit {
+            run: ("run".into(), 1),
+            links: LinkLedger::new(Role::Coordinator),
+            nodes: Vec::new(),
+            held: 0,
+        },
         to_feeder,
         losses,
         pending: VecDeque::new(),
+        updates: 10,
         failures: FailureCollector::default(),
         tasks: JoinSet::new(),
         deadline: Duration::from_millis(50),
@@ -32,6 +44,18 @@ fn silent() -> Silent {
         lost_signal: None,
     };
     Silent { driver, first, losses: to_driver, _open: (second, vec![taken, also_taken], fed) }
+}
+
+/// A stage of one layer without weights.
+fn spec() -> StageSpec {
+    let input = Value { name: "below".into(), shape: vec![4] };
+    StageSpec::alone(vec![LayerSpec::new("relu", &["below"], Op::Relu)], vec![input])
+}
+
+fn lanes() -> Arc<[Lane]> {
+    let actions = "F0 E0 G0 U".split(' ').map(|word| word.parse::<Action>().unwrap()).collect();
+    let lane = Lane::new(Phase::Train, Default::default(), actions).unwrap();
+    vec![lane; 2].into()
 }
 
 async fn said(driver: &mut Driver) -> String {
@@ -67,7 +91,7 @@ async fn what_is_missing_is_named_by_step_stage_and_address() {
     let mut silent = silent();
     let minibatch = minibatch();
     let driver = &mut silent.driver;
-    driver.submit(minibatch.clone(), &[]).await.unwrap();
+    driver.submit(minibatch.clone(), lanes()).await.unwrap();
     let outputs = said(driver).await;
     assert!(
         outputs.starts_with("the outputs of train step 12 from stage 1 at b:2 did not come within 0.05 s")
@@ -75,11 +99,18 @@ async fn what_is_missing_is_named_by_step_stage_and_address() {
     assert!(outputs.contains("network.message_deadline"), "{outputs}");
 
     silent.losses.send(LOSS).await.unwrap();
-    driver.submit(minibatch, &[]).await.unwrap();
+    driver.submit(minibatch, lanes()).await.unwrap();
     assert!(said(driver).await.starts_with("the report of train step 12 from stage 0 at a:1 did not come"));
 
     driver.snapshot(Keep(Vec::new())).await.unwrap();
     let done = SnapshotDone { updates: 12, bytes: 1, seconds: 0.0 };
     silent.first.send(Report::Snapshot(done)).await.unwrap();
     assert!(said(driver).await.starts_with("the report of a snapshot from stage 1 at b:2 did not come"));
+
+    driver.snapshot(Keep(Vec::new())).await.unwrap();
+    silent.first.send(Report::Snapshot(SnapshotDone { updates: 11, ..done })).await.unwrap();
+    let untrue = said(driver).await;
+    let says =
+        "the report of a snapshot from stage 0 at a:1 is not true: it is of update 11, and update 12 is due";
+    assert!(untrue.starts_with(says), "{untrue}");
 }

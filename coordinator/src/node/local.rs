@@ -36,6 +36,9 @@ const FIRST_LINE: u64 = 4096;
 /// How long a node may take to write its state and end.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
 
+/// The variables of the environment that would have a node speak TLS.
+const CREDENTIALS: [&str; 3] = ["NEUROPIL_TLS_CA", "NEUROPIL_TLS_CERT", "NEUROPIL_TLS_KEY"];
+
 /// The first line of a node on stdout.
 #[derive(Deserialize)]
 struct Ready {
@@ -176,6 +179,8 @@ impl Plan {
         command.args(["--exit-with-stdin", "--threads", &self.threads.to_string(), "--state-dir"]);
         command.arg(self.rooms.state(stage)).args(self.rooms.read_only().then_some("--read-only"));
         self.aside.iter().for_each(|name| _ = command.env_remove(name));
+        // On loopback, with a coordinator that speaks plaintext with them.
+        CREDENTIALS.iter().for_each(|name| _ = command.env_remove(name));
         // A node gets a process group of its own, so that only the coordinator handles an interrupt from the terminal.
         command.process_group(0).kill_on_drop(true);
         command

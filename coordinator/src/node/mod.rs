@@ -17,8 +17,10 @@ use futures::future::join_all;
 use proto::client::Node;
 use proto::control::Description;
 use proto::failure::Failure;
+use proto::identity::Identity;
 use proto::link::Peer;
 use proto::process::room;
+use proto::transport::tls::Security;
 use std::time::Duration;
 
 /// The threads of a coordinator in a run, beside those that it has from the beginning: the feeder, and one that loads.
@@ -29,9 +31,26 @@ const FILES: usize = 16;
 /// The files and sockets of a coordinator for each node that it connects to.
 const FILES_PER_NODE: usize = 2;
 
+/// A node that has answered.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    /// What the node says.
+    pub description: Description,
+    /// The identity that the node has proved; `None` in plaintext.
+    pub identity: Option<Identity>,
+}
+
 /// Dials every node at once. Each node answers with its description, or fails on its own.
-pub async fn check(peers: &[Peer], deadline: Duration) -> Vec<Result<Description, Failure>> {
-    join_all(peers.iter().map(async |peer| Ok(Node::dial(peer, deadline).await?.1))).await
+pub async fn check(
+    security: &Security,
+    peers: &[Peer],
+    deadline: Duration,
+) -> Vec<Result<Answered, Failure>> {
+    let dial = async |peer| {
+        let (node, description) = Node::dial(security, peer, deadline).await?;
+        Ok(Answered { description, identity: node.identity().cloned() })
+    };
+    join_all(peers.iter().map(dial)).await
 }
 
 /// The nodes of a run.
@@ -61,7 +80,7 @@ impl Nodes {
                 let threads = prepared.config.node.threads;
                 LocalNodes::start(0..stages, rooms, threads, failures).await.map(Nodes::Local)
             }
-            Placement::Remote(given) => {
+            Placement::Remote { nodes: given, .. } => {
                 let needs = room::Needs {
                     what: "a run",
                     threads: THREADS,

@@ -162,7 +162,7 @@ impl Estimator {
         let rates = &self.workload.rates;
         let [forward, error] =
             self.bytes(at).map(|bytes| rates.link.seconds(bytes * self.workload.microbatch()));
-        LinkCost { forward, error, latency: rates.latency }
+        LinkCost { forward, error, latency: rates.latency, window: Some(rates.link.window()) }
     }
 }
 

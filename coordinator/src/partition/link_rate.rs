@@ -5,6 +5,11 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
+/// The share of a link that carries what programs send: a segment of 1448 bytes is 1514 on Ethernet.
+const PAYLOAD: f64 = 1448.0 / 1514.0;
+/// What a connection may send before anything is acknowledged: ten segments.
+const WINDOW: f64 = 14480.0;
+
 /// A link's rate, above 0 and finite; each direction has the whole rate.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct LinkRate {
@@ -23,9 +28,14 @@ impl LinkRate {
         (bytes_per_second > 0.0 && bytes_per_second.is_finite()).then_some(Self { bytes_per_second })
     }
 
-    /// The number of seconds for which `bytes` occupy the link.
+    /// The number of seconds for which `bytes` of a connection occupy the link, with TCP's and lower headers.
     pub fn seconds(self, bytes: u64) -> f64 {
-        bytes as f64 / self.bytes_per_second
+        bytes as f64 / self.bytes_per_second / PAYLOAD
+    }
+
+    /// The number of seconds for which a connection's first window occupies the link.
+    pub fn window(self) -> f64 {
+        WINDOW / self.bytes_per_second / PAYLOAD
     }
 }
 
@@ -94,7 +104,7 @@ mod tests {
         is("100Mb/s", "100 Mbit/s");
         is("1MiB/s", "8.389 Mbit/s");
         assert_eq!(LinkRate::default(), "10Gbit/s".parse().unwrap());
-        assert_eq!(LinkRate::default().seconds(1_250_000), 1e-3);
+        assert_eq!(LinkRate::default().seconds(1_250_000), 1e-3 / PAYLOAD);
         for bad in [
             "",
             "10",

@@ -38,7 +38,7 @@ pub struct Rates {
     pub macs_per_second: f64,
     /// Bytes per second that one stage reads and writes, in all other layers.
     pub bytes_per_second: f64,
-    /// Every link's rate, in each direction.
+    /// The rate of every host's link, in each direction.
     pub link: LinkRate,
     /// Seconds by which a message arrives after its last byte was sent.
     pub latency: f64,

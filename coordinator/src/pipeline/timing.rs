@@ -8,9 +8,11 @@
 //! F(m)@n-1 ──link──▶ loss(m) ──link──▶ E(m)@n-1
 //! ```
 //!
-//! All times are in seconds from the moment at which the coordinator begins to send the inputs.
+//! Stages and the coordinator are hosts with one link each, which their messages share. All times are in seconds from
+//! the moment at which the coordinator begins to send the inputs.
 
 mod clock;
+mod network;
 
 use proto::lane::{Action, Lane};
 
@@ -27,8 +29,8 @@ pub struct StageCost {
     pub update: f64,
 }
 
-/// The costs of one link, in seconds. Messages of one direction follow one another; the two directions don't affect
-/// each other.
+/// The costs of one link, in seconds. Messages of one direction follow one another. Messages that a host sends at once
+/// share its rate, and so do those that it receives.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct LinkCost {
     /// Seconds for which one microbatch's activations occupy the way up: bytes over bandwidth.
@@ -37,6 +39,9 @@ pub struct LinkCost {
     pub error: f64,
     /// Seconds between the sending of a message's last byte and its arrival; the latency does not occupy the link.
     pub latency: f64,
+    /// Seconds for which the first window of a connection occupies the link: what a sender may send before anything is
+    /// acknowledged. `None` where nothing is acknowledged.
+    pub window: Option<f64>,
 }
 
 /// The costs of a pipeline of n stages.
@@ -69,7 +74,7 @@ pub struct Timed {
     pub end: f64,
 }
 
-/// One step of a whole pipeline, from a standing start.
+/// One run of a whole pipeline's lanes, from a standing start.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timeline {
     stages: Vec<Vec<Timed>>,
@@ -88,7 +93,7 @@ impl Timeline {
 
     /// The seconds in which each stage computes.
     pub fn busy(&self) -> Vec<f64> {
-        self.stages.iter().map(|stage| stage.iter().map(|timed| timed.end - timed.start).sum()).collect()
+        busy(&self.stages)
     }
 
     /// The seconds in which each stage waits: the makespan less the busy time.
@@ -99,8 +104,7 @@ impl Timeline {
 
     /// The share of all stages' time that is idle, 1 − busy / (n · makespan); 0 where nothing takes time.
     pub fn bubble(&self) -> f64 {
-        let available = self.stages.len() as f64 * self.makespan();
-        if available > 0.0 { (1.0 - self.busy().iter().sum::<f64>() / available).max(0.0) } else { 0.0 }
+        idle_share(&self.busy(), self.makespan())
     }
 }
 
@@ -125,21 +129,78 @@ pub enum TimingError {
     Deadlock(Vec<(usize, Action)>),
 }
 
-/// Predicts one step of the pipeline whose stages follow `lanes`.
+/// A pipeline in its stride: steps follow one another, and the inputs of the next steps are on their way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pace {
+    /// Seconds from the end of one step to the end of the next one.
+    pub step: f64,
+    /// The seconds of one step in which each stage computes.
+    pub busy: Vec<f64>,
+}
+
+impl Pace {
+    /// The share of all stages' time that is idle, as of a [`Timeline`].
+    pub fn bubble(&self) -> f64 {
+        idle_share(&self.busy, self.step)
+    }
+}
+
+/// Steps before the pipeline is in its stride, and steps that are timed then. The windows of connections take some
+/// steps to grow.
+const STRIDE: [u64; 2] = [4, 4];
+/// Actions from which on only one step is timed, after one other: the simulation of more would take long.
+const MANY: usize = 50_000;
+
+/// Predicts the pace of the pipeline whose stages follow `lanes` of one step again and again.
+///
+/// # Errors
+/// As [`predict`].
+pub fn pace(lanes: &[Lane], costs: &Costs) -> Result<Pace, TimingError> {
+    let actions: usize = lanes.iter().map(|lane| lane.actions().len()).sum();
+    let [before, timed] = if actions < MANY { STRIDE } else { [1, 1] };
+    let stages = simulate(lanes, costs, before + timed)?;
+    let end = |rounds: u64| {
+        let last = |(lane, stage): (&Lane, &Vec<Timed>)| {
+            Some(stage.get(lane.actions().len() * rounds as usize - 1)?.end)
+        };
+        lanes.iter().zip(&stages).filter_map(last).fold(0.0, f64::max)
+    };
+    let step = (end(before + timed) - end(before)) / timed as f64;
+    let rounds = (before + timed) as f64;
+    Ok(Pace { step, busy: busy(&stages).into_iter().map(|seconds| seconds / rounds).collect() })
+}
+
+/// Predicts one run of the pipeline whose stages follow `lanes`.
 ///
 /// # Errors
 /// Sizes that don't fit, a cost that is no time, or lanes that wait for each other for ever.
 pub fn predict(lanes: &[Lane], costs: &Costs) -> Result<Timeline, TimingError> {
+    simulate(lanes, costs, 1).map(|stages| Timeline { stages })
+}
+
+/// Every action of every stage, where the lanes are run `rounds` times.
+fn simulate(lanes: &[Lane], costs: &Costs, rounds: u64) -> Result<Vec<Vec<Timed>>, TimingError> {
     let (stages, links) = (costs.stages.len(), costs.links.len());
     if stages != lanes.len() || links != lanes.len() + 1 {
         return Err(TimingError::Sizes { lanes: lanes.len(), stages, links });
     }
     let of_stages = costs.stages.iter().flat_map(|c| [c.forward, c.error, c.gradient, c.update]);
-    let of_links = costs.links.iter().flat_map(|c| [c.forward, c.error, c.latency]);
+    let of_links = costs.links.iter().flat_map(|c| [c.forward, c.error, c.latency, c.window.unwrap_or(0.0)]);
     if !of_stages.chain(of_links).chain([costs.loss]).all(|cost| cost.is_finite() && cost >= 0.0) {
         return Err(TimingError::Cost);
     }
-    clock::run(lanes, costs).map(|stages| Timeline { stages }).map_err(TimingError::Deadlock)
+    clock::run(lanes, costs, rounds).map_err(TimingError::Deadlock)
+}
+
+/// The seconds in which each stage computes.
+fn busy(stages: &[Vec<Timed>]) -> Vec<f64> {
+    stages.iter().map(|stage| stage.iter().map(|timed| timed.end - timed.start).sum()).collect()
+}
+
+/// The share of all stages' time that is idle, 1 − busy / (n · seconds); 0 where nothing takes time.
+fn idle_share(busy: &[f64], seconds: f64) -> f64 {
+    let available = busy.len() as f64 * seconds;
+    if available > 0.0 { (1.0 - busy.iter().sum::<f64>() / available).max(0.0) } else { 0.0 }
 }
 
 fn stuck(stages: &[(usize, Action)]) -> String {

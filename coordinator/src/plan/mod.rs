@@ -19,7 +19,7 @@ use crate::model::Network;
 use crate::model::profile::FLOAT;
 use crate::partition::{Estimator, Memory, PartitionError, Rates, Workload};
 use crate::pipeline::draw;
-use crate::pipeline::timing::{Costs, TimingError, predict};
+use crate::pipeline::timing::{Costs, TimingError, pace};
 pub use host::{Host, Needs};
 pub use table::table;
 
@@ -34,7 +34,7 @@ pub struct Plan {
     pub lanes: Vec<Vec<String>>,
     /// The share of all stages' time in which they wait, 0 to 1.
     pub bubble: f64,
-    /// Seconds of one step of N samples.
+    /// Seconds of one step of N samples, once steps follow one another.
     pub step_seconds: f64,
     /// N over those seconds.
     pub images_per_s: f64,
@@ -130,8 +130,7 @@ pub fn plan(network: &Network, ranges: &[Range<usize>], estimator: &Estimator) -
             .collect(),
         loss: loss_seconds(network, estimator),
     };
-    let timeline = predict(&lanes, &costs)?;
-    let busy = timeline.busy();
+    let pace = pace(&lanes, &costs)?;
     let stage = |(index, range): (usize, &Range<usize>)| {
         let held = lanes[index].held();
         let memory = estimator.stage(range.clone(), held).memory;
@@ -148,19 +147,19 @@ pub fn plan(network: &Network, ranges: &[Range<usize>], estimator: &Estimator) -
             memory_bytes: memory.total(),
             memory,
             measured_memory_bytes: None,
-            compute_s: busy[index],
+            compute_s: pace.busy[index],
             link_forward_s: times * costs.links[index + 1].forward,
             link_backward_s: times * costs.links[index].error,
         }
     };
     let stages: Vec<PlannedStage> = ranges.iter().enumerate().map(stage).collect();
-    let step_seconds = timeline.makespan();
+    let step_seconds = pace.step;
     let Workload { batch, microbatches, schedule, rates, .. } = *workload;
     let plan = Plan {
         parameters: stages.iter().map(|stage| stage.parameters).sum(),
         stages,
         lanes: lanes.iter().map(|lane| lane.actions().iter().map(ToString::to_string).collect()).collect(),
-        bubble: timeline.bubble(),
+        bubble: pace.bubble(),
         step_seconds,
         images_per_s: f64::from(batch) / step_seconds,
         batch,

@@ -10,30 +10,30 @@ const UNEVEN: f64 = 1.5;
 /// The warnings, one sentence each.
 pub(super) fn of(plan: &Plan) -> Vec<String> {
     let busiest = plan.stages.iter().map(|stage| stage.compute_s).fold(0.0, f64::max);
-    let links = plan.stages.iter().flat_map(|stage| slow_links(plan, stage, busiest));
+    let links = plan.stages.iter().filter_map(|stage| slow_link(plan, stage, busiest));
     links.chain(bubble(plan)).chain(uneven(plan, busiest)).collect()
 }
 
-/// Warns of a link that is occupied for longer than any stage computes: the link decides the time of a step.
-fn slow_links(plan: &Plan, stage: &PlannedStage, busiest: f64) -> Vec<String> {
+/// Warns of a host whose messages occupy its link for longer than any stage computes: the link decides the time of a
+/// step.
+fn slow_link(plan: &Plan, stage: &PlannedStage, busiest: f64) -> Option<String> {
+    let seconds = stage.link_forward_s + stage.link_backward_s;
     let s = stage.stage as usize;
     let above = if s + 1 < plan.stages.len() { format!("stage {}", s + 1) } else { "the coordinator".into() };
     let below = s.checked_sub(1).map(|below| format!("stage {below}")).unwrap_or_default();
-    let sent = [
-        (stage.link_forward_s, stage.bytes_forward, "activations", above),
-        (stage.link_backward_s, stage.bytes_backward, "errors", below),
-    ];
-    let slow = sent.into_iter().filter(|&(seconds, ..)| seconds > busiest);
-    let sentence = |(seconds, bytes, what, to): (f64, u64, &str, String)| {
+    let sent = [(stage.bytes_forward, "activations", above), (stage.bytes_backward, "errors", below)];
+    let sent = sent.into_iter().filter(|(bytes, ..)| *bytes > 0).map(|(bytes, what, to)| {
         let mib = bytes as f64 * f64::from(plan.batch) / f64::from(1 << 20);
+        format!("{mib:.1} MiB of {what} to {to}")
+    });
+    let sent = sent.collect::<Vec<_>>().join(" and ");
+    (seconds > busiest).then(|| {
         format!(
-            "the link from stage {s} to {to} is the bottleneck: {mib:.1} MiB of {what} per step take \
-             {seconds:.3} s at {}, and no stage computes for more than {busiest:.3} s; cut elsewhere, send \
-             bf16, or use a faster link",
+            "the link of stage {s} is the bottleneck: {sent} per step take {seconds:.3} s at {}, and no stage \
+             computes for more than {busiest:.3} s; cut elsewhere, send bf16, or use a faster link",
             plan.rates.link
         )
-    };
-    slow.map(sentence).collect()
+    })
 }
 
 fn bubble(plan: &Plan) -> Option<String> {

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, Stages};
 use crate::model::Network;
-use crate::partition::{self, Cuts, Estimator, LinkRate, Rates, Workload};
+use crate::partition::{self, Cuts, Estimator, LinkSpeed, Rates, Workload};
 use crate::run_error::RunError;
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use std::ops::Range;
 ///
 /// # Errors
 /// A network whose shapes do not fit.
-pub fn estimator(config: &Config, network: &Network, link: Option<LinkRate>) -> Result<Estimator, RunError> {
+pub fn estimator(config: &Config, network: &Network, link: Option<LinkSpeed>) -> Result<Estimator, RunError> {
     let rates = Rates::default();
     let workload = Workload {
         batch: config.train.batch,
@@ -21,7 +21,7 @@ pub fn estimator(config: &Config, network: &Network, link: Option<LinkRate>) -> 
         optimizer: config.optimizer.spec(1, 1).method,
         optimizer_backward: config.optimizer_b.spec(1, 1).method,
         recompute: config.pipeline.recompute,
-        rates: Rates { link: link.unwrap_or(rates.link), ..rates },
+        rates: link.map_or(rates, |link| link.within(rates)),
     };
     Estimator::new(network, workload).map_err(RunError::configuration)
 }

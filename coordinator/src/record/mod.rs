@@ -3,7 +3,7 @@
 //! ```text
 //! runs/NAME/  run.json (identity), config.toml
 //!             metrics.jsonl (Step), evaluations.jsonl (Evaluation), summary.json (Summary)
-//!             events.out.tfevents… (curves), trace.json, report.html, state/
+//!             events.out.tfevents… (curves), trace.json, ledger.json (Starts), report.html, state/
 //! ```
 //!
 //! Every reader of a record (a resumed run, the report page, TensorBoard's curves, a sweep) reads the type that
@@ -19,6 +19,7 @@ pub mod files;
 mod folder;
 mod identity;
 mod invariant;
+mod ledger;
 pub mod lines;
 mod meters;
 mod names;
@@ -37,8 +38,9 @@ pub use evaluation::{Evaluation, Pass};
 pub use folder::RunFolder;
 pub use identity::RunIdentity;
 pub use invariant::Invariant;
+pub use ledger::Starts;
 pub use meters::Meters;
-pub use names::{CONFIG, EVALUATIONS, METRICS, REPORT, SUMMARY, SWEEP};
+pub use names::{CONFIG, EVALUATIONS, LEDGER, METRICS, REPORT, SUMMARY, SWEEP};
 pub use newest::newest;
 pub use past::Past;
 pub use step::{LayerTrace, StageTrace, Step};

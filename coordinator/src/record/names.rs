@@ -10,6 +10,8 @@ pub const METRICS: &str = "metrics.jsonl";
 pub const EVALUATIONS: &str = "evaluations.jsonl";
 /// The run's summary.
 pub const SUMMARY: &str = "summary.json";
+/// The ledgers of the run's starts.
+pub const LEDGER: &str = "ledger.json";
 /// The report page.
 pub const REPORT: &str = "report.html";
 /// The settings of a sweep.

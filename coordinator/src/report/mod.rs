@@ -20,12 +20,14 @@ mod run;
 mod tests;
 
 pub use error::ReadError;
+pub use model::text;
 pub use run::Run;
 
 use askama::Template;
-use model::{Model, text};
+use model::Model;
 
-const STYLE: &str = include_str!("assets/report.css");
+/// The style of every page.
+pub const STYLE: &str = include_str!("assets/report.css");
 const SCRIPT: &str = include_str!("assets/report.js");
 const PLOT_STYLE: &str = include_str!("assets/uPlot.min.css");
 const PLOT_SCRIPT: &str = include_str!("assets/uPlot.iife.min.js");

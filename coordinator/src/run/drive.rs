@@ -4,13 +4,16 @@
 use super::recorder::Recorder;
 use super::resume::{Resume, Survey};
 use super::supervisor::{Command, Decision, Event, Supervisor};
-use crate::driver::{self, Driver, FailureCollector, Minibatch, NodeAddress, Setup};
+use crate::driver::{
+    self, Audit, Driver, FailureCollector, Ledgers, Minibatch, NodeAddress, SETTLING, Setup,
+};
 use crate::node::{self, Nodes, Rooms};
 use crate::prepare::{Item, Lanes, Placement, Prepared};
 use crate::run_error::RunError;
-use proto::control::{Description, HeldSnapshot};
+use proto::control::{Configured, Description, HeldSnapshot};
 use proto::link::Peer;
 use proto::spec::stage::StageSpec;
+use proto::transport::tls::Security;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +30,14 @@ pub struct Run<'a> {
     failures: FailureCollector,
     nodes: Option<Nodes>,
     driver: Option<Driver>,
+    /// The specifications of the stages in the newest start.
+    pub stages: Vec<StageSpec>,
+    /// The nodes' answers to them.
+    pub configured: Vec<Configured>,
+    /// The audit of a start that is not in the run's folder yet.
+    audit: Option<Audit>,
+    /// The ledgers of the newest start that has ended; `None` where its pipeline was never open.
+    pub ledgers: Option<Ledgers>,
 }
 
 impl<'a> Run<'a> {
@@ -38,8 +49,21 @@ impl<'a> Run<'a> {
         recorder: Recorder<'a>,
     ) -> Self {
         let (lanes, failures) = (prepared.lanes(), FailureCollector::default());
-        let (addresses, nodes, driver) = (Vec::new(), None, None);
-        Self { prepared, placement, stop, recorder, addresses, lanes, failures, nodes, driver }
+        Self {
+            prepared,
+            placement,
+            stop,
+            recorder,
+            addresses: Vec::new(),
+            lanes,
+            failures,
+            nodes: None,
+            driver: None,
+            stages: Vec::new(),
+            configured: Vec::new(),
+            audit: None,
+            ledgers: None,
+        }
     }
 
     /// Trains until the run ends, over all its starts.
@@ -81,6 +105,7 @@ impl<'a> Run<'a> {
                 Ok(Event::Taken)
             }
             Command::Close => {
+                self.audited(SETTLING).await?;
                 if let Some(driver) = self.driver.take() {
                     driver.close().await;
                 }
@@ -88,6 +113,10 @@ impl<'a> Run<'a> {
             }
             Command::Release | Command::End(_) => {
                 self.driver = None;
+                // The start failed, and its failure tells more than a file that could not be written after it.
+                if let Err(failure) = self.audited(Duration::ZERO).await {
+                    tracing::warn!(%failure, "the ledger of this start is lost");
+                }
                 if let Some(nodes) = self.nodes.take() {
                     nodes.stop().await;
                 }
@@ -114,8 +143,9 @@ impl<'a> Run<'a> {
         let deadline = Duration::from_secs_f64(self.prepared.config.network.connect_deadline);
         let asking = async {
             tokio::time::sleep(pause).await;
-            let found = node::check(&peers, deadline).await.into_iter().collect::<Result<Vec<_>, _>>();
-            found.map_err(RunError::from)
+            let found = node::check(&self.placement.security(), &peers, deadline).await;
+            let found = found.into_iter().map(|found| found.map(|answered| answered.description));
+            found.collect::<Result<Vec<_>, _>>().map_err(RunError::from)
         };
         let found = tokio::select! {
             found = unless_stopped(&self.stop, asking) => found?,
@@ -144,10 +174,22 @@ impl<'a> Run<'a> {
     async fn open(&mut self, restore: Option<u64>) -> Result<Event, RunError> {
         let identity = self.recorder.folder().identity();
         let stages = self.prepared.stages(&identity.id, identity.incarnation, restore)?;
-        let opening = driver::open(setup(self.prepared, stages, &self.addresses), self.failures.clone());
-        let Some((driver, _)) = unless_stopped(&self.stop, opening).await? else { return Ok(Event::Stopped) };
-        self.driver = Some(driver);
+        self.stages = stages.clone();
+        let setup = setup(self.prepared, stages, &self.addresses, self.placement.security());
+        let opening = driver::open(setup, self.failures.clone());
+        let Some((driver, configured)) = unless_stopped(&self.stop, opening).await? else {
+            return Ok(Event::Stopped);
+        };
+        (self.audit, self.ledgers) = (Some(driver.audit()), None);
+        (self.driver, self.configured) = (Some(driver), configured);
         Ok(Event::Opened)
+    }
+
+    /// Fetches the ledgers of this start and writes them into the run's folder, once.
+    async fn audited(&mut self, settling: Duration) -> Result<(), RunError> {
+        let Some(audit) = self.audit.take() else { return Ok(()) };
+        let ledgers = self.ledgers.insert(audit.ledgers(settling).await);
+        self.recorder.audited(ledgers)
     }
 
     async fn submit(&mut self, item: Item) -> Result<Event, RunError> {
@@ -180,11 +222,17 @@ async fn unless_stopped<T>(
 }
 
 /// The setup of the driver for a pipeline of `stages`.
-pub fn setup(prepared: &Prepared, stages: Vec<StageSpec>, nodes: &[NodeAddress]) -> Setup {
+pub fn setup(
+    prepared: &Prepared,
+    stages: Vec<StageSpec>,
+    nodes: &[NodeAddress],
+    security: Security,
+) -> Setup {
     let config = &prepared.config;
     Setup {
         stages,
         nodes: nodes.to_vec(),
+        security,
         sets: prepared.sets.clone(),
         classes: config.model.classes as usize,
         smoothing: config.train.label_smoothing,
@@ -199,5 +247,5 @@ pub fn setup(prepared: &Prepared, stages: Vec<StageSpec>, nodes: &[NodeAddress])
 /// The run's failure, if it has failed.
 pub async fn submit(driver: &mut Driver, lanes: &mut Lanes, minibatch: Minibatch) -> Result<(), RunError> {
     let lanes = lanes.of(minibatch.phase, minibatch.microbatches)?;
-    driver.submit(minibatch, &lanes).await
+    driver.submit(minibatch, lanes).await
 }

@@ -152,7 +152,7 @@ pub async fn evaluate(
     let logs = matches!(placement, Placement::Local).then(|| temporary("evaluate")).transpose()?;
     let rooms = Rooms::to_read(run_dir, logs.as_ref().map_or(run_dir, TempDir::path));
     let result = pass(&prepared, &placement, stages, &rooms, &stop).await;
-    if matches!(&result, Err(failure) if failure.cause == Cause::Node) {
+    if matches!(&result, Err(failure) if failure.cause.is_of_a_node()) {
         // The sentence names a node's log.
         let _ = logs.map(TempDir::keep);
     }
@@ -175,7 +175,7 @@ async fn pass(
         nodes = Nodes::find(placement, prepared, rooms, &failures) => nodes?,
         () = stop.cancelled() => return Err(interrupted()),
     };
-    let setup = setup(prepared, stages, nodes.addresses());
+    let setup = setup(prepared, stages, nodes.addresses(), placement.security());
     let result = tokio::select! {
         result = run(prepared, setup, failures) => result,
         () = stop.cancelled() => Err(interrupted()),

@@ -53,7 +53,7 @@ pub async fn measure(config: &Config, network: &Network, estimator: Estimator) -
     let folder = temporary("measure")?;
     let bench = Bench { config, network, run: RunIdentity::draw()?.id, stop };
     let result = bench.measure(folder.path(), estimator).await;
-    if matches!(&result, Err(failure) if failure.cause == Cause::Node) {
+    if matches!(&result, Err(failure) if failure.cause.is_of_a_node()) {
         let _ = folder.keep();
     }
     result

@@ -6,6 +6,7 @@
 //!        └─────────events───────────┘
 //! ```
 
+mod audited;
 mod begin;
 mod drive;
 mod evaluate;
@@ -18,6 +19,7 @@ mod summary;
 mod supervisor;
 mod train;
 
+pub use audited::{Audited, audited};
 pub use evaluate::{Evaluated, SETTABLE, Which, evaluate};
 pub use measure::{Measured, measure};
 pub use resume::Resume;

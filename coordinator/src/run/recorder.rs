@@ -3,9 +3,11 @@
 
 use super::progress::Progress;
 use super::resume::Common;
-use crate::driver::{Event, Outcome};
+use crate::driver::{Event, Ledgers, Outcome};
 use crate::prepare::Prepared;
-use crate::record::{Evaluation, Invariant, Meters, Pass, RunFolder, Step, Totals, Trace, or_dash};
+use crate::record::{
+    Evaluation, Invariant, LEDGER, Meters, Pass, RunFolder, Starts, Step, Totals, Trace, or_dash,
+};
 use crate::run_error::RunError;
 use proto::control::{Keep, SnapshotDone};
 use proto::microbatch::Phase;
@@ -106,6 +108,16 @@ impl<'a> Recorder<'a> {
             self.say(&format!("trace.json ends with step {step}: it was full"));
         }
         self.folder.write("trace.json", &serde_json::to_vec(&trace).map_err(RunError::internal)?)
+    }
+
+    /// Adds a start of the run to `ledger.json`.
+    ///
+    /// # Errors
+    /// A run folder that cannot be written.
+    pub fn audited(&self, ledgers: &Ledgers) -> Result<(), RunError> {
+        let mut starts = Starts::read(&self.folder.path().join(LEDGER));
+        starts.add(ledgers)?;
+        self.folder.write_json(LEDGER, &starts)
     }
 
     /// Records one event.

@@ -11,9 +11,8 @@ use crate::prepare::{Placement, Prepared};
 use crate::record::{self, Place, REPORT, SUMMARY, Summary};
 use crate::report;
 use crate::run_error::RunError;
-use prometheus_client::metrics::counter::Counter;
 use proto::metrics;
-use proto::transport::admission;
+use proto::transport::admission::{self, Refused};
 use std::net::SocketAddr;
 use std::path::Path;
 use tokio::net::TcpListener;
@@ -68,6 +67,7 @@ pub async fn train(
     prepared.doubts().iter().for_each(|doubt| tracing::warn!("{}", doubt.sentence));
     let mut recorder = Recorder::new(folder, &prepared, options.trace);
     say.iter().for_each(|line| recorder.say(line));
+    recorder.meters.shown().show_expiry(&placement.security());
     let _serving = scraped.map(|listener| show(listener, &mut recorder)).transpose()?;
     let mut run = Run::new(&prepared, &placement, stop, recorder);
     let result = run.drive(resume, options.restarts).await;
@@ -100,9 +100,9 @@ fn show(listener: TcpListener, recorder: &mut Recorder<'_>) -> Result<AbortOnDro
     recorder.say(&format!("metrics at http://{address}/metrics"));
     if admission::is_open(&address) {
         recorder.say(&format!(
-            "--metrics {address} is open to other hosts, and there are no identities and no encryption yet: whoever reaches the port learns how the run does, so let only hosts that you trust reach it"
+            "--metrics {address} is open to other hosts, always in plaintext: whoever reaches the port learns how the run does, and can do nothing to it"
         ));
     }
-    let serve = metrics::serve(listener, recorder.meters.shown(), Counter::default());
+    let serve = metrics::serve(listener, recorder.meters.shown(), Refused::default());
     Ok(AbortOnDropHandle::new(tokio::spawn(serve)))
 }

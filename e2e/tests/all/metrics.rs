@@ -122,6 +122,7 @@ fn says_of_run(scrape: &Scrape, lines: &[Value]) {
     }
     assert!(scrape.has(r#"neuropil_layer_angle_degrees{layer="stem"}"#));
     assert_eq!(scrape.value("neuropil_restarts_total"), 0.0);
+    assert!(!scrape.has("neuropil_certificate_expiry_seconds"), "there is no certificate in plaintext");
     for stage in 0..2 {
         let total = |key: &str| total(lines, stage, key);
         let labels = format!("stage=\"{stage}\"");
@@ -144,6 +145,7 @@ fn says_of_nodes(nodes: &[Scrape; 2], lines: &[Value]) {
         let total = |key: &str| total(lines, stage, key);
         assert_eq!(node.value(r#"neuropil_node_steps_total{phase="train"}"#), lines.len() as f64);
         assert!(node.has(r#"neuropil_node_steps_total{phase="evaluate"}"#));
+        assert!(!node.has("neuropil_certificate_expiry_seconds"), "there is no certificate in plaintext");
         assert_eq!(node.value(r#"neuropil_node_compute_seconds_total{phase="train"}"#), total("compute_s"));
         assert_eq!(node.value(r#"neuropil_node_wait_seconds_total{phase="train"}"#), total("wait_s"));
         assert_eq!(node.value(r#"neuropil_node_send_seconds_total{phase="train"}"#), total("send_s"));

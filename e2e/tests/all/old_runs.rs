@@ -81,6 +81,8 @@ fn a_run_of_an_earlier_release_is_evaluated_compared_and_gone_on_with() {
     assert!(ended.stderr.contains(&format!("going on after step {DONE}, ")), "{}", ended.stderr);
     assert_eq!(old.summary()["status"], "done");
     assert_eq!(old.metrics().len(), whole.metrics().len());
+    let since = &old.json("ledger.json")["starts"][0]["consumed_since"];
+    assert_eq!(since, DONE, "release 0.1.0 kept no account of what training consumed");
     if before == losses(&whole)[..DONE] {
         assert_eq!(old.history(), whole.history());
         assert_eq!(old.digests(), whole.digests());

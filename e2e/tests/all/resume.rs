@@ -2,6 +2,7 @@
 
 use e2e::harm::{eventually, failed, node, saving, signal};
 use e2e::{Bench, Coordinator, Ended, Run};
+use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::time::Duration;
@@ -35,10 +36,23 @@ fn finished(coordinator: Coordinator) -> Ended {
     ended
 }
 
+/// The messages that training consumed over all starts: both ends of each link, where both are stages, agree.
+fn consumed(run: &Run) -> Value {
+    let ledger = run.json("ledger.json");
+    let last = ledger["starts"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["consumed_since"], &last["missing"]), (&0.into(), &Value::Array(Vec::new())));
+    for record in last["consumed"].as_array().unwrap() {
+        let ends = [&record["from"], &record["to"]].into_iter().filter(|end| **end != "coordinator");
+        assert_eq!(record["counted_by"].as_array().unwrap().len(), ends.count(), "{record}");
+    }
+    last["consumed"].clone()
+}
+
 /// Checks that state, losses and evaluations equal those of the undisturbed run.
 fn same(disturbed: &Run, undisturbed: &Run) {
     assert_eq!(disturbed.history(), undisturbed.history());
     assert_eq!(disturbed.digests(), undisturbed.digests());
+    assert_eq!(consumed(disturbed), consumed(undisturbed), "the messages that made this state");
     let (summary, whole) = (disturbed.summary(), undisturbed.summary());
     assert_eq!(summary["status"], "done");
     // The summary covers all starts together.

@@ -1,9 +1,10 @@
 //! The configured stage of a node and its snapshots, which are never mixed up with the snapshots of another run.
 
+use crate::exec::account::{Account, Consumed};
 use crate::exec::device::Device;
 use crate::settings::Settings;
 use crate::stage::Stage;
-use crate::state::checkpoint::{self, Snapshot};
+use crate::state::checkpoint::{self, LEDGER, Snapshot};
 use crate::state::state_dir::{self, StateDir};
 use proto::control::{Configured, SnapshotDone};
 use proto::failure::Failure;
@@ -16,26 +17,36 @@ use std::time::Instant;
 pub struct Configuration {
     pub spec: StageSpec,
     pub stage: Stage,
+    /// The messages that training consumed, and the values that rules read.
+    pub account: Account,
     state_dir: StateDir,
     /// Updates that the newest snapshot has seen.
     saved: Option<u64>,
 }
 
 impl Configuration {
-    /// The stage of `spec` on `device`. The snapshots of other runs in `state_dir` are moved out of the way, unless
-    /// the node only reads the folder.
+    /// The stage of `spec` on `device`, which keeps `account`. The snapshots of other runs in `state_dir` are moved out
+    /// of the way, unless the node only reads the folder.
     ///
     /// # Errors
     /// When the specification does not fit together, its snapshot cannot be restored, or memory or device fail.
-    pub fn new(spec: StageSpec, state_dir: &StateDir, device: &dyn Device) -> Result<Self, Failure> {
+    pub fn new(
+        spec: StageSpec,
+        state_dir: &StateDir,
+        device: &dyn Device,
+        account: Account,
+    ) -> Result<Self, Failure> {
         let restored = spec.restore.map(|updates| snapshot_of(state_dir, &spec.run, updates)).transpose()?;
         let (place, kind) = device.options();
         let settings = Settings::of(&spec, place, kind);
         let mut stage = Stage::new(&spec, settings).map_err(|error| error.to_string())?;
+        let mut consumed = Consumed::from_here(0);
         if let Some(snapshot) = restored {
             snapshot.restore(&mut stage.state())?;
             stage.set_updates(snapshot.updates);
+            consumed = consumed_by(&snapshot)?;
         }
+        account.begin(&spec, &consumed, stage.reads());
         // This comes last, so that a refused stage moves no snapshot.
         if !state_dir.read_only {
             take_turns(&state_dir.path, &spec.run)?;
@@ -47,7 +58,7 @@ impl Configuration {
             updates = stage.updates(),
             "configured"
         );
-        Ok(Self { saved: spec.restore.or(Some(0)), spec, stage, state_dir: state_dir.clone() })
+        Ok(Self { saved: spec.restore.or(Some(0)), spec, stage, account, state_dir: state_dir.clone() })
     }
 
     /// The reply to the coordinator that configures the stage.
@@ -83,7 +94,9 @@ impl Configuration {
     fn save(&mut self) -> Result<SnapshotDone, String> {
         self.check_writable()?;
         let (begun, updates) = (Instant::now(), self.stage.updates());
-        let saved = checkpoint::save(&self.state_dir.path, &self.spec.run, updates, &self.stage.state());
+        let ledger = serde_json::to_string(&self.account.consumed()).map_err(|error| error.to_string())?;
+        let (folder, run) = (&self.state_dir.path, &self.spec.run);
+        let saved = checkpoint::save(folder, run, updates, &self.stage.state(), Some(&ledger));
         let bytes = saved.map_err(|error| error.to_string())?;
         self.saved = Some(updates);
         Ok(SnapshotDone { updates, bytes, seconds: begun.elapsed().as_secs_f64() })
@@ -110,6 +123,17 @@ impl Configuration {
             true => Err("this node can only evaluate: start it without --read-only to train on it".into()),
             false => Ok(()),
         }
+    }
+}
+
+/// What the updates up to `snapshot` have consumed. Snapshots of releases without ledgers do not say it.
+fn consumed_by(snapshot: &Snapshot) -> Result<Consumed, Failure> {
+    match snapshot.metadata()?.get(LEDGER) {
+        None => Ok(Consumed::from_here(snapshot.updates)),
+        Some(text) => serde_json::from_str(text).map_err(|error| {
+            let path = snapshot.path().display();
+            Failure::own(format!("{path} has a ledger that cannot be read ({error}): use another snapshot"))
+        }),
     }
 }
 
@@ -154,12 +178,12 @@ mod tests {
         let held = || checkpoint::list(dir.path()).unwrap();
         let save = |steps: &[u64]| {
             for step in steps {
-                checkpoint::save(dir.path(), "run", *step, &State::default()).unwrap();
+                checkpoint::save(dir.path(), "run", *step, &State::default(), None).unwrap();
             }
         };
         let device = device::open(tch::Device::Cpu);
         let state_dir = StateDir { path: dir.path().to_owned(), read_only: false };
-        let mut configuration = Configuration::new(spec, &state_dir, &*device).unwrap();
+        let mut configuration = Configuration::new(spec, &state_dir, &*device, Account::default()).unwrap();
         let mut forget = |restore, updates, phase| {
             configuration.spec.restore = restore;
             configuration.stage.set_updates(updates);

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::exec::account::Account;
 use crate::exec::clock::Clock;
 use crate::exec::device::{Device, Noted};
 use crate::exec::session::Session;
@@ -11,6 +12,7 @@ use crate::stage::{Stage, StageError, Values};
 use proto::control::{Minibatch, Report, RunLane, Span, StepDone};
 use proto::failure::Failure;
 use proto::lane::{Action, WeightVersion};
+use proto::link::{Carried, Role};
 use proto::microbatch::{Message, MicrobatchHeader, MicrobatchId, Phase};
 use proto::spec::stage::{ErrorSource, StageSpec};
 use std::collections::HashMap;
@@ -24,12 +26,19 @@ pub struct Context {
     pub meters: Meters,
 }
 
+/// The stage that a lane runner works for.
+#[derive(Clone, Copy)]
+pub struct Of<'a> {
+    pub spec: &'a StageSpec,
+    pub account: &'a Account,
+}
+
 /// Executes one lane and measures its own work.
 pub struct LaneRunner<'a> {
     stage: &'a mut Stage,
     device: &'a mut dyn Device,
     session: &'a mut Session,
-    spec: &'a StageSpec,
+    of: Of<'a>,
     context: &'a Context,
     work: &'a RunLane,
     /// The microbatches between their F and their G.
@@ -56,12 +65,12 @@ impl<'a> LaneRunner<'a> {
         stage: &'a mut Stage,
         device: &'a mut dyn Device,
         session: &'a mut Session,
-        spec: &'a StageSpec,
+        of: Of<'a>,
         context: &'a Context,
         work: &'a RunLane,
     ) -> Self {
         let done = StepDone::nothing(work.lane.phase());
-        Self { stage, device, session, spec, context, work, under_way: HashMap::new(), samples: 0, done }
+        Self { stage, device, session, of, context, work, under_way: HashMap::new(), samples: 0, done }
     }
 
     /// Executes the lane.
@@ -97,6 +106,10 @@ impl<'a> LaneRunner<'a> {
 
     /// Reports `step`, and starts new counts.
     fn close(&mut self, step: u64) -> Result<()> {
+        if self.done.phase == Phase::Train {
+            self.of.account.close(step);
+            self.of.account.read(self.stage.reads());
+        }
         let begun = StepDone::nothing(self.done.phase);
         let mut done = std::mem::replace(&mut self.done, begun);
         if self.minibatch(step).0.measure {
@@ -105,14 +118,17 @@ impl<'a> LaneRunner<'a> {
         let Noted { finite, overflow } = self.device.noted().map_err(Failure::own)?;
         (done.finite, done.overflow) = (finite, overflow);
         (done.step, done.updates) = (step, self.stage.updates());
+        #[cfg(feature = "leaks")]
+        crate::leak::step(self.stage, &mut done);
         self.context.meters.step(&done);
         self.context.runtime.block_on(self.session.report(Report::Step(done)))
     }
 
     fn forward(&mut self, m: MicrobatchId) -> Result<()> {
-        let (phase, wire) = (self.work.lane.phase(), self.spec.wire);
+        let (phase, wire) = (self.work.lane.phase(), self.of.spec.wire);
         let message = self.receive(m, Direction::Up)?;
         self.expect(m, &message.header)?;
+        self.count([self.session.below.peer().role, self.own()], Direction::Up, &message);
         let outputs = self.timed(Action::Forward(m), |runner| {
             let outputs = runner.stage.forward(m, runner.device.upload(&message.tensors)?, phase)?;
             runner.device.note_outputs(&outputs, wire)?;
@@ -123,17 +139,17 @@ impl<'a> LaneRunner<'a> {
     }
 
     fn error(&mut self, m: MicrobatchId) -> Result<()> {
-        let message = match self.spec.error_source {
+        let message = match self.of.spec.error_source {
             ErrorSource::Above => self.receive(m, Direction::Down)?,
         };
         if self.under_way.get(&m).is_none_or(|known| known.header != message.header) {
-            let (peer, header) = (self.session.above.peer(), &message.header);
-            return Err(Failure::neighbour(format!(
-                "{peer} sent an error signal for {header}, which is not due"
-            )));
+            let (link, header) = (&self.session.above.incoming, &message.header);
+            let why = format!("{} sent an error signal for {header}, which is not due", link.peer());
+            return Err(link.refuse(Carried::ErrorSignals, why));
         }
+        self.count([self.session.above.peer().role, self.own()], Direction::Down, &message);
         self.check_version(Action::Error(m), m)?;
-        let wire = self.spec.wire;
+        let wire = self.of.spec.wire;
         let errors = self.timed(Action::Error(m), |runner| {
             let errors = runner.stage.error(m, runner.device.upload(&message.tensors)?)?;
             runner.device.note_errors(&errors, wire)?;
@@ -176,13 +192,15 @@ impl<'a> LaneRunner<'a> {
         let phase = self.work.lane.phase();
         let due = MicrobatchHeader { phase, id: m, minibatch: samples, microbatches, offset, ..got.clone() };
         if *got != due {
-            let peer = self.session.below.peer();
-            return Err(Failure::neighbour(format!("{peer} sent {got} while {due} was due")));
+            let link = &self.session.below.incoming;
+            let why = format!("{} sent {got} while {due} was due", link.peer());
+            return Err(link.refuse(Carried::Activations, why));
         }
         self.samples = offset + got.size;
         if m.index + 1 == microbatches && self.samples != samples {
-            let came = self.samples;
-            return Err(Failure::neighbour(format!("{came} samples came for a minibatch of {samples}")));
+            let (link, came) = (&self.session.below.incoming, self.samples);
+            let why = format!("{} sent {came} samples for a minibatch of {samples}", link.peer());
+            return Err(link.refuse(Carried::Activations, why));
         }
         if phase == Phase::Train {
             self.under_way.insert(m, UnderWay { header: due, updates: self.stage.updates() });
@@ -204,10 +222,25 @@ impl<'a> LaneRunner<'a> {
         message
     }
 
+    /// Counts a training message, which the update of its step consumes.
+    fn count(&self, [from, to]: [Role; 2], direction: Direction, message: &Message) {
+        if self.work.lane.phase() == Phase::Train {
+            let carried = match direction {
+                Direction::Up => Carried::Activations,
+                Direction::Down => Carried::ErrorSignals,
+            };
+            self.of.account.add([from, to], carried, message);
+        }
+    }
+
+    fn own(&self) -> Role {
+        Role::Stage(self.of.spec.index)
+    }
+
     /// Sends `values` under a header, and returns the number of bytes of their tensors.
     fn send(&mut self, header: MicrobatchHeader, values: Values, direction: Direction) -> Result<u64> {
         let begun = Instant::now();
-        let tensors = self.device.download(values, self.spec.wire).map_err(Failure::own)?;
+        let tensors = self.device.download(values, self.of.spec.wire).map_err(Failure::own)?;
         let message = Message { header, tensors };
         let bytes = message.payload();
         let Session { below, above, start, .. } = &*self.session;
@@ -215,6 +248,7 @@ impl<'a> LaneRunner<'a> {
             Direction::Up => above,
             Direction::Down => below,
         };
+        self.count([self.own(), port.peer().role], direction, &message);
         let sent = self.context.runtime.block_on(port.send(start.message_deadline, message));
         self.done.send += begun.elapsed();
         sent.map(|()| bytes)

@@ -1,9 +1,10 @@
 //! The worker: the one thread that owns every tensor. It takes jobs one at a time from its mailbox.
 
+use crate::exec::account::Account;
 use crate::exec::clock::Clock;
 use crate::exec::configuration::Configuration;
 use crate::exec::device::{self, Device};
-use crate::exec::lane::{Context, LaneRunner};
+use crate::exec::lane::{Context, LaneRunner, Of};
 use crate::exec::session::Session;
 use crate::meters::Meters;
 use crate::stage::Stage;
@@ -27,6 +28,8 @@ pub enum Job {
     Configure {
         /// The stage's specification.
         spec: Box<StageSpec>,
+        /// The account of the stage's training, which the worker keeps.
+        account: Account,
         /// Sent when the layers are built, or with the failure if they cannot be built.
         reply: oneshot::Sender<Result<Configured, Failure>>,
     },
@@ -103,8 +106,8 @@ impl Worker {
     fn work(mut self, mut jobs: mpsc::Receiver<Job>) {
         while let Some(job) = jobs.blocking_recv() {
             match job {
-                Job::Configure { spec, reply } => {
-                    let _ = reply.send(self.guarded(|worker| worker.configure(*spec)));
+                Job::Configure { spec, account, reply } => {
+                    let _ = reply.send(self.guarded(|worker| worker.configure(*spec, account)));
                 }
                 Job::Run { mut session, done } => {
                     if let Err(failure) = self.guarded(|worker| worker.run(&mut session)) {
@@ -147,10 +150,10 @@ impl Worker {
         }
     }
 
-    fn configure(&mut self, spec: StageSpec) -> Result<Configured, Failure> {
+    fn configure(&mut self, spec: StageSpec, account: Account) -> Result<Configured, Failure> {
         self.save_unsaved()?;
         self.stage = None;
-        let configuration = Configuration::new(spec, &self.state_dir, &*self.device)?;
+        let configuration = Configuration::new(spec, &self.state_dir, &*self.device, account)?;
         Ok(self.stage.insert(configuration).configured())
     }
 
@@ -174,6 +177,7 @@ impl Worker {
             }
         };
         configured.stage.abandon();
+        configured.account.abandon();
         device.abandon();
         result
     }
@@ -202,13 +206,17 @@ fn carry_out(
         Command::Start(_) => return Err(Failure::own("a run starts once")),
         Command::Lane(work) => {
             configured.forget_future(work.lane.phase()).map_err(Failure::own)?;
-            let Configuration { stage, spec, .. } = configured;
-            return LaneRunner::new(stage, device, session, spec, context, &work).run();
+            let Configuration { stage, spec, account, .. } = configured;
+            return LaneRunner::new(stage, device, session, Of { spec, account }, context, &work).run();
         }
         Command::Align(_) if configured.stage.updates() > 0 => {
             return Err(Failure::own("mirror steps of a delay phase come before the first update"));
         }
-        Command::Align(steps) => align(&mut configured.stage, &session.cancellation, steps)?,
+        Command::Align(steps) => {
+            let report = align(&mut configured.stage, &session.cancellation, steps)?;
+            configured.account.read(configured.stage.reads());
+            report
+        }
         Command::Snapshot(Keep(keep)) => Report::Snapshot(configured.snapshot(&keep).map_err(Failure::own)?),
     };
     context.runtime.block_on(session.report(report))
@@ -247,7 +255,8 @@ mod tests {
 
         let layers = vec![LayerSpec::new("bias", &["below"], Op::Bias)];
         let inputs = vec![Value { name: "below".into(), shape: vec![4] }];
-        worker.configure(StageSpec { index: 3, stages: 5, ..StageSpec::alone(layers, inputs) }).unwrap();
+        let spec = StageSpec { index: 3, stages: 5, ..StageSpec::alone(layers, inputs) };
+        worker.configure(spec, Account::default()).unwrap();
         let failure = worker.guarded(|_| -> Result<(), Failure> { panic!("index out of bounds") });
         assert_eq!(failure, Err(Failure::own(why).of_stage(3)), "by name of the stage");
         assert!(worker.stage.is_none(), "a stage of unknown state is given up");

@@ -4,12 +4,13 @@ use super::held::Sum;
 use crate::init;
 use crate::linear_map::LinearMap;
 use crate::optim::Parameter;
-use crate::rule::{self, Feedback, Seen};
+use crate::rule::{self, AtUpdate, Feedback, Given, ReadLog, Seen};
 use crate::settings::Settings;
 use crate::state::named::State;
 use crate::torch::add_scaled;
 use proto::spec::graph::{Init, LayerSpec};
 use proto::spec::optimizer::{Method, OptimizerSpec, Schedule};
+use proto::spec::reads::Reads;
 use proto::spec::rule::{Alignment, Centering, Mirror, Noise, RuleSpec};
 use tch::{TchError, Tensor};
 
@@ -28,6 +29,8 @@ pub struct Backward {
     alignment: Alignment,
     keeps_output: bool,
     gathered: Sum,
+    /// The values from which B was updated.
+    log: ReadLog,
 }
 
 impl Backward {
@@ -70,6 +73,7 @@ impl Backward {
             alignment,
             keeps_output: spec.rule.keeps_output(),
             gathered: Sum::default(),
+            log: ReadLog::default(),
         };
         backward.follow_signs(weight, settings, 0)?;
         Ok(backward)
@@ -78,6 +82,19 @@ impl Backward {
     /// B; `None` if B is W itself.
     pub fn matrix(&self) -> Option<&Tensor> {
         self.matrix.as_ref().map(|parameter| &parameter.value)
+    }
+
+    /// The matrix that carries the error back: B, or else `weight`, which is W.
+    pub fn carrier<'a>(&'a self, weight: &'a Tensor) -> &'a Tensor {
+        self.matrix().unwrap_or_else(|| {
+            self.log.transported();
+            weight
+        })
+    }
+
+    /// The values from which B was updated so far.
+    pub fn reads(&self) -> Reads {
+        self.log.read()
     }
 
     /// Whether the layer must keep its y until G.
@@ -124,7 +141,8 @@ impl Backward {
         minibatch: u32,
     ) -> Result<Option<Tensor>, TchError> {
         let Some(backward) = self.matrix() else { return Ok(None) };
-        self.feedback.microbatch(&Seen { map: self.map, x, y, error, backward, minibatch })
+        let given = Given { map: self.map, x, y, error, backward, minibatch };
+        self.feedback.microbatch(&Seen::new(given, &self.log))
     }
 
     /// The gradient of B's loss: the samples' part and the part added once, times `factor`.
@@ -135,7 +153,7 @@ impl Backward {
         factor: f64,
     ) -> Result<Option<Tensor>, TchError> {
         let Some(backward) = self.matrix() else { return Ok(None) };
-        let whole = rule::sum(samples, self.feedback.at_update(backward, weight)?)?;
+        let whole = rule::sum(samples, self.feedback.at_update(backward, weight, &self.log)?)?;
         if factor == 1.0 {
             return Ok(whole);
         }
@@ -148,7 +166,10 @@ impl Backward {
     /// # Errors
     /// When a torch operation fails.
     pub fn gradient(&self, weight: &Tensor, task: &Tensor, updates: u64) -> Result<Option<Tensor>, TchError> {
-        let task = self.feedback.uses_task().then(|| task.shallow_clone());
+        let task = self.feedback.uses_task().then(|| {
+            self.log.task();
+            task.shallow_clone()
+        });
         if self.alignment.mirror.is_some() {
             return Ok(task);
         }
@@ -244,7 +265,8 @@ impl Backward {
         let (shape, init) = &self.drawn;
         let stream = format!("magnitude {updates}");
         let drawn = || init::draw(settings, &self.name, &stream, shape, *init);
-        matrix.value = rule::signs_of(*magnitude, &matrix.value, weight, drawn)?;
+        let seen = AtUpdate::new(&matrix.value, weight, &self.log);
+        matrix.value = rule::signs_of(*magnitude, &seen, drawn)?;
         Ok(())
     }
 

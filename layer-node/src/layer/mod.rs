@@ -20,6 +20,7 @@ pub use weight::WeightLayer;
 use crate::settings::Settings;
 use crate::state::named::State;
 use proto::control::LayerMeasure;
+use proto::ledger::LayerReads;
 use proto::microbatch::MicrobatchId;
 use proto::spec::graph::{LayerSpec, Op};
 use tch::{TchError, Tensor};
@@ -73,6 +74,11 @@ pub trait Layer: Send {
 
     /// Shows the layer's weights, statistics and optimizer state by name.
     fn state<'a>(&'a mut self, _state: &mut State<'a>) {}
+
+    /// The values from which B was updated so far, for layers that have a B.
+    fn reads(&self) -> Option<LayerReads> {
+        None
+    }
 
     /// The angle and the norms of W and B, for layers that have both.
     ///

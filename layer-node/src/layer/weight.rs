@@ -10,6 +10,7 @@ use crate::optim::Parameter;
 use crate::settings::Settings;
 use crate::state::named::State;
 use proto::control::LayerMeasure;
+use proto::ledger::LayerReads;
 use proto::microbatch::MicrobatchId;
 use proto::spec::graph::{LayerSpec, Op};
 use proto::spec::optimizer::Method;
@@ -76,11 +77,6 @@ impl WeightLayer {
         })
     }
 
-    /// The matrix that carries the error back: B, which under backprop is W.
-    fn backward(&self) -> &Tensor {
-        self.backward.matrix().unwrap_or(&self.forward.value)
-    }
-
     /// How the layer applies a matrix.
     pub fn map(&self) -> LinearMap {
         self.map
@@ -125,7 +121,7 @@ impl Layer for WeightLayer {
             return Ok(Vec::new());
         }
         let x = saved.x.shallow_clone();
-        Ok(vec![self.map.adjoint(error, self.backward(), &x)?])
+        Ok(vec![self.map.adjoint(error, self.backward.carrier(&self.forward.value), &x)?])
     }
 
     fn gradient(&mut self, m: MicrobatchId, minibatch: u32) -> Result<(), TchError> {
@@ -175,12 +171,17 @@ impl Layer for WeightLayer {
         }
     }
 
+    fn reads(&self) -> Option<LayerReads> {
+        Some(LayerReads { layer: self.name.clone(), read: self.backward.reads() })
+    }
+
     fn measure(&self) -> Result<Option<LayerMeasure>, TchError> {
         // The sums go piece by piece: in float64, with its products, a large matrix would outgrow all other kept
         // values.
         let pieces = |matrix: &Tensor| matrix.f_reshape([-1])?.f_split(MEASURED, 0);
+        let backward = self.backward.matrix().unwrap_or(&self.forward.value);
         let [mut ww, mut bb, mut wb, mut dd] = [0.0; 4];
-        for (w, b) in pieces(&self.forward.value)?.iter().zip(pieces(self.backward())?) {
+        for (w, b) in pieces(&self.forward.value)?.iter().zip(pieces(backward)?) {
             let (w, b) = (w.f_to_kind(Kind::Double)?, b.f_to_kind(Kind::Double)?);
             let difference = w.f_sub(&b)?;
             for (sum, [left, right]) in

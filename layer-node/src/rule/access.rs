@@ -11,7 +11,7 @@
 //!     type Reads = Local;
 //!     fn microbatch(&self, _: &Seen) -> Result<Option<Tensor>, TchError> { Ok(None) }
 //!     fn at_update(&self, seen: &AtUpdate<Local>) -> Result<Option<Tensor>, TchError> {
-//!         Ok(Some(seen.weight.f_neg()?)) // no method `f_neg` found for unit type `()`
+//!         Ok(Some(seen.weight().f_neg()?)) // no method `f_neg` found for unit type `()`
 //!     }
 //! }
 //! ```
@@ -27,7 +27,7 @@
 //!     type Reads = ReadsWeight;
 //!     fn microbatch(&self, _: &Seen) -> Result<Option<Tensor>, TchError> { Ok(None) }
 //!     fn at_update(&self, seen: &AtUpdate<ReadsWeight>) -> Result<Option<Tensor>, TchError> {
-//!         Ok(Some(seen.weight.f_neg()?))
+//!         Ok(Some(seen.weight().f_neg()?))
 //!     }
 //! }
 //! ```
@@ -37,7 +37,9 @@ use tch::Tensor;
 /// A rule's declaration of its access to W.
 pub trait Access {
     /// A reference to W, or the unit type.
-    type Weight<'a>;
+    type Weight<'a>: Copy;
+    /// Whether [`Access::Weight`] is W.
+    const READS_WEIGHT: bool;
 }
 
 /// The rule works without W: all its inputs pass through the layer anyway.
@@ -48,8 +50,10 @@ pub enum ReadsWeight {}
 
 impl Access for Local {
     type Weight<'a> = ();
+    const READS_WEIGHT: bool = false;
 }
 
 impl Access for ReadsWeight {
     type Weight<'a> = &'a Tensor;
+    const READS_WEIGHT: bool = true;
 }

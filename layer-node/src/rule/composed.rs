@@ -58,7 +58,7 @@ impl Rule for Composed {
     }
 
     fn at_update(&self, seen: &AtUpdate<Local>) -> Result<Option<Tensor>, TchError> {
-        primitives::decay(seen.backward, self.decay)
+        primitives::decay(seen, self.decay)
     }
 }
 
@@ -88,8 +88,7 @@ impl Rule for WithSelf {
     }
 
     fn at_update(&self, seen: &AtUpdate<ReadsWeight>) -> Result<Option<Tensor>, TchError> {
-        let without = AtUpdate { backward: seen.backward, weight: () };
-        sum(self.local.at_update(&without)?, Some(primitives::self_(seen.weight, self.self_)?))
+        sum(self.local.at_update(&seen.without_weight())?, Some(primitives::self_(seen, self.self_)?))
     }
 }
 

@@ -8,6 +8,7 @@ mod centering;
 mod composed;
 mod noise;
 mod primitives;
+mod seen;
 mod sign_symmetry;
 mod transfer;
 
@@ -16,48 +17,12 @@ pub use centering::center;
 use composed::compose;
 pub use composed::sum;
 pub use noise::draw as draw_noise;
+pub(crate) use seen::Given;
+pub use seen::{AtUpdate, ReadLog, Seen};
 pub use sign_symmetry::aligned as signs_of;
 
-use crate::linear_map::LinearMap;
 use proto::spec::rule::{Magnitude, RuleSpec};
 use tch::{TchError, Tensor};
-
-/// The values of its layer that a rule sees in one microbatch, or in one mirror step.
-pub struct Seen<'a> {
-    /// How the layer applies a matrix: y = map(x, W).
-    pub map: LinearMap,
-    /// The layer's input `(n, in)` or `(n, in, H, W)`, centred if the rule asks for it; or noise of its shape.
-    pub x: &'a Tensor,
-    /// The layer's output for x before bias, norm and activation, `(n, out)` or `(n, out, H', W')`; present only for
-    /// rules that use it.
-    pub y: Option<&'a Tensor>,
-    /// The loss's gradient at y, of y's shape, already divided by N; `None` in a mirror step.
-    pub error: Option<&'a Tensor>,
-    /// B, of W's shape.
-    pub backward: &'a Tensor,
-    /// N, the number of samples in the whole minibatch: a mean over the batch is a sum divided by N.
-    pub minibatch: u32,
-}
-
-/// The values of its layer that a rule sees when B is about to step.
-pub struct AtUpdate<'a, A: Access> {
-    /// B, of W's shape.
-    pub backward: &'a Tensor,
-    /// W, if the rule declares that it reads W.
-    pub weight: A::Weight<'a>,
-}
-
-impl Seen<'_> {
-    /// [`Seen::y`], which a primitive needs.
-    ///
-    /// # Errors
-    /// When the rule does not say that it uses y, so that the layer did not keep it: the primitive would do nothing.
-    fn output(&self) -> Result<&Tensor, TchError> {
-        self.y.ok_or_else(|| {
-            TchError::Torch("a primitive needs y, which its rule does not declare: this is a bug".into())
-        })
-    }
-}
 
 /// A learning rule for B.
 pub trait Rule: Send {
@@ -155,15 +120,21 @@ impl Feedback {
         }
     }
 
-    /// The part of B's gradient that is added once. `weight` reaches only rules that declared their access to W.
+    /// The part of B's gradient that is added once. `weight` reaches only rules that declared their access to W, and
+    /// `log` records what a rule reads.
     ///
     /// # Errors
     /// When a torch operation fails.
-    pub fn at_update(&self, backward: &Tensor, weight: &Tensor) -> Result<Option<Tensor>, TchError> {
+    pub fn at_update(
+        &self,
+        backward: &Tensor,
+        weight: &Tensor,
+        log: &ReadLog,
+    ) -> Result<Option<Tensor>, TchError> {
         match self {
             Feedback::Transport | Feedback::Signs(_) => Ok(None),
-            Feedback::Local(rule) => rule.at_update(&AtUpdate { backward, weight: () }),
-            Feedback::ReadsWeight(rule) => rule.at_update(&AtUpdate { backward, weight }),
+            Feedback::Local(rule) => rule.at_update(&AtUpdate::new(backward, (), log)),
+            Feedback::ReadsWeight(rule) => rule.at_update(&AtUpdate::new(backward, weight, log)),
         }
     }
 }

@@ -13,7 +13,7 @@
 //! decay    Σ B²            →  2 B
 //! ```
 
-use super::{Seen, transfer};
+use super::{AtUpdate, Local, ReadsWeight, Seen, transfer};
 use proto::spec::rule::Transfer;
 use tch::{TchError, Tensor};
 
@@ -25,17 +25,14 @@ pub fn amp_and_sparse(
     sparse: f64,
     transfer: Transfer,
 ) -> Result<Option<Tensor>, TchError> {
-    let n = f64::from(seen.minibatch);
-    let pull = if amp != 0.0 {
-        Some(transfer::apply(transfer, seen.output()?)?.f_mul_scalar(-amp / n)?)
-    } else {
-        None
-    };
+    let n = f64::from(seen.minibatch());
+    let pull =
+        if amp != 0.0 { Some(transfer::apply(transfer, seen.y()?)?.f_mul_scalar(-amp / n)?) } else { None };
     let through_b = match transfer {
         Transfer::Identity => sparse != 0.0,
         Transfer::Relu | Transfer::Tanh => sparse != 0.0 || pull.is_some(),
     };
-    let z = if through_b { Some(seen.map.forward(seen.x, seen.backward)?) } else { None };
+    let z = if through_b { Some(seen.map().forward(seen.x(), seen.backward())?) } else { None };
     let push = match &z {
         Some(z) if sparse != 0.0 => Some(transfer::apply(transfer, z)?.f_mul_scalar(2.0 * sparse / n)?),
         _ => None,
@@ -49,7 +46,7 @@ pub fn amp_and_sparse(
         Some(slope) => against.f_mul(&slope)?,
         None => against,
     };
-    seen.map.filter_gradient(seen.x, &against, seen.backward).map(Some)
+    seen.filter_gradient(seen.x(), &against).map(Some)
 }
 
 /// The gradient of null: the signal that B sends back of y should be small.
@@ -57,21 +54,21 @@ pub fn null(seen: &Seen, null: f64, transfer: Transfer) -> Result<Option<Tensor>
     if null == 0.0 {
         return Ok(None);
     }
-    let y = transfer::apply(transfer, seen.output()?)?;
-    let r = seen.map.adjoint(&y, seen.backward, seen.x)?;
-    let scaled = r.f_mul_scalar(2.0 * null / f64::from(seen.minibatch))?;
-    seen.map.filter_gradient(&scaled, &y, seen.backward).map(Some)
+    let y = transfer::apply(transfer, seen.y()?)?;
+    let r = seen.map().adjoint(&y, seen.backward(), seen.x())?;
+    let scaled = r.f_mul_scalar(2.0 * null / f64::from(seen.minibatch()))?;
+    seen.filter_gradient(&scaled, &y).map(Some)
 }
 
 /// The gradient of decay: B should be small.
-pub fn decay(backward: &Tensor, decay: f64) -> Result<Option<Tensor>, TchError> {
+pub fn decay(seen: &AtUpdate<Local>, decay: f64) -> Result<Option<Tensor>, TchError> {
     if decay == 0.0 {
         return Ok(None);
     }
-    backward.f_mul_scalar(2.0 * decay).map(Some)
+    seen.backward().f_mul_scalar(2.0 * decay).map(Some)
 }
 
 /// The gradient of self: B should point in the direction of W.
-pub fn self_(weight: &Tensor, self_: f64) -> Result<Tensor, TchError> {
-    weight.f_mul_scalar(-self_)
+pub fn self_(seen: &AtUpdate<ReadsWeight>, self_: f64) -> Result<Tensor, TchError> {
+    seen.weight().f_mul_scalar(-self_)
 }

@@ -9,19 +9,20 @@
 //! Liao, Leibo and Poggio, "How Important Is Weight Symmetry in Backpropagation?", AAAI 2016. M comes from
 //! the initialiser of W. A W of exactly 0 counts as positive, so that no magnitude is lost.
 
+use super::{AtUpdate, ReadsWeight};
 use proto::spec::rule::Magnitude;
 use tch::{TchError, Tensor};
 
-/// B for the current W. `backward` is the previous B, whose magnitudes frSF keeps; `drawn` draws another M.
+/// B for the current W, from the B before, whose magnitudes frSF keeps; `drawn` draws another M.
 ///
 /// # Errors
 /// When a torch operation fails.
 pub fn aligned(
     magnitude: Magnitude,
-    backward: &Tensor,
-    weight: &Tensor,
+    seen: &AtUpdate<ReadsWeight>,
     drawn: impl FnOnce() -> Result<Tensor, TchError>,
 ) -> Result<Tensor, TchError> {
+    let weight = seen.weight();
     let signs = weight.f_ge(0.0)?.f_to_kind(weight.kind())?.f_mul_scalar(2.0)?.f_sub_scalar(1.0)?;
     match magnitude {
         Magnitude::Uniform => {
@@ -29,6 +30,6 @@ pub fn aligned(
             signs.f_mul_scalar((1.0 / fan_in as f64).sqrt())
         }
         Magnitude::Redrawn => signs.f_mul(&drawn()?.f_abs()?),
-        Magnitude::Fixed => signs.f_mul(&backward.f_abs()?),
+        Magnitude::Fixed => signs.f_mul(&seen.backward().f_abs()?),
     }
 }

@@ -5,8 +5,11 @@ use crate::failure::Failure;
 use crate::meters::Meters;
 use crate::service::{ControlService, DataService};
 use futures::Stream;
+use proto::identity::Identity;
+use proto::link::Role;
 use proto::metrics::{self, Shown};
-use proto::transport::admission;
+use proto::transport::admission::{self, CALLS, PROBES};
+use proto::transport::tls::{Callers, Security};
 use proto::transport::{self, CONTROL_MESSAGE_LIMIT, DATA_MESSAGE_LIMIT, REPORT_MESSAGE_LIMIT};
 use proto::wire;
 use proto::wire::layer_server::LayerServer;
@@ -72,14 +75,16 @@ impl Ports {
         control: ControlService,
         health: HealthServer<impl Health>,
         meters: &Meters,
+        security: &Security,
         stopping: &CancellationToken,
     ) -> Result<[JoinHandle<()>; 3], String> {
         let servers = [
             spawn_server(
                 admission::connections(
                     self.data,
-                    admission::MAX_CONNECTIONS,
-                    meters.refused_connections("data"),
+                    CALLS,
+                    meters.refused("data"),
+                    Callers::of(security, below(security)),
                 ),
                 transport::data_server().add_service(data_plane(data)).add_service(reflection()?),
                 stopping,
@@ -87,28 +92,36 @@ impl Ports {
             spawn_server(
                 admission::connections(
                     self.control,
-                    admission::MAX_CONNECTIONS,
-                    meters.refused_connections("control"),
+                    CALLS,
+                    meters.refused("control"),
+                    Callers::of(security, vec![Role::Coordinator]),
                 ),
                 transport::control_server().add_service(control_plane(control)).add_service(reflection()?),
                 stopping,
             ),
             spawn_server(
-                admission::connections(
-                    self.health,
-                    admission::MAX_PROBES,
-                    meters.refused_connections("health"),
-                ),
+                admission::connections(self.health, PROBES, meters.refused("health"), Callers::anybody()),
                 transport::control_server().add_service(InterceptedService::new(health, admission::note)),
                 stopping,
             ),
         ];
         if let Some(listener) = self.metrics {
-            let refused = meters.refused_connections("metrics");
-            tokio::spawn(metrics::serve(listener, Shown::new(meters.registry()), refused));
+            let refused = meters.refused("metrics");
+            let shown = Shown::new(meters.registry());
+            shown.show_expiry(security);
+            tokio::spawn(metrics::serve(listener, shown, refused));
         }
         Ok(servers)
     }
+}
+
+/// The roles that send a stage data: the stage below, and the coordinator at both ends of the ring.
+fn below(security: &Security) -> Vec<Role> {
+    let below = match security.identity().as_ref().map(Identity::role) {
+        Some(Role::Stage(index)) => index.checked_sub(1).map(Role::Stage),
+        _ => None,
+    };
+    [Role::Coordinator].into_iter().chain(below).collect()
 }
 
 fn address(listener: &TcpListener) -> Result<SocketAddr, String> {

@@ -1,33 +1,43 @@
-//! The reach of a node's ports. Nobody proves an identity yet, so a port beyond loopback is open to everybody who
-//! reaches it.
+//! The reach of a node's ports, and who is believed there. Without certificates everybody is, so plaintext beyond
+//! loopback has to be asked for.
 
 use super::Serve;
+use proto::identity::Identity;
+use proto::link::Role;
 use proto::transport::admission::is_open;
+use proto::transport::tls::Security;
+
+/// Opens the node's security, if it fits the reach of its ports.
+///
+/// # Errors
+/// A sentence about a file that cannot be used, a certificate that is no stage's, or a port that plaintext would open.
+pub(super) fn open(flags: &Serve) -> Result<Security, String> {
+    let security = flags.tls.open()?;
+    match security.identity().as_ref().map(Identity::role) {
+        None => {
+            for (flag, address) in [("--listen", flags.listen), ("--control", flags.control)] {
+                security.check_reach(&format!("{flag} {address}"), address.ip())?;
+            }
+        }
+        Some(Role::Stage(_)) => {}
+        Some(Role::Coordinator | Role::Node) => {
+            return Err("--tls-cert is the coordinator's: give the node the certificate of its stage".into());
+        }
+    }
+    Ok(security)
+}
 
 /// The sentences for the log about ports that other hosts reach, or that they need and do not reach.
 pub(super) fn warnings(flags: &Serve) -> Vec<String> {
     let Serve { listen, control, health, metrics, .. } = flags;
-    let ports = [
-        ("--listen", Some(*listen)),
-        ("--control", Some(*control)),
-        ("--health", Some(*health)),
-        ("--metrics", *metrics),
-    ];
-    let open: Vec<_> = ports
-        .iter()
-        .filter_map(|(flag, address)| Some((flag, address.filter(is_open)?)))
-        .map(|(flag, address)| format!("{flag} {address}"))
-        .collect();
     let mut warnings = Vec::new();
+    let open: Vec<_> = [("--health", Some(*health)), ("--metrics", *metrics)]
+        .iter()
+        .filter_map(|(flag, address)| Some(format!("{flag} {}", address.filter(is_open)?)))
+        .collect();
     if !open.is_empty() {
-        let meaning = match is_open(listen) || is_open(control) {
-            true => {
-                "can configure this node, read and change the activations and errors that it exchanges, and have its state replaced"
-            }
-            false => "learns what this node is doing",
-        };
         warnings.push(format!(
-            "{} is open to other hosts, and there are no identities and no encryption yet: whoever reaches a port {meaning}, so let only hosts that you trust reach it",
+            "{} is open to other hosts, always in plaintext: whoever reaches the port learns what this node is doing, and can do nothing to it",
             open.join(", ")
         ));
     }
@@ -50,33 +60,40 @@ mod tests {
         serve: Serve,
     }
 
-    fn said(arguments: &[&str]) -> Vec<String> {
-        warnings(&Flags::parse_from(std::iter::once(&"serve").chain(arguments)).serve)
+    fn flags(arguments: &[&str]) -> Serve {
+        let mut serve = Flags::parse_from(std::iter::once(&"serve").chain(arguments)).serve;
+        // The environment of the test is no part of it.
+        (serve.tls.tls_ca, serve.tls.tls_cert, serve.tls.tls_key) = (None, None, None);
+        serve
     }
 
     #[test]
     fn ports_are_on_loopback_unless_another_address_is_given() {
-        assert_eq!(said(&[]), [""; 0]);
         let loopback =
             ["--listen", "[::1]:1", "--control", "127.0.0.2:2", "--metrics", "[::ffff:127.0.0.1]:3"];
-        assert_eq!(said(&loopback), [""; 0]);
+        for arguments in [&[][..], &loopback] {
+            assert_eq!(warnings(&flags(arguments)), [""; 0]);
+            assert!(open(&flags(arguments)).is_ok());
+        }
+    }
+
+    #[test]
+    fn plaintext_beyond_loopback_is_refused_unless_it_is_asked_for() {
+        for (flag, address) in [("--listen", "0.0.0.0:7100"), ("--control", "[::]:7101")] {
+            let refused = open(&flags(&[flag, address])).unwrap_err();
+            assert!(refused.starts_with(&format!("{flag} {address} is beyond")), "{refused}");
+            for remedy in ["--tls-cert", "coordinator certificates", "--insecure-plaintext"] {
+                assert!(refused.contains(remedy), "{refused}");
+            }
+            assert!(open(&flags(&[flag, address, "--insecure-plaintext"])).is_ok());
+        }
     }
 
     #[test]
     fn an_open_port_is_named_with_what_it_lets_others_do() {
-        let said = |arguments: &[&str]| said(arguments).join("\n");
-        let both = said(&["--listen", "0.0.0.0:7100", "--control", "[::]:7101"]);
-        assert!(
-            both.starts_with("--listen 0.0.0.0:7100, --control [::]:7101 is open to other hosts"),
-            "{both}"
-        );
-        assert!(both.contains("no identities") && both.contains("can configure this node"), "{both}");
-        assert_eq!(both.lines().count(), 1, "{both}");
+        let said = |arguments: &[&str]| warnings(&flags(arguments)).join("\n");
         let metrics = said(&["--metrics", "10.0.0.2:9100"]);
-        assert!(
-            metrics.contains("learns what this node is doing") && !metrics.contains("configure"),
-            "{metrics}"
-        );
+        assert!(metrics.contains("learns what this node is doing"), "{metrics}");
         let half = said(&["--control", "10.0.0.2:7101"]);
         assert!(half.contains("give --listen an address of this host as well"), "{half}");
     }

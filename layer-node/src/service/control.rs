@@ -1,23 +1,28 @@
 //! The control plane: the coordinator's calls to this node.
 
+use super::ledger::NodeLedger;
 use super::occupancy::Occupancy;
 use super::run::Opened;
 use super::single_flight::SingleFlight;
-use super::{Mailbox, gone};
+use super::{Mailbox, Pinned, gone};
+use crate::exec::account::Account;
 use crate::exec::worker::Job;
 use crate::meters::Meters;
 use crate::state::checkpoint;
 use futures::{Stream, StreamExt};
-use proto::control::{Description, HeldSnapshot, PROTOCOL};
+use proto::control::{Configured, Description, HeldSnapshot, PROTOCOL, Report};
 use proto::failure::Failure;
 use proto::host::Memory;
 use proto::link::LinkRegistry;
+use proto::link::Role;
 use proto::spec::stage::StageSpec;
 use proto::transport::admission;
+use proto::transport::tls::Security;
 use proto::wire;
 use proto::wire::node_server::Node;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -36,6 +41,23 @@ pub struct Identity {
     pub data_port: u16,
     /// The folder with the node's state.
     pub state_dir: PathBuf,
+    /// The one stage that the node may become; `None` for any stage.
+    pub pinned: Option<Arc<Pinned>>,
+    /// The node's own certificate, or plaintext.
+    pub security: Security,
+}
+
+impl Identity {
+    /// Fails where the certificate is another stage's, or the node's owner pins another stage.
+    fn check(&self, spec: &StageSpec) -> Result<(), Failure> {
+        let index = spec.index;
+        match self.security.identity() {
+            Some(own) if own.role() != Role::Stage(index) => Err(Failure::refused(format!(
+                "this node is {own} by its certificate, and cannot become stage {index}: check the addresses and their order"
+            ))),
+            _ => self.pinned.as_ref().map_or(Ok(()), |pinned| pinned.check(spec)),
+        }
+    }
 }
 
 /// Answers the coordinator; one run at a time.
@@ -71,6 +93,24 @@ impl ControlService {
     pub fn end_run(&self, why: &str) {
         self.occupancy.end_run(why);
     }
+
+    async fn become_stage(&self, spec: &StageSpec, account: Account) -> Result<Configured, Failure> {
+        let spec = Box::new(spec.clone());
+        let answer = self.worker.ask(|reply| Job::Configure { spec, account, reply }).await?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+/// The message for `report`, counted in the ledger of the run that the call has started.
+fn counted(report: Result<Report, Failure>, ledger: &OnceLock<NodeLedger>) -> Result<wire::Report, Status> {
+    let report = report.map(wire::Report::from).map_err(Status::from);
+    if let Some(NodeLedger { control, .. }) = ledger.get() {
+        match &report {
+            Ok(report) => control.sent(report),
+            Err(status) => control.failure_sent(status.details()),
+        }
+    }
+    report
 }
 
 type Reports = Pin<Box<dyn Stream<Item = Result<wire::Report, Status>> + Send>>;
@@ -97,6 +137,7 @@ impl Node for ControlService {
             data_port: self.identity.data_port,
             run: self.occupancy.run(),
             snapshots,
+            certificate_expires: self.identity.security.expires_at(),
         };
         Ok(Response::new(description.into()))
     }
@@ -105,14 +146,22 @@ impl Node for ControlService {
         let connection = admission::connection(&request);
         // A working node has no time to decode the specification of a stage that it will refuse.
         self.occupancy.check_idle()?;
-        let spec = StageSpec::try_from(request.into_inner())?;
-        let configuring = self.occupancy.configure()?;
-        connection.as_ref().inspect(|connection| connection.answered());
-        let stage = Box::new(spec.clone());
-        let answer = self.worker.ask(|reply| Job::Configure { spec: stage, reply }).await?;
-        let configured = answer.await.map_err(|_| gone())??;
-        configuring.done(spec, connection.as_ref());
-        Ok(Response::new(configured.into()))
+        let stage = request.into_inner();
+        let control = NodeLedger::begin(&stage);
+        let spec = StageSpec::try_from(stage)?;
+        self.identity.check(&spec)?;
+        let ledger = NodeLedger::of(&spec, control.clone());
+        let account = ledger.account.clone();
+        let configuring = self.occupancy.configure(ledger, connection.as_ref())?;
+        let configured = self.become_stage(&spec, account).await.map_err(|failure| {
+            let status = Status::from(failure);
+            control.failure_sent(status.details());
+            status
+        })?;
+        configuring.done(spec);
+        let configured = wire::Configured::from(configured);
+        control.sent(&configured);
+        Ok(Response::new(configured))
     }
 
     type RunStream = Reports;
@@ -122,18 +171,25 @@ impl Node for ControlService {
         let connection = admission::connection(&request);
         connection.as_ref().inspect(|connection| connection.answered());
         let (reports, answers) = mpsc::channel(REPORTS);
+        let ledger = Arc::new(OnceLock::new());
         let opened = Opened {
+            ledger: ledger.clone(),
             occupancy: self.occupancy.clone(),
             worker: self.worker.clone(),
             meters: self.meters.clone(),
+            security: self.identity.security.clone(),
             reports,
             commands: request.into_inner(),
             connection,
         };
         // The response's headers are sent at once, and the run continues in its own task.
         tokio::spawn(opened.run());
-        let answers =
-            ReceiverStream::new(answers).map(|report| report.map(wire::Report::from).map_err(Status::from));
+        let answers = ReceiverStream::new(answers).map(move |report| counted(report, &ledger));
         Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn audit(&self, request: Request<wire::AuditRequest>) -> Result<Response<wire::Ledger>, Status> {
+        admission::connection(&request).as_ref().inspect(|connection| connection.answered());
+        Ok(Response::new(self.occupancy.ledger()?.show().into()))
     }
 }

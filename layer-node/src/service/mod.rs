@@ -3,12 +3,15 @@
 
 mod control;
 mod data;
+mod ledger;
 mod occupancy;
+mod pinned;
 mod run;
 mod single_flight;
 
 pub use control::{ControlService, Identity as NodeIdentity};
 pub use data::DataService;
+pub use pinned::Pinned;
 
 use crate::exec::worker::Job;
 use proto::failure::Failure;

@@ -1,5 +1,6 @@
 //! The occupancy of a node: the stage that it is configured as, and the one run that it works for.
 
+use super::ledger::NodeLedger;
 use prometheus_client::metrics::gauge::Gauge;
 use proto::cancellation::Cancellation;
 use proto::control::{Report, Start};
@@ -23,6 +24,8 @@ pub(super) struct Occupancy {
 #[derive(Default)]
 struct Current {
     spec: Option<StageSpec>,
+    /// The ledger of the newest start, which outlives the start's end.
+    ledger: Option<NodeLedger>,
     /// The current run, for a node that is being stopped.
     run: Option<UnderWay>,
     configuring: bool,
@@ -101,15 +104,23 @@ impl Occupancy {
         self.current().stage().map(drop)
     }
 
+    /// The ledger of the newest start.
+    pub fn ledger(&self) -> Result<NodeLedger, Failure> {
+        let none =
+            || Failure::refused("the node has no ledger: no run was configured since the node started");
+        self.current().ledger.clone().ok_or_else(none)
+    }
+
     /// Claims the node for the run that `start` names, which takes `reports`. It must be the run of the configured
     /// stage.
     pub fn claim(
         &self,
         start: &Start,
         reports: mpsc::Sender<Result<Report, Failure>>,
-    ) -> Result<(StageSpec, Cancellation, Running), Failure> {
+    ) -> Result<Claimed, Failure> {
         let mut current = self.current();
         let spec = current.stage()?.clone();
+        let ledger = current.ledger.clone().ok_or_else(|| Failure::refused("the node is not configured"))?;
         if start.run != spec.run || start.incarnation != spec.incarnation {
             return Err(Failure::refused("the node was configured for another run since"));
         }
@@ -118,16 +129,30 @@ impl Occupancy {
         // The caller that starts the run takes the place of the caller that configured the stage.
         current.configurer = None;
         self.busy.set(1);
-        Ok((spec, cancellation, Running(self.clone())))
+        Ok(Claimed { spec, cancellation, ledger, running: Running(self.clone()) })
     }
 
-    /// Claims the node for a new configuration.
-    pub fn configure(&self) -> Result<Configuring, Failure> {
+    /// Claims the node for a new configuration, which came over `connection` and whose ledger replaces the one before.
+    pub fn configure(
+        &self,
+        ledger: NodeLedger,
+        connection: Option<&ConnectionInfo>,
+    ) -> Result<Configuring, Failure> {
         let mut current = self.current();
         current.check_idle()?;
-        *current = Current { configuring: true, ..Current::default() };
-        Ok(Configuring(self.clone()))
+        // The connection may be the one that loses its place as the configurer before.
+        let configurer = connection.map(ConnectionInfo::keep);
+        *current = Current { configuring: true, ledger: Some(ledger), ..Current::default() };
+        Ok(Configuring { occupancy: self.clone(), configurer })
     }
+}
+
+/// A run that has claimed the node.
+pub(super) struct Claimed {
+    pub spec: StageSpec,
+    pub cancellation: Cancellation,
+    pub ledger: NodeLedger,
+    pub running: Running,
 }
 
 /// The claim of a current run: the node is idle again once the claim is dropped, however the run ends.
@@ -142,19 +167,23 @@ impl Drop for Running {
 }
 
 /// The claim of a configuration in progress. It is dropped even if the caller leaves before the end.
-pub(super) struct Configuring(Occupancy);
+pub(super) struct Configuring {
+    occupancy: Occupancy,
+    configurer: Option<Kept>,
+}
 
 impl Configuring {
-    /// Records that the node is now the stage `spec`, configured over `connection`.
-    pub fn done(self, spec: StageSpec, connection: Option<&ConnectionInfo>) {
-        let mut current = self.0.current();
+    /// Records that the node is now the stage `spec`.
+    pub fn done(mut self, spec: StageSpec) {
+        let configurer = self.configurer.take();
+        let mut current = self.occupancy.current();
         current.spec = Some(spec);
-        current.configurer = connection.map(ConnectionInfo::keep);
+        current.configurer = configurer;
     }
 }
 
 impl Drop for Configuring {
     fn drop(&mut self) {
-        self.0.current().configuring = false;
+        self.occupancy.current().configuring = false;
     }
 }

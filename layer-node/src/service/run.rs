@@ -2,19 +2,23 @@
 //! to the worker.
 
 use super::Mailbox;
-use super::occupancy::Occupancy;
+use super::ledger::NodeLedger;
+use super::occupancy::{Claimed, Occupancy};
 use crate::exec::session::Session;
 use crate::exec::worker::Job;
 use crate::meters::Meters;
 use proto::cancellation::Cancellation;
 use proto::control::{Command, Report, Start};
-use proto::failure::Failure;
+use proto::error::ProtocolError;
+use proto::failure::{Failure, FailureKind};
 use proto::link::{Contract, Link, Peer, Port};
 use proto::spec::stage::StageSpec;
 use proto::transport::admission::ConnectionInfo;
+use proto::transport::codec::refused_here;
 use proto::transport::grpc;
+use proto::transport::tls::Security;
 use proto::wire;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
@@ -29,36 +33,47 @@ pub(super) struct Opened {
     pub occupancy: Occupancy,
     pub worker: Mailbox,
     pub meters: Meters,
+    pub security: Security,
     pub reports: mpsc::Sender<Result<Report, Failure>>,
     pub commands: Streaming<wire::Command>,
     pub connection: Option<ConnectionInfo>,
+    /// The ledger of the run, once the call has started it: only its messages count.
+    pub ledger: Arc<OnceLock<NodeLedger>>,
 }
 
 impl Opened {
     pub async fn run(mut self) {
-        let begun = self
-            .start()
-            .await
-            .and_then(|start| Ok((self.occupancy.claim(&start, self.reports.clone())?, start)));
-        let ((spec, cancellation, running), start) = match begun {
+        let begun = self.start().await;
+        // The connection that configured the stage loses its place to this one, which must have one by then.
+        let _kept = begun.is_ok().then(|| self.connection.as_ref().map(ConnectionInfo::keep));
+        let begun = begun.and_then(|(start, message)| {
+            let claimed = self.occupancy.claim(&start, self.reports.clone())?;
+            claimed.ledger.control.received(&message);
+            Ok((claimed, start))
+        });
+        let (Claimed { spec, cancellation, ledger, running }, start) = match begun {
             Ok(begun) => begun,
             Err(failure) => {
                 let _ = self.reports.send(Err(failure)).await;
                 return;
             }
         };
-        let _kept = self.connection.as_ref().map(ConnectionInfo::keep);
-        Run { call: self, spec, cancellation }.run(start).await;
+        let _ = self.ledger.set(ledger.clone());
+        Run { call: self, spec, cancellation, ledger }.run(start).await;
         drop(running);
     }
 
-    async fn start(&mut self) -> Result<Start, Failure> {
+    /// The first command, which starts the run, and its message.
+    async fn start(&mut self) -> Result<(Start, wire::Command), Failure> {
         let first = tokio::time::timeout(START_DEADLINE, self.commands.message()).await;
         let late = |_| Failure::refused("the run was opened but never started");
-        match command(first.map_err(late)?)? {
-            Some(Command::Start(start)) => Ok(start),
-            _ => Err(Failure::refused("a run begins with Start")),
+        let first = first.map_err(late)?.map_err(|status| ended(&status))?;
+        if let Some(first @ wire::Command { command: Some(wire::command::Command::Start(_)) }) = first
+            && let Command::Start(start) = command(first.clone())?
+        {
+            return Ok((start, first));
         }
+        Err(Failure::refused("a run begins with Start"))
     }
 }
 
@@ -67,6 +82,7 @@ struct Run {
     call: Opened,
     spec: StageSpec,
     cancellation: Cancellation,
+    ledger: NodeLedger,
 }
 
 impl Run {
@@ -107,14 +123,19 @@ impl Run {
         registry.announce(pending_below, None);
         let link = self.link(Peer::stage(index + 1).at(address), errors);
         let above = tokio::select! {
-            above = grpc::exchange(&link, start.connect_deadline) => above,
+            above = grpc::exchange(&self.call.security, &link, start.connect_deadline) => above,
             () = self.cancellation.ended() => return Err(self.cancellation.reason()),
         };
-        Ok((below, above.map_err(|failure| Failure::neighbour(failure).of_stage(index))?))
+        let unreached = |failure: Failure| match failure.kind {
+            // TLS tells nobody but this end why.
+            FailureKind::Identity => failure.of_stage(index),
+            _ => Failure::neighbour(failure).of_stage(index),
+        };
+        Ok((below, above.map_err(unreached)?))
     }
 
     fn link(&self, peer: Peer, contract: Contract) -> Link {
-        let observer = Arc::new(self.call.meters.clone());
+        let observer = self.ledger.observer(peer.role, &self.call.meters);
         Link { peer, contract, cancellation: self.cancellation.clone(), observer }
     }
 
@@ -126,23 +147,44 @@ impl Run {
                 () = to_worker.closed() => return,
                 received = self.call.commands.message() => received,
             };
-            match command(received) {
-                Ok(Some(command)) => {
+            let taken = match received {
+                Ok(Some(message)) => {
+                    self.ledger.control.received(&message);
+                    command(message)
+                }
+                Ok(None) => return,
+                Err(status) => {
+                    if let Some(error) = refused_here(&status) {
+                        self.ledger.control.refused(&error.to_string());
+                    }
+                    Err(ended(&status))
+                }
+            };
+            match taken {
+                Ok(command) => {
                     if to_worker.send(command).await.is_err() {
                         return;
                     }
                 }
-                Ok(None) => return,
                 Err(failure) => return self.cancellation.fail(failure),
             }
         }
     }
 }
 
-/// Reads a command from the control stream; `None` at the stream's end.
-fn command(received: Result<Option<wire::Command>, Status>) -> Result<Option<Command>, Failure> {
-    let received = received
-        .map_err(|status| Failure::own(format!("the coordinator went away ({})", status.message())))?;
-    let invalid = |error| Failure::own(format!("the coordinator sent what it may not: {error}"));
-    received.map(Command::try_from).transpose().map_err(invalid)
+/// The command of `message`.
+fn command(message: wire::Command) -> Result<Command, Failure> {
+    Command::try_from(message).map_err(|error| not_allowed(&error))
+}
+
+/// The failure of a control stream that ended with `status`.
+fn ended(status: &Status) -> Failure {
+    match refused_here(status) {
+        Some(error) => not_allowed(error),
+        None => Failure::own(format!("the coordinator went away ({})", status.message())),
+    }
+}
+
+fn not_allowed(error: &ProtocolError) -> Failure {
+    Failure::new(FailureKind::Protocol, format!("the coordinator sent what it may not: {error}"))
 }

@@ -4,16 +4,25 @@
 use crate::common::{lane, layer, linear, value};
 use crate::message::{self, chunk, header, message};
 use crate::served::{Served, WAIT, idle, start};
-use bytes::Bytes;
+use bytes::{Buf, BufMut, Bytes};
+use prost::Message as _;
 use proto::client::{Node, Reports};
 use proto::control::{Command, Report, RunLane};
+use proto::failure::{Failure, FailureKind};
+use proto::ledger::{Ledger, Refusal};
 use proto::link::framing::{CHUNK, parts};
-use proto::link::{Contract, Link};
+use proto::link::{Carried, Contract, Link, Role};
 use proto::spec::stage::StageSpec;
 use proto::transport::grpc;
+use proto::transport::tls::Security;
 use proto::wire::Activation;
 use proto::wire::layer_client::LayerClient;
 use tokio::sync::mpsc;
+use tonic::client::Grpc;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::transport::Channel;
+use tonic::{Request, Status};
 
 /// The number of features at which one microbatch takes two chunks.
 const FEATURES: u64 = CHUNK as u64 / 4;
@@ -57,9 +66,13 @@ impl Opened {
     }
 
     /// The failure with which the node ended the run.
-    async fn reason(mut self) -> String {
+    async fn failure(mut self) -> Failure {
         let ended = tokio::time::timeout(WAIT, self.reports.next()).await.expect("the run ends");
-        ended.expect_err("the run fails").to_string()
+        ended.expect_err("the run fails")
+    }
+
+    async fn reason(self) -> String {
+        self.failure().await.to_string()
     }
 }
 
@@ -100,6 +113,90 @@ async fn a_neighbour_that_breaks_the_protocol_is_told_how_and_the_node_takes_the
         assert!(reason.contains(says), "{name}: '{reason}' should say: {says}");
         assert!(reason.len() < 600, "{name}: a reason is a sentence");
         idle(&control).await;
+        refusal_is_kept(&control, &reason).await;
+    }
+}
+
+/// The node still has the ledger of the run that ended because of `reason`, and the refusal is in it.
+async fn refusal_is_kept(control: &Node, reason: &str) {
+    let Ledger { refusals, .. } = control.audit().await.unwrap();
+    let [Refusal { from: Role::Coordinator, carried: Some(Carried::Activations), sentence }] = &refusals[..]
+    else {
+        panic!("{reason}: {refusals:?}")
+    };
+    assert!(reason.contains(sentence), "{reason}: {sentence}");
+}
+
+/// A codec that sends bytes as they are.
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Bytes;
+    type Decode = ();
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, bytes: Bytes, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        to.put(bytes);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = ();
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<()>, Status> {
+        from.advance(from.remaining());
+        Ok(Some(()))
+    }
+}
+
+#[tokio::test]
+async fn spare_bytes_are_refused_by_number_with_the_message_and_the_tensor() {
+    let node = Served::start();
+    let control = node.control().await;
+    // 0x7a 0x05: a field 15 with 5 bytes.
+    let spare = b"\x7a\x05WWWWW";
+    for (at, says) in [
+        (0, "an activation has 7 spare bytes"),
+        (
+            2,
+            "an activation has 7 spare bytes: it came in 1048595 bytes, from byte 1048588 on unlike its encoding, while 'input' of train step 7, microbatch 0 of 2",
+        ),
+    ] {
+        let run = open(&control, &format!("run-{at}")).await;
+        let parts = parts::<Activation>(message(&run.spec.activations_below(), 2, 0));
+        let mut parts: Vec<Vec<u8>> = parts.map(|part| part.encode_to_vec()).collect();
+        parts[at].extend(spare);
+        let parts = parts.into_iter().map(Bytes::from);
+        let mut request = Request::new(tokio_stream::iter(parts));
+        request.metadata_mut().insert("neuropil-run", run.spec.run.parse().unwrap());
+        request.metadata_mut().insert("neuropil-incarnation", 1.into());
+        let channel = Channel::from_shared(node.url("data")).unwrap().connect().await.unwrap();
+        let mut grpc = Grpc::new(channel);
+        grpc.ready().await.unwrap();
+        let path = PathAndQuery::from_static("/neuropil.v1.Layer/Exchange");
+        let answer = grpc.streaming(request, path, Raw).await;
+        let failure = run.failure().await;
+        assert!(failure.sentence.contains(says), "{failure} should say: {says}");
+        assert_eq!(failure.kind, FailureKind::Protocol, "{failure}");
+        drop(answer);
+        idle(&control).await;
+        refusal_is_kept(&control, &failure.sentence).await;
     }
 }
 
@@ -112,8 +209,8 @@ async fn a_doubled_microbatch_or_error_signal_is_refused() {
         let (below, above) = (run.spec.activations_below(), run.spec.activations_above().unwrap());
         let done = Contract { values: Vec::new(), ..below.clone() };
         let [bottom, top] = [done, above.clone()].map(|contract| Link::new(node.peer("data"), contract));
-        let bottom = grpc::exchange(&bottom, WAIT).await.unwrap();
-        let mut top = grpc::collect(&top, WAIT).await.unwrap();
+        let bottom = grpc::exchange(&Security::plaintext(), &bottom, WAIT).await.unwrap();
+        let mut top = grpc::collect(&Security::plaintext(), &top, WAIT).await.unwrap();
         bottom.send(WAIT, message(&below, 2, 0)).await.unwrap();
         assert_eq!(top.incoming.next().await.unwrap().unwrap().header.id.index, 0);
         top.send(WAIT, message(&above, 2, 0)).await.unwrap();

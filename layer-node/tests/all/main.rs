@@ -11,6 +11,7 @@ mod locality;
 mod message;
 mod networks;
 mod primitives;
+mod reads;
 mod recompute;
 mod rules;
 mod served;

@@ -6,6 +6,7 @@ use proto::control::{Command, Start};
 use proto::link::Peer;
 use proto::spec::graph::Op;
 use proto::spec::stage::StageSpec;
+use proto::transport::tls::Security;
 use std::io::{BufRead, BufReader};
 use std::process::{self, Child, Stdio};
 use std::time::{Duration, Instant};
@@ -53,7 +54,7 @@ impl Served {
 
     /// A connection to the node's control port.
     pub async fn control(&self) -> Node {
-        Node::connect(&self.peer("control"), WAIT).await.unwrap()
+        Node::connect(&Security::plaintext(), &self.peer("control"), WAIT).await.unwrap()
     }
 }
 

@@ -7,8 +7,9 @@ use proto::control::Report;
 use proto::failure::FailureKind;
 use proto::link::{Contract, Link};
 use proto::tensor::Kind;
-use proto::transport::admission::MAX_CONNECTIONS;
+use proto::transport::admission::CALLS;
 use proto::transport::grpc;
+use proto::transport::tls::Security;
 use proto::wire;
 use std::time::Duration;
 use tonic::Code;
@@ -68,14 +69,14 @@ async fn strangers_are_refused_with_a_reason_and_a_call_that_comes_early_may_try
     };
     // The deadline is long enough to reach the node on a busy host; otherwise the failure is that of the connection.
     let link = Link::new(node.peer("data"), contract);
-    let early = grpc::exchange(&link, Duration::from_secs(2)).await.unwrap_err();
+    let early = grpc::exchange(&Security::plaintext(), &link, Duration::from_secs(2)).await.unwrap_err();
     assert_eq!(early.kind, FailureKind::Unreachable);
     assert!(early.sentence.contains("no run is under way"), "{early}");
 
     let control = node.control().await;
     let unconfigured = control.run().await.err().unwrap();
     assert!(unconfigured.to_string().contains("not configured"), "{unconfigured}");
-    let wrong_port = Node::connect(&node.peer("data"), WAIT).await.unwrap();
+    let wrong_port = Node::connect(&Security::plaintext(), &node.peer("data"), WAIT).await.unwrap();
     assert!(wrong_port.describe().await.unwrap_err().to_string().contains("control address"));
 
     let mut raw = wire::node_client::NodeClient::connect(node.url("control")).await.unwrap();
@@ -145,7 +146,7 @@ async fn a_full_port_still_lets_a_newcomer_in_and_a_silent_connection_goes() {
 async fn connections_that_configured_or_ran_the_node_give_their_places_back() {
     let node = Served::start();
     let mut held = Vec::new();
-    for number in 0..MAX_CONNECTIONS + 6 {
+    for number in 0..CALLS.connections + 6 {
         let control = node.control().await;
         let run = format!("run-{number}");
         control.configure(relu(&run)).await.unwrap_or_else(|error| panic!("connection {number}: {error}"));

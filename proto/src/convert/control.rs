@@ -20,6 +20,7 @@ impl From<Description> for wire::Description {
             data_port: d.data_port.into(),
             run: d.run.unwrap_or_default(),
             snapshots: into_all(d.snapshots),
+            certificate_expires: d.certificate_expires,
         }
     }
 }
@@ -38,6 +39,7 @@ impl TryFrom<wire::Description> for Description {
             data_port: need(port, "data port")?,
             run: Some(d.run).filter(|run| !run.is_empty()),
             snapshots: d.snapshots.into_iter().map(Into::into).collect(),
+            certificate_expires: d.certificate_expires,
         })
     }
 }

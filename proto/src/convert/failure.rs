@@ -26,7 +26,8 @@ impl TryFrom<wire::Failure> for Failure {
 impl From<Failure> for wire::Failure {
     fn from(failure: Failure) -> Self {
         let kind = match failure.kind {
-            FailureKind::Own => Kind::Own,
+            // Nobody can give a better reason than the end that was refused: TLS tells it to nobody else.
+            FailureKind::Own | FailureKind::Identity => Kind::Own,
             FailureKind::Refused => Kind::Refused,
             FailureKind::Protocol => Kind::Protocol,
             FailureKind::SnapshotGone => Kind::SnapshotGone,

@@ -46,6 +46,7 @@ macro_rules! alike {
 mod control;
 mod failure;
 mod learning;
+mod ledger;
 mod stage;
 
 use crate::error::{ProtocolError, short};

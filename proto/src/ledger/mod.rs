@@ -5,14 +5,21 @@
 //! the same bytes.
 
 mod chain;
+mod control;
+mod json;
+mod links;
+pub mod size;
 
 pub use chain::{Chain, ChainedHeader};
+pub use control::{ControlLedger, Controlling};
+pub use links::LinkLedger;
 
 use crate::link::{Carried, Role};
 use crate::microbatch::Phase;
 use crate::spec::graph::Value;
 use crate::spec::reads::Reads;
 use crate::tensor::Kind;
+use serde::{Deserialize, Serialize};
 
 /// The most refusals that a ledger holds.
 pub const MAX_REFUSALS: usize = 16;
@@ -41,7 +48,8 @@ pub struct Ledger {
 }
 
 /// The messages of one phase in one direction of a link.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "json::Link", from = "json::Link")]
 pub struct LinkRecord {
     /// The sender.
     pub from: Role,
@@ -68,7 +76,8 @@ pub struct LinkRecord {
 }
 
 /// The messages of one kind in one direction of a control plane.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(into = "json::Control")]
 pub struct ControlRecord {
     /// The sender.
     pub from: Role,
@@ -87,7 +96,8 @@ pub struct ControlRecord {
 }
 
 /// The kind of a message of the control plane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ControlMessage {
     /// The coordinator asks for the node's description.
     Describe,
@@ -121,6 +131,28 @@ pub enum ControlMessage {
     Ledger,
     /// The failure that ends a call.
     Failure,
+}
+
+impl ControlMessage {
+    /// Every kind.
+    pub const ALL: [Self; 16] = [
+        Self::Describe,
+        Self::Description,
+        Self::Configure,
+        Self::Configured,
+        Self::Start,
+        Self::Lane,
+        Self::Snapshot,
+        Self::Align,
+        Self::Started,
+        Self::Step,
+        Self::SnapshotDone,
+        Self::Aligned,
+        Self::Leaving,
+        Self::Audit,
+        Self::Ledger,
+        Self::Failure,
+    ];
 }
 
 /// The values that the updates of one layer's B read.

@@ -6,6 +6,8 @@ use crate::microbatch::{Message, MicrobatchHeader};
 use crate::tensor::{Kind, MAX_DIMENSIONS, TensorData, byte_len};
 use crate::wire;
 use bytes::Bytes;
+use prost::Message as _;
+use prost::encoding::{encoded_len_varint, key_len};
 
 /// The most payload bytes in one part. The bound is large enough that per-message costs vanish, and small
 /// enough that one part never holds much memory or blocks a connection for long.
@@ -61,16 +63,48 @@ direction!(ErrorSignal, wire::error_signal::Part, ErrorSignals, "error signal");
 
 /// The parts of `message`, in the order in which they are sent. No payload byte is copied.
 pub fn parts<D: Direction>(message: Message) -> impl Iterator<Item = D> + Send {
+    let header = wire_header(&message);
+    let chunks =
+        message.tensors.into_iter().enumerate().flat_map(|(index, (_, tensor))| chunks(index as u32, tensor));
+    std::iter::once(D::from_header(header)).chain(chunks.map(D::from_chunk))
+}
+
+fn wire_header(message: &Message) -> wire::Header {
     let tensors = message.tensors.iter().map(|(name, tensor)| wire::TensorHeader {
         name: name.clone(),
         kind: wire::Kind::from(tensor.kind()).into(),
         shape: tensor.shape().to_vec(),
         checksum: tensor.checksum(),
     });
-    let header = message.header.to_wire(tensors.collect());
-    let chunks =
-        message.tensors.into_iter().enumerate().flat_map(|(index, (_, tensor))| chunks(index as u32, tensor));
-    std::iter::once(D::from_header(header)).chain(chunks.map(D::from_chunk))
+    message.header.to_wire(tensors.collect())
+}
+
+/// The protobuf bytes of the parts of `message`, which are those of both directions. No payload byte is looked at.
+pub fn wire_bytes(message: &Message) -> u64 {
+    let tensors = (0..).zip(&message.tensors);
+    let chunks = tensors.map(|(index, (_, tensor))| tensor_bytes(index, tensor.len()));
+    header_bytes(&wire_header(message)) + chunks.sum::<u64>()
+}
+
+/// The protobuf bytes of the part that carries `header`.
+pub(crate) fn header_bytes(header: &wire::Header) -> u64 {
+    as_field(header.encoded_len()) as u64
+}
+
+/// The protobuf bytes of the parts that carry the tensor with this index, of `length` bytes.
+pub(crate) fn tensor_bytes(index: u32, length: usize) -> u64 {
+    let part = |start| as_field(chunk_bytes(index, start as u64, CHUNK.min(length - start))) as u64;
+    (0..length).step_by(CHUNK).map(part).fold(0, u64::saturating_add)
+}
+
+/// The bytes of a chunk with `data` bytes.
+fn chunk_bytes(tensor: u32, offset: u64, data: usize) -> usize {
+    wire::Chunk { tensor, offset, data: Bytes::new() }.encoded_len() + as_field(data)
+}
+
+/// The bytes of a field with a small tag and `length` bytes of content: every part is such a field, and so is data.
+fn as_field(length: usize) -> usize {
+    key_len(1) + encoded_len_varint(length as u64) + length
 }
 
 fn chunks(tensor: u32, data: TensorData) -> impl Iterator<Item = wire::Chunk> + Send {
@@ -135,12 +169,26 @@ impl Assembler {
         self.open.is_none()
     }
 
+    /// What is due, for the refusal of a part: a tensor of the message that is incomplete, or a message with its first
+    /// tensor. `None` where messages have no tensors.
+    pub fn due(&self) -> Option<String> {
+        let done = self.open.as_ref().map_or(0, |open| open.tensors.len());
+        let tensor = &self.contract.values.get(done)?.name;
+        Some(match &self.open {
+            Some(open) => format!("'{tensor}' of {}", open.header),
+            None => format!("a message with '{tensor}'"),
+        })
+    }
+
     fn open(&self, header: wire::Header) -> Result<Open, ProtocolError> {
         let tensors = header.tensors.len();
         if tensors != self.contract.values.len() {
             let want = self.contract.values.len();
+            let due = |name: &String| self.contract.values.iter().any(|value| value.name == *name);
+            let odd = header.tensors.iter().map(|tensor| &tensor.name).find(|name| !due(name));
+            let odd = odd.map_or(String::new(), |name| format!(", with '{}',", short(name)));
             return Err(ProtocolError::invalid(format!(
-                "a message of {tensors} tensors where {want} cross this cut"
+                "a message of {tensors} tensors{odd} where {want} cross this cut"
             )));
         }
         let headers = header.tensors.iter().zip(&self.contract.values).map(|(tensor, value)| {

@@ -56,7 +56,8 @@ impl Link {
         let (outgoing, to_send) = mpsc::channel(QUEUE);
         let (peer, cancellation) = (self.peer.clone(), self.cancellation.clone());
         let outgoing = Outgoing { peer: peer.clone(), queue: outgoing, cancellation: cancellation.clone() };
-        let incoming = Incoming { peer, queue: incoming, cancellation };
+        let observer = self.observer.clone();
+        let incoming = Incoming { peer, observer, queue: incoming, cancellation };
         (Port { incoming, outgoing }, PendingLink { link: self, received, to_send })
     }
 }

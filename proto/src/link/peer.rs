@@ -1,17 +1,44 @@
 //! The process at the other end of a link or a call: its role in the run, and its address.
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 
-/// The role of a process in a run. An authenticating transport must find this identity at the peer's address; no
-/// transport authenticates yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The role of a process in a run. Where processes have certificates, the process at the peer's address must prove this
+/// role, in the deployment of the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// The coordinator of the run.
     Coordinator,
     /// The node that is this stage.
     Stage(u32),
-    /// Any node: the caller does not know the node's stage yet.
+    /// Any node, whichever stage it is: the caller does not know the node's stage yet.
     Node,
+}
+
+/// Prints as `coordinator`, `stage 3` or `node`.
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Role::Coordinator => f.write_str("coordinator"),
+            Role::Stage(index) => write!(f, "stage {index}"),
+            Role::Node => f.write_str("node"),
+        }
+    }
+}
+
+impl Serialize for Role {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Role {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        let stage = word.strip_prefix("stage ").and_then(|index| index.parse().ok()).map(Role::Stage);
+        let role = stage.or_else(|| (word == "coordinator").then_some(Role::Coordinator));
+        role.ok_or_else(|| de::Error::custom("a role is 'coordinator' or 'stage N'"))
+    }
 }
 
 /// A process at the other end of a link or a call.

@@ -1,9 +1,11 @@
 //! Ports: the computing side of a link, with a bounded queue in each direction between it and the transport.
 
-use super::Peer;
+use super::{Carried, Observer, Peer};
 use crate::cancellation::Cancellation;
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::microbatch::Message;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -48,18 +50,30 @@ impl Port {
 }
 
 /// The receiving half of a port. The transport stops reading once this half is dropped.
-#[derive(Debug)]
 pub struct Incoming {
     pub(super) peer: Peer,
+    pub(super) observer: Arc<dyn Observer>,
     /// The queue that the transport's reader fills.
     pub(super) queue: mpsc::Receiver<Message>,
     pub(super) cancellation: Cancellation,
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "messages from {}", self.peer)
+    }
 }
 
 impl Incoming {
     /// The process at the other end.
     pub fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// Refuses a message that kept the link's contract and was not due, for the reason `why`.
+    pub fn refuse(&self, carried: Carried, why: String) -> Failure {
+        self.observer.refused(carried, &why);
+        Failure::new(FailureKind::Protocol, why)
     }
 
     /// The next message; `what` names the message that is due.

@@ -1,6 +1,6 @@
 //! The registry of expected links: every link that a peer opens finds its run here.
 
-use super::{End, PendingLink};
+use super::{End, PendingLink, Role};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The reason for which an arriving link is refused.
@@ -15,6 +15,9 @@ pub enum LinkRefusal {
     /// The metadata names another run or another start.
     #[error("the call names another run, or an earlier start of this one")]
     OtherRun,
+    /// The caller has proved to be another process than the link's peer.
+    #[error("this link is for another process than the caller's certificate names")]
+    Stranger,
     /// The run does not expect this link, or has it already.
     #[error("this link is open already, or is not for this stage")]
     Taken,
@@ -48,11 +51,17 @@ impl LinkRegistry {
         *self.lock() = None;
     }
 
-    /// Gives the link at `end` to a caller that names the run and its incarnation.
+    /// Gives the link at `end` to a caller that names the run and its incarnation, and that is the link's peer where
+    /// a certificate has proved its role.
     ///
     /// # Errors
     /// The reason for the refusal. After [`LinkRefusal::Early`], the caller may try again.
-    pub fn take(&self, end: End, named: Option<(&str, u32)>) -> Result<PendingLink, LinkRefusal> {
+    pub fn take(
+        &self,
+        end: End,
+        named: Option<(&str, u32)>,
+        caller: Option<Role>,
+    ) -> Result<PendingLink, LinkRefusal> {
         let (run, incarnation) = named.ok_or(LinkRefusal::Unnamed)?;
         let mut expected = self.lock();
         let expected = expected.as_mut().ok_or(LinkRefusal::Early)?;
@@ -63,13 +72,17 @@ impl LinkRegistry {
             End::Below => &mut expected.below,
             End::Above => &mut expected.above,
         };
-        link.take().ok_or(LinkRefusal::Taken)
+        let stranger = |link: &PendingLink| caller.is_some_and(|caller| caller != link.link.peer.role);
+        match link.as_ref().is_some_and(stranger) {
+            true => Err(LinkRefusal::Stranger),
+            false => link.take().ok_or(LinkRefusal::Taken),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Contract, Link, Peer};
+    use super::super::{Contract, Link, Peer, Role};
     use super::*;
 
     #[test]
@@ -83,11 +96,15 @@ mod tests {
             max_microbatches: 1,
         };
         let registry = LinkRegistry::default();
-        let take = |end, named| registry.take(end, named).err();
+        let take = |end, named| registry.take(end, named, None).err();
         assert_eq!(take(End::Below, None), Some(LinkRefusal::Unnamed));
         assert_eq!(take(End::Below, Some(("run", 3))), Some(LinkRefusal::Early));
         let (_port, pending) = Link::new(Peer::stage(0), contract).queues();
         registry.announce(pending, None);
+        for stranger in [Role::Coordinator, Role::Stage(1)] {
+            let refusal = registry.take(End::Below, Some(("run", 3)), Some(stranger)).err();
+            assert_eq!(refusal, Some(LinkRefusal::Stranger), "{stranger:?}");
+        }
         for stale in [("run", 2), ("other", 3)] {
             assert_eq!(take(End::Below, Some(stale)), Some(LinkRefusal::OtherRun), "{stale:?}");
         }

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 pub const INPUT: &str = "input";
 
 /// A value of the network's graph that crosses a cut: its name and the shape of one sample.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Value {
     /// The layer that computes the value, or [`crate::spec::graph::INPUT`].
     pub name: String,

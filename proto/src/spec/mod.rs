@@ -6,6 +6,7 @@ pub mod graph;
 pub mod limits;
 pub mod op;
 pub mod optimizer;
+pub mod pin;
 mod primitive;
 pub mod reads;
 pub mod rule;

@@ -26,6 +26,23 @@ impl Reads {
         self.values().into_iter().zip(others.values()).all(|((own, _), (allowed, _))| !own || allowed)
     }
 
+    /// The names of the values: `x`, `y`, `error`, `B` and `W`.
+    pub fn names(self) -> Vec<&'static str> {
+        self.values().into_iter().filter(|(read, _)| *read).map(|(_, name)| name).collect()
+    }
+
+    /// The values of either.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            x: self.x || other.x,
+            y: self.y || other.y,
+            error: self.error || other.error,
+            backward: self.backward || other.backward,
+            weight: self.weight || other.weight,
+        }
+    }
+
     fn values(self) -> [(bool, &'static str); 5] {
         let Self { x, y, error, backward, weight } = self;
         [(x, "x"), (y, "y"), (error, "error"), (backward, "B"), (weight, "W")]
@@ -35,9 +52,8 @@ impl Reads {
 /// Prints the values, as in `x, y, B`; `nothing` where there is none.
 impl fmt::Display for Reads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let read: Vec<_> =
-            self.values().into_iter().filter(|(read, _)| *read).map(|(_, name)| name).collect();
-        if read.is_empty() { f.write_str("nothing") } else { f.write_str(&read.join(", ")) }
+        let names = self.names();
+        if names.is_empty() { f.write_str("nothing") } else { f.write_str(&names.join(", ")) }
     }
 }
 

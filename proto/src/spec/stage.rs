@@ -7,6 +7,7 @@ use crate::spec::graph::{self, LayerSpec, Value};
 pub use crate::spec::limits::{MAX_MICROBATCH, MAX_VALUES};
 use crate::spec::optimizer::OptimizerSpec;
 use crate::tensor::Kind;
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 
 /// A stage: everything that a node needs to build its layers. The specification describes the drawing of the
@@ -50,7 +51,8 @@ pub struct StageSpec {
 }
 
 /// The source of the error at a stage's outputs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ErrorSource {
     /// The neighbour above, which sends an error signal for every microbatch.
     #[default]

@@ -2,9 +2,10 @@
 
 use super::endpoint;
 use super::status::told_by;
+use super::tls::{self, Security};
 use crate::failure::{Failure, FailureKind};
+use crate::identity::Identity;
 use crate::link::Peer;
-use std::error::Error;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::transport::Channel;
@@ -32,19 +33,19 @@ pub fn check_address(address: &str) -> Result<(), Failure> {
     }
 }
 
-/// Connects to `peer` once.
+/// Connects to `peer` once, and returns the identity that it has proved.
 ///
 /// # Errors
-/// [`FailureKind::Lost`] with the innermost reason, or [`FailureKind::Address`] where the address is malformed.
-pub(crate) async fn connect(peer: &Peer) -> Result<Channel, Failure> {
+/// [`FailureKind::Lost`] with the innermost reason, [`FailureKind::Identity`] where either side refuses the other, or
+/// [`FailureKind::Address`] where the address is malformed.
+pub(crate) async fn connect(
+    security: &Security,
+    peer: &Peer,
+) -> Result<(Channel, Option<Identity>), Failure> {
     let address = peer.address();
     check_address(address)?;
     let endpoint = endpoint(address).map_err(|error| Failure::new(FailureKind::Address, error))?;
-    endpoint.connect().await.map_err(|error| Failure::new(FailureKind::Lost, innermost(&error)))
-}
-
-fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
-    error.source().map_or(error, innermost)
+    tls::connect(&endpoint, security, peer).await
 }
 
 /// Attempts a call to `peer` until it succeeds, is refused, or the deadline passes, with growing pauses.

@@ -2,12 +2,19 @@
 
 use super::DATA_MESSAGE_LIMIT;
 use super::admission::{self, ConnectionInfo, Kept};
+use super::codec::refused_here;
 use super::dial::{connect, retry};
 use super::status::failure_of;
+use super::tls::Security;
 use crate::cancellation::Cancellation;
 use crate::error::ProtocolError;
 use crate::failure::{Failure, FailureKind};
-use crate::link::framing::{Assembler, Direction, parts};
+use crate::identity::Identity;
+#[cfg(feature = "leaks")]
+use crate::leak::parts;
+#[cfg(not(feature = "leaks"))]
+use crate::link::framing::parts;
+use crate::link::framing::{Assembler, Direction};
 use crate::link::{Contract, End, Link, LinkRefusal, LinkRegistry, Observer, Peer, PendingLink, Port};
 use crate::microbatch::Message;
 use crate::wire::layer_client::LayerClient;
@@ -33,14 +40,14 @@ pub type Parts<D> = Pin<Box<dyn Stream<Item = Result<D, Status>> + Send>>;
 ///
 /// # Errors
 /// When the deadline passes or the node refuses.
-pub async fn exchange(link: &Link, deadline: Duration) -> Result<Port, Failure> {
-    retry(&link.peer, deadline, || try_exchange(link)).await
+pub async fn exchange(security: &Security, link: &Link, deadline: Duration) -> Result<Port, Failure> {
+    retry(&link.peer, deadline, || try_exchange(security, link)).await
 }
 
-async fn try_exchange(link: &Link) -> Result<Port, Failure> {
+async fn try_exchange(security: &Security, link: &Link) -> Result<Port, Failure> {
     let (port, PendingLink { link, received, to_send }) = link.clone().queues();
     let request = request::<Activation>(&link, to_send)?;
-    let answer = client(&link.peer).await?.exchange(request).await;
+    let answer = client(security, &link.peer).await?.exchange(request).await;
     carry(answer, link, received).map(|()| port)
 }
 
@@ -48,20 +55,20 @@ async fn try_exchange(link: &Link) -> Result<Port, Failure> {
 ///
 /// # Errors
 /// As [`exchange`].
-pub async fn collect(link: &Link, deadline: Duration) -> Result<Port, Failure> {
-    retry(&link.peer, deadline, || try_collect(link)).await
+pub async fn collect(security: &Security, link: &Link, deadline: Duration) -> Result<Port, Failure> {
+    retry(&link.peer, deadline, || try_collect(security, link)).await
 }
 
-async fn try_collect(link: &Link) -> Result<Port, Failure> {
+async fn try_collect(security: &Security, link: &Link) -> Result<Port, Failure> {
     let (port, PendingLink { link, received, to_send }) = link.clone().queues();
     let request = request::<ErrorSignal>(&link, to_send)?;
-    let answer = client(&link.peer).await?.collect(request).await;
+    let answer = client(security, &link.peer).await?.collect(request).await;
     carry(answer, link, received).map(|()| port)
 }
 
 /// A connection for one link: HTTP/2 is fastest with one bulk stream per connection.
-async fn client(peer: &Peer) -> Result<LayerClient<Channel>, Failure> {
-    let client = LayerClient::new(connect(peer).await?);
+async fn client(security: &Security, peer: &Peer) -> Result<LayerClient<Channel>, Failure> {
+    let client = LayerClient::new(connect(security, peer).await?.0);
     Ok(client.max_decoding_message_size(DATA_MESSAGE_LIMIT).max_encoding_message_size(DATA_MESSAGE_LIMIT))
 }
 
@@ -114,10 +121,12 @@ fn accept<In: Direction, Out: Direction>(
     end: End,
     request: Request<Streaming<In>>,
 ) -> Result<Response<Parts<Out>>, LinkRefusal> {
-    let PendingLink { mut link, received, to_send } = registry.take(end, named_run(request.metadata()))?;
     let connection = admission::connection(&request);
-    if let Some(address) = connection.as_ref().and_then(ConnectionInfo::peer) {
-        link.peer = link.peer.at(address.to_string());
+    let caller = connection.as_ref().and_then(ConnectionInfo::identity).map(Identity::role);
+    let pending = registry.take(end, named_run(request.metadata()), caller)?;
+    let PendingLink { mut link, received, to_send } = pending;
+    if let Some(connection) = &connection {
+        link.peer = link.peer.at(connection.peer().to_string());
     }
     let kept = connection.as_ref().map(ConnectionInfo::keep);
     tracing::debug!(?end, peer = %link.peer, "link opened");
@@ -171,13 +180,27 @@ async fn read<D: Direction>(mut stream: Streaming<D>, link: Link, received: mpsc
                 }
             }
             Ok(None) => return,
-            Err(failure) => {
-                if failure.kind == FailureKind::Protocol {
-                    observer.refused();
-                }
-                return cancellation.fail(broken(&peer, &failure));
+            Err(Broken::Refused(why)) => {
+                let why = format!("the link from {peer} broke: {why}");
+                observer.refused(D::CARRIED, &why);
+                return cancellation.fail(Failure::new(FailureKind::Protocol, why));
             }
+            Err(Broken::Told(failure)) => return cancellation.fail(broken(&peer, &failure)),
         }
+    }
+}
+
+/// Why a link broke.
+enum Broken {
+    /// This end refused a message of the peer.
+    Refused(ProtocolError),
+    /// The peer or the connection ended the stream.
+    Told(Failure),
+}
+
+impl From<ProtocolError> for Broken {
+    fn from(error: ProtocolError) -> Self {
+        Broken::Refused(error)
     }
 }
 
@@ -185,16 +208,35 @@ async fn read<D: Direction>(mut stream: Streaming<D>, link: Link, received: mpsc
 async fn next<D: Direction>(
     stream: &mut Streaming<D>,
     assembler: &mut Assembler,
-) -> Result<Option<Message>, Failure> {
-    while let Some(part) = stream.message().await.map_err(|status| failure_of(&status))? {
-        if let Some(message) = assembler.push(part)? {
-            return Ok(Some(message));
+) -> Result<Option<Message>, Broken> {
+    loop {
+        match stream.message().await {
+            Ok(Some(part)) => {
+                if let Some(message) = assembler.push(part)? {
+                    return Ok(Some(message));
+                }
+            }
+            Ok(None) if assembler.is_idle() => return Ok(None),
+            Ok(None) => {
+                let torn = format!("the stream ended in the middle of an {}", D::NAME);
+                return Err(ProtocolError::Invalid(torn).into());
+            }
+            Err(status) => {
+                return Err(match refused_here(&status) {
+                    Some(error) => refused_part(error, assembler),
+                    None => Broken::Told(failure_of(&status)),
+                });
+            }
         }
     }
-    if assembler.is_idle() {
-        return Ok(None);
-    }
-    Err(ProtocolError::Invalid(format!("the stream ended in the middle of an {}", D::NAME)).into())
+}
+
+/// The refusal of a part that is not its own encoding, with the message and the tensor to which it was to belong.
+fn refused_part(error: &ProtocolError, assembler: &Assembler) -> Broken {
+    Broken::Refused(match assembler.due() {
+        Some(due) => ProtocolError::Invalid(format!("{error}, while {due} was due")),
+        None => error.clone(),
+    })
 }
 
 /// The run's failure where its link from `peer` failed.
@@ -210,6 +252,7 @@ fn broken(peer: &Peer, failure: &Failure) -> Failure {
         | FailureKind::SnapshotGone
         | FailureKind::Early
         | FailureKind::Unreachable
-        | FailureKind::Address => format!("the link from {peer} broke: {failure}"),
+        | FailureKind::Address
+        | FailureKind::Identity => format!("the link from {peer} broke: {failure}"),
     })
 }

@@ -5,7 +5,9 @@ pub mod admission;
 pub mod codec;
 pub mod dial;
 pub mod grpc;
+mod socket;
 pub(crate) mod status;
+pub mod tls;
 
 use crate::link::framing::CHUNK;
 use std::time::Duration;
@@ -79,6 +81,5 @@ pub fn endpoint(address: &str) -> Result<Endpoint, tonic::transport::Error> {
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
-        .tcp_nodelay(true)
         .connect_timeout(Duration::from_secs(5)))
 }

@@ -3,14 +3,16 @@
 use crate::error::ProtocolError;
 use crate::failure::{Failure, FailureKind};
 use crate::link::{LinkRefusal, Peer};
+use crate::transport::codec::Received;
 use crate::wire;
+use bytes::Bytes;
 use prost::Message;
 use tonic::{Code, Status};
 
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
         let code = match failure.kind {
-            FailureKind::Own => Code::Aborted,
+            FailureKind::Own | FailureKind::Identity => Code::Aborted,
             FailureKind::Refused => Code::FailedPrecondition,
             FailureKind::Protocol => Code::InvalidArgument,
             FailureKind::SnapshotGone => Code::NotFound,
@@ -34,7 +36,7 @@ impl From<LinkRefusal> for Status {
         let (code, kind) = match refusal {
             LinkRefusal::Unnamed => (Code::Unauthenticated, FailureKind::Refused),
             LinkRefusal::Early => (Code::Unavailable, FailureKind::Early),
-            LinkRefusal::OtherRun => (Code::PermissionDenied, FailureKind::Refused),
+            LinkRefusal::OtherRun | LinkRefusal::Stranger => (Code::PermissionDenied, FailureKind::Refused),
             LinkRefusal::Taken => (Code::AlreadyExists, FailureKind::Refused),
         };
         status(code, Failure::new(kind, refusal))
@@ -50,9 +52,12 @@ fn status(code: Code, failure: Failure) -> Status {
 /// The failure that a status reports. A status without details of this protocol comes from the transport or from
 /// another program: a dead peer shows as Unavailable, Unknown or Cancelled.
 pub(crate) fn failure_of(status: &Status) -> Failure {
-    let told = wire::Failure::decode(status.details()).ok();
-    if let Some(Ok(failure)) = told.map(Failure::try_from) {
-        return failure;
+    if wire::Failure::decode(status.details()).is_ok() {
+        match wire::Failure::receive(Bytes::copy_from_slice(status.details())).map(Failure::try_from) {
+            Ok(Ok(failure)) => return failure,
+            Ok(Err(_)) => {}
+            Err(refused) => return refused.into(),
+        }
     }
     let (kind, sentence) = match status.code() {
         Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded => {
@@ -71,7 +76,7 @@ pub(crate) fn failure_of(status: &Status) -> Failure {
 pub(crate) fn told_by(peer: &Peer, failure: Failure) -> Failure {
     let Failure { stage, kind, sentence } = failure;
     let sentence = match (stage, kind) {
-        (_, FailureKind::Address | FailureKind::Unreachable) => sentence,
+        (_, FailureKind::Address | FailureKind::Unreachable | FailureKind::Identity) => sentence,
         // The node names its stage itself.
         (Some(_), _) => format!("{sentence} (reported by {})", peer.address()),
         (None, FailureKind::Lost) => format!(
@@ -112,6 +117,10 @@ mod tests {
             Status::with_details(Code::DataLoss, "x".repeat(100_000), b"\x1a\xff\xff\xff".as_slice().into());
         assert_eq!(failure_of(&torn).sentence.len(), 2000);
         assert_eq!(failure_of(&Status::unknown("h2 protocol error")).kind, FailureKind::Lost);
+        let own = wire::Failure { kind: 1, stage: None, sentence: "full".into() }.encode_to_vec();
+        let spare = [&own[..], b"\x7a\x02WW"].concat();
+        let spare = failure_of(&Status::with_details(Code::Aborted, "full", spare.into()));
+        assert!(spare.kind == FailureKind::Protocol && spare.sentence.contains("4 spare bytes"), "{spare}");
     }
 
     #[test]

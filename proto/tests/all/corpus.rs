@@ -6,6 +6,8 @@ mod control;
 mod framing;
 #[path = "../../../fuzz/decoders/lane.rs"]
 mod lane;
+#[path = "../../../fuzz/decoders/received.rs"]
+mod received;
 
 use crate::valid_stage;
 use prost::Message as _;
@@ -64,6 +66,7 @@ fn seeds(target: &str) -> Vec<(&'static str, Vec<u8>)> {
                 ("start", command(start)),
                 ("lane", command(Command::Lane(lane))),
                 ("report", [vec![2], report.encode_to_vec()].concat()),
+                ("ledger", [vec![5], ledger().encode_to_vec()].concat()),
                 ("failure", [vec![4], wire::Failure::from(failure).encode_to_vec()].concat()),
                 (
                     "description",
@@ -98,6 +101,30 @@ fn framed() -> Vec<u8> {
     let message = Message { header, tensors: tensors.collect() };
     let parts = proto::link::framing::parts::<wire::Activation>(message);
     parts.flat_map(|part| part.encode_length_delimited_to_vec()).collect()
+}
+
+fn ledger() -> wire::Ledger {
+    let value = wire::Value { name: "relu1".into(), shape: vec![8, 4, 4] };
+    let link = wire::LinkRecord {
+        to: Some(0),
+        carried: 1,
+        phase: 1,
+        tensors: vec![value],
+        kind: 1,
+        chain: vec![7; 32].into(),
+        ..Default::default()
+    };
+    let control =
+        wire::ControlRecord { to: Some(0), message: 6, chain: vec![7; 32].into(), ..Default::default() };
+    wire::Ledger {
+        run: "run".into(),
+        crossed: vec![link.clone()],
+        consumed: vec![link],
+        control: vec![control],
+        layers: vec![wire::LayerReads { layer: "conv1".into(), x: true, ..Default::default() }],
+        refusals: vec![wire::Refusal { from: Some(1), carried: 2, sentence: "it was refused".into() }],
+        ..Default::default()
+    }
 }
 
 fn done() -> wire::StepDone {

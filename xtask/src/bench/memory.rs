@@ -1,8 +1,10 @@
 //! The soak: 2,000 small steps over five local nodes, whose memory must stay what it was in the first quarter,
 //! and within what `coordinator plan` predicted.
 
-use super::process::{coordinator, finish, numbers};
-use super::{Row, noise};
+use super::Row;
+use super::process::{coordinator, finish};
+use crate::json::numbers;
+use crate::noise;
 use crate::release::{self, Profile};
 use crate::run::{Failure, Root, line, say};
 use std::collections::BTreeMap;

@@ -1,8 +1,11 @@
 //! Training by Neuropil beside training by PyTorch: the same networks, cuts, minibatches, optimizer and number of
 //! threads on the same machine, in images per second.
 
-use super::process::{coordinator, finish, numbers};
-use super::{Row, noise};
+use super::process::{coordinator, finish};
+use super::turns::{Contender, in_turn};
+use super::{Bounds, Row, turns};
+use crate::json::numbers;
+use crate::noise;
 use crate::prerequisites::{self, COMPILER, PIP, PYTHON};
 use crate::release::{self, Profile};
 use crate::run::{CONFIGURATION, Failure, Root, line, say};
@@ -30,13 +33,13 @@ const DRAIN: u32 = 3;
 /// How long one training may take, set-up included.
 const LIMIT: Duration = Duration::from_secs(300);
 /// Floor and goal of the ratio to another build.
-const BEFORE: (f64, f64) = (0.98, 1.0);
+const BEFORE: Bounds = (0.98, 1.0);
 
 /// One network, cut into stages of one thread each.
-struct Case {
-    name: &'static str,
+pub struct Case {
+    pub name: &'static str,
     write: noise::Write,
-    batch: u32,
+    pub batch: u32,
     microbatches: u32,
     /// The steps that count.
     steps: u32,
@@ -46,7 +49,19 @@ struct Case {
     words: &'static [&'static str],
 }
 
-const DEMO: Case = Case {
+/// ResNet-18 on images of 32 pixels, in two stages.
+pub const RESNET: Case = Case {
+    name: "ResNet-18, 2 stages",
+    write: noise::cifar,
+    batch: 64,
+    microbatches: 8,
+    steps: 6,
+    settings: &["data.kind=cifar10", "model.name=resnet18", r#"pipeline.stages=["layer3.0.conv1"]"#],
+    words: &["--network=resnet18", "--cuts=5", "--schedule=one_f_one_b"],
+};
+
+/// The demo's network, in two stages.
+pub const DEMO: Case = Case {
     name: "the demo's network, 2 stages",
     write: noise::idx,
     batch: 128,
@@ -57,15 +72,7 @@ const DEMO: Case = Case {
 };
 
 const CASES: [Case; 3] = [
-    Case {
-        name: "ResNet-18, 2 stages",
-        write: noise::cifar,
-        batch: 64,
-        microbatches: 8,
-        steps: 6,
-        settings: &["data.kind=cifar10", "model.name=resnet18", r#"pipeline.stages=["layer3.0.conv1"]"#],
-        words: &["--network=resnet18", "--cuts=5", "--schedule=one_f_one_b"],
-    },
+    RESNET,
     DEMO,
     Case {
         name: "the demo's network, 5 stages",
@@ -78,19 +85,11 @@ const CASES: [Case; 3] = [
 
 /// The ways to train with PyTorch: the name, the script's words for it, and the floor and goal of our ratio to it. A
 /// floor is some 5 % below the least ratio of a case that was measured.
-const REFERENCES: [(&str, &[&str], (f64, f64)); 3] = [
+const REFERENCES: [(&str, &[&str], Bounds); 3] = [
     ("PyTorch, 1 process of 2 threads", &["one_process", "--threads=2"], (0.72, 1.0)),
     ("torch.distributed.pipelining", &["pipeline"], (1.05, 1.1)),
     ("limit: 2 processes of 1 thread", &["independent", "--processes=2"], (0.63, 0.9)),
 ];
-
-/// A thing that is measured once a round.
-struct Contender<'a> {
-    name: &'static str,
-    /// Floor and goal of the ratio of this build to it.
-    bounds: (f64, f64),
-    measure: Box<dyn Fn() -> Result<f64, Failure> + 'a>,
-}
 
 /// Trains every case with this build, PyTorch and, where there is one, the build `against`, in turn.
 /// A set-up of PyTorch that fails is only printed where there is another build to compare with.
@@ -110,7 +109,7 @@ pub fn pipeline(root: &Root, rounds: usize, against: Option<&Path>) -> Result<Ve
     let folder = &programs.join("bench-pipeline");
     let mut rows = Vec::new();
     for case in &CASES {
-        noise::fresh(folder, case.write, case.batch * case.all_steps(), case.batch)?;
+        case.make_data(folder)?;
         let builds = other.iter().map(|other| ("the other build", other));
         let builds = [("this build", &programs)].into_iter().chain(builds);
         let neuropil = builds.map(|(name, build)| Contender {
@@ -126,7 +125,8 @@ pub fn pipeline(root: &Root, rounds: usize, against: Option<&Path>) -> Result<Ve
         let contenders: Vec<_> = neuropil.chain(pytorch).collect();
         let measured = in_turn(case.name, rounds, &contenders)?;
         for (Contender { name, bounds, .. }, numbers) in contenders.iter().zip(&measured).skip(1) {
-            rows.push(row(format!("{}: {name}", case.name), &measured[0], numbers, *bounds));
+            let case = format!("{}: {name}", case.name);
+            rows.push(turns::rates("pipeline", case, &measured[0], numbers, *bounds));
         }
     }
     Ok(rows)
@@ -143,62 +143,40 @@ fn build(folder: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-/// Measures each contender once a round, and returns the numbers of each: a machine that is slow for a while is slow
-/// for all of them. Every round begins with another contender: the first runs on a machine that the last left warm.
-fn in_turn(case: &str, rounds: usize, contenders: &[Contender<'_>]) -> Result<Vec<Vec<f64>>, Failure> {
-    let mut measured = vec![Vec::new(); contenders.len()];
-    for round in 1..=rounds {
-        for turn in 0..contenders.len() {
-            let at = (round - 1 + turn) % contenders.len();
-            let number = (contenders[at].measure)()?;
-            say(&format!("{case}, round {round} of {rounds}: {}: {number:.1}", contenders[at].name));
-            measured[at].push(number);
-        }
-    }
-    Ok(measured)
-}
-
-/// The row of two rates, each measured once a round.
-fn row(case: String, ours: &[f64], reference: &[f64], (floor, goal): (f64, f64)) -> Row {
-    let rounds = ours.len();
-    let spread = range(ours.iter().zip(reference).map(|(ours, reference)| ours / reference));
-    let (ours, reference) = (median(ours), median(reference));
-    let (bench, ratio, unit) = ("pipeline", ours / reference, "images/s");
-    Row { bench, case, ratio, spread, floor, goal, ours, reference, unit, rounds }
-}
-
-/// The middle number, or the mean of the middle two.
-fn median(numbers: &[f64]) -> f64 {
-    let mut sorted = numbers.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0
-}
-
-/// The smallest and the largest number.
-fn range(numbers: impl IntoIterator<Item = f64>) -> (f64, f64) {
-    let ends = (f64::INFINITY, f64::NEG_INFINITY);
-    numbers.into_iter().fold(ends, |(least, most), number| (number.min(least), number.max(most)))
-}
-
 impl Case {
     fn all_steps(&self) -> u32 {
         WARM + self.steps + DRAIN
+    }
+
+    /// Puts a data set of noise for this case into `folder`, in the place of what was there.
+    pub fn make_data(&self, folder: &Path) -> Result<(), Failure> {
+        noise::fresh(folder, self.write, self.batch * self.all_steps(), self.batch)
+    }
+
+    /// The settings that make CONFIG this case.
+    pub fn settings(&self) -> Vec<String> {
+        let sizes = [
+            format!("train.batch={}", self.batch),
+            format!("train.max_steps={}", self.all_steps()),
+            format!("pipeline.microbatches={}", self.microbatches),
+        ];
+        let fixed = SETTINGS.iter().chain(self.settings).map(|setting| (*setting).to_owned());
+        fixed.chain(sizes).collect()
     }
 
     /// Trains over loopback, and returns the images per second of the steps that count.
     fn neuropil(&self, root: &Root, build: &Path, folder: &Path) -> Result<f64, Failure> {
         let run_dir = folder.join("run");
         _ = fs::remove_dir_all(&run_dir);
-        let sizes = [
-            &*format!("train.batch={}", self.batch),
-            &format!("train.max_steps={}", self.all_steps()),
-            &format!("pipeline.microbatches={}", self.microbatches),
-        ];
-        let settings = [SETTINGS, self.settings, &sizes].concat();
-        let mut train = coordinator(root, build, "train", folder, &settings);
+        let mut train = coordinator(root, build, "train", folder, &self.settings());
         train.args(["--local", "--run-dir"]).arg(&run_dir);
         train.env("NEUROPIL_LAYER_NODE", build.join("layer-node"));
         finish(&mut train, LIMIT, &folder.join("neuropil.log"), |_| ())?;
+        self.speed(&run_dir)
+    }
+
+    /// Images per second of the steps that count in the folder of a run.
+    pub fn speed(&self, run_dir: &Path) -> Result<f64, Failure> {
         let metrics = fs::read_to_string(run_dir.join("metrics.jsonl")).unwrap_or_default();
         let rate = self.rate(&metrics);
         Ok(rate.ok_or_else(|| format!("{} does not hold {} steps", run_dir.display(), self.all_steps()))?)
@@ -230,39 +208,7 @@ impl Case {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table;
     use super::*;
-    use std::cell::RefCell;
-
-    #[test]
-    fn contenders_take_turns() {
-        let order = &RefCell::new(Vec::new());
-        let contender = |name: &'static str| Contender {
-            name,
-            bounds: (0.0, 1.0),
-            measure: Box::new(move || {
-                order.borrow_mut().push(name);
-                Ok(order.borrow().len() as f64)
-            }),
-        };
-        let measured = in_turn("case", 2, &[contender("a"), contender("b")]).unwrap();
-        assert_eq!(order.take(), ["a", "b", "b", "a"]);
-        assert_eq!(measured, [[1.0, 4.0], [2.0, 3.0]]);
-    }
-
-    #[test]
-    fn the_median_is_in_the_middle_of_the_range() {
-        assert_eq!((median(&[3.0, 1.0, 2.0]), range([3.0, 1.0, 2.0])), (2.0, (1.0, 3.0)));
-        assert_eq!(median(&[4.0, 1.0]), 2.5);
-    }
-
-    #[test]
-    fn a_row_is_a_line_of_the_table_and_one_of_json() {
-        let row = row("a, b".into(), &[90.0, 98.0, 120.0], &[100.0, 100.0, 100.0], (0.9, 1.0));
-        let expected = r#"{"bench":"pipeline","case":"a, b","ratio":0.9800,"floor":0.9,"goal":1,"ours":98.00,"reference":100.00,"unit":"images/s","rounds":3,"ratio_min":0.9000,"ratio_max":1.2000,"machine":"m"}"#;
-        assert_eq!(row.json("m"), expected);
-        assert_eq!(table(&[row]).lines().count(), 2);
-    }
 
     #[test]
     fn a_rate_is_that_of_the_steps_in_the_middle() {

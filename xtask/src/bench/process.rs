@@ -13,10 +13,16 @@ const CONFIG: &str = "examples/fashion.toml";
 const LOOK: Duration = Duration::from_millis(200);
 
 /// The coordinator of a build, with a command's name, the folder of a data set, and settings.
-pub fn coordinator(root: &Root, build: &Path, name: &str, data: &Path, settings: &[&str]) -> Command {
+pub fn coordinator(
+    root: &Root,
+    build: &Path,
+    name: &str,
+    data: &Path,
+    settings: &[impl AsRef<str>],
+) -> Command {
     let mut command = root.command(build.join("coordinator"));
     command.args([name, "--config", CONFIG, "--set", &format!("data.path={}", data.display())]);
-    settings.iter().for_each(|setting| _ = command.args(["--set", setting]));
+    settings.iter().for_each(|setting| _ = command.args(["--set", setting.as_ref()]));
     command
 }
 
@@ -53,12 +59,6 @@ pub fn finish(
     Err(format!("`{}` {why}: {last}", line(command)).into())
 }
 
-/// The numbers that follow `"key":` in JSON.
-pub fn numbers(json: &str, key: &str) -> Vec<f64> {
-    let number = |rest: &str| rest.trim_start().split([',', '}', ']', ' ', '\n']).next()?.parse().ok();
-    json.split(&format!("{key:?}:")).skip(1).filter_map(number).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,11 +78,5 @@ mod tests {
         assert!(failed.ends_with("ended with exit code 3: why"), "{failed}");
         let late = shell("exec sleep 60", 150).unwrap_err();
         assert!(late.contains("did not end within"), "{late}");
-    }
-
-    #[test]
-    fn numbers_are_read_by_key() {
-        assert_eq!(numbers(r#"{"a":[{"n":12,"m":1},{"n": 7.5e1}]}"#, "n"), [12.0, 75.0]);
-        assert!(numbers("{}", "n").is_empty());
     }
 }

@@ -36,7 +36,7 @@ fn links_and_loss_delay_what_waits_for_them() {
 #[test]
 fn messages_of_one_direction_queue_for_the_link_and_losses_for_the_coordinator() {
     let lanes = [lane("F0 F1 E0 G0 E1 G1 U")];
-    let link = |forward, error| LinkCost { forward, error, latency: 0.0 };
+    let link = |forward, error| LinkCost { forward, error, ..LinkCost::default() };
     let costs = |top, loss| Costs { stages: vec![UNIT], links: vec![link(0.0, 0.0), top], loss };
     let second_error = |top, loss| starts(&predict(&lanes, &costs(top, loss)).unwrap(), 0)[4];
     assert_eq!(second_error(link(5.0, 0.0), 0.0), 11.0);
@@ -99,6 +99,25 @@ fn steps_of_a_lane_follow_each_other() {
     let two = lane("F1.0 E1.0 G1.0 U1 F2.0 E2.0 G2.0 U2");
     let timeline = predict(&[two], &Costs::uniform(1, UNIT, LinkCost::default(), 0.0)).unwrap();
     assert_eq!(timeline.makespan(), 6.0);
+}
+
+/// The inputs of the next step cross the network while this one computes; logits and errors do not.
+#[test]
+fn in_its_stride_a_pipeline_does_not_wait_for_inputs() {
+    let costs = Costs::uniform(1, UNIT, LinkCost { latency: 10.0, ..LinkCost::default() }, 0.0);
+    let lanes = [lane("F0 E0 G0 U")];
+    assert_eq!(predict(&lanes, &costs).unwrap().makespan(), 33.0);
+    let pace = pace(&lanes, &costs).unwrap();
+    assert_eq!((pace.step, pace.busy.as_slice()), (23.0, &[3.0][..]));
+    assert_eq!(pace.bubble(), 1.0 - 3.0 / 23.0);
+}
+
+/// Where the first link is slow, inputs decide the pace.
+#[test]
+fn in_its_stride_a_pipeline_is_as_fast_as_its_slowest_link() {
+    let input = LinkCost { forward: 30.0, ..LinkCost::default() };
+    let costs = Costs { stages: vec![UNIT], links: vec![input, LinkCost::default()], loss: 0.0 };
+    assert_eq!(pace(&[lane("F0 E0 G0 U")], &costs).unwrap().step, 30.0);
 }
 
 /// An evaluation is forwards alone: nothing waits for the loss.

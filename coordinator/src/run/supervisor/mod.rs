@@ -298,7 +298,7 @@ impl<'a> Supervisor<'a> {
                 self.refused = self.steps;
                 format!("{failure}; going back to the one before")
             }
-            Cause::Node if self.restarts > 0 => {
+            cause if cause.is_of_a_node() && self.restarts > 0 => {
                 self.restarts -= 1;
                 (self.resume, self.refused) = (Some(Resume::Auto), u64::MAX);
                 format!("{failure}; rolling back and going on ({} restarts left)", self.restarts)

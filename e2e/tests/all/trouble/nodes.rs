@@ -68,6 +68,10 @@ impl wire::node_server::Node for Foreign {
     async fn run(&self, _: Request<Streaming<wire::Command>>) -> Result<Response<Self::RunStream>, Status> {
         unreachable!("a node of another protocol is left alone")
     }
+
+    async fn audit(&self, _: Request<wire::AuditRequest>) -> Result<Response<wire::Ledger>, Status> {
+        unreachable!("a node of another protocol is left alone")
+    }
 }
 
 #[test]

@@ -85,8 +85,16 @@ fn a_node_started_by_hand_warns_of_each_variable_that_harms() {
 fn a_port_beyond_loopback_is_given_on_purpose_and_explained() {
     let folder = tempfile::tempdir().unwrap();
     let open = ["--listen", "0.0.0.0:0", "--control", "127.0.0.1:0", "--health", "127.0.0.1:0"];
-    let (_, log) = ready(folder.path(), &open, &[]);
-    assert!(log.contains("--listen 0.0.0.0:0 is open to other hosts, and there are no identities"), "{log}");
+    let mut command = Command::new(binary("layer-node"));
+    let refused: Ended =
+        command.arg("serve").args(open).arg("--state-dir").arg(folder.path()).output().unwrap().into();
+    failed(
+        &refused,
+        2,
+        &["--listen 0.0.0.0:0 is beyond", "--tls-cert", "coordinator certificates", "--insecure-plaintext"],
+    );
+    let (_, log) = ready(folder.path(), &[&open[..], &["--insecure-plaintext"]].concat(), &[]);
+    assert!(log.contains("--insecure-plaintext is on"), "{log}");
     let (_, log) = ready(folder.path(), &ANY, &[]);
     assert!(!log.contains("open to other hosts"), "{log}");
 

@@ -1,6 +1,7 @@
 //! Tests of the lane runner: lanes of one step and of two, between two neighbours that are queues.
 
 use super::*;
+use crate::exec::account::Consumed;
 use crate::exec::device;
 use crate::settings::Settings;
 use bytes::Bytes;
@@ -37,7 +38,7 @@ fn spec(recompute: bool) -> StageSpec {
     let optimizer = OptimizerSpec { method, ..OptimizerSpec::sgd(0.1) };
     let inputs = vec![Value { name: "below".into(), shape: vec![2, 4, 4] }];
     let optimizer_backward = optimizer.clone();
-    StageSpec { optimizer, optimizer_backward, recompute, ..StageSpec::alone(layers, inputs) }
+    StageSpec { optimizer, optimizer_backward, recompute, stages: 2, ..StageSpec::alone(layers, inputs) }
 }
 
 /// A message for microbatch `m`, with a tensor of `shape` for each sample.
@@ -77,6 +78,7 @@ struct Bench {
     stage: Stage,
     device: Box<dyn Device>,
     session: Session,
+    account: Account,
     context: Context,
     sent: [JoinHandle<Vec<Message>>; 2],
     reports: mpsc::Receiver<Result<Report>>,
@@ -109,6 +111,8 @@ impl Bench {
             message_deadline: deadline,
         };
         let (commands, cancellation) = (mpsc::channel(1).1, Cancellation::default());
+        let account = Account::default();
+        account.begin(&spec, &Consumed::from_here(0), Vec::new());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let (clock, meters) = (Clock::start(), Meters::default());
         Self {
@@ -117,6 +121,7 @@ impl Bench {
             context: Context { runtime: runtime.handle().clone(), clock, meters },
             sent: [errors, outputs],
             spec,
+            account,
             device,
             reports,
             _runtime: runtime,
@@ -129,12 +134,12 @@ impl Bench {
         let first = lane.first() as usize - 7;
         let minibatches = SIZES[first..first + lane.microbatches().len()].iter().map(minibatch).collect();
         let work = RunLane { lane, minibatches };
-        let Self { stage, device, session, spec, context, .. } = self;
-        LaneRunner::new(stage, &mut **device, session, spec, context, &work).run()
+        let Self { stage, device, session, spec, account, context, .. } = self;
+        LaneRunner::new(stage, &mut **device, session, Of { spec, account }, context, &work).run()
     }
 
-    /// The bits of all sent messages and of the state, and the reports without their times.
-    fn found(mut self) -> (Vec<Bytes>, Vec<String>) {
+    /// The bits of all sent messages and of the state, the reports without their times, and what training consumed.
+    fn found(mut self) -> (Vec<Bytes>, Vec<String>, Consumed) {
         let Session { below, above, .. } = self.session;
         drop((below, above));
         let sent = self.sent.into_iter().flat_map(|received| received.join().unwrap());
@@ -150,7 +155,7 @@ impl Bench {
                 actions.join(" ")
             ));
         }
-        (bits, reports)
+        (bits, reports, self.account.consumed())
     }
 }
 
@@ -165,6 +170,8 @@ fn a_lane_of_two_steps_is_two_lanes_of_one() {
         let (apart, together) = (apart.found(), together.found());
         assert_eq!(together.0.len(), 4 + 4 + 18, "outputs, errors below and the state");
         assert_eq!(together, apart);
+        let messages: Vec<_> = together.2.records.iter().map(|record| record.messages).collect();
+        assert_eq!(messages, [4; 4], "both directions of both links");
         assert!(
             together.1[0].starts_with("7 1 60 ") && together.1[1].starts_with("8 2 48 "),
             "{:?}",
@@ -191,8 +198,8 @@ fn an_update_that_the_lane_does_not_know_of_is_found() {
     }
     let mut bench = Bench::new(false);
     let lane = RunLane::of_one_step(lane_of(STEPS[0]), 5, false);
-    let Bench { stage, device, session, spec, context, .. } = &mut bench;
-    let mut runner = LaneRunner::new(stage, &mut **device, session, spec, context, &lane);
+    let Bench { stage, device, session, spec, account, context, .. } = &mut bench;
+    let mut runner = LaneRunner::new(stage, &mut **device, session, Of { spec, account }, context, &lane);
     let m = MicrobatchId { step: 7, index: 0 };
     runner.forward(m).unwrap();
     runner.stage.update().unwrap();

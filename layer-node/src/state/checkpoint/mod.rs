@@ -1,7 +1,7 @@
 //! Snapshots of a stage: each is complete on disk, or does not exist.
 //!
 //! ```text
-//! STATE_DIR/step-00000042/stage.safetensors     metadata: run, step, format, xxh3 of the tensors' bytes
+//! STATE_DIR/step-00000042/stage.safetensors     metadata: run, step, format, ledger, xxh3 of the tensors' bytes
 //! STATE_DIR/damaged-step-00000042/              a snapshot whose bytes were changed after they were written
 //! STATE_DIR/previous/RUN/step-…                 the snapshots of another run
 //! ```
@@ -34,6 +34,8 @@ use std::path::Path;
 use tch::{Kind, TchError};
 use xxhash_rust::xxh3::Xxh3;
 
+/// The metadata key of what the updates of a snapshot have consumed, as JSON.
+pub const LEDGER: &str = "ledger";
 /// The metadata key of the checksum of the tensors' bytes.
 const CHECKSUM: &str = "xxh3";
 
@@ -74,14 +76,22 @@ fn owner(state_dir: &Path, updates: u64) -> Option<String> {
     described(state_dir, updates).map(|held| held.run)
 }
 
-/// Writes the snapshot after `updates` of `run`. Returns the size of the file in bytes.
+/// Writes the snapshot after `updates` of `run`, with the `ledger` of what these updates have consumed. Returns the size
+/// of the file in bytes.
 ///
 /// The snapshot is written beside its place, synced, and renamed: a reader finds it whole or not at all.
 ///
 /// # Errors
 /// When the disk is full or read-only. The earlier snapshots still exist then.
-pub fn save(state_dir: &Path, run: &str, updates: u64, state: &State) -> Result<u64, CheckpointError> {
-    let (tensors, metadata) = lent(run, updates, state)?;
+pub fn save(
+    state_dir: &Path,
+    run: &str,
+    updates: u64,
+    state: &State,
+    ledger: Option<&str>,
+) -> Result<u64, CheckpointError> {
+    let (tensors, mut metadata) = lent(run, updates, state)?;
+    metadata.extend(ledger.map(|ledger| (LEDGER.to_owned(), ledger.to_owned())));
     let path = file(state_dir, updates);
     let folder = step_folder(state_dir, updates);
     let temporary = writing(state_dir, updates);
@@ -177,7 +187,7 @@ mod tests {
         let mut tensor = Tensor::full([3], value, (Kind::Float, Device::Cpu));
         let mut state = State::default();
         state.tensor("conv.weight".into(), &mut tensor);
-        save(dir, run, updates, &state)
+        save(dir, run, updates, &state, None)
     }
 
     fn restored(dir: &Path, updates: u64, size: i64) -> Result<f64, CheckpointError> {

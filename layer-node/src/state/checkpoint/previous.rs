@@ -94,7 +94,7 @@ mod tests {
     fn runs_take_turns_and_neither_is_reused_or_lost() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
-        let save = |run: &str, updates| save(dir, run, updates, &State::default()).unwrap();
+        let save = |run: &str, updates| save(dir, run, updates, &State::default(), None).unwrap();
         save("old", 5);
         save("old", 6);
         let aside = set_aside(dir, "new").unwrap().unwrap();

@@ -68,7 +68,7 @@ impl Bench {
         let mut tensors: Vec<_> = names.iter().enumerate().map(draw).collect();
         let mut state = State::default();
         names.iter().zip(&mut tensors).for_each(|((name, _), tensor)| state.tensor((*name).into(), tensor));
-        checkpoint::save(&self.path(folder), run, updates, &state).unwrap();
+        checkpoint::save(&self.path(folder), run, updates, &state, None).unwrap();
     }
 
     /// Runs the binary in the folder with the arguments in `line`.

@@ -1,39 +1,65 @@
 //! A connection as the server sees it: a stream that fails once the connection has to close.
 
 use super::{Admission, ConnectionInfo};
+use crate::transport::tls::Secured;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::transport::server::Connected;
 
-/// An accepted connection.
-pub struct LimitedStream {
-    stream: TcpStream,
+/// A connection's place among those of its port, for as long as it lives.
+pub(super) struct Place {
     connection: ConnectionInfo,
-    closing: Pin<Box<dyn Future<Output = ()> + Send>>,
     admission: Arc<Admission>,
     _room: OwnedSemaphorePermit,
 }
 
-impl LimitedStream {
-    /// A connection for which `admission` has `room`.
-    pub(super) fn new(
-        stream: TcpStream,
-        connection: ConnectionInfo,
-        admission: Arc<Admission>,
-        room: OwnedSemaphorePermit,
-    ) -> Self {
-        Self { stream, closing: Box::pin(connection.clone().closing()), connection, admission, _room: room }
+impl Place {
+    /// The place of `connection`, for which `admission` has `room`.
+    pub fn new(connection: ConnectionInfo, admission: Arc<Admission>, room: OwnedSemaphorePermit) -> Self {
+        Self { connection, admission, _room: room }
     }
 
+    pub fn connection(&self) -> &ConnectionInfo {
+        &self.connection
+    }
+
+    pub fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    /// The connection itself, whose handshake is done.
+    pub fn into_stream(self, stream: Secured) -> LimitedStream {
+        LimitedStream { stream, closing: Box::pin(self.connection.clone().closing()), place: self }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.connection.is_evicted() {
+            self.admission.refused.connections.inc();
+        }
+        let number = self.connection.number();
+        self.admission.admitted().retain(|connection| connection.number() != number);
+    }
+}
+
+/// An accepted connection.
+pub struct LimitedStream {
+    stream: Secured,
+    closing: Pin<Box<dyn Future<Output = ()> + Send>>,
+    place: Place,
+}
+
+impl LimitedStream {
     /// Fails once the connection has to close, and wakes the caller at that time.
     fn stay(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let stays = self.connection.is_kept()
-            || !self.connection.is_evicted() && self.closing.as_mut().poll(cx).is_pending();
+        let connection = &self.place.connection;
+        let stays = connection.is_identified()
+            || !connection.is_evicted() && self.closing.as_mut().poll(cx).is_pending();
         if stays {
             return Ok(());
         }
@@ -41,20 +67,11 @@ impl LimitedStream {
     }
 }
 
-impl Drop for LimitedStream {
-    fn drop(&mut self) {
-        if self.connection.is_evicted() && !self.connection.is_kept() {
-            self.admission.refused.inc();
-        }
-        self.admission.admitted().retain(|connection| !connection.is(&self.connection));
-    }
-}
-
 impl Connected for LimitedStream {
     type ConnectInfo = ConnectionInfo;
 
     fn connect_info(&self) -> ConnectionInfo {
-        self.connection.clone()
+        self.place.connection.clone()
     }
 }
 
@@ -67,7 +84,7 @@ impl AsyncRead for LimitedStream {
         self.stay(cx)?;
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        self.admission.count(&self.connection, buffer.filled().len() - before);
+        self.place.admission.count(&self.place.connection, buffer.filled().len() - before);
         read
     }
 }

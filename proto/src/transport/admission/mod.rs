@@ -1,45 +1,66 @@
-//! Admission to a port: bounds on its number of connections, on a connection's time without a call, and on the bytes
-//! that all connections send. Admission never closes a connection that carries a run.
+//! Admission to a port: bounds on its connections, on the time and the bytes of those that are not identified yet, and
+//! nothing for those of a run.
 //!
 //! ```text
-//! unknown ──an answered call──▶ caller ──its stage, its run, a link──▶ kept
-//!                               caller ◀──replaced, or ended────────── kept
+//! accepted ──TLS: the certificate is verified───▶ identified, to its end
+//!          ──plaintext: a call of the run────────▶ identified, for its part in the run
 //! ```
 //!
-//! Where the port is full, a new connection evicts a connection that is not kept. So a neighbour reaches its node
-//! despite ten thousand idle unknown connections. On one host, an address does not tell a neighbour from an unknown
-//! connection.
+//! A connection that is not identified may be evicted: where the port has no room for another one, the oldest of them
+//! goes. On one host, an address does not tell a neighbour from a stranger.
 
 mod connection;
 mod limited_stream;
+mod rarely;
 
 pub use connection::{ConnectionInfo, Kept};
 pub use limited_stream::LimitedStream;
 
+use super::socket;
+use super::tls::{Callers, Stranger, receive};
+use connection::FIRST_CALL;
 use futures::{Stream, StreamExt};
+use limited_stream::Place;
 use prometheus_client::metrics::counter::Counter;
-use std::cmp::Reverse;
+use rarely::Rarely;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tonic::transport::server::TcpIncoming;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
 
-/// The most connections of the data port and of the control port. A run needs two and one. The rest is for checks,
+/// The most connections of a port.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// All connections.
+    pub connections: usize,
+    /// Those that are not identified: handshakes under way, and in plaintext all but those of a run.
+    pub unidentified: usize,
+}
+
+/// The bounds of the data port and of the control port. A run needs two connections and one. The rest is for checks,
 /// reflection, and peers that connect again before the node knows that their old connection is dead.
-pub const MAX_CONNECTIONS: usize = 64;
-/// The most connections of the health port and of the metrics port: probes are few and short.
-pub const MAX_PROBES: usize = 16;
-/// The most bytes that all connections of a port that are not kept may have sent, together: some of the largest
-/// messages that Configure takes. The bound limits the bytes buffered for unknown connections.
+pub const CALLS: Bounds = Bounds { connections: 64, unidentified: 32 };
+/// The bounds of the health port and of the metrics port: probes are few and short, and nobody is identified there.
+pub const PROBES: Bounds = Bounds { connections: 16, unidentified: 16 };
+/// The most bytes that all unidentified connections of a port may have sent, together: some of the largest
+/// messages that Configure takes. The bound limits the bytes buffered for strangers.
 const MAX_BYTES: u64 = 16 * crate::transport::CONTROL_MESSAGE_LIMIT as u64;
 /// How long an evicted connection may take to close.
 const CLOSING: Duration = Duration::from_secs(1);
-/// Turns that other tasks get before a connection is evicted: they need turns to notice bytes, to read them, and to
-/// answer.
-const TURNS: usize = 4;
+/// Connections that may wait for the server.
+const ACCEPTED: usize = 4;
+
+/// The connections that a port has refused.
+#[derive(Clone, Debug, Default)]
+pub struct Refused {
+    /// Connections without room, and those that were closed for room, for bytes, or for silence.
+    pub connections: Counter,
+    /// Connections whose handshake was refused by either end.
+    pub handshakes: Counter,
+}
 
 /// Opens a port at `address`, which `flag` names.
 ///
@@ -58,102 +79,155 @@ pub fn is_open(address: &SocketAddr) -> bool {
     !address.ip().to_canonical().is_loopback()
 }
 
-/// The connections that arrive at `listener`, at most `most` at a time; `refused` counts the connections that were
-/// not admitted or were evicted.
+/// The connections of `callers` that arrive at `listener`, for as long as the stream lives.
 pub fn connections(
     listener: TcpListener,
-    most: usize,
-    refused: Counter,
+    bounds: Bounds,
+    refused: Refused,
+    callers: Callers,
 ) -> impl Stream<Item = io::Result<LimitedStream>> {
-    // The server's own setting reaches only listeners that tonic binds itself. Without it, every small
-    // message waits for the other side's delayed acknowledgement, up to 40 ms.
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let admission =
-        Arc::new(Admission { room: Arc::new(Semaphore::new(most)), admitted: Mutex::default(), refused });
-    incoming.filter_map(move |stream| {
-        let admission = admission.clone();
-        async move {
-            match stream {
-                Ok(stream) => {
-                    let admitted = admission.clone().admit(stream).await;
-                    if admitted.is_none() {
-                        admission.refused.inc();
-                    }
-                    admitted.map(Ok)
-                }
-                Err(error) => {
-                    // The process is most likely out of file descriptors: another attempt at once would only spin.
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                    Some(Err(error))
-                }
-            }
-        }
-    })
+    let (accepted, stream) = mpsc::channel(ACCEPTED);
+    let admission = Admission::new(listener.local_addr().ok(), bounds, refused);
+    tokio::spawn(admission.accept(listener, callers, accepted));
+    ReceiverStream::new(stream).map(Ok)
 }
 
 /// One port's connections.
 struct Admission {
+    /// The port's address, for the log.
+    address: String,
     room: Arc<Semaphore>,
+    bounds: Bounds,
     admitted: Mutex<Vec<ConnectionInfo>>,
-    refused: Counter,
+    refused: Refused,
+    log: Mutex<Rarely>,
 }
 
 impl Admission {
+    fn new(address: Option<SocketAddr>, bounds: Bounds, refused: Refused) -> Arc<Self> {
+        let address = address.map(|address| address.to_string()).unwrap_or_default();
+        let room = Arc::new(Semaphore::new(bounds.connections));
+        Arc::new(Self { address, room, bounds, admitted: Mutex::default(), refused, log: Mutex::default() })
+    }
+
     fn admitted(&self) -> MutexGuard<'_, Vec<ConnectionInfo>> {
         self.admitted.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Admits a connection; `None` where all other connections are kept.
-    async fn admit(self: Arc<Self>, stream: TcpStream) -> Option<LimitedStream> {
-        let room = match self.free().await {
-            Some(room) => room,
-            None => {
-                self.evict(|connection| Reverse(connection.standing()))?;
-                tokio::time::timeout(CLOSING, self.room.clone().acquire_owned()).await.ok()?.ok()?
+    /// Accepts connections until nobody takes them. Each has a task of its own until it is received, so that a slow
+    /// handshake delays no other one.
+    async fn accept(
+        self: Arc<Self>,
+        listener: TcpListener,
+        callers: Callers,
+        accepted: mpsc::Sender<LimitedStream>,
+    ) {
+        loop {
+            let connection = tokio::select! {
+                connection = listener.accept() => connection,
+                () = accepted.closed() => return,
+            };
+            let Ok((stream, peer)) = connection else {
+                // The process is most likely out of file descriptors: another attempt at once would only spin.
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                continue;
+            };
+            socket::prepare(&stream);
+            match self.clone().admit(peer).await {
+                Some(place) => drop(tokio::spawn(place.receive(stream, callers.clone(), accepted.clone()))),
+                None => _ = self.refused.connections.inc(),
+            }
+        }
+    }
+
+    /// Admits a connection; `None` where all others are identified.
+    async fn admit(self: Arc<Self>, peer: SocketAddr) -> Option<Place> {
+        let unidentified = self.admitted().iter().filter(|one| one.may_go()).count();
+        let room = self.room.clone().try_acquire_owned();
+        let room = match room {
+            Ok(room) if unidentified < self.bounds.unidentified => room,
+            room => {
+                self.evict(|oldest| std::cmp::Reverse(oldest.number()))?;
+                match room {
+                    Ok(room) => room,
+                    Err(_) => {
+                        tokio::time::timeout(CLOSING, self.room.clone().acquire_owned()).await.ok()?.ok()?
+                    }
+                }
             }
         };
-        let connection = ConnectionInfo::new(stream.peer_addr().ok());
+        let connection = ConnectionInfo::new(peer);
         self.admitted().push(connection.clone());
-        Some(LimitedStream::new(stream, connection, self, room))
+        Some(Place::new(connection, self, room))
     }
 
-    /// Room for a connection, now or after a few turns of other tasks. Where many connections arrive at once, the
-    /// turns let each be read before it can be evicted.
-    async fn free(&self) -> Option<OwnedSemaphorePermit> {
-        for _ in 0..TURNS {
-            if let Ok(room) = self.room.clone().try_acquire_owned() {
-                return Some(room);
-            }
-            tokio::task::yield_now().await;
-        }
-        None
-    }
-
-    /// Evicts the connection with the greatest `order` among the connections that are not kept.
+    /// Evicts the connection with the greatest `order` among those that are not identified.
     fn evict<K: Ord>(&self, order: impl Fn(&ConnectionInfo) -> K) -> Option<()> {
         let admitted = self.admitted();
-        let staying = admitted.iter().filter(|connection| !connection.is_kept() && !connection.is_evicted());
-        let evicted = staying.max_by_key(|connection| order(connection))?;
-        tracing::debug!(peer = ?evicted.peer(), "a connection was closed to make room");
+        let evicted = admitted
+            .iter()
+            .filter(|connection| connection.may_go())
+            .max_by_key(|connection| order(connection))?;
+        tracing::debug!(peer = %evicted.peer(), "a connection was closed to make room");
         evicted.evict();
         Some(())
     }
 
-    /// Counts bytes that `connection` sent. When all connections together sent more than [`MAX_BYTES`], the
-    /// connection that sent most is evicted.
+    /// Counts bytes that `connection` sent. When all unidentified connections together sent more than [`MAX_BYTES`], the
+    /// one that sent most is evicted.
     fn count(&self, connection: &ConnectionInfo, bytes: usize) {
-        if bytes == 0 || connection.is_kept() {
+        if bytes == 0 || connection.is_identified() {
             return;
         }
         connection.count(bytes);
-        let all: u64 = self.admitted().iter().filter(|one| !one.is_kept()).map(ConnectionInfo::bytes).sum();
+        let all: u64 =
+            self.admitted().iter().filter(|one| !one.is_identified()).map(ConnectionInfo::bytes).sum();
         if all > MAX_BYTES {
             self.evict(ConnectionInfo::bytes);
         }
     }
+
+    /// Notes a refused handshake. A flood of them does not flood the log.
+    fn refuse(&self, peer: SocketAddr, why: &str) {
+        self.refused.handshakes.inc();
+        let mut log = self.log.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(others) = log.line(why, Instant::now()) {
+            let others =
+                if others == 0 { String::new() } else { format!(" ({others} more of its kind since)") };
+            tracing::warn!("refused at {}: {peer} {why}{others}", self.address);
+        }
+    }
 }
 
-/// Notes the call that `request` opens as answered, for services where any call makes a connection a caller's.
+impl Place {
+    /// Receives the connection, and passes it on once its caller is known.
+    async fn receive(self, stream: TcpStream, callers: Callers, accepted: mpsc::Sender<LimitedStream>) {
+        let evicted = self.connection().clone();
+        let work = async {
+            match tokio::time::timeout(FIRST_CALL, receive(stream, &callers)).await {
+                Ok(Ok((stream, identity))) => {
+                    self.connection().identify(identity);
+                    let _ = accepted.send(self.into_stream(stream)).await;
+                }
+                Ok(Err(stranger)) => self.turn_away(stranger).await,
+                Err(_) => self.connection().evict(),
+            }
+        };
+        tokio::select! {
+            () = work => {}
+            () = evicted.evicted() => {}
+        }
+    }
+
+    async fn turn_away(&self, stranger: Stranger) {
+        if let Some(why) = &stranger.why {
+            self.admission().refuse(self.connection().peer(), why);
+        }
+        stranger.dismiss().await;
+    }
+}
+
+/// Notes the call that `request` opens as answered, for services where any call ends the wait for the first one.
 ///
 /// # Errors
 /// Never; it is an interceptor.
@@ -165,4 +239,73 @@ pub fn note(request: tonic::Request<()>) -> Result<tonic::Request<()>, tonic::St
 /// The connection that `request` came on.
 pub fn connection<T>(request: &tonic::Request<T>) -> Option<ConnectionInfo> {
     request.extensions().get::<ConnectionInfo>().cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tonic::transport::server::Connected;
+
+    /// A port with two places, on which each connection is read to its end; the connections as its services see them.
+    async fn port(unidentified: usize) -> (SocketAddr, Refused, mpsc::Receiver<ConnectionInfo>) {
+        let listener = listen("--listen", "127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let (address, refused) = (listener.local_addr().unwrap(), Refused::default());
+        let bounds = Bounds { connections: 2, unidentified };
+        let mut accepted = Box::pin(connections(listener, bounds, refused.clone(), Callers::anybody()));
+        let (sender, seen) = mpsc::channel(9);
+        tokio::spawn(async move {
+            while let Some(Ok(mut connection)) = accepted.next().await {
+                sender.send(connection.connect_info()).await.unwrap();
+                tokio::spawn(async move { while connection.read_u8().await.is_ok() {} });
+            }
+        });
+        (address, refused, seen)
+    }
+
+    async fn connect(
+        address: SocketAddr,
+        seen: &mut mpsc::Receiver<ConnectionInfo>,
+    ) -> (TcpStream, ConnectionInfo) {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"P").await.unwrap();
+        (stream, seen.recv().await.unwrap())
+    }
+
+    async fn is_closed(stream: &mut TcpStream) -> bool {
+        let mut byte = [0];
+        let read = tokio::time::timeout(Duration::from_millis(200), stream.read(&mut byte)).await;
+        read.is_ok_and(|read| !matches!(read, Ok(1..)))
+    }
+
+    #[tokio::test]
+    async fn the_oldest_unidentified_connection_goes_and_those_of_a_run_stay() {
+        for unidentified in [1, 2] {
+            let (address, refused, mut seen) = port(unidentified).await;
+            let (mut first, of_run) = connect(address, &mut seen).await;
+            let kept = of_run.keep();
+            let (mut second, _) = connect(address, &mut seen).await;
+            let (mut third, of_third) = connect(address, &mut seen).await;
+            assert!(is_closed(&mut second).await && !is_closed(&mut first).await, "{unidentified}");
+            let _kept = of_third.keep();
+            let mut fourth = TcpStream::connect(address).await.unwrap();
+            assert!(is_closed(&mut fourth).await, "all others are of a run");
+            assert_eq!(refused.connections.get(), 2);
+            drop(kept);
+            let _fifth = connect(address, &mut seen).await;
+            assert!(is_closed(&mut first).await && !is_closed(&mut third).await, "its run is over");
+        }
+    }
+
+    #[tokio::test]
+    async fn silence_ends_a_connection_and_an_answered_call_its_wait() {
+        let (address, _, mut seen) = port(2).await;
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        let (mut answered, connection) = connect(address, &mut seen).await;
+        connection.answered();
+        tokio::time::pause();
+        tokio::time::advance(FIRST_CALL + Duration::from_millis(1)).await;
+        tokio::time::resume();
+        assert!(is_closed(&mut silent).await && !is_closed(&mut answered).await);
+    }
 }

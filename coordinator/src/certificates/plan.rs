@@ -1,0 +1,242 @@
+//! The plan of a call: which certificates to make, decided from the order, what the folder holds, and the time.
+//!
+//! ```text
+//! folder                          plan
+//! nothing                         a new CA, everything added
+//! CA, stages 0 and 1; --stages 3  0 and 1 and the coordinator renewed, 2 added
+//! CA, stages 0 to 4; --stages 3   0 to 2 and the coordinator renewed, 3 and 4 left as they are
+//! a CA that cannot sign, or signs for another deployment: a sentence, and nothing changes
+//! ```
+//!
+//! A key that is there stays: the new certificate is for the same key, so that a renewal moves no secret to any host.
+
+use super::host::{Host, HostOf};
+use super::names::{self, CA, CA_KEY};
+use proto::identity::Identity;
+use proto::link::Role;
+use std::collections::{BTreeSet, HashMap};
+use std::net::{Ipv4Addr, Ipv6Addr};
+use time::{Duration, OffsetDateTime};
+
+/// Certificates are valid from this long before they are made, for hosts whose clocks are behind.
+const SKEW: Duration = Duration::minutes(10);
+/// How long a CA is valid, unless certificates are wanted for longer.
+const CA_DAYS: u32 = 3650;
+
+/// What the user orders.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The number of stages.
+    pub stages: u32,
+    /// The hosts that the stages' certificates name.
+    pub hosts: Vec<HostOf>,
+    /// The days for which certificates are valid.
+    pub days: u32,
+    /// The deployment's name, where the user gives it one.
+    pub deployment: Option<String>,
+}
+
+/// What a folder holds.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Found {
+    /// The CA's certificate.
+    pub(super) authority: Option<Authority>,
+    /// Whether the CA's key is there; where the certificate is there too, whether it is the certificate's key.
+    pub(super) key: Option<bool>,
+    /// What there is of each process.
+    pub(super) processes: HashMap<Role, Held>,
+}
+
+/// A CA that is there.
+#[derive(Clone, Debug)]
+pub(super) struct Authority {
+    /// Its deployment.
+    pub(super) deployment: String,
+    /// The time in which it is valid.
+    pub(super) valid: Validity,
+}
+
+/// What a folder holds of one process.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Held {
+    /// The certificate.
+    pub(super) certificate: Option<Certificate>,
+    /// Whether there is a key.
+    pub(super) key: bool,
+}
+
+/// A process's certificate that is there.
+#[derive(Clone, Debug)]
+pub(super) struct Certificate {
+    /// The identity.
+    pub(super) identity: Identity,
+    /// The hosts that it names.
+    pub(super) hosts: Vec<Host>,
+}
+
+/// The first and the last moment of a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Validity {
+    pub(super) from: OffsetDateTime,
+    pub(super) to: OffsetDateTime,
+}
+
+/// What is to be made.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// The deployment's name.
+    pub(super) deployment: String,
+    /// The time in which the CA is valid.
+    pub(super) authority: Validity,
+    /// Whether the CA is to be made.
+    pub(super) new_authority: bool,
+    /// The certificates to make: the stages' in order, then the coordinator's.
+    pub(super) leaves: Vec<Leaf>,
+    /// The stages beyond the order that the folder holds, which stay as they are.
+    pub(super) left: BTreeSet<u32>,
+}
+
+/// A certificate to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Leaf {
+    pub(super) identity: Identity,
+    pub(super) hosts: Vec<Host>,
+    pub(super) valid: Validity,
+    pub(super) change: Change,
+    /// Whether the key that is there stays.
+    pub(super) keeps_key: bool,
+}
+
+/// Whether a certificate is new or takes the place of an older one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Added,
+    Renewed,
+}
+
+/// Decides what to make. `spare` is the name of a new deployment to which the order gives none.
+///
+/// # Errors
+/// A sentence: a folder whose CA cannot sign, or an order that cannot be met.
+pub(super) fn plan(order: &Order, found: &Found, now: OffsetDateTime, spare: &str) -> Result<Plan, String> {
+    let last = order.stages - 1;
+    if let Some(stage) = order.hosts.iter().filter_map(|host| host.stage).find(|stage| *stage > last) {
+        return Err(format!("--host names a host of stage {stage}, and the last stage is {last}"));
+    }
+    let (deployment, authority) = match standing(order, found, now)? {
+        Some(authority) => (authority.deployment.as_str(), authority.valid),
+        None => (order.deployment.as_deref().unwrap_or(spare), validity(now, order.days.max(CA_DAYS))),
+    };
+    let mut valid = validity(now, order.days);
+    // A certificate proves nothing after the end of its CA.
+    valid.to = valid.to.min(authority.to);
+    let roles = (0..order.stages).map(Role::Stage).chain([Role::Coordinator]);
+    let leaves = roles.map(|role| leaf(order, found, &Identity::new(deployment, role)?, valid));
+    Ok(Plan {
+        deployment: deployment.into(),
+        authority,
+        new_authority: found.authority.is_none(),
+        leaves: leaves.collect::<Result<_, String>>()?,
+        left: found.processes.keys().filter_map(stage_of).filter(|stage| *stage > last).collect(),
+    })
+}
+
+fn stage_of(role: &Role) -> Option<u32> {
+    match role {
+        Role::Stage(stage) => Some(*stage),
+        Role::Coordinator | Role::Node => None,
+    }
+}
+
+fn validity(now: OffsetDateTime, days: u32) -> Validity {
+    Validity { from: now - SKEW, to: now + Duration::days(days.into()) }
+}
+
+/// The CA that is there, if it can sign the order; `None` if there is none yet.
+fn standing<'a>(
+    order: &Order,
+    found: &'a Found,
+    now: OffsetDateTime,
+) -> Result<Option<&'a Authority>, String> {
+    let Some(authority) = &found.authority else {
+        // A call that ended early may have left keys, and writes certificates only after the CA.
+        return match found.processes.values().any(|held| held.certificate.is_some()) {
+            true => Err(format!(
+                "it holds certificates and no {CA}: put {CA} and {CA_KEY} back, or choose another --out"
+            )),
+            false => Ok(None),
+        };
+    };
+    let Validity { from, to } = authority.valid;
+    let fault = match (found.key, &order.deployment) {
+        (None, _) => format!("{CA_KEY} is missing: put it back, or choose another --out for a new CA"),
+        (Some(false), _) => {
+            format!("{CA_KEY} is not the key of {CA}: put back the files that belong together")
+        }
+        _ if now < from => {
+            format!("its CA is valid from {} on, and it is {}: check the clock", date(from), date(now))
+        }
+        _ if now >= to => format!("its CA expired at {}: make a new CA with another --out", date(to)),
+        (_, Some(other)) if *other != authority.deployment => format!(
+            "its CA is of deployment '{}', not of '{other}': leave out --deployment, or choose another --out",
+            authority.deployment
+        ),
+        _ => return Ok(Some(authority)),
+    };
+    Err(fault)
+}
+
+fn leaf(order: &Order, found: &Found, identity: &Identity, valid: Validity) -> Result<Leaf, String> {
+    let nothing = Held::default();
+    let held = found.processes.get(&identity.role()).unwrap_or(&nothing);
+    if let Some(other) = held.certificate.as_ref().filter(|certificate| certificate.identity != *identity) {
+        let file = names::certificate(identity);
+        return Err(format!(
+            "{file} is the certificate of '{}', not of '{identity}': move it away",
+            other.identity
+        ));
+    }
+    Ok(Leaf {
+        identity: identity.clone(),
+        hosts: hosts(order, identity.role(), held.certificate.as_ref()),
+        valid,
+        change: if held.certificate.is_some() { Change::Renewed } else { Change::Added },
+        keeps_key: held.key,
+    })
+}
+
+/// The hosts that a certificate names: those of the order, or else those of the certificate before it.
+fn hosts(order: &Order, role: Role, before: Option<&Certificate>) -> Vec<Host> {
+    let Some(stage) = stage_of(&role) else {
+        // Nobody dials the coordinator.
+        return Vec::new();
+    };
+    let ordered: Vec<Host> = order
+        .hosts
+        .iter()
+        .filter(|host| host.stage.is_none_or(|only| only == stage))
+        .map(|host| host.host.clone())
+        .collect();
+    let mut hosts = match before {
+        Some(before) if ordered.is_empty() => before.hosts.clone(),
+        _ => ordered,
+    };
+    let loopback = [
+        Host::Name("localhost".into()),
+        Host::Address(Ipv4Addr::LOCALHOST.into()),
+        Host::Address(Ipv6Addr::LOCALHOST.into()),
+    ];
+    for host in loopback {
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    hosts
+}
+
+/// A moment as people read it, in UTC.
+pub(super) fn date(moment: OffsetDateTime) -> String {
+    let (year, month, day) = moment.to_calendar_date();
+    let (hour, minute, _) = moment.to_hms();
+    format!("{year}-{:02}-{day:02} {hour:02}:{minute:02} UTC", u8::from(month))
+}

@@ -1,0 +1,68 @@
+//! What the command says about the certificates it made: which are new, what goes to which host, and when all ends.
+
+use super::names::{self, CA, CA_KEY};
+use super::plan::{Change, Leaf, Plan, date};
+use std::fmt::Write;
+use std::path::Path;
+use time::OffsetDateTime;
+
+/// The report on a plan that has been carried out in the folder `out`.
+pub(super) fn table(plan: &Plan, out: &Path, now: OffsetDateTime) -> String {
+    let made = if plan.new_authority { "new" } else { "kept" };
+    let mut text = format!(
+        "deployment '{}' in {}: the CA is {made}, and valid until {}\n\n",
+        plan.deployment,
+        out.display(),
+        date(plan.authority.to)
+    );
+    let files: Vec<String> = plan.leaves.iter().map(files).collect();
+    let width = files.iter().map(String::len).max().unwrap_or(0);
+    let _ = writeln!(text, "{:<12} {:<width$}  {:<22} valid until", "process", "files for its host", "");
+    for (leaf, files) in plan.leaves.iter().zip(&files) {
+        let _ = writeln!(
+            text,
+            "{:<12} {files:<width$}  {:<22} {}",
+            names::words(&leaf.identity),
+            change(leaf),
+            date(leaf.valid.to)
+        );
+    }
+    text.push_str(&remarks(plan, now));
+    text
+}
+
+fn files(leaf: &Leaf) -> String {
+    format!("{CA} {} {}", names::certificate(&leaf.identity), names::key(&leaf.identity))
+}
+
+fn change(leaf: &Leaf) -> &'static str {
+    match (leaf.change, leaf.keeps_key) {
+        (Change::Added, false) => "added",
+        (Change::Added, true) => "added to its key",
+        (Change::Renewed, true) => "renewed, key unchanged",
+        (Change::Renewed, false) => "renewed, new key",
+    }
+}
+
+fn remarks(plan: &Plan, now: OffsetDateTime) -> String {
+    let mut text = String::from("\n");
+    if !plan.left.is_empty() {
+        let stages: Vec<String> = plan.left.iter().map(u32::to_string).collect();
+        let _ = writeln!(text, "not renewed, because --stages is lower: stage {}", stages.join(", "));
+    }
+    let end = plan.leaves.iter().map(|leaf| leaf.valid.to).min().unwrap_or(plan.authority.to);
+    let next = match end == plan.authority.to {
+        true => "and so does the CA: make a new CA in another folder before that",
+        false => "so run this command again before that and copy the new ones to their hosts",
+    };
+    let _ = writeln!(
+        text,
+        "Each host gets the three files of its process and no other: give them to layer-node and coordinator by \
+         --tls-ca, --tls-cert and --tls-key, or by NEUROPIL_TLS_CA, NEUROPIL_TLS_CERT and NEUROPIL_TLS_KEY.\n\
+         {CA_KEY} stays off the nodes and out of every Secret: whoever has it can be any process of this deployment.\n\
+         The first of these certificates ends at {}, in {} days, {next}.",
+        date(end),
+        (end - now).whole_days()
+    );
+    text
+}

@@ -1,0 +1,273 @@
+//! The budgets of the control plane: how many messages of each kind a run has, and the bytes that they may take.
+//!
+//! A budget is the size of the widest honest message: every number that the plan knows has its value, and every other
+//! number its most digits. What remains for anything else is the difference between the widest and the actual digits,
+//! some twenty bytes in a report of a step, so that a leak of more bytes a reply is seen in the sum.
+//!
+//! | message | messages | budget of each |
+//! |---|---|---|
+//! | describe | 1 | 0: it has no field |
+//! | description | 1 | release, device, threads, memory, port, and the snapshots of other runs on the node's disk |
+//! | configure | 1 | exact: the stage's specification |
+//! | configured | 1 | two numbers |
+//! | start | 1 | the run's name, the address of the stage above, deadlines |
+//! | lane | one for each minibatch | exact: the lane |
+//! | snapshot | one for each snapshot | the numbers of the snapshots to keep |
+//! | align | one for each part of the delay phase | exact: two numbers |
+//! | started | 1 | exact: it has no field |
+//! | step | one for each minibatch | its counts and times; for each action of the lane two times; where layers are measured, for each weight layer its name and four numbers |
+//! | snapshot_done | one for each snapshot | updates, bytes, seconds |
+//! | aligned | one for each part of the delay phase | exact: one number |
+//! | audit, ledger | one for each question | exact but for the digits of the control plane's bytes: the stage's records |
+//!
+//! Leaving and failure have no budget: a run with such a message did not end in order.
+
+use super::links::bytes_of;
+use super::{Minibatch, Work};
+use proto::control::{
+    Command, Configured, Description, HeldSnapshot, Keep, LayerMeasure, Overflow, Report, RunLane,
+    SnapshotDone, Span, Start, StepDone,
+};
+use proto::error::ProtocolError;
+use proto::ledger::size::Size;
+use proto::ledger::{Chain, ControlMessage, ControlRecord, LayerReads, Ledger, LinkRecord};
+use proto::link::Role;
+use proto::microbatch::Phase;
+use proto::spec::graph::INPUT;
+use proto::spec::reads::Reads;
+use proto::spec::stage::StageSpec;
+use std::time::Duration;
+
+/// The widest count of anything: 9 bytes on the wire, as have the nanoseconds since 1970.
+const WIDE: u64 = i64::MAX as u64;
+/// The longest time that one step may take: 7 bytes in nanoseconds, six days.
+const LONG: Duration = Duration::from_nanos((1 << 49) - 1);
+/// The longest address: a host's name of 253 bytes, and a port.
+const ADDRESS: usize = 253 + ":65535".len();
+/// The longest names of a release and of a device.
+const WORD: usize = 24;
+/// The bytes of a run's name: 16 random bytes in hexadecimal.
+const RUN: usize = 32;
+/// The most snapshots that a command keeps: the one that all nodes have, the best one, and the one that may become it.
+const KEPT: usize = 3;
+
+/// The budget of one kind of message in one direction of a control plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// The sender.
+    pub from: Role,
+    /// The receiver.
+    pub to: Role,
+    /// The kind.
+    pub message: ControlMessage,
+    /// The number of messages.
+    pub messages: u64,
+    /// The most bytes of all messages together.
+    pub bytes: u64,
+    /// The most bytes of one message.
+    pub largest: u64,
+}
+
+impl Budget {
+    /// The record of messages that use the whole budget.
+    pub fn used(&self) -> ControlRecord {
+        let Self { from, to, message, messages, bytes, largest } = *self;
+        ControlRecord { from, to, message, messages, bytes, largest, chain: Chain::default() }
+    }
+
+    /// The budget of `times` as many messages.
+    #[must_use]
+    pub fn times(self, times: u64) -> Self {
+        Self { messages: self.messages * times, bytes: self.bytes.saturating_mul(times), ..self }
+    }
+}
+
+/// The budgets of all control planes of a run, by stage, each in the order in which a start needs its messages.
+pub(super) fn predict(
+    stages: &[StageSpec],
+    work: &[Work],
+    links: &[LinkRecord],
+    held: usize,
+) -> Result<Vec<Budget>, ProtocolError> {
+    let mut all = Vec::new();
+    for (at, spec) in stages.iter().enumerate() {
+        let mut plane = Plane { node: Role::Stage(spec.index), budgets: Vec::new() };
+        plane.opening(spec, held);
+        let sent = Sent::of(spec)?;
+        for work in work {
+            match work {
+                Work::Minibatch(minibatch) => plane.minibatch(spec, at, minibatch, sent),
+                Work::Snapshot => plane.snapshot(),
+                Work::Align(align) => {
+                    plane.add(ControlMessage::Align, Command::Align(*align).size());
+                    plane.add(ControlMessage::Aligned, Report::Aligned(align.done + align.steps).size());
+                }
+            }
+        }
+        plane.audit(spec, links);
+        all.extend(plane.budgets);
+    }
+    Ok(all)
+}
+
+/// The budgets of one stage's control plane.
+struct Plane {
+    node: Role,
+    budgets: Vec<Budget>,
+}
+
+impl Plane {
+    /// Adds one message.
+    fn add(&mut self, message: ControlMessage, bytes: u64) {
+        if let Some(known) = self.budgets.iter_mut().find(|known| known.message == message) {
+            known.messages += 1;
+            known.bytes += bytes;
+            known.largest = known.largest.max(bytes);
+            return;
+        }
+        let (from, to) = match is_command(message) {
+            true => (Role::Coordinator, self.node),
+            false => (self.node, Role::Coordinator),
+        };
+        self.budgets.push(Budget { from, to, message, messages: 1, bytes, largest: bytes });
+    }
+
+    /// The messages before the first step.
+    fn opening(&mut self, spec: &StageSpec, held: usize) {
+        self.add(ControlMessage::Describe, 0);
+        self.add(ControlMessage::Description, description(held).size());
+        self.add(ControlMessage::Configure, spec.size());
+        let configured = Configured { parameters: WIDE, updates: spec.restore.unwrap_or(0) };
+        self.add(ControlMessage::Configured, configured.size());
+        let start = Start {
+            run: spec.run.clone(),
+            incarnation: spec.incarnation,
+            above: (spec.index + 1 < spec.stages).then(|| "x".repeat(ADDRESS)),
+            connect_deadline: Duration::from_millis(u32::MAX.into()),
+            message_deadline: Duration::from_millis(u32::MAX.into()),
+        };
+        self.add(ControlMessage::Start, Command::Start(start).size());
+        self.add(ControlMessage::Started, Report::Started.size());
+    }
+
+    fn minibatch(&mut self, spec: &StageSpec, at: usize, minibatch: &Minibatch, sent: Sent) {
+        let Minibatch { step, samples, measure, lanes, .. } = minibatch;
+        let lane = lanes[at].starting_at(*step);
+        let actions = lane.actions().to_vec();
+        let work = RunLane::of_one_step(lane, *samples, *measure);
+        self.add(ControlMessage::Lane, Command::Lane(work).size());
+        let span = |action| Span { action, start_ns: WIDE, end_ns: WIDE };
+        let done = StepDone {
+            step: *step,
+            phase: minibatch.phase,
+            spans: actions.into_iter().map(span).collect(),
+            compute: LONG,
+            wait: LONG,
+            send: LONG,
+            bytes_forward: u64::from(*samples) * sent.forward,
+            bytes_backward: match minibatch.phase {
+                Phase::Train => u64::from(*samples) * sent.backward,
+                Phase::Evaluate => 0,
+            },
+            finite: true,
+            overflow: Some(Overflow { largest: f64::MAX, backward: true }),
+            updates: minibatch.updates,
+            layers: if *measure { weight_layers(spec).map(measured).collect() } else { Vec::new() },
+        };
+        self.add(ControlMessage::Step, Report::Step(done).size());
+    }
+
+    fn snapshot(&mut self) {
+        // A step of a run is a far smaller number than any count may be: its digits take 5 bytes.
+        let keep = Keep(vec![u32::MAX.into(); KEPT]);
+        self.add(ControlMessage::Snapshot, Command::Snapshot(keep).size());
+        let done = SnapshotDone { updates: u32::MAX.into(), bytes: WIDE, seconds: f64::MAX };
+        self.add(ControlMessage::SnapshotDone, Report::Snapshot(done).size());
+    }
+
+    /// The question for the ledger, and the ledger that the plan predicts, with the whole budgets used.
+    fn audit(&mut self, spec: &StageSpec, links: &[LinkRecord]) {
+        let own = links.iter().filter(|link| link.from == self.node || link.to == self.node);
+        let crossed: Vec<LinkRecord> = own.cloned().collect();
+        let all = Reads { x: true, y: true, error: true, backward: true, weight: true };
+        let ledger = Ledger {
+            of: self.node,
+            run: spec.run.clone(),
+            incarnation: spec.incarnation,
+            consumed: crossed.iter().filter(|link| link.phase == Phase::Train).cloned().collect(),
+            crossed,
+            consumed_since: 0,
+            control: self.budgets.iter().map(Budget::used).collect(),
+            layers: weight_layers(spec).map(|name| LayerReads { layer: name.into(), read: all }).collect(),
+            refusals: Vec::new(),
+        };
+        self.add(ControlMessage::Audit, 0);
+        self.add(ControlMessage::Ledger, ledger.size());
+    }
+}
+
+/// The bytes that a stage sends for each sample of a minibatch.
+#[derive(Clone, Copy)]
+struct Sent {
+    forward: u64,
+    backward: u64,
+}
+
+impl Sent {
+    fn of(spec: &StageSpec) -> Result<Self, ProtocolError> {
+        let forward = spec.output_values()?.iter().map(|value| bytes_of(value, spec)).sum();
+        let below = spec.inputs.iter().filter(|value| value.name != INPUT);
+        Ok(Self { forward, backward: below.map(|value| bytes_of(value, spec)).sum() })
+    }
+}
+
+/// The widest description of a node that holds `held` snapshots.
+fn description(held: usize) -> Description {
+    let word = "x".repeat(WORD);
+    let snapshot = HeldSnapshot { run: "x".repeat(RUN), updates: u32::MAX.into(), imported: true };
+    Description {
+        version: word.clone(),
+        protocol: u32::MAX,
+        device: word,
+        threads: u32::MAX,
+        memory_total: WIDE,
+        memory_available: WIDE,
+        data_port: u16::MAX,
+        certificate_expires: WIDE,
+        run: Some("x".repeat(RUN)),
+        snapshots: vec![snapshot; held],
+    }
+}
+
+/// The names of a stage's weight layers, in order.
+pub fn weight_layers(spec: &StageSpec) -> impl Iterator<Item = &str> {
+    spec.layers.iter().filter(|layer| layer.op.is_weight()).map(|layer| layer.name.as_str())
+}
+
+fn measured(name: &str) -> LayerMeasure {
+    let number = f64::MAX;
+    LayerMeasure {
+        name: name.into(),
+        angle_deg: number,
+        norm_ratio: number,
+        norm: number,
+        difference: number,
+    }
+}
+
+/// Whether the coordinator sends messages of this kind.
+fn is_command(message: ControlMessage) -> bool {
+    use ControlMessage as M;
+    match message {
+        M::Describe | M::Configure | M::Start | M::Lane | M::Snapshot | M::Align | M::Audit => true,
+        M::Description
+        | M::Configured
+        | M::Started
+        | M::Step
+        | M::SnapshotDone
+        | M::Aligned
+        | M::Leaving
+        | M::Ledger
+        | M::Failure => false,
+    }
+}

@@ -1,0 +1,107 @@
+//! The prediction of the links: what each direction of each link carries in each phase.
+//!
+//! ```text
+//! cut          0           1                n
+//! coordinator ─┼─▶ stage 0 ─┼─▶ …  stage n-1 ─┼─▶ coordinator      activations, in both phases
+//!             ◀┼─          ◀┼─               ◀┼─                   error signals, in training
+//! ```
+
+use super::{Minibatch, Work, minibatches};
+use proto::error::ProtocolError;
+use proto::ledger::{Chain, LinkRecord, size};
+use proto::link::{Carried, Role};
+use proto::microbatch::{MicrobatchHeader, MicrobatchId, Phase};
+use proto::spec::graph::{INPUT, Value};
+use proto::spec::stage::StageSpec;
+use proto::tensor::byte_len;
+
+/// The records of every link of a run, without chains. A phase in which a direction carries no message has no record.
+pub(super) fn predict(stages: &[StageSpec], work: &[Work]) -> Result<Vec<LinkRecord>, ProtocolError> {
+    let mut links = Vec::new();
+    for cut in 0..=stages.len() {
+        let (below, above) = (cut.checked_sub(1).map(|at| &stages[at]), stages.get(cut));
+        let (Some(spec), role) = (above.or(below), process) else { continue };
+        let up = match above {
+            Some(above) => above.inputs.clone(),
+            None => spec.output_values()?,
+        };
+        // The coordinator needs no error of the network's input: the first stage answers without tensors.
+        let down: Vec<Value> = up.iter().filter(|value| value.name != INPUT).cloned().collect();
+        let (below, above) = (role(below), role(above));
+        for phase in [Phase::Train, Phase::Evaluate] {
+            let record = |from, to, carried, tensors| {
+                let direction = Direction { from, to, carried, phase, tensors };
+                direction.carries(spec, work)
+            };
+            links.extend(record(below, above, Carried::Activations, up.clone()));
+            if phase == Phase::Train {
+                links.extend(record(above, below, Carried::ErrorSignals, down.clone()));
+            }
+        }
+    }
+    Ok(links)
+}
+
+/// The process of a stage; beyond the first and the last stage, the coordinator's.
+fn process(stage: Option<&StageSpec>) -> Role {
+    stage.map_or(Role::Coordinator, |stage| Role::Stage(stage.index))
+}
+
+/// One phase in one direction of a link.
+struct Direction {
+    from: Role,
+    to: Role,
+    carried: Carried,
+    phase: Phase,
+    tensors: Vec<Value>,
+}
+
+impl Direction {
+    fn carries(self, spec: &StageSpec, work: &[Work]) -> Option<LinkRecord> {
+        let Self { from, to, carried, phase, tensors } = self;
+        let of_sample: u64 = tensors.iter().map(|value| bytes_of(value, spec)).sum();
+        let (kind, chain) = (spec.wire, Chain::default());
+        let mut record = LinkRecord {
+            from,
+            to,
+            carried,
+            phase,
+            tensors,
+            kind,
+            messages: 0,
+            samples: 0,
+            bytes: 0,
+            payload: 0,
+            chain,
+        };
+        for minibatch in minibatches(work).filter(|minibatch| minibatch.phase == phase) {
+            for header in headers(minibatch, spec) {
+                record.messages += 1;
+                record.samples += u64::from(header.size);
+                record.payload += u64::from(header.size) * of_sample;
+                record.bytes += size::link_message(&header, &record.tensors, kind);
+            }
+        }
+        Some(record).filter(|record| record.messages > 0)
+    }
+}
+
+/// The bytes of one sample of a value.
+pub(super) fn bytes_of(value: &Value, spec: &StageSpec) -> u64 {
+    byte_len(spec.wire, &value.shape).unwrap_or(0) as u64
+}
+
+/// The headers of a minibatch's messages.
+fn headers(minibatch: &Minibatch, spec: &StageSpec) -> impl Iterator<Item = MicrobatchHeader> {
+    let microbatches = minibatch.parts.len() as u32;
+    (0..).zip(&minibatch.parts).map(move |(index, part)| MicrobatchHeader {
+        run: spec.run.clone(),
+        incarnation: spec.incarnation,
+        phase: minibatch.phase,
+        id: MicrobatchId { step: minibatch.step, index },
+        minibatch: minibatch.samples,
+        microbatches,
+        offset: part.start as u32,
+        size: part.len() as u32,
+    })
+}

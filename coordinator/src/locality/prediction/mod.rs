@@ -1,0 +1,105 @@
+//! The prediction of a run: every message that its links and its control planes carry, as a pure function of the
+//! specifications of its stages, its lanes and its course.
+
+mod budget;
+mod links;
+
+pub use budget::Budget;
+pub(super) use budget::weight_layers;
+
+use crate::data::microbatches;
+use crate::prepare::{Item, Lanes};
+use crate::run_error::RunError;
+use proto::control::Align;
+use proto::lane::Lane;
+use proto::ledger::LinkRecord;
+use proto::microbatch::Phase;
+use proto::spec::stage::StageSpec;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The prediction of a run.
+#[derive(Clone, Debug)]
+pub struct Prediction {
+    /// One record for each phase in each direction of each link, from the first link to the last. The chains are
+    /// empty, because no plan knows the numbers that cross.
+    pub links: Vec<LinkRecord>,
+    /// One budget for each kind of message in each direction of each control plane, by stage.
+    pub control: Vec<Budget>,
+    /// Training steps.
+    pub steps: u64,
+}
+
+impl Prediction {
+    /// The prediction of a run over `stages` that does `items`. The nodes hold up to `held` snapshots of other runs.
+    ///
+    /// # Errors
+    /// A stage whose shapes do not fit, or a minibatch that no pipeline has.
+    pub fn of(
+        stages: &[StageSpec],
+        lanes: &mut Lanes,
+        items: impl Iterator<Item = Item>,
+        held: usize,
+    ) -> Result<Self, RunError> {
+        let mut updates = 0;
+        let work = items.map(|item| Work::of(item, lanes, &mut updates)).collect::<Result<Vec<_>, _>>()?;
+        let links = links::predict(stages, &work).map_err(RunError::internal)?;
+        let control = budget::predict(stages, &work, &links, held).map_err(RunError::internal)?;
+        Ok(Self { links, control, steps: updates })
+    }
+}
+
+/// An item of the run's course, with everything that decides its messages.
+enum Work {
+    Minibatch(Minibatch),
+    Snapshot,
+    Align(Align),
+}
+
+/// A minibatch, as all stages see it.
+struct Minibatch {
+    phase: Phase,
+    step: u64,
+    /// N.
+    samples: u32,
+    /// The samples of each microbatch.
+    parts: Vec<Range<usize>>,
+    /// The lane of each stage.
+    lanes: Arc<[Lane]>,
+    /// Whether the layers are measured after the update.
+    measure: bool,
+    /// The number of updates after the minibatch.
+    updates: u64,
+}
+
+impl Work {
+    fn of(item: Item, lanes: &mut Lanes, updates: &mut u64) -> Result<Self, RunError> {
+        let minibatch = match item {
+            Item::Snapshot { .. } => return Ok(Work::Snapshot),
+            Item::Align(align) => return Ok(Work::Align(align)),
+            Item::Minibatch(minibatch) => minibatch,
+        };
+        let (phase, samples) = (minibatch.phase, minibatch.indices.len());
+        *updates += u64::from(phase == Phase::Train);
+        let parts = microbatches(samples, minibatch.microbatches as usize);
+        let lanes = lanes.of(phase, parts.len() as u32)?;
+        let (step, measure, updates) = (minibatch.step, minibatch.measure, *updates);
+        Ok(Work::Minibatch(Minibatch {
+            phase,
+            step,
+            samples: samples as u32,
+            parts,
+            lanes,
+            measure,
+            updates,
+        }))
+    }
+}
+
+/// The minibatches among `work`.
+fn minibatches(work: &[Work]) -> impl Iterator<Item = &Minibatch> {
+    work.iter().filter_map(|work| match work {
+        Work::Minibatch(minibatch) => Some(minibatch),
+        Work::Snapshot | Work::Align(_) => None,
+    })
+}

@@ -1,0 +1,235 @@
+//! `coordinator locality`: trains some steps, fetches the ledgers of all processes, checks them, and shows the findings.
+
+use super::check::{Allowed, Evidence, check};
+use super::findings::{Findings, Violation};
+use super::page::About;
+use super::prediction::Prediction;
+use super::{json, page, table, words};
+use crate::config::Config;
+use crate::console::{answer, remark};
+use crate::driver::Ledgers;
+use crate::model::profile::Profile;
+use crate::prepare::{Placement, Prepared};
+use crate::record::files::publish;
+use crate::report::text;
+use crate::run::{self, Audited, signals};
+use crate::run_error::{Cause, RunError};
+use proto::disk::cannot;
+use proto::ledger::Ledger;
+use proto::link::Role;
+use proto::spec::stage::StageSpec;
+use std::path::Path;
+use tokio_util::sync::CancellationToken;
+
+/// The options of a proof.
+#[derive(Clone, Copy, Debug)]
+pub struct ProofOptions<'a> {
+    /// Training steps.
+    pub steps: u64,
+    /// The rules that the proof allows.
+    pub allowed: Allowed,
+    /// The file for the JSON; `-` is stdout.
+    pub json: Option<&'a Path>,
+    /// The file for the page.
+    pub html: Option<&'a Path>,
+    /// The configuration's name.
+    pub title: &'a str,
+}
+
+/// Proves the locality of a run of `config` on nodes at `placement`.
+///
+/// # Errors
+/// The first violation, with the number of the others; or the failure of the run.
+pub async fn prove(
+    config: Config,
+    placement: Placement,
+    options: ProofOptions<'_>,
+    stop: CancellationToken,
+) -> Result<(), RunError> {
+    let config = shortened(config, options.steps);
+    let prepared = signals::unless_stopped(&stop, || Prepared::new(config)).await?;
+    placement.check(prepared.ranges.len())?;
+    let audited = run::audited(&prepared, &placement, stop).await?;
+    let held = audited.ledgers.as_ref().map_or(0, |ledgers| ledgers.held);
+    let items = prepared.course();
+    let prediction = Prediction::of(&audited.stages, &mut prepared.lanes(), items.items(0), held)?;
+    let findings = findings(&audited, &prediction, &prepared, options.allowed)?;
+    show(&about(&prepared, &placement, &options), &audited, &findings, &options)?;
+    match findings.verdict() {
+        Some(sentence) => Err(RunError::new(Cause::Violation, sentence)),
+        None => Ok(()),
+    }
+}
+
+/// The configuration of a run of `steps` steps. Its evaluation is no longer than its training: a proof needs no whole
+/// test set.
+fn shortened(mut config: Config, steps: u64) -> Config {
+    config.train.max_steps = Some(steps);
+    // An epoch has a step or more.
+    config.train.epochs = config.train.epochs.max(steps);
+    let most = usize::try_from(steps.saturating_mul(config.train.batch.into())).unwrap_or(usize::MAX);
+    let limit = config.data.test_limit.unwrap_or(most);
+    config.data.test_limit = Some(limit.min(most));
+    config
+}
+
+/// The findings of a run that ended in order, or that a violation ended.
+///
+/// # Errors
+/// The failure of the run, where it is no violation; a node that did not answer with its ledger.
+fn findings(
+    audited: &Audited,
+    prediction: &Prediction,
+    prepared: &Prepared,
+    allowed: Allowed,
+) -> Result<Findings, RunError> {
+    let Audited { stages, ledgers, result, configured } = audited;
+    let complete = result.is_ok();
+    let (coordinator, nodes) = match ledgers {
+        Some(ledgers) => (ledgers.coordinator.clone(), answered(ledgers, complete)?),
+        None => (nothing(stages), Vec::new()),
+    };
+    let evidence = Evidence { stages, prediction, coordinator: &coordinator, nodes: &nodes, complete };
+    let mut findings = check(&evidence, allowed);
+    let Err(failure) = result else {
+        let profile = Profile::new(&prepared.network).map_err(RunError::internal)?;
+        for ((stage, range), configured) in (0..).zip(&prepared.ranges).zip(configured) {
+            let due = profile.layers()[range.clone()].iter().map(|layer| layer.parameters).sum();
+            findings.violations.extend(miscounted(stage, configured.parameters, due));
+        }
+        return Ok(findings);
+    };
+    let broken = matches!(failure.cause, Cause::Protocol | Cause::Violation);
+    // Of a run that ended for another reason nothing was proven, and its reason is what the user needs.
+    if !broken && findings.violations.iter().all(|violation| violation.message.starts_with("rule")) {
+        return Err(failure.clone());
+    }
+    if findings.violations.is_empty() || broken && !is_told(&findings, &failure.sentence) {
+        let (link, message) = ("run".into(), "refused message".into());
+        findings
+            .violations
+            .insert(0, Violation { link, message, tensor: None, sentence: failure.sentence.clone() });
+    }
+    Ok(findings)
+}
+
+/// Whether the reason of the run's end is that of a refusal.
+fn is_told(findings: &Findings, sentence: &str) -> bool {
+    let refused =
+        findings.violations.iter().filter_map(|violation| violation.sentence.split_once("refused it: "));
+    refused.into_iter().any(|(_, why)| sentence.contains(why))
+}
+
+/// The ledgers of the nodes that answered.
+///
+/// # Errors
+/// The first node that did not answer, if `all` must.
+fn answered(ledgers: &Ledgers, all: bool) -> Result<Vec<(u32, Ledger)>, RunError> {
+    let mut nodes = Vec::new();
+    for (stage, ledger) in (0..).zip(&ledgers.stages) {
+        match ledger {
+            Ok(ledger) => nodes.push((stage, ledger.clone())),
+            Err(failure) if all => return Err(failure.clone().into()),
+            Err(_) => {}
+        }
+    }
+    Ok(nodes)
+}
+
+/// The ledger of a coordinator whose pipeline was never open.
+fn nothing(stages: &[StageSpec]) -> Ledger {
+    let start = stages.first().map(|spec| (spec.run.clone(), spec.incarnation));
+    let (run, incarnation) = start.unwrap_or_default();
+    Ledger {
+        of: Role::Coordinator,
+        run,
+        incarnation,
+        crossed: Vec::new(),
+        consumed: Vec::new(),
+        consumed_since: 0,
+        control: Vec::new(),
+        layers: Vec::new(),
+        refusals: Vec::new(),
+    }
+}
+
+/// The violation of a node that counts other parameters than its stage has.
+fn miscounted(stage: u32, counted: u64, due: u64) -> Option<Violation> {
+    (counted != due).then(|| Violation {
+        link: words::link(Role::Stage(stage), Role::Coordinator),
+        message: "configured".into(),
+        tensor: None,
+        sentence: format!("the node counts {counted} parameters, where the stage has {due}"),
+    })
+}
+
+fn about(prepared: &Prepared, placement: &Placement, options: &ProofOptions<'_>) -> About {
+    let config = &prepared.config;
+    let placed = match placement {
+        Placement::Local => "nodes of this host",
+        Placement::Remote { .. } => "nodes at given addresses",
+    };
+    let facts = vec![
+        words::plural(prepared.ranges.len() as u64, "stage"),
+        words::plural(options.steps, "step"),
+        format!(
+            "{}, {}",
+            text::words(&config.pipeline.schedule.to_string()),
+            words::plural(config.pipeline.microbatches.into(), "microbatch")
+        ),
+        format!("links in {}", config.network.wire),
+        placed.into(),
+    ];
+    let addresses = match placement {
+        Placement::Local => Vec::new(),
+        Placement::Remote { nodes, .. } => nodes.clone(),
+    };
+    About { title: options.title.into(), facts, addresses }
+}
+
+/// Prints the table, and writes the JSON and the page.
+fn show(
+    about: &About,
+    audited: &Audited,
+    findings: &Findings,
+    options: &ProofOptions<'_>,
+) -> Result<(), RunError> {
+    let table = table(findings, options.allowed);
+    let json_on_stdout = options.json.is_some_and(|path| path == Path::new("-"));
+    match json_on_stdout {
+        true => remark(format_args!("{table}")),
+        false => answer(format_args!("{table}"))?,
+    }
+    if let Some(path) = options.json {
+        let json = json(findings).map_err(RunError::internal)?;
+        match json_on_stdout {
+            true => answer(format_args!("{json}"))?,
+            false => write(path, &json, "--json")?,
+        }
+    }
+    let Some(path) = options.html else { return Ok(()) };
+    write(path, &page(about, &audited.stages, findings, options.allowed), "--html")
+}
+
+fn write(path: &Path, text: &str, flag: &str) -> Result<(), RunError> {
+    publish(path, text.as_bytes()).map_err(|error| {
+        RunError::internal(cannot("cannot write", path, &error, &format!("give {flag} another file")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Environment};
+
+    #[test]
+    fn a_proof_trains_as_many_steps_as_asked_and_evaluates_no_more() {
+        let sets = ["model.name=mlp".into(), "train.epochs=2".into(), "train.batch=8".into()];
+        let config = config::parse("", "c.toml", &sets, &Environment::empty()).unwrap();
+        let short = shortened(config.clone(), 5);
+        assert_eq!((short.train.steps(1), short.train.steps(400), short.data.test_limit), (5, 5, Some(40)));
+        let mut few = config;
+        few.data.test_limit = Some(9);
+        assert_eq!(shortened(few, 5).data.test_limit, Some(9));
+    }
+}

@@ -1,0 +1,114 @@
+//! The findings as text: the links, the control planes, the rules, and what was proven.
+
+use super::check::Allowed;
+use super::findings::{Findings, LayerFinding, LinkFinding, Verdict};
+use super::planes::{Plane, planes};
+use super::words;
+use proto::ledger::Chain;
+
+/// The digits of a hash that are shown.
+const DIGITS: usize = 8;
+
+/// The tables of all findings, the violations, and a last line that says what was proven.
+pub fn table(findings: &Findings, allowed: Allowed) -> String {
+    let links = findings.links.iter().map(|finding| link(finding, used(findings, finding))).collect();
+    let control = planes(&findings.control).iter().map(plane).collect();
+    let layers = findings.layers.iter().map(layer).collect();
+    let text = [
+        aligned(&["link", "message", "tensors", "format"], &LINK_NUMBERS, links),
+        aligned(&["control plane", "message"], &CONTROL_NUMBERS, control),
+        aligned(&["stage", "layer", "rule", "read", "declares", ""], &[], layers),
+    ]
+    .join("\n");
+    let violations: String =
+        findings.violations.iter().map(|violation| format!("violation: {violation}\n")).collect();
+    let gap = if violations.is_empty() { "" } else { "\n" };
+    text + gap + &violations + "\n" + &conclusion(findings, allowed) + "\n"
+}
+
+/// What was proven and what was not, in one line.
+pub fn conclusion(findings: &Findings, allowed: Allowed) -> String {
+    let Findings { steps, stages, violations, .. } = findings;
+    if let count @ 1.. = violations.len() {
+        return format!("locality is not proven: {}", words::plural(count as u64, "violation"));
+    }
+    let (steps, stages) = (words::plural(*steps, "step"), words::plural(*stages as u64, "stage"));
+    let rules = match allowed {
+        Allowed::Declared => "each rule read only what it declares",
+        Allowed::Local => "no rule read W",
+    };
+    format!(
+        "no weight crossed a link in {steps} over {stages}: every message was an activation or an error signal of the plan without a spare byte, or a control message within its budget; both ends counted the same messages, and {rules}. Not proven: what a node sends past its links (a firewall and a capture tell), and what hides in numbers of the right shape"
+    )
+}
+
+const LINK_NUMBERS: [&str; 8] = ["messages", "bytes", "hash", "ends", "tensors", "count", "size", "used"];
+const CONTROL_NUMBERS: [&str; 7] = ["messages", "bytes", "largest", "budget", "ends", "count", "size"];
+
+/// Whether training consumed what crossed; open for messages that training does not consume.
+pub(super) fn used(findings: &Findings, finding: &LinkFinding) -> Verdict {
+    let way = |finding: &LinkFinding| {
+        let record = &finding.record;
+        (record.from, record.to, record.carried, record.phase)
+    };
+    let consumed = findings.consumed.iter().find(|consumed| way(consumed) == way(finding));
+    consumed.map_or(Verdict::Open, LinkFinding::verdict)
+}
+
+fn link(finding: &LinkFinding, used: Verdict) -> Vec<String> {
+    let LinkFinding { record, ends, tensors, count, size } = finding;
+    let verdicts = [ends, tensors, count, size, &used].map(Verdict::to_string);
+    let cells = [
+        words::link(record.from, record.to),
+        words::message(record.carried, record.phase),
+        words::tensors(record),
+        if record.tensors.is_empty() { "–".into() } else { record.kind.to_string() },
+        record.messages.to_string(),
+        record.bytes.to_string(),
+        digits(&record.chain),
+    ];
+    cells.into_iter().chain(verdicts).collect()
+}
+
+/// The first digits of a hash.
+pub(super) fn digits(hash: &Chain) -> String {
+    hash.to_string().chars().take(DIGITS).collect()
+}
+
+fn plane(plane: &Plane) -> Vec<String> {
+    let Plane { message, command, messages, bytes, largest, budget, ends, count, size } = plane;
+    let way = if *command { "coordinator → stages" } else { "stages → coordinator" };
+    let numbers = [messages, bytes, largest, budget].map(u64::to_string);
+    let verdicts = [ends, count, size].map(Verdict::to_string);
+    let words = [way.to_owned(), words::control(*message).replace('_', " ")];
+    words.into_iter().chain(numbers).chain(verdicts).collect()
+}
+
+fn layer(finding: &LayerFinding) -> Vec<String> {
+    let LayerFinding { stage, name, rule, read, declared, verdict } = finding;
+    vec![
+        stage.to_string(),
+        name.clone(),
+        rule.clone(),
+        read.to_string(),
+        declared.to_string(),
+        verdict.to_string(),
+    ]
+}
+
+/// Rows below a head: words to the left, then numbers to the right.
+fn aligned(words: &[&str], numbers: &[&str], rows: Vec<Vec<String>>) -> String {
+    let head = [words, numbers].concat().into_iter().map(str::to_owned).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
+    let cell = |(column, text): (usize, &String)| {
+        let width = widths[column];
+        if column < words.len() { format!("{text:<width$}") } else { format!("{text:>width$}") }
+    };
+    let line = |row: &Vec<String>| {
+        let cells: Vec<String> = row.iter().enumerate().map(cell).collect();
+        cells.join("  ").trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
+}

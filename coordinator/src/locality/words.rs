@@ -1,0 +1,89 @@
+//! The words of the proof: links, messages and tensors by name, as the table, the page and the JSON say them.
+
+use proto::ledger::{ControlMessage, LinkRecord};
+use proto::link::{Carried, Role};
+use proto::microbatch::Phase;
+use proto::spec::graph::Value;
+
+/// A process, as in `stage 3`.
+pub(super) fn process(role: Role) -> String {
+    match role {
+        Role::Coordinator => "coordinator".into(),
+        Role::Stage(index) => format!("stage {index}"),
+        Role::Node => "a node".into(),
+    }
+}
+
+/// A direction of a link, as in `stage 0 → stage 1`.
+pub(super) fn link(from: Role, to: Role) -> String {
+    format!("{} → {}", process(from), process(to))
+}
+
+/// The kind of a link's messages.
+pub(super) fn kind(carried: Carried) -> &'static str {
+    match carried {
+        Carried::Activations => "activation",
+        Carried::ErrorSignals => "error_signal",
+    }
+}
+
+/// A message of a link, as in `train error signal`.
+pub(super) fn message(carried: Carried, phase: Phase) -> String {
+    format!("{phase} {}", kind(carried).replace('_', " "))
+}
+
+/// The word of a message of the control plane.
+pub(super) fn control(message: ControlMessage) -> &'static str {
+    use ControlMessage as M;
+    match message {
+        M::Describe => "describe",
+        M::Description => "description",
+        M::Configure => "configure",
+        M::Configured => "configured",
+        M::Start => "start",
+        M::Lane => "lane",
+        M::Snapshot => "snapshot",
+        M::Align => "align",
+        M::Started => "started",
+        M::Step => "step",
+        M::SnapshotDone => "snapshot_done",
+        M::Aligned => "aligned",
+        M::Leaving => "leaving",
+        M::Audit => "audit",
+        M::Ledger => "ledger",
+        M::Failure => "failure",
+    }
+}
+
+/// A tensor with the shape of one sample, as in `relu1 32×28×28`.
+pub(super) fn tensor(value: &Value) -> String {
+    let shape: Vec<String> = value.shape.iter().map(u64::to_string).collect();
+    format!("{} {}", value.name, shape.join("×"))
+}
+
+/// The tensors of a record, as in `relu1 32×28×28, skip 8×4×4`; `none` for messages without tensors.
+pub(super) fn tensors(record: &LinkRecord) -> String {
+    let tensors: Vec<String> = record.tensors.iter().map(tensor).collect();
+    if tensors.is_empty() { "none".into() } else { tensors.join(", ") }
+}
+
+/// The names of a record's tensors; `None` for messages without tensors.
+pub(super) fn names(record: &LinkRecord) -> Option<String> {
+    let names: Vec<&str> = record.tensors.iter().map(|value| value.name.as_str()).collect();
+    Some(names.join(", ")).filter(|names| !names.is_empty())
+}
+
+/// A number with its noun in the singular or plural.
+pub(super) fn plural(count: u64, noun: &str) -> String {
+    let ending = match count {
+        1 => "",
+        _ if noun.ends_with("ch") => "es",
+        _ => "s",
+    };
+    format!("{count} {noun}{ending}")
+}
+
+/// The beginning of a name that a node gives.
+pub(super) fn short(name: &str) -> String {
+    name.chars().take(64).collect()
+}

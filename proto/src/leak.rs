@@ -1,0 +1,160 @@
+//! Leaks, for tests alone: a node sends the bytes of a weight where no weight belongs, so that a proof of locality can be
+//! seen to fail.
+//!
+//! Only the feature `leaks` compiles this module, and only the program `layer-node-leaking` has that feature. The
+//! variable `NEUROPIL_LEAK` chooses the leak. The leaks on links stand behind every count of this process, so that the
+//! node's own ledger says nothing of them.
+
+#[cfg(not(debug_assertions))]
+compile_error!("the feature `leaks` is for tests alone: no release build may have it");
+
+use crate::link::Carried;
+use crate::link::framing::{self, Direction};
+use crate::microbatch::Message;
+use crate::tensor::{Kind, TensorData};
+use crate::wire::{Activation, Report, activation, report};
+use bytes::{BufMut, Bytes};
+use prost::encoding::{WireType, encode_key, encode_varint};
+use std::any::Any;
+use std::marker::PhantomData;
+use std::sync::{Mutex, OnceLock};
+use tonic::Status;
+use tonic::codec::{EncodeBuf, Encoder};
+
+/// The variable that chooses the leak.
+pub const VARIABLE: &str = "NEUROPIL_LEAK";
+/// The tag of an unknown field: no message of the schema has so large a tag.
+const UNKNOWN: u32 = 900;
+/// The most bytes of a weight in an unknown field, which messages of every kind have room for.
+const FIELD: usize = 32 << 10;
+
+/// The way in which a weight leaves its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leak {
+    /// A message of its own follows every activation.
+    Message,
+    /// An unknown field follows the header of every activation.
+    UnknownField,
+    /// An extra tensor is part of every activation.
+    ExtraTensor,
+    /// The weight takes the place of an activation, as bf16.
+    Format,
+    /// A few bytes are part of every report of a step.
+    Control,
+    /// The metrics port shows the weight.
+    Metrics,
+    /// An unknown field follows the report of every snapshot.
+    Snapshot,
+    /// A second socket sends the weight to another host.
+    Socket,
+}
+
+/// The leaks by their words.
+const LEAKS: [(&str, Leak); 8] = [
+    ("message", Leak::Message),
+    ("unknown_field", Leak::UnknownField),
+    ("extra_tensor", Leak::ExtraTensor),
+    ("format", Leak::Format),
+    ("control", Leak::Control),
+    ("metrics", Leak::Metrics),
+    ("snapshot", Leak::Snapshot),
+    ("socket", Leak::Socket),
+];
+
+static CHOSEN: OnceLock<Leak> = OnceLock::new();
+static WEIGHT: Mutex<Option<(String, TensorData)>> = Mutex::new(None);
+
+/// Chooses the leak that the variable names.
+///
+/// # Errors
+/// A variable that is missing or names no leak, in one sentence.
+pub fn choose() -> Result<Leak, String> {
+    let word = std::env::var(VARIABLE).unwrap_or_default();
+    let known = LEAKS.iter().find(|(name, _)| *name == word);
+    let (_, leak) = known.ok_or_else(|| {
+        let words: Vec<&str> = LEAKS.iter().map(|(word, _)| *word).collect();
+        format!("{VARIABLE}='{word}' is no leak: choose {}", words.join(", "))
+    })?;
+    Ok(*CHOSEN.get_or_init(|| *leak))
+}
+
+/// Whether `leak` is the chosen leak.
+pub fn is(leak: Leak) -> bool {
+    CHOSEN.get() == Some(&leak)
+}
+
+/// Gives the weight that leaks, by its name.
+pub fn give(name: String, weight: TensorData) {
+    *WEIGHT.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some((name, weight));
+}
+
+/// The weight that leaks; `None` before the first lane.
+pub fn weight() -> Option<(String, TensorData)> {
+    WEIGHT.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+}
+
+/// As [`framing::parts`], with the leaks of whole tensors.
+pub fn parts<D: Direction>(message: Message) -> impl Iterator<Item = D> + Send {
+    let leaked = weight().filter(|_| D::CARRIED == Carried::Activations);
+    let messages = match leaked {
+        Some((name, weight)) => messages(message, name, weight),
+        None => vec![message],
+    };
+    messages.into_iter().flat_map(framing::parts)
+}
+
+/// The messages in place of `message`.
+fn messages(mut message: Message, name: String, weight: TensorData) -> Vec<Message> {
+    if is(Leak::Message) {
+        let header = message.header.clone();
+        return vec![message, Message { header, tensors: vec![(name, weight)] }];
+    }
+    if is(Leak::ExtraTensor) {
+        message.tensors.push((name, weight));
+    } else if is(Leak::Format) {
+        message.tensors.iter_mut().take(1).for_each(|(_, tensor)| *tensor = halved(&weight, tensor.shape()));
+    }
+    vec![message]
+}
+
+/// The numbers of `weight` as a bf16 tensor of `shape`, over and over until the tensor is full.
+fn halved(weight: &TensorData, shape: &[u64]) -> TensorData {
+    let elements: u64 = shape.iter().product();
+    let numbers: Vec<f32> = weight.to_f32().into_iter().cycle().take(elements as usize).collect();
+    let halved = TensorData::round_from_f32(Kind::Bf16, shape.to_vec(), &numbers);
+    halved.expect("as many numbers as the shape has")
+}
+
+/// As prost's encoder, with the leaks in unknown fields.
+pub struct ProstEncoder<T>(PhantomData<T>);
+
+impl<T> Default for ProstEncoder<T> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T: prost::Message + 'static> Encoder for ProstEncoder<T> {
+    type Item = T;
+    type Error = Status;
+
+    fn encode(&mut self, item: T, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        item.encode(buffer).map_err(|error| Status::internal(error.to_string()))?;
+        if let Some((_, weight)) = weight().filter(|_| has_unknown_field(&item)) {
+            let bytes: Bytes = weight.into_bytes();
+            let bytes = bytes.slice(..bytes.len().min(FIELD));
+            encode_key(UNKNOWN, WireType::LengthDelimited, buffer);
+            encode_varint(bytes.len() as u64, buffer);
+            buffer.put(bytes);
+        }
+        Ok(())
+    }
+}
+
+/// Whether the chosen leak adds an unknown field to `message`.
+fn has_unknown_field(message: &dyn Any) -> bool {
+    let header = |activation: &Activation| matches!(activation.part, Some(activation::Part::Header(_)));
+    let snapshot = |report: &Report| matches!(report.report, Some(report::Report::Snapshot(_)));
+    is(Leak::UnknownField) && message.downcast_ref().is_some_and(header)
+        || is(Leak::Snapshot) && message.downcast_ref().is_some_and(snapshot)
+}

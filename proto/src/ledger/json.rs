@@ -1,0 +1,183 @@
+//! Ledgers as JSON, in the words of the contract of `coordinator locality --json`: runs and snapshots keep them so.
+
+use super::{Chain, ControlMessage, ControlRecord, LinkRecord};
+use crate::link::{Carried, Role};
+use crate::microbatch::Phase;
+use crate::spec::graph::Value;
+use crate::tensor::Kind;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::str::FromStr;
+
+/// A record of a link.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Link {
+    from: Role,
+    to: Role,
+    kind: Word,
+    phase: Way,
+    tensors: Vec<Tensor>,
+    messages: u64,
+    samples: u64,
+    bytes: u64,
+    payload: u64,
+    hash: Chain,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    Activation,
+    ErrorSignal,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Way {
+    Train,
+    Evaluate,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Tensor {
+    name: String,
+    format: Kind,
+    shape: Vec<u64>,
+}
+
+impl From<LinkRecord> for Link {
+    fn from(record: LinkRecord) -> Self {
+        let LinkRecord { from, to, carried, phase, tensors, kind, messages, samples, bytes, payload, chain } =
+            record;
+        let tensor = |Value { name, shape }| Tensor { name, format: kind, shape };
+        Self {
+            from,
+            to,
+            kind: match carried {
+                Carried::Activations => Word::Activation,
+                Carried::ErrorSignals => Word::ErrorSignal,
+            },
+            phase: match phase {
+                Phase::Train => Way::Train,
+                Phase::Evaluate => Way::Evaluate,
+            },
+            tensors: tensors.into_iter().map(tensor).collect(),
+            messages,
+            samples,
+            bytes,
+            payload,
+            hash: chain,
+        }
+    }
+}
+
+/// A record without tensors gets the default number format, which it does not name.
+impl From<Link> for LinkRecord {
+    fn from(link: Link) -> Self {
+        let Link { from, to, kind, phase, tensors, messages, samples, bytes, payload, hash } = link;
+        Self {
+            from,
+            to,
+            carried: match kind {
+                Word::Activation => Carried::Activations,
+                Word::ErrorSignal => Carried::ErrorSignals,
+            },
+            phase: match phase {
+                Way::Train => Phase::Train,
+                Way::Evaluate => Phase::Evaluate,
+            },
+            kind: tensors.first().map_or(Kind::default(), |tensor| tensor.format),
+            tensors: tensors.into_iter().map(|Tensor { name, shape, .. }| Value { name, shape }).collect(),
+            messages,
+            samples,
+            bytes,
+            payload,
+            chain: hash,
+        }
+    }
+}
+
+/// A record of a control plane.
+#[derive(Serialize)]
+pub(super) struct Control {
+    from: Role,
+    to: Role,
+    message: ControlMessage,
+    messages: u64,
+    bytes: u64,
+    largest: u64,
+    hash: Chain,
+}
+
+impl From<ControlRecord> for Control {
+    fn from(record: ControlRecord) -> Self {
+        let ControlRecord { from, to, message, messages, bytes, largest, chain } = record;
+        Self { from, to, message, messages, bytes, largest, hash: chain }
+    }
+}
+
+/// As hexadecimal digits.
+impl Serialize for Chain {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Chain {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+impl FromStr for Chain {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = || format!("'{}' are no 64 hexadecimal digits", crate::error::short(text));
+        let (mut hash, pairs) = ([0; 32], text.as_bytes().chunks(2));
+        if text.len() != 64 {
+            return Err(digits());
+        }
+        for (byte, pair) in hash.iter_mut().zip(pairs) {
+            let pair = std::str::from_utf8(pair).map_err(|_| digits())?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| digits())?;
+        }
+        Ok(Self(hash))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_has_the_words_of_the_contract_and_is_read_back() {
+        let record = LinkRecord {
+            tensors: vec![Value { name: "relu1".into(), shape: vec![8, 4, 4] }],
+            kind: Kind::Bf16,
+            messages: 3,
+            samples: 12,
+            bytes: 3456,
+            payload: 3072,
+            ..LinkRecord::empty(
+                [Role::Coordinator, Role::Stage(0)],
+                Carried::ErrorSignals,
+                Phase::Train,
+                Kind::F32,
+            )
+        };
+        let text = serde_json::to_string(&record).unwrap();
+        let hash = Chain::default();
+        let due = format!(
+            r#"{{"from":"coordinator","to":"stage 0","kind":"error_signal","phase":"train","tensors":[{{"name":"relu1","format":"bf16","shape":[8,4,4]}}],"messages":3,"samples":12,"bytes":3456,"payload":3072,"hash":"{hash}"}}"#
+        );
+        assert_eq!(text, due);
+        assert_eq!(serde_json::from_str::<LinkRecord>(&text).unwrap(), record);
+        for wrong in
+            [("stage 0", "stage -1"), ("stage 0", "0"), (&hash.to_string()[..2], "zz"), ("train", "dream")]
+        {
+            let text = due.replace(wrong.0, wrong.1);
+            assert!(serde_json::from_str::<LinkRecord>(&text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The account of a process's links: an observer of every link counts and hashes its messages.
+
+use super::{Chain, ChainedHeader, LinkRecord, MAX_REFUSALS, Refusal};
+use crate::link::framing::wire_bytes;
+use crate::link::{Carried, Observer, Role};
+use crate::microbatch::{Message, Phase};
+use crate::spec::graph::Value;
+use crate::tensor::Kind;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// The messages that crossed the links of one process in one start of a run; clones share the account.
+#[derive(Clone, Debug)]
+pub struct LinkLedger {
+    own: Role,
+    account: Arc<Mutex<Account>>,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    /// A record for each direction and phase of each link, in the order of the first messages.
+    records: Vec<LinkRecord>,
+    refusals: Vec<Refusal>,
+}
+
+impl LinkLedger {
+    /// An empty account of the process with the role `own`.
+    pub fn new(own: Role) -> Self {
+        Self { own, account: Arc::default() }
+    }
+
+    /// The observer of the link to `peer`, whose tensors have the number format `kind`.
+    pub fn observer(&self, peer: Role, kind: Kind) -> Arc<dyn Observer> {
+        Arc::new(OfLink { ledger: self.clone(), peer, kind })
+    }
+
+    /// The records so far, in the order of sender, receiver, direction and phase.
+    pub fn records(&self) -> Vec<LinkRecord> {
+        let mut records = self.account().records.clone();
+        records.sort_by_key(LinkRecord::order);
+        records
+    }
+
+    /// The first messages that were refused.
+    pub fn refusals(&self) -> Vec<Refusal> {
+        self.account().refusals.clone()
+    }
+
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn count(&self, [from, to]: [Role; 2], carried: Carried, kind: Kind, message: &Message) {
+        // The checksum is computed before the lock is taken: other links count meanwhile.
+        message.tensors.iter().for_each(|(_, tensor)| _ = tensor.checksum());
+        let records = &mut self.account().records;
+        let due = LinkRecord::empty([from, to], carried, message.header.phase, kind);
+        let known = records.iter_mut().position(|record| record.order() == due.order());
+        let at = known.unwrap_or_else(|| {
+            records.push(LinkRecord { tensors: values(message), ..due });
+            records.len() - 1
+        });
+        records[at].add(message, true);
+    }
+}
+
+/// The tensors of `message`, each with the shape of one sample.
+fn values(message: &Message) -> Vec<Value> {
+    let value = |(name, tensor): &(String, crate::tensor::TensorData)| Value {
+        name: name.clone(),
+        shape: tensor.shape().get(1..).unwrap_or_default().to_vec(),
+    };
+    message.tensors.iter().map(value).collect()
+}
+
+impl LinkRecord {
+    /// A record without messages.
+    pub fn empty([from, to]: [Role; 2], carried: Carried, phase: Phase, kind: Kind) -> Self {
+        Self {
+            from,
+            to,
+            carried,
+            phase,
+            tensors: Vec::new(),
+            kind,
+            messages: 0,
+            samples: 0,
+            bytes: 0,
+            payload: 0,
+            chain: Chain::default(),
+        }
+    }
+
+    /// The key by which records are told apart, and its order.
+    pub fn order(&self) -> (Role, Role, Carried, Phase) {
+        (self.from, self.to, self.carried, self.phase)
+    }
+
+    /// Counts `message`. Its hash names the run and the start if `with_run` is set.
+    pub fn add(&mut self, message: &Message, with_run: bool) {
+        self.messages += 1;
+        self.samples += u64::from(message.header.size);
+        self.bytes += wire_bytes(message);
+        self.payload += message.payload();
+        let tensors = message.tensors.iter();
+        let tensors =
+            tensors.map(|(name, tensor)| (name.as_str(), tensor.kind(), tensor.shape(), tensor.checksum()));
+        let (carried, header) = (self.carried, &message.header);
+        self.chain.link(&ChainedHeader { carried, header, with_run, tensors: tensors.collect() });
+    }
+}
+
+/// The observer of one link.
+struct OfLink {
+    ledger: LinkLedger,
+    peer: Role,
+    kind: Kind,
+}
+
+impl Observer for OfLink {
+    fn received(&self, carried: Carried, message: &Message) {
+        self.ledger.count([self.peer, self.ledger.own], carried, self.kind, message);
+    }
+
+    fn sent(&self, carried: Carried, message: &Message) {
+        self.ledger.count([self.ledger.own, self.peer], carried, self.kind, message);
+    }
+
+    fn refused(&self, carried: Carried, why: &str) {
+        let refusals = &mut self.ledger.account().refusals;
+        if refusals.len() < MAX_REFUSALS {
+            refusals.push(Refusal { from: self.peer, carried: Some(carried), sentence: why.to_owned() });
+        }
+    }
+}

@@ -1,0 +1,39 @@
+"""The tensors of a node: as drawn, and in its snapshots at the start, in the middle and at the end of a training."""
+
+import dataclasses
+import json
+
+import numpy as np
+from violation import demand
+
+
+@dataclasses.dataclass
+class Tensor:
+    """A tensor of a snapshot, named for sentences, as f32."""
+
+    name: str
+    values: np.ndarray
+
+
+def tensors(host):
+    """The tensors of a host's node as they were drawn, and of its first, middle and last snapshot."""
+    (drawn,) = host.drawn.glob("step-*/stage.safetensors")
+    for name, values in read(drawn):
+        yield Tensor(f"'{name}' of {host.name} as it was drawn", values)
+    snapshots = sorted(host.state.glob("step-*/stage.safetensors"))
+    demand(len(snapshots) >= 3, f"{host.name} keeps {len(snapshots)} snapshots, where start, middle and end are needed")
+    for snapshot in (snapshots[0], snapshots[len(snapshots) // 2], snapshots[-1]):
+        for name, values in read(snapshot):
+            yield Tensor(f"'{name}' of {host.name} in {snapshot.parent.name}", values)
+
+
+def read(path):
+    """The f32 tensors of a file of safetensors: a length, a JSON header, and bytes."""
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:8 + length])
+    header.pop("__metadata__", None)
+    for name, tensor in header.items():
+        demand(tensor["dtype"] == "F32", f"{path}: '{name}' is {tensor['dtype']}, where nodes keep F32")
+        first, end = (8 + length + offset for offset in tensor["data_offsets"])
+        yield name, np.frombuffer(data[first:end], "<f4")
