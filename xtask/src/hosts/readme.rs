@@ -14,8 +14,9 @@ use std::time::Duration;
 
 /// The title of the section.
 const SECTION: &str = "## Three hosts, by hand\n";
-/// The hosts, as the section calls them; a host's place is its stage.
-const NAMES: [&str; 3] = ["a", "b", "c"];
+/// The hosts of the stages, in their order, as the section calls them and as they are called here: to `ip`, a letter is
+/// short for a word.
+const HOSTS: [(&str, &str); 3] = [("a", "stage0"), ("b", "stage1"), ("c", "stage2")];
 /// The host of the coordinator.
 const COORDINATOR: &str = "coordinator";
 /// The stage whose files the section names.
@@ -32,7 +33,7 @@ pub fn readme(root: &Root) -> Result<(), Failure> {
         return Err("`hosts readme` needs network namespaces: run it as root".to_string().into());
     }
     let [certificates, packing, node, coordinator] = commands(&root.read("README.md")?)?;
-    let network = Network::make(&[COORDINATOR, "a", "b", "c"])?;
+    let network = Network::make(&[COORDINATOR, HOSTS[0].1, HOSTS[1].1, HOSTS[2].1])?;
     let clone = scene.part(COORDINATOR)?;
     for name in CLONE {
         symlink(root.join(name), clone.join(name))
@@ -42,7 +43,7 @@ pub fn readme(root: &Root) -> Result<(), Failure> {
     shell(at, &clone, "certificates", &certificates)?;
     shell(at, &clone, "packing", &packing)?;
     let mut nodes = Vec::new();
-    for (stage, name) in NAMES.iter().enumerate() {
+    for (stage, (_, name)) in HOSTS.iter().enumerate() {
         let folder = scene.part(name)?;
         carry(&clone, &folder, stage)?;
         let words = node.replace(EXAMPLE, &format!("stage-{stage}"));
@@ -81,8 +82,8 @@ fn commands(text: &str) -> Result<[String; 4], Failure> {
 
 /// The commands with the addresses of the hosts in place of their names.
 fn addressed(network: &Network, commands: &str) -> String {
-    NAMES.iter().fold(commands.to_owned(), |commands, name| {
-        let (from, to) = (format!("{name}:{CONTROL}"), format!("{}:{CONTROL}", network.host(name).address));
+    HOSTS.iter().fold(commands.to_owned(), |commands, (name, host)| {
+        let (from, to) = (format!("{name}:{CONTROL}"), format!("{}:{CONTROL}", network.host(host).address));
         commands
             .replace(&format!(" {from}"), &format!(" {to}"))
             .replace(&format!(",{from}"), &format!(",{to}"))
