@@ -82,6 +82,12 @@ impl Program {
         Ok(())
     }
 
+    /// Waits until the program, which is a node, prints that it is ready.
+    pub fn wait_ready(&mut self) -> Result<(), Failure> {
+        let printed = self.printed.clone();
+        self.says(&printed, "\"ready\"", LIMIT)
+    }
+
     /// Sends the program a signal, by its name.
     pub fn signal(&self, name: &str) -> Result<(), Failure> {
         run(Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]))
@@ -116,8 +122,7 @@ pub fn serve(mut command: Command, host: &Host, folder: &Path, words: &[String])
     command.args(["serve", "--listen", &at(DATA), "--control", &at(CONTROL)]);
     command.args(["--health", "127.0.0.1:0", "--threads", "1", "--state-dir"]).arg(state(folder, host));
     let mut node = Program::start(command.args(words), folder, &host.name)?;
-    let printed = node.printed.clone();
-    node.says(&printed, "\"ready\"", LIMIT)?;
+    node.wait_ready()?;
     Ok(node)
 }
 

@@ -49,8 +49,7 @@ pub fn readme(root: &Root) -> Result<(), Failure> {
         let words = node.replace(EXAMPLE, &format!("stage-{stage}"));
         let mut program =
             start(network.host(name), &folder, "node", &format!("exec {}", words.trim_start()))?;
-        let printed = program.printed.clone();
-        program.says(&printed, "\"ready\"", Duration::from_secs(60))?;
+        program.wait_ready()?;
         nodes.push(program);
     }
     shell(at, &clone, "coordinator", &addressed(&network, &coordinator))?;
