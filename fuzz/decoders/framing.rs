@@ -3,19 +3,22 @@
 use super::received::received;
 use proto::link::Contract;
 use proto::link::framing::Assembler;
+use proto::spec::contract::Form;
 use proto::spec::graph::Value;
 use proto::tensor::Kind;
 use proto::wire::Activation;
 
-/// The contract of the link.
+/// The contract of the link. Its messages have one of two forms, as between the hosts of W and B.
 pub fn contract() -> Contract {
     let value = |name: &str, shape: &[u64]| Value { name: name.into(), shape: shape.into() };
     Contract {
         run: "run".into(),
         incarnation: 3,
-        values: vec![value("a", &[2, 3]), value("b", &[5])],
+        forms: vec![
+            Form { values: vec![value("a", &[2, 3]), value("b", &[5])], max_microbatch: 4 },
+            Form { values: vec![value("a.noise", &[3])], max_microbatch: 6 },
+        ],
         kind: Kind::F32,
-        max_microbatch: 4,
         max_microbatches: 8,
     }
 }
@@ -30,12 +33,13 @@ pub fn run(mut bytes: &[u8]) {
             Ok(Some(message)) => {
                 assert!(assembler.is_idle());
                 assert_eq!(message.header.run, contract.run);
-                assert_eq!(message.tensors.len(), contract.values.len());
-                for ((name, tensor), value) in message.tensors.iter().zip(&contract.values) {
+                let form = &contract.forms[message.header.form as usize];
+                assert_eq!(message.tensors.len(), form.values.len());
+                for ((name, tensor), value) in message.tensors.iter().zip(&form.values) {
                     assert_eq!(*name, value.name);
                     assert_eq!(tensor.shape()[1..], value.shape);
                     assert_eq!(tensor.shape()[0], u64::from(message.header.size));
-                    assert!(message.header.size <= contract.max_microbatch);
+                    assert!(message.header.size <= form.max_microbatch);
                 }
             }
             Err(error) => {

@@ -15,7 +15,7 @@ pub fn received<T: Received>(bytes: &[u8]) -> Option<T> {
             assert!(error.to_string().len() < 2000, "a refusal is a sentence");
             // A message of more fields than bytes are here is refused for their number.
             let its_own = decoded.as_ref().is_some_and(|message| message.encode_to_vec() == bytes);
-            assert!(!its_own || bytes.len() > 1 << 15, "{error}");
+            assert!(!its_own || bytes.len() > 1 << 16, "{error}");
         }
     }
     decoded

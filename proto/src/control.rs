@@ -3,11 +3,12 @@
 use crate::error::ProtocolError;
 use crate::failure::Failure;
 use crate::lane::{Action, Lane};
+use crate::link::Carried;
 use crate::microbatch::Phase;
 use std::time::Duration;
 
 /// The version of the protocol, which must be the same on both sides.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// A node's description of itself.
 #[derive(Clone, Debug)]
@@ -92,7 +93,9 @@ pub struct Start {
     pub incarnation: u32,
     /// The data address of the neighbour above; `None` for the last stage.
     pub above: Option<String>,
-    /// How long the node tries to reach the neighbour above.
+    /// The data address of the node with the B of the stage's split layers; `None` where there is none.
+    pub backward: Option<String>,
+    /// How long the node tries to reach the neighbours at these addresses.
     pub connect_deadline: Duration,
     /// How long the node waits for a neighbour's message.
     pub message_deadline: Duration,
@@ -151,6 +154,8 @@ pub struct StepDone {
     pub bytes_forward: u64,
     /// Payload bytes sent to the neighbour below.
     pub bytes_backward: u64,
+    /// Payload bytes that the half of a stage sent to its other half.
+    pub bytes_split: u64,
     /// Whether every output was finite, also in the number format of the links.
     pub finite: bool,
     /// The first value that was finite, and is not in the number format of the links.
@@ -166,8 +171,8 @@ pub struct StepDone {
 pub struct Overflow {
     /// The largest magnitude.
     pub largest: f64,
-    /// Whether the value is an error signal; otherwise it is an output.
-    pub backward: bool,
+    /// The kind of the value: an output, an error signal, or a value of a layer on its way to the host of its B.
+    pub of: Carried,
 }
 
 /// The computing time of one action, in nanoseconds since the Unix epoch by the node's own clock.
@@ -194,6 +199,8 @@ pub struct LayerMeasure {
     pub norm: f64,
     /// ‖W − B‖.
     pub difference: f64,
+    /// Whether B is on another host, so that no node can compare B with W: every number but the norm is then NaN.
+    pub split: bool,
 }
 
 /// A snapshot that is complete on disk.
@@ -231,6 +238,7 @@ impl StepDone {
             send: Duration::ZERO,
             bytes_forward: 0,
             bytes_backward: 0,
+            bytes_split: 0,
             finite: true,
             overflow: None,
             updates: 0,

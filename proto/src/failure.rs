@@ -1,6 +1,7 @@
 //! Failures of calls and runs: one type, from a node's thread to the coordinator's last line.
 
 use crate::error::ProtocolError;
+use crate::role::Role;
 use std::fmt;
 
 /// The most bytes of a sentence that cross the wire: a status travels in headers, which are bounded.
@@ -34,8 +35,8 @@ pub enum FailureKind {
 /// A failure, ready to be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The stage that reports it.
-    pub stage: Option<u32>,
+    /// The node that reports it, as a stage or the half of a stage.
+    pub of: Option<Role>,
     /// The kind, by which receivers decide.
     pub kind: FailureKind,
     /// One sentence with the event, its place and the remedy.
@@ -44,8 +45,8 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.stage {
-            Some(stage) => write!(f, "stage {stage}: {}", self.sentence),
+        match self.of {
+            Some(role) => write!(f, "{role}: {}", self.sentence),
             None => f.write_str(&self.sentence),
         }
     }
@@ -66,9 +67,9 @@ impl From<String> for Failure {
 }
 
 impl Failure {
-    /// A failure that names no stage yet.
+    /// A failure that names no node yet.
     pub fn new(kind: FailureKind, sentence: impl fmt::Display) -> Self {
-        Self { stage: None, kind, sentence: sentence.to_string() }
+        Self { of: None, kind, sentence: sentence.to_string() }
     }
 
     /// A reason of this process.
@@ -86,9 +87,9 @@ impl Failure {
         Self::new(FailureKind::Refused, sentence)
     }
 
-    /// The same failure, reported by stage `index`.
-    pub fn of_stage(self, index: u32) -> Self {
-        Self { stage: Some(index), ..self }
+    /// The same failure, reported by the node of `role`.
+    pub fn of(self, role: Role) -> Self {
+        Self { of: Some(role), ..self }
     }
 
     /// The same failure, with a sentence short enough for the wire.

@@ -1,10 +1,10 @@
 //! Identities: the name of a process in a deployment, which its certificate carries as a URI.
 //!
 //! ```text
-//! neuropil:DEPLOYMENT:coordinator        neuropil:DEPLOYMENT:stage:3
+//! neuropil:DEPLOYMENT:coordinator        neuropil:DEPLOYMENT:stage:3        neuropil:DEPLOYMENT:stage:3:backward
 //! ```
 
-use crate::link::Role;
+use crate::role::Role;
 use std::fmt;
 use std::str::FromStr;
 
@@ -58,6 +58,7 @@ impl fmt::Display for Identity {
         match self.role {
             Role::Coordinator => f.write_str("coordinator"),
             Role::Stage(index) => write!(f, "stage:{index}"),
+            Role::Backward(index) => write!(f, "stage:{index}:backward"),
             Role::Node => f.write_str("stage"),
         }
     }
@@ -67,23 +68,28 @@ impl FromStr for Identity {
     type Err = String;
 
     fn from_str(uri: &str) -> Result<Self, String> {
-        let strange =
-            || "an identity is neuropil:DEPLOYMENT:coordinator or neuropil:DEPLOYMENT:stage:N".to_owned();
+        let strange = || {
+            "an identity is neuropil:DEPLOYMENT:coordinator, neuropil:DEPLOYMENT:stage:N or neuropil:DEPLOYMENT:stage:N:backward".to_owned()
+        };
         let parts: Vec<&str> = uri.split(':').collect();
         let (deployment, role) = match parts[..] {
             [SCHEME, deployment, "coordinator"] => (deployment, Role::Coordinator),
             [SCHEME, deployment, "stage", index] => {
-                let number: u32 = index.parse().map_err(|_| strange())?;
-                // One stage has one spelling.
-                if number.to_string() != index {
-                    return Err(strange());
-                }
-                (deployment, Role::Stage(number))
+                (deployment, Role::Stage(number(index).ok_or_else(strange)?))
+            }
+            [SCHEME, deployment, "stage", index, "backward"] => {
+                (deployment, Role::Backward(number(index).ok_or_else(strange)?))
             }
             _ => return Err(strange()),
         };
         Self::new(deployment, role)
     }
+}
+
+/// The number of a stage, which has one spelling.
+fn number(index: &str) -> Option<u32> {
+    let number: u32 = index.parse().ok()?;
+    (number.to_string() == index).then_some(number)
 }
 
 #[cfg(test)]
@@ -92,8 +98,12 @@ mod tests {
 
     #[test]
     fn an_identity_has_one_spelling() {
-        for uri in ["neuropil:lab:coordinator", "neuropil:lab-2.x_y:stage:0", "neuropil:lab:stage:4294967295"]
-        {
+        for uri in [
+            "neuropil:lab:coordinator",
+            "neuropil:lab-2.x_y:stage:0",
+            "neuropil:lab:stage:4294967295",
+            "neuropil:lab:stage:3:backward",
+        ] {
             assert_eq!(uri.parse::<Identity>().unwrap().to_string(), uri);
         }
         let strange = [
@@ -112,6 +122,9 @@ mod tests {
             "neuropil:lab:Coordinator",
             "neuropil:a b:coordinator",
             "neuropil:lab:stage:1:backward:x",
+            "neuropil:lab:stage:1:forward",
+            "neuropil:lab:stage:01:backward",
+            "neuropil:lab:stage:backward",
             "spiffe://lab/stage/1",
             "neuropil:l\u{e4}b:coordinator",
         ];

@@ -2,8 +2,9 @@
 //! seen to fail.
 //!
 //! Only the feature `leaks` compiles this module, and only the program `layer-node-leaking` has that feature. The
-//! variable `NEUROPIL_LEAK` chooses the leak. The leaks on links stand behind every count of this process, so that the
-//! node's own ledger says nothing of them.
+//! variable `NEUROPIL_LEAK` chooses the leak, and `NEUROPIL_LEAK_OVER` the messages of links that carry it. The leaks on
+//! links stand behind every count of this process, so that the node's own ledger says nothing of them; but for
+//! [`Leak::WeightAsY`], which stands before every count, so that the ledgers of both ends agree.
 
 #[cfg(not(debug_assertions))]
 compile_error!("the feature `leaks` is for tests alone: no release build may have it");
@@ -12,7 +13,7 @@ use crate::link::Carried;
 use crate::link::framing::{self, Direction};
 use crate::microbatch::Message;
 use crate::tensor::{Kind, TensorData};
-use crate::wire::{Activation, Report, activation, report};
+use crate::wire::{Activation, LayerValues, Report, activation, layer_values, report};
 use bytes::{BufMut, Bytes};
 use prost::encoding::{WireType, encode_key, encode_varint};
 use std::any::Any;
@@ -23,6 +24,12 @@ use tonic::codec::{EncodeBuf, Encoder};
 
 /// The variable that chooses the leak.
 pub const VARIABLE: &str = "NEUROPIL_LEAK";
+/// The variable that chooses the messages that carry a leak on a link: activations, where it is not set.
+pub const OVER: &str = "NEUROPIL_LEAK_OVER";
+/// The word of [`OVER`] for the messages to the host of B.
+const TO_BACKWARD: &str = "layer_values";
+/// The ends of the names of tensors that are the y of a layer, in messages to the host of B.
+const Y: &str = ".y";
 /// The tag of an unknown field: no message of the schema has so large a tag.
 const UNKNOWN: u32 = 900;
 /// The most bytes of a weight in an unknown field, which messages of every kind have room for.
@@ -31,14 +38,16 @@ const FIELD: usize = 32 << 10;
 /// The way in which a weight leaves its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leak {
-    /// A message of its own follows every activation.
+    /// A message of its own follows every message of the link.
     Message,
-    /// An unknown field follows the header of every activation.
+    /// An unknown field follows the header of every message of the link.
     UnknownField,
-    /// An extra tensor is part of every activation.
+    /// An extra tensor is part of every message of the link.
     ExtraTensor,
-    /// The weight takes the place of an activation, as bf16.
+    /// The weight takes the place of a tensor of the link, as bf16.
     Format,
+    /// The weight takes the place of every y on its way to the host of B, in y's shape and number format.
+    WeightAsY,
     /// A few bytes are part of every report of a step.
     Control,
     /// The metrics port shows the weight.
@@ -50,24 +59,25 @@ pub enum Leak {
 }
 
 /// The leaks by their words.
-const LEAKS: [(&str, Leak); 8] = [
+const LEAKS: [(&str, Leak); 9] = [
     ("message", Leak::Message),
     ("unknown_field", Leak::UnknownField),
     ("extra_tensor", Leak::ExtraTensor),
     ("format", Leak::Format),
+    ("weight_as_y", Leak::WeightAsY),
     ("control", Leak::Control),
     ("metrics", Leak::Metrics),
     ("snapshot", Leak::Snapshot),
     ("socket", Leak::Socket),
 ];
 
-static CHOSEN: OnceLock<Leak> = OnceLock::new();
+static CHOSEN: OnceLock<(Leak, Carried)> = OnceLock::new();
 static WEIGHT: Mutex<Option<(String, TensorData)>> = Mutex::new(None);
 
-/// Chooses the leak that the variable names.
+/// Chooses the leak that the variables name.
 ///
 /// # Errors
-/// A variable that is missing or names no leak, in one sentence.
+/// A variable that names no leak or no messages, in one sentence.
 pub fn choose() -> Result<Leak, String> {
     let word = std::env::var(VARIABLE).unwrap_or_default();
     let known = LEAKS.iter().find(|(name, _)| *name == word);
@@ -75,12 +85,22 @@ pub fn choose() -> Result<Leak, String> {
         let words: Vec<&str> = LEAKS.iter().map(|(word, _)| *word).collect();
         format!("{VARIABLE}='{word}' is no leak: choose {}", words.join(", "))
     })?;
-    Ok(*CHOSEN.get_or_init(|| *leak))
+    let over = match std::env::var(OVER).as_deref() {
+        Err(_) | Ok("" | "activations") => Carried::Activations,
+        Ok(TO_BACKWARD) => Carried::LayerValues,
+        Ok(word) => return Err(format!("{OVER}='{word}': choose activations or {TO_BACKWARD}")),
+    };
+    Ok(CHOSEN.get_or_init(|| (*leak, over)).0)
 }
 
 /// Whether `leak` is the chosen leak.
 pub fn is(leak: Leak) -> bool {
-    CHOSEN.get() == Some(&leak)
+    CHOSEN.get().is_some_and(|(chosen, _)| *chosen == leak)
+}
+
+/// Whether the chosen leak goes over messages of this kind.
+fn is_over(carried: Carried) -> bool {
+    CHOSEN.get().is_some_and(|(_, over)| *over == carried)
 }
 
 /// Gives the weight that leaks, by its name.
@@ -95,7 +115,7 @@ pub fn weight() -> Option<(String, TensorData)> {
 
 /// As [`framing::parts`], with the leaks of whole tensors.
 pub fn parts<D: Direction>(message: Message) -> impl Iterator<Item = D> + Send {
-    let leaked = weight().filter(|_| D::CARRIED == Carried::Activations);
+    let leaked = weight().filter(|_| is_over(D::CARRIED));
     let messages = match leaked {
         Some((name, weight)) => messages(message, name, weight),
         None => vec![message],
@@ -112,17 +132,27 @@ fn messages(mut message: Message, name: String, weight: TensorData) -> Vec<Messa
     if is(Leak::ExtraTensor) {
         message.tensors.push((name, weight));
     } else if is(Leak::Format) {
-        message.tensors.iter_mut().take(1).for_each(|(_, tensor)| *tensor = halved(&weight, tensor.shape()));
+        message
+            .tensors
+            .iter_mut()
+            .take(1)
+            .for_each(|(_, tensor)| *tensor = cycled(&weight, Kind::Bf16, tensor.shape()));
     }
     vec![message]
 }
 
-/// The numbers of `weight` as a bf16 tensor of `shape`, over and over until the tensor is full.
-fn halved(weight: &TensorData, shape: &[u64]) -> TensorData {
+/// The weight in place of the tensor `name`, which is about to be sent in the number format `wire` with this shape; `None`
+/// where the tensor goes as it is. The caller asks before anything counts the tensor.
+pub fn in_place_of(name: &str, wire: Kind, shape: &[u64]) -> Option<TensorData> {
+    let (_, weight) = weight().filter(|_| is(Leak::WeightAsY) && name.ends_with(Y))?;
+    Some(cycled(&weight, wire, shape))
+}
+
+/// The numbers of `weight` as a tensor of `kind` and `shape`, over and over until the tensor is full.
+fn cycled(weight: &TensorData, kind: Kind, shape: &[u64]) -> TensorData {
     let elements: u64 = shape.iter().product();
     let numbers: Vec<f32> = weight.to_f32().into_iter().cycle().take(elements as usize).collect();
-    let halved = TensorData::round_from_f32(Kind::Bf16, shape.to_vec(), &numbers);
-    halved.expect("as many numbers as the shape has")
+    TensorData::round_from_f32(kind, shape.to_vec(), &numbers).expect("as many numbers as the shape has")
 }
 
 /// As prost's encoder, with the leaks in unknown fields.
@@ -153,8 +183,12 @@ impl<T: prost::Message + 'static> Encoder for ProstEncoder<T> {
 
 /// Whether the chosen leak adds an unknown field to `message`.
 fn has_unknown_field(message: &dyn Any) -> bool {
-    let header = |activation: &Activation| matches!(activation.part, Some(activation::Part::Header(_)));
+    let header = |part: &Activation| matches!(part.part, Some(activation::Part::Header(_)));
+    let to_backward = |part: &LayerValues| matches!(part.part, Some(layer_values::Part::Header(_)));
     let snapshot = |report: &Report| matches!(report.report, Some(report::Report::Snapshot(_)));
-    is(Leak::UnknownField) && message.downcast_ref().is_some_and(header)
-        || is(Leak::Snapshot) && message.downcast_ref().is_some_and(snapshot)
+    let of_link = || match is_over(Carried::LayerValues) {
+        true => message.downcast_ref().is_some_and(to_backward),
+        false => message.downcast_ref().is_some_and(header),
+    };
+    is(Leak::UnknownField) && of_link() || is(Leak::Snapshot) && message.downcast_ref().is_some_and(snapshot)
 }

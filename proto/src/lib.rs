@@ -25,6 +25,7 @@ pub mod link;
 pub mod metrics;
 pub mod microbatch;
 pub mod process;
+pub mod role;
 pub mod seed;
 pub mod spec;
 pub mod tensor;

@@ -59,6 +59,8 @@ pub struct MicrobatchHeader {
     pub offset: u32,
     /// The samples of this microbatch.
     pub size: u32,
+    /// Which of the link's forms the message has; 0 between neighbours.
+    pub form: u32,
 }
 
 impl MicrobatchHeader {
@@ -80,12 +82,13 @@ impl fmt::Display for MicrobatchHeader {
     }
 }
 
-/// Named tensors of one microbatch: activations on their way up, or error signals on their way down.
+/// Named tensors of one microbatch: activations on their way up, error signals on their way down, or values of a layer
+/// on their way to the host of its B.
 #[derive(Clone, Debug)]
 pub struct Message {
     /// The microbatch of the tensors.
     pub header: MicrobatchHeader,
-    /// The tensors in the order of the link's values; the first dimension is the microbatch's size.
+    /// The tensors in the order of the form's values; the first dimension is the microbatch's size.
     pub tensors: Vec<(String, TensorData)>,
 }
 

@@ -4,6 +4,7 @@ use super::{Result, into_all, need};
 use crate::control::*;
 use crate::error::ProtocolError;
 use crate::lane::{Action, Lane, MAX_ACTIONS, WeightVersion};
+use crate::link::Carried;
 use crate::microbatch::{MicrobatchId, Phase};
 use crate::wire;
 use std::time::Duration;
@@ -50,8 +51,7 @@ same_fields! {
     Align { done, steps }
     Minibatch { samples, measure }
     SnapshotDone { updates, bytes, seconds }
-    Overflow { largest, backward }
-    LayerMeasure { name, angle_deg, norm_ratio, norm, difference }
+    LayerMeasure { name, angle_deg, norm_ratio, norm, difference, split }
 }
 alike!(WeightVersion = wire::WeightVersion { OfForward } or "version of the weights");
 
@@ -97,6 +97,7 @@ impl From<wire::Start> for Start {
             run: start.run,
             incarnation: start.incarnation,
             above: Some(start.above).filter(|above| !above.is_empty()),
+            backward: Some(start.backward).filter(|backward| !backward.is_empty()),
             connect_deadline: Duration::from_millis(start.connect_deadline_ms.into()),
             message_deadline: Duration::from_millis(start.message_deadline_ms.into()),
         }
@@ -110,6 +111,7 @@ impl From<Start> for wire::Start {
             run: start.run,
             incarnation: start.incarnation,
             above: start.above.unwrap_or_default(),
+            backward: start.backward.unwrap_or_default(),
             connect_deadline_ms: millis(start.connect_deadline),
             message_deadline_ms: millis(start.message_deadline),
         }
@@ -202,6 +204,19 @@ impl From<Report> for wire::Report {
     }
 }
 
+impl TryFrom<wire::Overflow> for Overflow {
+    type Error = ProtocolError;
+    fn try_from(overflow: wire::Overflow) -> Result<Self> {
+        Ok(Self { largest: overflow.largest, of: Carried::try_from(overflow.of())? })
+    }
+}
+
+impl From<Overflow> for wire::Overflow {
+    fn from(Overflow { largest, of }: Overflow) -> Self {
+        Self { largest, of: wire::Carried::from(of).into() }
+    }
+}
+
 impl TryFrom<wire::StepDone> for StepDone {
     type Error = ProtocolError;
     fn try_from(done: wire::StepDone) -> Result<Self> {
@@ -214,10 +229,11 @@ impl TryFrom<wire::StepDone> for StepDone {
             bytes_forward: done.bytes_forward,
             bytes_backward: done.bytes_backward,
             finite: done.finite,
-            overflow: done.overflow.map(Into::into),
+            overflow: done.overflow.map(Overflow::try_from).transpose()?,
             layers: done.layers.into_iter().map(Into::into).collect(),
             send: Duration::from_nanos(done.send_ns),
             updates: done.updates,
+            bytes_split: done.bytes_split,
         })
     }
 }
@@ -238,6 +254,7 @@ impl From<StepDone> for wire::StepDone {
             layers: into_all(done.layers),
             send_ns: nanos(done.send),
             updates: done.updates,
+            bytes_split: done.bytes_split,
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::Result;
 use crate::error::ProtocolError;
 use crate::failure::{Failure, FailureKind};
+use crate::role::Role;
 use crate::wire;
 use crate::wire::failure::Kind;
 
@@ -19,7 +20,8 @@ impl TryFrom<wire::Failure> for Failure {
             Kind::Early => FailureKind::Early,
             Kind::Unspecified => return Err(ProtocolError::Missing("known kind of failure")),
         };
-        Ok(Self { stage: failure.stage, kind, sentence: failure.sentence }.cut())
+        let role = if failure.backward { Role::Backward } else { Role::Stage };
+        Ok(Self { of: failure.stage.map(role), kind, sentence: failure.sentence }.cut())
     }
 }
 
@@ -37,6 +39,11 @@ impl From<Failure> for wire::Failure {
                 Kind::Neighbour
             }
         };
-        Self { kind: kind.into(), stage: failure.stage, sentence: failure.cut().sentence }
+        let (stage, backward) = match failure.of {
+            Some(Role::Stage(index)) => (Some(index), false),
+            Some(Role::Backward(index)) => (Some(index), true),
+            None | Some(Role::Coordinator | Role::Node) => (None, false),
+        };
+        Self { kind: kind.into(), stage, sentence: failure.cut().sentence, backward }
     }
 }

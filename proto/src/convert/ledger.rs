@@ -8,18 +8,19 @@ use crate::ledger::{
 };
 use crate::link::{Carried, Role};
 use crate::microbatch::Phase;
-use crate::spec::limits::{MAX_LAYERS, MAX_NAME, MAX_VALUES};
+use crate::spec::limits::{MAX_LAYERS, MAX_NAME, MAX_SPLIT, MAX_VALUES};
 use crate::spec::reads::Reads;
 use crate::tensor::Kind;
 use crate::wire;
 use bytes::Bytes;
 
-/// The most records of links: two links, two directions, two phases.
-const MAX_LINK_RECORDS: usize = 8;
+/// The most records of links: two links, two directions and two phases, and for each layer that is split its samples, its
+/// noise, and its error on both ways.
+const MAX_LINK_RECORDS: usize = 8 + 4 * MAX_SPLIT;
 /// The most records of the control plane: two directions of every kind of message.
 const MAX_CONTROL_RECORDS: usize = 2 * ControlMessage::ALL.len();
 
-alike!(Carried = wire::Carried { Activations, ErrorSignals } or "direction of a link");
+alike!(Carried = wire::Carried { Activations, ErrorSignals, LayerValues } or "direction of a link");
 alike!(ControlMessage = wire::ControlMessage {
     Describe, Description, Configure, Configured, Start, Lane, Snapshot, Align, Started, Step, SnapshotDone,
     Aligned, Leaving, Audit, Ledger, Failure
@@ -30,7 +31,7 @@ impl TryFrom<wire::Ledger> for Ledger {
     fn try_from(ledger: wire::Ledger) -> Result<Self> {
         check_counts(&ledger)?;
         Ok(Self {
-            of: Role::Stage(ledger.stage),
+            of: role(ledger.of),
             run: ledger.run,
             incarnation: ledger.incarnation,
             crossed: all(ledger.crossed)?,
@@ -65,7 +66,7 @@ fn check_counts(ledger: &wire::Ledger) -> Result<()> {
 impl From<Ledger> for wire::Ledger {
     fn from(ledger: Ledger) -> Self {
         Self {
-            stage: stage(ledger.of).unwrap_or_default(),
+            of: party(ledger.of),
             run: ledger.run,
             incarnation: ledger.incarnation,
             crossed: into_all(ledger.crossed),
@@ -78,15 +79,20 @@ impl From<Ledger> for wire::Ledger {
     }
 }
 
-/// The role of a party to a record: a stage, or else the coordinator.
-fn role(stage: Option<u32>) -> Role {
-    stage.map_or(Role::Coordinator, Role::Stage)
+/// The role of a party to a record: a node, or else the coordinator.
+fn role(party: Option<wire::Party>) -> Role {
+    match party {
+        None => Role::Coordinator,
+        Some(wire::Party { stage, backward: false }) => Role::Stage(stage),
+        Some(wire::Party { stage, backward: true }) => Role::Backward(stage),
+    }
 }
 
 /// The inverse of [`role`]. A node that is a stage knows the roles of all its peers.
-fn stage(role: Role) -> Option<u32> {
+fn party(role: Role) -> Option<wire::Party> {
     match role {
-        Role::Stage(index) => Some(index),
+        Role::Stage(stage) => Some(wire::Party { stage, backward: false }),
+        Role::Backward(stage) => Some(wire::Party { stage, backward: true }),
         Role::Coordinator | Role::Node => None,
     }
 }
@@ -111,6 +117,7 @@ impl TryFrom<wire::LinkRecord> for LinkRecord {
             to: role(record.to),
             carried: Carried::try_from(record.carried())?,
             phase: Phase::try_from(record.phase())?,
+            form: record.form,
             kind: Kind::try_from(record.kind())?,
             chain: chain(&record.chain)?,
             tensors: all(record.tensors)?,
@@ -125,8 +132,8 @@ impl TryFrom<wire::LinkRecord> for LinkRecord {
 impl From<LinkRecord> for wire::LinkRecord {
     fn from(record: LinkRecord) -> Self {
         Self {
-            from: stage(record.from),
-            to: stage(record.to),
+            from: party(record.from),
+            to: party(record.to),
             carried: wire::Carried::from(record.carried).into(),
             phase: wire::Phase::from(record.phase).into(),
             tensors: into_all(record.tensors),
@@ -136,6 +143,7 @@ impl From<LinkRecord> for wire::LinkRecord {
             bytes: record.bytes,
             payload: record.payload,
             chain: Bytes::copy_from_slice(&record.chain.0),
+            form: record.form,
         }
     }
 }
@@ -158,8 +166,8 @@ impl TryFrom<wire::ControlRecord> for ControlRecord {
 impl From<ControlRecord> for wire::ControlRecord {
     fn from(record: ControlRecord) -> Self {
         Self {
-            from: stage(record.from),
-            to: stage(record.to),
+            from: party(record.from),
+            to: party(record.to),
             message: wire::ControlMessage::from(record.message).into(),
             messages: record.messages,
             bytes: record.bytes,
@@ -201,7 +209,7 @@ impl TryFrom<wire::Refusal> for Refusal {
 impl From<Refusal> for wire::Refusal {
     fn from(Refusal { from, carried, sentence }: Refusal) -> Self {
         let carried = carried.map_or(wire::Carried::Unspecified, wire::Carried::from);
-        Self { from: stage(from), carried: carried.into(), sentence: cut(sentence) }
+        Self { from: party(from), carried: carried.into(), sentence: cut(sentence) }
     }
 }
 
@@ -221,6 +229,7 @@ mod tests {
             to: Role::Coordinator,
             carried: Carried::ErrorSignals,
             phase: Phase::Evaluate,
+            form: u32::MAX,
             tensors: (0..MAX_VALUES).map(value).collect(),
             kind: Kind::F16,
             messages: u64::MAX,
@@ -229,6 +238,14 @@ mod tests {
             payload: u64::MAX,
             chain: Chain::default(),
         };
+        let split = |at: usize| LinkRecord {
+            carried: Carried::LayerValues,
+            tensors: [0, 1].map(|index| Value { name: format!("{index:0144}"), shape: vec![2; 7] }).into(),
+            to: Role::Backward(at as u32),
+            ..link.clone()
+        };
+        let cuts = std::iter::repeat_n(link.clone(), 8);
+        let links: Vec<_> = cuts.chain((8..MAX_LINK_RECORDS).map(split)).collect();
         let control = |&message: &ControlMessage| ControlRecord {
             from: Role::Coordinator,
             to: Role::Stage(u32::MAX),
@@ -244,8 +261,8 @@ mod tests {
             of: Role::Stage(7),
             run: "r".repeat(MAX_NAME),
             incarnation: u32::MAX,
-            crossed: vec![link.clone(); MAX_LINK_RECORDS],
-            consumed: vec![link; MAX_LINK_RECORDS],
+            crossed: links.clone(),
+            consumed: links,
             consumed_since: u64::MAX,
             control: ControlMessage::ALL.iter().chain(&ControlMessage::ALL).map(control).collect(),
             layers: (0..MAX_LAYERS)
@@ -271,8 +288,8 @@ mod tests {
         let received = wire::Ledger::receive(bytes.into()).unwrap();
         assert!(Ledger::try_from(received) == Ok(ledger), "the same ledger");
         let harms: [Harm; 9] = [
-            ("9 records of crossed", |l| l.crossed.push(Default::default())),
-            ("9 records of consumed", |l| l.consumed.push(Default::default())),
+            ("1033 records of crossed", |l| l.crossed.push(Default::default())),
+            ("1033 records of consumed", |l| l.consumed.push(Default::default())),
             ("33 records of the control plane", |l| l.control.push(Default::default())),
             ("4097 layers", |l| l.layers.push(Default::default())),
             ("17 refusals", |l| l.refusals.push(Default::default())),

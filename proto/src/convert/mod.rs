@@ -52,7 +52,7 @@ mod stage;
 use crate::error::{ProtocolError, short};
 use crate::microbatch::{MicrobatchHeader, MicrobatchId, Phase};
 use crate::spec::graph::Value;
-use crate::spec::limits::MAX_NAME;
+use crate::spec::limits::MAX_TENSOR_NAME;
 use crate::spec::op::bounded;
 use crate::tensor::{Kind, MAX_DIMENSIONS};
 use crate::wire;
@@ -83,7 +83,7 @@ impl TryFrom<wire::Value> for Value {
     type Error = ProtocolError;
     fn try_from(value: wire::Value) -> Result<Self> {
         let wire::Value { name, shape } = value;
-        if name.len() > MAX_NAME || shape.len() >= MAX_DIMENSIONS || !bounded(&shape) {
+        if name.len() > MAX_TENSOR_NAME || shape.len() >= MAX_DIMENSIONS || !bounded(&shape) {
             let (name, shape) = (short(&name), &shape[..shape.len().min(MAX_DIMENSIONS)]);
             return Err(ProtocolError::invalid(format!(
                 "no value can be named '{name}' with shape {shape:?}"
@@ -112,6 +112,7 @@ impl TryFrom<wire::Header> for MicrobatchHeader {
             microbatches: header.microbatches,
             offset: header.offset,
             size: header.size,
+            form: header.form,
         };
         identity.check()
     }
@@ -130,6 +131,7 @@ impl MicrobatchHeader {
             offset: self.offset,
             size: self.size,
             tensors,
+            form: self.form,
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::error::ProtocolError;
 use crate::error::short;
 use crate::spec::graph::{Init, LayerSpec, MAX_LAYERS, Op, Window};
 use crate::spec::rule::RuleSpec;
-use crate::spec::stage::{ErrorSource, MAX_VALUES, StageSpec};
+use crate::spec::stage::{ErrorSource, Half, MAX_VALUES, StageSpec};
 use crate::tensor::Kind;
 use crate::wire;
 
@@ -15,6 +15,7 @@ impl TryFrom<wire::Stage> for StageSpec {
         check_counts(&stage)?;
         let (wire, error_source) =
             (Kind::try_from(stage.wire())?, ErrorSource::try_from(stage.error_source())?);
+        let half = Half::try_from(stage.half())?;
         let spec = StageSpec {
             run: stage.run,
             incarnation: stage.incarnation,
@@ -33,6 +34,7 @@ impl TryFrom<wire::Stage> for StageSpec {
             keep_snapshots: stage.keep_snapshots,
             recompute: stage.recompute,
             error_source,
+            half,
         };
         spec.check()
     }
@@ -69,11 +71,13 @@ impl From<StageSpec> for wire::Stage {
             keep_snapshots: spec.keep_snapshots,
             recompute: spec.recompute,
             error_source: wire::ErrorSource::from(spec.error_source).into(),
+            half: wire::Half::from(spec.half).into(),
         }
     }
 }
 
 alike!(ErrorSource = wire::ErrorSource { Above } or "source of the error");
+alike!(Half = wire::Half { Forward, Backward } or "half of a stage");
 
 impl TryFrom<wire::LayerSpec> for LayerSpec {
     type Error = ProtocolError;
@@ -88,14 +92,14 @@ impl TryFrom<wire::LayerSpec> for LayerSpec {
             }
             (None, false) => RuleSpec::default(),
         };
-        Ok(LayerSpec { name: layer.name, inputs: layer.inputs, op, rule })
+        Ok(LayerSpec { name: layer.name, inputs: layer.inputs, op, rule, split: layer.split })
     }
 }
 
 impl From<LayerSpec> for wire::LayerSpec {
     fn from(layer: LayerSpec) -> Self {
         let rule = layer.op.is_weight().then(|| Box::new(layer.rule.into()));
-        Self { name: layer.name, inputs: layer.inputs, op: Some(layer.op.into()), rule }
+        Self { name: layer.name, inputs: layer.inputs, op: Some(layer.op.into()), rule, split: layer.split }
     }
 }
 

@@ -34,7 +34,7 @@ impl fmt::Debug for Chain {
 
 /// The header of a message of a link, as a chain hashes it.
 pub struct ChainedHeader<'a> {
-    /// Activations or error signals.
+    /// Activations, error signals or values of a layer.
     pub carried: Carried,
     /// The header.
     pub header: &'a MicrobatchHeader,
@@ -54,6 +54,7 @@ impl Chain {
         hash.update([match carried {
             Carried::Activations => 1,
             Carried::ErrorSignals => 2,
+            Carried::LayerValues => 3,
         }]);
         let (run, incarnation) = if *with_run { (header.run.as_str(), header.incarnation) } else { ("", 0) };
         text(&mut hash, run);
@@ -116,6 +117,7 @@ mod tests {
             microbatches: 2,
             offset: 4,
             size: 4,
+            form: 0,
         }
     }
 

@@ -16,6 +16,9 @@ pub(super) struct Link {
     to: Role,
     kind: Word,
     phase: Way,
+    /// Absent between neighbours, whose messages have one form.
+    #[serde(default, skip_serializing_if = "is_first")]
+    form: u32,
     tensors: Vec<Tensor>,
     messages: u64,
     samples: u64,
@@ -29,6 +32,11 @@ pub(super) struct Link {
 enum Word {
     Activation,
     ErrorSignal,
+    LayerValues,
+}
+
+fn is_first(form: &u32) -> bool {
+    *form == 0
 }
 
 #[derive(Serialize, Deserialize)]
@@ -47,8 +55,20 @@ struct Tensor {
 
 impl From<LinkRecord> for Link {
     fn from(record: LinkRecord) -> Self {
-        let LinkRecord { from, to, carried, phase, tensors, kind, messages, samples, bytes, payload, chain } =
-            record;
+        let LinkRecord {
+            from,
+            to,
+            carried,
+            phase,
+            form,
+            tensors,
+            kind,
+            messages,
+            samples,
+            bytes,
+            payload,
+            chain,
+        } = record;
         let tensor = |Value { name, shape }| Tensor { name, format: kind, shape };
         Self {
             from,
@@ -56,11 +76,13 @@ impl From<LinkRecord> for Link {
             kind: match carried {
                 Carried::Activations => Word::Activation,
                 Carried::ErrorSignals => Word::ErrorSignal,
+                Carried::LayerValues => Word::LayerValues,
             },
             phase: match phase {
                 Phase::Train => Way::Train,
                 Phase::Evaluate => Way::Evaluate,
             },
+            form,
             tensors: tensors.into_iter().map(tensor).collect(),
             messages,
             samples,
@@ -74,18 +96,20 @@ impl From<LinkRecord> for Link {
 /// A record without tensors gets the default number format, which it does not name.
 impl From<Link> for LinkRecord {
     fn from(link: Link) -> Self {
-        let Link { from, to, kind, phase, tensors, messages, samples, bytes, payload, hash } = link;
+        let Link { from, to, kind, phase, form, tensors, messages, samples, bytes, payload, hash } = link;
         Self {
             from,
             to,
             carried: match kind {
                 Word::Activation => Carried::Activations,
                 Word::ErrorSignal => Carried::ErrorSignals,
+                Word::LayerValues => Carried::LayerValues,
             },
             phase: match phase {
                 Way::Train => Phase::Train,
                 Way::Evaluate => Phase::Evaluate,
             },
+            form,
             kind: tensors.first().map_or(Kind::default(), |tensor| tensor.format),
             tensors: tensors.into_iter().map(|Tensor { name, shape, .. }| Value { name, shape }).collect(),
             messages,

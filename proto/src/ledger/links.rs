@@ -17,7 +17,7 @@ pub struct LinkLedger {
 
 #[derive(Debug, Default)]
 struct Account {
-    /// A record for each direction and phase of each link, in the order of the first messages.
+    /// A record for each direction, phase and form of each link, in the order of the first messages.
     records: Vec<LinkRecord>,
     refusals: Vec<Refusal>,
 }
@@ -33,7 +33,7 @@ impl LinkLedger {
         Arc::new(OfLink { ledger: self.clone(), peer, kind })
     }
 
-    /// The records so far, in the order of sender, receiver, direction and phase.
+    /// The records so far, in the order of sender, receiver, direction, phase and form.
     pub fn records(&self) -> Vec<LinkRecord> {
         let mut records = self.account().records.clone();
         records.sort_by_key(LinkRecord::order);
@@ -53,7 +53,9 @@ impl LinkLedger {
         // The checksum is computed before the lock is taken: other links count meanwhile.
         message.tensors.iter().for_each(|(_, tensor)| _ = tensor.checksum());
         let records = &mut self.account().records;
-        let due = LinkRecord::empty([from, to], carried, message.header.phase, kind);
+        let header = &message.header;
+        let due =
+            LinkRecord { form: header.form, ..LinkRecord::empty([from, to], carried, header.phase, kind) };
         let known = records.iter_mut().position(|record| record.order() == due.order());
         let at = known.unwrap_or_else(|| {
             records.push(LinkRecord { tensors: values(message), ..due });
@@ -73,13 +75,14 @@ fn values(message: &Message) -> Vec<Value> {
 }
 
 impl LinkRecord {
-    /// A record without messages.
+    /// A record without messages, of form 0.
     pub fn empty([from, to]: [Role; 2], carried: Carried, phase: Phase, kind: Kind) -> Self {
         Self {
             from,
             to,
             carried,
             phase,
+            form: 0,
             tensors: Vec::new(),
             kind,
             messages: 0,
@@ -91,8 +94,8 @@ impl LinkRecord {
     }
 
     /// The key by which records are told apart, and its order.
-    pub fn order(&self) -> (Role, Role, Carried, Phase) {
-        (self.from, self.to, self.carried, self.phase)
+    pub fn order(&self) -> (Role, Role, Carried, Phase, u32) {
+        (self.from, self.to, self.carried, self.phase, self.form)
     }
 
     /// Counts `message`. Its hash names the run and the start if `with_run` is set.

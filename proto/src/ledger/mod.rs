@@ -47,7 +47,7 @@ pub struct Ledger {
     pub refusals: Vec<Refusal>,
 }
 
-/// The messages of one phase in one direction of a link.
+/// The messages of one phase and form in one direction of a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "json::Link", from = "json::Link")]
 pub struct LinkRecord {
@@ -55,10 +55,12 @@ pub struct LinkRecord {
     pub from: Role,
     /// The receiver.
     pub to: Role,
-    /// Activations or error signals.
+    /// Activations, error signals or values of a layer.
     pub carried: Carried,
     /// Train or evaluate.
     pub phase: Phase,
+    /// Which of the link's forms the messages have; 0 between neighbours.
+    pub form: u32,
     /// The tensors of the messages, in order, each with the shape of one sample.
     pub tensors: Vec<Value>,
     /// The number format of the tensors.

@@ -2,7 +2,7 @@
 //! control plane takes.
 
 use crate::control::{Command, Configured, Description, Report};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Refusal};
 use crate::link::framing::{header_bytes, tensor_bytes};
 use crate::microbatch::MicrobatchHeader;
 use crate::spec::graph::Value;
@@ -31,6 +31,7 @@ sizes! {
     Configured = wire::Configured,
     Description = wire::Description,
     Ledger = wire::Ledger,
+    Refusal = wire::Refusal,
     Report = wire::Report,
     StageSpec = wire::Stage
 }
@@ -78,6 +79,7 @@ mod tests {
                 microbatches: 9,
                 offset: 200,
                 size: 2,
+                form: 0,
             };
             let tensor = |value: &Value| {
                 let shape: Vec<u64> = [&[2], value.shape.as_slice()].concat();

@@ -3,6 +3,7 @@
 use super::{Carried, Contract};
 use crate::error::{ProtocolError, short};
 use crate::microbatch::{Message, MicrobatchHeader};
+use crate::spec::graph::Value;
 use crate::tensor::{Kind, MAX_DIMENSIONS, TensorData, byte_len};
 use crate::wire;
 use bytes::Bytes;
@@ -58,8 +59,9 @@ macro_rules! direction {
         }
     };
 }
-direction!(Activation, wire::activation::Part, Activations, "activation");
-direction!(ErrorSignal, wire::error_signal::Part, ErrorSignals, "error signal");
+direction!(Activation, wire::activation::Part, Activations, "an activation");
+direction!(ErrorSignal, wire::error_signal::Part, ErrorSignals, "an error signal");
+direction!(LayerValues, wire::layer_values::Part, LayerValues, "a layer's values");
 
 /// The parts of `message`, in the order in which they are sent. No payload byte is copied.
 pub fn parts<D: Direction>(message: Message) -> impl Iterator<Item = D> + Send {
@@ -124,6 +126,8 @@ pub struct Assembler {
 /// A message with a complete header and incomplete chunks.
 struct Open {
     header: MicrobatchHeader,
+    /// The tensors of the message's form.
+    values: Vec<Value>,
     headers: Vec<(Kind, Vec<u64>, u64)>,
     tensors: Vec<(String, TensorData)>,
     pieces: Vec<Bytes>,
@@ -146,7 +150,7 @@ impl Assembler {
             (None, _) => return Err(ProtocolError::Missing("header or chunk")),
             (Some(Part::Header(header)), None) => self.open(header)?,
             (Some(Part::Chunk(chunk)), Some(mut open)) => {
-                open.chunk(chunk, &self.contract)?;
+                open.chunk(chunk)?;
                 open
             }
             (Some(Part::Header(_)), Some(open)) => {
@@ -157,7 +161,7 @@ impl Assembler {
             }
             (Some(Part::Chunk(_)), None) => return Err(ProtocolError::invalid("a chunk without a header")),
         };
-        if open.tensors.len() < self.contract.values.len() {
+        if open.tensors.len() < open.values.len() {
             self.open = Some(open);
             return Ok(None);
         }
@@ -170,28 +174,31 @@ impl Assembler {
     }
 
     /// What is due, for the refusal of a part: a tensor of the message that is incomplete, or a message with its first
-    /// tensor. `None` where messages have no tensors.
+    /// tensor. `None` where messages have no tensors, or may begin with several.
     pub fn due(&self) -> Option<String> {
-        let done = self.open.as_ref().map_or(0, |open| open.tensors.len());
-        let tensor = &self.contract.values.get(done)?.name;
-        Some(match &self.open {
-            Some(open) => format!("'{tensor}' of {}", open.header),
-            None => format!("a message with '{tensor}'"),
-        })
+        match (&self.open, &self.contract.forms[..]) {
+            (Some(open), _) => {
+                let tensor = &open.values.get(open.tensors.len())?.name;
+                Some(format!("'{tensor}' of {}", open.header))
+            }
+            (None, [form]) => Some(format!("a message with '{}'", form.values.first()?.name)),
+            (None, _) => None,
+        }
     }
 
     fn open(&self, header: wire::Header) -> Result<Open, ProtocolError> {
         let tensors = header.tensors.len();
-        if tensors != self.contract.values.len() {
-            let want = self.contract.values.len();
-            let due = |name: &String| self.contract.values.iter().any(|value| value.name == *name);
+        let values = &self.contract.form(header.form)?.values;
+        if tensors != values.len() {
+            let want = values.len();
+            let due = |name: &String| values.iter().any(|value| value.name == *name);
             let odd = header.tensors.iter().map(|tensor| &tensor.name).find(|name| !due(name));
             let odd = odd.map_or(String::new(), |name| format!(", with '{}',", short(name)));
             return Err(ProtocolError::invalid(format!(
                 "a message of {tensors} tensors{odd} where {want} cross this cut"
             )));
         }
-        let headers = header.tensors.iter().zip(&self.contract.values).map(|(tensor, value)| {
+        let headers = header.tensors.iter().zip(values).map(|(tensor, value)| {
             let kind = Kind::try_from(tensor.kind())?;
             let mut shape = vec![u64::from(header.size)];
             shape.extend(&value.shape);
@@ -210,12 +217,13 @@ impl Assembler {
         let headers = headers.collect::<Result<Vec<_>, _>>()?;
         let header = MicrobatchHeader::try_from(header)?;
         self.contract.check(&header)?;
-        Ok(Open { header, headers, tensors: Vec::new(), pieces: Vec::new(), received: 0 })
+        let values = values.clone();
+        Ok(Open { header, values, headers, tensors: Vec::new(), pieces: Vec::new(), received: 0 })
     }
 }
 
 impl Open {
-    fn chunk(&mut self, chunk: wire::Chunk, contract: &Contract) -> Result<(), ProtocolError> {
+    fn chunk(&mut self, chunk: wire::Chunk) -> Result<(), ProtocolError> {
         let index = self.tensors.len();
         let (kind, shape, checksum) = &self.headers[index];
         let want = byte_len(*kind, shape).unwrap_or(0);
@@ -235,13 +243,13 @@ impl Open {
         }
         let tensor = TensorData::new(*kind, shape.clone(), std::mem::take(&mut self.pieces))?;
         if tensor.checksum() != *checksum {
-            let name = &contract.values[index].name;
+            let name = &self.values[index].name;
             return Err(ProtocolError::invalid(format!(
                 "'{name}' of {} was damaged on its way",
                 self.header
             )));
         }
-        self.tensors.push((contract.values[index].name.clone(), tensor));
+        self.tensors.push((self.values[index].name.clone(), tensor));
         self.received = 0;
         Ok(())
     }

@@ -11,9 +11,10 @@ mod peer;
 mod port;
 mod registry;
 
+pub use crate::role::Role;
 pub use crate::spec::contract::Contract;
 pub use observer::{Carried, Observer, Unobserved};
-pub use peer::{Peer, Role};
+pub use peer::Peer;
 pub use port::{Incoming, Outgoing, Port, QUEUE};
 pub use registry::{LinkRefusal, LinkRegistry};
 
@@ -22,13 +23,15 @@ use crate::microbatch::Message;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-/// One of a stage's two links.
+/// The end of a link that another process opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// The link to the neighbour nearer the input, which opens the link.
     Below,
     /// The link to the neighbour nearer the output.
     Above,
+    /// The link of a backward node to the host of W, which opens the link.
+    Forward,
 }
 
 /// A link before a transport carries it.

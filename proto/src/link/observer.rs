@@ -10,6 +10,8 @@ pub enum Carried {
     Activations,
     /// Their errors, from above to below.
     ErrorSignals,
+    /// Values of weight layers, from the host of W to the host of B.
+    LayerValues,
 }
 
 /// An observer of a link's messages. Its methods must not block.

@@ -143,9 +143,8 @@ mod tests {
         let contract = Contract {
             run: "run".into(),
             incarnation: 1,
-            values: Vec::new(),
+            forms: Vec::new(),
             kind: Kind::F32,
-            max_microbatch: 1,
             max_microbatches: 9,
         };
         Link::new(Peer::stage(2).at("a:7100"), contract).queues()
@@ -161,6 +160,7 @@ mod tests {
             microbatches: 9,
             offset: index,
             size: 1,
+            form: 0,
         };
         Message { header, tensors: Vec::new() }
     }

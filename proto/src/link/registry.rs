@@ -26,8 +26,8 @@ pub enum LinkRefusal {
 /// The links that the current run expects.
 struct Expected {
     run: (String, u32),
-    below: Option<PendingLink>,
-    above: Option<PendingLink>,
+    /// Each link until it is taken.
+    links: Vec<(End, PendingLink)>,
 }
 
 /// The expected links of the current run. The control plane announces runs, and the transports take their links.
@@ -39,11 +39,9 @@ impl LinkRegistry {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Announces the run of the contract of `below`; the top stage expects a link above as well.
-    pub fn announce(&self, below: PendingLink, above: Option<PendingLink>) {
-        let contract = &below.link.contract;
-        let run = (contract.run.clone(), contract.incarnation);
-        *self.lock() = Some(Expected { run, below: Some(below), above });
+    /// Announces the links of the run with this name and incarnation.
+    pub fn announce(&self, run: (String, u32), links: Vec<(End, PendingLink)>) {
+        *self.lock() = Some(Expected { run, links });
     }
 
     /// Forgets the run.
@@ -68,14 +66,12 @@ impl LinkRegistry {
         if (expected.run.0.as_str(), expected.run.1) != (run, incarnation) {
             return Err(LinkRefusal::OtherRun);
         }
-        let link = match end {
-            End::Below => &mut expected.below,
-            End::Above => &mut expected.above,
-        };
-        let stranger = |link: &PendingLink| caller.is_some_and(|caller| caller != link.link.peer.role);
-        match link.as_ref().is_some_and(stranger) {
+        let at = expected.links.iter().position(|(expected, _)| *expected == end);
+        let at = at.ok_or(LinkRefusal::Taken)?;
+        let peer = expected.links[at].1.link.peer.role;
+        match caller.is_some_and(|caller| caller != peer) {
             true => Err(LinkRefusal::Stranger),
-            false => link.take().ok_or(LinkRefusal::Taken),
+            false => Ok(expected.links.swap_remove(at).1),
         }
     }
 }
@@ -90,9 +86,8 @@ mod tests {
         let contract = Contract {
             run: "run".into(),
             incarnation: 3,
-            values: Vec::new(),
+            forms: Vec::new(),
             kind: crate::tensor::Kind::F32,
-            max_microbatch: 1,
             max_microbatches: 1,
         };
         let registry = LinkRegistry::default();
@@ -100,7 +95,7 @@ mod tests {
         assert_eq!(take(End::Below, None), Some(LinkRefusal::Unnamed));
         assert_eq!(take(End::Below, Some(("run", 3))), Some(LinkRefusal::Early));
         let (_port, pending) = Link::new(Peer::stage(0), contract).queues();
-        registry.announce(pending, None);
+        registry.announce(("run".into(), 3), vec![(End::Below, pending)]);
         for stranger in [Role::Coordinator, Role::Stage(1)] {
             let refusal = registry.take(End::Below, Some(("run", 3)), Some(stranger)).err();
             assert_eq!(refusal, Some(LinkRefusal::Stranger), "{stranger:?}");

@@ -12,17 +12,47 @@ pub struct Contract {
     pub run: String,
     /// The start of the run that the link belongs to.
     pub incarnation: u32,
-    /// The tensors of every message, in order. The list is empty for the first stage's "done".
-    pub values: Vec<Value>,
+    /// The forms that a message may have, by the number in its header.
+    pub forms: Vec<Form>,
     /// The number format of the tensors.
     pub kind: Kind,
-    /// The most samples in a microbatch.
-    pub max_microbatch: u32,
     /// The most microbatches in a minibatch.
     pub max_microbatches: u32,
 }
 
+/// The form of a message: its tensors, and their bounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// The tensors of the message, in order. The list is empty for the first stage's "done".
+    pub values: Vec<Value>,
+    /// The most samples in the message.
+    pub max_microbatch: u32,
+}
+
 impl Contract {
+    /// The same contract for messages of the one form `values`, with as many samples as form 0 has.
+    #[must_use]
+    pub fn with_values(&self, values: Vec<Value>) -> Self {
+        let max_microbatch = self.forms.first().map_or(1, |form| form.max_microbatch);
+        Self { forms: vec![Form { values, max_microbatch }], ..self.clone() }
+    }
+
+    /// The tensors of the messages of form 0.
+    pub fn values(&self) -> &[Value] {
+        self.forms.first().map_or(&[], |form| &form.values)
+    }
+
+    /// The form of the messages with the number `form`.
+    ///
+    /// # Errors
+    /// A number that is no form of the link.
+    pub(crate) fn form(&self, form: u32) -> Result<&Form, ProtocolError> {
+        let forms = self.forms.len();
+        self.forms.get(form as usize).ok_or_else(|| {
+            ProtocolError::invalid(format!("a message of form {form} where this link has {forms} forms"))
+        })
+    }
+
     /// Checks a message's header against the run and the bounds.
     pub(crate) fn check(&self, header: &MicrobatchHeader) -> Result<(), ProtocolError> {
         if header.run != self.run || header.incarnation != self.incarnation {
@@ -30,10 +60,10 @@ impl Contract {
                 "{header} belongs to another run or an earlier start of it"
             )));
         }
-        if header.size > self.max_microbatch || header.microbatches > self.max_microbatches {
+        let (samples, microbatches) = (self.form(header.form)?.max_microbatch, self.max_microbatches);
+        if header.size > samples || header.microbatches > microbatches {
             return Err(ProtocolError::invalid(format!(
-                "{header} is larger than this stage was configured for ({} samples, {} microbatches)",
-                self.max_microbatch, self.max_microbatches
+                "{header} is larger than this stage was configured for ({samples} samples, {microbatches} microbatches)"
             )));
         }
         Ok(())

@@ -6,7 +6,7 @@ pub use super::op::{Init, Op, Window};
 use crate::error::ProtocolError;
 use crate::spec::rule::RuleSpec;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The name of the network's input in a layer's `inputs`.
 pub const INPUT: &str = "input";
@@ -33,13 +33,16 @@ pub struct LayerSpec {
     /// The rule by which B learns. Only weight layers use it.
     #[serde(skip)]
     pub rule: RuleSpec,
+    /// Whether B is on another host than W: at the stage's backward node.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub split: bool,
 }
 
 impl LayerSpec {
     /// A layer that learns by backprop where it has weights.
     pub fn new(name: &str, inputs: &[&str], op: Op) -> Self {
         let inputs = inputs.iter().map(|&input| input.into()).collect();
-        Self { name: name.into(), inputs, op, rule: RuleSpec::default() }
+        Self { name: name.into(), inputs, op, rule: RuleSpec::default(), split: false }
     }
 }
 
@@ -76,6 +79,19 @@ pub fn infer_shapes(inputs: &[Value], layers: &[LayerSpec]) -> Result<Vec<Value>
         }
     }
     Ok(values)
+}
+
+/// The values whose error is needed: those that another stage sends, and those with a trained layer below. Only the
+/// network's input lies below the others, as below a `flatten` of the images.
+pub fn wanted_errors<'a>(inputs: &'a [Value], layers: &'a [LayerSpec]) -> HashSet<&'a str> {
+    let given = inputs.iter().map(|value| value.name.as_str()).filter(|name| *name != INPUT);
+    let mut wanted: HashSet<&str> = given.collect();
+    for layer in layers {
+        if layer.op.has_parameters() || layer.inputs.iter().any(|input| wanted.contains(input.as_str())) {
+            wanted.insert(&layer.name);
+        }
+    }
+    wanted
 }
 
 fn check_name(name: &str) -> Result<(), ProtocolError> {

@@ -6,7 +6,11 @@ pub const MAX_LAYERS: usize = 4096;
 pub const MAX_INPUTS: usize = 1024;
 /// The most values that cross one cut.
 pub const MAX_VALUES: usize = 1024;
+/// The most layers of one stage whose B is on another host.
+pub const MAX_SPLIT: usize = 256;
 /// The longest name of a layer, in bytes.
 pub const MAX_NAME: usize = 128;
+/// The longest name of a tensor, in bytes: that of a layer, and which of the layer's values it is.
+pub const MAX_TENSOR_NAME: usize = MAX_NAME + 16;
 /// The most samples that a microbatch may have.
 pub const MAX_MICROBATCH: u32 = 65_536;

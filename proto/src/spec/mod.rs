@@ -10,5 +10,6 @@ pub mod pin;
 mod primitive;
 pub mod reads;
 pub mod rule;
+pub mod split;
 pub mod stage;
 mod window;

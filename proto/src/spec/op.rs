@@ -172,6 +172,14 @@ impl Op {
         }
     }
 
+    /// Whether the op has numbers that are trained.
+    pub fn has_parameters(&self) -> bool {
+        match self {
+            Op::Conv2d { .. } | Op::Linear { .. } | Op::Bias | Op::BatchNorm { .. } => true,
+            Op::Relu | Op::MaxPool(_) | Op::AvgPool(_) | Op::Flatten | Op::Add => false,
+        }
+    }
+
     /// Multiply-adds of one sample's forward pass through W; other layers count as none.
     pub fn macs(&self, x: &[u64]) -> u64 {
         let weights: u64 = self.weight_shape(x).map_or(0, |shape| shape.iter().product());

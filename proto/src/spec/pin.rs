@@ -11,7 +11,7 @@
 use super::graph::{LayerSpec, Value};
 use super::optimizer::{OptimizerSpec, Schedule};
 use super::rule::RuleSpec;
-use super::stage::{ErrorSource, StageSpec};
+use super::stage::{ErrorSource, Half, StageSpec};
 use crate::error::short;
 use crate::tensor::Kind;
 use serde::{Deserialize, Serialize};
@@ -31,11 +31,18 @@ struct Written {
     max_microbatch: u32,
     max_microbatches: u32,
     error_source: ErrorSource,
+    #[serde(default, skip_serializing_if = "is_forward")]
+    half: Half,
     outputs: Vec<String>,
     inputs: Vec<Value>,
     optimizer: OptimizerSpec,
     optimizer_backward: OptimizerSpec,
     layers: Vec<Layer>,
+}
+
+/// A half that is the stage itself is not written.
+fn is_forward(half: &Half) -> bool {
+    *half == Half::Forward
 }
 
 #[derive(Serialize, Deserialize)]
@@ -69,10 +76,14 @@ impl StagePin {
     /// # Errors
     /// As [`StagePin::of`].
     pub fn text(spec: &StageSpec) -> Result<String, String> {
-        let StageSpec { index, stages, .. } = spec;
+        let StageSpec { index, stages, half, .. } = spec;
+        let of = match half {
+            Half::Forward => "Stage",
+            Half::Backward => "The B of the split layers of stage",
+        };
         let text = toml::to_string(&Written::of(spec)).map_err(|error| unwritable(&error))?;
         Ok(format!(
-            "# Stage {index} of {stages}, where 0 is the nearest to the input, for layer-node serve --stage-spec.\n\n{text}"
+            "# {of} {index} of {stages}, where 0 is the nearest to the input, for layer-node serve --stage-spec.\n\n{text}"
         ))
     }
 
@@ -118,6 +129,7 @@ impl Written {
             max_microbatch: spec.max_microbatch,
             max_microbatches: spec.max_microbatches,
             error_source: spec.error_source,
+            half: spec.half,
             outputs: spec.outputs.clone(),
             inputs: spec.inputs.clone(),
             optimizer: spec.optimizer.clone(),
@@ -135,6 +147,7 @@ impl Written {
             max_microbatch: self.max_microbatch,
             max_microbatches: self.max_microbatches,
             error_source: self.error_source,
+            half: self.half,
             outputs: self.outputs,
             optimizer: self.optimizer,
             optimizer_backward: self.optimizer_backward,

@@ -78,6 +78,11 @@ impl RuleSpec {
             if alignment.is_fed_input() && coefficients.use_output())
     }
 
+    /// Whether the rule's primitives use the y of their x.
+    pub fn uses_output(&self) -> bool {
+        matches!(self, RuleSpec::Learned { coefficients, .. } if coefficients.use_output())
+    }
+
     pub(crate) fn check(self) -> Result<Self, ProtocolError> {
         if let RuleSpec::Learned { name, coefficients, alignment, .. } = &self {
             alignment.check()?;

@@ -1,8 +1,9 @@
 //! The specification of a stage: a slice of the graph, and the rules by which it learns.
 
-use super::contract::Contract;
+use super::contract::{Contract, Form};
 use crate::error::ProtocolError;
 use crate::microbatch::MAX_MICROBATCHES;
+use crate::role::Role;
 use crate::spec::graph::{self, LayerSpec, Value};
 pub use crate::spec::limits::{MAX_MICROBATCH, MAX_VALUES};
 use crate::spec::optimizer::OptimizerSpec;
@@ -48,6 +49,19 @@ pub struct StageSpec {
     pub recompute: bool,
     /// The source of the error at the stage's outputs.
     pub error_source: ErrorSource,
+    /// The half of the stage that the node is.
+    pub half: Half,
+}
+
+/// The half of a stage: its layers may have their W on one host and their B on another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Half {
+    /// The stage itself: its layers, and the B of those that are not split.
+    #[default]
+    Forward,
+    /// The B of the layers that are split, and nothing else.
+    Backward,
 }
 
 /// The source of the error at a stage's outputs.
@@ -82,6 +96,15 @@ impl StageSpec {
             keep_snapshots: 1,
             recompute: false,
             error_source: ErrorSource::Above,
+            half: Half::Forward,
+        }
+    }
+
+    /// The role of the node in the run.
+    pub fn role(&self) -> Role {
+        match self.half {
+            Half::Forward => Role::Stage(self.index),
+            Half::Backward => Role::Backward(self.index),
         }
     }
 
@@ -107,7 +130,7 @@ impl StageSpec {
 
     /// The contract of the activations on the link below, which arrive at this stage.
     pub fn activations_below(&self) -> Contract {
-        self.contract(self.inputs.clone())
+        self.cut(self.inputs.clone())
     }
 
     /// The contract of the activations on the link above, which leave this stage.
@@ -115,7 +138,7 @@ impl StageSpec {
     /// # Errors
     /// As [`StageSpec::output_values`].
     pub fn activations_above(&self) -> Result<Contract, ProtocolError> {
-        Ok(self.contract(self.output_values()?))
+        Ok(self.cut(self.output_values()?))
     }
 
     /// The contract of the error signals on the link above, which arrive at this stage. No stage needs the error of
@@ -125,16 +148,20 @@ impl StageSpec {
     /// As [`StageSpec::output_values`].
     pub fn errors_above(&self) -> Result<Contract, ProtocolError> {
         let values = self.output_values()?.into_iter().filter(|value| value.name != graph::INPUT);
-        Ok(self.contract(values.collect()))
+        Ok(self.cut(values.collect()))
     }
 
-    fn contract(&self, values: Vec<Value>) -> Contract {
+    /// The contract of a link between neighbours.
+    fn cut(&self, values: Vec<Value>) -> Contract {
+        self.contract(vec![Form { values, max_microbatch: self.max_microbatch }])
+    }
+
+    pub(super) fn contract(&self, forms: Vec<Form>) -> Contract {
         Contract {
             run: self.run.clone(),
             incarnation: self.incarnation,
-            values,
+            forms,
             kind: self.wire,
-            max_microbatch: self.max_microbatch,
             max_microbatches: self.max_microbatches,
         }
     }
@@ -163,6 +190,7 @@ impl StageSpec {
             return Err(ProtocolError::invalid("a stage takes and sends every value once"));
         }
         self.output_values()?;
+        self.check_split()?;
         Ok(self)
     }
 }

@@ -18,7 +18,7 @@ use crate::link::framing::{Assembler, Direction};
 use crate::link::{Contract, End, Link, LinkRefusal, LinkRegistry, Observer, Peer, PendingLink, Port};
 use crate::microbatch::Message;
 use crate::wire::layer_client::LayerClient;
-use crate::wire::{Activation, ErrorSignal};
+use crate::wire::{Activation, ErrorSignal, LayerValues};
 use futures::{Stream, StreamExt, stream};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -63,6 +63,21 @@ async fn try_collect(security: &Security, link: &Link) -> Result<Port, Failure> 
     let (port, PendingLink { link, received, to_send }) = link.clone().queues();
     let request = request::<ErrorSignal>(&link, to_send)?;
     let answer = client(security, &link.peer).await?.collect(request).await;
+    carry(answer, link, received).map(|()| port)
+}
+
+/// Opens `link` from the host of W to the host of B, as [`exchange`] does from below.
+///
+/// # Errors
+/// As [`exchange`].
+pub async fn serve(security: &Security, link: &Link, deadline: Duration) -> Result<Port, Failure> {
+    retry(&link.peer, deadline, || try_serve(security, link)).await
+}
+
+async fn try_serve(security: &Security, link: &Link) -> Result<Port, Failure> {
+    let (port, PendingLink { link, received, to_send }) = link.clone().queues();
+    let request = request::<LayerValues>(&link, to_send)?;
+    let answer = client(security, &link.peer).await?.serve(request).await;
     carry(answer, link, received).map(|()| port)
 }
 
@@ -114,6 +129,17 @@ pub fn accept_collect(
     request: Request<Streaming<ErrorSignal>>,
 ) -> Result<Response<Parts<Activation>>, LinkRefusal> {
     accept(registry, End::Above, request)
+}
+
+/// Takes the link that the host of W opens to the host of B.
+///
+/// # Errors
+/// As [`accept_exchange`].
+pub fn accept_serve(
+    registry: &LinkRegistry,
+    request: Request<Streaming<LayerValues>>,
+) -> Result<Response<Parts<ErrorSignal>>, LinkRefusal> {
+    accept(registry, End::Forward, request)
 }
 
 fn accept<In: Direction, Out: Direction>(
@@ -218,7 +244,7 @@ async fn next<D: Direction>(
             }
             Ok(None) if assembler.is_idle() => return Ok(None),
             Ok(None) => {
-                let torn = format!("the stream ended in the middle of an {}", D::NAME);
+                let torn = format!("the stream ended in the middle of {}", D::NAME);
                 return Err(ProtocolError::Invalid(torn).into());
             }
             Err(status) => {

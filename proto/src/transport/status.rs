@@ -74,8 +74,8 @@ pub(crate) fn failure_of(status: &Status) -> Failure {
 
 /// A failure of a call to `peer`, as the caller reports it.
 pub(crate) fn told_by(peer: &Peer, failure: Failure) -> Failure {
-    let Failure { stage, kind, sentence } = failure;
-    let sentence = match (stage, kind) {
+    let Failure { of, kind, sentence } = failure;
+    let sentence = match (of, kind) {
         (_, FailureKind::Address | FailureKind::Unreachable | FailureKind::Identity) => sentence,
         // The node names its stage itself.
         (Some(_), _) => format!("{sentence} (reported by {})", peer.address()),
@@ -84,20 +84,22 @@ pub(crate) fn told_by(peer: &Peer, failure: Failure) -> Failure {
         ),
         (None, _) => format!("{peer}: {sentence}"),
     };
-    Failure { stage, kind, sentence }
+    Failure { of, kind, sentence }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::Role;
 
     #[test]
     fn a_failure_survives_the_wire() {
-        let gone = Failure::new(FailureKind::SnapshotGone, "it is not there").of_stage(3);
+        let gone = Failure::new(FailureKind::SnapshotGone, "it is not there").of(Role::Stage(3));
         let status = Status::from(gone.clone());
         assert_eq!((status.code(), status.message()), (Code::NotFound, "stage 3: it is not there"));
         assert_eq!(failure_of(&status), gone);
-        let unreachable = Failure::new(FailureKind::Unreachable, "stage 4 could not be reached").of_stage(3);
+        let unreachable =
+            Failure::new(FailureKind::Unreachable, "stage 4 could not be reached").of(Role::Stage(3));
         let told = failure_of(&unreachable.clone().into());
         assert_eq!(told, Failure { kind: FailureKind::Neighbour, ..unreachable });
         assert_eq!(failure_of(&LinkRefusal::Early.into()).kind, FailureKind::Early);
@@ -106,7 +108,8 @@ mod tests {
     #[test]
     fn a_hostile_or_newer_peer_is_understood_by_the_code_and_in_a_sentence() {
         let details = |kind, sentence: &str| {
-            let failure = wire::Failure { kind, stage: Some(u32::MAX), sentence: sentence.into() };
+            let failure =
+                wire::Failure { kind, stage: Some(u32::MAX), sentence: sentence.into(), backward: false };
             Status::with_details(Code::Aborted, "the message", failure.encode_to_vec().into())
         };
         let unknown = failure_of(&details(77, "the details"));
@@ -117,7 +120,8 @@ mod tests {
             Status::with_details(Code::DataLoss, "x".repeat(100_000), b"\x1a\xff\xff\xff".as_slice().into());
         assert_eq!(failure_of(&torn).sentence.len(), 2000);
         assert_eq!(failure_of(&Status::unknown("h2 protocol error")).kind, FailureKind::Lost);
-        let own = wire::Failure { kind: 1, stage: None, sentence: "full".into() }.encode_to_vec();
+        let own =
+            wire::Failure { kind: 1, stage: None, sentence: "full".into(), backward: false }.encode_to_vec();
         let spare = [&own[..], b"\x7a\x02WW"].concat();
         let spare = failure_of(&Status::with_details(Code::Aborted, "full", spare.into()));
         assert!(spare.kind == FailureKind::Protocol && spare.sentence.contains("4 spare bytes"), "{spare}");
@@ -128,7 +132,7 @@ mod tests {
         let peer = Peer::stage(1).at("a:7101");
         let told = |failure| told_by(&peer, failure).to_string();
         assert_eq!(told(Failure::refused("busy")), "stage 1 at a:7101: busy");
-        assert_eq!(told(Failure::own("full").of_stage(1)), "stage 1: full (reported by a:7101)");
+        assert_eq!(told(Failure::own("full").of(Role::Stage(1))), "stage 1: full (reported by a:7101)");
         let lost = told(Failure::new(FailureKind::Lost, "reset"));
         assert!(lost.starts_with("stage 1 at a:7101 was lost (reset): check that its process"), "{lost}");
     }

@@ -14,6 +14,7 @@ use prost::Message as _;
 use proto::control::{Command, RunLane, Start};
 use proto::failure::Failure;
 use proto::lane::Lane;
+use proto::link::Role;
 use proto::microbatch::{Message, MicrobatchHeader, MicrobatchId, Phase};
 use proto::tensor::TensorData;
 use proto::wire;
@@ -47,19 +48,20 @@ fn seeds(target: &str) -> Vec<(&'static str, Vec<u8>)> {
     let lane = b"\0\x00\x01\x40\x80\x41\x81\xc0".to_vec();
     let two = b"\0\x00\x40\x80\xc0\x10\x11\x50\x90\x51\x91\xd0".to_vec();
     match target {
-        "framing" => vec![("message", framed())],
+        "framing" => vec![("message", framed(0)), ("two_forms", [framed(0), framed(1), framed(0)].concat())],
         "lane" => vec![("train", lane), ("two_steps", two), ("evaluate", b"\x01\x00\x01\x02".to_vec())],
         _ => {
             let start = Command::Start(Start {
                 run: "run".into(),
                 incarnation: 1,
                 above: Some("127.0.0.1:7100".into()),
+                backward: Some("127.0.0.1:7200".into()),
                 connect_deadline: Duration::from_secs(1),
                 message_deadline: Duration::from_secs(2),
             });
             let lane = RunLane::of_one_step(Lane::evaluate(2).starting_at(3), 8, true);
             let command = |command: Command| [vec![1], wire::Command::from(command).encode_to_vec()].concat();
-            let failure = Failure::own("the disk is full").of_stage(3);
+            let failure = Failure::own("the disk is full").of(Role::Stage(3));
             let report = wire::Report { report: Some(wire::report::Report::Step(done())) };
             vec![
                 ("stage", [vec![0], valid_stage::stage().encode_to_vec()].concat()),
@@ -70,7 +72,7 @@ fn seeds(target: &str) -> Vec<(&'static str, Vec<u8>)> {
                 ("failure", [vec![4], wire::Failure::from(failure).encode_to_vec()].concat()),
                 (
                     "description",
-                    [vec![3], wire::Description { protocol: 2, ..Default::default() }.encode_to_vec()]
+                    [vec![3], wire::Description { protocol: 3, ..Default::default() }.encode_to_vec()]
                         .concat(),
                 ),
             ]
@@ -81,7 +83,8 @@ fn seeds(target: &str) -> Vec<(&'static str, Vec<u8>)> {
 /// The function of a fuzz target.
 type Target = fn(&[u8]);
 
-fn framed() -> Vec<u8> {
+/// The parts of a message of the form with this number.
+fn framed(form: u32) -> Vec<u8> {
     let contract = framing::contract();
     let header = MicrobatchHeader {
         run: contract.run.clone(),
@@ -92,8 +95,9 @@ fn framed() -> Vec<u8> {
         microbatches: 2,
         offset: 2,
         size: 2,
+        form,
     };
-    let tensors = contract.values.iter().map(|value| {
+    let tensors = contract.forms[form as usize].values.iter().map(|value| {
         let shape: Vec<u64> = std::iter::once(2).chain(value.shape.iter().copied()).collect();
         let elements = vec![0.5; shape.iter().product::<u64>() as usize];
         (value.name.clone(), TensorData::from_f32(shape, &elements).unwrap())
@@ -103,10 +107,14 @@ fn framed() -> Vec<u8> {
     parts.flat_map(|part| part.encode_length_delimited_to_vec()).collect()
 }
 
+fn party(stage: u32) -> wire::Party {
+    wire::Party { stage, backward: false }
+}
+
 fn ledger() -> wire::Ledger {
     let value = wire::Value { name: "relu1".into(), shape: vec![8, 4, 4] };
     let link = wire::LinkRecord {
-        to: Some(0),
+        to: Some(party(0)),
         carried: 1,
         phase: 1,
         tensors: vec![value],
@@ -114,15 +122,20 @@ fn ledger() -> wire::Ledger {
         chain: vec![7; 32].into(),
         ..Default::default()
     };
-    let control =
-        wire::ControlRecord { to: Some(0), message: 6, chain: vec![7; 32].into(), ..Default::default() };
+    let control = wire::ControlRecord {
+        to: Some(party(0)),
+        message: 6,
+        chain: vec![7; 32].into(),
+        ..Default::default()
+    };
     wire::Ledger {
+        of: Some(wire::Party { stage: 1, backward: true }),
         run: "run".into(),
         crossed: vec![link.clone()],
         consumed: vec![link],
         control: vec![control],
         layers: vec![wire::LayerReads { layer: "conv1".into(), x: true, ..Default::default() }],
-        refusals: vec![wire::Refusal { from: Some(1), carried: 2, sentence: "it was refused".into() }],
+        refusals: vec![wire::Refusal { from: Some(party(1)), carried: 2, sentence: "it was refused".into() }],
         ..Default::default()
     }
 }

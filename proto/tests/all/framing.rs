@@ -7,6 +7,7 @@ use proto::error::ProtocolError;
 use proto::link::Contract;
 use proto::link::framing::{Assembler, CHUNK, parts};
 use proto::microbatch::Message;
+use proto::spec::contract::Form;
 use proto::spec::graph::Value;
 use proto::tensor::Kind;
 use proto::wire::{Activation, Header};
@@ -20,9 +21,8 @@ fn contract(shapes: &[Vec<u64>]) -> Contract {
     Contract {
         run: "run".into(),
         incarnation: 3,
-        values: shapes.iter().enumerate().map(value).collect(),
+        forms: vec![Form { values: shapes.iter().enumerate().map(value).collect(), max_microbatch: 64 }],
         kind: Kind::F32,
-        max_microbatch: 64,
         max_microbatches: 8,
     }
 }

@@ -4,6 +4,7 @@
 use prost::Message;
 use proto::control::{Command, LayerMeasure, Minibatch, Overflow, Report, RunLane, Span, StepDone};
 use proto::lane::{Action, Lane, WeightVersion};
+use proto::link::Carried;
 use proto::microbatch::{MAX_MICROBATCHES, MicrobatchId, Phase};
 use proto::spec::graph::Value;
 use proto::spec::graph::{Init, LayerSpec, MAX_LAYERS, Op};
@@ -32,6 +33,7 @@ fn the_longest_lane_and_its_report_fit() {
         norm_ratio: 1.0,
         norm: 1.0,
         difference: 1.0,
+        split: true,
     };
     let done = StepDone {
         step: u64::MAX,
@@ -42,8 +44,9 @@ fn the_longest_lane_and_its_report_fit() {
         send: Duration::MAX,
         bytes_forward: u64::MAX,
         bytes_backward: u64::MAX,
+        bytes_split: u64::MAX,
         finite: true,
-        overflow: Some(Overflow { largest: f64::MAX, backward: true }),
+        overflow: Some(Overflow { largest: f64::MAX, of: Carried::LayerValues }),
         updates: u64::MAX,
         layers: (0..MAX_LAYERS).map(measure).collect(),
     };

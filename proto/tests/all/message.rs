@@ -21,13 +21,14 @@ pub fn message(contract: &Contract, size: u32, index: u32) -> Message {
         microbatches: 2,
         offset: size * index,
         size,
+        form: 0,
     };
     let tensor = |value: &Value| {
         let shape: Vec<u64> = std::iter::once(u64::from(size)).chain(value.shape.iter().copied()).collect();
         let bytes: Vec<u8> = (0..shape.iter().product::<u64>() * 4).map(|at| (at % 251) as u8).collect();
         (value.name.clone(), TensorData::new(Kind::F32, shape, vec![bytes.into()]).unwrap())
     };
-    Message { header, tensors: contract.values.iter().map(tensor).collect() }
+    Message { header, tensors: contract.values().iter().map(tensor).collect() }
 }
 
 pub fn header(part: &mut Activation) -> &mut Header {

@@ -1,14 +1,14 @@
 //! The one encoding of a message: prost's, with its fields in the order of their tags.
 
 use crate::error::ProtocolError;
-use crate::wire::{self, activation, error_signal};
+use crate::wire::{self, activation, error_signal, layer_values};
 use bytes::{Buf, Bytes};
 use prost::Message;
 use prost::encoding::{DecodeContext, WireType, decode_key, encode_key, encode_varint, skip_field};
 
 /// The most fields of a message, where each element of a repeated field counts: more than the layers and values of a
-/// stage, the snapshots of a node, or the actions and layers in a report.
-const MAX_FIELDS: usize = 1 << 15;
+/// stage, the snapshots of a node, the actions and layers in a report, or the records of a ledger.
+const MAX_FIELDS: usize = 1 << 16;
 /// The tag of the data in a chunk.
 const DATA: u32 = 3;
 
@@ -124,6 +124,7 @@ macro_rules! part {
 part! {
     Activation activation::Part, "an activation"
     ErrorSignal error_signal::Part, "an error signal"
+    LayerValues layer_values::Part, "a layer's values"
 }
 
 /// The tag of a chunk in a part.
@@ -165,7 +166,7 @@ mod tests {
         let ledger =
             wire::Ledger { crossed: vec![record.clone()], consumed: vec![record], ..Default::default() };
         let refused = wire::Ledger::receive(ledger.encode_to_vec().into()).unwrap_err().to_string();
-        assert!(refused.starts_with("a ledger has more than 32768 fields"), "{refused}");
+        assert!(refused.starts_with("a ledger has more than 65536 fields"), "{refused}");
     }
 
     fn chunk(tensor: u32, offset: u64, data: usize) -> wire::Activation {

@@ -32,7 +32,7 @@ pub(super) struct Expectation<'a> {
     pub algorithms: &'a [&'a dyn SignatureVerificationAlgorithm],
     /// This process.
     pub own: &'a Identity,
-    /// The roles of this process's deployment that are expected; `Role::Node` is any stage.
+    /// The roles of this process's deployment that are expected; `Role::Node` is any node.
     pub roles: &'a [Role],
     /// The end that shows the certificate.
     pub shown: Shown,
@@ -158,7 +158,7 @@ impl Expectation<'_> {
 
 /// Whether a process of the role `shown` may stand where `expected` is due.
 fn meets(shown: Role, expected: Role) -> bool {
-    shown == expected || matches!((expected, shown), (Role::Node, Role::Stage(_)))
+    shown == expected || matches!((expected, shown), (Role::Node, Role::Stage(_) | Role::Backward(_)))
 }
 
 #[cfg(test)]
@@ -213,6 +213,26 @@ mod tests {
             let foreign = Ca::new(name).issue(&right());
             let refusal = verify(&ca, &foreign, &[Role::Node], now).unwrap_err();
             assert!(refusal.alert == UnknownIssuer && refusal.sentence.contains("has issued"), "{refusal:?}");
+        }
+    }
+
+    #[test]
+    fn a_stage_and_its_backward_node_are_not_taken_for_each_other() {
+        const BACKWARD: &str = "neuropil:lab:stage:3:backward";
+        let (ca, now) = (Ca::new("ca"), SystemTime::now());
+        let [stage, backward] = [STAGE, BACKWARD].map(|uri| ca.issue(&Leaf::of(&[uri])));
+        for (leaf, due, words) in [
+            (&backward, Role::Stage(3), "where neuropil:lab:stage:3 is due: check the addresses"),
+            (&stage, Role::Backward(3), "where neuropil:lab:stage:3:backward is due: check the addresses"),
+            (&backward, Role::Backward(2), "where neuropil:lab:stage:2:backward is due"),
+            (&backward, Role::Coordinator, "where neuropil:lab:coordinator is due"),
+        ] {
+            let refusal = verify(&ca, leaf, &[due], now).unwrap_err();
+            assert_eq!(refusal.alert, CertificateError::ApplicationVerificationFailure, "{refusal:?}");
+            assert!(refusal.sentence.contains(words), "{refusal:?}");
+        }
+        for role in [Role::Backward(3), Role::Node] {
+            assert_eq!(verify(&ca, &backward, &[role], now).unwrap().to_string(), BACKWARD);
         }
     }
 
