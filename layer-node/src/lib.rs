@@ -9,12 +9,13 @@
 //! Torch computes only on the worker's thread, in `exec`. The modules, by their task:
 //!
 //! - execution: `exec` (the worker, its device, lanes and sessions)
-//! - mathematics: `stage`, `layer`, `linear_map`, `rule`, `optim`, `settings`, `init` (initial weights), and `torch`
+//! - mathematics: `stage`, `layer`, `linear_map`, `comparison` (of B with W), `rule`, `optim`, `settings`, `init` (initial weights), and `torch`
 //!   (the functions of libtorch that tch lacks)
 //! - process: `serve` (ports, start and stop), `service` (the gRPC calls), `meters` (metrics), `failure` (exit
 //!   codes)
-//! - disk: `state` (snapshots, and the commands `digest`, `export` and `import`, which need no run)
+//! - disk: `state` (snapshots, and the commands `digest`, `export`, `import` and `angles`, which need no run)
 
+mod comparison;
 pub mod exec;
 pub mod failure;
 mod init;

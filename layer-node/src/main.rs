@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use layer_node::failure::Failure;
 use layer_node::serve::{self, Serve, Stop};
 use layer_node::state::digest::{self, DigestFlags};
-use layer_node::state::weights::{self, ExportFlags, ImportFlags};
+use layer_node::state::weights::{self, AnglesFlags, ExportFlags, ImportFlags};
 use proto::process::{self, room};
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -30,6 +30,8 @@ enum Command {
     Export(ExportFlags),
     /// Put the weights of a safetensors file into state folders
     Import(ImportFlags),
+    /// Print the angle between W and B of every layer in state folders
+    Angles(AnglesFlags),
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -52,6 +54,7 @@ pub fn main() -> ExitCode {
         Command::Serve(flags) => run(*flags),
         Command::Digest(flags) => digest::digest(&flags).and_then(print).map_err(Failure::from),
         Command::Export(flags) => weights::export(&flags).and_then(print).map_err(Failure::from),
+        Command::Angles(flags) => weights::angles(&flags).and_then(print).map_err(Failure::from),
         Command::Import(flags) => weights::import(&flags).and_then(print).map_err(Failure::from),
     };
     match code {

@@ -12,6 +12,7 @@ use proto::host::{Memory, resident};
 use proto::link::{Carried, Observer};
 use proto::microbatch::{Message, Phase};
 use proto::transport::admission::Refused;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 /// A sum of seconds.
@@ -94,9 +95,9 @@ impl Meters {
         let help = "Time spent making messages and giving them to the links";
         all.register_with_unit("neuropil_node_send", help, Unit::Seconds, send);
         let (sent, received) = (self.sent.clone(), self.received.clone());
-        let help = "Bytes of tensors sent to neighbours, forward to the one above";
+        let help = "Bytes of tensors sent to neighbours, forward to the one above, and split to the other half of the stage";
         all.register_with_unit("neuropil_node_sent", help, Unit::Bytes, sent);
-        let help = "Bytes of tensors received from neighbours, forward from the one below";
+        let help = "Bytes of tensors received from neighbours, forward from the one below, and split from the other half of the stage";
         all.register_with_unit("neuropil_node_received", help, Unit::Bytes, received);
         let help = "Connections closed to make room, for sending too much, or for silence";
         all.register("neuropil_node_refused_connections", help, self.refused_connections.clone());
@@ -120,27 +121,51 @@ fn name(phase: Phase) -> &'static str {
     }
 }
 
-/// Counts the bytes of the tensors on every link.
-impl Observer for Meters {
-    fn received(&self, carried: Carried, message: &Message) {
-        self.received.get_or_create(&traffic(carried, message)).inc_by(message.payload());
+impl Meters {
+    /// The observer of a link to a neighbour, which counts the bytes of the tensors.
+    pub fn of_neighbour(&self) -> Arc<dyn Observer> {
+        let direction = |carried| match carried {
+            Carried::Activations => "forward",
+            Carried::ErrorSignals => "backward",
+            Carried::LayerValues => SPLIT,
+        };
+        Arc::new(Traffic { meters: self.clone(), direction })
     }
 
-    fn sent(&self, carried: Carried, message: &Message) {
-        self.sent.get_or_create(&traffic(carried, message)).inc_by(message.payload());
-    }
-
-    fn refused(&self, _: Carried, _: &str) {
-        self.refused_messages.inc();
+    /// The observer of the link to the other half of the stage.
+    pub fn of_other_half(&self) -> Arc<dyn Observer> {
+        Arc::new(Traffic { meters: self.clone(), direction: |_| SPLIT })
     }
 }
 
-fn traffic(carried: Carried, message: &Message) -> OfTraffic {
-    let direction = match carried {
-        Carried::Activations => "forward",
-        Carried::ErrorSignals => "backward",
-    };
-    OfTraffic { phase: name(message.header.phase), direction }
+/// The direction of everything that the halves of a stage send each other.
+const SPLIT: &str = "split";
+
+/// The bytes of the tensors on one link.
+struct Traffic {
+    meters: Meters,
+    /// The word for the direction of a message.
+    direction: fn(Carried) -> &'static str,
+}
+
+impl Traffic {
+    fn of(&self, carried: Carried, message: &Message) -> OfTraffic {
+        OfTraffic { phase: name(message.header.phase), direction: (self.direction)(carried) }
+    }
+}
+
+impl Observer for Traffic {
+    fn received(&self, carried: Carried, message: &Message) {
+        self.meters.received.get_or_create(&self.of(carried, message)).inc_by(message.payload());
+    }
+
+    fn sent(&self, carried: Carried, message: &Message) {
+        self.meters.sent.get_or_create(&self.of(carried, message)).inc_by(message.payload());
+    }
+
+    fn refused(&self, _: Carried, _: &str) {
+        self.meters.refused_messages.inc();
+    }
 }
 
 /// The process's resident memory, under the name that Prometheus's own clients use, and the memory that it may use.

@@ -4,14 +4,20 @@
 //! order, and the partial sum received from above comes first: the order is the same for every cut, so the bits are
 //! too.
 
+mod backward_half;
 mod lifetimes;
+mod other_half;
+
+pub use backward_half::BackwardHalf;
+pub use other_half::{OtherHalf, Whole};
 
 use crate::layer::held::Held;
-use crate::layer::{self, Layer, Pass};
+use crate::layer::{self, Layer, MirrorStep, Pass};
 use crate::settings::Settings;
 use crate::state::named::State;
 use proto::control::LayerMeasure;
 use proto::error::ProtocolError;
+use proto::failure::Failure;
 use proto::ledger::LayerReads;
 use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::{self, INPUT};
@@ -31,6 +37,9 @@ pub enum StageError {
     /// The specification does not describe a stage, or a value cannot become a message.
     #[error("{0}")]
     Spec(#[from] ProtocolError),
+    /// The other half of the stage cannot be reached, or broke its contract.
+    #[error("{0}")]
+    OtherHalf(Failure),
     /// F cannot be recomputed, because its weights are gone.
     #[error(
         "{m} cannot be recomputed: its F saw the weights after {forward} updates, and now they have seen {now}"
@@ -45,6 +54,18 @@ pub enum StageError {
     },
 }
 
+/// The failure of an action; that of a link keeps its kind.
+impl From<StageError> for Failure {
+    fn from(error: StageError) -> Self {
+        match error {
+            StageError::OtherHalf(failure) => failure,
+            error @ (StageError::Torch(_) | StageError::Spec(_) | StageError::Version { .. }) => {
+                Failure::own(error)
+            }
+        }
+    }
+}
+
 /// The first line of an error: torch's messages carry a C++ stack trace after it.
 fn first_line(error: &TchError) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
@@ -55,10 +76,32 @@ struct Placed {
     name: String,
     inputs: Vec<String>,
     layer: Box<dyn Layer>,
-    /// Whether anything except the network's input lies below.
+    /// Whether the layer's B is at the other half of the stage.
+    split: bool,
+    /// Whether a trained layer or another stage lies below the layer's inputs.
     error_needed: bool,
+    /// Whether the error at the layer's output is needed: by the layer itself, or below it.
+    wanted: bool,
     /// The values that no later layer takes and no cut sends. A pass drops them after this layer.
     last: Vec<String>,
+}
+
+impl Placed {
+    /// Sends the values of the mirror step `step`, if it is due, where the layer's B is at the other half.
+    fn show_noise(
+        &self,
+        settings: &Settings,
+        step: MirrorStep,
+        other: &mut dyn OtherHalf,
+    ) -> Result<(), StageError> {
+        if !self.split {
+            return Ok(());
+        }
+        match self.layer.noise(settings, step)? {
+            Some(noise) => other.mirror(&self.name, step, noise),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The record that a recomputing stage keeps of a microbatch between its F and its E.
@@ -95,6 +138,7 @@ impl Stage {
             .chain(&computed)
             .map(|value| (value.name.as_str(), value.shape.as_slice()))
             .collect();
+        let wanted = graph::wanted_errors(&spec.inputs, &spec.layers);
         let mut parameters = 0;
         let mut layers = Vec::with_capacity(spec.layers.len());
         for (layer, last) in spec.layers.iter().zip(lifetimes::last_taken(spec)) {
@@ -104,13 +148,20 @@ impl Stage {
                 name: layer.name.clone(),
                 inputs: layer.inputs.clone(),
                 layer: layer::build(layer, x, &settings)?,
-                error_needed: layer.inputs.iter().any(|input| input != INPUT),
+                split: layer.split,
+                error_needed: layer.inputs.iter().any(|input| wanted.contains(input.as_str())),
+                wanted: wanted.contains(layer.name.as_str()),
                 last,
             });
         }
         let inputs = spec.inputs.iter().map(|value| value.name.clone()).collect();
         let (outputs, kept) = (spec.outputs.clone(), spec.recompute.then(Held::default));
         Ok(Self { settings, layers, inputs, outputs, kept, parameters, updates: 0, torn: false })
+    }
+
+    /// The number of layers.
+    pub fn layer_count(&self) -> usize {
+        self.layers.len()
     }
 
     /// The number of trained numbers, without B.
@@ -136,8 +187,14 @@ impl Stage {
     /// F(m): the stage's outputs from its inputs, in the order of the cut's values.
     ///
     /// # Errors
-    /// When a torch operation fails.
-    pub fn forward(&mut self, m: MicrobatchId, inputs: Values, phase: Phase) -> Result<Values, StageError> {
+    /// When a torch operation fails, or the `other` half is out of reach.
+    pub fn forward(
+        &mut self,
+        m: MicrobatchId,
+        inputs: Values,
+        phase: Phase,
+        other: &mut dyn OtherHalf,
+    ) -> Result<Values, StageError> {
         let pass = match (phase, &mut self.kept) {
             (Phase::Evaluate, _) => Pass::Evaluate,
             (Phase::Train, None) => Pass::Train,
@@ -147,14 +204,25 @@ impl Stage {
                 Pass::First
             }
         };
-        self.pass(m, inputs, pass)
+        self.pass(m, inputs, pass, other)
     }
 
-    fn pass(&mut self, m: MicrobatchId, inputs: Values, pass: Pass) -> Result<Values, StageError> {
+    fn pass(
+        &mut self,
+        m: MicrobatchId,
+        inputs: Values,
+        pass: Pass,
+        other: &mut dyn OtherHalf,
+    ) -> Result<Values, StageError> {
         let mut values: HashMap<String, Tensor> = inputs.into_iter().collect();
         for placed in &mut self.layers {
             let inputs: Vec<&Tensor> = placed.inputs.iter().map(|name| &values[name]).collect();
+            // A layer that gets no error would keep its values for ever.
+            let pass = if placed.wanted { pass } else { Pass::Evaluate };
             let output = placed.layer.forward(m, &inputs, pass)?;
+            if placed.split && pass.keeps() {
+                other.show(&placed.name, placed.layer.show(m)?)?;
+            }
             values.insert(placed.name.clone(), output);
             placed.last.iter().for_each(|name| _ = values.remove(name));
         }
@@ -165,23 +233,31 @@ impl Stage {
     /// below.
     ///
     /// # Errors
-    /// When a torch operation fails.
-    pub fn error(&mut self, m: MicrobatchId, outputs: Values) -> Result<Values, StageError> {
+    /// When a torch operation fails, or the `other` half is out of reach.
+    pub fn error(
+        &mut self,
+        m: MicrobatchId,
+        outputs: Values,
+        other: &mut dyn OtherHalf,
+    ) -> Result<Values, StageError> {
         if let Some(kept) = &mut self.kept {
             let Kept { inputs, updates } = kept.take(m)?;
             if updates != self.updates {
                 return Err(StageError::Version { m, forward: updates, now: self.updates });
             }
-            self.pass(m, inputs, Pass::Replay)?;
+            self.pass(m, inputs, Pass::Replay, other)?;
         }
         let mut errors: HashMap<String, Tensor> = outputs.into_iter().collect();
-        for placed in self.layers.iter_mut().rev() {
+        for placed in self.layers.iter_mut().rev().filter(|placed| placed.wanted) {
             let Some(error) = errors.remove(&placed.name) else {
                 return Err(
                     TchError::Torch(format!("nothing consumes the output of '{}'", placed.name)).into()
                 );
             };
-            let parts = placed.layer.error(m, &error, placed.error_needed)?;
+            let mut parts = placed.layer.error(m, &error, placed.error_needed)?;
+            if placed.split {
+                parts.extend(other.carry(&placed.name, error)?);
+            }
             for (input, part) in placed.inputs.iter().zip(parts).rev() {
                 let folded = match errors.remove(input) {
                     Some(sum) => sum.f_add(&part)?,
@@ -208,11 +284,12 @@ impl Stage {
     /// U: steps every layer.
     ///
     /// # Errors
-    /// When a torch operation fails.
-    pub fn update(&mut self) -> Result<(), StageError> {
+    /// When a torch operation fails, or the `other` half is out of reach.
+    pub fn update(&mut self, other: &mut dyn OtherHalf) -> Result<(), StageError> {
         self.torn = true;
         for placed in &mut self.layers {
             placed.layer.update(&self.settings, self.updates)?;
+            placed.show_noise(&self.settings, MirrorStep::AfterUpdate(self.updates), other)?;
         }
         self.torn = false;
         self.updates += 1;
@@ -222,10 +299,11 @@ impl Stage {
     /// Makes the mirror step after `done` others, before the first update.
     ///
     /// # Errors
-    /// When a torch operation fails.
-    pub fn align(&mut self, done: u64) -> Result<(), StageError> {
+    /// When a torch operation fails, or the `other` half is out of reach.
+    pub fn align(&mut self, done: u64, other: &mut dyn OtherHalf) -> Result<(), StageError> {
         for placed in &mut self.layers {
             placed.layer.align(&self.settings, done)?;
+            placed.show_noise(&self.settings, MirrorStep::Delay(done), other)?;
         }
         Ok(())
     }

@@ -5,7 +5,8 @@ use proto::ledger::{LayerReads, LinkRecord};
 use proto::link::{Carried, Role};
 use proto::microbatch::{Message, Phase};
 use proto::spec::graph::{INPUT, Value};
-use proto::spec::stage::StageSpec;
+use proto::spec::split::{Crossing, Parcel};
+use proto::spec::stage::{Half, StageSpec};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -38,7 +39,7 @@ impl Consumed {
     }
 }
 
-/// One direction of a link.
+/// One form in one direction of a link.
 #[derive(Debug)]
 struct Way {
     /// The messages up to the last update.
@@ -80,7 +81,8 @@ impl Account {
             }
         };
         let way = |empty| Way { closed: restored(empty), open: VecDeque::new() };
-        *self.inner() = Inner { ways: records(spec).map(way).into(), since: consumed.since, reads };
+        *self.inner() =
+            Inner { ways: records(spec).into_iter().map(way).collect(), since: consumed.since, reads };
     }
 
     /// Counts a training message between the `ends` (sender, receiver), until its step is closed or abandoned.
@@ -88,8 +90,8 @@ impl Account {
         // The checksums are computed before the lock is taken.
         message.tensors.iter().for_each(|(_, tensor)| _ = tensor.checksum());
         let is_of = |way: &&mut Way| {
-            let LinkRecord { from, to, carried: kind, .. } = way.closed;
-            ([from, to], kind) == (ends, carried)
+            let LinkRecord { from, to, carried: kind, form, .. } = way.closed;
+            ([from, to], kind, form) == (ends, carried, message.header.form)
         };
         if let Some(way) = self.inner().ways.iter_mut().find(is_of) {
             way.add(message);
@@ -129,16 +131,21 @@ impl Account {
     }
 }
 
-/// A record without messages for each direction of the links of the stage `spec`.
-fn records(spec: &StageSpec) -> [LinkRecord; 4] {
-    let own = Role::Stage(spec.index);
+/// A record without messages for each direction and form of the links of the node `spec`.
+fn records(spec: &StageSpec) -> Vec<LinkRecord> {
+    match spec.half {
+        Half::Forward => cuts(spec).into_iter().chain(halves(spec)).collect(),
+        Half::Backward => halves(spec),
+    }
+}
+
+/// The records of the links to the neighbours.
+fn cuts(spec: &StageSpec) -> [LinkRecord; 4] {
+    let own = spec.role();
     let below = spec.index.checked_sub(1).map_or(Role::Coordinator, Role::Stage);
     let above = spec.index + 1;
     let above = if above < spec.stages { Role::Stage(above) } else { Role::Coordinator };
-    let of = |ends, carried, tensors: Vec<Value>| LinkRecord {
-        tensors,
-        ..LinkRecord::empty(ends, carried, Phase::Train, spec.wire)
-    };
+    let of = |ends, carried, tensors: Vec<Value>| record(spec, ends, carried, (0, tensors));
     // The network's input has no error.
     let with_errors = |values: &[Value]| values.iter().filter(|value| value.name != INPUT).cloned().collect();
     let outputs = spec.output_values().unwrap_or_default();
@@ -148,6 +155,28 @@ fn records(spec: &StageSpec) -> [LinkRecord; 4] {
         of([above, own], Carried::ErrorSignals, with_errors(&outputs)),
         of([own, below], Carried::ErrorSignals, with_errors(&spec.inputs)),
     ]
+}
+
+/// The records of the link between the halves.
+fn halves(spec: &StageSpec) -> Vec<LinkRecord> {
+    let (forward, backward) = (Role::Stage(spec.index), Role::Backward(spec.index));
+    let crossings = spec.crossings().unwrap_or_default();
+    let out = crossings.iter().flat_map(Crossing::to_backward);
+    let back = crossings.iter().filter_map(|crossing| crossing.returned.as_ref());
+    let of = |ends, carried| {
+        move |parcel: &Parcel| record(spec, ends, carried, (parcel.form, parcel.content.values.clone()))
+    };
+    let out = out.map(of([forward, backward], Carried::LayerValues));
+    out.chain(back.map(of([backward, forward], Carried::ErrorSignals))).collect()
+}
+
+fn record(
+    spec: &StageSpec,
+    ends: [Role; 2],
+    carried: Carried,
+    (form, tensors): (u32, Vec<Value>),
+) -> LinkRecord {
+    LinkRecord { form, tensors, ..LinkRecord::empty(ends, carried, Phase::Train, spec.wire) }
 }
 
 #[cfg(test)]
@@ -180,6 +209,7 @@ mod tests {
             microbatches: 1,
             offset: 0,
             size: 1,
+            form: 0,
         };
         let message = |name: &str, value: f32| {
             let tensor = TensorData::from_f32(vec![1, 2], &[value, step as f32]).unwrap();

@@ -1,9 +1,9 @@
-//! The configured stage of a node and its snapshots, which are never mixed up with the snapshots of another run.
+//! The configured stage of a node, or the half of one, and its snapshots, which are never mixed up with the snapshots of another run.
 
 use crate::exec::account::{Account, Consumed};
 use crate::exec::device::Device;
+use crate::exec::half::Half;
 use crate::settings::Settings;
-use crate::stage::Stage;
 use crate::state::checkpoint::{self, LEDGER, Snapshot};
 use crate::state::state_dir::{self, StateDir};
 use proto::control::{Configured, SnapshotDone};
@@ -13,10 +13,10 @@ use proto::spec::stage::StageSpec;
 use std::path::Path;
 use std::time::Instant;
 
-/// A configured stage.
+/// A configured stage, or the half of one.
 pub struct Configuration {
     pub spec: StageSpec,
-    pub stage: Stage,
+    pub half: Half,
     /// The messages that training consumed, and the values that rules read.
     pub account: Account,
     state_dir: StateDir,
@@ -39,31 +39,31 @@ impl Configuration {
         let restored = spec.restore.map(|updates| snapshot_of(state_dir, &spec.run, updates)).transpose()?;
         let (place, kind) = device.options();
         let settings = Settings::of(&spec, place, kind);
-        let mut stage = Stage::new(&spec, settings).map_err(|error| error.to_string())?;
+        let mut half = Half::new(&spec, settings).map_err(|error| error.to_string())?;
         let mut consumed = Consumed::from_here(0);
         if let Some(snapshot) = restored {
-            snapshot.restore(&mut stage.state())?;
-            stage.set_updates(snapshot.updates);
+            snapshot.restore(&mut half.state())?;
+            half.set_updates(snapshot.updates);
             consumed = consumed_by(&snapshot)?;
         }
-        account.begin(&spec, &consumed, stage.reads());
+        account.begin(&spec, &consumed, half.reads());
         // This comes last, so that a refused stage moves no snapshot.
         if !state_dir.read_only {
             take_turns(&state_dir.path, &spec.run)?;
         }
         tracing::info!(
-            stage = spec.index,
-            layers = spec.layers.len(),
-            parameters = stage.parameters(),
-            updates = stage.updates(),
+            node = %spec.role(),
+            layers = half.layers(),
+            parameters = half.parameters(),
+            updates = half.updates(),
             "configured"
         );
-        Ok(Self { saved: spec.restore.or(Some(0)), spec, stage, account, state_dir: state_dir.clone() })
+        Ok(Self { saved: spec.restore.or(Some(0)), spec, half, account, state_dir: state_dir.clone() })
     }
 
     /// The reply to the coordinator that configures the stage.
     pub fn configured(&self) -> Configured {
-        Configured { parameters: self.stage.parameters(), updates: self.stage.updates() }
+        Configured { parameters: self.half.parameters(), updates: self.half.updates() }
     }
 
     /// Writes the state as of the last update, and then removes older snapshots except the newest and those in
@@ -84,19 +84,19 @@ impl Configuration {
     /// # Errors
     /// When the disk operation fails; the error is one sentence.
     pub fn save_unsaved(&mut self) -> Result<(), String> {
-        if self.saved != Some(self.stage.updates()) {
+        if self.saved != Some(self.half.updates()) {
             let SnapshotDone { updates, .. } = self.save()?;
-            tracing::info!(stage = self.spec.index, updates, "wrote the state as of the last update");
+            tracing::info!(node = %self.spec.role(), updates, "wrote the state as of the last update");
         }
         Ok(())
     }
 
     fn save(&mut self) -> Result<SnapshotDone, String> {
         self.check_writable()?;
-        let (begun, updates) = (Instant::now(), self.stage.updates());
+        let (begun, updates) = (Instant::now(), self.half.updates());
         let ledger = serde_json::to_string(&self.account.consumed()).map_err(|error| error.to_string())?;
         let (folder, run) = (&self.state_dir.path, &self.spec.run);
-        let saved = checkpoint::save(folder, run, updates, &self.stage.state(), Some(&ledger));
+        let saved = checkpoint::save(folder, run, updates, &self.half.state(), Some(&ledger));
         let bytes = saved.map_err(|error| error.to_string())?;
         self.saved = Some(updates);
         Ok(SnapshotDone { updates, bytes, seconds: begun.elapsed().as_secs_f64() })
@@ -109,7 +109,7 @@ impl Configuration {
     /// # Errors
     /// When the disk operation fails; the error is one sentence.
     pub fn forget_future(&self, phase: Phase) -> Result<(), String> {
-        let updates = self.stage.updates();
+        let updates = self.half.updates();
         if phase != Phase::Train || updates != self.spec.restore.unwrap_or(0) {
             return Ok(());
         }
@@ -186,7 +186,7 @@ mod tests {
         let mut configuration = Configuration::new(spec, &state_dir, &*device, Account::default()).unwrap();
         let mut forget = |restore, updates, phase| {
             configuration.spec.restore = restore;
-            configuration.stage.set_updates(updates);
+            configuration.half.set_updates(updates);
             configuration.forget_future(phase).unwrap();
         };
         save(&[100, 200, 250]);

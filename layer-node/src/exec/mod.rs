@@ -1,9 +1,15 @@
-//! Execution of a stage: the worker thread that owns every tensor, its device, and the lanes and sessions of a run.
+//! Execution of a stage, or of the half of one: the worker thread that owns every tensor, its device, and the lanes and
+//! sessions of a run.
 
 pub mod account;
+mod backward_node;
 mod clock;
 mod configuration;
+mod context;
 pub mod device;
+mod half;
+pub mod half_link;
 mod lane;
+mod other_half;
 pub mod session;
 pub mod worker;

@@ -1,13 +1,15 @@
 //! The worker: the one thread that owns every tensor. It takes jobs one at a time from its mailbox.
 
 use crate::exec::account::Account;
+use crate::exec::backward_node::{self, BackwardRunner, Node};
 use crate::exec::clock::Clock;
 use crate::exec::configuration::Configuration;
+use crate::exec::context::{Context, Of};
 use crate::exec::device::{self, Device};
-use crate::exec::lane::{Context, LaneRunner, Of};
-use crate::exec::session::Session;
+use crate::exec::half::Half;
+use crate::exec::lane::{self, LaneRunner, Progress, Ring};
+use crate::exec::session::{Links, Session};
 use crate::meters::Meters;
-use crate::stage::Stage;
 use crate::state::state_dir::StateDir;
 use proto::cancellation::Cancellation;
 use proto::control::{Align, Command, Configured, Keep, Report};
@@ -111,8 +113,8 @@ impl Worker {
                 }
                 Job::Run { mut session, done } => {
                     if let Err(failure) = self.guarded(|worker| worker.run(&mut session)) {
-                        session.cancellation.fail(failure.clone());
-                        self.context.runtime.block_on(session.last_word(failure));
+                        session.call.cancellation.fail(failure.clone());
+                        self.context.runtime.block_on(session.call.last_word(failure));
                     }
                     drop(session);
                     let _ = done.send(());
@@ -130,13 +132,13 @@ impl Worker {
     /// that failed half-way.
     fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Failure>) -> Result<T, Failure> {
         let result = std::panic::catch_unwind(AssertUnwindSafe(|| work(self)));
-        let index = self.stage.as_ref().map(|configured| configured.spec.index);
-        let named = |failure: Failure| match index {
-            Some(index) => failure.of_stage(index),
+        let role = self.stage.as_ref().map(|configured| configured.spec.role());
+        let named = |failure: Failure| match role {
+            Some(role) => failure.of(role),
             None => failure,
         };
         // A state between two steps must never be saved.
-        self.stage = self.stage.take().filter(|configured| !configured.stage.is_torn());
+        self.stage = self.stage.take().filter(|configured| !configured.half.is_torn());
         match result {
             Ok(result) => result.map_err(named),
             Err(panic) => {
@@ -166,7 +168,7 @@ impl Worker {
             return Err(Failure::own("the node is not configured"));
         };
         let result = loop {
-            match context.runtime.block_on(next_command(&mut session.commands, &session.cancellation)) {
+            match context.runtime.block_on(next_command(&mut session.commands, &session.call.cancellation)) {
                 Ok(Some(command)) => {
                     if let Err(failure) = carry_out(command, configured, &mut **device, session, context) {
                         break Err(failure);
@@ -176,7 +178,7 @@ impl Worker {
                 Err(failure) => break Err(failure),
             }
         };
-        configured.stage.abandon();
+        configured.half.abandon();
         configured.account.abandon();
         device.abandon();
         result
@@ -206,38 +208,66 @@ fn carry_out(
         Command::Start(_) => return Err(Failure::own("a run starts once")),
         Command::Lane(work) => {
             configured.forget_future(work.lane.phase()).map_err(Failure::own)?;
-            let Configuration { stage, spec, account, .. } = configured;
-            return LaneRunner::new(stage, device, session, Of { spec, account }, context, &work).run();
+            return working(configured, device, session)?.follow(Progress::new(&work, context));
         }
-        Command::Align(_) if configured.stage.updates() > 0 => {
+        Command::Align(_) if configured.half.updates() > 0 => {
             return Err(Failure::own("mirror steps of a delay phase come before the first update"));
         }
-        Command::Align(steps) => {
-            let report = align(&mut configured.stage, &session.cancellation, steps)?;
-            configured.account.read(configured.stage.reads());
-            report
-        }
+        Command::Align(steps) => working(configured, device, session)?.align(context, steps)?,
         Command::Snapshot(Keep(keep)) => Report::Snapshot(configured.snapshot(&keep).map_err(Failure::own)?),
     };
-    context.runtime.block_on(session.report(report))
+    context.runtime.block_on(session.call.report(report))
 }
 
-/// Makes the mirror steps, until the run ends.
-fn align(
-    stage: &mut Stage,
-    cancellation: &Cancellation,
-    Align { done, steps }: Align,
-) -> Result<Report, Failure> {
-    for step in done..done + steps {
-        cancellation.check()?;
-        stage.align(step).map_err(Failure::own)?;
+/// The half of a stage at work, with the links that are its own.
+fn working<'a>(
+    configured: &'a mut Configuration,
+    device: &'a mut dyn Device,
+    session: &'a mut Session,
+) -> Result<Working<'a>, Failure> {
+    let Configuration { half, spec, account, .. } = configured;
+    let Session { links, call, .. } = session;
+    let of = Of { spec, account };
+    match (half, links) {
+        (Half::Forward(stage), Links::Stage(links)) => {
+            Ok(Working::Forward(Ring { stage, device, links, call, of }))
+        }
+        (Half::Backward(half), Links::Backward(link)) => {
+            Ok(Working::Backward(Node { half, device, link, call, of }))
+        }
+        (Half::Forward(_), Links::Backward(_)) | (Half::Backward(_), Links::Stage(_)) => {
+            Err(Failure::own("the links are those of the other half: this is a bug"))
+        }
     }
-    Ok(Report::Aligned(done + steps))
+}
+
+/// The half of a stage at work.
+enum Working<'a> {
+    Forward(Ring<'a>),
+    Backward(Node<'a>),
+}
+
+impl<'a> Working<'a> {
+    fn follow(self, progress: Progress<'a>) -> Result<(), Failure> {
+        match self {
+            Working::Forward(ring) => LaneRunner::new(ring, progress).run(),
+            Working::Backward(node) => BackwardRunner::new(node, progress).run(),
+        }
+    }
+
+    /// Makes mirror steps before the first update, until the run ends.
+    fn align(self, context: &Context, steps: Align) -> Result<Report, Failure> {
+        match self {
+            Working::Forward(ring) => lane::align(ring, context, steps),
+            Working::Backward(node) => backward_node::align(node, context, steps),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proto::link::Role;
     use proto::spec::graph::{LayerSpec, Op, Value};
 
     #[test]
@@ -258,7 +288,7 @@ mod tests {
         let spec = StageSpec { index: 3, stages: 5, ..StageSpec::alone(layers, inputs) };
         worker.configure(spec, Account::default()).unwrap();
         let failure = worker.guarded(|_| -> Result<(), Failure> { panic!("index out of bounds") });
-        assert_eq!(failure, Err(Failure::own(why).of_stage(3)), "by name of the stage");
+        assert_eq!(failure, Err(Failure::own(why).of(Role::Stage(3))), "by name of the stage");
         assert!(worker.stage.is_none(), "a stage of unknown state is given up");
     }
 }

@@ -1,6 +1,7 @@
 //! The backward half of a weight layer: the weights B that carry the error back, and the training of B.
 
 use super::held::Sum;
+use super::shown::{MirrorStep, Shown};
 use crate::init;
 use crate::linear_map::LinearMap;
 use crate::optim::Parameter;
@@ -11,15 +12,14 @@ use crate::torch::add_scaled;
 use proto::spec::graph::{Init, LayerSpec};
 use proto::spec::optimizer::{Method, OptimizerSpec, Schedule};
 use proto::spec::reads::Reads;
-use proto::spec::rule::{Alignment, Centering, Mirror, Noise, RuleSpec};
+use proto::spec::rule::{Alignment, Mirror, Noise, RuleSpec};
 use tch::{TchError, Tensor};
 
-/// Backward weights B, and the rule that trains them.
+/// Backward weights B, and the rule that trains them. Functions that take W as `weight` get it where W is on this host;
+/// a rule that reads W never trains B on another host.
 pub struct Backward {
     name: String,
     map: LinearMap,
-    /// The shape of one sample that enters the layer.
-    input: Vec<i64>,
     /// The shape and the distribution of M in sign symmetry.
     drawn: (Vec<u64>, Init),
     /// The matrix B; `None` under backprop, where B is W itself and is neither drawn nor stored.
@@ -27,22 +27,20 @@ pub struct Backward {
     method: Method,
     feedback: Feedback,
     alignment: Alignment,
-    keeps_output: bool,
     gathered: Sum,
     /// The values from which B was updated.
     log: ReadLog,
 }
 
 impl Backward {
-    /// B for the layer `spec` with inputs of shape `x` and forward weights `weight`, drawn from the seed.
+    /// B for the layer `spec`, of the `shape` of its W, drawn from the seed.
     ///
     /// # Errors
     /// When memory or device fail.
     pub fn new(
         spec: &LayerSpec,
         map: LinearMap,
-        x: &[u64],
-        weight: &Tensor,
+        shape: Vec<u64>,
         init: Init,
         settings: &Settings,
     ) -> Result<Self, TchError> {
@@ -54,7 +52,6 @@ impl Backward {
                 (Alignment::default(), Method::Sgd { momentum: 0.0, nesterov: false })
             }
         };
-        let shape: Vec<u64> = weight.size().iter().map(|&size| size as u64).collect();
         let matrix = match feedback {
             Feedback::Transport => None,
             Feedback::Signs(_) | Feedback::Local(_) | Feedback::ReadsWeight(_) => {
@@ -62,21 +59,17 @@ impl Backward {
                 Some(Parameter::new(drawn, &method, true)?)
             }
         };
-        let mut backward = Self {
+        Ok(Self {
             name: spec.name.clone(),
             map,
-            input: x.iter().map(|&size| size as i64).collect(),
             drawn: (shape, init),
             matrix,
             method,
             feedback,
             alignment,
-            keeps_output: spec.rule.keeps_output(),
             gathered: Sum::default(),
             log: ReadLog::default(),
-        };
-        backward.follow_signs(weight, settings, 0)?;
-        Ok(backward)
+        })
     }
 
     /// B; `None` if B is W itself.
@@ -97,51 +90,29 @@ impl Backward {
         self.log.read()
     }
 
-    /// Whether the layer must keep its y until G.
-    pub fn keeps_output(&self) -> bool {
-        self.keeps_output
+    /// Whether W's task gradient is part of B's.
+    pub fn uses_task(&self) -> bool {
+        self.feedback.uses_task()
     }
 
-    /// Adds a microbatch to B's gradient. `y` is given if [`Backward::keeps_output`] asked for it.
+    /// Adds a microbatch to B's gradient, from the values that the layer shows of it and the error at its y. The error may
+    /// be missing where it does not leave W's host.
     ///
     /// # Errors
     /// When a torch operation fails.
-    pub fn gather(
-        &mut self,
-        x: &Tensor,
-        y: Option<&Tensor>,
-        error: &Tensor,
-        weight: &Tensor,
-        minibatch: u32,
-    ) -> Result<(), TchError> {
-        if self.alignment.mirror.is_some() || !self.feedback.uses_samples() {
-            return Ok(());
-        }
-        let part = match self.alignment.centering {
-            Centering::None => self.of_samples(x, y, Some(error), minibatch)?,
-            centering => {
-                let x = rule::center(centering, x)?;
-                let y = self.output(&x, weight)?;
-                self.of_samples(&x, y.as_ref(), Some(error), minibatch)?
-            }
-        };
+    pub fn gather(&mut self, shown: &Shown, error: Option<&Tensor>, minibatch: u32) -> Result<(), TchError> {
+        let part = self.of_samples(shown, error, minibatch)?;
         part.map_or(Ok(()), |part| self.gathered.add(part))
-    }
-
-    /// The layer's y for an x that did not pass through it, if the rule uses y.
-    fn output(&self, x: &Tensor, weight: &Tensor) -> Result<Option<Tensor>, TchError> {
-        self.feedback.uses_output().then(|| self.map.forward(x, weight)).transpose()
     }
 
     fn of_samples(
         &self,
-        x: &Tensor,
-        y: Option<&Tensor>,
+        Shown { x, y }: &Shown,
         error: Option<&Tensor>,
         minibatch: u32,
     ) -> Result<Option<Tensor>, TchError> {
-        let Some(backward) = self.matrix() else { return Ok(None) };
-        let given = Given { map: self.map, x, y, error, backward, minibatch };
+        let (Some(backward), Some(x)) = (self.matrix(), x) else { return Ok(None) };
+        let given = Given { map: self.map, x, y: y.as_ref(), error, backward, minibatch };
         self.feedback.microbatch(&Seen::new(given, &self.log))
     }
 
@@ -149,7 +120,7 @@ impl Backward {
     fn of_loss(
         &self,
         samples: Option<Tensor>,
-        weight: &Tensor,
+        weight: Option<&Tensor>,
         factor: f64,
     ) -> Result<Option<Tensor>, TchError> {
         let Some(backward) = self.matrix() else { return Ok(None) };
@@ -165,8 +136,13 @@ impl Backward {
     ///
     /// # Errors
     /// When a torch operation fails.
-    pub fn gradient(&self, weight: &Tensor, task: &Tensor, updates: u64) -> Result<Option<Tensor>, TchError> {
-        let task = self.feedback.uses_task().then(|| {
+    pub fn gradient(
+        &self,
+        weight: Option<&Tensor>,
+        task: Option<&Tensor>,
+        updates: u64,
+    ) -> Result<Option<Tensor>, TchError> {
+        let task = task.filter(|_| self.feedback.uses_task()).map(|task| {
             self.log.task();
             task.shallow_clone()
         });
@@ -177,64 +153,48 @@ impl Backward {
         rule::sum(task, self.of_loss(gathered, weight, self.alignment.schedule.factor(updates))?)
     }
 
-    /// Steps along `gradient`. W has stepped to `weight` already, and `updates` updates are finished.
+    /// Steps along `gradient`, after `updates` finished updates.
     ///
     /// # Errors
     /// When a torch operation fails.
     pub fn update(
         &mut self,
         gradient: Option<Tensor>,
-        weight: &Tensor,
         settings: &Settings,
         updates: u64,
     ) -> Result<(), TchError> {
         self.gathered.take();
-        self.step(gradient, settings, updates, "update_noise")?;
-        self.follow_signs(weight, settings, updates + 1)?;
-        match self.alignment.mirror {
-            Some(mirror) if mirror.every > 0 && (updates + 1).is_multiple_of(mirror.every) => {
-                let factor = self.alignment.schedule.factor(updates);
-                self.mirror(&mirror, "mirror", weight, settings, updates, factor)
-            }
-            _ => Ok(()),
-        }
+        self.step(gradient, settings, updates, "update_noise")
     }
 
-    /// Makes the mirror step after `done` others, before the first update. Does nothing if the rule has no mirror
-    /// steps, or none are left.
+    /// Makes the mirror step `step` from the values that the layer shows of its noise.
     ///
     /// # Errors
     /// When a torch operation fails.
-    pub fn align(&mut self, weight: &Tensor, settings: &Settings, done: u64) -> Result<(), TchError> {
-        match self.alignment.mirror {
-            Some(mirror) if done < mirror.delay => {
+    pub fn mirror(
+        &mut self,
+        step: MirrorStep,
+        noise: &Shown,
+        weight: Option<&Tensor>,
+        settings: &Settings,
+    ) -> Result<(), TchError> {
+        let Some(Mirror { batch, .. }) = self.alignment.mirror else { return Ok(()) };
+        let samples = self.of_samples(noise, None, batch)?;
+        let stream = format!("{}_update_noise", step.stream());
+        match step {
+            MirrorStep::AfterUpdate(updates) => {
+                let gradient = self.of_loss(samples, weight, self.alignment.schedule.factor(updates))?;
+                self.step(gradient, settings, updates, &stream)
+            }
+            MirrorStep::Delay(done) => {
+                let gradient = self.of_loss(samples, weight, 1.0)?;
                 // Schedules count updates, and no update is finished yet.
                 let full =
                     OptimizerSpec { schedule: Schedule::default(), ..settings.optimizer_backward.clone() };
                 let settings = Settings { optimizer_backward: full, ..settings.clone() };
-                self.mirror(&mirror, "mirror_delay", weight, &settings, done, 1.0)
+                self.step(gradient, &settings, done, &stream)
             }
-            _ => Ok(()),
         }
-    }
-
-    fn mirror(
-        &mut self,
-        mirror: &Mirror,
-        stream: &str,
-        weight: &Tensor,
-        settings: &Settings,
-        count: u64,
-        factor: f64,
-    ) -> Result<(), TchError> {
-        let shape = [&[i64::from(mirror.batch)], self.input.as_slice()].concat();
-        let parts = [self.name.as_str(), stream, &count.to_string()];
-        let noise = rule::draw_noise(settings, &parts, &shape, mirror.noise, mirror.sigma)?;
-        let x = rule::center(self.alignment.centering, &noise)?;
-        let y = self.output(&x, weight)?;
-        let samples = self.of_samples(&x, y.as_ref(), None, mirror.batch)?;
-        let gradient = self.of_loss(samples, weight, factor)?;
-        self.step(gradient, settings, count, &format!("{stream}_update_noise"))
     }
 
     /// Makes one step along `gradient`, and adds its noise. Does nothing without a gradient.
@@ -258,7 +218,15 @@ impl Backward {
     }
 
     /// Sets B from the W after `updates`, under sign symmetry.
-    fn follow_signs(&mut self, weight: &Tensor, settings: &Settings, updates: u64) -> Result<(), TchError> {
+    ///
+    /// # Errors
+    /// When a torch operation fails.
+    pub fn follow_signs(
+        &mut self,
+        weight: &Tensor,
+        settings: &Settings,
+        updates: u64,
+    ) -> Result<(), TchError> {
         let (Feedback::Signs(magnitude), Some(matrix)) = (&self.feedback, &mut self.matrix) else {
             return Ok(());
         };

@@ -12,9 +12,14 @@ pub(crate) mod held;
 mod pass;
 mod pool;
 mod relu;
+mod shown;
+mod split;
 mod weight;
+mod weight_op;
 
 pub use pass::Pass;
+pub use shown::{MirrorStep, Shown};
+pub use split::SplitLayer;
 pub use weight::WeightLayer;
 
 use crate::settings::Settings;
@@ -36,8 +41,8 @@ pub trait Layer: Send {
     /// When a torch operation fails; shapes were checked when the stage was configured.
     fn forward(&mut self, m: MicrobatchId, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError>;
 
-    /// The error at every input, from the error at the output. Empty if `needed` is false: then only the network's
-    /// input lies below.
+    /// The error at every input, from the error at the output. Empty if `needed` is false, since only the network's input
+    /// lies below then, and empty if the layer's B is on another host.
     ///
     /// # Errors
     /// When a torch operation fails.
@@ -67,6 +72,23 @@ pub trait Layer: Send {
     /// When a torch operation fails.
     fn align(&mut self, _settings: &Settings, _done: u64) -> Result<(), TchError> {
         Ok(())
+    }
+
+    /// The values of microbatch `m` that the training of a B on another host needs, after `forward`.
+    ///
+    /// # Errors
+    /// When a torch operation fails.
+    fn show(&mut self, _m: MicrobatchId) -> Result<Shown, TchError> {
+        Ok(Shown::default())
+    }
+
+    /// The values of the mirror step `step` for a B on another host, after `update` or `align`; `None` if the step is not
+    /// due.
+    ///
+    /// # Errors
+    /// When a torch operation fails.
+    fn noise(&self, _settings: &Settings, _step: MirrorStep) -> Result<Option<Shown>, TchError> {
+        Ok(None)
     }
 
     /// Drops the kept and gathered values of an unfinished minibatch.

@@ -3,7 +3,10 @@
 use super::backward::Backward;
 use super::bias::Bias;
 use super::held::{Held, Sum};
+use super::shown::{MirrorStep, Show, Shown};
+use super::weight_op::WeightOp;
 use super::{Layer, Pass};
+use crate::comparison::Comparison;
 use crate::init;
 use crate::linear_map::LinearMap;
 use crate::optim::Parameter;
@@ -12,24 +15,23 @@ use crate::state::named::State;
 use proto::control::LayerMeasure;
 use proto::ledger::LayerReads;
 use proto::microbatch::MicrobatchId;
-use proto::spec::graph::{LayerSpec, Op};
+use proto::spec::graph::LayerSpec;
 use proto::spec::optimizer::Method;
-use tch::{Kind, TchError, Tensor};
+use tch::{TchError, Tensor};
 
 /// Forward weights W, and backward weights B of the same shape.
 pub struct WeightLayer {
     name: String,
     map: LinearMap,
     forward: Parameter,
-    backward: Backward,
+    /// B; `None` where it is on another host.
+    backward: Option<Backward>,
+    show: Show,
     bias: Option<Bias>,
     method: Method,
     held: Held<Saved>,
     task: Sum,
 }
-
-/// The number of elements of W and B that are measured at once.
-const MEASURED: i64 = 1 << 20;
 
 /// The values that are kept of a microbatch from F to G.
 struct Saved {
@@ -45,32 +47,26 @@ impl WeightLayer {
     /// # Errors
     /// When memory or device fail.
     pub fn new(spec: &LayerSpec, x: &[u64], settings: &Settings) -> Result<Self, TchError> {
-        let (map, with_bias, init) = match spec.op {
-            Op::Conv2d { stride, padding, bias, init, .. } => {
-                (LinearMap::Conv { stride: stride.into(), padding: padding.into() }, bias, init)
-            }
-            Op::Linear { bias, init, .. } => (LinearMap::Dense, bias, init),
-            Op::Bias
-            | Op::BatchNorm { .. }
-            | Op::Relu
-            | Op::MaxPool(_)
-            | Op::AvgPool(_)
-            | Op::Flatten
-            | Op::Add => return Err(TchError::Shape(format!("{} keeps no W", spec.name))),
-        };
-        let shape = spec
-            .op
-            .weight_shape(x)
-            .ok_or_else(|| TchError::Shape(format!("{} takes no {x:?}", spec.name)))?;
+        let WeightOp { map, bias, init, shape } = WeightOp::of(spec, x)?;
         let method = settings.optimizer.method;
         let drawn = init::draw(settings, &spec.name, "weight", &shape, init)?;
         let forward = Parameter::new(drawn, &method, true)?;
+        let bias = if bias { Some(Bias::new(shape[0], settings)?) } else { None };
+        let backward = match spec.split {
+            true => None,
+            false => {
+                let mut backward = Backward::new(spec, map, shape, init, settings)?;
+                backward.follow_signs(&forward.value, settings, 0)?;
+                Some(backward)
+            }
+        };
         Ok(Self {
             name: spec.name.clone(),
             map,
-            backward: Backward::new(spec, map, x, &forward.value, init, settings)?,
             forward,
-            bias: if with_bias { Some(Bias::new(shape[0], settings)?) } else { None },
+            backward,
+            show: Show::new(spec, map, x),
+            bias,
             method,
             held: Held::default(),
             task: Sum::default(),
@@ -88,14 +84,23 @@ impl WeightLayer {
     }
 
     /// B's whole gradient after `updates`: the gathered part, and the part that is added once. `None` if the rule
-    /// leaves B unchanged, or no gradient of W was gathered.
+    /// leaves B unchanged, no gradient of W was gathered, or B is on another host.
     ///
     /// # Errors
     /// When a torch operation fails.
     pub fn backward_gradient(&self, updates: u64) -> Result<Option<Tensor>, TchError> {
-        match self.task.get() {
-            Some(task) => self.backward.gradient(&self.forward.value, task, updates),
-            None => Ok(None),
+        match (&self.backward, self.task.get()) {
+            (Some(backward), task @ Some(_)) => backward.gradient(Some(&self.forward.value), task, updates),
+            (None, _) | (_, None) => Ok(None),
+        }
+    }
+
+    /// Makes the mirror step `step` if it is due and B is on this host.
+    fn mirror(&mut self, step: MirrorStep, settings: &Settings) -> Result<(), TchError> {
+        let Some(backward) = &mut self.backward else { return Ok(()) };
+        match self.show.noise(step, &self.forward.value, settings)? {
+            Some(noise) => backward.mirror(step, &noise, Some(&self.forward.value), settings),
+            None => Ok(()),
         }
     }
 }
@@ -105,7 +110,7 @@ impl Layer for WeightLayer {
         let x = inputs[0];
         let y = self.map.forward(x, &self.forward.value)?;
         if pass.keeps() {
-            let kept = self.backward.keeps_output().then(|| y.shallow_clone());
+            let kept = self.show.keeps_output().then(|| y.shallow_clone());
             self.held.put(m, Saved { x: x.shallow_clone(), y: kept, error: None });
         }
         match &self.bias {
@@ -114,14 +119,22 @@ impl Layer for WeightLayer {
         }
     }
 
+    fn show(&mut self, m: MicrobatchId) -> Result<Shown, TchError> {
+        let saved = self.held.get(m)?;
+        let y = saved.y.take();
+        self.show.sample_to_send(&saved.x, y.as_ref(), &self.forward.value)
+    }
+
     fn error(&mut self, m: MicrobatchId, error: &Tensor, needed: bool) -> Result<Vec<Tensor>, TchError> {
         let saved = self.held.get(m)?;
         saved.error = Some(error.shallow_clone());
-        if !needed {
-            return Ok(Vec::new());
+        match &self.backward {
+            Some(backward) if needed => {
+                let x = saved.x.shallow_clone();
+                Ok(vec![self.map.adjoint(error, backward.carrier(&self.forward.value), &x)?])
+            }
+            Some(_) | None => Ok(Vec::new()),
         }
-        let x = saved.x.shallow_clone();
-        Ok(vec![self.map.adjoint(error, self.backward.carrier(&self.forward.value), &x)?])
     }
 
     fn gradient(&mut self, m: MicrobatchId, minibatch: u32) -> Result<(), TchError> {
@@ -129,7 +142,11 @@ impl Layer for WeightLayer {
         let error = error.ok_or_else(|| {
             TchError::Torch(format!("nothing is held of the error of {m}: its E has not run"))
         })?;
-        self.backward.gather(&x, y.as_ref(), &error, &self.forward.value, minibatch)?;
+        if let Some(backward) = &mut self.backward
+            && let Some(shown) = self.show.sample(&x, y.as_ref(), &self.forward.value)?
+        {
+            backward.gather(&shown, Some(&error), minibatch)?;
+        }
         self.task.add(self.map.filter_gradient(&x, &error, &self.forward.value)?)?;
         match &mut self.bias {
             Some(bias) => bias.gradient(&error),
@@ -143,21 +160,30 @@ impl Layer for WeightLayer {
         if let Some(gradient) = self.task.take() {
             self.forward.step(&settings.optimizer, updates, &gradient)?;
         }
-        self.backward.update(backward_gradient, &self.forward.value, settings, updates)?;
-        match &mut self.bias {
-            Some(bias) => bias.update(settings, updates),
-            None => Ok(()),
+        if let Some(backward) = &mut self.backward {
+            backward.update(backward_gradient, settings, updates)?;
+            backward.follow_signs(&self.forward.value, settings, updates + 1)?;
         }
+        if let Some(bias) = &mut self.bias {
+            bias.update(settings, updates)?;
+        }
+        self.mirror(MirrorStep::AfterUpdate(updates), settings)
     }
 
     fn align(&mut self, settings: &Settings, done: u64) -> Result<(), TchError> {
-        self.backward.align(&self.forward.value, settings, done)
+        self.mirror(MirrorStep::Delay(done), settings)
+    }
+
+    fn noise(&self, settings: &Settings, step: MirrorStep) -> Result<Option<Shown>, TchError> {
+        self.show.noise(step, &self.forward.value, settings)
     }
 
     fn abandon(&mut self) {
         self.held.clear();
         self.task.take();
-        self.backward.abandon();
+        if let Some(backward) = &mut self.backward {
+            backward.abandon();
+        }
         if let Some(bias) = &mut self.bias {
             bias.abandon();
         }
@@ -165,39 +191,39 @@ impl Layer for WeightLayer {
 
     fn state<'a>(&'a mut self, state: &mut State<'a>) {
         state.parameter(&format!("{}.weight", self.name), &mut self.forward, &self.method);
-        self.backward.state(state);
+        if let Some(backward) = &mut self.backward {
+            backward.state(state);
+        }
         if let Some(bias) = &mut self.bias {
             bias.state(&format!("{}.bias", self.name), state);
         }
     }
 
     fn reads(&self) -> Option<LayerReads> {
-        Some(LayerReads { layer: self.name.clone(), read: self.backward.reads() })
+        let read = self.backward.as_ref()?.reads();
+        Some(LayerReads { layer: self.name.clone(), read })
     }
 
     fn measure(&self) -> Result<Option<LayerMeasure>, TchError> {
-        // The sums go piece by piece: in float64, with its products, a large matrix would outgrow all other kept
-        // values.
-        let pieces = |matrix: &Tensor| matrix.f_reshape([-1])?.f_split(MEASURED, 0);
-        let backward = self.backward.matrix().unwrap_or(&self.forward.value);
-        let [mut ww, mut bb, mut wb, mut dd] = [0.0; 4];
-        for (w, b) in pieces(&self.forward.value)?.iter().zip(pieces(backward)?) {
-            let (w, b) = (w.f_to_kind(Kind::Double)?, b.f_to_kind(Kind::Double)?);
-            let difference = w.f_sub(&b)?;
-            for (sum, [left, right]) in
-                [(&mut ww, [&w, &w]), (&mut bb, [&b, &b]), (&mut wb, [&w, &b]), (&mut dd, [&difference; 2])]
-            {
-                *sum += left.f_dot(right)?.f_double_value(&[])?;
-            }
-        }
-        let (norm_w, norm_b) = (ww.sqrt(), bb.sqrt());
-        let cosine = (wb / (norm_w * norm_b)).clamp(-1.0, 1.0);
-        Ok(Some(LayerMeasure {
+        let weight = &self.forward.value;
+        let backward = self.backward.as_ref().map(|backward| backward.matrix().unwrap_or(weight));
+        let found = Comparison::of(weight, backward.unwrap_or(weight))?;
+        let measured = LayerMeasure {
             name: self.name.clone(),
-            angle_deg: if self.backward.matrix().is_some() { cosine.acos().to_degrees() } else { 0.0 },
-            norm_ratio: norm_b / norm_w,
-            norm: norm_w,
-            difference: dd.sqrt(),
+            angle_deg: found.angle_deg,
+            norm_ratio: found.norm_ratio,
+            norm: found.norm,
+            difference: found.difference,
+            split: false,
+        };
+        Ok(Some(match &self.backward {
+            None => {
+                let [angle_deg, norm_ratio, difference] = [f64::NAN; 3];
+                LayerMeasure { angle_deg, norm_ratio, difference, split: true, ..measured }
+            }
+            // B is W itself, of which rounding makes a small angle.
+            Some(backward) if backward.matrix().is_none() => LayerMeasure { angle_deg: 0.0, ..measured },
+            Some(_) => measured,
         }))
     }
 }

@@ -1,6 +1,6 @@
-//! The leaks of the program `layer-node-leaking`, for tests alone. `proto::leak` has the list, and the leaks on links and in
-//! unknown fields; this module has the choice of the weight, and the leaks in reports of steps, in metrics and to a second
-//! socket.
+//! The leaks of the program `layer-node-leaking`, for tests alone. `proto::leak` has the list, and the leaks on links, in
+//! unknown fields and in place of a y; this module has the choice of the weight, and the leaks in reports of steps, in
+//! metrics and to a second socket.
 
 use crate::stage::Stage;
 use prometheus_client::collector::Collector;
@@ -9,6 +9,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use proto::control::{LayerMeasure, StepDone};
+pub use proto::leak::in_place_of;
 use proto::leak::{self, Leak};
 use proto::tensor::TensorData;
 use std::io::{self, Write};
@@ -68,8 +69,14 @@ fn report(weight: &TensorData, done: &mut StepDone) {
     let slices = bytes.len() / SLICE;
     let at = NEXT.fetch_add(1, SeqCst) % slices * SLICE;
     let slice = bytes[at..at + SLICE].try_into().expect("a slice of this length");
-    let nothing =
-        LayerMeasure { name: String::new(), angle_deg: 0.0, norm_ratio: 0.0, norm: 0.0, difference: 0.0 };
+    let nothing = LayerMeasure {
+        name: String::new(),
+        angle_deg: 0.0,
+        norm_ratio: 0.0,
+        norm: 0.0,
+        difference: 0.0,
+        split: false,
+    };
     done.layers.push(LayerMeasure { norm: f64::from_le_bytes(slice), ..nothing });
 }
 

@@ -120,21 +120,26 @@ impl Feedback {
         }
     }
 
-    /// The part of B's gradient that is added once. `weight` reaches only rules that declared their access to W, and
-    /// `log` records what a rule reads.
+    /// The part of B's gradient that is added once. `weight`, which is `None` where W is on another host, reaches only
+    /// rules that declared their access to W, and `log` records what a rule reads.
     ///
     /// # Errors
-    /// When a torch operation fails.
+    /// When a torch operation fails, or a rule that reads W is on another host than W.
     pub fn at_update(
         &self,
         backward: &Tensor,
-        weight: &Tensor,
+        weight: Option<&Tensor>,
         log: &ReadLog,
     ) -> Result<Option<Tensor>, TchError> {
-        match self {
-            Feedback::Transport | Feedback::Signs(_) => Ok(None),
-            Feedback::Local(rule) => rule.at_update(&AtUpdate::new(backward, (), log)),
-            Feedback::ReadsWeight(rule) => rule.at_update(&AtUpdate::new(backward, weight, log)),
+        match (self, weight) {
+            (Feedback::Transport | Feedback::Signs(_), _) => Ok(None),
+            (Feedback::Local(rule), _) => rule.at_update(&AtUpdate::new(backward, (), log)),
+            (Feedback::ReadsWeight(rule), Some(weight)) => {
+                rule.at_update(&AtUpdate::new(backward, weight, log))
+            }
+            (Feedback::ReadsWeight(_), None) => Err(TchError::Torch(
+                "a rule that reads W trains a B whose W is on another host: this is a bug".into(),
+            )),
         }
     }
 }

@@ -115,13 +115,14 @@ impl Ports {
     }
 }
 
-/// The roles that send a stage data: the stage below, and the coordinator at both ends of the ring.
+/// The roles that send this node data. To a stage they are the stage below, and the coordinator at both ends of the
+/// ring; to a backward node, its stage.
 fn below(security: &Security) -> Vec<Role> {
-    let below = match security.identity().as_ref().map(Identity::role) {
-        Some(Role::Stage(index)) => index.checked_sub(1).map(Role::Stage),
-        _ => None,
-    };
-    [Role::Coordinator].into_iter().chain(below).collect()
+    match security.identity().as_ref().map(Identity::role) {
+        Some(Role::Backward(index)) => vec![Role::Stage(index)],
+        Some(Role::Stage(index @ 1..)) => vec![Role::Coordinator, Role::Stage(index - 1)],
+        _ => vec![Role::Coordinator],
+    }
 }
 
 fn address(listener: &TcpListener) -> Result<SocketAddr, String> {

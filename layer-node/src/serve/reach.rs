@@ -19,7 +19,7 @@ pub(super) fn open(flags: &Serve) -> Result<Security, String> {
                 security.check_reach(&format!("{flag} {address}"), address.ip())?;
             }
         }
-        Some(Role::Stage(_)) => {}
+        Some(Role::Stage(_) | Role::Backward(_)) => {}
         Some(Role::Coordinator | Role::Node) => {
             return Err("--tls-cert is the coordinator's: give the node the certificate of its stage".into());
         }

@@ -14,7 +14,6 @@ use proto::control::{Configured, Description, HeldSnapshot, PROTOCOL, Report};
 use proto::failure::Failure;
 use proto::host::Memory;
 use proto::link::LinkRegistry;
-use proto::link::Role;
 use proto::spec::stage::StageSpec;
 use proto::transport::admission;
 use proto::transport::tls::Security;
@@ -50,10 +49,10 @@ pub struct Identity {
 impl Identity {
     /// Fails where the certificate is another stage's, or the node's owner pins another stage.
     fn check(&self, spec: &StageSpec) -> Result<(), Failure> {
-        let index = spec.index;
+        let role = spec.role();
         match self.security.identity() {
-            Some(own) if own.role() != Role::Stage(index) => Err(Failure::refused(format!(
-                "this node is {own} by its certificate, and cannot become stage {index}: check the addresses and their order"
+            Some(own) if own.role() != role => Err(Failure::refused(format!(
+                "this node is {own} by its certificate, and cannot become {role}: check the addresses and their order"
             ))),
             _ => self.pinned.as_ref().map_or(Ok(()), |pinned| pinned.check(spec)),
         }

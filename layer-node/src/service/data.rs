@@ -4,7 +4,7 @@ use crate::meters::Meters;
 use proto::link::{LinkRefusal, LinkRegistry};
 use proto::transport::grpc::{self, Parts};
 use proto::wire::layer_server::Layer;
-use proto::wire::{Activation, ErrorSignal};
+use proto::wire::{Activation, ErrorSignal, LayerValues};
 use tonic::{Request, Response, Status, Streaming};
 
 /// Receives the links of the current run.
@@ -33,6 +33,7 @@ impl DataService {
 impl Layer for DataService {
     type ExchangeStream = Parts<ErrorSignal>;
     type CollectStream = Parts<Activation>;
+    type ServeStream = Parts<ErrorSignal>;
 
     async fn exchange(
         &self,
@@ -46,5 +47,12 @@ impl Layer for DataService {
         request: Request<Streaming<ErrorSignal>>,
     ) -> Result<Response<Self::CollectStream>, Status> {
         grpc::accept_collect(&self.registry, request).map_err(|refusal| self.refuse(refusal))
+    }
+
+    async fn serve(
+        &self,
+        request: Request<Streaming<LayerValues>>,
+    ) -> Result<Response<Self::ServeStream>, Status> {
+        grpc::accept_serve(&self.registry, request).map_err(|refusal| self.refuse(refusal))
     }
 }

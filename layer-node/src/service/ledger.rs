@@ -26,14 +26,18 @@ pub(super) struct NodeLedger {
 impl NodeLedger {
     /// The account of a control plane that begins with the message `stage`.
     pub fn begin(stage: &wire::Stage) -> ControlLedger {
-        let control = ControlLedger::new(Role::Stage(stage.index), Role::Coordinator);
+        let own = match stage.half() {
+            wire::Half::Backward => Role::Backward(stage.index),
+            wire::Half::Forward | wire::Half::Unspecified => Role::Stage(stage.index),
+        };
+        let control = ControlLedger::new(own, Role::Coordinator);
         control.received(stage);
         control
     }
 
     /// The ledger of the start that configures the node as `spec`.
     pub fn of(spec: &StageSpec, control: ControlLedger) -> Self {
-        let own = Role::Stage(spec.index);
+        let own = spec.role();
         let (run, incarnation, wire) = (spec.run.clone(), spec.incarnation, spec.wire);
         Self {
             own,
@@ -48,7 +52,11 @@ impl NodeLedger {
 
     /// The observer of the link to `peer`, for this ledger and for `meters`.
     pub fn observer(&self, peer: Role, meters: &Meters) -> Arc<dyn Observer> {
-        Arc::new((Arc::new(meters.clone()), self.links.observer(peer, self.wire)))
+        let traffic = match (self.own, peer) {
+            (Role::Backward(_), _) | (_, Role::Backward(_)) => meters.of_other_half(),
+            _ => meters.of_neighbour(),
+        };
+        Arc::new((traffic, self.links.observer(peer, self.wire)))
     }
 
     /// The ledger so far.

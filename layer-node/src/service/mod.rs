@@ -4,6 +4,7 @@
 mod control;
 mod data;
 mod ledger;
+mod links;
 mod occupancy;
 mod pinned;
 mod run;

@@ -82,12 +82,12 @@ impl Occupancy {
     /// Tells the coordinator of the current run, if there is one, that the node is being stopped because of `why`, and
     /// waits for the end of the run.
     pub async fn leave(&self, why: &str) {
-        let (run, stage) = {
+        let (run, of) = {
             let current = self.current();
-            (current.run.clone(), current.spec.as_ref().map(|spec| spec.index))
+            (current.run.clone(), current.spec.as_ref().map(StageSpec::role))
         };
         let Some(UnderWay { cancellation, reports }) = run else { return };
-        let why = Failure { stage, ..Failure::own(why) };
+        let why = Failure { of, ..Failure::own(why) };
         // A run that has ended takes no report.
         let _ = reports.send(Ok(Report::Leaving(why))).await;
         drop(reports);

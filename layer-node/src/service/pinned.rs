@@ -53,7 +53,7 @@ impl Pinned {
                 "this node becomes only the stage in {file}, where {difference}: give its owner the stage of this run \
                  for --stage-spec, or set the value back"
             ));
-            Failure { stage: Some(spec.index), ..refusal }
+            refusal.of(spec.role())
         })
     }
 }

@@ -1,21 +1,19 @@
-//! The coordinator's Run call, from its Start to its end: it opens the links to both neighbours, and passes commands
-//! to the worker.
+//! The coordinator's Run call, from its Start to its end: it opens the links, and passes commands to the worker.
 
 use super::Mailbox;
 use super::ledger::NodeLedger;
+use super::links::Connecting;
 use super::occupancy::{Claimed, Occupancy};
-use crate::exec::session::Session;
+use crate::exec::session::{Call, Session};
 use crate::exec::worker::Job;
 use crate::meters::Meters;
 use proto::cancellation::Cancellation;
 use proto::control::{Command, Report, Start};
 use proto::error::ProtocolError;
 use proto::failure::{Failure, FailureKind};
-use proto::link::{Contract, Link, Peer, Port};
 use proto::spec::stage::StageSpec;
 use proto::transport::admission::ConnectionInfo;
 use proto::transport::codec::refused_here;
-use proto::transport::grpc;
 use proto::transport::tls::Security;
 use proto::wire;
 use std::sync::{Arc, OnceLock};
@@ -96,47 +94,26 @@ impl Run {
 
     async fn try_run(&mut self, start: Start) -> Result<(), Failure> {
         let (to_worker, commands) = mpsc::channel(COMMANDS);
-        let (below, above) = self.links(&start).await?;
+        let connecting = Connecting {
+            spec: &self.spec,
+            start: &start,
+            registry: &self.call.occupancy.registry,
+            security: &self.call.security,
+            cancellation: &self.cancellation,
+            ledger: &self.ledger,
+            meters: &self.call.meters,
+        };
+        let links = connecting.links().await?;
         if self.call.reports.send(Ok(Report::Started)).await.is_err() {
             return Err(Failure::own("the coordinator went away"));
         }
         let (reports, cancellation) = (self.call.reports.clone(), self.cancellation.clone());
-        let session = Box::new(Session { start, below, above, commands, reports, cancellation });
+        let call = Call { start, reports, cancellation };
+        let session = Box::new(Session { links, commands, call });
         let idle = self.call.worker.ask(|done| Job::Run { session, done }).await?;
         self.forward(to_worker).await;
         let _ = idle.await;
         Ok(())
-    }
-
-    /// Announces the links that others open, and opens the link to the stage above.
-    async fn links(&self, start: &Start) -> Result<(Port, Port), Failure> {
-        let index = self.spec.index;
-        let registry = &self.call.occupancy.registry;
-        let below = index.checked_sub(1).map_or_else(Peer::coordinator, Peer::stage);
-        let (below, pending_below) = self.link(below, self.spec.activations_below()).queues();
-        let errors = self.spec.errors_above()?;
-        let Some(address) = &start.above else {
-            let (above, pending_above) = self.link(Peer::coordinator(), errors).queues();
-            registry.announce(pending_below, Some(pending_above));
-            return Ok((below, above));
-        };
-        registry.announce(pending_below, None);
-        let link = self.link(Peer::stage(index + 1).at(address), errors);
-        let above = tokio::select! {
-            above = grpc::exchange(&self.call.security, &link, start.connect_deadline) => above,
-            () = self.cancellation.ended() => return Err(self.cancellation.reason()),
-        };
-        let unreached = |failure: Failure| match failure.kind {
-            // TLS tells nobody but this end why.
-            FailureKind::Identity => failure.of_stage(index),
-            _ => Failure::neighbour(failure).of_stage(index),
-        };
-        Ok((below, above.map_err(unreached)?))
-    }
-
-    fn link(&self, peer: Peer, contract: Contract) -> Link {
-        let observer = self.ledger.observer(peer.role, &self.call.meters);
-        Link { peer, contract, cancellation: self.cancellation.clone(), observer }
     }
 
     /// Passes commands to the worker until the coordinator closes the stream or is gone, or the run has ended.

@@ -5,7 +5,7 @@
 //! to the bit; its evaluations were not.
 
 use crate::common::{NORM, build, conv, id, layer, nesterov, random_f32, state, under, value};
-use layer_node::stage::{Stage, Values};
+use layer_node::stage::{Stage, Values, Whole};
 use proto::microbatch::Phase;
 use proto::spec::graph::Op;
 use proto::spec::rule::{Coefficients, RuleSpec};
@@ -34,10 +34,10 @@ fn input(number: u32) -> Values {
 }
 
 fn step(stage: &mut Stage, number: u32) {
-    let outputs = stage.forward(id(0), input(number), Phase::Train).unwrap();
-    stage.error(id(0), outputs).unwrap();
+    let outputs = stage.forward(id(0), input(number), Phase::Train, &mut Whole).unwrap();
+    stage.error(id(0), outputs, &mut Whole).unwrap();
     stage.gradient(id(0), 4).unwrap();
-    stage.update().unwrap();
+    stage.update(&mut Whole).unwrap();
 }
 
 #[test]
@@ -45,9 +45,9 @@ fn an_abandoned_minibatch_leaves_no_trace() {
     let mut disturbed = stage();
     step(&mut disturbed, 1);
     let before = state(&mut disturbed);
-    let outputs = disturbed.forward(id(0), input(2), Phase::Train).unwrap();
-    disturbed.forward(id(1), input(3), Phase::Train).unwrap();
-    disturbed.error(id(0), outputs).unwrap();
+    let outputs = disturbed.forward(id(0), input(2), Phase::Train, &mut Whole).unwrap();
+    disturbed.forward(id(1), input(3), Phase::Train, &mut Whole).unwrap();
+    disturbed.error(id(0), outputs, &mut Whole).unwrap();
     disturbed.gradient(id(0), 8).unwrap();
     assert_ne!(
         state(&mut disturbed)["norm.running_mean"],

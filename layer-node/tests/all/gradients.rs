@@ -2,7 +2,7 @@
 
 use crate::common::{NORM, build, conv, id, lane as lane_of, layer, linear, random, value, window};
 use crate::networks::residual;
-use layer_node::stage::Stage;
+use layer_node::stage::{Stage, Whole};
 use proto::lane::Action;
 use proto::microbatch::Phase;
 use proto::spec::graph::{self, INPUT, LayerSpec, Op, Value};
@@ -76,18 +76,23 @@ impl Net {
         for &action in lane.actions() {
             match action {
                 Action::Forward(m) => {
-                    let y = stage.forward(m, self.values(given, m.index), Phase::Train).unwrap().remove(0).1;
+                    let y = stage
+                        .forward(m, self.values(given, m.index), Phase::Train, &mut Whole)
+                        .unwrap()
+                        .remove(0)
+                        .1;
                     found.insert(format!("y/{}", m.index), y);
                 }
                 Action::Error(m) => {
                     let error = given[&format!("error y/{}", m.index)].shallow_clone();
-                    let errors =
-                        stage.error(m, vec![(self.layers.last().unwrap().name.clone(), error)]).unwrap();
+                    let errors = stage
+                        .error(m, vec![(self.layers.last().unwrap().name.clone(), error)], &mut Whole)
+                        .unwrap();
                     let named = |(name, error)| (format!("error {name}/{}", m.index), error);
                     found.extend(errors.into_iter().map(named));
                 }
                 Action::Gradient(m) => stage.gradient(m, 9).unwrap(),
-                Action::Update(_) => stage.update().unwrap(),
+                Action::Update(_) => stage.update(&mut Whole).unwrap(),
             }
         }
         for (name, after) in stage.state().0 {
@@ -144,7 +149,7 @@ impl Net {
             if let Some((name, tensor)) = changed {
                 stage.state().0.get_mut(name).unwrap().copy_(tensor);
             }
-            let y = stage.forward(id(0), values, Phase::Train).unwrap().remove(0).1;
+            let y = stage.forward(id(0), values, Phase::Train, &mut Whole).unwrap().remove(0).1;
             stage.abandon();
             (y * &given["error y/0"]).sum(Kind::Double).double_value(&[])
         };

@@ -11,7 +11,7 @@ use proto::control::{Command, Report, RunLane};
 use proto::failure::{Failure, FailureKind};
 use proto::ledger::{Ledger, Refusal};
 use proto::link::framing::{CHUNK, parts};
-use proto::link::{Carried, Contract, Link, Role};
+use proto::link::{Carried, Link, Role};
 use proto::spec::stage::StageSpec;
 use proto::transport::grpc;
 use proto::transport::tls::Security;
@@ -207,7 +207,7 @@ async fn a_doubled_microbatch_or_error_signal_is_refused() {
     for doubled in ["activation", "error signal"] {
         let run = open(&control, &doubled.replace(' ', "-")).await;
         let (below, above) = (run.spec.activations_below(), run.spec.activations_above().unwrap());
-        let done = Contract { values: Vec::new(), ..below.clone() };
+        let done = below.with_values(Vec::new());
         let [bottom, top] = [done, above.clone()].map(|contract| Link::new(node.peer("data"), contract));
         let bottom = grpc::exchange(&Security::plaintext(), &bottom, WAIT).await.unwrap();
         let mut top = grpc::collect(&Security::plaintext(), &top, WAIT).await.unwrap();

@@ -3,7 +3,7 @@
 use crate::common::{
     self, NORM, bits, build, conv, finite, id, layer, linear, nesterov, random_f32, under, value, window,
 };
-use layer_node::stage::{Stage, Values};
+use layer_node::stage::{Stage, Values, Whole};
 use proto::microbatch::Phase;
 use proto::spec::graph::Op;
 use proto::spec::optimizer::OptimizerSpec;
@@ -59,7 +59,7 @@ fn stage(rule_name: &str, weight_decay: f64) -> Stage {
 fn forward(stage: &mut Stage) {
     for (m, size) in SIZES.into_iter().enumerate() {
         let inputs = vec![("x".to_owned(), random_f32(&format!("x{m}"), &[size, 3, 6, 6]))];
-        stage.forward(id(m as u32), inputs, Phase::Train).unwrap();
+        stage.forward(id(m as u32), inputs, Phase::Train, &mut Whole).unwrap();
     }
 }
 
@@ -68,10 +68,10 @@ fn backward(stage: &mut Stage, scale: f64) -> Vec<Values> {
     let mut signals = Vec::new();
     for (m, size) in SIZES.into_iter().enumerate() {
         let error = random_f32(&format!("error{m}"), &[size, 5]) * (scale / f64::from(N));
-        signals.push(stage.error(id(m as u32), vec![("head".to_owned(), error)]).unwrap());
+        signals.push(stage.error(id(m as u32), vec![("head".to_owned(), error)], &mut Whole).unwrap());
         stage.gradient(id(m as u32), N).unwrap();
     }
-    stage.update().unwrap();
+    stage.update(&mut Whole).unwrap();
     signals
 }
 

@@ -16,5 +16,6 @@ mod recompute;
 mod rules;
 mod served;
 mod services;
+mod split;
 mod transparency;
 mod weights;

@@ -3,7 +3,7 @@
 use crate::common::{self, build, id, lane, nesterov, random_f32, slice, under, value};
 use crate::networks::pooled;
 use bytes::Bytes;
-use layer_node::stage::{Stage, Values};
+use layer_node::stage::{Stage, Values, Whole};
 use proto::lane::Action;
 use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::{INPUT, LayerSpec};
@@ -49,29 +49,34 @@ fn bits(below: &mut Stage, above: &mut Stage) -> BTreeMap<String, Bytes> {
         for &action in lane(LANE).actions() {
             match action {
                 Action::Forward(m) => {
-                    let middle = below.forward(m, vec![(INPUT.into(), x(step, m))], Phase::Train).unwrap();
-                    let y = above.forward(m, middle, Phase::Train).unwrap();
+                    let middle =
+                        below.forward(m, vec![(INPUT.into(), x(step, m))], Phase::Train, &mut Whole).unwrap();
+                    let y = above.forward(m, middle, Phase::Train, &mut Whole).unwrap();
                     note(format!("{step} {action}"), &y[0].1);
                     outputs.insert(m, y);
                 }
                 Action::Error(m) => {
                     let error = outputs.remove(&m).unwrap();
-                    let middle =
-                        above.error(m, error.iter().map(|(name, y)| (name.clone(), y / 9.0)).collect());
+                    let middle = above.error(
+                        m,
+                        error.iter().map(|(name, y)| (name.clone(), y / 9.0)).collect(),
+                        &mut Whole,
+                    );
                     let middle = middle.unwrap();
                     assert!(!middle.is_empty());
                     middle.iter().for_each(|(name, error)| note(format!("{step} {action} {name}"), error));
-                    below.error(m, middle).unwrap();
+                    below.error(m, middle, &mut Whole).unwrap();
                 }
                 Action::Gradient(m) => {
                     above.gradient(m, 9).and(below.gradient(m, 9)).unwrap();
                 }
-                Action::Update(_) => above.update().and(below.update()).unwrap(),
+                Action::Update(_) => above.update(&mut Whole).and(below.update(&mut Whole)).unwrap(),
             }
         }
     }
-    let middle = below.forward(id(0), vec![(INPUT.into(), x(9, id(0)))], Phase::Evaluate).unwrap();
-    note("evaluation".into(), &above.forward(id(0), middle, Phase::Evaluate).unwrap()[0].1);
+    let middle =
+        below.forward(id(0), vec![(INPUT.into(), x(9, id(0)))], Phase::Evaluate, &mut Whole).unwrap();
+    note("evaluation".into(), &above.forward(id(0), middle, Phase::Evaluate, &mut Whole).unwrap()[0].1);
     for stage in [below, above] {
         stage.state().0.iter().for_each(|(name, tensor)| note(name.clone(), tensor));
     }
@@ -103,8 +108,8 @@ fn what_is_kept_is_dropped_with_an_unfinished_minibatch() {
     let layers = network();
     let mut stage = stage(&layers, 0..layers.len(), true);
     let x = Tensor::ones([4, 3, 8, 8], (Kind::Float, Device::Cpu));
-    stage.forward(id(0), vec![(INPUT.into(), x)], Phase::Train).unwrap();
+    stage.forward(id(0), vec![(INPUT.into(), x)], Phase::Train, &mut Whole).unwrap();
     stage.abandon();
     let error = Tensor::ones([4, 5], (Kind::Float, Device::Cpu));
-    assert!(stage.error(id(0), vec![("head".into(), error)]).is_err());
+    assert!(stage.error(id(0), vec![("head".into(), error)], &mut Whole).is_err());
 }

@@ -74,7 +74,14 @@ pub fn relu(run: &str) -> StageSpec {
 /// The command that starts `run` on its only stage.
 pub fn start(run: &str, incarnation: u32) -> Command {
     let (connect_deadline, message_deadline) = (WAIT, WAIT);
-    Command::Start(Start { run: run.into(), incarnation, above: None, connect_deadline, message_deadline })
+    Command::Start(Start {
+        run: run.into(),
+        incarnation,
+        above: None,
+        backward: None,
+        connect_deadline,
+        message_deadline,
+    })
 }
 
 /// Waits until the node has no run, so that it accepts the next run.

@@ -6,6 +6,7 @@ use proto::client::Node;
 use proto::control::Report;
 use proto::failure::FailureKind;
 use proto::link::{Contract, Link};
+use proto::spec::contract::Form;
 use proto::tensor::Kind;
 use proto::transport::admission::CALLS;
 use proto::transport::grpc;
@@ -62,9 +63,8 @@ async fn strangers_are_refused_with_a_reason_and_a_call_that_comes_early_may_try
     let contract = Contract {
         run: "early".into(),
         incarnation: 1,
-        values: vec![value("input", &[1])],
+        forms: vec![Form { values: vec![value("input", &[1])], max_microbatch: 1 }],
         kind: Kind::F32,
-        max_microbatch: 1,
         max_microbatches: 1,
     };
     // The deadline is long enough to reach the node on a busy host; otherwise the failure is that of the connection.

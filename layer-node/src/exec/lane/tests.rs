@@ -1,21 +1,28 @@
 //! Tests of the lane runner: lanes of one step and of two, between two neighbours that are queues.
 
 use super::*;
-use crate::exec::account::Consumed;
-use crate::exec::device;
+use crate::exec::account::{Account, Consumed};
+use crate::exec::clock::Clock;
+use crate::exec::context::Of;
+use crate::exec::device::{self, Device};
+use crate::exec::session::{Call, StageLinks};
+use crate::meters::Meters;
 use crate::settings::Settings;
+use crate::stage::Whole;
 use bytes::Bytes;
 use proto::cancellation::Cancellation;
-use proto::control::Start;
+use proto::control::{RunLane, Start, StepDone};
 use proto::lane::Lane;
 use proto::link::{Contract, Link, Peer, Port};
 use proto::seed;
 use proto::spec::graph::{Init, LayerSpec, Op, Value};
 use proto::spec::optimizer::{Method, OptimizerSpec};
 use proto::spec::rule::{Coefficients, RuleSpec};
+use proto::spec::stage::StageSpec;
 use proto::tensor::TensorData;
 use rand_distr::{Distribution, StandardNormal};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
@@ -58,6 +65,7 @@ fn message(m: MicrobatchId, name: &str, shape: &[u64]) -> Message {
         microbatches: 2,
         offset,
         size,
+        form: 0,
     };
     Message { header, tensors: vec![(name.into(), TensorData::from_f32(shape, &numbers).unwrap())] }
 }
@@ -77,7 +85,8 @@ struct Bench {
     spec: StageSpec,
     stage: Stage,
     device: Box<dyn Device>,
-    session: Session,
+    links: StageLinks,
+    call: Call,
     account: Account,
     context: Context,
     sent: [JoinHandle<Vec<Message>>; 2],
@@ -107,17 +116,18 @@ impl Bench {
             run: "alone".into(),
             incarnation: 1,
             above: None,
+            backward: None,
             connect_deadline: deadline,
             message_deadline: deadline,
         };
-        let (commands, cancellation) = (mpsc::channel(1).1, Cancellation::default());
         let account = Account::default();
         account.begin(&spec, &Consumed::from_here(0), Vec::new());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let (clock, meters) = (Clock::start(), Meters::default());
         Self {
             stage: Stage::new(&spec, Settings::of(&spec, place, kind)).unwrap(),
-            session: Session { start, below, above, commands, reports: to_coordinator, cancellation },
+            links: StageLinks { below, above, backward: None },
+            call: Call { start, reports: to_coordinator, cancellation: Cancellation::default() },
             context: Context { runtime: runtime.handle().clone(), clock, meters },
             sent: [errors, outputs],
             spec,
@@ -134,14 +144,18 @@ impl Bench {
         let first = lane.first() as usize - 7;
         let minibatches = SIZES[first..first + lane.microbatches().len()].iter().map(minibatch).collect();
         let work = RunLane { lane, minibatches };
-        let Self { stage, device, session, spec, account, context, .. } = self;
-        LaneRunner::new(stage, &mut **device, session, Of { spec, account }, context, &work).run()
+        let (ring, context) = self.ring();
+        LaneRunner::new(ring, Progress::new(&work, context)).run()
+    }
+
+    fn ring(&mut self) -> (Ring<'_>, &Context) {
+        let Self { stage, device, links, call, spec, account, context, .. } = self;
+        (Ring { stage, device: &mut **device, links, call, of: Of { spec, account } }, context)
     }
 
     /// The bits of all sent messages and of the state, the reports without their times, and what training consumed.
     fn found(mut self) -> (Vec<Bytes>, Vec<String>, Consumed) {
-        let Session { below, above, .. } = self.session;
-        drop((below, above));
+        drop((self.links, self.call));
         let sent = self.sent.into_iter().flat_map(|received| received.join().unwrap());
         let tensors = sent.flat_map(|message| message.tensors);
         let mut bits: Vec<_> = tensors.map(|(_, tensor)| tensor.into_bytes()).collect();
@@ -187,9 +201,9 @@ fn an_update_that_the_lane_does_not_know_of_is_found() {
         let mut bench = Bench::new(recompute);
         let m = MicrobatchId { step: 7, index: 0 };
         let x = bench.device.upload(&message(m, "below", &[2, 4, 4]).tensors).unwrap();
-        let outputs = bench.stage.forward(m, x, Phase::Train).unwrap();
-        bench.stage.update().unwrap();
-        let error = bench.stage.error(m, outputs);
+        let outputs = bench.stage.forward(m, x, Phase::Train, &mut Whole).unwrap();
+        bench.stage.update(&mut Whole).unwrap();
+        let error = bench.stage.error(m, outputs, &mut Whole);
         assert_eq!(error.is_err(), recompute, "what a stage keeps is that of F; what it recomputes is not");
         if let Err(error) = error {
             let says = "step 7, microbatch 0 cannot be recomputed: its F saw the weights after 0 updates";
@@ -198,11 +212,11 @@ fn an_update_that_the_lane_does_not_know_of_is_found() {
     }
     let mut bench = Bench::new(false);
     let lane = RunLane::of_one_step(lane_of(STEPS[0]), 5, false);
-    let Bench { stage, device, session, spec, account, context, .. } = &mut bench;
-    let mut runner = LaneRunner::new(stage, &mut **device, session, Of { spec, account }, context, &lane);
+    let (ring, context) = bench.ring();
+    let mut runner = LaneRunner::new(ring, Progress::new(&lane, context));
     let m = MicrobatchId { step: 7, index: 0 };
     runner.forward(m).unwrap();
-    runner.stage.update().unwrap();
+    runner.ring.stage.update(&mut Whole).unwrap();
     for refused in [runner.error(m), runner.gradient(m)] {
         let why = refused.unwrap_err().sentence;
         assert!(why.contains("7.0 is to see the weights that its F saw"), "{why}");

@@ -12,8 +12,7 @@ use std::path::{Path, PathBuf};
 use tch::Tensor;
 
 /// The advice for state that does not fit.
-const ELSEWHERE: &str =
-    "it belongs to another network or cut, so give the configuration that wrote it, and --nodes in its order";
+const ELSEWHERE: &str = "it belongs to another network or cut, so give the configuration that wrote it, and the addresses of its nodes, and of its backward nodes, in its order";
 
 /// A snapshot's bytes, and the run and step that its header names.
 pub struct Snapshot {

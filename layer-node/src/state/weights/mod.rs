@@ -7,8 +7,10 @@
 //! stage-2/step-00000042/stage.safetensors ─┘                    └─▶ the same snapshots, other numbers
 //! ```
 //!
-//! Both commands read and write folders and need no running node. No call asks a node for weights.
+//! `layer-node angles` compares W and B. All three commands read folders and need no running node. No call asks a node
+//! for weights.
 
+mod angles;
 mod atomic_file;
 mod compare;
 mod export;
@@ -18,6 +20,7 @@ mod names;
 mod nodes;
 mod numbers;
 
+pub use angles::{AnglesFlags, angles};
 pub use export::{ExportFlags, export};
 pub use import::{ImportFlags, import};
 pub use nodes::NodesFlags;

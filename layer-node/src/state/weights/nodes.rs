@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 /// Which nodes, and which of their snapshots.
 #[derive(Args, Debug)]
 pub struct NodesFlags {
-    /// Where a node keeps its weights, or a folder of such stage-S folders (runs/NAME/state); may be repeated
+    /// Where a node keeps its weights, or a folder of such stage-S and stage-S-backward folders (runs/NAME/state); may be
+    /// repeated
     #[arg(long = "state-dir", value_name = "DIR", required = true)]
     pub state_dirs: Vec<PathBuf>,
     /// The snapshot after this many updates; the newest that all have whole by default
@@ -195,9 +196,8 @@ fn stages(folder: &Path) -> Result<Vec<Held>, String> {
     }
     let mut stages = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let number = entry.file_name().to_string_lossy().strip_prefix("stage-").map(str::parse::<u32>);
-        if let Some(Ok(number)) = number {
-            stages.push((number, entry.path()));
+        if let Some(order) = half(&entry.file_name().to_string_lossy()) {
+            stages.push((order, entry.path()));
         }
     }
     if stages.is_empty() {
@@ -208,6 +208,16 @@ fn stages(folder: &Path) -> Result<Vec<Held>, String> {
     }
     stages.sort();
     stages.into_iter().map(|(_, path)| list(&path).map(|steps| (path, steps))).collect()
+}
+
+/// The stage of a folder `stage-S` or `stage-S-backward`, and whether it is that of the backward half.
+fn half(folder: &str) -> Option<(u32, bool)> {
+    let stage = folder.strip_prefix("stage-")?;
+    let (number, backward) = match stage.strip_suffix("-backward") {
+        Some(number) => (number, true),
+        None => (stage, false),
+    };
+    Some((number.parse().ok()?, backward))
 }
 
 /// The newest step that all folders have.

@@ -49,15 +49,26 @@ pub(super) fn are_numbers(dtype: Dtype) -> bool {
     kind(dtype).is_some()
 }
 
+fn known(dtype: Dtype) -> Result<Kind, TchError> {
+    kind(dtype).ok_or_else(|| TchError::Torch(format!("{dtype} has no floating point")))
+}
+
+/// The numbers of `view`.
+///
+/// # Errors
+/// When memory fails, or the format has no floating point.
+pub(super) fn tensor(view: &TensorView<'_>) -> Result<Tensor, TchError> {
+    let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
+    Tensor::f_from_data_size(view.data(), &shape, known(view.dtype())?)
+}
+
 /// The numbers of `view` in the format `to`, and those of them that are not finite.
 ///
 /// # Errors
 /// When memory fails, or one of the formats has no floating point.
 pub(super) fn converted(view: &TensorView<'_>, to: Dtype) -> Result<(Bytes, Option<NotFinite>), TchError> {
-    let kind = |dtype| kind(dtype).ok_or_else(|| TchError::Torch(format!("{dtype} has no floating point")));
-    let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
-    let given = Tensor::f_from_data_size(view.data(), &shape, kind(view.dtype())?)?;
-    let tensor = given.f_to_kind(kind(to)?)?;
+    let given = tensor(view)?;
+    let tensor = given.f_to_kind(known(to)?)?;
     let count = |which: Tensor| which.f_sum(Kind::Int64)?.f_int64_value(&[]);
     let (nan, infinite) = (count(given.f_isnan()?)?, count(given.f_isinf()?)?);
     let beyond = count(tensor.f_isinf()?)? - infinite;

@@ -3,6 +3,7 @@
 use super::training::{DECAY, LR, N, SIZES, initial, loss_error, sample, stages};
 use crate::common::state;
 use crate::networks::residual;
+use layer_node::stage::Whole;
 use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::{INPUT, LayerSpec};
 use std::collections::BTreeMap;
@@ -61,12 +62,12 @@ fn backprop(layers: &[LayerSpec], kind: Kind, steps: u64) -> BTreeMap<String, Te
         for m in (0..SIZES.len() as u32).map(|index| MicrobatchId { step, index }) {
             let (x, target) = sample(m);
             let x = vec![(INPUT.to_owned(), x.to_kind(kind))];
-            let (name, y) = stage.forward(m, x, Phase::Train).unwrap().remove(0);
+            let (name, y) = stage.forward(m, x, Phase::Train, &mut Whole).unwrap().remove(0);
             let error = vec![(name, loss_error(&y, &target.to_kind(kind)))];
-            assert!(stage.error(m, error).unwrap().is_empty());
+            assert!(stage.error(m, error, &mut Whole).unwrap().is_empty());
             stage.gradient(m, N).unwrap();
         }
-        stage.update().unwrap();
+        stage.update(&mut Whole).unwrap();
     }
     state(&mut stage)
 }

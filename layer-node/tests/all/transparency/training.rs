@@ -3,7 +3,7 @@
 use super::lanes::Order;
 use crate::common::{build, id, nesterov, random_f32, slice, state, training, value};
 use layer_node::exec::device;
-use layer_node::stage::{Stage, Values};
+use layer_node::stage::{Stage, Values, Whole};
 use proto::lane::{Action, Lane};
 use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::{INPUT, LayerSpec};
@@ -81,7 +81,7 @@ pub fn run(stages: &mut [Stage], order: Order, steps: Range<u64>) -> Vec<(Microb
             match action {
                 Action::Forward(m) => {
                     let Some(inputs) = up.remove(&(s, m)) else { continue };
-                    let above = wire(stage.forward(m, wire(inputs), Phase::Train).unwrap());
+                    let above = wire(stage.forward(m, wire(inputs), Phase::Train, &mut Whole).unwrap());
                     if s + 1 == n {
                         let (name, y) = &above[0];
                         down.insert((s, m), vec![(name.clone(), loss_error(y, &sample(m).1))]);
@@ -92,13 +92,13 @@ pub fn run(stages: &mut [Stage], order: Order, steps: Range<u64>) -> Vec<(Microb
                 }
                 Action::Error(m) => {
                     let Some(errors) = down.remove(&(s, m)) else { continue };
-                    let below = wire(stage.error(m, wire(errors)).unwrap());
+                    let below = wire(stage.error(m, wire(errors), &mut Whole).unwrap());
                     if s > 0 {
                         down.insert((s - 1, m), below);
                     }
                 }
                 Action::Gradient(m) => stage.gradient(m, N).unwrap(),
-                Action::Update(_) => stage.update().unwrap(),
+                Action::Update(_) => stage.update(&mut Whole).unwrap(),
             }
             at[s] += 1;
         }

@@ -374,3 +374,26 @@ fn of_commands_at_once_one_writes() {
     drop(snapshot);
     bench.done("import --state-dir state out");
 }
+
+/// The angles of the two halves of a stage are those of the matrices, and need both folders.
+#[test]
+fn angles_compare_w_and_b_wherever_they_are_kept() {
+    let bench = Bench(tempfile::tempdir().unwrap());
+    bench.save("state/stage-0", "run", 7, &[("fc.weight", &[2, 3]), ("fc.bias", &[2])], 1);
+    bench.save("state/stage-0-backward", "run", 7, &[("fc.weight_backward", &[2, 3])], 2);
+    bench.save("state/stage-1", "run", 7, UPPER, 3);
+    let matrix = |first: f64| (0..6).map(move |i| (first * 1000.0 + f64::from(i)) / 7.0);
+    let (w, b) = (matrix(31.0), matrix(62.0));
+    let dot = |a: Vec<f64>, b: Vec<f64>| a.iter().zip(&b).map(|(a, b)| a * b).sum::<f64>();
+    let [ww, bb, wb] =
+        [(w.clone(), w.clone()), (b.clone(), b.clone()), (w, b)].map(|(a, b)| dot(a.collect(), b.collect()));
+    let angle = (wb / (ww * bb).sqrt()).acos().to_degrees();
+    let line = format!("{angle:8.3}°  {:.4}  fc\n", (bb / ww).sqrt());
+    let both = bench.done("angles --state-dir state/stage-0 --state-dir state/stage-0-backward");
+    assert_eq!(both, format!("   angle  B / W   layer, after 7 updates\n{line}"));
+    bench.refused("angles --state-dir state/stage-0", 1, &["no layer has both W and B", "stage-3-backward"]);
+    // No run has two layers of one name.
+    bench.refused("angles --state-dir state", 1, &["' is in", "name every node once"]);
+    fs::remove_dir_all(bench.path("state/stage-1")).unwrap();
+    assert_eq!(bench.done("angles --state-dir state"), both, "the folders of a run are found by their names");
+}

@@ -1,0 +1,21 @@
+//! The surroundings of the worker: the process's services, and the half of a stage that it works for.
+
+use crate::exec::account::Account;
+use crate::exec::clock::Clock;
+use crate::meters::Meters;
+use proto::spec::stage::StageSpec;
+use tokio::runtime::Handle;
+
+/// The process's services that the worker uses.
+pub struct Context {
+    pub runtime: Handle,
+    pub clock: Clock,
+    pub meters: Meters,
+}
+
+/// The half of a stage that a lane is followed for.
+#[derive(Clone, Copy)]
+pub struct Of<'a> {
+    pub spec: &'a StageSpec,
+    pub account: &'a Account,
+}

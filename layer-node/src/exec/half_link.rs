@@ -1,0 +1,88 @@
+//! The link between the halves of a stage, as the worker uses it in one action: tensors in, tensors out.
+
+use crate::exec::context::{Context, Of};
+use crate::exec::device::Device;
+use crate::exec::session::Call;
+use crate::stage::{StageError, Values};
+use proto::control::StepDone;
+use proto::failure::Failure;
+use proto::link::{Carried, Port};
+use proto::microbatch::{Message, MicrobatchHeader};
+use proto::spec::split::Parcel;
+use std::time::Instant;
+use tch::Tensor;
+
+/// The link for the length of one action, with the counts of the step.
+pub struct HalfLink<'a> {
+    /// The link.
+    pub port: &'a mut Port,
+    /// The device of the tensors.
+    pub device: &'a mut dyn Device,
+    /// The half of the stage on this node, and its account.
+    pub of: Of<'a>,
+    /// The process's services.
+    pub context: &'a Context,
+    /// The run's deadlines.
+    pub call: &'a Call,
+    /// The counts of the step.
+    pub done: &'a mut StepDone,
+}
+
+impl HalfLink<'_> {
+    /// Sends `tensors`, which are the values of `parcel`, under the microbatch of `header`.
+    ///
+    /// # Errors
+    /// When the device fails, or the other half is gone or takes nothing within the run's message deadline.
+    pub fn send(
+        &mut self,
+        carried: Carried,
+        header: &MicrobatchHeader,
+        parcel: &Parcel,
+        tensors: Vec<Tensor>,
+    ) -> Result<(), StageError> {
+        let (begun, wire) = (Instant::now(), self.of.spec.wire);
+        let names = parcel.content.values.iter().map(|value| value.name.clone());
+        let values: Values = names.zip(tensors).collect();
+        // What is not finite shows in the outputs; what the links' format does not hold shows only here.
+        self.device.note_sent(&values, carried, wire)?;
+        let tensors = self.device.download(values, wire)?;
+        let message = Message { header: MicrobatchHeader { form: parcel.form, ..header.clone() }, tensors };
+        self.done.bytes_split += message.payload();
+        self.of.account.add([self.of.spec.role(), self.port.peer().role], carried, &message);
+        let sent = self.context.runtime.block_on(self.port.send(self.call.start.message_deadline, message));
+        self.done.send += begun.elapsed();
+        sent.map_err(StageError::OtherHalf)
+    }
+
+    /// Takes the message of `parcel`, and returns its header without the form, and its tensors. `what` names the message
+    /// that is due; `is_due` says whether a header is that of the message.
+    ///
+    /// # Errors
+    /// When the other half is gone, silent for the run's message deadline, or out of turn, or the device fails.
+    pub fn receive(
+        &mut self,
+        carried: Carried,
+        parcel: &Parcel,
+        what: impl Fn() -> String,
+        is_due: impl Fn(&MicrobatchHeader) -> bool,
+    ) -> Result<(MicrobatchHeader, Vec<Tensor>), StageError> {
+        let begun = Instant::now();
+        let received = self.port.receive(self.call.start.message_deadline, &what);
+        let received = self.context.runtime.block_on(received);
+        self.done.wait += begun.elapsed();
+        let message = received.map_err(StageError::OtherHalf)?;
+        let header = MicrobatchHeader { form: 0, ..message.header.clone() };
+        if message.header.form != parcel.form || !is_due(&header) {
+            return Err(StageError::OtherHalf(self.out_of_turn(carried, &message, &what())));
+        }
+        self.of.account.add([self.port.peer().role, self.of.spec.role()], carried, &message);
+        let values = self.device.upload(&message.tensors)?;
+        Ok((header, values.into_iter().map(|(_, tensor)| tensor).collect()))
+    }
+
+    fn out_of_turn(&self, carried: Carried, message: &Message, due: &str) -> Failure {
+        let (link, header) = (&self.port.incoming, &message.header);
+        let tensor = message.tensors.first().map_or("nothing", |(name, _)| name.as_str());
+        link.refuse(carried, format!("{} sent '{tensor}' of {header} while {due} was due", link.peer()))
+    }
+}

@@ -1,0 +1,68 @@
+//! The progress of a lane: its minibatches, and the work done since the last step was closed.
+
+use crate::exec::context::Context;
+use proto::control::{Minibatch, RunLane, Span, StepDone};
+use proto::lane::Action;
+use proto::microbatch::Phase;
+use std::time::Duration;
+
+/// The progress of one lane.
+pub struct Progress<'a> {
+    pub work: &'a RunLane,
+    pub context: &'a Context,
+    /// The work done since the last step was closed.
+    pub done: StepDone,
+}
+
+/// The beginning of an action.
+pub struct Begun {
+    at_ns: u64,
+    /// The time that the step had spent with other nodes by then.
+    away: Duration,
+}
+
+impl<'a> Progress<'a> {
+    /// The progress of the lane of `work` before its first action.
+    pub fn new(work: &'a RunLane, context: &'a Context) -> Self {
+        Self { work, context, done: StepDone::nothing(work.lane.phase()) }
+    }
+
+    /// The minibatch of `step`, and its number of microbatches M.
+    pub fn minibatch(&self, step: u64) -> (Minibatch, u32) {
+        let at = (step - self.work.lane.first()) as usize;
+        (self.work.minibatches[at], self.work.lane.microbatches()[at])
+    }
+
+    /// Whether `action` is the last of its step: U, or the last F of an evaluation.
+    pub fn closes(&self, action: Action) -> bool {
+        match (self.work.lane.phase(), action) {
+            (Phase::Train, action) => matches!(action, Action::Update(_)),
+            (Phase::Evaluate, Action::Forward(m)) => m.index + 1 == self.minibatch(m.step).1,
+            (Phase::Evaluate, _) => false,
+        }
+    }
+
+    /// Begins an action.
+    pub fn begin(&self) -> Begun {
+        Begun { at_ns: self.context.clock.now_ns(), away: self.away() }
+    }
+
+    /// Ends `action`. Its span has no part in which the node waited for its other half: the span begins as much later.
+    pub fn end(&mut self, begun: &Begun, action: Action) {
+        let end_ns = self.context.clock.now_ns();
+        let away = (self.away() - begun.away).as_nanos() as u64;
+        let start_ns = (begun.at_ns + away).min(end_ns);
+        self.done.compute += Duration::from_nanos(end_ns - start_ns);
+        self.done.spans.push(Span { action, start_ns, end_ns });
+    }
+
+    /// The work since the last step, of which nothing is left.
+    pub fn take(&mut self) -> StepDone {
+        let begun = StepDone::nothing(self.done.phase);
+        std::mem::replace(&mut self.done, begun)
+    }
+
+    fn away(&self) -> Duration {
+        self.done.wait + self.done.send
+    }
+}
