@@ -3,6 +3,7 @@
 mod check;
 mod flags;
 mod security;
+mod stage_specs;
 mod words;
 
 use crate::certificates;
@@ -18,17 +19,14 @@ use crate::run_error::RunError;
 use crate::sweep::{self, SweepOptions};
 use clap::{Parser, Subcommand, ValueEnum};
 use flags::{
-    CertificatesFlags, CompareFlags, ConfigFlags, EvaluateFlags, LocalityFlags, PlaceFlags, PlanFlags,
-    SweepFlags, TrainFlags,
+    BackwardFlags, CertificatesFlags, CompareFlags, ConfigFlags, EvaluateFlags, LocalityFlags, PlaceFlags,
+    PlanFlags, SweepFlags, TrainFlags, addresses,
 };
 use proto::disk::cannot;
 use proto::host::Memory;
 use proto::process::{self, room};
-use proto::spec::pin::StagePin;
 use proto::transport::tls::TlsFlags;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 /// The threads of a coordinator before it finds nodes: those of the runtime, one that reads data, and one that reads
@@ -123,7 +121,7 @@ async fn train(flags: TrainFlags) -> Result<(), RunError> {
     if flags.exit_with_stdin {
         run::signals::when_stdin_ends(&stop)?;
     }
-    let placement = placement(flags.place, &flags.tls).await?;
+    let placement = placement(flags.place, flags.backward, &flags.tls).await?;
     let config = load(&flags.config)?;
     let prepared = run::signals::unless_stopped(&stop, || Prepared::new(config)).await?;
     warn_of_memory(&prepared, matches!(placement, Placement::Local));
@@ -135,8 +133,19 @@ async fn train(flags: TrainFlags) -> Result<(), RunError> {
 }
 
 /// The places of the nodes.
-async fn placement(place: PlaceFlags, tls: &TlsFlags) -> Result<Placement, RunError> {
-    if place.local { Ok(Placement::Local) } else { security::remote(place.nodes, tls).await }
+async fn placement(
+    place: PlaceFlags,
+    backward: BackwardFlags,
+    tls: &TlsFlags,
+) -> Result<Placement, RunError> {
+    let backward_nodes = addresses(backward.backward_nodes);
+    match place.local {
+        true if !backward_nodes.is_empty() => Err(RunError::configuration(
+            "--backward-nodes goes with --nodes: with --local the coordinator starts all nodes itself, so leave it out",
+        )),
+        true => Ok(Placement::Local),
+        false => security::remote(place.nodes, backward_nodes, tls).await,
+    }
 }
 
 /// Warns where the memory of this host does not suffice for what the run will take here.
@@ -160,9 +169,12 @@ async fn start_sweep(flags: &SweepFlags) -> Result<(), RunError> {
 }
 
 async fn evaluate(flags: EvaluateFlags) -> Result<(), RunError> {
+    if !addresses(flags.backward_nodes).is_empty() {
+        return Err(RunError::configuration("an evaluation needs no B: leave --backward-nodes out"));
+    }
     let placement = match flags.nodes.is_empty() {
         true => Placement::Local,
-        false => security::remote(flags.nodes, &flags.tls).await?,
+        false => security::remote(flags.nodes, Vec::new(), &flags.tls).await?,
     };
     let surroundings = Surroundings::find();
     let found =
@@ -177,7 +189,8 @@ async fn evaluate(flags: EvaluateFlags) -> Result<(), RunError> {
 async fn show_plan(flags: &PlanFlags) -> Result<(), RunError> {
     let config = load(&flags.config)?;
     if let Some(folder) = &flags.stage_specs {
-        write_stages(&Prepared::new(config.clone())?, folder)?;
+        let stages = Prepared::new(config.clone())?.stages("", 0, None)?;
+        stage_specs::write(&stages, folder)?;
     }
     let (network, facts) = match config.input_shape() {
         Some(shape) => (config.network(shape).map_err(RunError::configuration)?, None),
@@ -200,22 +213,6 @@ async fn show_plan(flags: &PlanFlags) -> Result<(), RunError> {
     answer(format_args!("{}", plan::table(&plan)))
 }
 
-/// Writes the pin of each stage into `folder`.
-fn write_stages(prepared: &Prepared, folder: &Path) -> Result<(), RunError> {
-    let unwritable = |path: &Path, error: &io::Error| {
-        RunError::internal(cannot("cannot write", path, error, "give --stage-specs another folder"))
-    };
-    fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
-    let stages = prepared.stages("", 0, None)?;
-    for stage in &stages {
-        let text = StagePin::text(stage).map_err(RunError::configuration)?;
-        let file = folder.join(format!("stage-{}.toml", stage.index));
-        publish(&file, text.as_bytes()).map_err(|error| unwritable(&file, &error))?;
-    }
-    remark(format_args!("wrote {} stages into {}\n", stages.len(), folder.display()));
-    Ok(())
-}
-
 fn compare(flags: &CompareFlags) -> Result<(), RunError> {
     let runs = flags.runs.iter().map(|run| report::Run::read(run)).collect::<Result<Vec<_>, _>>();
     let page = report::render(&runs.map_err(RunError::configuration)?);
@@ -226,16 +223,17 @@ fn compare(flags: &CompareFlags) -> Result<(), RunError> {
 }
 
 fn make_certificates(flags: CertificatesFlags) -> Result<(), RunError> {
-    let CertificatesFlags { out, stages, hosts, days, deployment } = flags;
-    let order = certificates::Order { stages, hosts, days, deployment };
+    let CertificatesFlags { out, stages, backward, hosts, days, deployment } = flags;
+    let backward = backward.unwrap_or_default();
+    let order = certificates::Order { stages, backward, hosts, days, deployment };
     answer(format_args!("{}", certificates::issue(&order, &out, SystemTime::now())?))
 }
 
 async fn prove(flags: LocalityFlags) -> Result<(), RunError> {
     let stop = run::signals::listen()?;
     let allowed = flags.allowed();
-    let LocalityFlags { config: of, place, tls, steps, json, html, .. } = flags;
-    let placement = placement(place, &tls).await?;
+    let LocalityFlags { config: of, place, backward, tls, steps, json, html, .. } = flags;
+    let placement = placement(place, backward, &tls).await?;
     let config = load(&of)?;
     let (json, html, title) = (json.as_deref(), html.as_deref(), of.stem());
     locality::prove(config, placement, ProofOptions { steps, allowed, json, html, title }, stop).await
@@ -281,5 +279,36 @@ mod tests {
         for (seconds, good) in [("1", true), ("86400", true), ("0", false), ("18446744073709551615", false)] {
             assert_eq!(parses(seconds), good, "{seconds}");
         }
+    }
+
+    #[test]
+    fn backward_nodes_stand_beside_the_nodes_of_the_stages() {
+        let parsed = |flags: &str| {
+            let line = format!("coordinator train --config a.toml {flags}");
+            let cli = Cli::try_parse_from(line.split_whitespace());
+            cli.map(|cli| match cli.command {
+                Command::Train(flags) => (flags.place.nodes, flags.backward.backward_nodes),
+                _ => panic!("train is due"),
+            })
+        };
+        let (nodes, backward) = parsed("--nodes a:1,b:1 --backward-nodes c:1,d:1").unwrap();
+        assert_eq!((nodes, backward), (vec!["a:1".into(), "b:1".into()], vec!["c:1".into(), "d:1".into()]));
+        assert!(parsed("--backward-nodes c:1").is_err(), "the stages need nodes as well");
+        let (place, backward) = (PlaceFlags { local: true, nodes: Vec::new() }, vec!["c:1".into()]);
+        let backward = BackwardFlags { backward_nodes: backward };
+        assert_eq!(addresses(vec![String::new()]), [""; 0]);
+        assert_eq!(addresses(vec!["a:1".into(), String::new()]).len(), 2, "an address is missing");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let why = runtime.block_on(placement(place, backward, &TlsFlags::default())).unwrap_err().sentence;
+        assert!(why.starts_with("--backward-nodes goes with --nodes"), "{why}");
+    }
+
+    #[test]
+    fn an_evaluation_has_no_backward_nodes() {
+        let line = ["coordinator", "evaluate", "--run", "r", "--nodes", "a:1", "--backward-nodes", "b:1"];
+        let Command::Evaluate(flags) = Cli::try_parse_from(line).unwrap().command else { panic!() };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let why = runtime.block_on(evaluate(flags)).unwrap_err().sentence;
+        assert_eq!(why, "an evaluation needs no B: leave --backward-nodes out");
     }
 }

@@ -38,6 +38,7 @@ pub mod node;
 pub mod partition;
 pub mod pipeline;
 pub mod plan;
+mod plural;
 pub mod prepare;
 pub mod record;
 pub mod report;

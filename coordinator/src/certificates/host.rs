@@ -1,6 +1,7 @@
 //! The hosts that certificates name beside the identity. Neuropil reads none of these names: they are there for tools
 //! that expect a host's name in its certificate.
 
+use proto::link::Role;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -51,11 +52,12 @@ impl fmt::Display for Host {
     }
 }
 
-/// A host that every stage's certificate names, or only that of one stage: `NAME`, or `K=NAME` for stage K.
+/// A host that every node's certificate names, or only that of one node: `NAME`, or `K=NAME` for stage K and
+/// `K-backward=NAME` for its backward node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostOf {
-    /// The stage; `None` for all stages.
-    pub stage: Option<u32>,
+    /// The node; `None` for all nodes.
+    pub node: Option<Role>,
     /// The host.
     pub host: Host,
 }
@@ -64,11 +66,17 @@ impl FromStr for HostOf {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let Some((stage, host)) = text.split_once('=') else {
-            return Ok(Self { stage: None, host: text.parse()? });
+        let Some((node, host)) = text.split_once('=') else {
+            return Ok(Self { node: None, host: text.parse()? });
         };
-        let stage = stage.parse().map_err(|_| format!("before '=' comes a stage's number, not '{stage}'"))?;
-        Ok(Self { stage: Some(stage), host: host.parse()? })
+        let role = match node.strip_suffix("-backward") {
+            Some(stage) => stage.parse().map(Role::Backward),
+            None => node.parse().map(Role::Stage),
+        };
+        let role = role.map_err(|_| {
+            format!("before '=' comes a stage's number, or K-backward for the backward node of stage K, not '{node}'")
+        })?;
+        Ok(Self { node: Some(role), host: host.parse()? })
     }
 }
 
@@ -77,21 +85,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_is_a_name_or_an_address_and_may_belong_to_one_stage() {
-        for (text, stage, host) in [
+    fn a_host_is_a_name_or_an_address_and_may_belong_to_one_node() {
+        for (text, node, host) in [
             ("gpu-1.lab.example", None, "gpu-1.lab.example"),
             ("GPU", None, "gpu"),
-            ("3=10.0.0.7", Some(3), "10.0.0.7"),
-            ("0=fe80::1", Some(0), "fe80::1"),
+            ("3=10.0.0.7", Some(Role::Stage(3)), "10.0.0.7"),
+            ("0=fe80::1", Some(Role::Stage(0)), "fe80::1"),
+            ("3-backward=10.0.0.8", Some(Role::Backward(3)), "10.0.0.8"),
+            ("3-backward", None, "3-backward"),
             ("node_0", None, "node_0"),
         ] {
             let found: HostOf = text.parse().unwrap();
-            assert_eq!((found.stage, found.host.to_string().as_str()), (stage, host), "{text}");
+            assert_eq!((found.node, found.host.to_string().as_str()), (node, host), "{text}");
         }
         let long = "a.".repeat(127) + "a";
-        for text in
-            ["", "a b", "a:7101", "10.0.0.300", "10.0.0", "-a", "a-", "a..b", "a.", "*.a", "x=a", "1=", &long]
-        {
+        let strange = ["", "a b", "a:7101", "10.0.0.300", "10.0.0", "-a", "a-", "a..b", "a.", "*.a", &long];
+        for text in [&strange[..], &["x=a", "1=", "backward=a", "1-forward=a", "-backward=a"]].concat() {
             assert!(text.parse::<HostOf>().is_err(), "{text}");
         }
     }

@@ -1,4 +1,4 @@
-//! The certificates of a deployment: a CA, one certificate for each stage and one for the coordinator.
+//! The certificates of a deployment: a CA, one certificate for each stage, each backward node and the coordinator.
 //!
 //! ```text
 //! Order ┐
@@ -10,6 +10,7 @@
 //! There is no revocation: a stolen key is worth what its certificate says until the certificate ends, and a stolen CA
 //! key is the end of the deployment.
 
+mod backward;
 mod folder;
 mod host;
 mod names;
@@ -20,6 +21,7 @@ mod tests;
 mod x509;
 
 use crate::run_error::RunError;
+pub use backward::BackwardOf;
 use folder::{Folder, Written};
 pub use host::{Host, HostOf};
 use names::{CA, CA_KEY};

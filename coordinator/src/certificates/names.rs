@@ -11,7 +11,8 @@ pub(super) const CA_KEY: &str = "ca-key.pem";
 const CERTIFICATE: &str = ".pem";
 const KEY: &str = "-key.pem";
 
-/// The certificate of a process, such as `stage-3.pem`: the words of its identity after the deployment.
+/// The certificate of a process, such as `stage-3.pem` or `stage-3-backward.pem`: the words of its identity after the
+/// deployment.
 pub(super) fn certificate(identity: &Identity) -> String {
     stem(identity) + CERTIFICATE
 }
@@ -21,18 +22,13 @@ pub(super) fn key(identity: &Identity) -> String {
     stem(identity) + KEY
 }
 
-/// The process in words, such as `stage 3`.
+/// The process in words, such as `stage 3` or `stage 3, backward`.
 pub(super) fn words(identity: &Identity) -> String {
-    role(identity).replace(':', " ")
+    identity.role().to_string()
 }
 
 fn stem(identity: &Identity) -> String {
-    role(identity).replace(':', "-")
-}
-
-/// The part of an identity after the deployment, such as `stage:3`.
-fn role(identity: &Identity) -> String {
-    identity.to_string().splitn(3, ':').last().unwrap_or_default().to_owned()
+    identity.to_string().splitn(3, ':').last().unwrap_or_default().replace(':', "-")
 }
 
 /// The file's process, and whether the file is the key; `None` for a name that no process's file has.
@@ -51,13 +47,18 @@ mod tests {
 
     #[test]
     fn a_file_is_named_after_its_process() {
-        for (role, name) in [(Role::Stage(12), "stage-12"), (Role::Coordinator, "coordinator")] {
+        for (role, name) in [
+            (Role::Stage(12), "stage-12"),
+            (Role::Backward(12), "stage-12-backward"),
+            (Role::Coordinator, "coordinator"),
+        ] {
             let identity = Identity::new("lab-2", role).unwrap();
             assert_eq!(certificate(&identity), format!("{name}.pem"));
             assert_eq!(process_of(&certificate(&identity)), Some((role, false)));
             assert_eq!(process_of(&key(&identity)), Some((role, true)));
         }
-        for file in [CA, CA_KEY, "stage-01.pem", "stage-1.pem.writing", "stage-1", "notes.txt", "stage.pem"] {
+        let others = ["stage-01.pem", "stage-1.pem.writing", "stage-1", "notes.txt", "stage.pem"];
+        for file in [&[CA, CA_KEY, "stage-backward.pem", "stage-1-forward.pem"][..], &others].concat() {
             assert_eq!(process_of(file), None, "{file}");
         }
     }

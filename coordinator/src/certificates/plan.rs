@@ -5,11 +5,14 @@
 //! nothing                         a new CA, everything added
 //! CA, stages 0 and 1; --stages 3  0 and 1 and the coordinator renewed, 2 added
 //! CA, stages 0 to 4; --stages 3   0 to 2 and the coordinator renewed, 3 and 4 left as they are
+//! CA, 0 and its backward node;    0 and the coordinator renewed, and its backward node only with --backward 0
+//!     --stages 1
 //! a CA that cannot sign, or signs for another deployment: a sentence, and nothing changes
 //! ```
 //!
 //! A key that is there stays: the new certificate is for the same key, so that a renewal moves no secret to any host.
 
+use super::backward::BackwardOf;
 use super::host::{Host, HostOf};
 use super::names::{self, CA, CA_KEY};
 use proto::identity::Identity;
@@ -28,7 +31,9 @@ const CA_DAYS: u32 = 3650;
 pub struct Order {
     /// The number of stages.
     pub stages: u32,
-    /// The hosts that the stages' certificates name.
+    /// The stages that have a backward node.
+    pub backward: BackwardOf,
+    /// The hosts that the nodes' certificates name.
     pub hosts: Vec<HostOf>,
     /// The days for which certificates are valid.
     pub days: u32,
@@ -90,10 +95,12 @@ pub(super) struct Plan {
     pub(super) authority: Validity,
     /// Whether the CA is to be made.
     pub(super) new_authority: bool,
-    /// The certificates to make: the stages' in order, then the coordinator's.
+    /// The certificates to make: the stages' in order, then the backward nodes', then the coordinator's.
     pub(super) leaves: Vec<Leaf>,
     /// The stages beyond the order that the folder holds, which stay as they are.
     pub(super) left: BTreeSet<u32>,
+    /// The stages whose backward nodes are beyond the order, and stay as they are.
+    pub(super) left_backward: BTreeSet<u32>,
 }
 
 /// A certificate to make.
@@ -119,9 +126,11 @@ pub(super) enum Change {
 /// # Errors
 /// A sentence: a folder whose CA cannot sign, or an order that cannot be met.
 pub(super) fn plan(order: &Order, found: &Found, now: OffsetDateTime, spare: &str) -> Result<Plan, String> {
-    let last = order.stages - 1;
-    if let Some(stage) = order.hosts.iter().filter_map(|host| host.stage).find(|stage| *stage > last) {
-        return Err(format!("--host names a host of stage {stage}, and the last stage is {last}"));
+    let backward = order.backward.among(order.stages)?;
+    let nodes: Vec<Role> =
+        (0..order.stages).map(Role::Stage).chain(backward.into_iter().map(Role::Backward)).collect();
+    if let Some(node) = order.hosts.iter().filter_map(|host| host.node).find(|node| !nodes.contains(node)) {
+        return Err(format!("--host names a host of {node}, and {}", beyond(node, order.stages)));
     }
     let (deployment, authority) = match standing(order, found, now)? {
         Some(authority) => (authority.deployment.as_str(), authority.valid),
@@ -130,21 +139,25 @@ pub(super) fn plan(order: &Order, found: &Found, now: OffsetDateTime, spare: &st
     let mut valid = validity(now, order.days);
     // A certificate proves nothing after the end of its CA.
     valid.to = valid.to.min(authority.to);
-    let roles = (0..order.stages).map(Role::Stage).chain([Role::Coordinator]);
+    let roles = nodes.iter().copied().chain([Role::Coordinator]);
     let leaves = roles.map(|role| leaf(order, found, &Identity::new(deployment, role)?, valid));
+    let left = found.processes.keys().filter(|role| !nodes.contains(role));
+    let of = |of: fn(&Role) -> Option<u32>| left.clone().filter_map(of).collect();
     Ok(Plan {
         deployment: deployment.into(),
         authority,
         new_authority: found.authority.is_none(),
         leaves: leaves.collect::<Result<_, String>>()?,
-        left: found.processes.keys().filter_map(stage_of).filter(|stage| *stage > last).collect(),
+        left: of(|role| if let Role::Stage(stage) = role { Some(*stage) } else { None }),
+        left_backward: of(|role| if let Role::Backward(stage) = role { Some(*stage) } else { None }),
     })
 }
 
-fn stage_of(role: &Role) -> Option<u32> {
-    match role {
-        Role::Stage(stage) => Some(*stage),
-        Role::Coordinator | Role::Node => None,
+/// Why `node` is none of those that are ordered.
+fn beyond(node: Role, stages: u32) -> String {
+    match node {
+        Role::Backward(stage) if stage < stages => format!("--backward does not name stage {stage}"),
+        _ => format!("the last stage is {}", stages - 1),
     }
 }
 
@@ -207,14 +220,14 @@ fn leaf(order: &Order, found: &Found, identity: &Identity, valid: Validity) -> R
 
 /// The hosts that a certificate names: those of the order, or else those of the certificate before it.
 fn hosts(order: &Order, role: Role, before: Option<&Certificate>) -> Vec<Host> {
-    let Some(stage) = stage_of(&role) else {
+    if role == Role::Coordinator {
         // Nobody dials the coordinator.
         return Vec::new();
-    };
+    }
     let ordered: Vec<Host> = order
         .hosts
         .iter()
-        .filter(|host| host.stage.is_none_or(|only| only == stage))
+        .filter(|host| host.node.is_none_or(|only| only == role))
         .map(|host| host.host.clone())
         .collect();
     let mut hosts = match before {

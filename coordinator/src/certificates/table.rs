@@ -2,9 +2,13 @@
 
 use super::names::{self, CA, CA_KEY};
 use super::plan::{Change, Leaf, Plan, date};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 use time::OffsetDateTime;
+
+/// The width of the column of processes, where no name is longer.
+const NAMES: usize = 12;
 
 /// The report on a plan that has been carried out in the folder `out`.
 pub(super) fn table(plan: &Plan, out: &Path, now: OffsetDateTime) -> String {
@@ -17,15 +21,12 @@ pub(super) fn table(plan: &Plan, out: &Path, now: OffsetDateTime) -> String {
     );
     let files: Vec<String> = plan.leaves.iter().map(files).collect();
     let width = files.iter().map(String::len).max().unwrap_or(0);
-    let _ = writeln!(text, "{:<12} {:<width$}  {:<22} valid until", "process", "files for its host", "");
-    for (leaf, files) in plan.leaves.iter().zip(&files) {
-        let _ = writeln!(
-            text,
-            "{:<12} {files:<width$}  {:<22} {}",
-            names::words(&leaf.identity),
-            change(leaf),
-            date(leaf.valid.to)
-        );
+    let words: Vec<String> = plan.leaves.iter().map(|leaf| names::words(&leaf.identity)).collect();
+    let names = words.iter().map(String::len).max().unwrap_or(0).max(NAMES);
+    let _ = writeln!(text, "{:<names$} {:<width$}  {:<22} valid until", "process", "files for its host", "");
+    for ((leaf, files), words) in plan.leaves.iter().zip(&files).zip(&words) {
+        let _ =
+            writeln!(text, "{words:<names$} {files:<width$}  {:<22} {}", change(leaf), date(leaf.valid.to));
     }
     text.push_str(&remarks(plan, now));
     text
@@ -46,9 +47,16 @@ fn change(leaf: &Leaf) -> &'static str {
 
 fn remarks(plan: &Plan, now: OffsetDateTime) -> String {
     let mut text = String::from("\n");
+    let list = |stages: &BTreeSet<u32>| stages.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
     if !plan.left.is_empty() {
-        let stages: Vec<String> = plan.left.iter().map(u32::to_string).collect();
-        let _ = writeln!(text, "not renewed, because --stages is lower: stage {}", stages.join(", "));
+        let _ = writeln!(text, "not renewed, because --stages is lower: stage {}", list(&plan.left));
+    }
+    if !plan.left_backward.is_empty() {
+        let stages = list(&plan.left_backward);
+        let _ = writeln!(
+            text,
+            "not renewed, because --backward does not name it: the backward node of stage {stages}"
+        );
     }
     let end = plan.leaves.iter().map(|leaf| leaf.valid.to).min().unwrap_or(plan.authority.to);
     let next = match end == plan.authority.to {

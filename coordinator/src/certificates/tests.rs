@@ -17,7 +17,7 @@ const ALGORITHMS: &[&dyn rustls_pki_types::SignatureVerificationAlgorithm] =
     &[webpki::ring::ECDSA_P256_SHA256];
 
 fn order(stages: u32) -> Order {
-    Order { stages, hosts: Vec::new(), days: 365, deployment: None }
+    Order { stages, backward: BackwardOf::default(), hosts: Vec::new(), days: 365, deployment: None }
 }
 
 fn after(days: u64) -> SystemTime {
@@ -163,6 +163,59 @@ fn a_folder_keeps_its_ca_and_keys_and_gets_what_is_missing() {
     // The CA has 150 days left.
     let said = issue(&order(1), folder, after(3500)).unwrap();
     assert!(said.contains("in 150 days, and so does the CA"), "{said}");
+}
+
+#[test]
+fn a_backward_node_gets_an_identity_of_its_own_and_hosts_of_its_own() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    let hosts = ["all.lab", "1=w.lab", "1-backward=b.lab"].map(|host| host.parse().unwrap()).to_vec();
+    let split = |text: &str, stages| Order { backward: text.parse().unwrap(), ..order(stages) };
+    let ordered = Order { hosts, deployment: Some("lab".into()), ..split("1", 3) };
+    let said = issue(&ordered, folder, after(0)).unwrap();
+    let files = "ca.pem stage-1-backward.pem stage-1-backward-key.pem";
+    let order_of = |words: &str| said.find(words).unwrap_or_else(|| panic!("{words}: {said}"));
+    assert!(
+        order_of("stage 2           ca.pem") < order_of(&format!("stage 1, backward {files} ")),
+        "{said}"
+    );
+    assert!(order_of("stage 1, backward ") < order_of("coordinator       ca.pem"), "{said}");
+    let own = ["neuropil:lab:stage:1:backward", "all.lab", "b.lab"];
+    assert_eq!(names(folder, "stage-1-backward.pem")[..3], own);
+    assert_eq!(names(folder, "stage-1.pem")[..3], ["neuropil:lab:stage:1", "all.lab", "w.lab"]);
+    assert!(proves(folder, "stage-1-backward.pem", 0, KeyUsage::server_auth()).is_ok());
+    let mode = fs::metadata(folder.join("stage-1-backward-key.pem")).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+    assert!(!folder.join("stage-0-backward.pem").exists());
+    let der = der(folder, "stage-1-backward.pem");
+    let (_, certificate) = X509Certificate::from_der(&der).unwrap();
+    let name = certificate.subject().iter_common_name().next().unwrap().as_str().unwrap();
+    assert_eq!(name, "stage 1, backward");
+
+    // Without --backward what is there stays as it is; with it, the certificate is renewed for the same key and hosts.
+    let held = || fs::read(folder.join("stage-1-backward.pem")).unwrap();
+    let (first, key) = (held(), fs::read(folder.join("stage-1-backward-key.pem")).unwrap());
+    let said = issue(&order(3), folder, after(1)).unwrap();
+    let left = "not renewed, because --backward does not name it: the backward node of stage 1\n";
+    assert!(said.contains(left) && held() == first, "{said}");
+    let said = issue(&split("all", 2), folder, after(1)).unwrap();
+    assert!(said.contains("not renewed, because --stages is lower: stage 2\n") && held() != first, "{said}");
+    assert!(!said.contains("--backward") && folder.join("stage-0-backward.pem").exists(), "{said}");
+    assert_eq!(fs::read(folder.join("stage-1-backward-key.pem")).unwrap(), key);
+    assert_eq!(names(folder, "stage-1-backward.pem")[..3], own);
+    let said = issue(&order(1), folder, after(1)).unwrap();
+    assert!(said.contains("lower: stage 1, 2\n") && said.contains("backward node of stage 0, 1\n"), "{said}");
+
+    let said = refused(&split("0,2", 2), folder, after(1));
+    assert!(said.ends_with("--backward names stage 2, and the last stage is 1"), "{said}");
+    for (host, why) in [
+        ("1-backward=a", "a host of stage 1, backward, and --backward does not name stage 1"),
+        ("5-backward=a", "a host of stage 5, backward, and the last stage is 1"),
+    ] {
+        let hosts = vec![host.parse().unwrap()];
+        let said = refused(&Order { hosts, ..split("0", 2) }, folder, after(1));
+        assert!(said.ends_with(why), "{said}");
+    }
 }
 
 #[test]

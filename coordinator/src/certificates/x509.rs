@@ -26,7 +26,7 @@ const CA_NAME: &str = "Neuropil CA";
 fn usages(role: Role) -> Vec<ExtendedKeyUsagePurpose> {
     match role {
         Role::Coordinator => vec![ClientAuth],
-        Role::Stage(_) | Role::Node => vec![ServerAuth, ClientAuth],
+        Role::Stage(_) | Role::Backward(_) | Role::Node => vec![ServerAuth, ClientAuth],
     }
 }
 

@@ -1,6 +1,6 @@
 //! The flags of every command; clap shows each field's rustdoc as the help text of the flag.
 
-use crate::certificates::HostOf;
+use crate::certificates::{BackwardOf, HostOf};
 use crate::locality::Allowed;
 use crate::partition::LinkSpeed;
 use crate::run::{Resume, Which};
@@ -30,9 +30,23 @@ impl ConfigFlags {
 }
 
 #[derive(Args, Debug)]
+pub(super) struct BackwardFlags {
+    /// Control addresses of the layer nodes that keep the B of split layers (pipeline.placement), one for each stage
+    /// that has such layers, nearest the input first
+    #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',')]
+    pub(super) backward_nodes: Vec<String>,
+}
+
+/// The addresses of a list in which nothing stands for no address, as a script's empty variable leaves it.
+pub(super) fn addresses(given: Vec<String>) -> Vec<String> {
+    if given == [""] { Vec::new() } else { given }
+}
+
+#[derive(Args, Debug)]
 #[group(required = true, multiple = false)]
 pub(super) struct PlaceFlags {
-    /// Start one layer-node per stage on this host, and stop them at the end of the run
+    /// Start the layer-nodes of the run on this host, and stop them at its end: one per stage, and one more per stage
+    /// whose W and B are split
     #[arg(long)]
     pub(super) local: bool,
     /// Control addresses of the layer nodes, one per stage, nearest the input first
@@ -46,6 +60,8 @@ pub(super) struct TrainFlags {
     pub(super) config: ConfigFlags,
     #[command(flatten)]
     pub(super) place: PlaceFlags,
+    #[command(flatten)]
+    pub(super) backward: BackwardFlags,
     /// The run's name: its folder is runs/NAME
     #[arg(long)]
     pub(super) name: Option<String>,
@@ -112,6 +128,9 @@ pub(super) struct EvaluateFlags {
     /// Control addresses of the nodes that keep the run's state; without the flag, nodes start on this host
     #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',')]
     pub(super) nodes: Vec<String>,
+    /// The flag of commands that train, which this command refuses by name
+    #[arg(long, value_delimiter = ',', hide = true)]
+    pub(super) backward_nodes: Vec<String>,
     #[command(flatten)]
     pub(super) tls: TlsFlags,
     /// Set one key for this command, as in --set data.path=DIR for data that has moved; repeatable. Only data.path and
@@ -136,8 +155,9 @@ pub(super) struct PlanFlags {
     /// Measure on nodes that the command starts on this host and stops afterwards
     #[arg(long, requires = "measure")]
     pub(super) local: bool,
-    /// Write each stage that a run of this configuration has into the folder, as stage-0.toml and so on: a node that
-    /// is started with layer-node serve --stage-spec FILE becomes no other stage
+    /// Write each stage that a run of this configuration has into the folder, as stage-0.toml and so on, and the half
+    /// of a split stage that keeps B as stage-0-backward.toml: a node that is started with layer-node serve
+    /// --stage-spec FILE becomes no other
     #[arg(long, value_name = "DIR", conflicts_with = "measure")]
     pub(super) stage_specs: Option<PathBuf>,
     /// Print one JSON object
@@ -164,9 +184,13 @@ pub(super) struct CertificatesFlags {
     /// Number of stages, each of which gets a certificate
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_STAGES))]
     pub(super) stages: u32,
-    /// A DNS name or an IP address to put into the stages' certificates, or K=NAME for stage K alone; repeatable. Other
-    /// tools read it: nodes and coordinator compare identities, not hosts. Without the flag, a renewed certificate
-    /// keeps its names
+    /// Stages that have layers whose W and B are on two hosts: the backward node of each gets a certificate as well
+    /// (stage-0-backward.pem, stage-0-backward-key.pem, …)
+    #[arg(long, value_name = "K,…|all")]
+    pub(super) backward: Option<BackwardOf>,
+    /// A DNS name or an IP address to put into the nodes' certificates, or K=NAME for stage K alone and
+    /// K-backward=NAME for its backward node alone; repeatable. Other tools read it: nodes and coordinator compare
+    /// identities, not hosts. Without the flag, a renewed certificate keeps its names
     #[arg(long = "host", value_name = "NAME")]
     pub(super) hosts: Vec<HostOf>,
     /// Days for which the certificates are valid; a new CA is valid for 10 years, or as long as they are
@@ -184,6 +208,8 @@ pub(super) struct LocalityFlags {
     pub(super) config: ConfigFlags,
     #[command(flatten)]
     pub(super) place: PlaceFlags,
+    #[command(flatten)]
+    pub(super) backward: BackwardFlags,
     #[command(flatten)]
     pub(super) tls: TlsFlags,
     /// Training steps of the proof

@@ -6,36 +6,47 @@ use proto::identity::Identity;
 use proto::link::Role;
 use proto::transport::tls::{Security, TlsFlags};
 
-/// The nodes at these control addresses, one per stage.
+/// The nodes at these control addresses: one per stage, and one per stage that is split.
 ///
 /// # Errors
 /// As [`open`].
-pub(super) async fn remote(nodes: Vec<String>, flags: &TlsFlags) -> Result<Placement, RunError> {
-    let security = open(&nodes, flags).await?;
-    Ok(Placement::Remote { nodes, security })
+pub(super) async fn remote(
+    nodes: Vec<String>,
+    backward_nodes: Vec<String>,
+    flags: &TlsFlags,
+) -> Result<Placement, RunError> {
+    let security = open(&nodes, &backward_nodes, flags).await?;
+    Ok(Placement::Remote { nodes, backward_nodes, security })
 }
 
-/// The security of the flags, if it fits the addresses.
+/// The security of the flags, if it fits the addresses in --nodes and --backward-nodes.
 ///
 /// # Errors
 /// A sentence about a file that cannot be used, a certificate that is not the coordinator's, or an address beyond
 /// loopback to which plaintext would go.
-pub(super) async fn open(nodes: &[String], flags: &TlsFlags) -> Result<Security, RunError> {
+pub(super) async fn open(
+    nodes: &[String],
+    backward_nodes: &[String],
+    flags: &TlsFlags,
+) -> Result<Security, RunError> {
     let security = flags.open().map_err(RunError::configuration)?;
     match security.identity().as_ref().map(Identity::role) {
         Some(Role::Coordinator) => {}
-        Some(Role::Stage(_) | Role::Node) => {
+        Some(Role::Stage(_) | Role::Backward(_) | Role::Node) => {
             return Err(RunError::configuration(
                 "--tls-cert is a stage's: give the coordinator the certificate of the coordinator",
             ));
         }
         None => {
-            for node in nodes {
+            let flags = [("--nodes", nodes), ("--backward-nodes", backward_nodes)];
+            for (flag, node) in
+                flags.iter().flat_map(|(flag, nodes)| nodes.iter().map(move |node| (flag, node)))
+            {
                 // A name that cannot be resolved yet is dialed until the deadline, and checked again by then.
                 let Ok(addresses) = tokio::net::lookup_host(node).await else { continue };
                 for address in addresses {
                     security
-                        .check_reach(&format!("--nodes {node}"), address.ip())
+                        .check_reach(&format!("{flag} {node}"), address.ip())
                         .map_err(RunError::configuration)?;
                 }
             }

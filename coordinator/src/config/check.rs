@@ -6,6 +6,7 @@ use proto::spec::rule::RuleSpec;
 
 use super::optimizer::Shape;
 use super::sections::CUSTOM;
+use super::split::split;
 use super::tree::{Origin, Tree};
 use super::{Config, ConfigError, network};
 use crate::rule::Name;
@@ -59,7 +60,9 @@ pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
     steps("optimizer", &[w, b], tree)?;
     steps("optimizer_b", &[b], tree)?;
     if custom {
-        network::rules(config, &model.layers).and_then(|()| network::cuts(config, &model.layers))
+        network::rules(config, &model.layers)?;
+        network::cuts(config, &model.layers)?;
+        split(config, &model.layers)
     } else {
         Ok(())
     }

@@ -20,10 +20,12 @@ mod keys;
 mod layers;
 mod network;
 mod optimizer;
+mod place;
 mod reference;
 mod rule;
 mod schema;
 mod sections;
+mod split;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -39,6 +41,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use keys::KEYS;
+use place::Place;
 pub(crate) use tree::read_toml;
 use tree::{Origin, Tree};
 
@@ -53,7 +56,7 @@ pub(crate) use keys::{is_key, is_table, is_whole};
 pub use optimizer::{LearningRateSchedule, Method, Optimizer, Shape};
 pub use reference::reference;
 pub use rule::Rule;
-pub use sections::{Alarm, Data, Links, Metrics, Model, Node, Pipeline, Snapshot, Stages, Train};
+pub use sections::{Alarm, Data, Halves, Links, Metrics, Model, Node, Pipeline, Snapshot, Stages, Train};
 pub(crate) use typed::{keys as keys_of_table, words};
 pub(crate) use unknown::key_meant;
 
@@ -63,6 +66,9 @@ pub struct Config {
     /// The name of the file, for messages.
     #[serde(skip)]
     pub file: String,
+    /// The place of `pipeline.placement`, for messages.
+    #[serde(skip)]
+    pub(crate) placed: Place,
     /// The seed of the initial weights, the shuffle and the augmentation.
     pub seed: u64,
     /// The network.
@@ -143,6 +149,7 @@ pub fn parse(
         .try_into()
         .map_err(|error: toml::de::Error| ConfigError::new(format!("{file}: {}", error.message())))?;
     config.file = file.to_owned();
+    config.placed = Place::of("pipeline.placement", &tree);
     config.model.layers = layers;
     let samples = [config.train.batch, config.pipeline.microbatches];
     config.rule = Rule::resolve(&rules, &config.optimizer, &config.optimizer_b, samples)?;

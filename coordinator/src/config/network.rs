@@ -4,17 +4,19 @@ use proto::spec::graph::{LayerSpec, Op, Value};
 use proto::spec::rule::{Centering, RuleSpec};
 
 use super::sections::CUSTOM;
+use super::split::split;
 use super::{Config, ConfigError, Model, Stages};
 use crate::model::zoo::{self, Options};
 use crate::model::{Network, custom};
 use crate::nearest::hint;
 
 impl Config {
-    /// The network for samples of the shape `input` (channels, height, width), each weight layer with its rule.
+    /// The network for samples of the shape `input` (channels, height, width), each weight layer with its rule and the
+    /// placement of its W and B.
     ///
     /// # Errors
     /// Images of another size than the model takes, layers that don't fit each other, an output that isn't one
-    /// value per class, or a rule or cut that names no layer.
+    /// value per class, a rule, cut or placement that names no layer, or a rule that the placement does not allow.
     pub fn network(&self, input: [u64; 3]) -> Result<Network, ConfigError> {
         image(self, input)?;
         let refuse = |why: String| ConfigError::new(format!("the network in {} cannot be: {why}", self.file));
@@ -23,8 +25,10 @@ impl Config {
         output(self, values.last())?;
         rules(self, &network.layers)?;
         cuts(self, &network.layers)?;
+        split(self, &network.layers)?;
         for layer in network.layers.iter_mut().filter(|layer| layer.op.is_weight()) {
             layer.rule = self.rule.of(&layer.name).clone();
+            layer.split = self.pipeline.placement.splits(&layer.name);
         }
         Ok(network)
     }

@@ -44,6 +44,8 @@ section! {
     /// `[pipeline]`: the cut into stages, and the order of microbatches.
     pub struct Pipeline {
         stages: Stages = STAGES, is(Stages::PerLayer), "where the network is cut into stages, one process each";
+        placement: Halves = HALVES, is(Halves::Together),
+            "where W and B of a layer are kept: on one host, or on two, so that no process has both";
         microbatches: u32 = Whole(1, MAX_MICROBATCHES as i64), is(4),
             "parts of a minibatch; part of the result";
         schedule: Schedule = one_of::<Schedule>(), is(Schedule::OneFOneB), "the order of a stage's actions";
@@ -73,6 +75,35 @@ pub enum Stages {
 const STAGES: Allowed = Any(
     "a number of stages, \"per_layer\", \"per_block\", or a list of the layers that begin a new stage",
     &[Whole(1, 10_000), TEXTS, Words(&["per_layer", "per_block"])],
+);
+
+/// `pipeline.placement`: the weight layers whose W and B are on two hosts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Halves {
+    /// None: the node of a stage keeps W and B of all its layers.
+    Together,
+    /// All.
+    Split,
+    /// These.
+    #[serde(untagged)]
+    Named(Vec<String>),
+}
+
+impl Halves {
+    /// Whether W and B of the weight layer called `layer` are on two hosts.
+    pub fn splits(&self, layer: &str) -> bool {
+        match self {
+            Halves::Together => false,
+            Halves::Split => true,
+            Halves::Named(names) => names.iter().any(|name| name == layer),
+        }
+    }
+}
+
+const HALVES: Allowed = Any(
+    "\"together\", \"split\", or a list of the weight layers whose W and B are on two hosts",
+    &[TEXTS, Words(&["together", "split"])],
 );
 
 section! {

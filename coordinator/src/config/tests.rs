@@ -3,6 +3,7 @@
 mod keys;
 mod refusals;
 mod rule;
+mod split;
 mod words;
 
 use std::path::Path;

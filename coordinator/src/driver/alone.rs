@@ -15,7 +15,7 @@ use crate::data::microbatches;
 use crate::run_error::RunError;
 use proto::control::{Command, Report, RunLane, Start, StepDone};
 use proto::lane::Lane;
-use proto::link::{Contract, Link, Outgoing};
+use proto::link::{Link, Outgoing};
 use proto::microbatch::Phase;
 use proto::microbatch::{Message, MicrobatchHeader, MicrobatchId};
 use proto::seed;
@@ -85,14 +85,15 @@ async fn run(
         run: spec.run.clone(),
         incarnation: spec.incarnation,
         above: None,
+        backward: None,
         connect_deadline: *connect_deadline,
         message_deadline: *message_deadline,
     };
     let up = spec.activations_below();
     let logits = spec.activations_above().map_err(RunError::internal)?;
     let down = spec.errors_above().map_err(RunError::internal)?;
-    let answers = up.values.iter().filter(|value| value.name != INPUT).cloned().collect();
-    let answers = Contract { values: answers, ..up.clone() };
+    let answers = up.values().iter().filter(|value| value.name != INPUT).cloned().collect();
+    let answers = up.with_values(answers);
     let below = Link::new(ready.data.clone(), answers);
     let above = Link::new(ready.data.clone(), logits);
     let ((commands, reports), below, above) = tokio::try_join!(
@@ -106,8 +107,8 @@ async fn run(
     let (to_us, mut done) = mpsc::channel(UNDER_WAY);
     let peer = ready.node.peer();
     tasks.spawn(listen(peer.clone(), reports, to_us, failures.clone()));
-    let errors = messages(trial, &down.values, 1.0 / f64::from(trial.minibatch))?;
-    tasks.spawn(feed(below.outgoing, messages(trial, &up.values, 1.0)?, trial.steps));
+    let errors = messages(trial, down.values(), 1.0 / f64::from(trial.minibatch))?;
+    tasks.spawn(feed(below.outgoing, messages(trial, up.values(), 1.0)?, trial.steps));
     tasks.spawn(feed(above.outgoing, errors, trial.steps));
     tasks.spawn(drain(below.incoming, failures.clone()));
     tasks.spawn(drain(above.incoming, failures.clone()));
@@ -146,6 +147,7 @@ fn messages(trial: &Alone, values: &[Value], scale: f64) -> Result<Vec<Message>,
             microbatches: count,
             offset: range.start as u32,
             size: range.len() as u32,
+            form: 0,
         };
         let mut tensor = |value: &Value| {
             let shape: Vec<u64> =

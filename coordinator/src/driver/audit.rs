@@ -23,7 +23,7 @@ pub struct Audit {
     pub(super) run: (String, u32),
     /// The account of both ends of the ring.
     pub(super) links: LinkLedger,
-    /// The control planes of the nodes, in the order of the stages.
+    /// The control planes of the nodes, stages first.
     pub(super) nodes: Vec<Node>,
     /// The most snapshots that a node held before the start.
     pub(super) held: usize,
@@ -34,8 +34,8 @@ pub struct Audit {
 pub struct Ledgers {
     /// The coordinator's own ledger.
     pub coordinator: Ledger,
-    /// The ledger of each stage, or the reason why there is none.
-    pub stages: Vec<Result<Ledger, Failure>>,
+    /// The ledger of each node by its role, stages first, or the reason why there is none.
+    pub nodes: Vec<(Role, Result<Ledger, Failure>)>,
     /// The most snapshots that a node held before the start, which its description lists.
     pub held: usize,
 }
@@ -52,10 +52,11 @@ impl Audit {
                     let why = format!("{peer} did not show its ledger within {seconds} s");
                     Failure::new(FailureKind::Lost, why)
                 };
-                timeout(answer, node.audit()).await.map_err(late)?
+                let ledger = timeout(answer, node.audit()).await.map_err(late).flatten();
+                (node.peer().role, ledger)
             });
-            let stages = futures::future::join_all(asking).await;
-            let ledgers = Ledgers { coordinator: self.own(), stages, held: self.held };
+            let nodes = futures::future::join_all(asking).await;
+            let ledgers = Ledgers { coordinator: self.own(), nodes, held: self.held };
             if ledgers.are_settled() || Instant::now() + PAUSE > end {
                 return ledgers;
             }
@@ -63,9 +64,9 @@ impl Audit {
         }
     }
 
-    /// Notes that the coordinator refuses a report of a stage, for the reason `why`.
-    pub(super) fn refuse(&self, stage: usize, why: &str) {
-        self.nodes.get(stage).iter().for_each(|node| node.refuse(why));
+    /// Notes that the coordinator refuses a report of the node at this place among all nodes, for the reason `why`.
+    pub(super) fn refuse(&self, node: usize, why: &str) {
+        self.nodes.get(node).iter().for_each(|node| node.refuse(why));
     }
 
     /// The coordinator's own ledger.
@@ -89,9 +90,10 @@ impl Ledgers {
     /// Whether both ends of every link and of every control plane count as many messages, or there is an end that
     /// nobody can ask any more.
     fn are_settled(&self) -> bool {
-        let Ok(stages) = self.stages.iter().cloned().collect::<Result<Vec<_>, _>>() else { return true };
+        let nodes = self.nodes.iter().map(|(_, ledger)| ledger.as_ref().ok()).collect::<Option<Vec<_>>>();
+        let Some(nodes) = nodes else { return true };
         let (mut links, mut control) = (BTreeMap::new(), BTreeMap::new());
-        for ledger in std::iter::once(&self.coordinator).chain(&stages) {
+        for ledger in std::iter::once(&self.coordinator).chain(nodes) {
             for record in &ledger.crossed {
                 links.entry(record.order()).or_insert_with(Vec::new).push(record.messages);
             }
@@ -148,13 +150,15 @@ mod tests {
         let settled = |links, lanes| {
             let mut coordinator = own(ends[0], 5, 3);
             coordinator.control.push(told(ControlMessage::Audit, 9));
-            Ledgers { coordinator, stages: vec![Ok(own(ends[1], links, lanes))], held: 0 }.are_settled()
+            Ledgers { coordinator, nodes: vec![(ends[1], Ok(own(ends[1], links, lanes)))], held: 0 }
+                .are_settled()
         };
         assert!(settled(5, 3));
         assert!(!settled(4, 3) && !settled(5, 2));
         let coordinator = own(ends[0], 5, 3);
-        let silent = vec![Ok(ledger(ends[1], Vec::new(), Vec::new()))];
-        assert!(!Ledgers { coordinator: coordinator.clone(), stages: silent, held: 0 }.are_settled());
-        assert!(Ledgers { coordinator, stages: vec![Err(Failure::own("gone"))], held: 0 }.are_settled());
+        let silent = vec![(ends[1], Ok(ledger(ends[1], Vec::new(), Vec::new())))];
+        assert!(!Ledgers { coordinator: coordinator.clone(), nodes: silent, held: 0 }.are_settled());
+        let gone = vec![(ends[1], Err(Failure::own("gone")))];
+        assert!(Ledgers { coordinator, nodes: gone, held: 0 }.are_settled());
     }
 }

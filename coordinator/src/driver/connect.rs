@@ -5,7 +5,8 @@ use super::feed::Feeder;
 use super::loss_task::LossTask;
 use super::precedence::Precedence;
 use super::reports::Reporting;
-use super::{Audit, Driver, Sets, Stage};
+use super::stream::NodeStream;
+use super::{Audit, Driver, Sets};
 use crate::run_error::{Cause, RunError};
 use futures::future::try_join_all;
 use proto::client::{Node, Reports};
@@ -14,7 +15,7 @@ use proto::ledger::LinkLedger;
 use proto::link::{Contract, Incoming, Link, Outgoing, Peer, QUEUE, Role};
 use proto::microbatch::Message;
 use proto::process::threads;
-use proto::spec::stage::StageSpec;
+use proto::spec::stage::{Half, StageSpec};
 use proto::transport::grpc;
 use proto::transport::tls::Security;
 use std::time::Duration;
@@ -37,9 +38,10 @@ pub struct NodeAddress {
 
 /// The parts of a pipeline.
 pub struct Setup {
-    /// One specification per node, in order.
-    pub stages: Vec<StageSpec>,
-    /// The nodes of the stages.
+    /// The specification of each node: those of the stages in order, and those of their backward nodes, if the pipeline
+    /// has any. Without them it can evaluate, and not train a split stage.
+    pub specs: Vec<StageSpec>,
+    /// The addresses of the nodes, in the same order.
     pub nodes: Vec<NodeAddress>,
     /// How the nodes are spoken with.
     pub security: Security,
@@ -55,7 +57,7 @@ pub struct Setup {
     pub message_deadline: Duration,
 }
 
-/// A node that was configured as a stage.
+/// A node that was configured as a stage or the half of one.
 pub(super) struct Ready {
     pub(super) node: Node,
     /// The same node on the data plane.
@@ -78,38 +80,30 @@ pub async fn open(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
 }
 
 async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, Vec<Configured>), RunError> {
-    let Setup {
-        stages: specs,
-        nodes,
-        security,
-        sets,
-        classes,
-        smoothing,
-        connect_deadline,
-        message_deadline,
-    } = setup;
+    let Setup { specs, nodes, security, sets, classes, smoothing, connect_deadline, message_deadline } =
+        setup;
     let preparing =
         specs.iter().zip(&nodes).map(|(spec, node)| prepare(&security, spec, node, connect_deadline));
     let ready = try_join_all(preparing).await?;
 
-    let above = ready.iter().skip(1).map(|next| next.data.address.clone()).chain([None]);
-    let starting = specs.iter().zip(&ready).zip(above).map(|((spec, ready), above)| {
-        let (run, incarnation) = (spec.run.clone(), spec.incarnation);
-        start(ready, Start { run, incarnation, above, connect_deadline, message_deadline })
-    });
-    let (Some(first), Some(last)) = (specs.first(), specs.last()) else {
+    let data: Vec<&Peer> = ready.iter().map(|ready| &ready.data).collect();
+    let deadlines = [connect_deadline, message_deadline];
+    let starting = specs.iter().zip(&ready).map(|(spec, ready)| start(ready, begin(spec, &data, deadlines)));
+    let is_last = |spec: &StageSpec| spec.half == Half::Forward && spec.index + 1 == spec.stages;
+    let (Some(first), Some(top)) = (specs.first(), specs.iter().position(is_last)) else {
         return Err(RunError::configuration("a pipeline needs at least one stage"));
     };
-    let done = Contract { values: Vec::new(), ..first.activations_below() };
+    let last = &specs[top];
+    let done = first.activations_below().with_values(Vec::new());
     let logits = last.activations_above().map_err(RunError::internal)?;
-    let output = logits.values[0].name.clone();
+    let output = logits.values()[0].name.clone();
     let links = LinkLedger::new(Role::Coordinator);
     let link = |peer: &Peer, contract: Contract| {
         let observer = links.observer(peer.role, contract.kind);
         Link { observer, ..Link::new(peer.clone(), contract) }
     };
     let bottom = link(&ready[0].data, done);
-    let top = link(&ready[ready.len() - 1].data, logits);
+    let top = link(&ready[top].data, logits);
     let (running, bottom, top) = tokio::try_join!(
         try_join_all(starting),
         async { grpc::exchange(&security, &bottom, connect_deadline).await.map_err(RunError::from) },
@@ -117,13 +111,13 @@ async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
     )?;
 
     let mut tasks = JoinSet::new();
-    let mut stages = Vec::with_capacity(running.len());
+    let mut streams = Vec::with_capacity(running.len());
     for (((commands, reports), ready), spec) in running.into_iter().zip(&ready).zip(&specs) {
         let (sender, receiver) = mpsc::channel(REPORTS);
         let peer = ready.node.peer();
         tasks.spawn(listen(peer.clone(), reports, sender, failures.clone()));
         let reporting = Reporting::of(spec).map_err(RunError::internal)?;
-        stages.push(Stage { peer: peer.clone(), reporting, commands, reports: receiver });
+        streams.push(NodeStream { peer: peer.clone(), reporting, commands, reports: receiver });
     }
     tasks.spawn(drain(bottom.incoming, failures.clone()));
 
@@ -154,7 +148,7 @@ async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
 
     let configured = ready.iter().map(|ready| ready.configured).collect();
     let driver = Driver {
-        stages,
+        nodes: streams,
         audit,
         to_feeder,
         losses,
@@ -169,17 +163,35 @@ async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
     Ok((driver, configured))
 }
 
-/// Connects to a node, checks that it speaks this protocol, and makes it a stage.
+/// The beginning of the run for the node of `spec`: a stage opens the links to the stage above and to its backward node,
+/// and a backward node opens none. `data` are the nodes on the data plane.
+fn begin(spec: &StageSpec, data: &[&Peer], [connect_deadline, message_deadline]: [Duration; 2]) -> Start {
+    let opens = spec.half == Half::Forward;
+    let address = |role| {
+        let peer = data.iter().find(|peer| opens && peer.role == role)?;
+        peer.address.clone()
+    };
+    Start {
+        run: spec.run.clone(),
+        incarnation: spec.incarnation,
+        above: address(Role::Stage(spec.index + 1)),
+        backward: address(Role::Backward(spec.index)),
+        connect_deadline,
+        message_deadline,
+    }
+}
+
+/// Connects to a node, checks that it speaks this protocol, and makes it a stage or the half of one.
 pub(super) async fn prepare(
     security: &Security,
     spec: &StageSpec,
     address: &NodeAddress,
     deadline: Duration,
 ) -> Result<Ready, RunError> {
-    let control = Peer::stage(spec.index).at(&address.control);
+    let control = Peer::of(spec.role()).at(&address.control);
     let (node, description) = Node::dial(security, &control, deadline).await?;
     let host = address.control.rsplit_once(':').map_or(address.control.as_str(), |(host, _)| host);
-    let data = Peer::stage(spec.index).at(format!("{host}:{}", description.data_port));
+    let data = Peer::of(spec.role()).at(format!("{host}:{}", description.data_port));
     let configured = node.configure(spec.clone()).await?;
     let due = spec.restore.unwrap_or(0);
     if configured.updates != due {
@@ -194,12 +206,12 @@ pub(super) async fn prepare(
     Ok(Ready { node, data, configured, held: description.snapshots.len() })
 }
 
-/// Opens a run and waits until the node has reached its neighbour above.
+/// Opens a run and waits until the node has reached its neighbours.
 pub(super) async fn start(ready: &Ready, start: Start) -> Result<(mpsc::Sender<Command>, Reports), RunError> {
     let (commands, mut reports) = ready.node.run().await?;
     let peer = ready.node.peer();
     let gone = || RunError::node(format!("{peer} ended its run before it began"));
-    // A node that cannot reach the stage above reports that itself, at its own deadline.
+    // A node that cannot reach a neighbour reports that itself, at its own deadline.
     let deadline = start.connect_deadline + STARTING;
     commands.send(Command::Start(start)).await.map_err(|_| gone())?;
     match tokio::time::timeout(deadline, reports.next()).await {
@@ -259,5 +271,31 @@ async fn post(mut outbox: mpsc::Receiver<Message>, link: Outgoing) {
         if !link.put(message).await {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proto::spec::graph::{LayerSpec, Op, Value};
+
+    #[test]
+    fn a_stage_opens_the_links_to_the_stage_above_and_to_its_backward_node() {
+        let peers = [(Role::Stage(0), "a:1"), (Role::Stage(1), "b:1"), (Role::Backward(1), "c:1")]
+            .map(|(role, address)| Peer::of(role).at(address));
+        let spec = |index, half| {
+            let input = Value { name: "below".into(), shape: vec![4] };
+            let alone = StageSpec::alone(vec![LayerSpec::new("relu", &["below"], Op::Relu)], vec![input]);
+            StageSpec { index, stages: 2, half, ..alone }
+        };
+        let opens = |index, half, known: &[&Peer]| {
+            let start = begin(&spec(index, half), known, [Duration::ZERO; 2]);
+            [start.above, start.backward].map(Option::unwrap_or_default)
+        };
+        let all: Vec<&Peer> = peers.iter().collect();
+        assert_eq!(opens(0, Half::Forward, &all), ["b:1", ""]);
+        assert_eq!(opens(1, Half::Forward, &all), ["", "c:1"]);
+        assert_eq!(opens(1, Half::Backward, &all), ["", ""]);
+        assert_eq!(opens(1, Half::Forward, &all[..2]), ["", ""], "an evaluation has no backward node");
     }
 }

@@ -81,6 +81,7 @@ impl Feeder {
                 microbatches: cuts.len() as u32,
                 offset: range.start as u32,
                 size: range.len() as u32,
+                form: 0,
             };
             let indices = minibatch.indices[range.clone()].to_vec();
             Request { tag, loader: loader.clone(), epoch: minibatch.epoch, indices }

@@ -3,35 +3,36 @@
 use super::loss_task::BatchLoss;
 use super::{Minibatch, Outcome};
 use crate::run_error::{Cause, RunError};
-use proto::control::StepDone;
-use proto::link::Peer;
+use proto::control::{Overflow, StepDone};
+use proto::link::Carried;
+use proto::link::{Peer, Role};
 use proto::microbatch::Phase;
 use proto::tensor::Kind;
 
 /// The facts beyond a minibatch's own parts that explain a loss that is not finite.
 pub(super) struct Around<'a, P> {
-    /// The node of a stage.
+    /// The node at a place among all nodes.
     pub peer: P,
     /// The number format of the links.
     pub wire: Kind,
-    /// The error signal of the training step before that the number format does not hold: [`lost_signal`].
+    /// The first value of the training steps before that the number format does not hold: [`lost_signal`].
     pub before: Option<&'a str>,
 }
 
-/// Joins the parts of a result.
+/// Joins the parts of a result; the reports are in the order of the nodes, stages first.
 ///
 /// # Errors
-/// A stage that has lost or doubled an update, and a loss that is not finite.
+/// A node that has lost or doubled an update, and a loss that is not finite.
 pub(super) fn outcome<'p>(
     minibatch: Minibatch,
     batch: BatchLoss,
-    stages: Vec<StepDone>,
+    reports: Vec<StepDone>,
     around: &Around<'_, impl Fn(usize) -> &'p Peer>,
 ) -> Result<Outcome, RunError> {
     let Minibatch { step, phase, epoch, indices, .. } = minibatch;
     let miscounted = |(_, done): &(usize, &StepDone)| phase == Phase::Train && done.updates != step;
-    if let Some((stage, done)) = stages.iter().enumerate().find(miscounted) {
-        let (peer, updates) = ((around.peer)(stage), done.updates);
+    if let Some((node, done)) = reports.iter().enumerate().find(miscounted) {
+        let (peer, updates) = ((around.peer)(node), done.updates);
         return Err(RunError::new(
             Cause::Violation,
             format!(
@@ -39,10 +40,17 @@ pub(super) fn outcome<'p>(
             ),
         ));
     }
+    let (mut stages, mut backward) = (Vec::new(), Vec::new());
+    for (node, done) in reports.into_iter().enumerate() {
+        match (around.peer)(node).role {
+            Role::Backward(stage) => backward.push((stage, done)),
+            Role::Stage(_) | Role::Coordinator | Role::Node => stages.push(done),
+        }
+    }
     if batch.finite && batch.loss.is_finite() {
         let (top1, top5) = batch.accuracy;
         let (samples, loss) = (indices.len(), batch.loss);
-        return Ok(Outcome { step, phase, epoch, samples, loss, top1, top5, stages });
+        return Ok(Outcome { step, phase, epoch, samples, loss, top1, top5, stages, backward });
     }
     let why = diverged(&stages, around);
     Err(RunError::new(Cause::Diverged, format!("the loss of {phase} step {step} is not finite; {why}")))
@@ -56,7 +64,7 @@ fn diverged<'p>(stages: &[StepDone], around: &Around<'_, impl Fn(usize) -> &'p P
         return format!("every stage's output was finite, so the loss itself overflowed: {advice}");
     };
     let peer = (around.peer)(stage);
-    let output = done.overflow.filter(|overflow| !overflow.backward);
+    let output = done.overflow.filter(|overflow| overflow.of == Carried::Activations);
     let output = output.map(|overflow| format!("{peer} had an output of {}", shown(overflow.largest)));
     let Some(beyond) = output.or_else(|| around.before.map(str::to_owned)) else {
         return format!("{peer} was the first whose output was not finite: {advice}");
@@ -74,19 +82,33 @@ pub fn wider(wire: Kind) -> String {
     format!("{wire}, the number format of the links, ends at {end}: set network.wire to {others}")
 }
 
-/// The error signal of a training step that the links' number format does not hold: that of the highest stage, where
-/// error signals begin. The updates of the stages below are not finite then, and the next loss shows it.
+/// The value of a training step that the links' number format does not hold, and that is no output: that of the highest
+/// stage, where error signals begin. The updates that follow from it are not finite then, and a later loss shows it.
 pub(super) fn lost_signal<'p>(
-    stages: &[StepDone],
+    reports: &[StepDone],
     step: u64,
     peer: impl Fn(usize) -> &'p Peer,
 ) -> Option<String> {
-    let lost = |(stage, done): (usize, &StepDone)| {
-        let overflow = done.overflow.filter(|overflow| overflow.backward)?;
-        let (peer, largest) = (peer(stage), shown(overflow.largest));
-        Some(format!("{peer} had an error signal of {largest} in train step {step}"))
+    let lost = |(node, done): (usize, &StepDone)| {
+        let Overflow { largest, of } = done.overflow?;
+        let what = match of {
+            Carried::Activations => return None,
+            Carried::ErrorSignals => "an error signal",
+            Carried::LayerValues => "a layer's value for its backward node",
+        };
+        Some((peer(node), what, largest))
     };
-    stages.iter().enumerate().rev().find_map(lost)
+    // A stage hands the error at y to its backward node, which returns the error at x.
+    let height = |role: Role| match role {
+        Role::Stage(index) => (index, true),
+        Role::Backward(index) => (index, false),
+        Role::Coordinator | Role::Node => (0, false),
+    };
+    let lost = reports.iter().enumerate().filter_map(lost).max_by_key(|(peer, ..)| height(peer.role));
+    lost.map(|(peer, what, largest)| {
+        let largest = shown(largest);
+        format!("{peer} had {what} of {largest} in train step {step}")
+    })
 }
 
 /// A magnitude for people.
@@ -97,7 +119,6 @@ pub fn shown(magnitude: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proto::control::Overflow;
 
     /// Why step 12 diverged, where the stages' outputs were finite or had these overflows.
     fn said(stages: &[(bool, Option<Overflow>)], wire: Kind, before: Option<&str>) -> String {
@@ -113,19 +134,46 @@ mod tests {
 
     #[test]
     fn the_format_is_blamed_where_a_value_was_beyond_it_and_the_learning_rate_elsewhere() {
-        let over = |largest, backward| Some(Overflow { largest, backward });
+        let over = |largest, of| Some(Overflow { largest, of });
+        let output = Carried::Activations;
         let (good, bad) = ((true, None), (false, None));
-        let output = said(&[good, (false, over(71_234.4, false)), bad], Kind::F16, None);
-        assert!(output.starts_with("stage 1 at a:1 had an output of 71234, and f16, "), "{output}");
-        assert!(output.contains("ends at 65504: set network.wire to \"bf16\" or \"f32\""), "{output}");
-        let brain = said(&[(false, over(3.4e38, false))], Kind::Bf16, None);
+        let why = said(&[good, (false, over(71_234.4, output)), bad], Kind::F16, None);
+        assert!(why.starts_with("stage 1 at a:1 had an output of 71234, and f16, "), "{why}");
+        assert!(why.contains("ends at 65504: set network.wire to \"bf16\" or \"f32\""), "{why}");
+        let brain = said(&[(false, over(3.4e38, output))], Kind::Bf16, None);
         assert!(brain.contains("an output of 3.40e38, and bf16") && brain.contains("ends at 3.39e38"));
-        let first = said(&[bad, (false, over(7e4, false))], Kind::F16, None);
+        let first = said(&[bad, (false, over(7e4, output))], Kind::F16, None);
         assert!(first.starts_with("stage 0 at a:1 was the first whose output was not finite: "), "{first}");
         let signal = said(&[bad, bad], Kind::F16, Some("stage 1 had an error signal of 1e9 in step 11"));
         assert!(signal.starts_with("stage 1 had an error signal of 1e9 in step 11, and f16"), "{signal}");
-        let backward = said(&[(false, over(7e4, true))], Kind::F16, None);
+        let backward = said(&[(false, over(7e4, Carried::ErrorSignals))], Kind::F16, None);
         assert!(backward.contains("lower optimizer.lr"), "an error signal comes after the loss: {backward}");
         assert!(said(&[good], Kind::F32, None).starts_with("every stage's output was finite"));
+    }
+
+    #[test]
+    fn the_error_signal_that_was_lost_first_is_that_of_the_highest_stage() {
+        let peers = [Role::Stage(0), Role::Stage(1), Role::Backward(0), Role::Backward(1)]
+            .map(|role| Peer::of(role).at("a:1"));
+        let lost = |overflows: [f64; 4]| {
+            let reports = overflows.map(|largest| StepDone {
+                overflow: (largest > 0.0).then_some(Overflow { largest, of: Carried::ErrorSignals }),
+                ..StepDone::nothing(Phase::Train)
+            });
+            let lost = lost_signal(&reports, 7, |node| &peers[node]);
+            lost.map(|sentence| sentence.split(" had").next().unwrap().to_owned()).unwrap_or_default()
+        };
+        assert_eq!(lost([0.0; 4]), "");
+        assert_eq!(lost([1.0, 0.0, 0.0, 2.0]), "stage 1, backward at a:1");
+        assert_eq!(lost([1.0, 3.0, 0.0, 2.0]), "stage 1 at a:1");
+        assert_eq!(lost([0.0, 0.0, 2.0, 0.0]), "stage 0, backward at a:1");
+        let sent = |of| StepDone {
+            overflow: Some(Overflow { largest: 7e4, of }),
+            ..StepDone::nothing(Phase::Train)
+        };
+        let noise = lost_signal(&[sent(Carried::LayerValues)], 7, |_| &peers[1]);
+        let due = "stage 1 at a:1 had a layer's value for its backward node of 70000 in train step 7";
+        assert_eq!(noise.as_deref(), Some(due));
+        assert_eq!(lost_signal(&[sent(Carried::Activations)], 7, |_| &peers[1]), None);
     }
 }

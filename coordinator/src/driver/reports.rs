@@ -1,27 +1,24 @@
 //! The content of a node's report of a step, as far as the coordinator knows it: the actions of the lane, the weight
-//! layers of the stage, and the bytes that the stage sends. A report has no room for anything else of the node's own
+//! layers of the stage, and the bytes that the node sends. A report has no room for anything else of the node's own
 //! choice but times and norms.
 
+use super::sent::Sent;
 use proto::control::{LayerMeasure, StepDone};
 use proto::error::ProtocolError;
 use proto::lane::Lane;
 use proto::microbatch::Phase;
-use proto::spec::graph::{INPUT, Value};
-use proto::spec::stage::StageSpec;
-use proto::tensor::{Kind, byte_len};
+use proto::spec::stage::{Half, StageSpec};
 
-/// What the reports of one stage have in common.
+/// What the reports of one node have in common.
 pub(super) struct Reporting {
-    /// The names of the weight layers, in order.
-    layers: Vec<String>,
-    /// The bytes that the stage sends above and below, for one sample.
-    forward: u64,
-    backward: u64,
+    /// The names of the weight layers, in order, and whether their B is on another host.
+    layers: Vec<(String, bool)>,
+    sent: Sent,
 }
 
 /// The minibatch that a report is about.
 pub(super) struct Reported<'a> {
-    /// The stage's lane for one step.
+    /// The node's lane for one step.
     pub lane: &'a Lane,
     /// N.
     pub samples: usize,
@@ -32,18 +29,15 @@ pub(super) struct Reported<'a> {
 }
 
 impl Reporting {
-    /// The reports of the stage of `spec`.
+    /// The reports of the node of `spec`. A backward node measures no layer, because it has no W.
     ///
     /// # Errors
     /// Shapes that do not fit, by the layer's name.
     pub(super) fn of(spec: &StageSpec) -> Result<Self, ProtocolError> {
-        let layers = spec.layers.iter().filter(|layer| layer.op.is_weight());
-        let below = spec.inputs.iter().filter(|value| value.name != INPUT);
-        Ok(Self {
-            layers: layers.map(|layer| layer.name.clone()).collect(),
-            forward: bytes(spec.output_values()?.iter(), spec.wire),
-            backward: bytes(below, spec.wire),
-        })
+        let measures = spec.half == Half::Forward;
+        let layers = spec.layers.iter().filter(|layer| measures && layer.op.is_weight());
+        let layers = layers.map(|layer| (layer.name.clone(), layer.split)).collect();
+        Ok(Self { layers, sent: Sent::of(spec)? })
     }
 
     /// Checks a report.
@@ -62,25 +56,8 @@ impl Reporting {
         if let Some(span) = done.spans.iter().find(|span| span.start_ns > span.end_ns) {
             return Err(format!("{} ends before it begins", span.action));
         }
-        let named = done.layers.iter().map(|layer| &layer.name);
-        if !named.eq(self.layers.iter().filter(|_| *measure)) {
-            let (found, due) = (done.layers.len(), if *measure { self.layers.len() } else { 0 });
-            return Err(format!(
-                "it measures {found} layers where the {due} weight layers of the stage are due"
-            ));
-        }
-        if let Some(layer) = done.layers.iter().find(|layer| !possible(layer)) {
-            return Err(format!("no layer has an angle or a norm as '{}' has", layer.name));
-        }
-        let sent = [done.bytes_forward, done.bytes_backward];
-        let backward = if lane.phase() == Phase::Train { self.backward } else { 0 };
-        let due = [self.forward, backward].map(|bytes| bytes * *samples as u64);
-        if sent != due {
-            let ([forward, backward], [above, below]) = (sent, due);
-            return Err(format!(
-                "it says that {forward} bytes were sent above and {backward} below, where {above} and {below} are due"
-            ));
-        }
+        self.check_layers(done, *measure)?;
+        self.sent.check(done, *samples as u64, *updates)?;
         if lane.phase() == Phase::Evaluate && done.updates != *updates {
             let made = done.updates;
             return Err(format!(
@@ -89,18 +66,37 @@ impl Reporting {
         }
         Ok(())
     }
+
+    /// Checks the measurements of the layers.
+    fn check_layers(&self, done: &StepDone, measure: bool) -> Result<(), String> {
+        let due = if measure { self.layers.as_slice() } else { &[] };
+        let named = done.layers.iter().map(|layer| &layer.name);
+        if !named.eq(due.iter().map(|(name, _)| name)) {
+            let (found, due) = (done.layers.len(), due.len());
+            return Err(format!(
+                "it measures {found} layers where the {due} weight layers of the stage are due"
+            ));
+        }
+        let placed = |(layer, (_, split)): &(&LayerMeasure, &(String, bool))| layer.split == *split;
+        if let Some((layer, _)) = done.layers.iter().zip(due).find(|pair| !placed(pair)) {
+            let hosts = if layer.split { ["two hosts", "one"] } else { ["one host", "two"] };
+            let ([said, due], name) = (hosts, &layer.name);
+            return Err(format!("it measures '{name}' with W and B on {said}, where they are on {due}"));
+        }
+        match done.layers.iter().find(|layer| !possible(layer)) {
+            Some(layer) => Err(format!("no layer has an angle or a norm as '{}' has", layer.name)),
+            None => Ok(()),
+        }
+    }
 }
 
-/// The bytes of one sample of all `values`.
-fn bytes<'a>(values: impl Iterator<Item = &'a Value>, kind: Kind) -> u64 {
-    values.map(|value| byte_len(kind, &value.shape).unwrap_or(0) as u64).sum()
-}
-
-/// Whether a measurement can be that of a layer. A number without a value is NaN.
+/// Whether a measurement can be that of a layer. A number without a value is NaN, and so is every number that compares W
+/// with a B on another host.
 fn possible(layer: &LayerMeasure) -> bool {
-    let LayerMeasure { angle_deg, norm_ratio, norm, difference, .. } = layer;
-    let norms = [norm_ratio, norm, difference].into_iter().all(|norm| norm.is_nan() || *norm >= 0.0);
-    norms && (angle_deg.is_nan() || (0.0..=180.0).contains(angle_deg))
+    let &LayerMeasure { angle_deg, norm_ratio, norm, difference, split, .. } = layer;
+    let unknown = [angle_deg, norm_ratio, difference].into_iter().all(f64::is_nan);
+    let norms = [norm_ratio, norm, difference].into_iter().all(|norm| norm.is_nan() || norm >= 0.0);
+    (unknown || !split) && norms && (angle_deg.is_nan() || (0.0..=180.0).contains(&angle_deg))
 }
 
 #[cfg(test)]
@@ -108,7 +104,8 @@ mod tests {
     use super::*;
     use proto::control::Span;
     use proto::lane::Action;
-    use proto::spec::graph::{Init, LayerSpec, Op};
+    use proto::spec::graph::{Init, LayerSpec, Op, Value};
+    use proto::spec::rule::{Coefficients, RuleSpec};
 
     fn dense(name: &str, input: &str) -> LayerSpec {
         LayerSpec::new(name, &[input], Op::Linear { out: 2, bias: false, init: Init::FanIn })
@@ -126,6 +123,7 @@ mod tests {
             norm_ratio: 1.0,
             norm: f64::INFINITY,
             difference: 0.0,
+            split: false,
         };
         StepDone {
             step: 7,
@@ -150,7 +148,7 @@ mod tests {
         };
         assert_eq!(check(&report(), &lane), Ok(()));
         type Change = fn(&mut StepDone);
-        let table: [(Change, &str); 9] = [
+        let table: [(Change, &str); 11] = [
             (|done| _ = done.spans.pop(), "it has times of 3 actions that are not the 4 actions of its lane"),
             (|done| done.spans.push(done.spans[0]), "it has times of 5 actions"),
             (|done| done.spans.swap(1, 2), "it has times of 4 actions that are not the 4 actions"),
@@ -159,6 +157,14 @@ mod tests {
             (|done| done.layers.push(done.layers[0].clone()), "it measures 3 layers where"),
             (|done| done.layers[0].norm = -0.1, "no layer has an angle or a norm as 'first' has"),
             (|done| done.layers[0].angle_deg = 180.5, "no layer has an angle"),
+            (
+                |done| done.layers[0].split = true,
+                "it measures 'first' with W and B on two hosts, where they are on one",
+            ),
+            (
+                |done| done.bytes_split = 1,
+                "it says that 1 bytes were sent to the other half of the stage, where 0 are due",
+            ),
             (
                 |done| done.bytes_backward += 4,
                 "it says that 40 bytes were sent above and 64 below, where 40 and 60",
@@ -176,5 +182,32 @@ mod tests {
         assert_eq!(check(&done, &evaluation), Ok(()));
         done.updates = 6;
         assert!(check(&done, &evaluation).unwrap_err().contains("made 6 updates where the run has made 7"));
+    }
+
+    #[test]
+    fn a_split_layer_is_measured_without_b_and_a_backward_node_measures_nothing() {
+        let inputs = vec![Value { name: "below".into(), shape: vec![3] }];
+        let rule = RuleSpec::learned("feedback_alignment", false, Coefficients::default());
+        let layers =
+            vec![dense("first", "below"), LayerSpec { rule, split: true, ..dense("second", "first") }];
+        let spec = StageSpec { max_microbatch: 5, ..StageSpec::alone(layers, inputs) };
+        let actions = report().spans.iter().map(|span| span.action.in_step(0)).collect();
+        let lane = Lane::new(Phase::Train, Default::default(), actions).unwrap();
+        let due = Reported { lane: &lane, samples: 5, measure: true, updates: 7 };
+        let forward = Reporting::of(&spec).unwrap();
+        let mut done = StepDone { bytes_split: 4 * 2 * 5, ..report() };
+        assert!(forward.check(&done, &due).unwrap_err().contains("'second' with W and B on one host"));
+        done.layers[1].split = true;
+        assert!(
+            forward.check(&done, &due).unwrap_err().contains("no layer has an angle or a norm as 'second'")
+        );
+        (done.layers[1].norm_ratio, done.layers[1].difference) = (f64::NAN, f64::NAN);
+        assert_eq!(forward.check(&done, &due), Ok(()));
+
+        let backward = Reporting::of(&spec.backward_half().unwrap()).unwrap();
+        let mut half = StepDone { bytes_forward: 0, bytes_backward: 0, layers: Vec::new(), ..done };
+        assert_eq!(backward.check(&half, &due), Ok(()));
+        half.layers = report().layers;
+        assert!(backward.check(&half, &due).unwrap_err().starts_with("it measures 2 layers where the 0"));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::prediction::Budget;
 use proto::ledger::{ControlRecord, LinkRecord};
+use proto::link::Role;
 use proto::spec::reads::Reads;
 use serde::Serialize;
 use std::fmt;
@@ -23,6 +24,21 @@ pub struct Findings {
     pub steps: u64,
     /// The number of stages.
     pub stages: usize,
+    /// The number of stages that are split, each of which has a backward node.
+    pub split: usize,
+    /// What the backward nodes get that gives W away.
+    pub given_away: GivenAway,
+}
+
+/// What the backward nodes get that gives W away, by what crosses between the halves of the stages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GivenAway {
+    /// Neither y nor x with an error.
+    Nothing,
+    /// x and the error at y of a layer, whose products are the steps of W.
+    Steps,
+    /// y of a layer, which is W x.
+    Outputs,
 }
 
 /// The verdict of one check.
@@ -36,7 +52,7 @@ pub enum Verdict {
     Open,
 }
 
-/// One phase in one direction of a link.
+/// One phase and form in one direction of a link.
 #[derive(Clone, Debug)]
 pub struct LinkFinding {
     /// The record of the end that is trusted most: the coordinator's own, or else the receiver's.
@@ -71,6 +87,8 @@ pub struct ControlFinding {
 pub struct LayerFinding {
     /// The stage.
     pub stage: u32,
+    /// Whether the layer is split, so that the stage's backward node has its B.
+    pub split: bool,
     /// The layer's name.
     pub name: String,
     /// The rule's name.
@@ -120,6 +138,13 @@ impl fmt::Display for Verdict {
             Verdict::Broken => "NO",
             Verdict::Open => "–",
         })
+    }
+}
+
+impl LayerFinding {
+    /// The node that has the layer's B.
+    pub fn node(&self) -> Role {
+        if self.split { Role::Backward(self.stage) } else { Role::Stage(self.stage) }
     }
 }
 

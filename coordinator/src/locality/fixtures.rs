@@ -2,13 +2,14 @@
 
 use super::check::{Allowed, Evidence, check};
 use super::findings::Findings;
-use super::prediction::{Budget, Prediction};
+use super::prediction::{Budget, Prediction, learning};
 use crate::config::{self, Config, Environment};
 use crate::data::Sampler;
 use crate::prepare::{Course, Lanes, RunStart, cut, stages};
 use proto::ledger::{ControlMessage, ControlRecord, LayerReads, Ledger, LinkRecord};
 use proto::link::{Carried, Role};
 use proto::microbatch::Phase;
+use proto::spec::graph::LayerSpec;
 use proto::spec::stage::StageSpec;
 
 /// A residual network over three stages: `skip` spans the first cut between stages.
@@ -52,31 +53,42 @@ pub(super) struct Run {
     pub stages: Vec<StageSpec>,
     pub prediction: Prediction,
     pub coordinator: Ledger,
-    pub nodes: Vec<(u32, Ledger)>,
+    pub nodes: Vec<(Role, Ledger)>,
     pub complete: bool,
 }
 
 impl Run {
     /// A run of three steps by `rule`, an evaluation and a snapshot.
     pub fn of(rule: &str) -> Self {
-        let sets = [format!("rule.name={rule}"), "rule.amp=0".into()];
-        let sets = if rule == "custom" { &sets[..] } else { &sets[..1] };
-        let config = config::parse(NETWORK, "c.toml", sets, &Environment::empty()).unwrap();
-        Self::honest(&config)
+        Self::honest(&config(&[format!("rule.name={rule}")]), &[], 0)
     }
 
-    fn honest(config: &Config) -> Self {
+    /// The same run over two stages, after `delay` mirror steps: `a` of stage 0 and `classes` of stage 1 are split, and
+    /// `skip` of stage 0 is not.
+    pub fn split(rule: &[&str], delay: u64) -> Self {
+        let sets =
+            rule.iter().map(|set| format!("rule.{set}")).chain(["pipeline.stages=[\"classes\"]".into()]);
+        Self::honest(&config(&sets.collect::<Vec<_>>()), &["a", "classes"], delay)
+    }
+
+    fn honest(config: &Config, split: &[&str], delay: u64) -> Self {
         let network = config.network([1, 4, 4]).unwrap();
         let ranges = cut(config, &network).unwrap();
         let start = RunStart { run: &"r".repeat(32), incarnation: 1, restore: None };
-        let stages = stages(config, &network, &ranges, [3, 3], start).unwrap();
+        let mut stages = stages(config, &network, &ranges, [3, 3], start).unwrap();
+        for layer in stages.iter_mut().flat_map(|spec| &mut spec.layers) {
+            layer.split = split.contains(&layer.name.as_str());
+        }
         let sampler = Sampler::new(0, 20, 8, config.train.remainder).unwrap();
-        let course = Course::new(config, sampler, 11, 0);
+        let course = Course::new(config, sampler, 11, delay);
         let mut lanes = Lanes::new(config, stages.len());
         let prediction = Prediction::of(&stages, &mut lanes, course.items(0), 0).unwrap();
-        let ledger = |of| honest(of, &stages, &prediction);
-        let nodes = (0..3).map(|stage| (stage, ledger(Role::Stage(stage)))).collect();
-        Self { coordinator: ledger(Role::Coordinator), nodes, stages, prediction, complete: true }
+        let ledger = |of, layers| honest(of, layers, &stages, &prediction);
+        let halves = stages.iter().filter_map(StageSpec::backward_half);
+        let nodes = stages.iter().cloned().chain(halves);
+        let nodes = nodes.map(|spec| (spec.role(), ledger(spec.role(), reads(&spec)))).collect();
+        let coordinator = ledger(Role::Coordinator, Vec::new());
+        Self { coordinator, nodes, stages, prediction, complete: true }
     }
 
     pub fn findings(&self, allowed: Allowed) -> Findings {
@@ -92,22 +104,43 @@ impl Run {
         ledgers.flat_map(|ledger| &mut ledger.crossed).filter(of).for_each(change);
     }
 
-    pub fn stage(&mut self, stage: usize) -> &mut Ledger {
-        &mut self.nodes[stage].1
+    /// Both ends' records of what crosses between the halves of `stage` and has a tensor of this name.
+    pub fn halves(&mut self, stage: u32, tensor: &str, change: impl Fn(&mut LinkRecord)) {
+        let of = |record: &&mut LinkRecord| record.tensors.iter().any(|value| value.name == tensor);
+        for role in [Role::Stage(stage), Role::Backward(stage)] {
+            self.node(role).crossed.iter_mut().filter(of).for_each(&change);
+        }
     }
 
-    pub fn control(&mut self, stage: u32, message: ControlMessage, change: impl Fn(&mut ControlRecord)) {
-        let node = Role::Stage(stage);
-        let own = self.coordinator.control.iter_mut();
-        let all = own.chain(&mut self.nodes[stage as usize].1.control);
+    pub fn stage(&mut self, stage: u32) -> &mut Ledger {
+        self.node(Role::Stage(stage))
+    }
+
+    pub fn node(&mut self, node: Role) -> &mut Ledger {
+        self.nodes.iter_mut().find(|(role, _)| *role == node).map(|(_, ledger)| ledger).unwrap()
+    }
+
+    pub fn control(&mut self, node: Role, message: ControlMessage, change: impl Fn(&mut ControlRecord)) {
+        let nodes = self.nodes.iter_mut().find(|(role, _)| *role == node).unwrap();
+        let all = self.coordinator.control.iter_mut().chain(&mut nodes.1.control);
         let found =
             all.filter(|record| record.message == message && (record.from == node || record.to == node));
         found.for_each(change);
     }
 }
 
+fn config(sets: &[String]) -> Config {
+    config::parse(NETWORK, "c.toml", sets, &Environment::empty()).unwrap()
+}
+
+/// The values that the rules of a node's layers read: all that they declare.
+fn reads(node: &StageSpec) -> Vec<LayerReads> {
+    let reads = |layer: &LayerSpec| LayerReads { layer: layer.name.clone(), read: layer.rule.reads() };
+    learning(node).map(reads).collect()
+}
+
 /// The ledger of a process that did what the plan predicts, and used its whole budgets.
-fn honest(of: Role, stages: &[StageSpec], prediction: &Prediction) -> Ledger {
+fn honest(of: Role, layers: Vec<LayerReads>, stages: &[StageSpec], prediction: &Prediction) -> Ledger {
     let own = |from: Role, to: Role| from == of || to == of;
     let crossed: Vec<LinkRecord> =
         prediction.links.iter().filter(|link| own(link.from, link.to)).cloned().collect();
@@ -118,8 +151,6 @@ fn honest(of: Role, stages: &[StageSpec], prediction: &Prediction) -> Ledger {
     };
     let control =
         prediction.control.iter().filter(|budget| own(budget.from, budget.to) && counted(budget.message));
-    let spec = stages.iter().filter(|spec| Role::Stage(spec.index) == of);
-    let layers = spec.flat_map(|spec| &spec.layers).filter(|layer| layer.op.is_weight());
     Ledger {
         of,
         run: stages[0].run.clone(),
@@ -128,9 +159,7 @@ fn honest(of: Role, stages: &[StageSpec], prediction: &Prediction) -> Ledger {
         crossed,
         consumed_since: 0,
         control: control.map(Budget::used).collect(),
-        layers: layers
-            .map(|layer| LayerReads { layer: layer.name.clone(), read: layer.rule.reads() })
-            .collect(),
+        layers,
         refusals: Vec::new(),
     }
 }

@@ -20,8 +20,17 @@ pub fn json(findings: &Findings) -> serde_json::Result<String> {
         violations: &findings.violations,
         steps: findings.steps,
         stages: findings.stages,
+        backward_nodes: findings.split,
     };
     Ok(serde_json::to_string(&json)? + "\n")
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+fn is_first(form: &u32) -> bool {
+    *form == 0
 }
 
 fn links(findings: &[LinkFinding]) -> Vec<Link<'_>> {
@@ -37,6 +46,9 @@ struct Json<'a> {
     violations: &'a [Violation],
     steps: u64,
     stages: usize,
+    /// Absent where no stage is split.
+    #[serde(skip_serializing_if = "is_zero")]
+    backward_nodes: usize,
 }
 
 #[derive(Serialize)]
@@ -45,6 +57,9 @@ struct Link<'a> {
     to: String,
     kind: &'static str,
     phase: String,
+    /// Absent for form 0, which is the only one between neighbours.
+    #[serde(skip_serializing_if = "is_first")]
+    form: u32,
     tensors: Vec<Tensor<'a>>,
     messages: u64,
     bytes: u64,
@@ -74,6 +89,9 @@ struct Control {
 #[derive(Serialize)]
 struct Layer<'a> {
     stage: u32,
+    /// Absent where the stage has the layer's W and B.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    split: bool,
     name: &'a str,
     rule: &'a str,
     read: Vec<&'static str>,
@@ -89,6 +107,7 @@ impl<'a> Link<'a> {
             to: words::process(record.to),
             kind: words::kind(record.carried),
             phase: record.phase.to_string(),
+            form: record.form,
             tensors: record.tensors.iter().map(tensor).collect(),
             messages: record.messages,
             bytes: record.bytes,
@@ -114,7 +133,7 @@ impl Control {
 
 impl<'a> Layer<'a> {
     fn of(finding: &'a LayerFinding) -> Self {
-        let LayerFinding { stage, name, rule, read, declared, .. } = finding;
-        Self { stage: *stage, name, rule, read: read.names(), declared: declared.names() }
+        let LayerFinding { stage, split, name, rule, read, declared, .. } = finding;
+        Self { stage: *stage, split: *split, name, rule, read: read.names(), declared: declared.names() }
     }
 }

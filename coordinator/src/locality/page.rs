@@ -1,9 +1,12 @@
 //! The page of a proof: one HTML file with the drawing of the links, the control planes, the rules and the violations.
 //!
-//! The drawing goes from the loss at the top to the data at the bottom; the coordinator is at both ends of the ring:
+//! The drawing goes from the loss at the top to the data at the bottom; the coordinator is at both ends of the ring, and
+//! the backward node of a stage that is split is beside it:
 //!
 //! ```text
 //! coordinator ─ link ─ stage n-1 ─ … ─ stage 0 ─ link ─ coordinator
+//!                         │
+//!                      backward
 //! ```
 
 use super::check::Allowed;
@@ -13,7 +16,9 @@ use super::table::{conclusion, digits, used};
 use super::words;
 use crate::report::{self, text};
 use askama::Template;
+use proto::ledger::LinkRecord;
 use proto::link::{Carried, Role};
+use proto::microbatch::Phase;
 use proto::spec::stage::StageSpec;
 
 const STYLE: &str = include_str!("assets/locality.css");
@@ -25,8 +30,8 @@ pub struct About {
     pub title: String,
     /// The facts below the title, such as the schedule.
     pub facts: Vec<String>,
-    /// The addresses of the nodes, by stage; empty for nodes of this host.
-    pub addresses: Vec<String>,
+    /// The addresses of the nodes; empty for nodes of this host.
+    pub addresses: Vec<(Role, String)>,
 }
 
 /// One self-contained page. It opens without a network and is a function of its arguments alone.
@@ -57,15 +62,28 @@ struct Page<'a> {
 enum Tier<'a> {
     Process(Process<'a>),
     Link { up: Flow<'a>, down: Flow<'a> },
+    Halves(Box<Halves<'a>>),
+}
+
+/// The halves of a stage that is split, and the link between them.
+struct Halves<'a> {
+    forward: Process<'a>,
+    there: Flow<'a>,
+    back: Flow<'a>,
+    backward: Process<'a>,
 }
 
 /// A box of the drawing.
 struct Process<'a> {
     name: String,
     note: String,
-    /// The rules of the stage's weight layers.
+    /// Whether the process is both ends of the ring.
+    ends: bool,
+    /// The rules of the weight layers whose B the node has.
     layers: Vec<&'a LayerFinding>,
-    /// The violations of the stage's rules and of its control plane.
+    /// The weight layers whose B the stage's backward node has.
+    apart: Vec<&'a LayerFinding>,
+    /// The violations of the node's rules and of its control plane.
     violations: Vec<&'a Violation>,
 }
 
@@ -73,9 +91,17 @@ struct Process<'a> {
 struct Flow<'a> {
     name: &'static str,
     tensors: Vec<String>,
-    /// The phases that the direction carries.
-    phases: Vec<&'a LinkFinding>,
+    /// The number format of the tensors; empty where there is none.
+    format: String,
+    counts: Vec<Count>,
     violations: Vec<&'a Violation>,
+}
+
+/// What a direction carries in one phase.
+struct Count {
+    phase: Phase,
+    messages: u64,
+    bytes: u64,
 }
 
 /// The link at `cut`, with the process above it; below the first link, the coordinator as well.
@@ -88,30 +114,54 @@ fn tiers<'a>(cut: usize, about: &About, stages: &'a [StageSpec], findings: &'a F
         down: flow(role(above), role(below), Carried::ErrorSignals),
     };
     let top = match above {
-        Some(spec) => Process::stage(spec, about, findings),
-        None => Process::coordinator("labels and loss"),
+        Some(spec) => stage(spec, about, findings),
+        None => Tier::Process(Process::coordinator("labels and loss")),
     };
     let bottom = below.is_none().then(|| Tier::Process(Process::coordinator("data")));
-    [Tier::Process(top), link].into_iter().chain(bottom).collect()
+    [top, link].into_iter().chain(bottom).collect()
+}
+
+/// A stage, with its backward node where it is split.
+fn stage<'a>(spec: &StageSpec, about: &About, findings: &'a Findings) -> Tier<'a> {
+    let [forward, backward] = [Role::Stage(spec.index), Role::Backward(spec.index)];
+    let process = |role| Process::node(role, about, findings);
+    match spec.is_split() {
+        false => Tier::Process(process(forward)),
+        true => Tier::Halves(Box::new(Halves {
+            forward: process(forward),
+            there: Flow::of(forward, backward, Carried::LayerValues, findings),
+            back: Flow::of(backward, forward, Carried::ErrorSignals, findings),
+            backward: process(backward),
+        })),
+    }
+}
+
+impl About {
+    fn address(&self, role: Role) -> String {
+        let known = self.addresses.iter().find(|(of, _)| *of == role);
+        known.map(|(_, address)| address.clone()).unwrap_or_default()
+    }
 }
 
 impl<'a> Process<'a> {
     fn coordinator(note: &str) -> Self {
-        let (layers, violations) = (Vec::new(), Vec::new());
-        Self { name: "coordinator".into(), note: note.into(), layers, violations }
+        let (name, note) = ("coordinator".into(), note.into());
+        Self { name, note, ends: true, layers: Vec::new(), apart: Vec::new(), violations: Vec::new() }
     }
 
-    fn stage(spec: &StageSpec, about: &About, findings: &'a Findings) -> Self {
-        let role = Role::Stage(spec.index);
+    fn node(role: Role, about: &About, findings: &'a Findings) -> Self {
         let planes = [words::link(Role::Coordinator, role), words::link(role, Role::Coordinator)];
         let arrows = |violation: &&Violation| findings.links.iter().any(|finding| told(violation, finding));
         let own = |violation: &&Violation| {
             violation.link == words::process(role) || planes.contains(&violation.link) && !arrows(violation)
         };
+        let apart = |layer: &&LayerFinding| layer.split && Role::Stage(layer.stage) == role;
         Self {
             name: words::process(role),
-            note: about.addresses.get(spec.index as usize).cloned().unwrap_or_default(),
-            layers: findings.layers.iter().filter(|layer| layer.stage == spec.index).collect(),
+            note: about.address(role),
+            ends: false,
+            layers: findings.layers.iter().filter(|layer| layer.node() == role).collect(),
+            apart: findings.layers.iter().filter(apart).collect(),
             violations: findings.violations.iter().filter(own).collect(),
         }
     }
@@ -122,9 +172,9 @@ impl<'a> Flow<'a> {
         let own = |finding: &&LinkFinding| {
             (finding.record.from, finding.record.to, finding.record.carried) == (from, to, carried)
         };
-        let phases: Vec<_> = findings.links.iter().filter(own).collect();
+        let records: Vec<_> = findings.links.iter().filter(own).map(|finding| &finding.record).collect();
         let mut tensors: Vec<String> =
-            phases.iter().flat_map(|finding| &finding.record.tensors).map(words::tensor).collect();
+            records.iter().flat_map(|record| &record.tensors).map(words::tensor).collect();
         let mut seen = Vec::new();
         tensors.retain(|tensor| {
             !seen.contains(tensor) && {
@@ -136,19 +186,19 @@ impl<'a> Flow<'a> {
             Carried::Activations => "activations",
             Carried::ErrorSignals if tensors.is_empty() => "done",
             Carried::ErrorSignals => "error signals",
+            Carried::LayerValues => "layer values",
         };
         let word = words::kind(carried).replace('_', " ");
         let link = words::link(from, to);
         let told = |violation: &&Violation| violation.link == link && violation.message.ends_with(&word);
-        Self { name, tensors, phases, violations: findings.violations.iter().filter(told).collect() }
-    }
-
-    /// The number format of the tensors.
-    fn format(&self) -> String {
-        self.phases
-            .first()
-            .filter(|_| !self.tensors.is_empty())
-            .map_or(String::new(), |f| f.record.kind.to_string())
+        let format = records.first().filter(|_| !tensors.is_empty());
+        Self {
+            format: format.map_or(String::new(), |record| record.kind.to_string()),
+            counts: Count::all(&records),
+            name,
+            tensors,
+            violations: findings.violations.iter().filter(told).collect(),
+        }
     }
 
     /// Whether a check of the direction is violated.
@@ -157,11 +207,30 @@ impl<'a> Flow<'a> {
     }
 }
 
+impl Count {
+    /// The messages of all forms together, by phase.
+    fn all(records: &[&LinkRecord]) -> Vec<Self> {
+        let of = |phase| {
+            let of_phase = records.iter().filter(|record| record.phase == phase);
+            let (messages, bytes) = of_phase
+                .fold((0, 0), |(messages, bytes), record| (messages + record.messages, bytes + record.bytes));
+            (messages > 0).then_some(Self { phase, messages, bytes })
+        };
+        [Phase::Train, Phase::Evaluate].into_iter().filter_map(of).collect()
+    }
+}
+
 /// Whether a violation is about the messages of a finding.
 fn told(violation: &Violation, finding: &LinkFinding) -> bool {
     let record = &finding.record;
     let word = words::kind(record.carried).replace('_', " ");
     violation.link == words::link(record.from, record.to) && violation.message.ends_with(&word)
+}
+
+/// The tensors of a record between the halves of a stage, whose messages have several forms.
+fn of_halves(record: &LinkRecord) -> Option<String> {
+    let halves = [record.from, record.to].iter().any(|role| matches!(role, Role::Backward(_)));
+    words::names(record).filter(|_| halves)
 }
 
 /// The sentence with a capital at its beginning.

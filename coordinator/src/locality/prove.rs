@@ -48,7 +48,7 @@ pub async fn prove(
 ) -> Result<(), RunError> {
     let config = shortened(config, options.steps);
     let prepared = signals::unless_stopped(&stop, || Prepared::new(config)).await?;
-    placement.check(prepared.ranges.len())?;
+    placement.check(&prepared.roles())?;
     let audited = run::audited(&prepared, &placement, stop).await?;
     let held = audited.ledgers.as_ref().map_or(0, |ledgers| ledgers.held);
     let items = prepared.course();
@@ -93,9 +93,14 @@ fn findings(
     let mut findings = check(&evidence, allowed);
     let Err(failure) = result else {
         let profile = Profile::new(&prepared.network).map_err(RunError::internal)?;
-        for ((stage, range), configured) in (0..).zip(&prepared.ranges).zip(configured) {
-            let due = profile.layers()[range.clone()].iter().map(|layer| layer.parameters).sum();
-            findings.violations.extend(miscounted(stage, configured.parameters, due));
+        let of_stages = prepared
+            .ranges
+            .iter()
+            .map(|range| profile.layers()[range.clone()].iter().map(|layer| layer.parameters).sum());
+        // B is not counted, so that a backward node has no parameters.
+        let due = of_stages.chain(std::iter::repeat(0));
+        for ((role, configured), due) in prepared.roles().into_iter().zip(configured).zip(due) {
+            findings.violations.extend(miscounted(role, configured.parameters, due));
         }
         return Ok(findings);
     };
@@ -120,20 +125,20 @@ fn is_told(findings: &Findings, sentence: &str) -> bool {
     refused.into_iter().any(|(_, why)| sentence.contains(why))
 }
 
-/// The ledgers of the nodes that answered.
+/// The ledgers of the nodes that answered, each with the role of the node that was asked.
 ///
 /// # Errors
 /// The first node that did not answer, if `all` must.
-fn answered(ledgers: &Ledgers, all: bool) -> Result<Vec<(u32, Ledger)>, RunError> {
-    let mut nodes = Vec::new();
-    for (stage, ledger) in (0..).zip(&ledgers.stages) {
+fn answered(ledgers: &Ledgers, all: bool) -> Result<Vec<(Role, Ledger)>, RunError> {
+    let mut answered = Vec::new();
+    for (role, ledger) in &ledgers.nodes {
         match ledger {
-            Ok(ledger) => nodes.push((stage, ledger.clone())),
+            Ok(ledger) => answered.push((*role, ledger.clone())),
             Err(failure) if all => return Err(failure.clone().into()),
             Err(_) => {}
         }
     }
-    Ok(nodes)
+    Ok(answered)
 }
 
 /// The ledger of a coordinator whose pipeline was never open.
@@ -153,13 +158,13 @@ fn nothing(stages: &[StageSpec]) -> Ledger {
     }
 }
 
-/// The violation of a node that counts other parameters than its stage has.
-fn miscounted(stage: u32, counted: u64, due: u64) -> Option<Violation> {
+/// The violation of a node that counts other parameters than it has.
+fn miscounted(node: Role, counted: u64, due: u64) -> Option<Violation> {
     (counted != due).then(|| Violation {
-        link: words::link(Role::Stage(stage), Role::Coordinator),
+        link: words::link(node, Role::Coordinator),
         message: "configured".into(),
         tensor: None,
-        sentence: format!("the node counts {counted} parameters, where the stage has {due}"),
+        sentence: format!("the node counts {counted} parameters, where {} has {due}", words::process(node)),
     })
 }
 
@@ -182,7 +187,9 @@ fn about(prepared: &Prepared, placement: &Placement, options: &ProofOptions<'_>)
     ];
     let addresses = match placement {
         Placement::Local => Vec::new(),
-        Placement::Remote { nodes, .. } => nodes.clone(),
+        Placement::Remote { nodes, backward_nodes, .. } => {
+            prepared.roles().into_iter().zip(nodes.iter().chain(backward_nodes).cloned()).collect()
+        }
     };
     About { title: options.title.into(), facts, addresses }
 }

@@ -1,7 +1,7 @@
 //! The findings as text: the links, the control planes, the rules, and what was proven.
 
 use super::check::Allowed;
-use super::findings::{Findings, LayerFinding, LinkFinding, Verdict};
+use super::findings::{Findings, GivenAway, LayerFinding, LinkFinding, Verdict};
 use super::planes::{Plane, planes};
 use super::words;
 use proto::ledger::Chain;
@@ -28,17 +28,36 @@ pub fn table(findings: &Findings, allowed: Allowed) -> String {
 
 /// What was proven and what was not, in one line.
 pub fn conclusion(findings: &Findings, allowed: Allowed) -> String {
-    let Findings { steps, stages, violations, .. } = findings;
+    let Findings { steps, stages, split, given_away, violations, .. } = findings;
     if let count @ 1.. = violations.len() {
         return format!("locality is not proven: {}", words::plural(count as u64, "violation"));
     }
-    let (steps, stages) = (words::plural(*steps, "step"), words::plural(*stages as u64, "stage"));
+    let steps = words::plural(*steps, "step");
+    let stages = words::plural(*stages as u64, "stage");
+    let (nodes, values) = match *split {
+        0 => (String::new(), "an activation or an error signal"),
+        split => (
+            format!(" and {}", words::plural(split as u64, "backward node")),
+            "an activation, an error signal or a value of a split layer",
+        ),
+    };
+    let (and, secret) = match given_away {
+        GivenAway::Nothing => (", and", ""),
+        GivenAway::Outputs => (
+            ",",
+            ", and that W stays secret from its backward node, since x and y of enough samples determine W",
+        ),
+        GivenAway::Steps => (
+            ",",
+            ", and that W stays secret from its backward node, since x and the error at y add up to W's own steps",
+        ),
+    };
     let rules = match allowed {
         Allowed::Declared => "each rule read only what it declares",
         Allowed::Local => "no rule read W",
     };
     format!(
-        "no weight crossed a link in {steps} over {stages}: every message was an activation or an error signal of the plan without a spare byte, or a control message within its budget; both ends counted the same messages, and {rules}. Not proven: what a node sends past its links (a firewall and a capture tell), and what hides in numbers of the right shape"
+        "no weight crossed a link in {steps} over {stages}{nodes}: every message was {values} of the plan without a spare byte, or a control message within its budget; both ends counted the same messages, and {rules}. Not proven: what a node sends past its links (a firewall and a capture tell){and} what hides in numbers of the right shape{secret}"
     )
 }
 
@@ -47,10 +66,7 @@ const CONTROL_NUMBERS: [&str; 7] = ["messages", "bytes", "largest", "budget", "e
 
 /// Whether training consumed what crossed; open for messages that training does not consume.
 pub(super) fn used(findings: &Findings, finding: &LinkFinding) -> Verdict {
-    let way = |finding: &LinkFinding| {
-        let record = &finding.record;
-        (record.from, record.to, record.carried, record.phase)
-    };
+    let way = |finding: &LinkFinding| finding.record.order();
     let consumed = findings.consumed.iter().find(|consumed| way(consumed) == way(finding));
     consumed.map_or(Verdict::Open, LinkFinding::verdict)
 }
@@ -76,18 +92,19 @@ pub(super) fn digits(hash: &Chain) -> String {
 }
 
 fn plane(plane: &Plane) -> Vec<String> {
-    let Plane { message, command, messages, bytes, largest, budget, ends, count, size } = plane;
-    let way = if *command { "coordinator → stages" } else { "stages → coordinator" };
+    let Plane { message, command, messages, bytes, largest, budget, ends, count, size, .. } = plane;
+    let nodes = plane.nodes();
+    let way = if *command { format!("coordinator → {nodes}") } else { format!("{nodes} → coordinator") };
     let numbers = [messages, bytes, largest, budget].map(u64::to_string);
     let verdicts = [ends, count, size].map(Verdict::to_string);
-    let words = [way.to_owned(), words::control(*message).replace('_', " ")];
+    let words = [way, words::control(*message).replace('_', " ")];
     words.into_iter().chain(numbers).chain(verdicts).collect()
 }
 
 fn layer(finding: &LayerFinding) -> Vec<String> {
-    let LayerFinding { stage, name, rule, read, declared, verdict } = finding;
+    let LayerFinding { stage, split, name, rule, read, declared, verdict } = finding;
     vec![
-        stage.to_string(),
+        if *split { format!("{stage}, backward") } else { stage.to_string() },
         name.clone(),
         rule.clone(),
         read.to_string(),

@@ -19,7 +19,7 @@ fn runs() -> [Run; 2] {
 fn shown(run: &Run) -> (String, Json, String) {
     let findings = run.findings(Allowed::Declared);
     let facts = vec!["3 stages".into(), "links in <f32>".into()];
-    let addresses = vec!["10.0.0.1:7101".into()];
+    let addresses = vec![(Role::Stage(0), "10.0.0.1:7101".into())];
     let about = About { title: "c".into(), facts, addresses };
     let page = page(&about, &run.stages, &findings, Allowed::Declared);
     assert_eq!(page, super::page(&about, &run.stages, &findings, Allowed::Declared), "the same every time");
@@ -103,4 +103,65 @@ fn the_page_fetches_nothing_and_escapes_every_string() {
     assert!(page.contains("links in &#60;f32&#62;") && page.contains("10.0.0.1:7101"));
     let at = |name: &str| page.find(&format!("<h3>{name} <small>")).unwrap_or_else(|| panic!("{name}"));
     assert!(at("stage 2") < at("stage 1") && at("stage 1") < at("stage 0"), "above is nearer the output");
+}
+
+#[test]
+fn the_reason_why_w_may_not_stay_secret_is_what_crosses() {
+    let outputs = "stays secret from its backward node, since x and y of enough samples determine W";
+    let steps = "stays secret from its backward node, since x and the error at y add up to W's own steps";
+    for (rule, due) in [
+        (&["name=feedback_alignment"][..], "and what hides in numbers of the right shape"),
+        (&["name=custom", "sparse=0.1"], steps),
+        (&["name=kolen_pollack"], steps),
+        (&["name=weight_mirror"], outputs),
+        (&["name=information_alignment"], outputs),
+    ] {
+        let (table, _, page) = shown(&Run::split(rule, 0));
+        let last = table.lines().last().unwrap();
+        assert!(last.ends_with(due), "{rule:?}: {last}");
+        assert_eq!(
+            page.contains("stays secret from its backward node"),
+            due != "and what hides in numbers of the right shape"
+        );
+    }
+}
+
+#[test]
+fn the_halves_of_a_stage_are_in_the_table_the_json_and_the_page() {
+    let mut run = Run::split(&["name=kolen_pollack"], 0);
+    let (table, json, page) = shown(&run);
+    let row = |begins: &str| {
+        let row = table.lines().find(|line| line.starts_with(begins)).unwrap_or_else(|| panic!("{table}"));
+        row.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let there = row("stage 0 → stage 0, backward");
+    assert!(there.starts_with("stage 0 → stage 0, backward train layer values a.x 2×4×4 f32 9 "), "{there}");
+    let back = row("stage 0, backward → stage 0");
+    assert!(back.starts_with("stage 0, backward → stage 0 train error signal a.x 2×4×4 f32 9 "), "{back}");
+    assert!(there.ends_with(" ok ok ok ok ok") && back.ends_with(" ok ok ok ok ok"), "{there}\n{back}");
+    assert!(row("coordinator → backward nodes  lane").contains(" lane 6 "), "{table}");
+    assert_eq!(row("0, backward"), "0, backward a kolen_pollack x, error, B x, error, B ok");
+    let last = table.lines().last().unwrap();
+    assert!(
+        last.contains("over 2 stages and 2 backward nodes: every message was an activation, an error"),
+        "{last}"
+    );
+    let due = ", and that W stays secret from its backward node, since x and the error at y add up to W's own steps";
+    assert!(last.ends_with(due), "{last}");
+
+    let records = json["links"].as_array().unwrap();
+    let forms: Vec<_> = records.iter().filter(|link| link["to"] == "stage 0, backward").collect();
+    assert_eq!((&forms[0]["kind"], &forms[0]["form"]), (&json!("layer_values"), &Json::Null));
+    assert_eq!((&forms[1]["tensors"][0]["name"], &forms[1]["form"]), (&json!("a.error"), &json!(1)));
+    let split: Vec<_> = json["layers"].as_array().unwrap().iter().map(|layer| &layer["split"]).collect();
+    assert_eq!(split, [&Json::Null, &json!(true), &json!(true)]);
+    assert_eq!((&json["stages"], &json["backward_nodes"]), (&json!(2), &json!(2)));
+
+    for shown in [r#"<div class="halves">"#, r#"<div class="flow there">"#, r#"<div class="flow back">"#] {
+        assert_eq!(page.matches(shown).count(), 2, "{shown}");
+    }
+    assert!(page.contains("<h3>stage 1, backward <small>"));
+    run.halves(0, "a.error", |record| record.messages += 1);
+    let (_, _, page) = shown(&run);
+    assert!(page.contains(r#"<div class="flow there broken">"#));
 }

@@ -1,5 +1,6 @@
 //! The words of the proof: links, messages and tensors by name, as the table, the page and the JSON say them.
 
+pub(super) use crate::plural::plural;
 use proto::ledger::{ControlMessage, LinkRecord};
 use proto::link::{Carried, Role};
 use proto::microbatch::Phase;
@@ -9,7 +10,7 @@ use proto::spec::graph::Value;
 pub(super) fn process(role: Role) -> String {
     match role {
         Role::Coordinator => "coordinator".into(),
-        Role::Stage(index) => format!("stage {index}"),
+        Role::Stage(_) | Role::Backward(_) => role.to_string(),
         Role::Node => "a node".into(),
     }
 }
@@ -24,6 +25,7 @@ pub(super) fn kind(carried: Carried) -> &'static str {
     match carried {
         Carried::Activations => "activation",
         Carried::ErrorSignals => "error_signal",
+        Carried::LayerValues => "layer_values",
     }
 }
 
@@ -71,16 +73,6 @@ pub(super) fn tensors(record: &LinkRecord) -> String {
 pub(super) fn names(record: &LinkRecord) -> Option<String> {
     let names: Vec<&str> = record.tensors.iter().map(|value| value.name.as_str()).collect();
     Some(names.join(", ")).filter(|names| !names.is_empty())
-}
-
-/// A number with its noun in the singular or plural.
-pub(super) fn plural(count: u64, noun: &str) -> String {
-    let ending = match count {
-        1 => "",
-        _ if noun.ends_with("ch") => "es",
-        _ => "s",
-    };
-    format!("{count} {noun}{ending}")
 }
 
 /// The beginning of a name that a node gives.

@@ -1,17 +1,19 @@
 //! The profile of a network: what each layer needs, counted from shapes alone.
 
 mod kept;
+mod split;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use proto::error::ProtocolError;
-use proto::spec::graph::{INPUT, LayerSpec, Op};
+use proto::spec::graph::{self, INPUT, LayerSpec, Op};
 use proto::spec::rule::{Alignment, Coefficients, Mirror, RuleSpec, Transfer};
 
 use super::Network;
 pub use kept::Kept;
+pub use split::Split;
 
 /// Bytes of a number in a node's memory: layers compute in f32, whatever format the links use.
 pub const FLOAT: u64 = 4;
@@ -58,6 +60,8 @@ pub struct LayerProfile {
     pub mirror: u64,
     /// Multiply-adds of mirror steps, per update.
     pub mirror_macs: u64,
+    /// What crosses between the hosts of W and B, and which computes what; `None` where one host has both.
+    pub split: Option<Split>,
 }
 
 impl Profile {
@@ -78,14 +82,16 @@ impl Profile {
             |layer: &LayerSpec| layer.inputs.iter().map(|name| index[name.as_str()]).collect::<Vec<_>>();
         let inputs: Vec<Vec<usize>> = network.layers.iter().map(inputs_of).collect();
 
+        let wanted = graph::wanted_errors(std::slice::from_ref(&network.input), &network.layers);
         let elements: Vec<u64> = shapes.iter().map(|shape| shape.iter().product()).collect();
         let mut layers: Vec<LayerProfile> = Vec::with_capacity(network.layers.len());
         for (layer, inputs) in network.layers.iter().zip(&inputs) {
             let output = elements[layers.len() + 1];
             let taken = inputs.iter().map(|&input| elements[input]).sum();
-            layers.push(count(layer, shapes[inputs[0]], taken, output));
+            layers.push(count(layer, shapes[inputs[0]], [taken, output], &wanted));
         }
         kept::keep(&mut layers, network, &inputs, &elements);
+        split::split(&mut layers, network)?;
         let (activations, errors) = crossings(&inputs, &elements);
         Ok(Self { layers, activations, errors })
     }
@@ -108,8 +114,8 @@ impl Profile {
     }
 }
 
-/// Counts the needs of a layer, except for the tensors that it keeps.
-fn count(layer: &LayerSpec, x: &[u64], inputs: u64, output: u64) -> LayerProfile {
+/// Counts the needs of a layer, except for the tensors that it keeps. The errors at the values in `wanted` are needed.
+fn count(layer: &LayerSpec, x: &[u64], [inputs, output]: [u64; 2], wanted: &HashSet<&str>) -> LayerProfile {
     let op = &layer.op;
     let weights = op.weight_shape(x).map_or(0, |shape| shape.iter().product());
     let (backward, learns, extra) = match &layer.rule {
@@ -128,7 +134,7 @@ fn count(layer: &LayerSpec, x: &[u64], inputs: u64, output: u64) -> LayerProfile
         backward_learns: learns,
         weights,
         macs,
-        error_passes: u64::from(layer.inputs.iter().any(|input| input != INPUT)),
+        error_passes: u64::from(layer.inputs.iter().any(|input| wanted.contains(input.as_str()))),
         gradient_passes: 1 + extra,
         touched: if op.is_weight() || matches!(op, Op::Flatten) { 0 } else { inputs + output },
         inputs,

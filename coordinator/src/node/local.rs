@@ -1,4 +1,4 @@
-//! Local nodes (`--local`): one layer-node per stage on loopback. They end with the coordinator, however it ends.
+//! Local nodes (`--local`): one layer-node for each role of a run on loopback. They end with the coordinator, however it ends.
 
 use super::environment::put_aside;
 use super::log::Log;
@@ -9,10 +9,10 @@ use super::{FILES, THREADS};
 use crate::driver::{FailureCollector, NodeAddress, Precedence};
 use crate::run_error::RunError;
 use futures::future::{join_all, try_join_all};
+use proto::link::Role;
 use proto::process::{limits, room};
 use serde::Deserialize;
 use std::ffi::{OsStr, OsString};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -65,7 +65,7 @@ impl Local {
 /// The local nodes of a run.
 pub struct LocalNodes {
     nodes: Vec<Local>,
-    /// The nodes' addresses, by stage.
+    /// The nodes' addresses, in the order of their roles.
     pub addresses: Vec<NodeAddress>,
 }
 
@@ -95,27 +95,27 @@ pub fn find_binary() -> Result<PathBuf, RunError> {
 }
 
 impl LocalNodes {
-    /// Starts the nodes of the stages, with their states and logs in `rooms`. A node that ends by itself is reported
+    /// Starts the nodes of these roles, with their states and logs in `rooms`. A node that ends by itself is reported
     /// to `failures`.
     ///
     /// # Errors
-    /// A limit of the system that forbids so many processes, or the first stage whose process could not be started or
+    /// A limit of the system that forbids so many processes, or the first node whose process could not be started or
     /// did not become ready.
     pub async fn start(
-        stages: Range<usize>,
+        roles: &[Role],
         rooms: &Rooms,
         threads: u32,
         failures: &FailureCollector,
     ) -> Result<Self, RunError> {
         let binary = find_binary()?;
-        has_room(stages.len(), threads)?;
+        has_room(roles.len(), threads)?;
         let aside = put_aside();
         if !aside.is_empty() {
             let names = aside.join(OsStr::new(", "));
             tracing::info!("local nodes start without {}: node.threads decides", names.display());
         }
         let plan = Plan { binary, rooms: rooms.clone(), threads, aside };
-        let starting = stages.map(|stage| start(stage, &plan, failures.clone()));
+        let starting = roles.iter().map(|role| start(*role, &plan, failures.clone()));
         let (nodes, addresses) = try_join_all(starting).await?.into_iter().unzip();
         Ok(Self { nodes, addresses })
     }
@@ -171,13 +171,13 @@ struct Plan {
 }
 
 impl Plan {
-    /// The command that starts the node of a stage, but for its standard streams.
-    fn command(&self, stage: usize) -> Command {
+    /// The command that starts the node of `role`, but for its standard streams.
+    fn command(&self, role: Role) -> Command {
         let mut command = Command::new(&self.binary);
         let any = "127.0.0.1:0";
         command.args(["serve", "--listen", any, "--control", any, "--health", any]);
         command.args(["--exit-with-stdin", "--threads", &self.threads.to_string(), "--state-dir"]);
-        command.arg(self.rooms.state(stage)).args(self.rooms.read_only().then_some("--read-only"));
+        command.arg(self.rooms.state(role)).args(self.rooms.read_only().then_some("--read-only"));
         self.aside.iter().for_each(|name| _ = command.env_remove(name));
         // On loopback, with a coordinator that speaks plaintext with them.
         CREDENTIALS.iter().for_each(|name| _ = command.env_remove(name));
@@ -188,21 +188,21 @@ impl Plan {
 }
 
 async fn start(
-    stage: usize,
+    role: Role,
     plan: &Plan,
     failures: FailureCollector,
 ) -> Result<(Local, NodeAddress), RunError> {
     let failed = |what: &str, error: std::io::Error| {
-        RunError::node(format!("stage {stage}: cannot {what} {}", limits::behind(&error)))
+        RunError::node(format!("{role}: cannot {what} {}", limits::behind(&error)))
     };
     let binary = &plan.binary;
-    let (log, stderr) = plan.rooms.open(stage)?;
-    let mut command = plan.command(stage);
+    let (log, stderr) = plan.rooms.open(role)?;
+    let mut command = plan.command(role);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
     let kills = Kills::so_far();
     let mut child = command.spawn().map_err(|error| failed(&format!("start {}", binary.display()), error))?;
     let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-        return Err(RunError::internal(format!("stage {stage} was started without pipes")));
+        return Err(RunError::internal(format!("{role} was started without pipes")));
     };
     let mut lines = BufReader::new(stdout.take(FIRST_LINE)).lines();
     let ready = tokio::select! {
@@ -213,33 +213,30 @@ async fn start(
     let Some(ready) = ready.and_then(|line| serde_json::from_str::<Ready>(&line).ok()) else {
         let ended = tokio::time::timeout(REAPED, child.wait()).await;
         if let Some(why) = ended.ok().and_then(|status| kills.sentence(&status)) {
-            return Err(RunError::node(format!("stage {stage}: {why}")));
+            return Err(RunError::node(format!("{role}: {why}")));
         }
-        return Err(unready(stage, &log, binary));
+        return Err(unready(role, &log, binary));
     };
     let address = NodeAddress { control: ready.control };
     let process = child.id();
-    let watch = watch(stage, child, address.control.clone(), log, kills, failures);
+    let watch = watch(role, child, address.control.clone(), log, kills, failures);
     let ended = AbortOnDropHandle::new(tokio::spawn(watch));
     Ok((Local { stdin, process, ended }, address))
 }
 
-/// The failure of a stage whose process printed no address.
-fn unready(stage: usize, log: &Log, binary: &Path) -> RunError {
+/// The failure of a node whose process printed no address.
+fn unready(role: Role, log: &Log, binary: &Path) -> RunError {
     let path = log.path().display();
     if let Some(said) = log.failure() {
-        return RunError::node(format!("stage {stage} did not become ready (its log is {path}): {said}"));
+        return RunError::node(format!("{role} did not become ready (its log is {path}): {said}"));
     }
     let last = log.last().unwrap_or_else(|| "it said nothing".into());
     // The system's loader ran out of address space before the program began.
     if ["failed to map segment", "llocate memory"].iter().any(|words| last.contains(words)) {
-        return RunError::node(format!(
-            "stage {stage} did not become ready ({last}): {}",
-            limits::of_memory()
-        ));
+        return RunError::node(format!("{role} did not become ready ({last}): {}", limits::of_memory()));
     }
     RunError::node(format!(
-        "stage {stage} did not become ready ({last}): see {path}, and whether {} is a layer-node that runs here",
+        "{role} did not become ready ({last}): see {path}, and whether {} is a layer-node that runs here",
         binary.display()
     ))
 }
@@ -259,7 +256,7 @@ async fn idle(process: Option<u32>) {
 
 /// Reports the end of a node's process. After the run's own end the report is not read any more.
 async fn watch(
-    stage: usize,
+    role: Role,
     mut child: Child,
     address: String,
     log: Log,
@@ -275,5 +272,5 @@ async fn watch(
         (None, Some(said)) => format!("its process ended ({status}; its log is {path}): {said}"),
         (None, None) => format!("its process ended ({status}): see {path}"),
     };
-    failures.fail(Precedence::Cause, RunError::node(format!("stage {stage} at {address}: {why}")));
+    failures.fail(Precedence::Cause, RunError::node(format!("{role} at {address}: {why}")));
 }

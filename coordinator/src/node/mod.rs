@@ -11,14 +11,14 @@ pub use local::{LocalNodes, find_binary};
 pub use rooms::{Rooms, temporary};
 
 use crate::driver::{FailureCollector, NodeAddress};
-use crate::prepare::{Placement, Prepared};
+use crate::prepare::Placement;
 use crate::run_error::RunError;
 use futures::future::join_all;
 use proto::client::Node;
 use proto::control::Description;
 use proto::failure::Failure;
 use proto::identity::Identity;
-use proto::link::Peer;
+use proto::link::{Peer, Role};
 use proto::process::room;
 use proto::transport::tls::Security;
 use std::time::Duration;
@@ -62,44 +62,49 @@ pub enum Nodes {
 }
 
 impl Nodes {
-    /// Starts local nodes, with their files in `rooms`, or takes the given addresses, one per stage. A local node
-    /// that ends by itself is reported to `failures`.
+    /// Starts local nodes of these `roles`, with their files in `rooms`, or takes the given addresses. A local node that
+    /// ends by itself is reported to `failures`.
     ///
     /// # Errors
-    /// A number of addresses that is not the number of stages, or a node that could not be started.
+    /// A number of addresses that is not that of the roles, or a node that could not be started.
     pub async fn find(
         placement: &Placement,
-        prepared: &Prepared,
+        roles: &[Role],
+        threads: u32,
         rooms: &Rooms,
         failures: &FailureCollector,
     ) -> Result<Self, RunError> {
-        let stages = prepared.ranges.len();
-        placement.check(stages)?;
+        placement.check(roles)?;
         match placement {
-            Placement::Local => {
-                let threads = prepared.config.node.threads;
-                LocalNodes::start(0..stages, rooms, threads, failures).await.map(Nodes::Local)
-            }
-            Placement::Remote { nodes: given, .. } => {
+            Placement::Local => LocalNodes::start(roles, rooms, threads, failures).await.map(Nodes::Local),
+            Placement::Remote { nodes, backward_nodes, .. } => {
                 let needs = room::Needs {
                     what: "a run",
                     threads: THREADS,
                     others: 0,
-                    files: stages * FILES_PER_NODE + FILES,
+                    files: roles.len() * FILES_PER_NODE + FILES,
                     otherwise: "",
                 };
                 room::check(needs).map_err(RunError::configuration)?;
                 let address = |control: &String| NodeAddress { control: control.clone() };
-                Ok(Nodes::Remote(given.iter().map(address).collect()))
+                Ok(Nodes::Remote(nodes.iter().chain(backward_nodes).map(address).collect()))
             }
         }
     }
 
-    /// The nodes' addresses, by stage.
+    /// The nodes' addresses, in the order of their roles.
     pub fn addresses(&self) -> &[NodeAddress] {
         match self {
             Nodes::Local(nodes) => &nodes.addresses,
             Nodes::Remote(addresses) => addresses,
+        }
+    }
+
+    /// The most memory that each local node's process has had resident, in bytes, in the order of the nodes.
+    pub fn peaks(&self) -> Vec<Option<u64>> {
+        match self {
+            Nodes::Local(nodes) => nodes.peaks(),
+            Nodes::Remote(_) => Vec::new(),
         }
     }
 

@@ -1,8 +1,10 @@
-//! The places of local nodes' files: a state folder and a log for each stage.
+//! The places of local nodes' files: a state folder and a log for each node.
 
 use super::log::Log;
+use crate::prepare::file_stem;
 use crate::run_error::RunError;
 use proto::disk::cannot;
+use proto::link::Role;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -41,22 +43,22 @@ impl Rooms {
         self.read_only
     }
 
-    /// The state folder of a stage's node.
-    pub fn state(&self, stage: usize) -> PathBuf {
-        self.states.join(format!("stage-{stage}"))
+    /// The state folder of the node of `role`.
+    pub fn state(&self, role: Role) -> PathBuf {
+        self.states.join(file_stem(role))
     }
 
-    /// Makes the folders of a stage's node that may be written, and opens the log; the node writes to the file.
+    /// Makes the folders of the node of `role` that may be written, and opens the log; the node writes to the file.
     ///
     /// # Errors
     /// A folder or log that cannot be made.
-    pub(super) fn open(&self, stage: usize) -> Result<(Log, File), RunError> {
+    pub(super) fn open(&self, role: Role) -> Result<(Log, File), RunError> {
         if !self.read_only {
-            let state = self.state(stage);
+            let state = self.state(role);
             fs::create_dir_all(&state).map_err(|error| self.unwritable(&state, &error))?;
         }
         fs::create_dir_all(&self.logs).map_err(|error| self.unwritable(&self.logs, &error))?;
-        let log = self.logs.join(format!("stage-{stage}.log"));
+        let log = self.logs.join(format!("{}.log", file_stem(role)));
         Log::open(log.clone()).map_err(|error| self.unwritable(&log, &error))
     }
 
@@ -77,4 +79,21 @@ pub fn temporary(purpose: &str) -> Result<TempDir, RunError> {
     let cannot =
         |error| cannot("cannot write a temporary folder in", &std::env::temp_dir(), &error, TEMPORARY);
     made.map_err(|error| RunError::internal(cannot(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_halves_of_a_stage_have_a_folder_and_a_log_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let rooms = Rooms::of(folder.path());
+        for (role, name) in [(Role::Stage(3), "stage-3"), (Role::Backward(3), "stage-3-backward")] {
+            assert_eq!(rooms.state(role), folder.path().join("state").join(name));
+            let (log, _file) = rooms.open(role).unwrap();
+            assert_eq!(log.path(), folder.path().join("logs").join(format!("{name}.log")));
+            assert!(rooms.state(role).is_dir());
+        }
+    }
 }

@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use super::memory::{Memory, Stock, state_bytes};
+use super::halves::divided;
+use super::memory::{Memory, Stock, backward_bytes, forward_bytes};
 use super::{PartitionError, Rates, Workload};
 use crate::model::Network;
 use crate::model::profile::{FLOAT, LayerProfile, Profile};
@@ -38,6 +39,7 @@ pub struct StageEstimate {
 #[derive(Clone, Debug)]
 pub struct Estimator {
     profile: Profile,
+    /// The times of whole layers, also of those whose W and B are on two hosts.
     times: Vec<LayerTime>,
     measured: bool,
     workload: Workload,
@@ -127,7 +129,7 @@ impl Estimator {
         let link = self.workload.rates.link;
         let down_from = |start: usize| {
             stock.add_below(&self.profile.layers()[start], end, &self.workload);
-            seconds += self.per_sample(start);
+            seconds += self.per_sample(start) + link.seconds(self.split_bytes(start)[0]);
             let sent = link.seconds(self.bytes(end)[0] + self.bytes(start)[1]);
             let memory = stock.memory(start, end, held, &self.profile, &self.workload);
             StageEstimate { seconds: seconds + sent, memory }
@@ -138,23 +140,26 @@ impl Estimator {
     }
 
     fn per_sample(&self, layer: usize) -> f64 {
-        let LayerTime { forward, error, gradient, update } = self.times[layer];
+        let LayerTime { forward, error, gradient, update } = self.halves(layer)[0];
         let again = if self.workload.recompute { forward } else { 0.0 };
         forward + again + error + gradient + update / f64::from(self.workload.batch)
+    }
+
+    /// The times of a layer on the stage's own host, and on its backward node.
+    pub(super) fn halves(&self, layer: usize) -> [LayerTime; 2] {
+        divided(self.times[layer], &self.profile.layers()[layer], &self.workload)
     }
 
     /// The costs of the stage's actions, in the form of `pipeline::timing`.
     pub fn actions(&self, range: Range<usize>) -> StageCost {
         let size = self.workload.microbatch() as f64;
-        let sum = |part: fn(&LayerTime) -> f64| self.times[range.clone()].iter().map(part).sum::<f64>();
+        let sum =
+            |part: fn(&LayerTime) -> f64| range.clone().map(|at| part(&self.halves(at)[0])).sum::<f64>();
         let forward = size * sum(|t| t.forward);
         let again = if self.workload.recompute { forward } else { 0.0 };
-        StageCost {
-            forward,
-            error: again + size * sum(|t| t.error),
-            gradient: size * sum(|t| t.gradient),
-            update: sum(|t| t.update),
-        }
+        let error = self.errors_between(range.clone())[0];
+        let [gradient, update] = [size * sum(|t| t.gradient), sum(|t| t.update)];
+        StageCost { forward, error: again + error, gradient, update }
     }
 
     /// The cost of the link at the cut before layer `at`, in the form of `pipeline::timing`.
@@ -175,7 +180,7 @@ fn assumed(layer: &LayerProfile, workload: &Workload) -> LayerTime {
         forward: pass + touch,
         error: layer.error_passes as f64 * (pass + touch),
         gradient: layer.gradient_passes as f64 * pass,
-        update: state_bytes(layer, workload) as f64 / bytes_per_second
+        update: (forward_bytes(layer, workload) + backward_bytes(layer, workload)) as f64 / bytes_per_second
             + layer.mirror_macs as f64 / macs_per_second,
     }
 }

@@ -2,18 +2,20 @@
 //!
 //! ```text
 //! process     code, libtorch's libraries, threads
-//! weights     W, biases and norms: values, optimizer state, gradients; B the same where it is its own
+//! weights     W, biases and norms: values, optimizer state, gradients; B the same where it is its own and on this host
 //! activations held × what F keeps of a microbatch, or × what waits between E and G if that is more
 //! workspace   values that end with their F, the largest layer's scratch, one more gradient, a mirror step
-//! queues      2 microbatches in each direction on each side
+//! queues      2 microbatches in each direction on each side, and to and from the other half of a stage
 //! kept        blocks that are free again, and stay with the process: see [`KEPT_OF_VALUES`]
 //! ```
+//!
+//! A backward node has the same parts: B's weights, the samples that wait for their G, and what it exchanges with its stage.
 
 use proto::link::QUEUE;
 use serde::Serialize;
 
 use super::Workload;
-use crate::model::profile::{FLOAT, LayerProfile, Profile};
+use crate::model::profile::{FLOAT, LayerProfile, Profile, Split};
 
 /// Bytes of a node without a stage: its code, libtorch's code, its threads and their buffers.
 ///
@@ -45,6 +47,12 @@ pub struct Memory {
 }
 
 impl Memory {
+    fn of(weights: u64, activations: u64, workspace: u64, queues: u64) -> Self {
+        let values = activations + workspace + queues;
+        let kept = (values * KEPT_OF_VALUES + weights * KEPT_OF_WEIGHTS) / 100;
+        Self { process: PROCESS_BYTES, weights, activations, workspace, queues, kept }
+    }
+
     /// Bytes of the whole process.
     pub fn total(&self) -> u64 {
         self.process + self.weights + self.activations + self.workspace + self.queues + self.kept
@@ -62,6 +70,30 @@ pub(super) struct Stock {
     scratch: u64,
     gradient: u64,
     mirror: u64,
+    halves: Between,
+}
+
+/// The largest messages between the halves of a stage: numbers per sample there and back, and numbers of noise.
+#[derive(Clone, Copy, Debug, Default)]
+struct Between {
+    there: u64,
+    back: u64,
+    noise: u64,
+}
+
+impl Between {
+    fn add(&mut self, split: &Split) {
+        self.there = self.there.max(split.sample).max(split.error);
+        self.back = self.back.max(split.returned);
+        self.noise = self.noise.max(split.noise);
+    }
+
+    /// Bytes of the queues of both directions at either half.
+    fn queues(&self, workload: &Workload) -> u64 {
+        let size = workload.microbatch();
+        let numbers = (size * self.there).max(self.noise) + size * self.back;
+        QUEUE as u64 * numbers * workload.wire.size() as u64
+    }
 }
 
 impl Stock {
@@ -75,6 +107,7 @@ impl Stock {
         self.scratch = self.scratch.max((layer.inputs + layer.output) * FLOAT);
         self.gradient = self.gradient.max(layer.weights * FLOAT);
         self.mirror = self.mirror.max(layer.mirror);
+        layer.split.iter().for_each(|split| self.halves.add(split));
     }
 
     /// The memory of the stage `start..end` that holds `held` microbatches.
@@ -93,23 +126,46 @@ impl Stock {
         let crossing = |cut| at.activations(cut) + at.errors(cut);
         let activations = size * activations;
         let workspace = size * (self.passing + self.scratch) + self.gradient + self.mirror;
-        let queues = size * QUEUE as u64 * (crossing(start) + crossing(end)) * workload.wire.size() as u64;
-        let values = activations + workspace + queues;
-        Memory {
-            process: PROCESS_BYTES,
-            weights: self.weights,
-            activations,
-            workspace,
-            queues,
-            kept: (values * KEPT_OF_VALUES + self.weights * KEPT_OF_WEIGHTS) / 100,
-        }
+        let ring = size * QUEUE as u64 * (crossing(start) + crossing(end)) * workload.wire.size() as u64;
+        Memory::of(self.weights, activations, workspace, ring + self.halves.queues(workload))
     }
 }
 
-/// Bytes of a layer's parameters with optimizer state and gradients. Running statistics are too few to count.
+/// The memory of the backward node of a stage with these layers, whose lane holds `held` microbatches.
+pub(super) fn backward<'l>(
+    layers: impl Iterator<Item = &'l LayerProfile>,
+    held: u32,
+    workload: &Workload,
+) -> Memory {
+    // Recomputed samples come in E, right before their G.
+    let held = if workload.recompute { 1 } else { u64::from(held) };
+    let mut halves = Between::default();
+    let [mut weights, mut kept, mut scratch, mut gradient, mut mirror] = [0; 5];
+    for (layer, split) in layers.filter_map(|layer| Some((layer, layer.split.as_ref()?))) {
+        weights += backward_bytes(layer, workload);
+        kept += held * split.sample + if split.keeps_error { split.error } else { 0 };
+        scratch = scratch.max(layer.inputs + layer.output);
+        gradient = gradient.max(layer.weights * u64::from(layer.backward_learns));
+        mirror = mirror.max(layer.mirror);
+        halves.add(split);
+    }
+    let size = workload.microbatch() * FLOAT;
+    Memory::of(weights, size * kept, size * scratch + gradient * FLOAT + mirror, halves.queues(workload))
+}
+
+/// Bytes of a layer's parameters with optimizer state and gradients, as far as they are on the stage's own host.
 pub(super) fn state_bytes(layer: &LayerProfile, workload: &Workload) -> u64 {
-    let forward = layer.parameters * (2 + workload.optimizer.slots().len() as u64);
+    let backward = if layer.split.is_some() { 0 } else { backward_bytes(layer, workload) };
+    forward_bytes(layer, workload) + backward
+}
+
+/// Bytes of W, bias and norm, with optimizer state and gradients. Running statistics are too few to count.
+pub(super) fn forward_bytes(layer: &LayerProfile, workload: &Workload) -> u64 {
+    layer.parameters * (2 + workload.optimizer.slots().len() as u64) * FLOAT
+}
+
+/// Bytes of B, with optimizer state and gradients.
+pub(super) fn backward_bytes(layer: &LayerProfile, workload: &Workload) -> u64 {
     let learns = u64::from(layer.backward_learns);
-    let backward = layer.backward * (1 + learns + workload.optimizer_backward.slots().len() as u64);
-    (forward + backward) * FLOAT
+    layer.backward * (1 + learns + workload.optimizer_backward.slots().len() as u64) * FLOAT
 }

@@ -14,6 +14,7 @@ mod balance;
 mod cuts;
 mod error;
 mod estimate;
+mod halves;
 mod link_rate;
 mod link_speed;
 mod memory;

@@ -8,11 +8,19 @@
 //! F(m)@n-1 ──link──▶ loss(m) ──link──▶ E(m)@n-1
 //! ```
 //!
-//! Stages and the coordinator are hosts with one link each, which their messages share. All times are in seconds from
-//! the moment at which the coordinator begins to send the inputs.
+//! A stage whose W and B are on two hosts sends samples in F, asks its backward node once for each split layer in E, and
+//! waits for the answer; the backward node follows the same lane, so that both compute their G at once:
+//!
+//! ```text
+//! E(m)@s ──error──▶ E(m)@backward ──error──▶ E(m)@s ──error──▶ …
+//! ```
+//!
+//! Stages, backward nodes and the coordinator are hosts with one link each, which their messages share. All times are in
+//! seconds from the moment at which the coordinator begins to send the inputs.
 
 mod clock;
 mod network;
+mod worker;
 
 use proto::lane::{Action, Lane};
 
@@ -21,12 +29,47 @@ use proto::lane::{Action, Lane};
 pub struct StageCost {
     /// F of one microbatch.
     pub forward: f64,
-    /// E of one microbatch.
+    /// E of one microbatch; in a stage with split layers, the part before the first of them.
     pub error: f64,
     /// G of one microbatch.
     pub gradient: f64,
     /// U, once per step.
     pub update: f64,
+}
+
+/// The costs of one split layer, in seconds per microbatch. A message costs the seconds for which it occupies its link,
+/// and is `None` where the layer has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SplitCost {
+    /// The samples, to the backward node in F, or in E where they are computed again.
+    pub sample: Option<f64>,
+    /// The error at y, to the backward node in E.
+    pub request: Option<f64>,
+    /// The computing of the error at x by the backward node.
+    pub error: f64,
+    /// The error at x, back in E.
+    pub reply: Option<f64>,
+    /// The rest of the stage's E down to the next split layer.
+    pub after: f64,
+    /// The noise, to the backward node in U.
+    pub noise: Option<f64>,
+}
+
+/// The costs of a stage's backward node, in seconds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BackwardCost {
+    /// The split layers, in the order of the network.
+    pub layers: Vec<SplitCost>,
+    /// G of one microbatch.
+    pub gradient: f64,
+    /// U, once per step.
+    pub update: f64,
+    /// Whether the samples go out in E, computed again.
+    pub recompute: bool,
+    /// The latency of the link between the halves, as [`LinkCost::latency`].
+    pub latency: f64,
+    /// The first window of either direction, as [`LinkCost::window`].
+    pub window: Option<f64>,
 }
 
 /// The costs of one link, in seconds. Messages of one direction follow one another. Messages that a host sends at once
@@ -54,12 +97,41 @@ pub struct Costs {
     pub links: Vec<LinkCost>,
     /// Seconds in which the coordinator turns one microbatch's logits into its error.
     pub loss: f64,
+    /// The costs of each stage's backward node, `None` for a stage that is not split; empty if none is.
+    pub backward: Vec<Option<BackwardCost>>,
 }
 
 impl Costs {
     /// The same costs at each of `stages` stages and at all of their links.
     pub fn uniform(stages: usize, stage: StageCost, link: LinkCost, loss: f64) -> Self {
-        Self { stages: vec![stage; stages], links: vec![link; stages + 1], loss }
+        Self { stages: vec![stage; stages], links: vec![link; stages + 1], loss, backward: Vec::new() }
+    }
+
+    /// The backward node of stage `s`, if there is one.
+    fn half(&self, s: usize) -> Option<&BackwardCost> {
+        self.backward.get(s)?.as_ref()
+    }
+
+    /// The stages with a backward node, and its costs.
+    fn halves(&self) -> impl Iterator<Item = (usize, &BackwardCost)> {
+        self.backward.iter().enumerate().filter_map(|(s, half)| Some((s, half.as_ref()?)))
+    }
+
+    /// Whether every cost is a time.
+    fn are_times(&self) -> bool {
+        let of_stages = self.stages.iter().flat_map(|c| [c.forward, c.error, c.gradient, c.update]);
+        let of_link = |c: &LinkCost| [c.forward, c.error, c.latency, c.window.unwrap_or(0.0)];
+        let of_layer = |c: &SplitCost| {
+            let messages = [c.sample, c.request, c.reply, c.noise].map(|seconds| seconds.unwrap_or(0.0));
+            messages.into_iter().chain([c.error, c.after])
+        };
+        let of_half = |c: &BackwardCost| [c.gradient, c.update, c.latency, c.window.unwrap_or(0.0)];
+        let of_halves = self
+            .halves()
+            .flat_map(|(_, half)| of_half(half).into_iter().chain(half.layers.iter().flat_map(of_layer)));
+        let of_links = self.links.iter().flat_map(of_link);
+        let mut all = of_stages.chain(of_links).chain(of_halves).chain([self.loss]);
+        all.all(|cost| cost.is_finite() && cost >= 0.0)
     }
 }
 
@@ -72,12 +144,22 @@ pub struct Timed {
     pub start: f64,
     /// The end, in seconds.
     pub end: f64,
+    /// The seconds of it in which the node computes; in the rest it waits for the other half of its stage.
+    pub computing: f64,
+}
+
+/// The actions of all nodes.
+struct Run {
+    stages: Vec<Vec<Timed>>,
+    /// Those of the backward nodes, each with its stage.
+    backward: Vec<(usize, Vec<Timed>)>,
 }
 
 /// One run of a whole pipeline's lanes, from a standing start.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timeline {
     stages: Vec<Vec<Timed>>,
+    backward: Vec<(usize, Vec<Timed>)>,
 }
 
 impl Timeline {
@@ -86,14 +168,20 @@ impl Timeline {
         &self.stages
     }
 
-    /// The end of the last action of all stages, in seconds: the predicted time of one step.
+    /// Every action of each backward node, with the index of its stage.
+    pub fn backward(&self) -> &[(usize, Vec<Timed>)] {
+        &self.backward
+    }
+
+    /// The end of the last action of all nodes, in seconds: the predicted time of one step.
     pub fn makespan(&self) -> f64 {
-        self.stages.iter().flatten().map(|timed| timed.end).fold(0.0, f64::max)
+        let backward = self.backward.iter().map(|(_, actions)| actions);
+        self.stages.iter().chain(backward).flatten().map(|timed| timed.end).fold(0.0, f64::max)
     }
 
     /// The seconds in which each stage computes.
     pub fn busy(&self) -> Vec<f64> {
-        busy(&self.stages)
+        self.stages.iter().map(|stage| busy(stage)).collect()
     }
 
     /// The seconds in which each stage waits: the makespan less the busy time.
@@ -136,6 +224,10 @@ pub struct Pace {
     pub step: f64,
     /// The seconds of one step in which each stage computes.
     pub busy: Vec<f64>,
+    /// The seconds of one step in which each stage waits for the answers of its backward node.
+    pub asking: Vec<f64>,
+    /// The seconds of one step in which each backward node computes, with the index of its stage.
+    pub backward: Vec<(usize, f64)>,
 }
 
 impl Pace {
@@ -158,16 +250,23 @@ const MANY: usize = 50_000;
 pub fn pace(lanes: &[Lane], costs: &Costs) -> Result<Pace, TimingError> {
     let actions: usize = lanes.iter().map(|lane| lane.actions().len()).sum();
     let [before, timed] = if actions < MANY { STRIDE } else { [1, 1] };
-    let stages = simulate(lanes, costs, before + timed)?;
+    let Run { stages, backward } = simulate(lanes, costs, before + timed)?;
+    let nodes = || stages.iter().enumerate().chain(backward.iter().map(|(s, actions)| (*s, actions)));
     let end = |rounds: u64| {
-        let last = |(lane, stage): (&Lane, &Vec<Timed>)| {
-            Some(stage.get(lane.actions().len() * rounds as usize - 1)?.end)
+        let last = |(s, actions): (usize, &Vec<Timed>)| {
+            Some(actions.get(lanes[s].actions().len() * rounds as usize - 1)?.end)
         };
-        lanes.iter().zip(&stages).filter_map(last).fold(0.0, f64::max)
+        nodes().filter_map(last).fold(0.0, f64::max)
     };
     let step = (end(before + timed) - end(before)) / timed as f64;
     let rounds = (before + timed) as f64;
-    Ok(Pace { step, busy: busy(&stages).into_iter().map(|seconds| seconds / rounds).collect() })
+    let asking = |actions: &Vec<Timed>| -> f64 { actions.iter().map(Timed::waiting).sum() };
+    Ok(Pace {
+        step,
+        busy: stages.iter().map(|actions| busy(actions) / rounds).collect(),
+        asking: stages.iter().map(|actions| asking(actions) / rounds).collect(),
+        backward: backward.iter().map(|(s, actions)| (*s, busy(actions) / rounds)).collect(),
+    })
 }
 
 /// Predicts one run of the pipeline whose stages follow `lanes`.
@@ -175,26 +274,32 @@ pub fn pace(lanes: &[Lane], costs: &Costs) -> Result<Pace, TimingError> {
 /// # Errors
 /// Sizes that don't fit, a cost that is no time, or lanes that wait for each other for ever.
 pub fn predict(lanes: &[Lane], costs: &Costs) -> Result<Timeline, TimingError> {
-    simulate(lanes, costs, 1).map(|stages| Timeline { stages })
+    let Run { stages, backward } = simulate(lanes, costs, 1)?;
+    Ok(Timeline { stages, backward })
 }
 
-/// Every action of every stage, where the lanes are run `rounds` times.
-fn simulate(lanes: &[Lane], costs: &Costs, rounds: u64) -> Result<Vec<Vec<Timed>>, TimingError> {
-    let (stages, links) = (costs.stages.len(), costs.links.len());
-    if stages != lanes.len() || links != lanes.len() + 1 {
+/// Every action of every node, where the lanes are run `rounds` times.
+fn simulate(lanes: &[Lane], costs: &Costs, rounds: u64) -> Result<Run, TimingError> {
+    let (stages, links, halves) = (costs.stages.len(), costs.links.len(), costs.backward.len());
+    if stages != lanes.len() || links != lanes.len() + 1 || halves > 0 && halves != lanes.len() {
         return Err(TimingError::Sizes { lanes: lanes.len(), stages, links });
     }
-    let of_stages = costs.stages.iter().flat_map(|c| [c.forward, c.error, c.gradient, c.update]);
-    let of_links = costs.links.iter().flat_map(|c| [c.forward, c.error, c.latency, c.window.unwrap_or(0.0)]);
-    if !of_stages.chain(of_links).chain([costs.loss]).all(|cost| cost.is_finite() && cost >= 0.0) {
+    if !costs.are_times() {
         return Err(TimingError::Cost);
     }
     clock::run(lanes, costs, rounds).map_err(TimingError::Deadlock)
 }
 
-/// The seconds in which each stage computes.
-fn busy(stages: &[Vec<Timed>]) -> Vec<f64> {
-    stages.iter().map(|stage| stage.iter().map(|timed| timed.end - timed.start).sum()).collect()
+impl Timed {
+    /// The seconds in which the node waits for the other half of its stage, within the action.
+    fn waiting(&self) -> f64 {
+        (self.end - self.start - self.computing).max(0.0)
+    }
+}
+
+/// The seconds in which a node computes.
+fn busy(actions: &[Timed]) -> f64 {
+    actions.iter().map(|timed| timed.computing).sum()
 }
 
 /// The share of all stages' time that is idle, 1 − busy / (n · seconds); 0 where nothing takes time.

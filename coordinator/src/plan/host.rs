@@ -57,7 +57,10 @@ impl Needs {
     ) -> Result<Self, PartitionError> {
         let workload = estimator.workload();
         let lanes = workload.lanes(ranges.len() as u32)?;
-        let node = |(range, held): (&Range<usize>, u32)| estimator.stage(range.clone(), held).memory.total();
+        let node = |(range, held): (&Range<usize>, u32)| {
+            let backward = estimator.backward_memory(range.clone(), held).map_or(0, |memory| memory.total());
+            estimator.stage(range.clone(), held).memory.total() + backward
+        };
         let nodes = ranges.iter().zip(lanes.iter().map(|lane| lane.held())).map(node).sum();
         let size = network.input.shape.iter().product::<u64>() * FLOAT;
         let inputs = HELD_INPUTS * workload.microbatch() * size;
@@ -90,7 +93,10 @@ impl Plan {
 /// One line on the host, with what all nodes of the plan together take.
 pub(super) fn line(plan: &Plan) -> String {
     let Some(host) = &plan.host else { return String::new() };
-    let predicted = |stage: &super::PlannedStage| stage.measured_memory_bytes.unwrap_or(stage.memory_bytes);
+    let predicted = |stage: &super::PlannedStage| {
+        let backward = stage.backward.as_ref().map_or(0, |half| half.memory_bytes);
+        stage.measured_memory_bytes.unwrap_or(stage.memory_bytes) + backward
+    };
     let all = Bytes(plan.stages.iter().map(predicted).sum());
     let (free, bound) = (Bytes(host.memory_available), &host.memory_bound);
     let plural = if host.cores == 1 { "" } else { "s" };

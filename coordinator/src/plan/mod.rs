@@ -3,6 +3,7 @@
 //! The plan follows from the network, its cuts and the workload: parameters, multiply-adds, traffic, memory, and,
 //! by rates or measured times, the time of a step and its bubble.
 
+mod backward;
 mod host;
 mod table;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use crate::model::profile::FLOAT;
 use crate::partition::{Estimator, Memory, PartitionError, Rates, Workload};
 use crate::pipeline::draw;
 use crate::pipeline::timing::{Costs, TimingError, pace};
+pub use backward::PlannedBackward;
 pub use host::{Host, Needs};
 pub use table::table;
 
@@ -88,6 +90,9 @@ pub struct PlannedStage {
     pub link_forward_s: f64,
     /// Seconds of one step for which the stage's errors occupy the link below.
     pub link_backward_s: f64,
+    /// The stage's backward node, if its W and B are on two hosts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backward: Option<PlannedBackward>,
 }
 
 /// The reason why there is no plan, in one sentence.
@@ -129,6 +134,7 @@ pub fn plan(network: &Network, ranges: &[Range<usize>], estimator: &Estimator) -
             .map(|at| estimator.link(at))
             .collect(),
         loss: loss_seconds(network, estimator),
+        backward: ranges.iter().map(|range| estimator.backward(range.clone())).collect(),
     };
     let pace = pace(&lanes, &costs)?;
     let stage = |(index, range): (usize, &Range<usize>)| {
@@ -150,6 +156,7 @@ pub fn plan(network: &Network, ranges: &[Range<usize>], estimator: &Estimator) -
             compute_s: pace.busy[index],
             link_forward_s: times * costs.links[index + 1].forward,
             link_backward_s: times * costs.links[index].error,
+            backward: backward::planned(network, (index, range.clone()), held, estimator, &pace),
         }
     };
     let stages: Vec<PlannedStage> = ranges.iter().enumerate().map(stage).collect();

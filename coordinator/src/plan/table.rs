@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Plan, PlannedStage, Rates, host};
+use super::{Plan, PlannedBackward, PlannedStage, Rates, host};
 
 /// The width at which lines of lanes are clipped, in characters.
 const WIDTH: usize = 104;
@@ -24,10 +24,24 @@ const HEAD: [&str; 10] = [
     "compute s/step",
 ];
 
+/// The columns of backward nodes: what goes to them and comes back in a step, and how long their stages wait for it.
+const BACKWARD: [&str; 8] = [
+    "stage, backward",
+    "split layers",
+    "MMACs",
+    "to it MiB/step",
+    "back MiB/step",
+    "memory MiB",
+    "compute s/step",
+    "stage waits s/step",
+];
+
 /// Prints the stages as a table (multiply-adds and bytes for one sample), the prediction of a step with its basis,
 /// the lanes, and the warnings.
 pub fn table(plan: &Plan) -> String {
-    let mut text = aligned(plan);
+    let halves = aligned(backward_nodes(plan));
+    let between = if halves.is_empty() { "" } else { "\n" };
+    let mut text = aligned(stages(plan)) + between + &halves;
     let macs: u64 = plan.stages.iter().map(|stage| stage.macs).sum();
     let Plan { batch, microbatches, schedule, step_seconds, images_per_s, bubble, rates, .. } = plan;
     let total = mega(plan.parameters);
@@ -49,15 +63,28 @@ pub fn table(plan: &Plan) -> String {
     if warnings.is_empty() { text } else { text + &warnings + "\n" }
 }
 
-/// The table of the stages, with names to the left and numbers to the right.
-fn aligned(plan: &Plan) -> String {
+/// The rows of the stages.
+fn stages(plan: &Plan) -> Vec<Vec<String>> {
     let mut rows: Vec<Vec<String>> =
         std::iter::once(HEAD.map(String::from)).chain(plan.stages.iter().map(row)).map(Vec::from).collect();
     if plan.stages.iter().all(|stage| stage.measured_memory_bytes.is_none()) {
         rows.iter_mut().for_each(|row| _ = row.remove(MEASURED));
     }
+    rows
+}
+
+/// The rows of the backward nodes; none if no stage has one.
+fn backward_nodes(plan: &Plan) -> Vec<Vec<String>> {
+    let rows = plan.stages.iter().filter_map(|stage| Some(half(stage, stage.backward.as_ref()?)));
+    let rows: Vec<_> = rows.collect();
+    let head = (!rows.is_empty()).then(|| BACKWARD.map(String::from));
+    head.into_iter().chain(rows).map(Vec::from).collect()
+}
+
+/// A table with names to the left and numbers to the right.
+fn aligned(rows: Vec<Vec<String>>) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
+    let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).map(width).collect();
     let cell = |(column, text): (usize, &String)| {
         let width = widths[column];
         if column == 1 { format!("{text:<width$}") } else { format!("{text:>width$}") }
@@ -70,22 +97,46 @@ fn aligned(plan: &Plan) -> String {
 fn computing(plan: &Plan) -> String {
     let Rates { macs_per_second, bytes_per_second, .. } = plan.rates;
     if plan.measured {
-        return "times measured on this host, one stage at a time".into();
+        let split = plan.stages.iter().any(|stage| stage.backward.is_some());
+        let divided =
+            if split { ", with W and B on one host, and divided by their multiply-adds" } else { "" };
+        return format!("times measured on this host, one stage at a time{divided}");
     }
     format!("{:.1} GMACs/s and {:.1} GB/s of memory per stage", macs_per_second / 1e9, bytes_per_second / 1e9)
 }
 
-fn row(stage: &PlannedStage) -> [String; 10] {
-    let kib = |bytes: u64| format!("{:.1}", bytes as f64 / 1024.0);
-    let mib = |bytes: u64| bytes.div_ceil(1 << 20).to_string();
-    let layers = match stage.layers.as_slice() {
+/// The first and the last of a node's layers, with their number.
+fn named(layers: &[String]) -> String {
+    match layers {
         [only] => only.clone(),
-        [first, .., last] => format!("{first} … {last} ({})", stage.layers.len()),
+        [first, .., last] => format!("{first} … {last} ({})", layers.len()),
         [] => String::new(),
-    };
+    }
+}
+
+fn mib(bytes: u64) -> String {
+    bytes.div_ceil(1 << 20).to_string()
+}
+
+fn half(stage: &PlannedStage, half: &PlannedBackward) -> [String; BACKWARD.len()] {
+    let sent = |bytes: u64| format!("{:.1}", bytes as f64 / f64::from(1 << 20));
     [
         stage.stage.to_string(),
-        layers,
+        named(&half.layers),
+        mega(half.macs),
+        sent(half.bytes_to),
+        sent(half.bytes_back),
+        mib(half.memory_bytes),
+        format!("{:.3}", half.compute_s),
+        format!("{:.3}", half.asking_s),
+    ]
+}
+
+fn row(stage: &PlannedStage) -> [String; 10] {
+    let kib = |bytes: u64| format!("{:.1}", bytes as f64 / 1024.0);
+    [
+        stage.stage.to_string(),
+        named(&stage.layers),
         mega(stage.parameters),
         mega(stage.macs),
         kib(stage.bytes_forward),

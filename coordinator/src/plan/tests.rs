@@ -54,6 +54,108 @@ fn a_small_plan_is_what_one_counts_by_hand() {
     assert_eq!((plan.stages[1].memory, plan.stages[1].memory_bytes), (memory, memory.total()));
 }
 
+/// The plan of the network of [`a_small_plan_is_what_one_counts_by_hand`] under `rule`, with every weight layer split.
+fn halved(rule: RuleSpec, workload: Workload) -> Plan {
+    halved_at(&Cuts::PerLayer, rule, workload)
+}
+
+/// As [`halved`], with other cuts.
+fn halved_at(cuts: &Cuts, rule: RuleSpec, workload: Workload) -> Plan {
+    let mut network = by_name("mlp", &Options { width: 32, rule, ..small() }).unwrap();
+    network.layers.iter_mut().for_each(|layer| layer.split = layer.op.is_weight());
+    let estimator = Estimator::new(&network, workload).unwrap();
+    plan(&network, &cut(&network, cuts, &estimator, None).unwrap(), &estimator).unwrap()
+}
+
+#[test]
+fn a_backward_node_is_what_one_counts_by_hand() {
+    let rule = || RuleSpec::learned("custom", true, Coefficients::default());
+    let optimizer_backward = Method::Sgd { momentum: 0.0, nesterov: false };
+    let workload = Workload { batch: 8, wire: Kind::Bf16, optimizer_backward, ..Workload::default() };
+    let plan = halved(rule(), workload.clone());
+    let counts = |s: &PlannedStage| {
+        let half = s.backward.as_ref().unwrap();
+        (half.layers.join(" "), half.macs, half.round_trips, half.bytes_to, half.bytes_back)
+    };
+    // x and the error at y go out in bf16, and the error at x comes back, but for fc1, which is on the images.
+    assert_eq!(
+        plan.stages.iter().map(counts).collect::<Vec<_>>(),
+        [
+            ("fc1".into(), 3072 * 32, 0, 8 * 2 * (3072 + 32), 0),
+            ("fc2".into(), 2 * 32 * 32, 1, 8 * 2 * (32 + 32), 8 * 2 * 32),
+            ("fc3".into(), 2 * 32 * 10, 1, 8 * 2 * (32 + 10), 8 * 2 * 32),
+        ]
+    );
+    // Value and gradient of B; x of 3 held microbatches of 2 samples, and the error at y of one.
+    let (weights, activations) = (4 * 2 * 32 * 32, 2 * 4 * (3 * 32 + 32));
+    let workspace = 2 * 4 * (32 + 32) + 4 * 32 * 32;
+    // 2 messages of 2 samples each way, in bf16.
+    let queues = 2 * 2 * (2 * 32 + 2 * 32);
+    let kept = activations + workspace + queues + weights / 4;
+    let memory = Memory { process: PROCESS_BYTES, weights, activations, workspace, queues, kept };
+    let half = plan.stages[1].backward.as_ref().unwrap();
+    assert_eq!((half.memory, half.memory_bytes), (memory, memory.total()));
+    let together =
+        planned(Options { width: 32, rule: rule(), ..small() }, "mlp", &Cuts::PerLayer, workload).unwrap();
+    let [stage, whole] = [&plan, &together].map(|plan| plan.stages[1].memory);
+    assert_eq!((whole.weights - stage.weights, stage.queues - whole.queues), (weights, queues));
+}
+
+#[test]
+fn round_trips_take_time_and_the_plan_says_so() {
+    let at = |cuts: &Cuts, link: &str, rule: &RuleSpec| {
+        let rates = link.parse::<LinkSpeed>().unwrap().within(Rates::default());
+        halved_at(cuts, rule.clone(), Workload { rates, ..Workload::default() })
+    };
+    let with = |link: &str, rule: &RuleSpec| at(&Cuts::PerLayer, link, rule);
+    let feedback = RuleSpec::learned("feedback_alignment", false, Coefficients::default());
+    let plan = with("10Gbit/s,20ms", &feedback);
+    let asking: Vec<f64> =
+        plan.stages.iter().map(|stage| stage.backward.as_ref().unwrap().asking_s).collect();
+    // Longer by the time of the messages alone, which grow windows of their connections first. No error comes back to
+    // the images.
+    assert!(
+        asking[0] < 1e-9 && asking[1..].iter().all(|waits| (4.0 * 0.04..4.0 * 0.06).contains(waits)),
+        "{asking:?}"
+    );
+    let near = with("10Gbit/s,0ms", &feedback);
+    assert!(
+        plan.step_seconds - near.step_seconds > 4.0 * 0.04,
+        "{} {}",
+        plan.step_seconds,
+        near.step_seconds
+    );
+    let slow = with("10Mbit/s,0ms", &RuleSpec::learned("custom", true, Coefficients::default()));
+    let said = slow.warnings.iter().find(|warning| warning.contains("to its backward node per step take"));
+    assert!(said.is_some_and(|said| said.contains("MiB of layers' values")), "{:?}", slow.warnings);
+    let long = at(&Cuts::Count(1), "10Gbit/s,1s", &feedback).warnings;
+    assert!(long.iter().any(|said| said.contains("with 2 round trips per microbatch")), "{long:?}");
+}
+
+#[test]
+fn backward_nodes_stand_in_the_json_and_below_the_table() {
+    let rule = RuleSpec::learned("custom", true, Coefficients::default());
+    let plan = halved(rule.clone(), Workload::default());
+    let json = serde_json::to_value(&plan).unwrap();
+    let half = json["stages"][1]["backward"].as_object().unwrap();
+    for field in ["macs", "round_trips", "bytes_to", "bytes_back", "memory_bytes"] {
+        assert!(half[field].is_u64(), "{field}");
+    }
+    for field in ["compute_s", "asking_s", "link_to_s", "link_back_s"] {
+        assert!(half[field].is_number(), "{field}");
+    }
+    let text = table(&plan);
+    let rows: Vec<&str> = text.lines().skip(4).take(5).collect();
+    assert!(rows[1].starts_with("stage, backward  split layers") && rows[3].contains("fc2"), "{text}");
+    assert!(rows[1..].iter().all(|row| row.chars().count() == rows[1].chars().count()), "{text}");
+    let whole = planned(Options { width: 32, rule, ..small() }, "mlp", &Cuts::PerLayer, Workload::default());
+    let whole = whole.unwrap();
+    assert!(
+        !table(&whole).contains("backward  split")
+            && serde_json::to_value(whole).unwrap()["stages"][1].get("backward").is_none()
+    );
+}
+
 #[test]
 fn json_has_the_contracts_fields() {
     let plan = planned(small(), "resnet18", &Cuts::Count(2), Workload::default()).unwrap();
@@ -165,6 +267,21 @@ fn memory_that_does_not_suffice_is_said() {
     let said = needs(true).shortage(&memory(inputs + all - 1)).unwrap();
     assert!(said.contains("are free in the limit of X: the kernel may kill it"), "{said}");
     assert_eq!(needs(false).shortage(&memory(inputs)), None);
+
+    let mut split = network.clone();
+    for layer in split.layers.iter_mut().filter(|layer| layer.op.is_weight()) {
+        layer.rule = RuleSpec::learned("feedback_alignment", false, Coefficients::default());
+        layer.split = true;
+    }
+    let estimator_of_halves = Estimator::new(&split, Workload { batch: 8, ..Workload::default() }).unwrap();
+    let planned = plan(&split, &ranges, &estimator_of_halves).unwrap();
+    let [stages, halves]: [u64; 2] = [
+        planned.stages.iter().map(|stage| stage.memory_bytes).sum(),
+        planned.stages.iter().map(|stage| stage.backward.as_ref().unwrap().memory_bytes).sum(),
+    ];
+    let of_halves = Needs::of(&split, &ranges, &estimator_of_halves, true).unwrap();
+    assert!(halves > 0);
+    assert_eq!(of_halves, Needs { inputs, nodes: stages + halves }, "backward nodes count as well");
 
     let host = Host { cores: 1, memory_total: 3 << 30, memory_available: 1 << 30, memory_bound: "it".into() };
     let text = table(&plan(&network, &ranges, &estimator).unwrap().on(Some(host)));

@@ -18,13 +18,14 @@ pub use cut::{cut, cut_by, estimator};
 pub use doubts::{Doubt, Facts, Lead, Topic, doubts};
 pub use lanes::Lanes;
 pub use placement::Placement;
-pub use stages::{RunStart, stages};
+pub use stages::{RunStart, file_stem, nodes, roles, stages};
 
 use crate::config::Config;
 use crate::data::{Augment, Loader, Normalization, Sampler, Samples, Split, microbatches, open};
 use crate::driver::{Sets, shown, wider};
 use crate::model::Network;
 use crate::run_error::RunError;
+use proto::link::Role;
 use proto::spec::stage::StageSpec;
 use proto::tensor::Kind;
 use std::collections::HashSet;
@@ -96,6 +97,11 @@ impl Prepared {
     ) -> Result<Vec<StageSpec>, RunError> {
         let start = RunStart { run, incarnation, restore };
         stages(&self.config, &self.network, &self.ranges, self.minibatches(), start)
+    }
+
+    /// The roles of all nodes of a training, the stages first.
+    pub fn roles(&self) -> Vec<Role> {
+        roles(&self.network, &self.ranges)
     }
 
     /// The lanes of the run's minibatches.

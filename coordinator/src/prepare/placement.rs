@@ -1,6 +1,8 @@
 //! The placement of a run's nodes: on this host, or at given addresses.
 
+use crate::plural::plural;
 use crate::run_error::RunError;
+use proto::link::Role;
 use proto::transport::dial::check_address;
 use proto::transport::tls::Security;
 
@@ -13,6 +15,8 @@ pub enum Placement {
     Remote {
         /// Their control addresses, one per stage.
         nodes: Vec<String>,
+        /// The control addresses of the nodes that keep the B of split layers, one per stage that has such layers.
+        backward_nodes: Vec<String>,
         /// How they are spoken with.
         security: Security,
     },
@@ -27,24 +31,32 @@ impl Placement {
         }
     }
 
-    /// Checks that each of `stages` stages has a node of its own.
+    /// Checks that each of `roles`, stages first, has a node of its own.
     ///
     /// # Errors
-    /// One sentence with both numbers, or with the stage and its address.
-    pub fn check(&self, stages: usize) -> Result<(), RunError> {
-        let Placement::Remote { nodes: given, .. } = self else { return Ok(()) };
-        if given.len() != stages {
+    /// One sentence with both numbers, or with the role and its address.
+    pub fn check(&self, roles: &[Role]) -> Result<(), RunError> {
+        let Placement::Remote { nodes, backward_nodes, .. } = self else { return Ok(()) };
+        let stages = roles.iter().filter(|role| matches!(role, Role::Stage(_))).count();
+        if nodes.len() != stages {
             return Err(RunError::configuration(format!(
-                "--nodes names {} nodes, but pipeline.stages cuts the network into {stages} stages",
-                given.len()
+                "--nodes names {}, but pipeline.stages cuts the network into {}",
+                plural(nodes.len() as u64, "node"),
+                plural(stages as u64, "stage")
             )));
         }
-        for (stage, address) in given.iter().enumerate() {
-            let of_stage = |error| RunError::configuration(format!("stage {stage} at {error}"));
-            check_address(address).map_err(of_stage)?;
-            if let Some(first) = given[..stage].iter().position(|other| other == address) {
+        count(&roles[stages..], backward_nodes)?;
+        let given: Vec<_> = roles.iter().zip(nodes.iter().chain(backward_nodes)).collect();
+        for (at, (role, address)) in given.iter().enumerate() {
+            let of_role = |error| RunError::configuration(format!("{role} at {error}"));
+            check_address(address).map_err(of_role)?;
+            if let Some((first, _)) = given[..at].iter().find(|(_, other)| other == address) {
+                let flags = match role {
+                    Role::Backward(_) => "--nodes and --backward-nodes name",
+                    _ => "--nodes names",
+                };
                 return Err(RunError::configuration(format!(
-                    "--nodes names {address} for stage {first} and for stage {stage}: a node is one stage, so name every node once"
+                    "{flags} {address} for {first} and for {role}: a node is one stage or the half of one, so name every node once"
                 )));
             }
         }
@@ -52,31 +64,105 @@ impl Placement {
     }
 }
 
+/// Checks that there is an address for each of the backward nodes `due`.
+fn count(due: &[Role], given: &[String]) -> Result<(), RunError> {
+    if due.len() == given.len() {
+        return Ok(());
+    }
+    let indices = due.iter().map(|role| match role {
+        Role::Backward(index) | Role::Stage(index) => index.to_string(),
+        Role::Coordinator | Role::Node => role.to_string(),
+    });
+    let indices: Vec<String> = indices.collect();
+    let of = match &indices[..] {
+        [] => {
+            return Err(RunError::configuration(format!(
+                "--backward-nodes names {}, but no layer has its W and B on two hosts: leave the flag out, or set \
+                 pipeline.placement to \"split\"",
+                plural(given.len() as u64, "node")
+            )));
+        }
+        [only] => format!("stage {only}"),
+        [all @ .., last] => format!("stages {} and {last}", all.join(", ")),
+    };
+    let places = vec!["HOST:PORT"; due.len()].join(",");
+    Err(RunError::configuration(match (given.len(), due.len()) {
+        (0, 1) => format!(
+            "pipeline.placement puts the B of {of} on a host of its own: start a layer-node serve for it, and give \
+             --backward-nodes {places} as well, its control address"
+        ),
+        (0, _) => format!(
+            "pipeline.placement puts the B of {of} on hosts of their own: start a layer-node serve for each, and give \
+             --backward-nodes {places} as well, their control addresses in this order"
+        ),
+        (given, _) => format!(
+            "--backward-nodes names {}, but pipeline.placement splits {of}: give --backward-nodes {places}",
+            plural(given as u64, "node")
+        ),
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn roles(stages: u32, split: &[u32]) -> Vec<Role> {
+        (0..stages).map(Role::Stage).chain(split.iter().copied().map(Role::Backward)).collect()
+    }
+
+    /// The refusal of these addresses, which are separated by spaces; empty if they are good.
+    fn said(given: &str, backward: &str, roles: &[Role]) -> String {
+        let list = |given: &str| match given {
+            "" => Vec::new(),
+            given => given.split(' ').map(str::to_owned).collect(),
+        };
+        let security = Security::plaintext();
+        let placement = Placement::Remote { nodes: list(given), backward_nodes: list(backward), security };
+        placement.check(roles).err().map(|failure| failure.sentence).unwrap_or_default()
+    }
+
     #[test]
     fn every_stage_has_a_node_of_its_own_with_a_whole_address() {
-        let remote = |nodes| Placement::Remote { nodes, security: Security::plaintext() };
-        let said = |given: &str| {
-            let given: Vec<String> = given.split(' ').map(str::to_owned).collect();
-            let stages = given.len();
-            remote(given).check(stages).err().map(|failure| failure.sentence).unwrap_or_default()
-        };
         for good in ["a:7101 b:7101", "a:7101 a:7201", "[::1]:1 10.0.0.1:65535"] {
-            assert_eq!(said(good), "");
+            assert_eq!(said(good, "", &roles(2, &[])), "");
         }
-        for bad in
-            ["a", "a:", ":1", "a:0", "a:65536", "a:b", "::1:1", "http://a:1", "a/b:1", "u@a:1", "[a:1", ""]
+        for bad in ["a", "a:", ":1", "a:0", "a:65536", "a:b", "::1:1", "http://a:1", "a/b:1", "u@a:1", "[a:1"]
         {
             assert_eq!(
-                said(&format!("fine:1 {bad}")),
+                said(&format!("fine:1 {bad}"), "", &roles(2, &[])),
                 format!("stage 1 at '{bad}' is no address: host:port is expected")
             );
         }
-        assert!(said("a:1 b:1 a:1").contains("a:1 for stage 0 and for stage 2"));
-        assert!(remote(vec!["a:1".into()]).check(2).is_err());
-        assert!(Placement::Local.check(2).is_ok());
+        assert!(said("a:1 b:1 a:1", "", &roles(3, &[])).contains("a:1 for stage 0 and for stage 2"));
+        assert!(
+            said("a:1", "", &roles(2, &[]))
+                .contains("--nodes names 1 node, but pipeline.stages cuts the network into 2 stages")
+        );
+        assert!(Placement::Local.check(&roles(2, &[0])).is_ok());
+    }
+
+    #[test]
+    fn every_split_stage_has_a_second_node_of_its_own() {
+        let split = roles(3, &[0, 1, 2]);
+        assert_eq!(said("a:1 b:1 c:1", "a:2 b:2 c:2", &split), "");
+        let none = said("a:1 b:1 c:1", "", &split);
+        assert!(none.contains("the B of stages 0, 1 and 2 on hosts of their own"), "{none}");
+        assert!(none.contains("give --backward-nodes HOST:PORT,HOST:PORT,HOST:PORT as well"), "{none}");
+        let few = said("a:1 b:1 c:1", "a:2", &roles(3, &[1, 2]));
+        assert!(
+            few.starts_with("--backward-nodes names 1 node, but pipeline.placement splits stages 1 and 2:")
+        );
+        let one = said("a:1", "", &roles(1, &[0]));
+        let due = "the B of stage 0 on a host of its own: start a layer-node serve for it, and give --backward-nodes \
+                   HOST:PORT as well, its control address";
+        assert!(one.ends_with(due), "{one}");
+        let unasked = said("a:1", "a:2 b:2", &roles(1, &[]));
+        assert!(
+            unasked.starts_with("--backward-nodes names 2 nodes, but no layer has its W and B on two hosts")
+        );
+        let twice = said("a:1 b:1", "c:1 b:1", &roles(2, &[0, 1]));
+        assert!(twice.contains("name b:1 for stage 1 and for stage 1, backward"), "{twice}");
+        let bad = said("a:1 b:1", "c:1 d", &roles(2, &[0, 1]));
+        assert_eq!(bad, "stage 1, backward at 'd' is no address: host:port is expected");
     }
 }

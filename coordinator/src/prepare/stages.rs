@@ -4,9 +4,10 @@ use crate::config::Config;
 use crate::model::Network;
 use crate::partition::{Slice, slices};
 use crate::run_error::RunError;
+use proto::link::Role;
 use proto::spec::graph::LayerSpec;
 use proto::spec::rule::RuleSpec;
-use proto::spec::stage::{ErrorSource, StageSpec};
+use proto::spec::stage::{ErrorSource, Half, StageSpec};
 use std::ops::Range;
 
 /// One start of a run, as its nodes see it.
@@ -18,6 +19,25 @@ pub struct RunStart<'a> {
     pub incarnation: u32,
     /// The update whose snapshot is restored; `None` draws the weights from the seed.
     pub restore: Option<u64>,
+}
+
+/// The specifications of all nodes of a run: those of the stages, and then those of the nodes that keep the B of split
+/// layers, in the order of their stages.
+pub fn nodes(stages: &[StageSpec]) -> Vec<StageSpec> {
+    stages.iter().cloned().chain(stages.iter().filter_map(StageSpec::backward_half)).collect()
+}
+
+/// The roles of all nodes of a run of `network`, cut at `ranges`, in the order of [`nodes`].
+pub fn roles(network: &Network, ranges: &[Range<usize>]) -> Vec<Role> {
+    let stages = || (0..).zip(ranges);
+    let is_split = |range: &Range<usize>| network.layers[range.clone()].iter().any(|layer| layer.split);
+    let backward = stages().filter(|(_, range)| is_split(range)).map(|(index, _)| Role::Backward(index));
+    stages().map(|(index, _)| Role::Stage(index)).chain(backward).collect()
+}
+
+/// The name of the files and folders of the node of `role`: `stage-3` or `stage-3-backward`.
+pub fn file_stem(role: Role) -> String {
+    role.to_string().replace(", ", "-").replace(' ', "-")
 }
 
 /// The specification of each stage of `network`, cut at `ranges`; `minibatches` are the numbers of minibatches in
@@ -61,6 +81,54 @@ pub fn stages(
         restore,
         keep_snapshots: config.snapshot.keep_last,
         recompute: config.pipeline.recompute,
+        half: Half::Forward,
     };
     Ok(slices.into_iter().enumerate().map(stage).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Environment};
+    use crate::prepare::cut;
+
+    const NETWORK: &str = "[rule]\nname = \"feedback_alignment\"\n[[layer]]\nkind = \"flatten\"\n\
+        [[layer]]\nname = \"a\"\nkind = \"linear\"\nout = 6\n[[layer]]\nkind = \"relu\"\n\
+        [[layer]]\nname = \"b\"\nkind = \"linear\"\nout = 8\n[[layer]]\nname = \"c\"\nkind = \"linear\"\nout = 10";
+
+    #[test]
+    fn every_stage_with_a_split_layer_has_a_backward_node_behind_all_stages() {
+        for (placement, due) in [
+            ("together", &["stage-0", "stage-1", "stage-2"][..]),
+            (
+                "split",
+                &[
+                    "stage-0",
+                    "stage-1",
+                    "stage-2",
+                    "stage-0-backward",
+                    "stage-1-backward",
+                    "stage-2-backward",
+                ],
+            ),
+            ("[\"c\", \"a\"]", &["stage-0", "stage-1", "stage-2", "stage-0-backward", "stage-2-backward"]),
+        ] {
+            let sets = [format!("pipeline.placement={placement}")];
+            let config = config::parse(NETWORK, "c.toml", &sets, &Environment::empty()).unwrap();
+            let network = config.network([1, 2, 2]).unwrap();
+            let ranges = cut(&config, &network).unwrap();
+            let start = RunStart { run: "r", incarnation: 1, restore: None };
+            let stages = stages(&config, &network, &ranges, [3, 3], start).unwrap();
+            let nodes = nodes(&stages);
+            assert_eq!(nodes.iter().map(StageSpec::role).collect::<Vec<_>>(), roles(&network, &ranges));
+            assert_eq!(nodes.iter().map(|node| file_stem(node.role())).collect::<Vec<_>>(), due);
+            let split = stages.iter().flat_map(|stage| &stage.layers).filter(|layer| layer.split);
+            assert!(
+                split
+                    .clone()
+                    .all(|layer| config.pipeline.placement.splits(&layer.name) && layer.op.is_weight())
+            );
+            assert_eq!(split.count(), due.len() - 3);
+        }
+    }
 }

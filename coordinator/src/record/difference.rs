@@ -146,6 +146,23 @@ mod tests {
     }
 
     #[test]
+    fn a_run_goes_on_with_the_hosts_of_w_and_b_that_it_began_with() {
+        let example = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/small.toml"));
+        let config = |placement: &str| {
+            let sets = ["rule.name=feedback_alignment".into(), format!("pipeline.placement={placement}")];
+            config::load(example, &sets, &Environment::empty()).unwrap()
+        };
+        let told = |began: &str, now: &str| {
+            let found = Difference::of_run(&config(began), &config(now)).unwrap();
+            found.map(|difference| difference.told(Path::new("f"))).unwrap_or_default()
+        };
+        let list = "[\"hidden1\"]";
+        assert_eq!(told("together", "split"), "'pipeline.placement' is \"split\" here and \"together\" in f");
+        assert_eq!(told("split", list), "'pipeline.placement' is [\"hidden1\"] here and \"split\" in f");
+        assert!(["together", "split", list].iter().all(|placement| told(placement, placement).is_empty()));
+    }
+
+    #[test]
     fn a_layer_is_named_by_its_place() {
         let config = |out: u32| {
             let text = format!("[[layer]]\nkind = \"flatten\"\n[[layer]]\nkind = \"linear\"\nout = {out}");

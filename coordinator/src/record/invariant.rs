@@ -5,14 +5,16 @@
 //! bufₜ = m·bufₜ₋₁ + λ·cₜ₋₁        cₜ = cₜ₋₁ − ηₜ·bufₜ        (Nesterov: − ηₜ·(λ·cₜ₋₁ + m·bufₜ))
 //! ```
 //!
-//! The recursion is linear and the same for every element, so ‖cₜ‖ = |aₜ|·‖c₀‖ with a₀ = 1.
+//! The recursion is linear and the same for every element, so ‖cₜ‖ = |aₜ|·‖c₀‖ with a₀ = 1. Where W and B are on two
+//! hosts, no process knows ‖W − B‖, and the law is not checked.
 
 use super::past::Past;
-use super::step::LayerTrace;
+use super::step::{LayerTrace, TWO_HOSTS};
 use crate::config::Config;
 use crate::model::Network;
 use crate::rule::Name;
 use crate::run_error::{Cause, RunError};
+use proto::spec::graph::LayerSpec;
 use proto::spec::optimizer::Method;
 use std::collections::BTreeMap;
 
@@ -66,6 +68,8 @@ fn momentum(method: Method) -> (f64, bool) {
 pub struct Invariant {
     law: Law,
     layers: Vec<String>,
+    /// The number of further layers under Kolen-Pollack whose W and B are on two hosts.
+    split: usize,
     /// The updates up to which no measurement counts: those before the newest import, and those in which momentum from
     /// before it still moves W and B apart.
     from: u64,
@@ -78,8 +82,9 @@ impl Invariant {
     pub fn of(config: &Config, network: &Network, past: Past) -> Option<Self> {
         let layers = network.layers.iter();
         let layers = layers.filter(|layer| layer.op.is_weight() && Name::KolenPollack.is(&layer.rule));
-        let layers = layers.map(|layer| layer.name.clone()).collect();
-        config.alarm.kolen_pollack.then(|| Self::new(past, layers))
+        let (split, whole): (Vec<&LayerSpec>, Vec<&LayerSpec>) = layers.partition(|layer| layer.split);
+        let whole = whole.into_iter().map(|layer| layer.name.clone()).collect();
+        config.alarm.kolen_pollack.then(|| Self { split: split.len(), ..Self::new(past, whole) })
     }
 
     fn new(past: Past, layers: Vec<String>) -> Self {
@@ -87,7 +92,7 @@ impl Invariant {
         let momenta = past.optimizers.iter().map(|(_, optimizer)| momentum(optimizer.method).0);
         let momentum = if import > 0 { momenta.fold(0.0, f64::max) } else { 0.0 };
         let fading = if momentum > 0.0 { (FADED.ln() / momentum.ln()).ceil() as u64 } else { 0 };
-        Self { law: Law::new(past), layers, from: import + fading, begun: BTreeMap::new() }
+        Self { law: Law::new(past), layers, split: 0, from: import + fading, begun: BTreeMap::new() }
     }
 
     /// Whether the measurements after `step` count.
@@ -95,15 +100,23 @@ impl Invariant {
         step > self.from
     }
 
-    /// The sentence on the beginning of the law, if an import moved it.
-    pub fn begins(&self) -> Option<String> {
+    /// The sentences on where the law is not checked: before an import moved its beginning, and in layers whose W and B
+    /// are on two hosts.
+    pub fn limits(&self) -> Vec<String> {
         let import = self.law.past.imported();
-        (import > 0 && !self.layers.is_empty()).then(|| {
+        let begins = (import > 0 && !self.layers.is_empty()).then(|| {
             format!(
                 "weights were imported after step {import}: Kolen-Pollack's law begins anew there, and is checked after step {}",
                 self.from
             )
-        })
+        });
+        let split = (self.split > 0).then(|| {
+            let (split, plural) = (self.split, if self.split == 1 { "" } else { "s" });
+            format!(
+                "Kolen-Pollack's law is not checked in {split} layer{plural} under pipeline.placement: {TWO_HOSTS}, so no process knows ‖W − B‖"
+            )
+        });
+        begins.into_iter().chain(split).collect()
     }
 
     /// Checks the measurements after `step`; steps come in ascending order.
@@ -116,7 +129,7 @@ impl Invariant {
         }
         let law = self.law.at(step).abs();
         for layer in layers.iter().filter(|layer| self.layers.contains(&layer.name)) {
-            // Lines of other releases may lack the difference.
+            // Lines of other releases may lack the difference, and split layers have none.
             let Some(difference) = layer.difference else { continue };
             let begun = *self.begun.entry(layer.name.clone()).or_insert(difference / law);
             let due = begun * law;
@@ -139,6 +152,8 @@ impl Invariant {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Environment;
+    use proto::control::LayerMeasure;
     use proto::spec::optimizer::{OptimizerSpec, Schedule, Shape};
 
     /// W and B of a layer with two weights, and their momentum, under the recursion that is done for both.
@@ -255,7 +270,7 @@ mod tests {
 
                 let past = past.going_on(10, true, optimizer);
                 let mut law = invariant(&past);
-                assert!(!law.watches(10) && law.begins().unwrap().contains("after step 10"));
+                assert!(!law.watches(10) && law.limits()[0].contains("after step 10"));
                 let watched = law.from - 10;
                 assert_eq!(watched, if momentum > 0.0 { 132 } else { 0 });
                 let mut unharmed = (law.clone(), twins.clone());
@@ -274,5 +289,36 @@ mod tests {
         }
         let unmeasured = LayerTrace { difference: None, ..layer(0.0)[0].clone() };
         law.check(4, &[unmeasured]).unwrap();
+    }
+
+    /// Split layers have no difference and raise no alarm; the layers beside them are checked as ever.
+    #[test]
+    fn layers_on_two_hosts_are_not_checked_and_the_run_says_so() {
+        let text =
+            "[model]\nname = \"mlp\"\n[rule]\nname = \"kolen_pollack\"\n[alarm]\nkolen_pollack = true\n";
+        let config = crate::config::parse(text, "c.toml", &[], &Environment::empty()).unwrap();
+        let mut network = config.network([1, 8, 8]).unwrap();
+        let past = Past::default().going_on(0, false, OptimizerSpec::sgd(0.1));
+        let of = |network: &Network| Invariant::of(&config, network, past.clone()).unwrap();
+        assert_eq!(of(&network).limits(), [""; 0]);
+        let whole = |name: &str| [LayerTrace { name: name.into(), ..layer(f64::NAN)[0].clone() }];
+        assert!(of(&network).check(1, &whole("fc1")).is_err());
+        network.layers.iter_mut().filter(|layer| layer.name == "fc1").for_each(|layer| layer.split = true);
+        let mut law = of(&network);
+        let said = law.limits();
+        assert!(
+            said.len() == 1 && said[0].contains("not checked in 1 layer under pipeline.placement"),
+            "{said:?}"
+        );
+        let split = LayerMeasure {
+            name: "fc1".into(),
+            angle_deg: f64::NAN,
+            norm_ratio: f64::NAN,
+            norm: 1.0,
+            difference: f64::NAN,
+            split: true,
+        };
+        law.check(1, &[LayerTrace::from(&split)]).unwrap();
+        assert!(law.check(2, &whole("fc2")).is_err());
     }
 }

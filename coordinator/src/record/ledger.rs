@@ -32,7 +32,7 @@ struct Start<'a> {
     control: Vec<Counted<'a, ControlRecord>>,
     layers: Vec<Layer<'a>>,
     refusals: Vec<Refused<'a>>,
-    /// The reasons why a stage's ledger is missing.
+    /// The reasons why a node's ledger is missing.
     missing: Vec<String>,
 }
 
@@ -84,10 +84,10 @@ impl Starts {
 
 impl<'a> Start<'a> {
     fn of(ledgers: &'a Ledgers) -> Self {
-        let stages = ledgers.stages.iter().filter_map(|ledger| ledger.as_ref().ok());
-        let all: Vec<&Ledger> = std::iter::once(&ledgers.coordinator).chain(stages).collect();
+        let nodes = ledgers.nodes.iter().filter_map(|(_, ledger)| ledger.as_ref().ok());
+        let all: Vec<&Ledger> = std::iter::once(&ledgers.coordinator).chain(nodes).collect();
         let since = all.iter().map(|ledger| ledger.consumed_since).max();
-        let missing = ledgers.stages.iter().filter_map(|ledger| ledger.as_ref().err());
+        let missing = ledgers.nodes.iter().filter_map(|(_, ledger)| ledger.as_ref().err());
         Self {
             incarnation: ledgers.coordinator.incarnation,
             links: counted(&all, |ledger| &ledger.crossed, LinkRecord::order),
@@ -136,6 +136,7 @@ fn refusals(ledger: &Ledger) -> impl Iterator<Item = Refused<'_>> {
         kind: refusal.carried.map(|carried| match carried {
             Carried::Activations => "activation",
             Carried::ErrorSignals => "error_signal",
+            Carried::LayerValues => "layer_values",
         }),
         sentence: &refusal.sentence,
     })

@@ -9,6 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use proto::control::StepDone;
 use proto::metrics::Shown;
 use std::sync::atomic::AtomicU64;
 
@@ -67,20 +68,32 @@ impl Meters {
         self.loss.set(outcome.loss);
         self.accuracy.set(outcome.top1);
         for (stage, done) in outcome.stages.iter().enumerate() {
-            let stage = ("stage", stage.to_string());
-            let times = [(&self.compute, done.compute), (&self.wait, done.wait), (&self.send, done.send)];
-            for (family, time) in times {
-                family.get_or_create(&vec![stage.clone()]).inc_by(time.as_secs_f64());
-            }
-            for (direction, bytes) in [("forward", done.bytes_forward), ("backward", done.bytes_backward)] {
-                let labels = vec![stage.clone(), ("direction", direction.to_owned())];
-                self.sent.get_or_create(&labels).inc_by(bytes);
-            }
+            let stage = vec![("stage", stage.to_string())];
+            let split = (done.bytes_split > 0).then_some(("split", done.bytes_split));
+            let ring = [("forward", done.bytes_forward), ("backward", done.bytes_backward)];
+            self.worked(&stage, done, ring.into_iter().chain(split));
             for layer in &done.layers {
                 let labels = vec![("layer", layer.name.clone())];
                 show(&self.angle, &labels, layer.angle_deg);
                 show(&self.norm_ratio, &labels, layer.norm_ratio);
             }
+        }
+        for (stage, done) in &outcome.backward {
+            let half = vec![("stage", stage.to_string()), ("half", "backward".to_owned())];
+            self.worked(&half, done, [("split", done.bytes_split)]);
+        }
+    }
+
+    /// Adds the times of a node, and the bytes that it sent in each direction.
+    fn worked<'a>(&self, node: &Labels, done: &StepDone, sent: impl IntoIterator<Item = (&'a str, u64)>) {
+        for (family, time) in
+            [(&self.compute, done.compute), (&self.wait, done.wait), (&self.send, done.send)]
+        {
+            family.get_or_create(node).inc_by(time.as_secs_f64());
+        }
+        for (direction, bytes) in sent {
+            let labels: Labels = node.iter().cloned().chain([("direction", direction.to_owned())]).collect();
+            self.sent.get_or_create(&labels).inc_by(bytes);
         }
     }
 
@@ -114,7 +127,7 @@ impl Meters {
         all.register_with_unit("neuropil_stage_wait", help, Unit::Seconds, self.wait.clone());
         let help = "Time in which a stage made messages and gave them to its links, in training";
         all.register_with_unit("neuropil_stage_send", help, Unit::Seconds, self.send.clone());
-        let help = "Bytes of tensors that a stage sent in training, forward to the stage above";
+        let help = "Bytes of tensors that a stage sent in training, forward to the stage above, split to its other half";
         all.register_with_unit("neuropil_stage_sent", help, Unit::Bytes, self.sent.clone());
         let help = "The angle between W and B of a layer";
         all.register("neuropil_layer_angle_degrees", help, self.angle.clone());
@@ -153,8 +166,46 @@ impl Collector for Known {
 mod tests {
     use super::*;
     use prometheus_client::encoding::text::encode;
-    use proto::control::{LayerMeasure, StepDone};
+    use proto::control::LayerMeasure;
     use proto::microbatch::Phase;
+    use std::time::Duration;
+
+    #[test]
+    fn a_backward_node_has_its_own_times_and_bytes_beside_those_of_its_stage() {
+        let meters = Meters::new();
+        let text = || {
+            let mut text = String::new();
+            encode(&mut text, &meters.shown.hold()).unwrap();
+            text
+        };
+        let done = |seconds, bytes_split| StepDone {
+            compute: Duration::from_secs(seconds),
+            bytes_split,
+            ..StepDone::nothing(Phase::Train)
+        };
+        let outcome = |bytes, backward| Outcome {
+            step: 1,
+            phase: Phase::Train,
+            epoch: 0,
+            samples: 4,
+            loss: 0.25,
+            top1: 0.5,
+            top5: 1.0,
+            stages: vec![done(1, bytes)],
+            backward,
+        };
+        meters.trained(&outcome(0, Vec::new()));
+        assert!(!text().contains("split\"") && !text().contains("half=\""), "{}", text());
+        meters.trained(&outcome(12, vec![(0, done(2, 4))]));
+        for line in [
+            "neuropil_stage_compute_seconds_total{stage=\"0\"} 2.0\n",
+            "neuropil_stage_compute_seconds_total{stage=\"0\",half=\"backward\"} 2.0\n",
+            "neuropil_stage_sent_bytes_total{stage=\"0\",direction=\"split\"} 12\n",
+            "neuropil_stage_sent_bytes_total{stage=\"0\",half=\"backward\",direction=\"split\"} 4\n",
+        ] {
+            assert!(text().contains(line), "{line} in {}", text());
+        }
+    }
 
     #[test]
     fn what_is_not_known_or_has_no_value_is_not_shown() {
@@ -168,10 +219,27 @@ mod tests {
         assert!(samples.iter().all(|sample| !text().contains(sample)), "{}", text());
         let step = |angle_deg: f64| {
             let (name, one) = ("fc".to_owned(), 1.0);
-            let layer = LayerMeasure { name, angle_deg, norm_ratio: angle_deg, norm: one, difference: one };
+            let layer = LayerMeasure {
+                name,
+                angle_deg,
+                norm_ratio: angle_deg,
+                norm: one,
+                difference: one,
+                split: false,
+            };
             let done = StepDone { layers: vec![layer], ..StepDone::nothing(Phase::Train) };
             let (step, phase, epoch, samples, top1, top5) = (1, Phase::Train, 0, 4, 0.5, 1.0);
-            Outcome { step, phase, epoch, samples, loss: 0.25, top1, top5, stages: vec![done] }
+            Outcome {
+                step,
+                phase,
+                epoch,
+                samples,
+                loss: 0.25,
+                top1,
+                top5,
+                stages: vec![done],
+                backward: Vec::new(),
+            }
         };
         meters.trained(&step(60.0));
         let angle = "neuropil_layer_angle_degrees{layer=\"fc\"} 60.0";

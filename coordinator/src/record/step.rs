@@ -27,6 +27,9 @@ pub struct Step {
     /// The times and traffic of every stage.
     #[serde(default)]
     pub stages: Vec<StageTrace>,
+    /// The times and traffic of every backward node.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backward: Vec<BackwardTrace>,
     /// B compared with W in every layer; empty for steps without this measurement.
     #[serde(default)]
     pub layers: Vec<LayerTrace>,
@@ -49,6 +52,29 @@ pub struct StageTrace {
     /// Bytes of error signals that the stage sent.
     #[serde(default)]
     pub bytes_backward: u64,
+    /// Bytes of tensors that the stage sent to its backward node.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bytes_split: u64,
+}
+
+/// The times and traffic of one backward node in one step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BackwardTrace {
+    /// The index of the stage whose split layers have their B on the node.
+    pub stage: usize,
+    /// Seconds in which the node computed.
+    pub compute_s: Option<f64>,
+    /// Seconds in which the node waited for its stage.
+    pub wait_s: Option<f64>,
+    /// Seconds in which the node made messages and handed them over.
+    pub send_s: Option<f64>,
+    /// Bytes of error signals that the node returned to its stage.
+    #[serde(default)]
+    pub bytes_split: u64,
+}
+
+fn is_zero(bytes: &u64) -> bool {
+    *bytes == 0
 }
 
 /// B compared with W in one layer after one step.
@@ -69,11 +95,15 @@ pub struct LayerTrace {
     pub no_angle: Option<String>,
 }
 
+/// The reason why a split layer has no angle: no process has both W and B.
+pub const TWO_HOSTS: &str = "W and B are on two hosts";
+
 impl From<&LayerMeasure> for LayerTrace {
     fn from(layer: &LayerMeasure) -> Self {
-        let &LayerMeasure { ref name, angle_deg, norm_ratio, norm, difference } = layer;
+        let &LayerMeasure { ref name, angle_deg, norm_ratio, norm, difference, split } = layer;
         let number = |value: f64| Some(value).filter(|value| value.is_finite());
         let why = match (norm, norm_ratio) {
+            _ if split => TWO_HOSTS,
             (0.0, _) => "W is zero",
             (_, 0.0) => "B is zero",
             _ => "W or B holds numbers that are not finite",
@@ -83,8 +113,8 @@ impl From<&LayerMeasure> for LayerTrace {
             angle_deg: number(angle_deg),
             norm_ratio: number(norm_ratio),
             norm: number(norm),
-            // The law of Kolen-Pollack must see a difference that is not finite.
-            difference: Some(difference),
+            // The law of Kolen-Pollack must see a difference that is not finite, unless there is none to be had.
+            difference: (!split).then_some(difference),
             no_angle: (!angle_deg.is_finite()).then(|| why.to_owned()),
         }
     }
@@ -102,6 +132,14 @@ impl Step {
             send_s: Some(done.send.as_secs_f64()),
             bytes_forward: done.bytes_forward,
             bytes_backward: done.bytes_backward,
+            bytes_split: done.bytes_split,
+        });
+        let backward = outcome.backward.iter().map(|(stage, done)| BackwardTrace {
+            stage: *stage as usize,
+            compute_s: Some(done.compute.as_secs_f64()),
+            wait_s: Some(done.wait.as_secs_f64()),
+            send_s: Some(done.send.as_secs_f64()),
+            bytes_split: done.bytes_split,
         });
         let layers = outcome.stages.iter().flat_map(|done| &done.layers).map(LayerTrace::from);
         Self {
@@ -112,6 +150,7 @@ impl Step {
             images_per_s: Some(outcome.samples as f64 / seconds),
             seconds: Some(seconds),
             stages: stages.collect(),
+            backward: backward.collect(),
             layers: layers.collect(),
         }
     }
@@ -135,6 +174,8 @@ pub fn duration(seconds: Option<f64>) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proto::control::StepDone;
+    use proto::microbatch::Phase;
 
     #[test]
     fn a_layer_without_an_angle_says_why() {
@@ -144,6 +185,7 @@ mod tests {
             norm_ratio,
             norm,
             difference: 1.0,
+            split: false,
         };
         for (measure, why) in [
             (measure(90.0, 1.0, 1.0), None),
@@ -158,6 +200,52 @@ mod tests {
             let read: LayerTrace = serde_json::from_str(&line).unwrap();
             assert_eq!((read.angle_deg, read.no_angle), (why.is_none().then_some(90.0), trace.no_angle));
         }
+    }
+
+    #[test]
+    fn a_layer_on_two_hosts_has_its_norm_alone_and_the_reason() {
+        let nan = f64::NAN;
+        let measure = LayerMeasure {
+            name: "fc".into(),
+            angle_deg: nan,
+            norm_ratio: nan,
+            norm: 2.0,
+            difference: nan,
+            split: true,
+        };
+        let line = serde_json::to_string(&LayerTrace::from(&measure)).unwrap();
+        let due = r#"{"name":"fc","angle_deg":null,"norm_ratio":null,"norm":2.0,"difference":null,"no_angle":"W and B are on two hosts"}"#;
+        assert_eq!(line, due);
+        assert_eq!(serde_json::from_str::<LayerTrace>(&line).unwrap().difference, None);
+        let together = LayerTrace::from(&LayerMeasure { split: false, ..measure });
+        assert!(together.difference.is_some_and(f64::is_nan) && together.no_angle.is_some());
+    }
+
+    #[test]
+    fn the_bytes_and_times_of_backward_nodes_stand_beside_the_stages() {
+        let stage = StepDone { bytes_forward: 8, bytes_split: 12, ..StepDone::nothing(Phase::Train) };
+        let compute = Duration::from_millis(250);
+        let half = StepDone { compute, bytes_split: 4, ..StepDone::nothing(Phase::Train) };
+        let outcome = |backward| Outcome {
+            step: 1,
+            phase: Phase::Train,
+            epoch: 0,
+            samples: 2,
+            loss: 0.5,
+            top1: 0.5,
+            top5: 0.5,
+            stages: vec![StepDone::nothing(Phase::Train), stage.clone()],
+            backward,
+        };
+        let step = Step::new(&outcome(vec![(1, half)]), Duration::from_secs(1));
+        let json = serde_json::to_value(&step).unwrap();
+        let due = r#"[{"stage":1,"compute_s":0.25,"wait_s":0.0,"send_s":0.0,"bytes_split":4}]"#;
+        assert_eq!(json["backward"], serde_json::from_str::<serde_json::Value>(due).unwrap());
+        assert_eq!(json["stages"][1]["bytes_split"], 12);
+        assert!(json["stages"][0].get("bytes_split").is_none(), "a stage that sends nothing to another half");
+        assert_eq!(serde_json::from_value::<Step>(json).unwrap(), step);
+        let together = Step::new(&outcome(Vec::new()), Duration::from_secs(1));
+        assert!(!serde_json::to_string(&together).unwrap().contains("\"backward\""));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A run that failed knows less, and a run of another release may have other fields: nearly every field may be
 //! missing.
 
+use proto::spec::stage::Half;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
@@ -40,26 +41,54 @@ pub struct Summary {
     pub steps: Option<u64>,
     /// Seconds that snapshots took.
     pub snapshot_seconds: Option<f64>,
-    /// The stages and their nodes.
+    /// The nodes: those of the stages in order, then the backward nodes in the order of their stages.
     pub nodes: Vec<NodeSummary>,
 }
 
-/// One stage of the summary, with its node.
+/// One node of the summary: a stage, or the backward half of one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeSummary {
     /// The stage's index, from 0, the nearest to the input.
     pub stage: usize,
+    /// The half of the stage; absent in the JSON of a stage itself.
+    #[serde(default, skip_serializing_if = "is_forward")]
+    pub half: Half,
     /// The node's control address.
     pub address: Option<String>,
-    /// The stage's weight layers.
+    /// The stage's weight layers; those that are split, on a backward node.
     #[serde(default)]
     pub layers: Vec<LayerSummary>,
-    /// Payload bytes that the node sent to its two neighbours.
+    /// Payload bytes that the node sent to its neighbours and to its other half.
     pub bytes_sent: Option<u64>,
-    /// Payload bytes that the node received from its two neighbours.
+    /// Payload bytes that the node received from its neighbours and from its other half.
     pub bytes_received: Option<u64>,
     /// Share of the training time in which the node computed.
     pub compute_share: Option<f64>,
+    /// The most memory that the process of a local node had resident in the last start, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_peak_bytes: Option<u64>,
+}
+
+impl Summary {
+    /// The summary with the peaks of its nodes' processes, in bytes.
+    pub fn with_peaks(mut self, peaks: &[Option<u64>]) -> Self {
+        for (node, peak) in self.nodes.iter_mut().zip(peaks) {
+            node.memory_peak_bytes = *peak;
+        }
+        self
+    }
+}
+
+/// A node in a table: the stage's number, with its half if it is the backward one.
+pub fn label(stage: usize, half: Half) -> String {
+    match half {
+        Half::Forward => stage.to_string(),
+        Half::Backward => format!("{stage}, backward"),
+    }
+}
+
+fn is_forward(half: &Half) -> bool {
+    *half == Half::Forward
 }
 
 /// One weight layer of the summary.
@@ -67,7 +96,7 @@ pub struct NodeSummary {
 pub struct LayerSummary {
     /// The layer's name in the model.
     pub name: String,
-    /// Trained numbers, without B.
+    /// Trained numbers, without B; unknown on a backward node.
     pub parameters: Option<u64>,
     /// The angle between W and B at the last measurement.
     pub angle_deg: Option<f64>,
@@ -78,6 +107,9 @@ pub struct LayerSummary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_angle: Option<String>,
 }
+
+/// The least width of the first column, in characters.
+const LABEL: usize = 5;
 
 /// The table at the end of a run, for people.
 pub fn table(summary: &Summary) -> String {
@@ -95,11 +127,13 @@ pub fn table(summary: &Summary) -> String {
         or_dash(summary.images_per_s, |speed| format!("{speed:.0}")),
         summary.seconds.unwrap_or(0.0)
     );
+    let labels = summary.nodes.iter().map(|node| label(node.stage, node.half).len()).max().unwrap_or(0);
+    let width = labels.max(LABEL);
     let mut row = |cells: [&str; 8]| {
         let [node, address, layer, rest @ ..] = cells;
         let [parameters, angle, sent, received, computing] = rest;
         let line = format!(
-            "{node:<5} {address:<22} {layer:<24} {parameters:>11} {angle:>8} {sent:>10} {received:>10} {computing:>10}"
+            "{node:<width$} {address:<22} {layer:<24} {parameters:>11} {angle:>8} {sent:>10} {received:>10} {computing:>10}"
         );
         let _ = writeln!(text, "{}", line.trim_end());
     };
@@ -108,11 +142,11 @@ pub fn table(summary: &Summary) -> String {
         let computing = or_dash(node.compute_share, |share| format!("{:.0} %", 100.0 * share));
         let traffic = [megabytes(node.bytes_sent), megabytes(node.bytes_received), computing];
         // The node's own numbers stand in its first row only.
-        let mut own = ([node.stage.to_string(), node.address.clone().unwrap_or_default()], traffic);
+        let mut own = ([label(node.stage, node.half), node.address.clone().unwrap_or_default()], traffic);
         for layer in &node.layers {
             let ([stage, address], [sent, received, computing]) = std::mem::take(&mut own);
             let angle = or_dash(layer.angle_deg, |angle| format!("{angle:.1}°"));
-            let parameters = layer.parameters.unwrap_or(0).to_string();
+            let parameters = layer.parameters.map(|count| count.to_string()).unwrap_or_default();
             row([&stage, &address, &layer.name, &parameters, &angle, &sent, &received, &computing]);
         }
     }
@@ -122,4 +156,55 @@ pub fn table(summary: &Summary) -> String {
 /// A number for people, or a dash where there is none.
 pub fn or_dash(number: Option<f64>, show: impl FnOnce(f64) -> String) -> String {
     number.filter(|number| number.is_finite()).map_or_else(|| "–".to_owned(), show)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(half: Half, layers: &[(&str, Option<u64>)]) -> NodeSummary {
+        let layer = |&(name, parameters): &(&str, Option<u64>)| LayerSummary {
+            name: name.into(),
+            parameters,
+            angle_deg: None,
+            angle_step: None,
+            no_angle: None,
+        };
+        NodeSummary {
+            stage: 0,
+            half,
+            address: Some("a:1".into()),
+            layers: layers.iter().map(layer).collect(),
+            bytes_sent: Some(2_000_000),
+            bytes_received: Some(1_000_000),
+            compute_share: Some(0.5),
+            memory_peak_bytes: None,
+        }
+    }
+
+    #[test]
+    fn a_backward_node_is_a_row_below_those_of_the_stages() {
+        let forward = node(Half::Forward, &[("fc1", Some(7)), ("fc2", Some(8))]);
+        let nodes = vec![forward, node(Half::Backward, &[("fc1", None)])];
+        let text = table(&Summary { nodes, ..Summary::default() });
+        let rows: Vec<Vec<&str>> =
+            text.lines().skip(3).map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(rows[1], ["0", "a:1", "fc1", "7", "–", "2.0", "MB", "1.0", "MB", "50", "%"], "{text}");
+        assert_eq!(
+            rows[3],
+            ["0,", "backward", "a:1", "fc1", "–", "2.0", "MB", "1.0", "MB", "50", "%"],
+            "{text}"
+        );
+        let columns = |row: usize| text.lines().nth(3 + row).unwrap().find("fc1");
+        assert_eq!(columns(1), columns(3), "{text}");
+    }
+
+    #[test]
+    fn a_node_of_an_earlier_release_is_a_stage() {
+        let read: NodeSummary = serde_json::from_str(r#"{"stage":3}"#).unwrap();
+        assert_eq!((read.half, label(read.stage, read.half).as_str()), (Half::Forward, "3"));
+        assert!(!serde_json::to_string(&read).unwrap().contains("half"));
+        let backward = serde_json::to_value(node(Half::Backward, &[])).unwrap();
+        assert_eq!(backward["half"], "backward");
+    }
 }

@@ -14,6 +14,17 @@ pub struct StageTotal {
     pub bytes_forward: u64,
     /// Payload bytes of error signals sent below.
     pub bytes_backward: u64,
+    /// Payload bytes sent to the stage's backward node.
+    pub bytes_split: u64,
+    /// Time spent computing.
+    pub compute: Duration,
+}
+
+/// The totals of one backward node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BackwardTotal {
+    /// Payload bytes of error signals returned to the stage.
+    pub bytes_split: u64,
     /// Time spent computing.
     pub compute: Duration,
 }
@@ -29,6 +40,8 @@ pub struct Totals {
     pub samples: u64,
     /// The totals per stage.
     pub stages: Vec<StageTotal>,
+    /// The totals per backward node, by its stage.
+    pub backward: BTreeMap<usize, BackwardTotal>,
     /// The newest measurement of each layer, with its step.
     pub layers: BTreeMap<String, (u64, LayerTrace)>,
     /// The updates after which weights were imported last; 0 for never.
@@ -69,6 +82,12 @@ impl Totals {
         for (total, done) in self.stages.iter_mut().zip(&step.stages) {
             total.bytes_forward += done.bytes_forward;
             total.bytes_backward += done.bytes_backward;
+            total.bytes_split += done.bytes_split;
+            total.compute += duration(done.compute_s);
+        }
+        for done in &step.backward {
+            let total = self.backward.entry(done.stage).or_default();
+            total.bytes_split += done.bytes_split;
             total.compute += duration(done.compute_s);
         }
         let measured = step.layers.iter().map(|layer| (layer.name.clone(), (step.step, layer.clone())));
@@ -105,7 +124,7 @@ impl Totals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::StageTrace;
+    use crate::record::{BackwardTrace, StageTrace};
 
     fn step(step: u64, angle: Option<f64>) -> Step {
         let layer = |angle| LayerTrace {
@@ -123,7 +142,10 @@ mod tests {
             send_s: None,
             bytes_forward: 3,
             bytes_backward: 2,
+            bytes_split: 5,
         };
+        let backward =
+            BackwardTrace { stage: 1, compute_s: Some(0.5), wait_s: None, send_s: None, bytes_split: 1 };
         Step {
             step,
             epoch: 0,
@@ -132,6 +154,7 @@ mod tests {
             images_per_s: Some(20.0),
             seconds: Some(0.5),
             stages: vec![stage; 2],
+            backward: vec![backward],
             layers: angle.map(|angle| layer(Some(angle))).into_iter().collect(),
         }
     }
@@ -147,7 +170,10 @@ mod tests {
         resumed.common = 0;
         assert_eq!(resumed, whole);
         assert_eq!((whole.steps, whole.samples, whole.speed()), (4, 40, Some(20.0)));
-        let stage = StageTotal { bytes_forward: 12, bytes_backward: 8, compute: Duration::from_secs(1) };
+        let compute = Duration::from_secs(1);
+        let stage = StageTotal { bytes_forward: 12, bytes_backward: 8, bytes_split: 20, compute };
+        let half = BackwardTotal { bytes_split: 4, compute: 2 * compute };
+        assert_eq!(whole.backward, [(1, half)].into());
         assert_eq!((whole.stages, whole.layers["fc1"].1.angle_deg), (vec![stage; 2], Some(80.0)));
     }
 

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use super::{PLOT_SCRIPT, Run, render};
-use crate::record::Step;
+use crate::record::{BackwardTrace, LayerTrace, NodeSummary, StageTrace, Step, TWO_HOSTS};
+use proto::spec::stage::Half;
 
 /// A run of three steps in which every string is `text`.
 fn run(text: &str) -> Run {
@@ -136,6 +137,80 @@ fn settings_of_other_networks_are_folded_away() {
     assert!(open.contains(">seed</th>") && !open.contains("layer["));
     assert!(folded.contains(">layer[39].name</th>"));
     assert!(!render(&[with(1), with(3)]).contains("settings of single layers"));
+}
+
+/// A run of two stages, of which the second has its only layer on two hosts.
+fn split() -> Run {
+    let mut run = run("split");
+    let half = |stage: usize| BackwardTrace {
+        stage,
+        compute_s: Some(0.2),
+        wait_s: Some(0.1),
+        send_s: Some(0.0),
+        bytes_split: 1000,
+    };
+    for step in &mut run.metrics {
+        step.stages.push(StageTrace { stage: 1, bytes_split: 2000, ..step.stages[0].clone() });
+        step.backward = vec![half(1)];
+        let layer = &mut step.layers[0];
+        *layer = LayerTrace {
+            no_angle: Some(TWO_HOSTS.into()),
+            angle_deg: None,
+            norm_ratio: None,
+            ..layer.clone()
+        };
+    }
+    let node = |stage, half, memory| NodeSummary {
+        stage,
+        half,
+        memory_peak_bytes: Some(memory),
+        ..run.summary.nodes[0].clone()
+    };
+    let nodes = [(0, Half::Forward, 1), (1, Half::Forward, 2_000_000), (1, Half::Backward, 3_000_000)];
+    run.summary.nodes = nodes.map(|(stage, half, memory)| node(stage, half, memory)).into();
+    run
+}
+
+#[test]
+fn a_backward_node_stands_below_the_stages_and_the_page_says_why_there_is_no_angle() {
+    let page = render(&[split()]);
+    assert!(
+        page.contains("W and B are on two hosts</dd>") && page.contains("1 layer had W and B on two hosts.")
+    );
+    assert!(page.contains("<pre>layer-node angles --state-dir split/state</pre>"));
+    let mut remote = split();
+    remote.summary.nodes.iter_mut().for_each(|node| node.memory_peak_bytes = None);
+    let command = "<pre>layer-node angles --state-dir stage-1 --state-dir stage-1-backward</pre>";
+    assert!(render(&[remote]).contains(command));
+    assert_eq!(page.matches(r#"<th scope="row">1, backward"#).count(), 2, "its time, and its traffic");
+    for cell in
+        [r#""Other half">2.0 kB<"#, r#""Other half">1.0 kB<"#, r#""Memory">3.0 MB<"#, r#""Errors">–<"#]
+    {
+        assert!(page.contains(cell), "{cell}");
+    }
+    let sections: Vec<&str> = page.split("<h2>").collect();
+    let alignment = sections.iter().find(|section| section.starts_with("Alignment")).unwrap();
+    assert!(!alignment.contains("<figure") && alignment.contains("<td>–</td><td>–</td>"));
+    let both = render(&[split(), run("together")]);
+    assert!(both.contains("1 layer had W and B") && both.contains("71.2°"));
+    let together = render(&[run("together")]);
+    assert!(
+        !together.contains("two hosts") && !together.contains("Other half") && !together.contains("Memory<")
+    );
+}
+
+#[test]
+fn the_page_speaks_of_the_law_where_a_split_layer_is_under_kolen_pollack() {
+    let speaks = |rule: &str, own: &str| {
+        let config_toml = format!("[rule]\nname = \"{rule}\"\n{own}");
+        render(&[Run { config_toml, ..split() }]).contains("and the law of Kolen-Pollack is not checked")
+    };
+    let own = |layer: &str, rule: &str| format!("[rule.layers.{layer}]\nname = \"{rule}\"\n");
+    assert!(speaks("kolen_pollack", "") && !speaks("weight_mirror", ""));
+    assert!(speaks("weight_mirror", &own("split", "kolen_pollack")));
+    assert!(speaks("weight_mirror", &own("\"split\"", "kolen_pollack")));
+    assert!(!speaks("kolen_pollack", &own("split", "weight_mirror")));
+    assert!(!speaks("weight_mirror", &own("other", "kolen_pollack")), "no layer of that name is split");
 }
 
 /// The data that the page's script draws.

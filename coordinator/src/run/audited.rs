@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Audited {
     /// The specifications of the stages, as the coordinator sent them; empty where the run ended before.
     pub stages: Vec<StageSpec>,
-    /// The nodes' answers to them.
+    /// The answers of the nodes to their specifications, those of the stages first.
     pub configured: Vec<Configured>,
     /// The ledgers; `None` where the pipeline was never open.
     pub ledgers: Option<Ledgers>,

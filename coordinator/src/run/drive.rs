@@ -8,10 +8,10 @@ use crate::driver::{
     self, Audit, Driver, FailureCollector, Ledgers, Minibatch, NodeAddress, SETTLING, Setup,
 };
 use crate::node::{self, Nodes, Rooms};
-use crate::prepare::{Item, Lanes, Placement, Prepared};
+use crate::prepare::{Item, Lanes, Placement, Prepared, nodes};
 use crate::run_error::RunError;
 use proto::control::{Configured, Description, HeldSnapshot};
-use proto::link::Peer;
+use proto::link::{Peer, Role};
 use proto::spec::stage::StageSpec;
 use proto::transport::tls::Security;
 use std::time::{Duration, Instant};
@@ -24,15 +24,19 @@ pub struct Run<'a> {
     stop: CancellationToken,
     /// The recorder of the pipeline's events.
     pub recorder: Recorder<'a>,
-    /// The addresses of the nodes, by stage.
+    /// The addresses of the nodes, stages first.
     pub addresses: Vec<NodeAddress>,
+    /// The roles of the nodes, in the same order.
+    roles: Vec<Role>,
     lanes: Lanes,
     failures: FailureCollector,
     nodes: Option<Nodes>,
+    /// The peaks of the nodes' memory in the newest start that has ended, in bytes, as far as they are known.
+    pub peaks: Vec<Option<u64>>,
     driver: Option<Driver>,
     /// The specifications of the stages in the newest start.
     pub stages: Vec<StageSpec>,
-    /// The nodes' answers to them.
+    /// The answers of the nodes to their specifications, those of the stages first.
     pub configured: Vec<Configured>,
     /// The audit of a start that is not in the run's folder yet.
     audit: Option<Audit>,
@@ -55,9 +59,11 @@ impl<'a> Run<'a> {
             stop,
             recorder,
             addresses: Vec::new(),
+            roles: prepared.roles(),
             lanes,
             failures,
             nodes: None,
+            peaks: Vec::new(),
             driver: None,
             stages: Vec::new(),
             configured: Vec::new(),
@@ -118,6 +124,7 @@ impl<'a> Run<'a> {
                     tracing::warn!(%failure, "the ledger of this start is lost");
                 }
                 if let Some(nodes) = self.nodes.take() {
+                    self.peaks = nodes.peaks();
                     nodes.stop().await;
                 }
                 Ok(Event::Released)
@@ -129,17 +136,23 @@ impl<'a> Run<'a> {
     async fn find(&mut self) -> Result<Event, RunError> {
         (self.failures, self.addresses) = (FailureCollector::default(), Vec::new());
         let rooms = Rooms::of(self.recorder.folder().path());
-        let finding = Nodes::find(self.placement, self.prepared, &rooms, &self.failures);
+        let threads = self.prepared.config.node.threads;
+        let finding = Nodes::find(self.placement, &self.roles, threads, &rooms, &self.failures);
         let Some(nodes) = unless_stopped(&self.stop, finding).await? else { return Ok(Event::Stopped) };
         self.addresses = nodes.addresses().to_vec();
         self.nodes = Some(nodes);
-        Ok(Event::Found(self.addresses.iter().map(|node| node.control.clone()).collect()))
+        Ok(Event::Found(self.peers()))
+    }
+
+    /// The nodes by their roles, at their control addresses.
+    fn peers(&self) -> Vec<Peer> {
+        let nodes = self.roles.iter().zip(&self.addresses);
+        nodes.map(|(role, node)| Peer::of(*role).at(&node.control)).collect()
     }
 
     /// Asks every node for its snapshots of the run.
     async fn ask(&self, pause: Duration) -> Result<Event, RunError> {
-        let of_stage = |(stage, node): (u32, &NodeAddress)| Peer::stage(stage).at(&node.control);
-        let peers: Vec<_> = (0..).zip(&self.addresses).map(of_stage).collect();
+        let peers = self.peers();
         let deadline = Duration::from_secs_f64(self.prepared.config.network.connect_deadline);
         let asking = async {
             tokio::time::sleep(pause).await;
@@ -157,8 +170,8 @@ impl<'a> Run<'a> {
     fn survey(&self, found: &[Description]) -> Result<Event, RunError> {
         let folder = self.recorder.folder();
         let identity = folder.identity();
-        if let Some(stage) = found.iter().position(|node| node.run.as_deref() == Some(&identity.id)) {
-            return Ok(Event::Busy(stage));
+        if let Some(node) = found.iter().position(|node| node.run.as_deref() == Some(&identity.id)) {
+            return Ok(Event::Busy(node));
         }
         let own = |node: &Description| {
             let held = node.snapshots.clone().into_iter();
@@ -174,8 +187,9 @@ impl<'a> Run<'a> {
     async fn open(&mut self, restore: Option<u64>) -> Result<Event, RunError> {
         let identity = self.recorder.folder().identity();
         let stages = self.prepared.stages(&identity.id, identity.incarnation, restore)?;
-        self.stages = stages.clone();
-        let setup = setup(self.prepared, stages, &self.addresses, self.placement.security());
+        let specs = nodes(&stages);
+        self.stages = stages;
+        let setup = setup(self.prepared, specs, &self.addresses, self.placement.security());
         let opening = driver::open(setup, self.failures.clone());
         let Some((driver, configured)) = unless_stopped(&self.stop, opening).await? else {
             return Ok(Event::Stopped);
@@ -221,16 +235,11 @@ async fn unless_stopped<T>(
     }
 }
 
-/// The setup of the driver for a pipeline of `stages`.
-pub fn setup(
-    prepared: &Prepared,
-    stages: Vec<StageSpec>,
-    nodes: &[NodeAddress],
-    security: Security,
-) -> Setup {
+/// The setup of the driver for a pipeline of these nodes.
+pub fn setup(prepared: &Prepared, specs: Vec<StageSpec>, nodes: &[NodeAddress], security: Security) -> Setup {
     let config = &prepared.config;
     Setup {
-        stages,
+        specs,
         nodes: nodes.to_vec(),
         security,
         sets: prepared.sets.clone(),

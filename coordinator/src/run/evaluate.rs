@@ -169,10 +169,13 @@ async fn pass(
     stop: &CancellationToken,
 ) -> Result<Pass, RunError> {
     let failures = FailureCollector::default();
+    // An evaluation sends no error back, so it needs W alone.
+    let (roles, threads) =
+        (stages.iter().map(StageSpec::role).collect::<Vec<_>>(), prepared.config.node.threads);
     let interrupted =
         || RunError::new(Cause::Interrupted, "the evaluation was interrupted: nothing was changed");
     let nodes = tokio::select! {
-        nodes = Nodes::find(placement, prepared, rooms, &failures) => nodes?,
+        nodes = Nodes::find(placement, &roles, threads, rooms, &failures) => nodes?,
         () = stop.cancelled() => return Err(interrupted()),
     };
     let setup = setup(prepared, stages, nodes.addresses(), placement.security());

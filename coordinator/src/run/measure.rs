@@ -100,7 +100,9 @@ impl Bench<'_> {
         recompute: bool,
     ) -> Result<Vec<Found>, RunError> {
         let start = RunStart { run: &self.run, incarnation: 1, restore: None };
-        let specs = stages(self.config, self.network, ranges, [1, 1], start)?;
+        let mut specs = stages(self.config, self.network, ranges, [1, 1], start)?;
+        // A stage is measured alone: one process computes what its two halves do.
+        specs.iter_mut().flat_map(|spec| &mut spec.layers).for_each(|layer| layer.split = false);
         let Pipeline { ahead, schedule, .. } = self.config.pipeline;
         let shape = Shape::new(ranges.len() as u32, microbatches, ahead).map_err(RunError::configuration)?;
         let size = self.config.train.batch.div_ceil(self.config.pipeline.microbatches);
@@ -132,9 +134,9 @@ impl Bench<'_> {
     /// Runs one stage on a node that ends with the trial.
     async fn one(&self, folder: &Path, trial: &Alone) -> Result<(Vec<StepDone>, Option<u64>), RunError> {
         let failures = FailureCollector::default();
-        let index = trial.spec.index as usize;
+        let role = trial.spec.role();
         let (rooms, threads) = (Rooms::within(folder), self.config.node.threads);
-        let nodes = LocalNodes::start(index..index + 1, &rooms, threads, &failures).await?;
+        let nodes = LocalNodes::start(&[role], &rooms, threads, &failures).await?;
         let done = tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(RunError::new(Cause::Interrupted, "the measurement was interrupted")),

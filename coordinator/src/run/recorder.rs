@@ -30,7 +30,7 @@ pub struct Recorder<'a> {
     pub meters: Meters,
     /// The totals over all starts of the run.
     pub totals: Totals,
-    /// Seconds that snapshots took at the slowest stage, in this start.
+    /// Seconds that snapshots took at the slowest node, in this start.
     pub saving: f64,
 }
 
@@ -79,9 +79,7 @@ impl<'a> Recorder<'a> {
         (self.pass, self.last) = (Pass::default(), Instant::now());
         self.invariant = Invariant::of(&prepared.config, &prepared.network, past);
         let Some(invariant) = &mut self.invariant else { return Ok(()) };
-        if let Some(line) = invariant.begins() {
-            self.progress.say(&line);
-        }
+        invariant.limits().iter().for_each(|line| self.progress.say(line));
         // The law is followed from the first measurement on, also over a restart.
         match steps.iter().find(|step| invariant.watches(step.step) && !step.layers.is_empty()) {
             Some(first) => invariant.check(first.step, &first.layers),

@@ -2,6 +2,7 @@
 
 use crate::record::METRICS;
 use crate::run_error::{Cause, RunError};
+use proto::link::Peer;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::str::FromStr;
@@ -32,12 +33,12 @@ impl FromStr for Resume {
 /// The advice if the run has no other state to go on with.
 const SEED: &str = "begin again from the seed with --resume 0, which gives up what the run has learned";
 
-/// The snapshots that all stages hold, up to the one to which a run goes back.
+/// The snapshots that all nodes hold, up to the one to which a run goes back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Common {
     /// Their updates; empty for the beginning.
     pub held: BTreeSet<u64>,
-    /// Those of them into which weights were imported, at any stage.
+    /// Those of them into which weights were imported, at any node.
     pub imported: BTreeSet<u64>,
 }
 
@@ -58,9 +59,9 @@ impl Common {
 /// The snapshots and the history of a run that is resumed.
 #[derive(Clone, Debug)]
 pub struct Survey {
-    /// The snapshots of each stage.
+    /// The snapshots of each node, in the order of the nodes.
     pub snapshots: Vec<BTreeSet<u64>>,
-    /// The snapshots into which weights were imported, at any stage.
+    /// The snapshots into which weights were imported, at any node.
     pub imported: BTreeSet<u64>,
     /// The step up to which the history is complete.
     pub written: u64,
@@ -69,19 +70,19 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// The snapshots of a stage that are no later than the history.
-    pub fn known(&self, stage: usize) -> BTreeSet<u64> {
-        self.snapshots[stage].range(..=self.written).copied().collect()
+    /// The snapshots of the node at this place that are no later than the history.
+    pub fn known(&self, node: usize) -> BTreeSet<u64> {
+        self.snapshots[node].range(..=self.written).copied().collect()
     }
 
-    /// The snapshots that all stages hold and that are no later than the history, so that no line of the history is
+    /// The snapshots that all nodes hold and that are no later than the history, so that no line of the history is
     /// missing. The run goes back to the last of them. Without any, the run begins from the seed; but if all nodes
-    /// once had a snapshot, it does so only for [`Resume::Step`] 0. `nodes` are the addresses of the stages, and
-    /// `folder` is the run's.
+    /// once had a snapshot, it does so only for [`Resume::Step`] 0. `nodes` are the nodes of the run, in the order of
+    /// the snapshots, and `folder` is the run's.
     ///
     /// # Errors
-    /// A step that a stage does not have, or a run that has lost its common snapshot.
-    pub fn choose(&self, resume: Resume, nodes: &[String], folder: &Path) -> Result<Common, RunError> {
+    /// A step that a node does not have, or a run that has lost its common snapshot.
+    pub fn choose(&self, resume: Resume, nodes: &[Peer], folder: &Path) -> Result<Common, RunError> {
         let Self { snapshots, imported, written, saved } = self;
         let gone = |why: String| Err(RunError::new(Cause::StateGone, format!("{why}, or {SEED}")));
         let have = |step: &u64| snapshots.iter().all(|steps| steps.contains(step));
@@ -95,11 +96,11 @@ impl Survey {
                 folder.join(METRICS).display()
             )),
             (Resume::Auto, None) if *saved > 0 => {
-                // The step is not common to all stages, so at least one stage lacks it.
-                let stage = snapshots.iter().position(|steps| !steps.contains(saved)).unwrap_or(0);
+                // The step is not common to all nodes, so at least one node lacks it.
+                let node = snapshots.iter().position(|steps| !steps.contains(saved)).unwrap_or(0);
                 gone(format!(
-                    "stage {stage} at {} has not the snapshot after step {saved}, which all nodes had: bring its state folder back",
-                    nodes[stage]
+                    "{} has not the snapshot after step {saved}, which all nodes had: bring its state folder back",
+                    nodes[node]
                 ))
             }
             (Resume::Auto, _) => Ok(common(known)),
@@ -107,12 +108,13 @@ impl Survey {
                 Ok(common(known.range(..=step).copied().collect()))
             }
             (Resume::Step(step), _) => {
-                let lacks = |stage: &usize| !self.known(*stage).contains(&step);
-                let stage = (0..snapshots.len()).find(lacks).unwrap_or(0);
-                let has: Vec<String> = self.known(stage).iter().map(u64::to_string).collect();
+                let lacks = |node: &usize| !self.known(*node).contains(&step);
+                let node = (0..snapshots.len()).find(lacks).unwrap_or(0);
+                let has: Vec<String> = self.known(node).iter().map(u64::to_string).collect();
                 let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
                 Err(RunError::configuration(format!(
-                    "stage {stage} has no snapshot after step {step} (it has: {has}): --resume auto takes the newest common one"
+                    "{} has no snapshot after step {step} (it has: {has}): --resume auto takes the newest common one",
+                    nodes[node].role
                 )))
             }
         }
@@ -122,12 +124,14 @@ impl Survey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proto::link::Role;
 
     /// The choice if the nodes hold `held`, or the beginning of the refusal.
     fn chosen(held: &[&[u64]], written: u64, saved: u64, resume: Resume) -> Result<Vec<u64>, String> {
         let snapshots: Vec<BTreeSet<u64>> =
             held.iter().map(|steps| steps.iter().copied().collect()).collect();
-        let nodes: Vec<String> = (1..).map(|port| format!("n:{port}")).take(held.len()).collect();
+        let nodes: Vec<Peer> =
+            (0..).map(|stage| Peer::stage(stage).at(format!("n:{stage}"))).take(held.len()).collect();
         let survey = Survey { snapshots, imported: [20].into(), written, saved };
         let chosen = survey.choose(resume, &nodes, Path::new("r"));
         chosen
@@ -148,6 +152,27 @@ mod tests {
         let missing = |stage, step| Err(format!("stage {stage} has no snapshot after step {step} (it has"));
         assert_eq!(chosen(&[&[10, 20], &[20, 30]], Resume::Step(10)), missing(1, 10));
         assert_eq!(chosen(&[&[10, 30], &[10, 30]], Resume::Step(30)), missing(0, 30));
+    }
+
+    #[test]
+    fn the_halves_of_a_stage_have_their_snapshots_in_common_and_are_told_apart() {
+        let nodes = [Role::Stage(0), Role::Stage(1), Role::Backward(1)].map(|role| Peer::of(role).at("n:1"));
+        let chosen = |backward: &[u64], resume| {
+            let stages: BTreeSet<u64> = [10, 20].into();
+            let snapshots = vec![stages.clone(), stages, backward.iter().copied().collect()];
+            let survey = Survey { snapshots, imported: BTreeSet::new(), written: 25, saved: 20 };
+            let chosen = survey.choose(resume, &nodes, Path::new("r"));
+            chosen.map(|common| common.newest()).map_err(|failure| failure.sentence)
+        };
+        assert_eq!(chosen(&[10, 20], Resume::Auto), Ok(20));
+        assert_eq!(chosen(&[10], Resume::Auto), Ok(10));
+        let gone = chosen(&[], Resume::Auto).unwrap_err();
+        assert!(
+            gone.starts_with("stage 1, backward at n:1 has not the snapshot after step 20, which"),
+            "{gone}"
+        );
+        let lacks = chosen(&[20], Resume::Step(10)).unwrap_err();
+        assert!(lacks.starts_with("stage 1, backward has no snapshot after step 10 (it has: 20)"), "{lacks}");
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub async fn train(
     options: TrainOptions,
     stop: CancellationToken,
 ) -> Result<(), RunError> {
-    placement.check(prepared.ranges.len())?;
+    placement.check(&prepared.roles())?;
     let scraped = match options.metrics {
         Some(address) => {
             Some(admission::listen("--metrics", address).await.map_err(RunError::configuration)?)
@@ -71,8 +71,8 @@ pub async fn train(
     let _serving = scraped.map(|listener| show(listener, &mut recorder)).transpose()?;
     let mut run = Run::new(&prepared, &placement, stop, recorder);
     let result = run.drive(resume, options.restarts).await;
-    let (nodes, mut recorder) = (run.addresses, run.recorder);
-    let summary = summarize(&result, &prepared, &nodes, &recorder.totals, recorder.saving);
+    let (nodes, peaks, mut recorder) = (run.addresses, run.peaks, run.recorder);
+    let summary = summarize(&result, &prepared, &nodes, &recorder.totals, recorder.saving).with_peaks(&peaks);
     let written = leave(&summary, &mut recorder);
     // The run's own failure tells more than a file that could not be written after it.
     result?;

@@ -4,7 +4,7 @@
 use super::space::{Plan, Settings};
 use super::spec::Spec;
 use crate::config::{self, Config, ConfigError, Environment};
-use crate::prepare::{self, Doubt, Prepared, Topic, cut};
+use crate::prepare::{self, Doubt, Prepared, Topic, cut, roles};
 use crate::run_error::RunError;
 use std::collections::HashSet;
 use toml::Value;
@@ -26,7 +26,7 @@ pub fn settings(
     environment: &Environment<'_>,
 ) -> Result<Settings, RunError> {
     let mut common = spec.set.clone();
-    let most = most_stages(spec, plan, base, environment)?;
+    let most = most_nodes(spec, plan, base, environment)?;
     let threads = "node.threads";
     if let Some(cores) =
         spec.cores.filter(|_| !common.contains_key(threads) && !spec.space.contains_key(threads))
@@ -37,9 +37,9 @@ pub fn settings(
     Ok(common)
 }
 
-/// The most stages of any trial, or 1 if no cores are shared. A trial whose settings are wrong only in combination
+/// The most nodes of any trial, or 1 if no cores are shared. A trial whose settings are wrong only in combination
 /// fails by itself; if all trials that can be foreseen are wrong, the sweep does not start.
-fn most_stages(
+fn most_nodes(
     spec: &Spec,
     plan: &Plan,
     base: &str,
@@ -48,14 +48,15 @@ fn most_stages(
     let (mut most, mut known, mut refused) = (0, HashSet::new(), None);
     for trial in 0..plan.len() {
         let own = plan.propose(trial, &[]);
-        let decides = |key: &str| key == "pipeline.stages" || key.starts_with("model.");
+        let decides =
+            |key: &str| matches!(key, "pipeline.stages" | "pipeline.placement") || key.starts_with("model.");
         let cut: Vec<String> =
             { own.iter() }.filter(|(key, _)| decides(key)).map(|pair| format!("{pair:?}")).collect();
         if known.contains(&cut) {
             continue;
         }
         let config = parse(spec, &own, base, environment).map_err(RunError::configuration);
-        let found = config.and_then(|config| if spec.cores.is_some() { stages(config) } else { Ok(1) });
+        let found = config.and_then(|config| if spec.cores.is_some() { nodes(config) } else { Ok(1) });
         match found {
             Ok(found) => (most, _) = (most.max(found), known.insert(cut)),
             Err(why) => _ = refused.get_or_insert(why),
@@ -120,11 +121,11 @@ fn parse(
     config::parse(base, &spec.base.display().to_string(), &overrides, environment)
 }
 
-/// The number of stages, and so of nodes, of a run with this configuration.
-fn stages(config: Config) -> Result<usize, RunError> {
-    let Some(shape) = config.input_shape() else { return Ok(Prepared::new(config)?.ranges.len()) };
+/// The number of nodes of a run with this configuration: one for each stage, and one more for each stage that is split.
+fn nodes(config: Config) -> Result<usize, RunError> {
+    let Some(shape) = config.input_shape() else { return Ok(Prepared::new(config)?.roles().len()) };
     let network = config.network(shape).map_err(RunError::configuration)?;
-    Ok(cut(&config, &network)?.len())
+    Ok(roles(&network, &cut(&config, &network)?).len())
 }
 
 #[cfg(test)]
@@ -132,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_trial_with_the_most_stages_decides_the_threads_of_all() {
+    fn the_trial_with_the_most_nodes_decides_the_threads_of_all() {
         let base = "pipeline.stages = 1\n[[layer]]\nkind = \"flatten\"\n[[layer]]\nkind = \"linear\"\nout = 20\n\
                     [[layer]]\nkind = \"linear\"\nout = 10";
         let threads = |space: &str| {
@@ -144,6 +145,8 @@ mod tests {
         assert_eq!(threads("seed = { values = [0, 1] }").unwrap(), Value::Integer(4));
         let tried = "pipeline.stages = { values = [1, \"per_layer\"] }";
         assert_eq!(threads(tried).unwrap(), Value::Integer(2));
+        let split = "pipeline.placement = { values = [\"together\", \"split\"] }\nrule.name = { values = [\"kolen_pollack\"] }";
+        assert_eq!(threads(split).unwrap(), Value::Integer(2), "a stage and its backward node");
         let half = format!(
             "{tried}\nrule.amp = {{ values = [0.0] }}\nrule.name = {{ values = [\"backprop\", \"custom\"] }}"
         );

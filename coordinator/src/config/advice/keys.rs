@@ -255,6 +255,7 @@ pub(super) const KEYS: &[Synonyms] = &[
          split_at cuts cut balance",
         "pipeline.stages",
     ),
+    meant("placements split_weights split_b separate_b", "pipeline.placement"),
     meant("pipeline_schedule schedule_type pp_schedule", "pipeline.schedule"),
     meant("num_microbatches n_microbatches chunks", "pipeline.microbatches"),
     almost(

@@ -117,6 +117,8 @@ pub(super) const VALUES: &[Synonyms] = &[
     meant("float16 fp16 half", "f16"),
     meant("bfloat16 bfloat", "bf16"),
     // Pipelines.
+    meant("apart separate separated", "split"),
+    meant("colocated joint same_host one_host", "together"),
     meant("1f1b pipedream pipedream_flush", "one_f_one_b"),
     meant("fill_drain afab all_forward_all_backward", "gpipe"),
     meant("layer layers each", "per_layer"),

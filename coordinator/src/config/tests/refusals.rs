@@ -54,6 +54,27 @@ fn every_refusal_is_a_sentence_that_says_where_and_what_is_allowed() {
             "pipeline.stages=[\"add1\", \"middle\"]",
             "'pipeline.stages' names 'middle', which does not come after the cut before it in net.toml",
         ),
+        (
+            "pipeline.placement=splitt",
+            "'pipeline.placement' in --set is \"splitt\": it must be \"together\", \"split\", or a list of the weight layers \
+             whose W and B are on two hosts; did you mean \"split\"?",
+        ),
+        (
+            "pipeline.placement=[\"conv2\"]",
+            "'pipeline.placement' in --set names 'conv2', which is no layer with weights of the network: did you mean \
+             'conv1'?",
+        ),
+        (
+            "pipeline.placement=[\"middle\", \"batch_norm1\"]",
+            "'pipeline.placement' in --set names 'batch_norm1', which is no layer with weights of the network: its \
+             layers with weights are conv1, middle, linear1",
+        ),
+        (
+            "pipeline.placement=split",
+            "'pipeline.placement' in --set puts W and B of the layer 'conv1' on two hosts, and its rule backprop reads W \
+             for B, which the host of B does not have: set it to \"together\" or to a list of other layers, or choose a \
+             rule that reads no W, such as feedback_alignment, weight_mirror or kolen_pollack",
+        ),
         ("optimizer.boundaries=[2, 1]", "'optimizer.boundaries' in --set is [2.0, 1.0]: it must ascend"),
         (
             "layer.conv1.out=64",

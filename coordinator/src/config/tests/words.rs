@@ -64,6 +64,7 @@ fn a_word_of_another_framework_finds_its_key() {
         ("train.checkpoint_every=3", "did you mean 'snapshot.every_steps'?"),
         ("train.num_microbatches=3", "did you mean 'pipeline.microbatches'?"),
         ("train.gradient_accumulation_steps=3", "did you mean 'pipeline.microbatches', the number of parts"),
+        ("split_weights=true", "did you mean 'pipeline.placement'?"),
         ("num_stages=3", "did you mean 'pipeline.stages'?"),
         ("schedule=cosine", "did you mean 'rule.schedule', 'pipeline.schedule' or 'optimizer.schedule'?"),
     ];
@@ -135,6 +136,7 @@ fn a_word_of_another_framework_finds_its_value() {
         ("network.wire=bfloat16", "; did you mean \"bf16\"?"),
         ("pipeline.schedule=1f1b", "; did you mean \"one_f_one_b\"?"),
         ("pipeline.schedule=cosine", "; \"cosine\" is a value of 'rule.schedule' or 'optimizer.schedule'"),
+        ("pipeline.placement=separate", "; did you mean \"split\"?"),
         ("pipeline.stages=per-layer", "; did you mean \"per_layer\"?"),
         ("model.name=resnet-18", "; did you mean \"resnet18\"?"),
         ("optimizer.lr=cosine", "; \"cosine\" is a value of 'rule.schedule' or 'optimizer.schedule'"),

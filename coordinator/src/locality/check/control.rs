@@ -5,8 +5,12 @@ use super::super::findings::{ControlFinding, Verdict, Violation};
 use super::super::prediction::Budget;
 use super::super::words;
 use super::{Evidence, Ledgers};
+use proto::ledger::size::Size;
 use proto::ledger::{ControlMessage, ControlRecord, Ledger};
 use proto::link::Role;
+
+/// The most bytes of the tag and the length before a refusal.
+const FIELD: u64 = 4;
 
 /// One kind of message in one direction of a control plane.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,7 +53,7 @@ impl Way {
     }
 }
 
-/// Checks the control planes of all stages.
+/// Checks the control planes of all nodes.
 pub(super) fn check(
     evidence: &Evidence<'_>,
     ledgers: &Ledgers<'_>,
@@ -71,9 +75,16 @@ pub(super) fn check(
     }
     let finding = |(way, budget): (Way, Option<Budget>)| {
         let times = if way.is_of_an_audit() { audits(way.node(), ledgers) } else { 1 };
-        finding(way, budget.map(|budget| budget.times(times)), evidence.complete, ledgers, violations)
+        let room = |budget: Budget| budget.with_room(refused(way, ledgers)).times(times);
+        finding(way, budget.map(room), evidence.complete, ledgers, violations)
     };
     ways.into_iter().filter_map(finding).collect()
+}
+
+/// The bytes of the refusals in a node's ledger, which no plan foresees and which are violations of their own.
+fn refused(way: Way, ledgers: &Ledgers<'_>) -> u64 {
+    let ledger = ledgers.of(way.node()).filter(|_| way.message == ControlMessage::Ledger);
+    ledger.map_or(0, |ledger| ledger.refusals.iter().map(|refusal| refusal.size() + FIELD).sum())
 }
 
 /// How often the coordinator asked a node for its ledger, which is once at least.

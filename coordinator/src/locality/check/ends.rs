@@ -6,19 +6,20 @@ use proto::ledger::LinkRecord;
 use proto::link::{Carried, Role};
 use proto::microbatch::Phase;
 
-/// One phase in one direction of a link.
+/// One phase and form in one direction of a link.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Way {
     pub from: Role,
     pub to: Role,
     pub carried: Carried,
     pub phase: Phase,
+    pub form: u32,
 }
 
 impl Way {
     pub(super) fn of(record: &LinkRecord) -> Self {
-        let LinkRecord { from, to, carried, phase, .. } = *record;
-        Self { from, to, carried, phase }
+        let LinkRecord { from, to, carried, phase, form, .. } = *record;
+        Self { from, to, carried, phase, form }
     }
 
     pub(super) fn violation(&self, tensor: Option<String>, sentence: String) -> Violation {

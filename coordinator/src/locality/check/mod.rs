@@ -8,6 +8,7 @@
 
 mod control;
 mod ends;
+mod given_away;
 mod links;
 mod refusals;
 mod rules;
@@ -29,8 +30,8 @@ pub struct Evidence<'a> {
     pub prediction: &'a Prediction,
     /// The coordinator's ledger.
     pub coordinator: &'a Ledger,
-    /// The ledgers of the nodes that answered, each with its stage.
-    pub nodes: &'a [(u32, Ledger)],
+    /// The ledgers of the nodes that answered, each with the role of the node that was asked.
+    pub nodes: &'a [(Role, Ledger)],
     /// Whether the run ended in order. Of any other run nothing is counted, because messages were under way.
     pub complete: bool,
 }
@@ -55,30 +56,26 @@ pub fn check(evidence: &Evidence<'_>, allowed: Allowed) -> Findings {
     let control = control::check(evidence, &ledgers, &mut violations);
     let layers = rules::check(evidence, &ledgers, allowed, &mut violations);
     let (steps, stages) = (evidence.prediction.steps, evidence.stages.len());
-    Findings { links, consumed, control, layers, violations, steps, stages }
+    let split = evidence.stages.iter().filter(|spec| spec.is_split()).count();
+    let given_away = given_away::of(evidence.stages);
+    Findings { links, consumed, control, layers, violations, steps, stages, split, given_away }
 }
 
 /// The ledgers by process.
 struct Ledgers<'a> {
     coordinator: &'a Ledger,
-    nodes: &'a [(u32, Ledger)],
+    nodes: &'a [(Role, Ledger)],
 }
 
 impl<'a> Ledgers<'a> {
     /// The ledger of a process, if the process answered.
     fn of(&self, role: Role) -> Option<&'a Ledger> {
-        match role {
-            Role::Coordinator => Some(self.coordinator),
-            Role::Stage(index) => {
-                self.nodes.iter().find(|(stage, _)| *stage == index).map(|(_, ledger)| ledger)
-            }
-            Role::Node => None,
-        }
+        self.all().find(|(process, _)| *process == role).map(|(_, ledger)| ledger)
     }
 
     /// Every ledger, with the process that it belongs to.
     fn all(&self) -> impl Iterator<Item = (Role, &'a Ledger)> {
-        let nodes = self.nodes.iter().map(|(stage, ledger)| (Role::Stage(*stage), ledger));
+        let nodes = self.nodes.iter().map(|(role, ledger)| (*role, ledger));
         std::iter::once((Role::Coordinator, self.coordinator)).chain(nodes)
     }
 }

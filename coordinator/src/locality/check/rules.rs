@@ -1,58 +1,66 @@
 //! The check of the rules: the update of each layer's B read only what its rule declares. The declaration is the
-//! coordinator's own specification, and never the word of a node.
+//! coordinator's own specification, and never the word of a node. Only the node that has a layer's B says what its rule
+//! read: the stage, or the backward node of a layer that is split.
 
 use super::super::findings::{LayerFinding, Verdict, Violation};
-use super::super::prediction::weight_layers;
+use super::super::prediction::learning;
 use super::super::words;
 use super::{Allowed, Evidence, Ledgers};
-use proto::ledger::LayerReads;
+use proto::ledger::{LayerReads, Ledger};
 use proto::link::Role;
-
+use proto::spec::graph::LayerSpec;
 use proto::spec::reads::Reads;
 use proto::spec::rule::{Primitive, RuleSpec};
 use proto::spec::stage::StageSpec;
 
-/// Checks every weight layer of every stage.
+/// Checks every weight layer of every stage, by stage: first those whose B the stage has, then those of its backward
+/// node.
 pub(super) fn check(
     evidence: &Evidence<'_>,
     ledgers: &Ledgers<'_>,
     allowed: Allowed,
     violations: &mut Vec<Violation>,
 ) -> Vec<LayerFinding> {
+    let halves = evidence.stages.iter().flat_map(|spec| [Some(spec.clone()), spec.backward_half()]);
     let mut findings = Vec::new();
-    for spec in evidence.stages {
-        let Some(ledger) = ledgers.of(Role::Stage(spec.index)) else { continue };
-        for name in weight_layers(spec) {
-            let Some(layer) = spec.layers.iter().find(|layer| layer.name == name) else { continue };
-            let reads: Vec<_> = ledger.layers.iter().filter(|reads| reads.layer == name).collect();
-            let read = reads.first().map(|reads| reads.read).unwrap_or_default();
-            let (declared, rule) = (layer.rule.reads(), layer.rule.name().to_owned());
-            let mut broken = beyond(read, declared, &rule);
-            let due = usize::from(evidence.complete);
-            if broken.is_none() && (reads.len() > 1 || reads.len() < due) {
-                let count = words::plural(reads.len() as u64, "record");
-                broken = Some(format!("the node has {count} of what the rule read, where one is due"));
-            }
-            let forbidden = (allowed == Allowed::Local && declared.weight).then(|| forbidden(&layer.rule));
-            let verdict = Verdict::of(broken.is_none() && forbidden.is_none());
-            let all = broken.into_iter().chain(forbidden);
-            violations.extend(all.map(|why| violation(spec, &rule, name, why)));
-            findings.push(LayerFinding {
-                stage: spec.index,
-                name: name.into(),
-                rule,
-                read,
-                declared,
-                verdict,
-            });
+    for node in halves.flatten() {
+        let Some(ledger) = ledgers.of(node.role()) else { continue };
+        let due = usize::from(evidence.complete);
+        for layer in learning(&node) {
+            findings.push(finding(&node, layer, ledger, due, allowed, violations));
         }
-        violations.extend(ledger.layers.iter().filter_map(|reads| unknown(spec, reads)));
+        violations.extend(ledger.layers.iter().filter_map(|reads| unknown(&node, reads)));
     }
     findings
 }
 
-fn violation(spec: &StageSpec, rule: &str, layer: &str, sentence: String) -> Violation {
-    let (link, message) = (words::process(Role::Stage(spec.index)), format!("rule {rule}"));
+/// Checks a layer by the ledger of the node that has its B, in which `due` records of it are due.
+fn finding(
+    node: &StageSpec,
+    layer: &LayerSpec,
+    ledger: &Ledger,
+    due: usize,
+    allowed: Allowed,
+    violations: &mut Vec<Violation>,
+) -> LayerFinding {
+    let reads: Vec<_> = ledger.layers.iter().filter(|reads| reads.layer == layer.name).collect();
+    let read = reads.first().map(|reads| reads.read).unwrap_or_default();
+    let (declared, rule) = (layer.rule.reads(), layer.rule.name().to_owned());
+    let mut broken = beyond(read, declared, &rule);
+    if broken.is_none() && (reads.len() > 1 || reads.len() < due) {
+        let count = words::plural(reads.len() as u64, "record");
+        broken = Some(format!("the node has {count} of what the rule read, where one is due"));
+    }
+    let forbidden = (allowed == Allowed::Local && declared.weight).then(|| forbidden(&layer.rule));
+    let verdict = Verdict::of(broken.is_none() && forbidden.is_none());
+    let all = broken.into_iter().chain(forbidden);
+    violations.extend(all.map(|why| violation(node.role(), &rule, &layer.name, why)));
+    let (stage, split, name) = (node.index, layer.split, layer.name.clone());
+    LayerFinding { stage, split, name, rule, read, declared, verdict }
+}
+
+fn violation(node: Role, rule: &str, layer: &str, sentence: String) -> Violation {
+    let (link, message) = (words::process(node), format!("rule {rule}"));
     Violation { link, message, tensor: Some(layer.into()), sentence }
 }
 
@@ -80,10 +88,23 @@ fn forbidden(rule: &RuleSpec) -> String {
     format!("the rule reads W, which --rules local forbids: {why}")
 }
 
-fn unknown(spec: &StageSpec, reads: &LayerReads) -> Option<Violation> {
-    let known = weight_layers(spec).any(|name| name == reads.layer);
-    let layer: String = words::short(&reads.layer);
-    let why =
-        format!("the node says what the rule of '{layer}' read, and the stage has no such weight layer");
-    (!known).then(|| violation(spec, "of no layer", &layer, why))
+/// The violation of a node that says what a rule read whose B the node does not have.
+fn unknown(node: &StageSpec, reads: &LayerReads) -> Option<Violation> {
+    if learning(node).any(|layer| layer.name == reads.layer) {
+        return None;
+    }
+    let name: String = words::short(&reads.layer);
+    let told = format!("the node says what the rule of '{name}' read");
+    let layer = node.layers.iter().find(|layer| layer.name == reads.layer && layer.op.is_weight());
+    Some(match layer {
+        None => {
+            let why = format!("{told}, and the stage has no such weight layer");
+            violation(node.role(), "of no layer", &name, why)
+        }
+        Some(layer) => {
+            let owner = if layer.split { Role::Backward(node.index) } else { Role::Stage(node.index) };
+            let why = format!("{told}, and B of the layer is on {}", words::process(owner));
+            violation(node.role(), layer.rule.name(), &name, why)
+        }
+    })
 }

@@ -1,5 +1,7 @@
 //! Tests of the check: honest ledgers give no violation, and every kind of tampering gives the violation that names it.
 
+mod split;
+
 use super::super::findings::Verdict;
 use super::super::fixtures::Run;
 use super::*;
@@ -19,6 +21,7 @@ fn violations(tamper: impl FnOnce(&mut Run)) -> Vec<String> {
 
 const S0: Role = Role::Stage(0);
 const S1: Role = Role::Stage(1);
+const S2: Role = Role::Stage(2);
 const UP: Carried = Carried::Activations;
 const DOWN: Carried = Carried::ErrorSignals;
 const TRAIN: Phase = Phase::Train;
@@ -152,22 +155,22 @@ const TABLE: &[(&str, Tampering, &str)] = &[
     ),
     (
         "a longer report, once",
-        |run| run.control(1, ControlMessage::Step, |record| record.largest += 1),
+        |run| run.control(S1, ControlMessage::Step, |record| record.largest += 1),
         "stage 1 → coordinator, step: a message of ",
     ),
     (
         "a slow leak of some bytes in each report",
-        |run| run.control(2, ControlMessage::Step, |record| record.bytes += record.messages),
+        |run| run.control(S2, ControlMessage::Step, |record| record.bytes += record.messages),
         "stage 2 → coordinator, step: 5 messages of ",
     ),
     (
         "a snapshot's answer with a tensor in it",
-        |run| run.control(0, ControlMessage::SnapshotDone, |record| record.largest += 320),
+        |run| run.control(S0, ControlMessage::SnapshotDone, |record| record.largest += 320),
         "stage 0 → coordinator, snapshot done: a message of ",
     ),
     (
         "a report more",
-        |run| run.control(0, ControlMessage::Step, |record| record.messages += 1),
+        |run| run.control(S0, ControlMessage::Step, |record| record.messages += 1),
         "stage 0 → coordinator, step: 6 messages where the run has 5",
     ),
     (
@@ -192,17 +195,17 @@ const TABLE: &[(&str, Tampering, &str)] = &[
     ),
     (
         "a second description",
-        |run| run.control(0, ControlMessage::Description, |record| record.messages += 1),
+        |run| run.control(S0, ControlMessage::Description, |record| record.messages += 1),
         "stage 0 → coordinator, description: 2 messages where the run has 1",
     ),
     (
         "a ledger that nobody asked for",
-        |run| run.control(0, ControlMessage::Ledger, |record| record.messages += 1),
+        |run| run.control(S0, ControlMessage::Ledger, |record| record.messages += 1),
         "stage 0 → coordinator, ledger: 2 messages where the run has 1",
     ),
     (
         "a ledger that is longer than its records",
-        |run| run.control(0, ControlMessage::Ledger, |record| record.largest += 1),
+        |run| run.control(S0, ControlMessage::Ledger, |record| record.largest += 1),
         "stage 0 → coordinator, ledger: a message of ",
     ),
     (
@@ -239,11 +242,16 @@ const TABLE: &[(&str, Tampering, &str)] = &[
         "stage 0, rule of no layer, hidden: the node says what the rule of 'hidden' read",
     ),
     (
-        "a refused message",
+        "a refused message, whose sentence is in the ledger that the node sends",
         |run| {
             let sentence =
-                "'classes.weight' as f32 [10, 32] where 'flat' as f32 [3, 32] crosses this cut".into();
+                "'classes.weight' as f32 [10, 32] where 'flat' as f32 [3, 32] crosses this cut".to_owned();
+            let longer = sentence.len() as u64;
             run.stage(2).refusals.push(Refusal { from: S1, carried: Some(UP), sentence });
+            run.control(Role::Stage(2), ControlMessage::Ledger, |record| {
+                record.bytes += longer;
+                record.largest += longer;
+            });
         },
         "stage 1 → stage 2, activation, classes.weight: stage 2 refused it: 'classes.weight' as f32 [10, 32] where",
     ),
@@ -282,7 +290,7 @@ fn every_tampering_gives_the_violation_that_names_it() {
 #[test]
 fn a_node_may_be_asked_for_its_ledger_several_times() {
     let thrice = |run: &mut Run, message| {
-        run.control(1, message, |record| {
+        run.control(S1, message, |record| {
             (record.messages, record.bytes) = (3 * record.messages, 3 * record.bytes);
         });
     };

@@ -10,38 +10,35 @@
 //! | description | 1 | release, device, threads, memory, port, and the snapshots of other runs on the node's disk |
 //! | configure | 1 | exact: the stage's specification |
 //! | configured | 1 | two numbers |
-//! | start | 1 | the run's name, the address of the stage above, deadlines |
+//! | start | 1 | the run's name, the address of the stage above and that of the backward node, deadlines |
 //! | lane | one for each minibatch | exact: the lane |
 //! | snapshot | one for each snapshot | the numbers of the snapshots to keep |
 //! | align | one for each part of the delay phase | exact: two numbers |
 //! | started | 1 | exact: it has no field |
-//! | step | one for each minibatch | its counts and times; for each action of the lane two times; where layers are measured, for each weight layer its name and four numbers |
+//! | step | one for each minibatch | its counts and times; for each action of the lane two times; where layers are measured, for each weight layer its name, four numbers and whether it is split |
 //! | snapshot_done | one for each snapshot | updates, bytes, seconds |
 //! | aligned | one for each part of the delay phase | exact: one number |
-//! | audit, ledger | one for each question | exact but for the digits of the control plane's bytes: the stage's records |
+//! | audit, ledger | one for each question | exact but for the digits of the control plane's bytes: the node's records |
+//!
+//! A backward node has the same control plane as its stage, but for evaluations, which need no B, and for the layers in
+//! its reports, since it can compare no B with W.
 //!
 //! Leaving and failure have no budget: a run with such a message did not end in order.
 
-use super::links::bytes_of;
-use super::{Minibatch, Work};
+use super::report::{Reporting, WIDE};
+use super::{Minibatch, Work, learning};
 use proto::control::{
-    Command, Configured, Description, HeldSnapshot, Keep, LayerMeasure, Overflow, Report, RunLane,
-    SnapshotDone, Span, Start, StepDone,
+    Command, Configured, Description, HeldSnapshot, Keep, Report, RunLane, SnapshotDone, Start,
 };
 use proto::error::ProtocolError;
 use proto::ledger::size::Size;
 use proto::ledger::{Chain, ControlMessage, ControlRecord, LayerReads, Ledger, LinkRecord};
 use proto::link::Role;
 use proto::microbatch::Phase;
-use proto::spec::graph::INPUT;
 use proto::spec::reads::Reads;
-use proto::spec::stage::StageSpec;
+use proto::spec::stage::{Half, StageSpec};
 use std::time::Duration;
 
-/// The widest count of anything: 9 bytes on the wire, as have the nanoseconds since 1970.
-const WIDE: u64 = i64::MAX as u64;
-/// The longest time that one step may take: 7 bytes in nanoseconds, six days.
-const LONG: Duration = Duration::from_nanos((1 << 49) - 1);
 /// The longest address: a host's name of 253 bytes, and a port.
 const ADDRESS: usize = 253 + ":65535".len();
 /// The longest names of a release and of a device.
@@ -75,6 +72,13 @@ impl Budget {
         ControlRecord { from, to, message, messages, bytes, largest, chain: Chain::default() }
     }
 
+    /// The budget of messages of which each may have so many `bytes` more.
+    #[must_use]
+    pub fn with_room(self, bytes: u64) -> Self {
+        let Self { messages, bytes: sum, largest, .. } = self;
+        Self { bytes: sum + messages * bytes, largest: largest + bytes, ..self }
+    }
+
     /// The budget of `times` as many messages.
     #[must_use]
     pub fn times(self, times: u64) -> Self {
@@ -82,35 +86,36 @@ impl Budget {
     }
 }
 
-/// The budgets of all control planes of a run, by stage, each in the order in which a start needs its messages.
+/// The budgets of all control planes of a run: by stage, and then by backward node, each in the order in which a start
+/// needs its messages.
 pub(super) fn predict(
     stages: &[StageSpec],
     work: &[Work],
     links: &[LinkRecord],
     held: usize,
 ) -> Result<Vec<Budget>, ProtocolError> {
+    let halves = stages.iter().filter_map(StageSpec::backward_half);
+    let nodes: Vec<StageSpec> = stages.iter().cloned().chain(halves).collect();
     let mut all = Vec::new();
-    for (at, spec) in stages.iter().enumerate() {
-        let mut plane = Plane { node: Role::Stage(spec.index), budgets: Vec::new() };
+    for spec in &nodes {
+        let mut plane = Plane { node: spec.role(), budgets: Vec::new() };
         plane.opening(spec, held);
-        let sent = Sent::of(spec)?;
-        for work in work {
-            match work {
-                Work::Minibatch(minibatch) => plane.minibatch(spec, at, minibatch, sent),
-                Work::Snapshot => plane.snapshot(),
-                Work::Align(align) => {
-                    plane.add(ControlMessage::Align, Command::Align(*align).size());
-                    plane.add(ControlMessage::Aligned, Report::Aligned(align.done + align.steps).size());
-                }
-            }
-        }
+        let reporting = Reporting::of(spec)?;
+        let own = work.iter().filter(|work| concerns(work, spec.half));
+        own.for_each(|work| plane.work(spec, work, &reporting));
         plane.audit(spec, links);
         all.extend(plane.budgets);
     }
     Ok(all)
 }
 
-/// The budgets of one stage's control plane.
+/// Whether the nodes of this half have a part in the work: an evaluation needs no B.
+fn concerns(work: &Work, half: Half) -> bool {
+    let Work::Minibatch(minibatch) = work else { return true };
+    half == Half::Forward || minibatch.phase == Phase::Train
+}
+
+/// The budgets of one node's control plane.
 struct Plane {
     node: Role,
     budgets: Vec<Budget>,
@@ -139,10 +144,13 @@ impl Plane {
         self.add(ControlMessage::Configure, spec.size());
         let configured = Configured { parameters: WIDE, updates: spec.restore.unwrap_or(0) };
         self.add(ControlMessage::Configured, configured.size());
+        // A backward node dials nobody.
+        let forward = spec.half == Half::Forward;
         let start = Start {
             run: spec.run.clone(),
             incarnation: spec.incarnation,
-            above: (spec.index + 1 < spec.stages).then(|| "x".repeat(ADDRESS)),
+            above: (forward && spec.index + 1 < spec.stages).then(|| "x".repeat(ADDRESS)),
+            backward: (forward && spec.is_split()).then(|| "x".repeat(ADDRESS)),
             connect_deadline: Duration::from_millis(u32::MAX.into()),
             message_deadline: Duration::from_millis(u32::MAX.into()),
         };
@@ -150,30 +158,23 @@ impl Plane {
         self.add(ControlMessage::Started, Report::Started.size());
     }
 
-    fn minibatch(&mut self, spec: &StageSpec, at: usize, minibatch: &Minibatch, sent: Sent) {
-        let Minibatch { step, samples, measure, lanes, .. } = minibatch;
-        let lane = lanes[at].starting_at(*step);
-        let actions = lane.actions().to_vec();
-        let work = RunLane::of_one_step(lane, *samples, *measure);
+    fn work(&mut self, spec: &StageSpec, work: &Work, reporting: &Reporting) {
+        match work {
+            Work::Minibatch(minibatch) => self.minibatch(spec, minibatch, reporting),
+            Work::Snapshot => self.snapshot(),
+            Work::Align(align) => {
+                self.add(ControlMessage::Align, Command::Align(*align).size());
+                self.add(ControlMessage::Aligned, Report::Aligned(align.done + align.steps).size());
+            }
+        }
+    }
+
+    fn minibatch(&mut self, spec: &StageSpec, minibatch: &Minibatch, reporting: &Reporting) {
+        // A backward node follows the lane of its stage.
+        let lane = minibatch.lanes[spec.index as usize].starting_at(minibatch.step);
+        let done = reporting.widest(minibatch, lane.actions());
+        let work = RunLane::of_one_step(lane, minibatch.samples, minibatch.measure);
         self.add(ControlMessage::Lane, Command::Lane(work).size());
-        let span = |action| Span { action, start_ns: WIDE, end_ns: WIDE };
-        let done = StepDone {
-            step: *step,
-            phase: minibatch.phase,
-            spans: actions.into_iter().map(span).collect(),
-            compute: LONG,
-            wait: LONG,
-            send: LONG,
-            bytes_forward: u64::from(*samples) * sent.forward,
-            bytes_backward: match minibatch.phase {
-                Phase::Train => u64::from(*samples) * sent.backward,
-                Phase::Evaluate => 0,
-            },
-            finite: true,
-            overflow: Some(Overflow { largest: f64::MAX, backward: true }),
-            updates: minibatch.updates,
-            layers: if *measure { weight_layers(spec).map(measured).collect() } else { Vec::new() },
-        };
         self.add(ControlMessage::Step, Report::Step(done).size());
     }
 
@@ -198,26 +199,11 @@ impl Plane {
             crossed,
             consumed_since: 0,
             control: self.budgets.iter().map(Budget::used).collect(),
-            layers: weight_layers(spec).map(|name| LayerReads { layer: name.into(), read: all }).collect(),
+            layers: learning(spec).map(|layer| LayerReads { layer: layer.name.clone(), read: all }).collect(),
             refusals: Vec::new(),
         };
         self.add(ControlMessage::Audit, 0);
         self.add(ControlMessage::Ledger, ledger.size());
-    }
-}
-
-/// The bytes that a stage sends for each sample of a minibatch.
-#[derive(Clone, Copy)]
-struct Sent {
-    forward: u64,
-    backward: u64,
-}
-
-impl Sent {
-    fn of(spec: &StageSpec) -> Result<Self, ProtocolError> {
-        let forward = spec.output_values()?.iter().map(|value| bytes_of(value, spec)).sum();
-        let below = spec.inputs.iter().filter(|value| value.name != INPUT);
-        Ok(Self { forward, backward: below.map(|value| bytes_of(value, spec)).sum() })
     }
 }
 
@@ -236,22 +222,6 @@ fn description(held: usize) -> Description {
         certificate_expires: WIDE,
         run: Some("x".repeat(RUN)),
         snapshots: vec![snapshot; held],
-    }
-}
-
-/// The names of a stage's weight layers, in order.
-pub fn weight_layers(spec: &StageSpec) -> impl Iterator<Item = &str> {
-    spec.layers.iter().filter(|layer| layer.op.is_weight()).map(|layer| layer.name.as_str())
-}
-
-fn measured(name: &str) -> LayerMeasure {
-    let number = f64::MAX;
-    LayerMeasure {
-        name: name.into(),
-        angle_deg: number,
-        norm_ratio: number,
-        norm: number,
-        difference: number,
     }
 }
 

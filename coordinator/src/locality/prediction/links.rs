@@ -8,14 +8,14 @@
 
 use super::{Minibatch, Work, minibatches};
 use proto::error::ProtocolError;
-use proto::ledger::{Chain, LinkRecord, size};
+use proto::ledger::{LinkRecord, size};
 use proto::link::{Carried, Role};
 use proto::microbatch::{MicrobatchHeader, MicrobatchId, Phase};
 use proto::spec::graph::{INPUT, Value};
 use proto::spec::stage::StageSpec;
-use proto::tensor::byte_len;
+use proto::tensor::{Kind, byte_len};
 
-/// The records of every link of a run, without chains. A phase in which a direction carries no message has no record.
+/// The records of every link of the ring, without chains. A phase in which a direction carries no message has no record.
 pub(super) fn predict(stages: &[StageSpec], work: &[Work]) -> Result<Vec<LinkRecord>, ProtocolError> {
     let mut links = Vec::new();
     for cut in 0..=stages.len() {
@@ -29,13 +29,14 @@ pub(super) fn predict(stages: &[StageSpec], work: &[Work]) -> Result<Vec<LinkRec
         let down: Vec<Value> = up.iter().filter(|value| value.name != INPUT).cloned().collect();
         let (below, above) = (role(below), role(above));
         for phase in [Phase::Train, Phase::Evaluate] {
-            let record = |from, to, carried, tensors| {
-                let direction = Direction { from, to, carried, phase, tensors };
-                direction.carries(spec, work)
+            let record = |ends, carried, tensors| {
+                let record = LinkRecord { tensors, ..LinkRecord::empty(ends, carried, phase, spec.wire) };
+                let of_phase = minibatches(work).filter(|minibatch| minibatch.phase == phase);
+                counted(record, of_phase.flat_map(|minibatch| headers(minibatch, spec)))
             };
-            links.extend(record(below, above, Carried::Activations, up.clone()));
+            links.extend(record([below, above], Carried::Activations, up.clone()));
             if phase == Phase::Train {
-                links.extend(record(above, below, Carried::ErrorSignals, down.clone()));
+                links.extend(record([above, below], Carried::ErrorSignals, down.clone()));
             }
         }
     }
@@ -44,55 +45,31 @@ pub(super) fn predict(stages: &[StageSpec], work: &[Work]) -> Result<Vec<LinkRec
 
 /// The process of a stage; beyond the first and the last stage, the coordinator's.
 fn process(stage: Option<&StageSpec>) -> Role {
-    stage.map_or(Role::Coordinator, |stage| Role::Stage(stage.index))
+    stage.map_or(Role::Coordinator, StageSpec::role)
 }
 
-/// One phase in one direction of a link.
-struct Direction {
-    from: Role,
-    to: Role,
-    carried: Carried,
-    phase: Phase,
-    tensors: Vec<Value>,
-}
-
-impl Direction {
-    fn carries(self, spec: &StageSpec, work: &[Work]) -> Option<LinkRecord> {
-        let Self { from, to, carried, phase, tensors } = self;
-        let of_sample: u64 = tensors.iter().map(|value| bytes_of(value, spec)).sum();
-        let (kind, chain) = (spec.wire, Chain::default());
-        let mut record = LinkRecord {
-            from,
-            to,
-            carried,
-            phase,
-            tensors,
-            kind,
-            messages: 0,
-            samples: 0,
-            bytes: 0,
-            payload: 0,
-            chain,
-        };
-        for minibatch in minibatches(work).filter(|minibatch| minibatch.phase == phase) {
-            for header in headers(minibatch, spec) {
-                record.messages += 1;
-                record.samples += u64::from(header.size);
-                record.payload += u64::from(header.size) * of_sample;
-                record.bytes += size::link_message(&header, &record.tensors, kind);
-            }
-        }
-        Some(record).filter(|record| record.messages > 0)
+/// The record with a message for each of `headers`; `None` where there is none.
+pub(super) fn counted(
+    mut record: LinkRecord,
+    headers: impl Iterator<Item = MicrobatchHeader>,
+) -> Option<LinkRecord> {
+    let of_sample: u64 = record.tensors.iter().map(|value| bytes_of(value, record.kind)).sum();
+    for header in headers {
+        record.messages += 1;
+        record.samples += u64::from(header.size);
+        record.payload += u64::from(header.size) * of_sample;
+        record.bytes += size::link_message(&header, &record.tensors, record.kind);
     }
+    Some(record).filter(|record| record.messages > 0)
 }
 
 /// The bytes of one sample of a value.
-pub(super) fn bytes_of(value: &Value, spec: &StageSpec) -> u64 {
-    byte_len(spec.wire, &value.shape).unwrap_or(0) as u64
+pub(super) fn bytes_of(value: &Value, kind: Kind) -> u64 {
+    byte_len(kind, &value.shape).unwrap_or(0) as u64
 }
 
-/// The headers of a minibatch's messages.
-fn headers(minibatch: &Minibatch, spec: &StageSpec) -> impl Iterator<Item = MicrobatchHeader> {
+/// The headers of a minibatch's messages, of form 0.
+pub(super) fn headers(minibatch: &Minibatch, spec: &StageSpec) -> impl Iterator<Item = MicrobatchHeader> {
     let microbatches = minibatch.parts.len() as u32;
     (0..).zip(&minibatch.parts).map(move |(index, part)| MicrobatchHeader {
         run: spec.run.clone(),
@@ -103,5 +80,6 @@ fn headers(minibatch: &Minibatch, spec: &StageSpec) -> impl Iterator<Item = Micr
         microbatches,
         offset: part.start as u32,
         size: part.len() as u32,
+        form: 0,
     })
 }

@@ -2,10 +2,13 @@
 //! specifications of its stages, its lanes and its course.
 
 mod budget;
+mod halves;
 mod links;
+mod report;
+#[cfg(test)]
+mod tests;
 
 pub use budget::Budget;
-pub(super) use budget::weight_layers;
 
 use crate::data::microbatches;
 use crate::prepare::{Item, Lanes};
@@ -14,17 +17,19 @@ use proto::control::Align;
 use proto::lane::Lane;
 use proto::ledger::LinkRecord;
 use proto::microbatch::Phase;
-use proto::spec::stage::StageSpec;
+use proto::spec::graph::LayerSpec;
+use proto::spec::stage::{Half, StageSpec};
 use std::ops::Range;
 use std::sync::Arc;
 
 /// The prediction of a run.
 #[derive(Clone, Debug)]
 pub struct Prediction {
-    /// One record for each phase in each direction of each link, from the first link to the last. The chains are
-    /// empty, because no plan knows the numbers that cross.
+    /// One record for each phase and form in each direction of each link: the links of the ring from the first to the
+    /// last, and then those between the halves of stages that are split. The chains are empty, because no plan knows the
+    /// numbers that cross.
     pub links: Vec<LinkRecord>,
-    /// One budget for each kind of message in each direction of each control plane, by stage.
+    /// One budget for each kind of message in each direction of each control plane: by stage, then by backward node.
     pub control: Vec<Budget>,
     /// Training steps.
     pub steps: u64,
@@ -43,7 +48,10 @@ impl Prediction {
     ) -> Result<Self, RunError> {
         let mut updates = 0;
         let work = items.map(|item| Work::of(item, lanes, &mut updates)).collect::<Result<Vec<_>, _>>()?;
-        let links = links::predict(stages, &work).map_err(RunError::internal)?;
+        let mut links = links::predict(stages, &work).map_err(RunError::internal)?;
+        for spec in stages {
+            links.extend(halves::predict(spec, &work).map_err(RunError::internal)?);
+        }
         let control = budget::predict(stages, &work, &links, held).map_err(RunError::internal)?;
         Ok(Self { links, control, steps: updates })
     }
@@ -102,4 +110,10 @@ fn minibatches(work: &[Work]) -> impl Iterator<Item = &Minibatch> {
         Work::Minibatch(minibatch) => Some(minibatch),
         Work::Snapshot | Work::Align(_) => None,
     })
+}
+
+/// The weight layers whose B a node has, in order: it says what their rules read.
+pub(super) fn learning(node: &StageSpec) -> impl Iterator<Item = &LayerSpec> {
+    let split = node.half == Half::Backward;
+    node.layers.iter().filter(move |layer| layer.op.is_weight() && layer.split == split)
 }

@@ -38,7 +38,9 @@ pub(super) fn keep(layers: &mut [LayerProfile], network: &Network, inputs: &[Vec
     }
     for (i, layer) in network.layers.iter().enumerate().rev() {
         let (x, y) = (inputs[i][0], elements[i + 1]);
-        let kept = layer.op.kept(layer.rule.keeps_output()).iter().map(|kept| match kept {
+        // Where B is on another host, y has gone there by the end of F.
+        let keeps_output = layer.rule.keeps_output() && !layer.split;
+        let kept = layer.op.kept(keeps_output).iter().map(|kept| match kept {
             KeptTensor::Input => (Tensor::Value(same[x]), elements[x] * FLOAT),
             KeptTensor::Output => (Tensor::Value(i + 1), y * FLOAT),
             KeptTensor::BeforeBias => (Tensor::Own(i), y * FLOAT),

@@ -1,7 +1,7 @@
 //! Tests of the profile: counts agree with the graph's own functions, and a shared tensor is counted once.
 
 use proto::spec::graph::crossing;
-use proto::spec::rule::{Alignment, Coefficients, Mirror, Noise};
+use proto::spec::rule::{Alignment, Centering, Coefficients, Mirror, Noise};
 
 use super::*;
 use crate::model::zoo::{Options, by_name, names};
@@ -85,4 +85,44 @@ fn mirror_steps_cost_what_their_own_batch_does() {
     let (mirror, macs) = costs(2);
     assert_eq!(mirror, 6 * 2 * macs / 2);
     assert_eq!(costs(0).0, 0, "a delay phase is over before the first update");
+}
+
+/// The layers of a rule: who computes which pass, and what crosses.
+#[test]
+fn the_halves_of_a_layer_share_its_work() {
+    let split = |rule: RuleSpec| {
+        let mut network = small("mlp", rule);
+        network.layers.iter_mut().for_each(|layer| layer.split = layer.op.is_weight());
+        let profile = Profile::new(&network).unwrap();
+        (profile.layers()[3].clone(), profile.layers()[3].split.unwrap())
+    };
+    let learned = |task, coefficients, alignment| RuleSpec::Learned {
+        name: "custom".into(),
+        task,
+        coefficients,
+        alignment,
+    };
+    let amp = Coefficients { amp: 1.0, ..Coefficients::default() };
+    let (layer, half) = split(learned(true, amp, Alignment::default()));
+    let (x, y) = (layer.inputs, layer.output);
+    assert_eq!((half.sample, half.error, half.returned, half.noise), (x + y, y, x, 0));
+    // amp's filter gradient and W's own, which both hosts then compute.
+    assert_eq!((half.gradient_passes, half.shown_passes, half.keeps_error), (2, 0, true));
+    assert_eq!(layer.gradient_passes, 2, "of which one is W's");
+    assert!(layer.kept.iter().all(|kept| kept.bytes != y * FLOAT || x == y), "y goes to the host of B");
+
+    let centred = Alignment { centering: Centering::Batch, ..Alignment::default() };
+    let (layer, half) = split(learned(false, amp, centred));
+    assert_eq!((half.gradient_passes, half.shown_passes), (1, 1), "W's host computes the y of the centred x");
+    assert_eq!(layer.gradient_passes, 1 + 1 + 1);
+
+    let mirror = Mirror { noise: Noise::Normal, sigma: 1.0, batch: 6, every: 2, delay: 0 };
+    let (layer, half) =
+        split(learned(false, amp, Alignment { mirror: Some(mirror), ..Alignment::default() }));
+    assert_eq!((half.sample, half.noise, half.noise_per_update()), (0, 6 * (x + y), 3 * (x + y)));
+    assert_eq!((half.gradient_passes, half.shown_passes), (0, 0));
+    assert_eq!((layer.mirror_macs, half.shown_mirror_macs), (6 * 2 * layer.macs / 2, 6 * layer.macs / 2));
+
+    let (_, half) = split(learned(false, Coefficients::default(), Alignment::default()));
+    assert_eq!((half.sample, half.error, half.returned, half.gradient_passes), (0, y, x, 0));
 }

@@ -45,7 +45,7 @@ fn drawn(seed: u64) -> Network {
         };
         let name = format!("l{i}");
         values.push((name.clone(), channels));
-        layers.push(LayerSpec { name, inputs, op, rule: RuleSpec::Backprop });
+        layers.push(LayerSpec { name, inputs, op, rule: RuleSpec::Backprop, split: false });
     }
     Network { input: Value { name: INPUT.into(), shape: vec![3, 8, 8] }, layers, blocks: vec![0] }
 }

@@ -11,10 +11,25 @@ use rand_chacha::rand_core::Rng;
 /// A queue's index among all queues.
 pub(super) type QueueId = usize;
 
-/// A message: one microbatch's activations or error signal.
+/// The content of a message; between the halves of a stage, with the number of the layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Activation,
+    Error,
+    /// x or y, to the backward node.
+    Sample(usize),
+    /// The error at y, to the backward node.
+    Request(usize),
+    /// The error at x, from the backward node.
+    Reply(usize),
+    /// Noise, to the backward node.
+    Noise(usize),
+}
+
+/// A message about one microbatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Message {
-    pub(super) error: bool,
+    pub(super) kind: Kind,
     pub(super) microbatch: MicrobatchId,
 }
 

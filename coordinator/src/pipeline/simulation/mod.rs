@@ -7,13 +7,17 @@
 //! ```text
 //! feed ▶ up ▶  stage 0  ▶ up ▶  stage 1  ▶ up ▶ loss ┐
 //! drain ◀ down ◀       ◀ down ◀         ◀ down ◀ outbox ┘
+//!            there ▼ ▲ back
+//!          stage 0, backward
 //! ```
 //!
 //! With separate queues each task waits for one named queue at a time, so (Kahn's argument) delays change the times
 //! of a run and never its outcome. With one mailbox for both directions, delays decide the outcome.
 
 mod engine;
+mod halves;
 mod ring;
+mod split;
 
 use proto::lane::{Action, Lane};
 
@@ -30,6 +34,7 @@ fn as_built(shape: Shape, bound: usize) -> Trial {
         inbox: Inbox::PerDirection,
         outbox: shape.microbatches() as usize,
         coordinator: Coordinator::ThreeTasks,
+        halves: Vec::new(),
         steps: STEPS,
         seed: 0,
     }

@@ -1,9 +1,10 @@
-//! The scripts of a pipeline: the coordinator's tasks, the stages, and the links between them.
+//! The scripts of a pipeline: the coordinator's tasks, the stages with their backward nodes, and the links between them.
 
 use proto::lane::{Action, Lane};
 use proto::microbatch::MicrobatchId;
 
-use super::engine::{Engine, Message, Op, Queue, QueueId};
+use super::engine::{Engine, Kind, Message, Op, Queue, QueueId};
+use super::halves::{Between, Halves, Replies};
 
 /// The queues in which a stage keeps arrived messages.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,6 +33,8 @@ pub(super) struct Trial {
     /// The number of computed errors that can wait in the coordinator.
     pub(super) outbox: usize,
     pub(super) coordinator: Coordinator,
+    /// The split layers of each stage; empty if no stage has any.
+    pub(super) halves: Vec<Halves>,
     /// The number of minibatches that follow one another without a barrier.
     pub(super) steps: u64,
     pub(super) seed: u64,
@@ -39,9 +42,9 @@ pub(super) struct Trial {
 
 /// One edge in one direction: the sender's queue and the receiver's queue.
 #[derive(Clone, Copy)]
-struct Pipe {
-    from: QueueId,
-    to: QueueId,
+pub(super) struct Pipe {
+    pub(super) from: QueueId,
+    pub(super) to: QueueId,
 }
 
 /// `up[s]` and `down[s]` lie below stage s, those with s = n between the last stage and the coordinator.
@@ -51,35 +54,65 @@ struct Ring {
 }
 
 fn activation(microbatch: MicrobatchId) -> Message {
-    Message { error: false, microbatch }
+    Message { kind: Kind::Activation, microbatch }
 }
 
 fn error(microbatch: MicrobatchId) -> Message {
-    Message { error: true, microbatch }
+    Message { kind: Kind::Error, microbatch }
 }
 
 impl Trial {
-    /// Runs `lanes`. Returns the actions of every stage in order, or an error that names the tasks which wait for
-    /// ever.
+    /// Runs `lanes`. Returns the actions of every stage in order, and then those of the backward nodes in the order of
+    /// their stages, or an error that names the tasks which wait for ever.
     pub(super) fn run(&self, lanes: &[Lane]) -> Result<Vec<Vec<Action>>, String> {
         let mut engine = Engine::new(proto::seed::rng(self.seed, &["simulation"]));
         let ring = self.ring(&mut engine, lanes.len());
-        for (s, lane) in lanes.iter().enumerate() {
-            let lanes = (0..self.steps).map(|step| lane.starting_at(step));
-            engine.task(format!("stage {s}"), lanes.flat_map(|lane| stage(&ring, s, &lane)).collect());
+        let halves: Vec<Option<(&Halves, Between)>> =
+            (0..lanes.len()).map(|s| self.between(&mut engine, &ring, s)).collect();
+        let steps = |lane: &Lane, script: &dyn Fn(&Lane) -> Vec<Op>| -> Vec<Op> {
+            (0..self.steps).flat_map(|step| script(&lane.starting_at(step))).collect()
+        };
+        let mut links = Vec::new();
+        for ((s, lane), halves) in lanes.iter().enumerate().zip(&halves) {
+            let script = steps(lane, &|lane| stage(&ring, s, *halves, lane));
+            links.extend(
+                halves.map(|(_, between)| (format!("link {s} there"), carry(between.there, &script))),
+            );
+            engine.task(format!("stage {s}"), script);
+        }
+        let backward = lanes.iter().zip(&halves).enumerate();
+        let backward = backward.filter_map(|(s, (lane, halves))| Some((s, lane, (*halves)?)));
+        let mut nodes = lanes.len();
+        for (s, lane, (halves, between)) in backward {
+            let script = steps(lane, &|lane| halves.answering(lane, between));
+            links.push((format!("link {s} back"), carry(between.back, &script)));
+            engine.task(format!("stage {s}, backward"), script);
+            nodes += 1;
         }
         let microbatches = lanes[0].microbatches()[0];
         for s in 0..=lanes.len() {
             engine.task(format!("link {s} up"), self.link(ring.up[s], microbatches, activation));
             engine.task(format!("link {s} down"), self.link(ring.down[s], microbatches, error));
         }
+        links.into_iter().for_each(|(name, script)| engine.task(name, script));
         self.coordinator(&mut engine, &ring, microbatches);
-        engine.run().map(|mut logs| logs.drain(..lanes.len()).collect())
+        engine.run().map(|mut logs| logs.drain(..nodes).collect())
+    }
+
+    /// The queues between the halves of stage `s`, if the stage has a backward node.
+    fn between(&self, engine: &mut Engine, ring: &Ring, s: usize) -> Option<(&Halves, Between)> {
+        let halves = self.halves.get(s).filter(|halves| !halves.layers.is_empty())?;
+        let mut queue = || engine.queue(Queue::new(self.bound, false));
+        let there = Pipe { from: queue(), to: queue() };
+        let to = if halves.replies == Replies::Own { queue() } else { ring.up[s].to };
+        Some((halves, Between { there, back: Pipe { from: queue(), to } }))
     }
 
     fn ring(&self, engine: &mut Engine, n: usize) -> Ring {
         let shared = self.inbox != Inbox::PerDirection;
-        let mut queue = |capacity| engine.queue(Queue::new(capacity, self.inbox == Inbox::Shared));
+        let mixed = |halves: &Halves| halves.replies == Replies::WithActivations;
+        let unordered = shared || self.halves.iter().any(mixed);
+        let mut queue = |capacity| engine.queue(Queue::new(capacity, unordered));
         let up: Vec<_> = (0..=n).map(|_| Pipe { from: queue(self.bound), to: queue(self.bound) }).collect();
         let mut down = |s: usize| Pipe {
             from: queue(if s == n { self.outbox } else { self.bound }),
@@ -89,9 +122,8 @@ impl Trial {
     }
 
     fn link(&self, pipe: Pipe, microbatches: u32, message: fn(MicrobatchId) -> Message) -> Vec<Op> {
-        let carry =
-            |message| [Op::Await(pipe.from, message), Op::Work, Op::Move(pipe.from, pipe.to, message)];
-        (0..self.steps).flat_map(|step| all(step, microbatches)).flat_map(|m| carry(message(m))).collect()
+        let messages = (0..self.steps).flat_map(|step| all(step, microbatches)).map(message);
+        messages.flat_map(|message| moved(pipe, message)).collect()
     }
 
     fn coordinator(&self, engine: &mut Engine, ring: &Ring, microbatches: u32) {
@@ -107,6 +139,20 @@ impl Trial {
             }
         }
     }
+}
+
+/// A link moves a message from the sender's queue to the receiver's.
+fn moved(pipe: Pipe, message: Message) -> [Op; 3] {
+    [Op::Await(pipe.from, message), Op::Work, Op::Move(pipe.from, pipe.to, message)]
+}
+
+/// The script of a link that carries whatever `sender` puts into the pipe.
+fn carry(pipe: Pipe, sender: &[Op]) -> Vec<Op> {
+    let put = |op: &Op| match op {
+        Op::Put(queue, message) if *queue == pipe.from => Some(*message),
+        _ => None,
+    };
+    sender.iter().filter_map(put).flat_map(|message| moved(pipe, message)).collect()
 }
 
 /// The microbatches of a step.
@@ -125,8 +171,8 @@ fn jobs(ring: &Ring, step: u64, microbatches: u32) -> [Vec<Op>; 3] {
     [all.clone().flat_map(feed).collect(), all.clone().flat_map(loss).collect(), all.map(drain).collect()]
 }
 
-/// The script of stage `s`: the messages that each action of its lane takes, and the messages that it sends.
-fn stage(ring: &Ring, s: usize, lane: &Lane) -> Vec<Op> {
+/// The script of stage `s`: the messages that each action of its lane takes and sends.
+fn stage(ring: &Ring, s: usize, halves: Option<(&Halves, Between)>, lane: &Lane) -> Vec<Op> {
     let ops = lane.actions().iter().flat_map(|&action| {
         let (take, put) = match action {
             Action::Forward(m) => (Some((ring.up[s].to, m)), Some((ring.up[s + 1].from, m))),
@@ -136,7 +182,8 @@ fn stage(ring: &Ring, s: usize, lane: &Lane) -> Vec<Op> {
         let message = if matches!(action, Action::Error(_)) { error } else { activation };
         let take = take.map(|(queue, m)| Op::Take(queue, message(m)));
         let put = put.map(|(queue, m)| Op::Put(queue, message(m)));
-        [take, Some(Op::Work), Some(Op::Done(action)), put].into_iter().flatten()
+        let asked = halves.map_or_else(Vec::new, |(halves, between)| halves.asked(action, between));
+        take.into_iter().chain([Op::Work]).chain(asked).chain([Op::Done(action)]).chain(put)
     });
     ops.collect()
 }

@@ -6,7 +6,8 @@ use std::collections::BinaryHeap;
 use proto::lane::{Action, Lane};
 
 use super::network::{Call, Network};
-use super::{Costs, StageCost, Timed};
+use super::worker::{Part, Worker};
+use super::{Costs, Run, Timed};
 
 /// The minibatches that the coordinator keeps in the pipeline: it sends the inputs of so many.
 const IN_FLIGHT: u64 = 3;
@@ -14,8 +15,8 @@ const IN_FLIGHT: u64 = 3;
 /// What happens at a moment.
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    /// The running action of a stage ends.
-    Ended(usize),
+    /// A worker has computed a part of its action.
+    Computed(usize),
     /// A flow asked to be called.
     Flow(Call),
     /// A message of a flow arrives.
@@ -66,104 +67,88 @@ impl Agenda {
     }
 }
 
-/// A stage with the messages that have arrived and were not taken yet.
-struct Stage<'a> {
-    actions: &'a [Action],
-    /// The steps of the lane.
-    steps: u64,
-    activations: u64,
-    errors: u64,
-    running: bool,
-    done: Vec<Timed>,
-}
-
-impl Stage<'_> {
-    /// How often the whole lane was run.
-    fn rounds(&self) -> u64 {
-        (self.done.len() / self.actions.len().max(1)) as u64
-    }
-
-    /// The next action of the lane, which is run `rounds` times.
-    fn next(&self, rounds: u64) -> Option<Action> {
-        let action = self.actions.get(self.done.len() % self.actions.len().max(1))?;
-        let round = self.rounds();
-        (round < rounds).then(|| action.in_step(action.step() + round * self.steps))
-    }
-
-    /// Takes the message that `action` needs; `false` if it has not arrived.
-    fn take(&mut self, action: Action) -> bool {
-        let arrived = match action {
-            Action::Forward(_) => &mut self.activations,
-            Action::Error(_) => &mut self.errors,
-            Action::Gradient(_) | Action::Update(_) => return true,
-        };
-        let some = *arrived > 0;
-        *arrived -= u64::from(some);
-        some
-    }
-}
-
 /// The state of the simulation.
 struct Clock<'a> {
     costs: &'a Costs,
     /// How often the lanes are run.
     rounds: u64,
-    stages: Vec<Stage<'a>>,
+    /// The stages, and then the backward nodes.
+    workers: Vec<Worker<'a>>,
+    /// The number of stages.
+    stages: usize,
+    /// The worker that takes the messages of each flow; `None` for the coordinator.
+    takers: Vec<Option<usize>>,
+    /// The messages of each flow that have arrived and were not taken yet.
+    arrived: Vec<u64>,
     network: Network,
     agenda: Agenda,
     /// Microbatches whose inputs the coordinator sends for one run of the lanes.
     inputs: u64,
     /// The runs of the lanes whose inputs were sent.
     fed: u64,
-    /// Logits that wait for their loss.
-    logits: u64,
     losing: bool,
 }
 
-/// Every action of every stage with its times, where the lanes are run `rounds` times; for lanes that deadlock, the
+/// Every action of every worker with its times, where the lanes are run `rounds` times; for lanes that deadlock, the
 /// stages that wait and their actions.
-pub(super) fn run(
-    lanes: &[Lane],
-    costs: &Costs,
-    rounds: u64,
-) -> Result<Vec<Vec<Timed>>, Vec<(usize, Action)>> {
+pub(super) fn run(lanes: &[Lane], costs: &Costs, rounds: u64) -> Result<Run, Vec<(usize, Action)>> {
     let mut clock = Clock::new(lanes, costs, rounds);
     clock.feed(0.0);
+    // A lane may begin with an action that waits for nothing.
+    (0..clock.workers.len()).for_each(|worker| clock.proceed(0.0, worker));
     while let Some(Planned { time, event, .. }) = clock.agenda.events.pop() {
         clock.on(time, event);
     }
-    let stuck: Vec<_> =
-        clock.stages.iter().enumerate().filter_map(|(s, stage)| Some((s, stage.next(rounds)?))).collect();
-    if stuck.is_empty() { Ok(clock.stages.into_iter().map(|stage| stage.done).collect()) } else { Err(stuck) }
+    let waits = |worker: &Worker<'_>| Some((worker.stage, worker.next(rounds)?));
+    let stuck: Vec<_> = clock.workers[..clock.stages].iter().filter_map(waits).collect();
+    if !stuck.is_empty() {
+        return Err(stuck);
+    }
+    let backward = clock.workers.split_off(clock.stages);
+    let done = |worker: Worker<'_>| -> Vec<Timed> { worker.done };
+    Ok(Run {
+        stages: clock.workers.into_iter().map(done).collect(),
+        backward: backward.into_iter().map(|worker| (worker.stage, worker.done)).collect(),
+    })
 }
 
 impl<'a> Clock<'a> {
     fn new(lanes: &'a [Lane], costs: &'a Costs, rounds: u64) -> Self {
-        let stage = |lane: &'a Lane| Stage {
-            actions: lane.actions(),
-            steps: lane.microbatches().len() as u64,
-            activations: 0,
-            errors: 0,
-            running: false,
-            done: Vec::new(),
-        };
+        let n = lanes.len();
+        let stages = lanes.iter().enumerate().map(|(s, lane)| Worker::stage(s, lane, costs));
+        let backward = costs.halves().map(|(s, half)| Worker::backward(s, n, &lanes[s], half));
+        let network = Network::new(&costs.links, costs.halves());
+        let mut takers = vec![None; network.flows()];
+        for s in 0..n {
+            takers[Network::up(s)] = Some(s);
+            takers[Network::down(s + 1)] = Some(s);
+        }
+        for (worker, (s, _)) in (n..).zip(costs.halves()) {
+            takers[Network::there(n, s)] = Some(worker);
+            takers[Network::back(n, s)] = Some(s);
+        }
         let inputs = lanes.first().map_or(0, |lane| lane.microbatches().iter().map(|&m| u64::from(m)).sum());
         Self {
             costs,
             rounds,
-            stages: lanes.iter().map(stage).collect(),
-            network: Network::new(&costs.links),
+            workers: stages.chain(backward).collect(),
+            stages: n,
+            arrived: vec![0; takers.len()],
+            takers,
+            network,
             agenda: Agenda::default(),
             inputs,
             fed: 0,
-            logits: 0,
             losing: false,
         }
     }
 
     fn on(&mut self, now: f64, event: Event) {
         match event {
-            Event::Ended(stage) => self.ended(now, stage),
+            Event::Computed(worker) => {
+                self.workers[worker].computed();
+                self.proceed(now, worker);
+            }
             Event::Flow(call) => {
                 if self.network.on(now, call) {
                     self.agenda.plan(now + self.network.latency(call.flow), Event::Arrived(call.flow));
@@ -173,7 +158,8 @@ impl<'a> Clock<'a> {
             Event::Arrived(flow) => self.arrived(now, flow),
             Event::Lost => {
                 self.losing = false;
-                self.send(now, Network::down(self.stages.len()));
+                let top = self.stages;
+                self.send(now, Network::down(top), self.costs.links[top].error);
                 self.lose(now);
             }
         }
@@ -181,18 +167,18 @@ impl<'a> Clock<'a> {
 
     /// Sends the inputs of as many runs of the lanes as the coordinator keeps under way.
     fn feed(&mut self, now: f64) {
-        let closed = self.stages.iter().map(Stage::rounds).min().unwrap_or(0);
+        let closed = self.workers.iter().map(Worker::rounds).min().unwrap_or(0);
         let most = self.rounds.min(closed + IN_FLIGHT);
         while self.fed < most {
             self.fed += 1;
             for _ in 0..self.inputs {
-                self.send(now, Network::up(0));
+                self.send(now, Network::up(0), self.costs.links[0].forward);
             }
         }
     }
 
-    fn send(&mut self, now: f64, flow: usize) {
-        self.network.send(now, flow);
+    fn send(&mut self, now: f64, flow: usize, seconds: f64) {
+        self.network.send(now, flow, seconds);
         self.listen();
     }
 
@@ -203,65 +189,50 @@ impl<'a> Clock<'a> {
         }
     }
 
+    /// A message of a flow arrives. Nothing waits for the answers of the first stage.
     fn arrived(&mut self, now: f64, flow: usize) {
-        let n = self.stages.len();
-        match Network::end(flow) {
-            (link, true) if link == n => {
-                self.logits += 1;
-                self.lose(now);
-            }
-            (link, true) => {
-                self.stages[link].activations += 1;
-                self.start(now, link);
-            }
-            // Nothing waits for the answers of the first stage.
-            (0, false) => {}
-            (link, false) => {
-                self.stages[link - 1].errors += 1;
-                self.start(now, link - 1);
-            }
+        self.arrived[flow] += 1;
+        match self.takers[flow] {
+            Some(worker) => self.proceed(now, worker),
+            None if flow == Network::up(self.stages) => self.lose(now),
+            None => {}
         }
     }
 
-    /// Starts the next action of stage `s`, if the stage is idle and its message is there.
-    fn start(&mut self, now: f64, s: usize) {
-        let stage = &mut self.stages[s];
-        let Some(action) = stage.next(self.rounds).filter(|_| !stage.running) else { return };
-        if stage.take(action) {
-            let end = now + seconds(&self.costs.stages[s], action);
-            stage.running = true;
-            stage.done.push(Timed { action, start: now, end });
-            self.agenda.plan(end, Event::Ended(s));
+    /// Goes on with the lane of a worker until it computes or waits for a message.
+    fn proceed(&mut self, now: f64, at: usize) {
+        while let Some((action, part)) = self.workers[at].part(self.rounds) {
+            match part {
+                Some(Part::Take(flow)) if self.arrived[flow] == 0 => return,
+                Some(Part::Take(flow)) => {
+                    self.arrived[flow] -= 1;
+                    self.workers[at].passed();
+                }
+                Some(Part::Compute(seconds)) => {
+                    self.workers[at].compute(now, seconds);
+                    return self.agenda.plan(now + seconds, Event::Computed(at));
+                }
+                Some(Part::Send(flow, seconds)) => {
+                    self.workers[at].passed();
+                    self.send(now, flow, seconds);
+                }
+                None => {
+                    self.workers[at].close(now, action);
+                    if matches!(action, Action::Update(_)) {
+                        self.feed(now);
+                    }
+                }
+            }
         }
-    }
-
-    fn ended(&mut self, now: f64, s: usize) {
-        let stage = &mut self.stages[s];
-        stage.running = false;
-        match stage.done.last().map(|timed| timed.action) {
-            Some(Action::Forward(_)) => self.send(now, Network::up(s + 1)),
-            Some(Action::Error(_)) => self.send(now, Network::down(s)),
-            Some(Action::Update(_)) => self.feed(now),
-            Some(Action::Gradient(_)) | None => {}
-        }
-        self.start(now, s);
     }
 
     /// The coordinator's part: logits become errors, one after another.
     fn lose(&mut self, now: f64) {
-        if self.logits > 0 && !self.losing {
-            self.logits -= 1;
+        let logits = &mut self.arrived[Network::up(self.stages)];
+        if *logits > 0 && !self.losing {
+            *logits -= 1;
             self.losing = true;
             self.agenda.plan(now + self.costs.loss, Event::Lost);
         }
-    }
-}
-
-fn seconds(cost: &StageCost, action: Action) -> f64 {
-    match action {
-        Action::Forward(_) => cost.forward,
-        Action::Error(_) => cost.error,
-        Action::Gradient(_) => cost.gradient,
-        Action::Update(_) => cost.update,
     }
 }

@@ -1,14 +1,21 @@
-//! The network of a prediction: hosts in a ring, and a flow of messages for each direction of each link.
+//! The network of a prediction: hosts in a ring, each stage's backward node beside it, and a flow of messages for each
+//! direction of each link.
 //!
 //! ```text
 //! coordinator ⇄ stage 0 ⇄ … ⇄ stage n−1 ⇄ coordinator      link l joins the hosts l and l + 1; host 0 is the coordinator
+//!                 ⇅               ⇅
+//!               backward        backward                   host n + 1 + s is the backward node of stage s
 //! ```
 //!
 //! Messages of one flow follow one another. A host sends at its whole rate, evenly shared by the flows that send at once;
 //! the same holds for what it receives. A flow on a connection with a window stops when the window is used up, until the
 //! first byte is acknowledged; then the window doubles. It shrinks while the flow is silent, as Linux has it.
 
-use super::LinkCost;
+#[cfg(test)]
+mod tests;
+
+use super::{BackwardCost, LinkCost, SplitCost};
+use std::collections::VecDeque;
 
 /// The silence after which Linux halves a connection's window, beyond the round trip, in seconds: its shortest timeout
 /// before it sends again (`tcp_cwnd_restart`).
@@ -37,11 +44,9 @@ enum Reason {
 struct Flow {
     from: usize,
     to: usize,
-    /// Seconds for which a message occupies the whole rate.
-    message: f64,
     latency: f64,
-    /// The messages that wait or are being sent.
-    messages: u64,
+    /// The messages that wait or are being sent, each with the seconds for which it occupies the whole rate.
+    messages: VecDeque<f64>,
     /// What is left of the first message.
     left: f64,
     /// The share of the whole rate; 0 while the flow is silent.
@@ -64,23 +69,21 @@ struct Window {
 }
 
 impl Flow {
-    fn new([from, to]: [usize; 2], message: f64, link: &LinkCost) -> Self {
+    /// A flow whose largest message occupies the whole rate for `largest` seconds.
+    fn new([from, to]: [usize; 2], largest: f64, latency: f64, window: Option<f64>) -> Self {
         // A window that never runs out within a round trip is none.
-        let window = link.window.filter(|least| *least < 2.0 * link.latency && message > *least);
+        let window = window.filter(|least| *least < 2.0 * latency && largest > *least);
         let window = window.map(|least| Window { least, size: least, left: 0.0, opened: f64::NEG_INFINITY });
-        let latency = link.latency;
-        let silent = f64::NEG_INFINITY;
         Self {
             from,
             to,
-            message,
             latency,
-            messages: 0,
+            messages: VecDeque::new(),
             left: 0.0,
             rate: 0.0,
             since: 0.0,
             version: 0,
-            silent,
+            silent: f64::NEG_INFINITY,
             window,
         }
     }
@@ -135,6 +138,8 @@ impl Flow {
 /// All flows, and what their hosts share.
 pub(super) struct Network {
     flows: Vec<Flow>,
+    /// The flows of each host, out of it or into it.
+    of_host: Vec<Vec<usize>>,
     /// The flows out of each host, and into it, that send now.
     sending: Vec<u32>,
     receiving: Vec<u32>,
@@ -143,14 +148,40 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub(super) fn new(links: &[LinkCost]) -> Self {
-        let hosts = links.len();
+    /// The ring of `links`, and the links between the halves of stages: each stage that is split, with its costs.
+    pub(super) fn new<'c>(
+        links: &[LinkCost],
+        halves: impl Iterator<Item = (usize, &'c BackwardCost)>,
+    ) -> Self {
+        let ring = links.len();
         let flow = |(link, cost): (usize, &LinkCost)| {
-            let (below, above) = (link, (link + 1) % hosts);
-            [Flow::new([below, above], cost.forward, cost), Flow::new([above, below], cost.error, cost)]
+            let (below, above) = (link, (link + 1) % ring);
+            let flow = |ends, message| Flow::new(ends, message, cost.latency, cost.window);
+            [flow([below, above], cost.forward), flow([above, below], cost.error)]
         };
-        let flows = links.iter().enumerate().flat_map(flow).collect();
-        Self { flows, sending: vec![0; hosts], receiving: vec![0; hosts], calls: Vec::new() }
+        let mut flows: Vec<Flow> = links.iter().enumerate().flat_map(flow).collect();
+        // A stage that is not split has no messages for its backward node.
+        let beside = |s: usize| [[s + 1, ring + s], [ring + s, s + 1]];
+        let silent = (0..ring.saturating_sub(1)).flat_map(beside);
+        flows.extend(silent.map(|ends| Flow::new(ends, 0.0, 0.0, None)));
+        for (s, half) in halves {
+            let directions = beside(s).into_iter().zip(largest(half));
+            for (at, (ends, message)) in (Self::there(ring - 1, s)..).zip(directions) {
+                flows[at] = Flow::new(ends, message, half.latency, half.window);
+            }
+        }
+        let hosts = 2 * ring;
+        let mut of_host = vec![Vec::new(); hosts];
+        for (at, flow) in flows.iter().enumerate() {
+            of_host[flow.from].push(at);
+            of_host[flow.to].push(at);
+        }
+        Self { flows, of_host, sending: vec![0; hosts], receiving: vec![0; hosts], calls: Vec::new() }
+    }
+
+    /// The number of flows.
+    pub(super) fn flows(&self) -> usize {
+        self.flows.len()
     }
 
     /// The flow of activations on the link below stage `link`.
@@ -163,21 +194,26 @@ impl Network {
         2 * link + 1
     }
 
-    /// The link of a flow, and whether it carries activations.
-    pub(super) fn end(flow: usize) -> (usize, bool) {
-        (flow / 2, flow.is_multiple_of(2))
+    /// The flow from stage `s` of `stages` to its backward node.
+    pub(super) fn there(stages: usize, s: usize) -> usize {
+        2 * (stages + 1) + 2 * s
+    }
+
+    /// The flow from the backward node of stage `s` of `stages` to the stage.
+    pub(super) fn back(stages: usize, s: usize) -> usize {
+        Self::there(stages, s) + 1
     }
 
     pub(super) fn latency(&self, flow: usize) -> f64 {
         self.flows[flow].latency
     }
 
-    /// Puts a message into a flow.
-    pub(super) fn send(&mut self, now: f64, flow: usize) {
+    /// Puts a message into a flow that occupies its link for `seconds`.
+    pub(super) fn send(&mut self, now: f64, flow: usize, seconds: f64) {
         let sender = &mut self.flows[flow];
-        sender.messages += 1;
-        if sender.messages == 1 {
-            sender.left = sender.message;
+        sender.messages.push_back(seconds);
+        if sender.messages.len() == 1 {
+            sender.left = seconds;
             self.begin(now, flow);
         }
     }
@@ -201,9 +237,9 @@ impl Network {
 
     fn next_message(&mut self, now: f64, flow: usize) {
         let sender = &mut self.flows[flow];
-        sender.messages -= 1;
-        sender.left = sender.message;
-        match sender.messages {
+        sender.messages.pop_front();
+        sender.left = sender.messages.front().copied().unwrap_or(0.0);
+        match sender.messages.len() {
             0 => self.fall_silent(now, flow),
             _ if sender.is_full() => self.end_of_window(now, flow),
             _ => self.ask(now, flow),
@@ -247,12 +283,11 @@ impl Network {
         }
     }
 
-    /// Sets the rates of all flows that share a host with a flow from `from` to `to`. Those are flows of the host's own
-    /// links and of its neighbours'.
+    /// Sets the rates of all flows that share a host with a flow from `from` to `to`.
     fn share(&mut self, now: f64, from: usize, to: usize) {
-        let hosts = self.sending.len();
-        for link in [from, (from + hosts - 1) % hosts, to, (to + hosts - 1) % hosts] {
-            for flow in [Self::up(link), Self::down(link)] {
+        for of in [from, to] {
+            for at in 0..self.of_host[of].len() {
+                let flow = self.of_host[of][at];
                 let sender = &mut self.flows[flow];
                 let concerned = sender.from == from || sender.to == to;
                 if sender.rate > 0.0 && concerned {
@@ -276,57 +311,9 @@ impl Network {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// When the last byte of each message leaves, by flow; `messages` are sent at their times.
-    fn sent(links: &[LinkCost], messages: &[(f64, usize)]) -> Vec<(usize, f64)> {
-        let (mut network, mut sent) = (Network::new(links), Vec::new());
-        let mut calls: Vec<(f64, Option<Call>, usize)> =
-            messages.iter().map(|&(time, flow)| (time, None, flow)).collect();
-        while let Some(first) = (0..calls.len()).min_by(|&a, &b| calls[a].0.total_cmp(&calls[b].0)) {
-            match calls.remove(first) {
-                (now, None, flow) => network.send(now, flow),
-                (now, Some(call), flow) if network.on(now, call) => sent.push((flow, now)),
-                (_, Some(_), _) => {}
-            }
-            calls.extend(network.calls.drain(..).map(|(time, call)| (time, Some(call), call.flow)));
-        }
-        sent
-    }
-
-    fn plain(forward: f64, error: f64) -> LinkCost {
-        LinkCost { forward, error, ..LinkCost::default() }
-    }
-
-    #[test]
-    fn messages_share_the_rate_of_the_host_that_sends_and_of_the_host_that_receives() {
-        let (up, down) = (Network::up, Network::down);
-        let links = [plain(1.0, 1.0), plain(3.0, 3.0), plain(1.0, 1.0), plain(1.0, 1.0)];
-        // Host 1 sends both; then the longer one has the whole rate.
-        assert_eq!(sent(&links, &[(0.0, up(1)), (0.0, down(0))]), [(down(0), 2.0), (up(1), 4.0)]);
-        // Host 1 receives both.
-        assert_eq!(sent(&links, &[(0.0, up(0)), (0.0, down(1))]), [(up(0), 2.0), (down(1), 4.0)]);
-        // Both ways of one link, and links of different hosts.
-        assert_eq!(sent(&links, &[(0.0, up(1)), (0.0, down(1))]), [(up(1), 3.0), (down(1), 3.0)]);
-        assert_eq!(sent(&links, &[(0.0, up(1)), (0.0, up(3))]), [(up(3), 1.0), (up(1), 3.0)]);
-        // One direction: one message after another.
-        assert_eq!(sent(&links, &[(0.0, up(1)), (0.0, up(1))]), [(up(1), 3.0), (up(1), 6.0)]);
-    }
-
-    #[test]
-    fn a_window_grows_while_it_is_used_and_shrinks_in_silence() {
-        let link = LinkCost { forward: 7.0, error: 1.0, latency: 5.0, window: Some(1.0) };
-        let times = |messages: &[f64]| {
-            let messages: Vec<_> = messages.iter().map(|&time| (time, Network::up(0))).collect();
-            sent(&[link, plain(1.0, 1.0)], &messages).into_iter().map(|(_, time)| time).collect::<Vec<_>>()
-        };
-        // 1 at once, 2 after a round trip, 4 after another; then all 7 at once.
-        assert_eq!(times(&[0.0, 30.0]), [24.0, 37.0]);
-        // Seven silences of a round trip and 0.2 s halve the window seven times, down to the first one.
-        assert_eq!(times(&[0.0, 100.0]), [24.0, 124.0]);
-        let short = sent(&[link, plain(1.0, 1.0)], &[(0.0, Network::down(0))]);
-        assert_eq!(short, [(Network::down(0), 1.0)], "a message within the first window waits for nothing");
-    }
+/// The largest messages from a stage to its backward node, and back, in seconds.
+fn largest(half: &BackwardCost) -> [f64; 2] {
+    let there = |layer: &SplitCost| [layer.sample, layer.request, layer.noise].into_iter().flatten();
+    let back = half.layers.iter().filter_map(|layer| layer.reply);
+    [half.layers.iter().flat_map(there).fold(0.0, f64::max), back.fold(0.0, f64::max)]
 }

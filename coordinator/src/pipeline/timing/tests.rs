@@ -37,7 +37,11 @@ fn links_and_loss_delay_what_waits_for_them() {
 fn messages_of_one_direction_queue_for_the_link_and_losses_for_the_coordinator() {
     let lanes = [lane("F0 F1 E0 G0 E1 G1 U")];
     let link = |forward, error| LinkCost { forward, error, ..LinkCost::default() };
-    let costs = |top, loss| Costs { stages: vec![UNIT], links: vec![link(0.0, 0.0), top], loss };
+    let costs = |top, loss| Costs {
+        links: vec![link(0.0, 0.0), top],
+        loss,
+        ..Costs::uniform(1, UNIT, link(0.0, 0.0), 0.0)
+    };
     let second_error = |top, loss| starts(&predict(&lanes, &costs(top, loss)).unwrap(), 0)[4];
     assert_eq!(second_error(link(5.0, 0.0), 0.0), 11.0);
     assert_eq!(second_error(link(0.0, 5.0), 0.0), 11.0);
@@ -116,7 +120,7 @@ fn in_its_stride_a_pipeline_does_not_wait_for_inputs() {
 #[test]
 fn in_its_stride_a_pipeline_is_as_fast_as_its_slowest_link() {
     let input = LinkCost { forward: 30.0, ..LinkCost::default() };
-    let costs = Costs { stages: vec![UNIT], links: vec![input, LinkCost::default()], loss: 0.0 };
+    let costs = Costs { links: vec![input, LinkCost::default()], ..Costs::uniform(1, UNIT, input, 0.0) };
     assert_eq!(pace(&[lane("F0 E0 G0 U")], &costs).unwrap().step, 30.0);
 }
 
@@ -132,4 +136,79 @@ fn an_evaluation_flows_through() {
 fn nothing_takes_no_time() {
     let costs = Costs::uniform(0, UNIT, LinkCost::default(), 0.0);
     assert_eq!(predict(&[], &costs).unwrap().bubble(), 0.0);
+}
+
+/// A stage with these split layers, over links that take no time but the latency.
+fn halved(layers: &[SplitCost], latency: f64) -> Costs {
+    let half = BackwardCost { layers: layers.to_vec(), latency, ..BackwardCost::default() };
+    Costs { backward: vec![Some(half)], ..Costs::uniform(1, UNIT, LinkCost::default(), 0.0) }
+}
+
+/// E asks for the upper layer first, and goes on once the answer is there.
+#[test]
+fn a_stage_waits_for_a_round_trip_per_split_layer() {
+    let lower =
+        SplitCost { request: Some(0.0), error: 2.0, reply: Some(0.0), after: 3.0, ..SplitCost::default() };
+    let upper = SplitCost { error: 5.0, after: 7.0, ..lower };
+    let lanes = [lane("F0 E0 G0 U")];
+    let timeline = predict(&lanes, &halved(&[lower, upper], 10.0)).unwrap();
+    // E computes 1, asks, waits 10 + 5 + 10, computes 7, asks, waits 10 + 2 + 10, computes 3.
+    let error = timeline.stages()[0][1];
+    assert_eq!((error.start, error.end, error.computing), (1.0, 1.0 + 1.0 + 25.0 + 7.0 + 22.0 + 3.0, 11.0));
+    let (stage, backward) = &timeline.backward()[0];
+    // The first error arrives at 12 and is answered at 17; the answer is back at 27, and the second error goes out at 34.
+    assert_eq!((*stage, backward[1].start, backward[1].end, backward[1].computing), (0, 12.0, 46.0, 7.0));
+    let pace = pace(&lanes, &halved(&[lower, upper], 10.0)).unwrap();
+    assert_eq!((pace.asking.as_slice(), pace.busy.as_slice()), (&[47.0][..], &[13.0][..]));
+    assert_eq!(pace.backward, [(0, 7.0)]);
+}
+
+/// A layer above the network's input asks and waits for nothing.
+#[test]
+fn a_layer_without_a_reply_does_not_hold_up_its_stage() {
+    let bottom = SplitCost { request: Some(0.0), error: 2.0, after: 3.0, ..SplitCost::default() };
+    let timeline = predict(&[lane("F0 E0 G0 U")], &halved(&[bottom], 10.0)).unwrap();
+    assert_eq!(timeline.stages()[0][1].end, 5.0);
+    assert_eq!(timeline.backward()[0].1[1].end, 14.0);
+}
+
+/// Both halves compute their G at once; a longer G of the backward node keeps the next E waiting.
+#[test]
+fn the_gradients_of_both_halves_are_computed_at_once() {
+    let layer = SplitCost { request: Some(0.0), reply: Some(0.0), ..SplitCost::default() };
+    let makespan = |gradient| {
+        let mut costs = halved(&[layer], 0.0);
+        costs.backward[0].as_mut().unwrap().gradient = gradient;
+        predict(&[lane("F0 F1 E0 G0 E1 G1 U")], &costs).unwrap().makespan()
+    };
+    // F0 F1 E0 G0 E1 G1 take 1 each.
+    assert_eq!([0.0, 1.0].map(makespan), [6.0, 6.0]);
+    // E0 ends at 3, the backward node's G0 at 13; E1 asks at 5, and both G1 follow its answer.
+    assert_eq!(makespan(10.0), 13.0 + 10.0);
+}
+
+/// Samples and activations leave the stage at once and share its link; recomputed samples leave it in E.
+#[test]
+fn samples_take_their_share_of_the_link() {
+    let layer = SplitCost { sample: Some(5.0), ..SplitCost::default() };
+    let starts_of_error = |recompute| {
+        let mut costs = halved(&[layer], 0.0);
+        costs.links[1].forward = 5.0;
+        costs.backward[0].as_mut().unwrap().recompute = recompute;
+        starts(&predict(&[lane("F0 E0 G0 U")], &costs).unwrap(), 0)[1]
+    };
+    assert_eq!([false, true].map(starts_of_error), [11.0, 6.0]);
+}
+
+#[test]
+fn noise_is_waited_for_in_u_and_costs_of_halves_are_checked() {
+    let layer = SplitCost { noise: Some(1.0), ..SplitCost::default() };
+    let costs = halved(&[layer], 10.0);
+    let timeline = predict(&[lane("F0 E0 G0 U")], &costs).unwrap();
+    assert_eq!(timeline.backward()[0].1[3].end, 3.0 + 1.0 + 10.0);
+    let refusal = |costs: &Costs| predict(&[lane("F0 E0 G0 U")], costs).unwrap_err();
+    let broken = halved(&[SplitCost { reply: Some(f64::NAN), ..layer }], 10.0);
+    assert_eq!(refusal(&broken), TimingError::Cost);
+    let two = Costs { backward: vec![None, None], ..costs };
+    assert!(matches!(refusal(&two), TimingError::Sizes { .. }));
 }

@@ -9,9 +9,12 @@ use indexmap::IndexSet;
 
 use super::chart::{Chart, Charts};
 use super::curve::{Curve, Hue, Point, Style, finite};
-use super::text::{NONE, count, number};
-use crate::record::{LayerTrace, Step};
+use super::settings::Settings;
+use super::text::{NONE, count, number, plural};
+use crate::record::{LayerTrace, Step, TWO_HOSTS};
 use crate::report::Run;
+use crate::rule::Name;
+use proto::spec::stage::Half;
 
 /// A number that a step records for a layer, and the look of its charts.
 struct Quantity {
@@ -45,6 +48,16 @@ pub struct Alignment<'a> {
     /// The charts of each quantity by layer, for several runs.
     pub grids: Vec<Grid>,
     pub layers: Vec<Layer<'a>>,
+    /// The sentences on layers whose W and B are on two hosts.
+    pub split: Option<Split>,
+}
+
+/// The layers of all runs whose W and B are on two hosts, and the command that compares their saved state.
+pub struct Split {
+    pub layers: String,
+    /// Whether one of them is under Kolen-Pollack, whose law is not checked there.
+    pub law: bool,
+    pub command: String,
 }
 
 /// One quantity in every layer.
@@ -63,7 +76,8 @@ pub struct Layer<'a> {
 impl<'a> Alignment<'a> {
     pub fn of(runs: &'a [Run], charts: &mut Charts) -> Self {
         let layers = layers(runs);
-        let shown = if layers.is_empty() { Vec::new() } else { vec![&ANGLE, &RATIO] };
+        let measured = layers.iter().any(|layer| !runs.iter().all(|run| is_split(run, layer)));
+        let shown = if measured { vec![&ANGLE, &RATIO] } else { Vec::new() };
         let whole = shown.iter().map(|quantity| charts.add(quantity.whole(runs, &layers))).collect();
         let grid = |quantity: &&Quantity| Grid {
             quantity: quantity.name,
@@ -76,8 +90,52 @@ impl<'a> Alignment<'a> {
             parameters: parameters(runs, name),
             ends: runs.iter().map(|run| [&ANGLE, &RATIO].map(|quantity| end(run, name, quantity))).collect(),
         };
-        Self { charts: whole, grids, layers: layers.iter().map(layer).collect() }
+        Self {
+            charts: whole,
+            grids,
+            layers: layers.iter().map(layer).collect(),
+            split: Split::of(runs, &layers),
+        }
     }
+}
+
+impl Split {
+    fn of(runs: &[Run], layers: &IndexSet<&str>) -> Option<Self> {
+        let split = |run: &Run| layers.iter().any(|layer| is_split(run, layer));
+        let first = runs.iter().find(|run| split(run))?;
+        let count = layers.iter().filter(|layer| runs.iter().any(|run| is_split(run, layer))).count();
+        let law = |run: &Run| layers.iter().any(|layer| is_split(run, layer) && has_law(run, layer));
+        Some(Self {
+            layers: plural(count as u64, "layer"),
+            law: runs.iter().any(law),
+            command: format!("layer-node angles {}", folders(first)),
+        })
+    }
+}
+
+/// The flags with the folders of a run's state: one folder for all local nodes, or the two of a stage that is split.
+fn folders(run: &Run) -> String {
+    let nodes = &run.summary.nodes;
+    // Only local nodes have the memory of their processes measured.
+    if nodes.iter().any(|node| node.memory_peak_bytes.is_some()) {
+        return format!("--state-dir {}/state", run.name);
+    }
+    let stage = nodes.iter().find(|node| node.half == Half::Backward).map_or(0, |node| node.stage);
+    format!("--state-dir stage-{stage} --state-dir stage-{stage}-backward")
+}
+
+/// Whether a layer of a run is under Kolen-Pollack.
+fn has_law(run: &Run, layer: &str) -> bool {
+    let settings = Settings::of(&run.config_toml);
+    let own = [format!("rule.layers.{layer}.name"), format!("rule.layers.\"{layer}\".name")];
+    let name = own.iter().find_map(|key| settings.name(key)).or(settings.name("rule.name"));
+    name.is_some_and(|name| name == Name::KolenPollack.to_string())
+}
+
+/// Whether a layer of a run has its W and B on two hosts.
+fn is_split(run: &Run, layer: &str) -> bool {
+    let measured = run.metrics.iter().flat_map(|step| &step.layers).find(|trace| trace.name == layer);
+    measured.is_some_and(|trace| trace.no_angle.as_deref() == Some(TWO_HOSTS))
 }
 
 impl Quantity {
@@ -123,6 +181,15 @@ impl Quantity {
         }
         let of_layer = |step: &Step| step.layers.iter().find(|l| l.name == layer).map(self.of);
         run.metrics.iter().rev().find_map(of_layer)?
+    }
+}
+
+/// The words below the mean angle of a run.
+pub fn angle_note(run: &Run) -> &'static str {
+    let layers = layers(from_ref(run));
+    match !layers.is_empty() && layers.iter().all(|layer| is_split(run, layer)) {
+        true => TWO_HOSTS,
+        false => "mean of the layers, at the end",
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Outcome {
     /// The number of steps and, for a complete run, of epochs.
     pub length: String,
     pub angle: Option<f64>,
+    /// The words below the angle.
+    pub angle_note: &'static str,
 }
 
 impl Outcome {
@@ -48,6 +50,7 @@ impl Outcome {
             steps: count(&steps),
             length: plural(steps, "step") + &epochs,
             angle: alignment::mean_angle(run),
+            angle_note: alignment::angle_note(run),
         }
     }
 }

@@ -1,12 +1,13 @@
-//! The stages section: how every stage spent its time, and how much every node sent and received.
+//! The stages section: how every stage and every backward node spent its time, and how much every node sent and received.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::chart::{Chart, Charts};
 use super::curve::{Curve, Point, finite, smooth, window};
 use super::text::{Bytes, duration};
-use crate::record::NodeSummary;
+use crate::record::{NodeSummary, label};
 use crate::report::Run;
+use proto::spec::stage::Half;
 
 /// The time and the traffic of every run's stages, and the speed over time.
 pub struct Stages<'a> {
@@ -14,14 +15,14 @@ pub struct Stages<'a> {
     pub speed: usize,
     /// A row for each run, all stages together.
     pub runs: Table<'a>,
-    /// A table for each run, with a row for each stage.
+    /// A table for each run, with a row for each node.
     pub stages: Vec<Table<'a>>,
 }
 
-/// The time of a run's stages: a bar for each stage, as long as the run; no bar if no stage measured its time.
+/// The time of a run's nodes: a bar for each node, as long as the run; no bar if no node measured its time.
 pub struct Time {
     pub whole: String,
-    pub bars: Vec<(usize, [Part; 4])>,
+    pub bars: Vec<(String, [Part; 4])>,
 }
 
 /// The time that a stage spent on one activity, also in per cent of the whole.
@@ -31,22 +32,29 @@ pub struct Part {
     pub share: f64,
 }
 
-/// The traffic of stages or of runs.
+/// The traffic of nodes or of runs.
 pub struct Table<'a> {
     pub rows: Vec<Traffic<'a>>,
     /// The largest amount, whose bar is full.
     pub most: Bytes,
+    /// Whether a stage has its W and B on two hosts.
+    pub split: bool,
+    /// Whether the memory of a node is known.
+    pub memory: bool,
 }
 
-/// The traffic of a stage, or of all stages of a run: bytes sent in a step, and bytes that the nodes sent and
-/// received in the run.
+/// The traffic of a node, or of all nodes of a run: bytes sent in a step, and bytes that the nodes sent and received in
+/// the run; and the peak of their memory.
 pub struct Traffic<'a> {
     pub name: String,
     pub address: &'a str,
     pub activations: Bytes,
     pub errors: Bytes,
+    /// Bytes for the other half of a stage.
+    pub halves: Bytes,
     pub sent: Bytes,
     pub received: Bytes,
+    pub memory: Bytes,
 }
 
 impl<'a> Stages<'a> {
@@ -56,8 +64,18 @@ impl<'a> Stages<'a> {
             times: runs.iter().map(Time::of).collect(),
             speed: charts.add(Chart { at_least: Some([0.0, 1.0]), ..speed }),
             runs: Table::of(runs.iter().map(Traffic::of_run).collect()),
-            stages: runs.iter().map(|run| Table::of(Traffic::of_stages(run))).collect(),
+            stages: runs.iter().map(|run| Table::of(Traffic::of_nodes(run))).collect(),
         }
+    }
+
+    /// Whether a stage of a run has its W and B on two hosts.
+    pub fn split(&self) -> bool {
+        self.stages.iter().any(|table| table.split)
+    }
+
+    /// Whether the memory of a node of a run is known.
+    pub fn memory(&self) -> bool {
+        self.stages.iter().any(|table| table.memory)
     }
 }
 
@@ -73,25 +91,56 @@ fn speeds(run: &Run) -> Vec<Point> {
 /// The least number of steps in the average of the speed.
 const BURST: usize = 9;
 
-/// The totals of one stage over all steps of its run.
+/// The totals of one node over all steps of its run.
 #[derive(Default)]
 struct Total {
     compute: f64,
     wait: f64,
     send: f64,
-    forward: u64,
-    backward: u64,
+    /// Bytes of activations and of error signals in the ring, where a backward node has no part.
+    forward: Option<u64>,
+    backward: Option<u64>,
+    split: u64,
 }
 
-fn totals(run: &Run) -> BTreeMap<usize, Total> {
-    let mut totals: BTreeMap<usize, Total> = BTreeMap::new();
+/// A node's place in tables: the stages come first, then the backward nodes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Node {
+    backward: bool,
+    stage: usize,
+}
+
+impl Node {
+    fn of(node: &NodeSummary) -> Self {
+        Self { backward: node.half == Half::Backward, stage: node.stage }
+    }
+
+    fn name(self) -> String {
+        label(self.stage, if self.backward { Half::Backward } else { Half::Forward })
+    }
+}
+
+fn totals(run: &Run) -> BTreeMap<Node, Total> {
+    let mut totals: BTreeMap<Node, Total> = BTreeMap::new();
+    let mut worked = |node: Node, times: [Option<f64>; 3], split: u64, ring: Option<[u64; 2]>| {
+        let total = totals.entry(node).or_default();
+        let [compute, wait, send] = times.map(|seconds| seconds.unwrap_or(0.0));
+        (total.compute, total.wait, total.send) =
+            (total.compute + compute, total.wait + wait, total.send + send);
+        total.split += split;
+        if let Some([forward, backward]) = ring {
+            *total.forward.get_or_insert(0) += forward;
+            *total.backward.get_or_insert(0) += backward;
+        }
+    };
     for trace in run.metrics.iter().flat_map(|step| &step.stages) {
-        let total = totals.entry(trace.stage).or_default();
-        total.compute += trace.compute_s.unwrap_or(0.0);
-        total.wait += trace.wait_s.unwrap_or(0.0);
-        total.send += trace.send_s.unwrap_or(0.0);
-        total.forward += trace.bytes_forward;
-        total.backward += trace.bytes_backward;
+        let times = [trace.compute_s, trace.wait_s, trace.send_s];
+        let ring = [trace.bytes_forward, trace.bytes_backward];
+        worked(Node { backward: false, stage: trace.stage }, times, trace.bytes_split, Some(ring));
+    }
+    for trace in run.metrics.iter().flat_map(|step| &step.backward) {
+        let times = [trace.compute_s, trace.wait_s, trace.send_s];
+        worked(Node { backward: true, stage: trace.stage }, times, trace.bytes_split, None);
     }
     totals
 }
@@ -107,10 +156,10 @@ impl Time {
             let share = seconds / whole * 100.0;
             Part { name, time: duration(&Some(seconds)), share }
         };
-        let bar = |(stage, Total { compute, wait, send, .. })| {
+        let bar = |(node, Total { compute, wait, send, .. }): (Node, Total)| {
             let other = whole - compute - wait - send;
             let parts = [("compute", compute), ("wait", wait), ("send", send), ("other", other)];
-            (stage, parts.map(|(name, seconds)| part(name, seconds)))
+            (node.name(), parts.map(|(name, seconds)| part(name, seconds)))
         };
         let measured = totals.into_iter().filter(|_| busiest > 0.0);
         Self { whole: duration(&Some(whole)), bars: measured.map(bar).collect() }
@@ -120,7 +169,9 @@ impl Time {
 impl<'a> Table<'a> {
     fn of(rows: Vec<Traffic<'a>>) -> Self {
         let most = rows.iter().flat_map(|row| [row.sent, row.received]).max().unwrap_or(Bytes(None));
-        Self { rows, most }
+        let split = rows.iter().any(|row| row.halves > Bytes(Some(0)));
+        let memory = rows.iter().any(|row| row.memory > Bytes(None));
+        Self { rows, most, split, memory }
     }
 }
 
@@ -130,21 +181,22 @@ impl<'a> Traffic<'a> {
         Self::of(run.name.clone(), run, &Vec::from_iter(totals.values()), &nodes)
     }
 
-    fn of_stages(run: &'a Run) -> Vec<Self> {
+    fn of_nodes(run: &'a Run) -> Vec<Self> {
         let (totals, nodes) = (totals(run), &run.summary.nodes);
-        let stages: BTreeSet<usize> = totals.keys().copied().chain(nodes.iter().map(|n| n.stage)).collect();
-        let row = |stage: usize| {
-            let node = nodes.iter().find(|node| node.stage == stage);
-            Self::of(stage.to_string(), run, totals.get(&stage).as_slice(), node.as_slice())
+        let all: BTreeSet<Node> = totals.keys().copied().chain(nodes.iter().map(Node::of)).collect();
+        let row = |at: Node| {
+            let node = nodes.iter().find(|node| Node::of(node) == at);
+            Self::of(at.name(), run, totals.get(&at).as_slice(), node.as_slice())
         };
-        stages.into_iter().map(row).collect()
+        all.into_iter().map(row).collect()
     }
 
-    /// The sums over `stages` and over `nodes` of a run.
-    fn of(name: String, run: &Run, stages: &[&Total], nodes: &[&'a NodeSummary]) -> Self {
+    /// The sums over the `totals` of nodes and over the `nodes` of a run.
+    fn of(name: String, run: &Run, totals: &[&Total], nodes: &[&'a NodeSummary]) -> Self {
         let steps = run.metrics.iter().filter(|step| !step.stages.is_empty()).count() as u64;
-        let in_step = |bytes: fn(&Total) -> u64| {
-            Bytes(sum(stages.iter().map(|total| Some(bytes(total)))).map(|bytes| bytes / steps))
+        let in_step = |bytes: fn(&Total) -> Option<u64>| {
+            let known = totals.iter().filter_map(|total| bytes(total)).map(Some);
+            Bytes(sum(known).map(|bytes| bytes / steps.max(1)))
         };
         let in_run =
             |bytes: fn(&NodeSummary) -> Option<u64>| Bytes(sum(nodes.iter().map(|node| bytes(node))));
@@ -153,8 +205,10 @@ impl<'a> Traffic<'a> {
             address: nodes.first().and_then(|node| node.address.as_deref()).unwrap_or_default(),
             activations: in_step(|total| total.forward),
             errors: in_step(|total| total.backward),
+            halves: in_step(|total| Some(total.split)),
             sent: in_run(|node| node.bytes_sent),
             received: in_run(|node| node.bytes_received),
+            memory: in_run(|node| node.memory_peak_bytes),
         }
     }
 }

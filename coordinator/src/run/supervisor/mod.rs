@@ -13,7 +13,9 @@ mod tests;
 
 use super::resume::{Common, Resume, Survey};
 use crate::prepare::{Course, Item, Items};
+use crate::report::text::plural;
 use crate::run_error::{Cause, RunError};
+use proto::link::{Peer, Role};
 use proto::microbatch::Phase;
 use std::collections::VecDeque;
 use std::iter::Peekable;
@@ -34,9 +36,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub enum Event {
     /// A start of the run began: the first start, or another after [`Command::Restart`].
     Begun,
-    /// The nodes have these addresses.
-    Found(Vec<String>),
-    /// This stage still works for an earlier start of the run, so its snapshots may still change.
+    /// These are the nodes, stages first.
+    Found(Vec<Peer>),
+    /// The node at this place still works for an earlier start of the run, so its snapshots may still change.
     Busy(usize),
     /// The nodes answered [`Command::Ask`].
     Held(Survey),
@@ -117,7 +119,7 @@ pub struct Supervisor<'a> {
     refused: u64,
     /// Whether the user has stopped the run.
     stopping: bool,
-    nodes: Vec<String>,
+    nodes: Vec<Peer>,
     /// The time at which the nodes were found.
     found: Duration,
     items: Peekable<Items<'a>>,
@@ -176,18 +178,17 @@ impl<'a> Supervisor<'a> {
                 }
             }
             Event::Busy(_) if now - self.found < RELEASE_DEADLINE => Command::Ask(PAUSE).into(),
-            Event::Busy(stage) => {
+            Event::Busy(node) => {
                 let why = format!(
-                    "stage {stage} at {} still works for an earlier start of this run: end the coordinator that uses it, or restart the node",
-                    self.nodes[stage]
+                    "{} still works for an earlier start of this run: end the coordinator that uses it, or restart the node",
+                    self.nodes[node]
                 );
                 self.fail(RunError::node(why)).into()
             }
             Event::Held(survey) => self.choose(survey),
             Event::Rewound => Command::Open(Some(self.steps).filter(|steps| *steps > 0)).into(),
             Event::Opened => {
-                let (nodes, folder) = (self.nodes.len(), self.folder.display());
-                let line = format!("{nodes} stages connected; run folder {folder}");
+                let line = format!("{} connected; run folder {}", self.parties(), self.folder.display());
                 Decision { say: vec![line], command: self.next() }
             }
             Event::Submitted => self.next().into(),
@@ -210,6 +211,16 @@ impl<'a> Supervisor<'a> {
         }
     }
 
+    /// The numbers of the nodes, in words.
+    fn parties(&self) -> String {
+        let stages = self.nodes.iter().filter(|node| matches!(node.role, Role::Stage(_))).count();
+        let whole = plural(stages as u64, "stage");
+        match (self.nodes.len() - stages) as u64 {
+            0 => whole,
+            backward => format!("{whole} and {}", plural(backward, "backward node")),
+        }
+    }
+
     fn fail(&mut self, failure: RunError) -> Command {
         self.result = Err(failure);
         Command::Release
@@ -218,11 +229,11 @@ impl<'a> Supervisor<'a> {
     /// Chooses the snapshot to go back to.
     fn choose(&mut self, survey: Survey) -> Decision {
         let written = survey.written;
-        let lacks = |(stage, node): (usize, &String)| {
+        let lacks = |(at, node): (usize, &Peer)| {
             let all = format!(" up to step {written}, where metrics.jsonl ends");
-            let which = if survey.snapshots[stage].is_empty() { "" } else { &all };
-            let line = format!("stage {stage} at {node} holds no snapshot of this run{which}");
-            survey.known(stage).is_empty().then_some(line)
+            let which = if survey.snapshots[at].is_empty() { "" } else { &all };
+            let line = format!("{node} holds no snapshot of this run{which}");
+            survey.known(at).is_empty().then_some(line)
         };
         let mut say: Vec<String> = self.nodes.iter().enumerate().filter_map(lacks).collect();
         let resume = self.resume.unwrap_or(Resume::Auto);

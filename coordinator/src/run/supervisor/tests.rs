@@ -99,7 +99,7 @@ fn event_of(text: &str) -> Event {
 /// The event of a command that succeeded.
 fn success(command: &Command) -> Event {
     match command {
-        Command::Find => Event::Found(["a:1", "b:2"].map(str::to_owned).into()),
+        Command::Find => Event::Found(vec![Peer::stage(0).at("a:1"), Peer::stage(1).at("b:2")]),
         Command::Rewind(_) => Event::Rewound,
         Command::Open(_) => Event::Opened,
         Command::Submit(_) => Event::Submitted,
@@ -308,4 +308,25 @@ fn a_node_that_works_for_an_earlier_start_is_waited_for() {
     story.plays("begun → find ask\nbusy → ask-later\nbusy → ask-later");
     story.now = RELEASE_DEADLINE;
     story.plays("busy → release end:Node");
+}
+
+#[test]
+fn the_halves_of_a_stage_are_told_apart() {
+    let course = course(0);
+    let halves = || vec![Peer::stage(0).at("a:1"), Peer::of(Role::Backward(0)).at("b:2")];
+    let story = &mut Story::of(&course, None, 0);
+    for event in [Event::Begun, Event::Found(halves()), Event::Rewound, Event::Opened] {
+        story.on(event);
+    }
+    story.said("1 stage and 1 backward node connected; run folder runs/r");
+
+    let story = &mut Story::of(&course, Some(Resume::Auto), 0);
+    story.on(Event::Begun);
+    story.on(Event::Found(halves()));
+    story.plays("held 3+6 - written 7 saved 6 → release end:StateGone");
+    story.said("stage 0, backward at b:2 holds no snapshot of this run");
+    story.now = RELEASE_DEADLINE;
+    let Command::Release = story.on(Event::Busy(1)) else { panic!("a busy node ends the start") };
+    let Command::End(Err(failure)) = story.on(Event::Released) else { panic!("the run is over") };
+    assert!(failure.sentence.starts_with("stage 0, backward at b:2 still works for an earlier start"));
 }

@@ -1,0 +1,87 @@
+//! The widest honest report of a step: what the plan knows has its value, and times and norms have their most digits.
+
+use super::Minibatch;
+use super::halves::Exchanged;
+use super::links::bytes_of;
+use proto::control::{LayerMeasure, Overflow, Span, StepDone};
+use proto::error::ProtocolError;
+use proto::lane::Action;
+use proto::link::Carried;
+use proto::microbatch::Phase;
+use proto::spec::graph::{INPUT, LayerSpec, Value};
+use proto::spec::stage::{Half, StageSpec};
+use std::time::Duration;
+
+/// The widest count of anything: 9 bytes on the wire, as have the nanoseconds since 1970.
+pub(super) const WIDE: u64 = i64::MAX as u64;
+/// The longest time that one step may take: 7 bytes in nanoseconds, six days.
+const LONG: Duration = Duration::from_nanos((1 << 49) - 1);
+
+/// What the reports of one node have in common.
+pub(super) struct Reporting {
+    /// The weight layers, with the most digits of their norms.
+    layers: Vec<LayerMeasure>,
+    /// The bytes that the node sends above and below, for one sample.
+    forward: u64,
+    backward: u64,
+    /// The bytes that the node sends to the other half of its stage.
+    split: Exchanged,
+}
+
+impl Reporting {
+    /// The reports of the node `spec`.
+    ///
+    /// # Errors
+    /// Shapes that do not fit, by the layer's name.
+    pub(super) fn of(spec: &StageSpec) -> Result<Self, ProtocolError> {
+        let split = Exchanged::of(spec)?;
+        if spec.half == Half::Backward {
+            return Ok(Self { layers: Vec::new(), forward: 0, backward: 0, split });
+        }
+        let bytes = |value: &Value| bytes_of(value, spec.wire);
+        let below = spec.inputs.iter().filter(|value| value.name != INPUT);
+        let layers = spec.layers.iter().filter(|layer| layer.op.is_weight());
+        Ok(Self {
+            layers: layers.map(measured).collect(),
+            forward: spec.output_values()?.iter().map(bytes).sum(),
+            backward: below.map(bytes).sum(),
+            split,
+        })
+    }
+
+    /// The widest report of `minibatch`, whose lane has these actions.
+    pub(super) fn widest(&self, minibatch: &Minibatch, actions: &[Action]) -> StepDone {
+        let samples = u64::from(minibatch.samples);
+        let span = |&action: &Action| Span { action, start_ns: WIDE, end_ns: WIDE };
+        StepDone {
+            step: minibatch.step,
+            phase: minibatch.phase,
+            spans: actions.iter().map(span).collect(),
+            compute: LONG,
+            wait: LONG,
+            send: LONG,
+            bytes_forward: samples * self.forward,
+            bytes_backward: match minibatch.phase {
+                Phase::Train => samples * self.backward,
+                Phase::Evaluate => 0,
+            },
+            bytes_split: self.split.bytes(minibatch),
+            finite: true,
+            overflow: Some(Overflow { largest: f64::MAX, of: Carried::LayerValues }),
+            updates: minibatch.updates,
+            layers: if minibatch.measure { self.layers.clone() } else { Vec::new() },
+        }
+    }
+}
+
+fn measured(layer: &LayerSpec) -> LayerMeasure {
+    let number = f64::MAX;
+    LayerMeasure {
+        name: layer.name.clone(),
+        angle_deg: number,
+        norm_ratio: number,
+        norm: number,
+        difference: number,
+        split: layer.split,
+    }
+}
