@@ -11,7 +11,7 @@
 use coordinator::model::zoo::{self, Options};
 use coordinator::partition;
 use layer_node::settings::Settings;
-use layer_node::stage::Stage;
+use layer_node::stage::{Stage, Whole};
 use layer_node::state::checkpoint::{self, Snapshot};
 use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::INPUT;
@@ -105,7 +105,7 @@ fn run(state: &Path, stages: &[StageSpec], images: Tensor) -> Result<Tensor, Run
         let step = steps.last().ok_or_else(|| format!("there is no snapshot in {}", folder.display()))?;
         let mut stage = build(spec)?;
         Snapshot::open(&folder, *step)?.restore(&mut stage.state())?;
-        values = stage.forward(MicrobatchId { step: 0, index: 0 }, values, Phase::Evaluate)?;
+        values = stage.forward(MicrobatchId { step: 0, index: 0 }, values, Phase::Evaluate, &mut Whole)?;
     }
     Ok(values.swap_remove(0).1)
 }

@@ -42,6 +42,11 @@ impl Leaf {
         Self::of(&format!("neuropil:{LAB}:stage:{index}"))
     }
 
+    /// The certificate of the node with the B of a stage's split layers.
+    pub fn backward(index: usize) -> Self {
+        Self::of(&format!("neuropil:{LAB}:stage:{index}:backward"))
+    }
+
     /// The coordinator's, for a client alone.
     pub fn coordinator() -> Self {
         let uses = vec![ExtendedKeyUsagePurpose::ClientAuth];

@@ -52,7 +52,9 @@ pub fn signal(signal: &str, process: u32) {
 /// A node whose state folder is `state` or lies below it. The path is absolute, which tells the node from those of
 /// other tests.
 pub fn node(state: &Path) -> Option<u32> {
-    let pattern = format!("layer-node serve.*{}", state.display());
+    // The folder of a stage is the beginning of the name of its backward node's.
+    let folder = state.display().to_string();
+    let pattern = format!("layer-node serve.*{}([/ ]|$)", folder.trim_end_matches('/'));
     let output = Command::new("pgrep").args(["-f", &pattern]).output().unwrap();
     String::from_utf8(output.stdout).unwrap().lines().next().map(|line| line.parse().unwrap())
 }
@@ -89,6 +91,8 @@ pub struct Hosts {
     pub bench: Bench,
     /// The nodes, the one nearest the input first.
     pub nodes: Vec<Node>,
+    /// The backward nodes of stages that are split, in the order of the stages.
+    pub backward: Vec<Node>,
     /// The coordinator's flags for mutual TLS; empty in plaintext.
     pub tls: Vec<String>,
 }
@@ -98,52 +102,85 @@ impl Hosts {
     pub fn new(count: usize) -> Self {
         let bench = Bench::new();
         let nodes = (0..count).map(|stage| Node::start(&bench.path(&format!("host-{stage}")))).collect();
-        Self { bench, nodes, tls: Vec::new() }
+        Self { bench, nodes, backward: Vec::new(), tls: Vec::new() }
+    }
+
+    /// As [`Hosts::new`], with a backward node for each stage, whose state folders are `host-N-backward`.
+    pub fn split(count: usize) -> Self {
+        let mut hosts = Self::new(count);
+        let start = |stage| Node::start(&hosts.bench.path(&format!("host-{stage}-backward")));
+        hosts.backward = (0..count).map(start).collect();
+        hosts
     }
 
     /// Starts `count` nodes with certificates, and logs beside their states.
     pub fn secured(count: usize) -> Self {
+        Self::certified(count, false)
+    }
+
+    /// As [`Hosts::secured`], with a backward node for each stage.
+    pub fn secured_split(count: usize) -> Self {
+        Self::certified(count, true)
+    }
+
+    fn certified(count: usize, is_split: bool) -> Self {
         let bench = Bench::new();
         let authority = Authority::new(&bench.path("tls"));
-        let start = |stage: usize| {
-            let files = authority.issue(&format!("stage-{stage}"), &Leaf::stage(stage));
-            Node::logged(&bench.path(&format!("host-{stage}")), &files.flags())
+        let start = |stage: usize, leaf: Leaf, half: &str| {
+            let files = authority.issue(&format!("stage-{stage}{half}"), &leaf);
+            Node::logged(&bench.path(&format!("host-{stage}{half}")), &files.flags())
         };
-        let nodes = (0..count).map(start).collect();
+        let nodes = (0..count).map(|stage| start(stage, Leaf::stage(stage), "")).collect();
+        let backward = 0..if is_split { count } else { 0 };
+        let backward = backward.map(|stage| start(stage, Leaf::backward(stage), "-backward")).collect();
         let tls = authority.issue("coordinator", &Leaf::coordinator()).flags();
-        Self { bench, nodes, tls }
+        Self { bench, nodes, backward, tls }
     }
 
     /// The control addresses, as `--nodes` takes them.
     pub fn addresses(&self) -> String {
-        let addresses: Vec<_> = self.nodes.iter().map(|node| node.address("control")).collect();
-        addresses.join(",")
+        control(&self.nodes)
     }
 
     /// Runs a coordinator for these nodes to its end.
     pub fn ended(&self, arguments: &[&str]) -> Ended {
-        let addresses = self.addresses();
-        self.bench.ended(&[arguments, &self.place(&addresses)].concat())
+        let place = self.place();
+        let place: Vec<_> = place.iter().map(String::as_str).collect();
+        self.bench.ended(&[arguments, &place[..]].concat())
     }
 
     /// Starts a run with the configuration `keys`, and waits until it trains.
     pub fn training(&self, keys: &str, name: &str) -> Coordinator {
-        let addresses = self.addresses();
-        self.bench.start(name, &self.bench.config(keys), &self.place(&addresses)).wait_for_steps(3)
+        let place = self.place();
+        let place: Vec<_> = place.iter().map(String::as_str).collect();
+        self.bench.start(name, &self.bench.config(keys), &place).wait_for_steps(3)
     }
 
     /// The flags that name these nodes.
-    fn place<'a>(&'a self, addresses: &'a str) -> Vec<&'a str> {
-        ["--nodes", addresses].into_iter().chain(self.tls.iter().map(String::as_str)).collect()
+    fn place(&self) -> Vec<String> {
+        let mut place = vec!["--nodes".into(), self.addresses()];
+        if !self.backward.is_empty() {
+            place.extend(["--backward-nodes".into(), control(&self.backward)]);
+        }
+        place.extend(self.tls.iter().cloned());
+        place
     }
 
     /// SHA-256 of every tensor that the nodes keep, by name.
     pub fn digests(&self) -> BTreeMap<String, String> {
-        (0..self.nodes.len()).flat_map(|host| digest(&self.bench.path(&format!("host-{host}")))).collect()
+        let stages = (0..self.nodes.len()).map(|host| format!("host-{host}"));
+        let backward = (0..self.backward.len()).map(|host| format!("host-{host}-backward"));
+        stages.chain(backward).flat_map(|host| digest(&self.bench.path(&host))).collect()
     }
 
     /// The number of idle nodes.
     pub fn idle(&self) -> usize {
         self.ended(&["check"]).stdout.matches("idle").count()
     }
+}
+
+/// The control addresses of nodes, as the coordinator's flags take them.
+fn control(nodes: &[Node]) -> String {
+    let addresses: Vec<_> = nodes.iter().map(|node| node.address("control")).collect();
+    addresses.join(",")
 }

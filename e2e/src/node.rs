@@ -48,6 +48,13 @@ impl Node {
         Self::serve(command, state_dir, [ANY; 3], &["--metrics", ANY])
     }
 
+    /// As [`Node::start`], with a node that leaks a weight to its backward node, in the way `leak`.
+    pub fn leaking_to_backward(state_dir: &Path, leak: &str) -> Self {
+        let mut command = Command::new(leaking_node());
+        command.env("NEUROPIL_LEAK", leak).env("NEUROPIL_LEAK_OVER", "layer_values");
+        Self::launch(command, state_dir)
+    }
+
     /// As [`Node::start`], with `command` in place of the program.
     pub fn launch(command: Command, state_dir: &Path) -> Self {
         Self::serve(command, state_dir, [ANY; 3], &[])

@@ -39,6 +39,7 @@ def main():
         demand(deployment.ledger.exists(), "the run has no ledger to compare with")
         ledger = json.loads(deployment.ledger.read_text())
         found = decode.connections(deployment, violations)
+        violations += state.misplaced(deployment)
         held = encrypted if deployment.is_encrypted else readable
         bodies = held(deployment, found, ledger, violations)
         search(deployment, found, bodies, violations)
@@ -78,7 +79,7 @@ def encrypted(deployment, connections, ledger, violations):
 def search(deployment, connections, bodies, violations):
     """Look for the nodes' weights in everything that was captured: packets, streams and messages."""
     start, size = time.monotonic(), 0
-    sought = windows.Windows([tensor for host in deployment.stages for tensor in state.tensors(host)])
+    sought = windows.Windows([tensor for host in deployment.nodes for tensor in state.tensors(host)])
     for where, data in itertools.chain(captured(deployment, connections), bodies):
         size += len(data)
         for name, at in sought.search(data).items():

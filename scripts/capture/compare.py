@@ -4,7 +4,8 @@ import re
 
 
 def link_name(record):
-    return f"{record['from']} to {record['to']}, {record['kind']}s of phase {record['phase']}"
+    form = f" and form {record['form']}" if record.get("form") else ""
+    return f"{record['from']} to {record['to']}, {record['kind']} of phase {record['phase']}{form}"
 
 
 def control_name(record):
@@ -13,17 +14,17 @@ def control_name(record):
 
 def crossed(wire):
     """The wire's records of links, as the ledger writes them."""
-    return [{"from": source, "to": target, "kind": kind, "phase": phase, "tensors": record.tensors,
+    return [{"from": source, "to": target, "kind": kind, "phase": phase, "form": form, "tensors": record.tensors,
              "messages": record.messages, "samples": record.samples, "bytes": record.bytes,
              "payload": record.payload, "hash": str(record.chain)}
-            for (source, target, kind, phase), record in wire.links.items()]
+            for (source, target, kind, phase, form), record in wire.links.items()]
 
 
 def consumed(wire):
     """What training consumed, where it went on to its end from its start: all of its messages."""
     trained = [record for record in crossed(wire) if record["phase"] == "train"]
     for record in trained:
-        key = tuple(record[name] for name in ("from", "to", "kind", "phase"))
+        key = tuple(record[name] for name in ("from", "to", "kind", "phase", "form"))
         record["hash"] = str(wire.links[key].consumed)
     return trained
 
@@ -40,7 +41,10 @@ def differences(wire, ledger):
     yield from lists("link", link_name, crossed(wire), ledger["links"])
     yield from lists("consumed", link_name, consumed(wire), ledger["consumed"])
     yield from lists("control", control_name, control(wire), [plain(record) for record in ledger["control"]])
-    steps = len(set().union(*(record.steps for key, record in wire.links.items() if key[3] == "train")))
+    # Noise of mirror steps before the first update is counted by the mirror steps.
+    trained = (record.steps for (_, _, kind, phase, _), record in wire.links.items()
+               if (kind, phase) == ("activation", "train"))
+    steps = len(set().union(*trained))
     if steps != ledger["steps"]:
         yield f"{steps} steps crossed the wire, and the ledger has {ledger['steps']}"
     yield from (f"the ledger itself has a violation: {violation['sentence']}" for violation in ledger["violations"])

@@ -11,7 +11,7 @@ REQUEST = {
     ":method": "POST",
     ":scheme": "https?",
     ":authority": r"[A-Za-z0-9.:-]{1,64}",
-    ":path": r"/neuropil\.v1\.(Layer/(Exchange|Collect)|Node/[A-Z][a-z]{1,15})",
+    ":path": r"/neuropil\.v1\.(Layer/(Exchange|Collect|Serve)|Node/[A-Z][a-z]{1,15})",
     "te": "trailers",
     "content-type": "application/grpc",
     "user-agent": r"tonic/[0-9]{1,3}(\.[0-9]{1,3}){2}",
@@ -56,6 +56,7 @@ def failure(trailers, schema, where):
     except ValueError as error:
         raise Violation(f"{where}: the details of a failure are no base64: {error}") from error
     told = schema.decode("Failure", data, where)
-    expected = f"stage {told.stage}: {told.sentence}" if told.HasField("stage") else told.sentence
+    half = ", backward" if told.backward else ""
+    expected = f"stage {told.stage}{half}: {told.sentence}" if told.HasField("stage") else told.sentence
     demand(message == expected, lambda: f"{where}: a failure says '{told.sentence}', and its status '{message}'")
     return data

@@ -9,14 +9,14 @@ from violation import demand
 
 PHASES = {1: "train", 2: "evaluate"}
 FORMATS = {1: ("f32", 4), 2: ("bf16", 2), 3: ("f16", 2)}
-CARRIED = {"Activation": (1, "activation"), "ErrorSignal": (2, "error_signal")}
+CARRIED = {"Activation": (1, "activation"), "ErrorSignal": (2, "error_signal"), "LayerValues": (3, "layer_values")}
 # The most bytes of a chunk; every chunk but a tensor's last has as many.
 CHUNK = 1 << 20
 
 
 @dataclasses.dataclass
 class LinkRecord:
-    """The messages of one phase in one direction of a link."""
+    """The messages of one phase and form in one direction of a link."""
 
     tensors: list
     messages: int = 0
@@ -30,7 +30,7 @@ class LinkRecord:
 
 
 def read(records, ends, name, parts, where):
-    """Add the messages that these parts are to the records, by (from, to, kind, phase)."""
+    """Add the messages that these parts are to the records, by (from, to, kind, phase, form)."""
     parts = iter(parts)
     for header, length in parts:
         there = f"{where}, {name} {header.header.step}.{header.header.index}"
@@ -43,7 +43,8 @@ def read(records, ends, name, parts, where):
             size, bytes_of_chunks = chunks(parts, number, tensor, there)
             payload, length = payload + size, length + bytes_of_chunks
         carried, kind = CARRIED[name]
-        record = records.setdefault((*ends, kind, PHASES[header.phase]), LinkRecord(signature(header, there)))
+        key = (*ends, kind, PHASES[header.phase], header.form)
+        record = records.setdefault(key, LinkRecord(signature(header, there)))
         demand(record.tensors == signature(header, there), f"{there}: its tensors are not those of the messages before")
         record.messages += 1
         record.samples += header.size

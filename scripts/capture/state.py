@@ -7,6 +7,10 @@ import numpy as np
 from violation import demand
 
 
+# The part of a name by which a tensor is B, or its optimizer's.
+B = ".weight_backward"
+
+
 @dataclasses.dataclass
 class Tensor:
     """A tensor of a snapshot, named for sentences, as f32."""
@@ -25,6 +29,16 @@ def tensors(host):
     for snapshot in (snapshots[0], snapshots[len(snapshots) // 2], snapshots[-1]):
         for name, values in read(snapshot):
             yield Tensor(f"'{name}' of {host.name} in {snapshot.parent.name}", values)
+
+
+def misplaced(deployment):
+    """A sentence for each tensor that is on the wrong host, where all layers are split: B beside W, or anything else
+    beside B."""
+    for stage, backward in zip(deployment.stages, deployment.backward):
+        for host, may in ((stage, lambda name: B not in name), (backward, lambda name: B in name)):
+            names = {name for path in host.state.glob("step-*/stage.safetensors") for name, _ in read(path)}
+            demand(names, f"{host.name} keeps no tensor")
+            yield from (f"{host.name} keeps '{name}'" for name in sorted(names) if not may(name))
 
 
 def read(path):

@@ -1,16 +1,22 @@
 """Tests of the decoder by itself: python3 scripts/capture/tests.py, with PYTHONPATH as for the decoder."""
 
+import json
 import pathlib
 import random
 import sys
+import tempfile
 import types
 import unittest
 
 sys.dont_write_bytecode = True
+import compare
+import deployment
+import links
 import numpy as np
 import packet
 import streams
 import windows
+import xxhash
 from chain import Chain
 from http2 import Direction, messages
 from hyperframe.frame import DataFrame, HeadersFrame, PingFrame, WindowUpdateFrame
@@ -145,6 +151,41 @@ class Messages(unittest.TestCase):
         self.assertEqual(str(chain), "b7d06c9299f89b51e63b4bd566fea47d5fd35ea9009ba54bf84e1d01b11b6eb6")
         chain.control(b"abc")
         self.assertEqual(str(chain), "f7e34841776f72e8e772fb13555896a10d5b11e425dd2869324d8a9cd437e154")
+
+
+class Halves(unittest.TestCase):
+    def test_only_the_stage_of_a_backward_node_opens_its_data_port(self):
+        def host(number, **paths):
+            return {"address": f"10.0.{number}.2", "capture": "c", **paths}
+
+        def node(number):
+            return host(number, data=7100, control=7101, state="s", drawn="d")
+
+        described = {"coordinator": host(0), "stages": [node(1), node(2)], "backward": [node(3), node(4)],
+                     "ledger": "l", "encrypted": False}
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "hosts.json"
+            path.write_text(json.dumps(described))
+            known = deployment.Deployment(path)
+        found = {(known.names[client], known.names[server[0]]) for (client, server), plane in known.allowed.items()
+                 if plane == "Layer" and "backward" in known.names[server[0]]}
+        self.assertEqual(found, {("stage 0", "stage 0, backward"), ("stage 1", "stage 1, backward")})
+        self.assertEqual(sum(plane == "Node" for plane in known.allowed.values()), 4)
+
+    def test_messages_of_two_forms_are_counted_apart_and_named_in_differences(self):
+        records = {}
+        for form in (0, 1, 0):
+            part = SCHEMA.decode("LayerValues", b"", "")
+            header = part.header
+            header.run, header.step, header.phase, header.size, header.form = "run", 1, 1, 2, form
+            header.tensors.add(name=f"a.{form}", kind=1, shape=[2, 0], checksum=xxhash.xxh3_64_intdigest(b""))
+            links.read(records, ("stage 0", "stage 0, backward"), "LayerValues", [(part, 7)], "here")
+        wire = types.SimpleNamespace(links=records)
+        self.assertEqual([record["messages"] for record in compare.crossed(wire)], [2, 1])
+        second = {"from": "stage 0", "to": "stage 0, backward", "kind": "layer_values", "phase": "train", "form": 1}
+        self.assertEqual(compare.link_name(second), compare.link_name(compare.crossed(wire)[1]))
+        first = {name: value for name, value in second.items() if name != "form"}
+        self.assertEqual(compare.link_name(first), compare.link_name(compare.crossed(wire)[0]))
 
 
 unittest.main()

@@ -1,6 +1,6 @@
 //! `cargo xtask hosts`: locality proved from outside. The demo's network trains on hosts of this machine, network
 //! namespaces with a firewall between them, and every packet is captured and explained; then over TLS, with strangers at
-//! every port.
+//! every port; then with W and B of every layer on two hosts.
 
 mod capture;
 mod decoder;
@@ -8,6 +8,7 @@ mod firewall;
 mod janitor;
 mod leaks;
 pub mod network;
+mod plan;
 pub mod programs;
 mod readme;
 pub mod security;
@@ -20,6 +21,7 @@ use crate::release::{self, Profile};
 use crate::run::{Failure, Root, VIOLATION, say, step_with_code};
 use crate::{dataset, noise};
 use network::Network;
+use plan::Plan;
 use security::Security;
 use std::fs;
 use std::path::PathBuf;
@@ -46,26 +48,39 @@ pub fn hosts(root: &Root, full: bool) -> Result<(), Failure> {
     let scene = Scene::new(root, Profile::Tests)?;
     scene.python("scripts/capture/tests.py", &[])?;
     let steps = if full { STEPS.1 } else { STEPS.0 };
-    let plain = alone(&scene, "plaintext", &Security::Plaintext, steps)?;
+    let plain = alone(&scene, "plaintext", Plan::Together, &Security::Plaintext, steps)?;
     let folder = scene.part("tls")?;
-    let security = Security::with_certificates(root, &scene.build, &folder, 3)?;
-    same(&plain, &alone(&scene, "tls", &security, steps)?)?;
+    let security = Security::with_certificates(root, &scene.build, &folder, 3, true)?;
+    same(&plain, &alone(&scene, "tls", Plan::Together, &security, steps)?)?;
     same(&plain, &strangers::among(&scene, &security, steps)?)?;
     say("plaintext, TLS, and TLS among strangers: the same bits in every tensor of every node");
+    same(&plain, &alone(&scene, "split", Plan::Split, &Security::Plaintext, steps)?)?;
+    same(&plain, &alone(&scene, "split-tls", Plan::Split, &security, steps)?)?;
+    say("W and B on two hosts, in plaintext and over TLS: the same bits, and no rule read W");
     scene.remove();
     Ok(())
 }
 
 /// Trains on hosts that nobody else reaches, has every packet explained, and returns the digests of all tensors.
-fn alone(scene: &Scene<'_>, name: &str, security: &Security, steps: u32) -> Result<String, Failure> {
+fn alone(
+    scene: &Scene<'_>,
+    name: &str,
+    plan: Plan,
+    security: &Security,
+    steps: u32,
+) -> Result<String, Failure> {
     let place = if scene.is_isolated {
         "behind a firewall that lets the coordinator and neighbours through"
     } else {
         "on loopback"
     };
-    say(&format!("{name}: {steps} steps on three hosts, {place}"));
+    let hosts = match plan {
+        Plan::Together => "three hosts",
+        Plan::Split => "three hosts of W and three of B",
+    };
+    say(&format!("{name}: {steps} steps on {hosts}, {place}"));
     let folder = scene.part(name)?;
-    let mut training = Training::prepare(scene, &folder, security, true, &[])?;
+    let mut training = Training::prepare(scene, &folder, security, plan, true, &[])?;
     training.run(steps)?;
     if scene.is_isolated {
         decoder::check(scene, &training)?;
@@ -79,11 +94,11 @@ fn same(expected: &str, found: &str) -> Result<(), Failure> {
     let mut pairs = expected.lines().zip(found.lines());
     match pairs.find(|(expected, found)| expected != found) {
         _ if expected.lines().count() != found.lines().count() => {
-            Err(Failure::new(VIOLATION, "nodes keep other tensors than after the training in plaintext"))
+            Err(Failure::new(VIOLATION, "nodes keep other tensors than after the first training"))
         }
         Some((expected, found)) => {
             let sentence =
-                format!("a tensor differs from that of the training in plaintext: {found}, where {expected}");
+                format!("a tensor differs from that of the first training: {found}, where {expected}");
             Err(Failure::new(VIOLATION, sentence))
         }
         None => Ok(()),

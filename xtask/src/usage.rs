@@ -26,8 +26,9 @@ Usage: cargo xtask COMMAND
   hosts [--full]   prove locality from outside: train on three hosts of this machine (network namespaces,
                    so as root; else on loopback) in plaintext, and have every captured packet explained
                    by a decoder that shares nothing with the programs; then over TLS, and among
-                   strangers; a few steps, or more
-  hosts leaks      train there with a node that leaks a weight, in eight ways by turns, and print which
+                   strangers; then with W and B of every layer on two hosts, six in all; a few steps,
+                   or more
+  hosts leaks      train there with a node that leaks a weight, in ten ways by turns, and print which
                    leak is caught by the audit, by the captures, and by the firewall
   hosts readme     run the README's section on three hosts as it is written, on network namespaces (root)
   hosts wires [--short]

@@ -170,5 +170,5 @@ fn a_proof_that_cannot_be_made_ends_as_a_run_does() {
         4,
         &["stage 0 at 127.0.0.1:1"],
     );
-    failed(&ended(&["--nodes", "127.0.0.1:1"]), 2, &["--nodes names 1 nodes"]);
+    failed(&ended(&["--nodes", "127.0.0.1:1"]), 2, &["--nodes names 1 node"]);
 }

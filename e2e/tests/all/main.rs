@@ -20,6 +20,7 @@ mod primitives;
 mod reading;
 mod resnet;
 mod resume;
+mod split;
 mod sweep;
 mod tensorboard;
 mod tls;

@@ -27,7 +27,7 @@ fn pinned(bench: Bench, config: &str) -> Hosts {
         Node::pinned(&bench.path(&format!("host-{stage}")), &file)
     };
     let nodes = (0..3).map(node).collect();
-    Hosts { bench, nodes, tls: Vec::new() }
+    Hosts { bench, nodes, backward: Vec::new(), tls: Vec::new() }
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn consumed(run: &Run) -> Value {
 }
 
 /// Checks that state, losses and evaluations equal those of the undisturbed run.
-fn same(disturbed: &Run, undisturbed: &Run) {
+pub fn same(disturbed: &Run, undisturbed: &Run) {
     assert_eq!(disturbed.history(), undisturbed.history());
     assert_eq!(disturbed.digests(), undisturbed.digests());
     assert_eq!(consumed(disturbed), consumed(undisturbed), "the messages that made this state");

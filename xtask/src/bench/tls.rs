@@ -132,7 +132,7 @@ fn beds<'a>(
     folder: &'a Path,
     stages: usize,
 ) -> Result<[Bed<'a>; 2], Failure> {
-    let tls = Security::with_certificates(root, build, folder, stages)?;
+    let tls = Security::with_certificates(root, build, folder, stages, false)?;
     let names: Vec<String> = (0..stages).map(|stage| format!("stage{stage}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let bed = |security| Bed { root, build, folder, hosts: Network::loopback(&names), security };

@@ -45,17 +45,20 @@ fn describe(training: &Training<'_>) -> Result<PathBuf, Failure> {
 fn description(training: &Training<'_>, drawn: &Path) -> String {
     let folder = training.folder;
     let capture = |host: &Host| capture::file(folder, host);
-    let stage = |(number, stage): (usize, &&Host)| {
-        let (address, capture, state) = (&stage.address, capture(stage), programs::state(folder, stage));
-        let drawn = drawn.join(format!("state/stage-{number}"));
+    let node = |(number, host): (usize, &Host), half: &str| {
+        let (address, capture, state) = (&host.address, capture(host), programs::state(folder, host));
+        let drawn = drawn.join(format!("state/stage-{number}{half}"));
         format!(
             r#"{{"address":{address:?},"data":{DATA},"control":{CONTROL},"capture":{capture:?},"state":{state:?},"drawn":{drawn:?}}}"#
         )
     };
-    let stages = training.stages().iter().enumerate().map(stage).collect::<Vec<_>>().join(",");
+    let nodes = |hosts: Vec<&Host>, half: &str| {
+        hosts.into_iter().enumerate().map(|numbered| node(numbered, half)).collect::<Vec<_>>().join(",")
+    };
+    let (stages, backward) = (nodes(training.stages(), ""), nodes(training.backward(), "-backward"));
     let (address, coordinator) = (&training.coordinator().address, capture(training.coordinator()));
     let (encrypted, ledger) = (matches!(training.security, Security::Tls(_)), folder.join("locality.json"));
     format!(
-        r#"{{"coordinator":{{"address":{address:?},"capture":{coordinator:?}}},"stages":[{stages}],"ledger":{ledger:?},"encrypted":{encrypted}}}"#
+        r#"{{"coordinator":{{"address":{address:?},"capture":{coordinator:?}}},"stages":[{stages}],"backward":[{backward}],"ledger":{ledger:?},"encrypted":{encrypted}}}"#
     )
 }

@@ -1,4 +1,5 @@
-//! The firewall on the router: it lets the coordinator and neighbours through, by address and port, and nothing else.
+//! The firewall on the router: it lets the coordinator, neighbours, and a stage to the host of its B through, by address
+//! and port, and nothing else.
 
 use super::network::{Host, Network, output, run};
 use super::{CONTROL, DATA};
@@ -7,12 +8,18 @@ use crate::run::Failure;
 /// A connection that a host may open: from, to, port.
 type Allowed<'a> = (&'a Host, &'a Host, u16);
 
-/// Closes the router to everything but the connections of a run.
-pub fn close(network: &Network, coordinator: &Host, stages: &[&Host]) -> Result<(), Failure> {
+/// Closes the router to everything but the connections of a run. `backward` has the host of each stage's B, where the
+/// stages are split.
+pub fn close(
+    network: &Network,
+    coordinator: &Host,
+    stages: &[&Host],
+    backward: &[&Host],
+) -> Result<(), Failure> {
     for chain in ["INPUT", "OUTPUT", "FORWARD"] {
         iptables(network, &["--policy", chain, "DROP"])?;
     }
-    for (client, server, port) in allowed(coordinator, stages) {
+    for (client, server, port) in allowed(coordinator, stages, backward) {
         let port = port.to_string();
         let there = ["-s", &client.address, "-d", &server.address, "-p", "tcp", "--dport", &port];
         let back =
@@ -30,12 +37,13 @@ pub fn close(network: &Network, coordinator: &Host, stages: &[&Host]) -> Result<
 }
 
 /// The connections of a run.
-fn allowed<'a>(coordinator: &'a Host, stages: &[&'a Host]) -> Vec<Allowed<'a>> {
-    let control = stages.iter().map(|stage| (coordinator, *stage, CONTROL));
+fn allowed<'a>(coordinator: &'a Host, stages: &[&'a Host], backward: &[&'a Host]) -> Vec<Allowed<'a>> {
+    let control = stages.iter().chain(backward).map(|node| (coordinator, *node, CONTROL));
     let neighbours = stages.windows(2).map(|pair| (pair[0], pair[1], DATA));
     let ends = [stages.first(), stages.last()].into_iter().flatten();
     let data = ends.map(|stage| (coordinator, *stage, DATA));
-    control.chain(neighbours).chain(data).collect()
+    let halves = stages.iter().zip(backward).map(|(stage, backward)| (*stage, *backward, DATA));
+    control.chain(neighbours).chain(data).chain(halves).collect()
 }
 
 /// A sentence for each host of which the firewall dropped a packet.
@@ -64,7 +72,22 @@ pub fn iptables(network: &Network, words: &[&str]) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::drops;
+    use super::super::network::Network;
+    use super::{CONTROL, DATA, allowed, drops};
+
+    #[test]
+    fn only_a_stage_reaches_the_data_port_of_its_backward_node() {
+        let network = Network::loopback(&["coordinator", "s0", "s1", "b0", "b1"]);
+        let host = |name| network.host(name);
+        let rules = allowed(host("coordinator"), &[host("s0"), host("s1")], &[host("b0"), host("b1")]);
+        let to = |name: &str, port| -> Vec<&str> {
+            let own = rules.iter().filter(|(_, to, at)| (to.name.as_str(), *at) == (name, port));
+            own.map(|(from, _, _)| from.name.as_str()).collect()
+        };
+        assert_eq!((to("b0", DATA), to("b1", DATA)), (vec!["s0"], vec!["s1"]));
+        assert_eq!((to("b0", CONTROL), to("b1", CONTROL)), (vec!["coordinator"], vec!["coordinator"]));
+        assert_eq!(to("s1", DATA), ["s0", "coordinator"]);
+    }
 
     #[test]
     fn only_a_rule_that_dropped_something_is_told() {

@@ -4,6 +4,7 @@
 //! Nobody is told that there is a leak: the audit compares ledgers, the decoder reads packets, the firewall counts them.
 
 use super::network::Host;
+use super::plan::Plan;
 use super::programs::Program;
 use super::security::Security;
 use super::training::Training;
@@ -17,21 +18,26 @@ use std::time::Duration;
 /// A leak by its word, and which of the three ways to see it are expected to.
 struct Leak {
     word: &'static str,
+    /// Whether the stage's W goes to the host of its B, on a link between the two.
+    is_split: bool,
     audit: bool,
     capture: bool,
     firewall: bool,
 }
 
-const LEAKS: [Leak; 8] = [
-    Leak { word: "message", audit: true, capture: true, firewall: false },
-    Leak { word: "unknown_field", audit: true, capture: true, firewall: false },
-    Leak { word: "extra_tensor", audit: true, capture: true, firewall: false },
-    Leak { word: "format", audit: true, capture: true, firewall: false },
+const LEAKS: [Leak; 10] = [
+    Leak { word: "message", is_split: false, audit: true, capture: true, firewall: false },
+    Leak { word: "unknown_field", is_split: false, audit: true, capture: true, firewall: false },
+    Leak { word: "extra_tensor", is_split: false, audit: true, capture: true, firewall: false },
+    Leak { word: "format", is_split: false, audit: true, capture: true, firewall: false },
     // Eight bytes in each report are no window of 64 bytes.
-    Leak { word: "control", audit: true, capture: false, firewall: false },
-    Leak { word: "metrics", audit: false, capture: true, firewall: true },
-    Leak { word: "snapshot", audit: true, capture: true, firewall: false },
-    Leak { word: "socket", audit: false, capture: true, firewall: true },
+    Leak { word: "control", is_split: false, audit: true, capture: false, firewall: false },
+    Leak { word: "metrics", is_split: false, audit: false, capture: true, firewall: true },
+    Leak { word: "snapshot", is_split: false, audit: true, capture: true, firewall: false },
+    Leak { word: "socket", is_split: false, audit: false, capture: true, firewall: true },
+    Leak { word: "message", is_split: true, audit: true, capture: true, firewall: false },
+    // W has y's shape and format, and the host of W counts what it sends: both ledgers have the same.
+    Leak { word: "weight_as_y", is_split: true, audit: false, capture: true, firewall: false },
 ];
 /// The stage whose node leaks.
 const LEAKING: usize = 1;
@@ -64,9 +70,9 @@ pub fn leaks(root: &Root) -> Result<(), Failure> {
     release::leaking(root)?;
     let mut rows = Vec::new();
     for leak in &LEAKS {
-        say(&format!("{}: the node of stage {LEAKING} leaks", leak.word));
+        say(&format!("{}: the node of stage {LEAKING} leaks", leak.name()));
         let caught = leaked(&scene, leak)?;
-        rows.push(row(leak.word, &caught));
+        rows.push(row(&leak.name(), &caught));
         leak.check(&caught, scene.is_isolated)?;
     }
     println!("| leak | audit | capture | firewall |\n|---|---|---|---|\n{}", rows.join("\n"));
@@ -76,12 +82,13 @@ pub fn leaks(root: &Root) -> Result<(), Failure> {
 
 /// Trains with this leak.
 fn leaked(scene: &Scene<'_>, leak: &Leak) -> Result<Caught, Failure> {
-    let folder = scene.part(&format!("leaks/{}", leak.word))?;
-    let mut training = Training::prepare(scene, &folder, &Security::Plaintext, true, &[STRANGER])?;
+    let folder = scene.part(&format!("leaks/{}{}", leak.word, if leak.is_split { "-split" } else { "" }))?;
+    let mut training =
+        Training::prepare(scene, &folder, &Security::Plaintext, leak.plan(), true, &[STRANGER])?;
     let stage = training.stages()[LEAKING];
     let metrics = format!("{}:{METRICS}", stage.address);
     let mut program = stage.command(scene.build.join("layer-node-leaking"));
-    program.env("NEUROPIL_LEAK", leak.word);
+    program.env("NEUROPIL_LEAK", leak.word).env("NEUROPIL_LEAK_OVER", leak.over());
     program.env("NEUROPIL_LEAK_TO", format!("{}:{ANYWHERE}", training.network.host(STRANGER).address));
     training.replace(LEAKING, program, &["--metrics".into(), metrics.clone()])?;
     let audit = audit(&mut training.start(STEPS)?)?;
@@ -114,6 +121,20 @@ fn scrape(host: &Host, address: &str) {
 }
 
 impl Leak {
+    /// The row's name.
+    fn name(&self) -> String {
+        format!("`{}`{}", self.word, if self.is_split { " to the host of B" } else { "" })
+    }
+
+    fn plan(&self) -> Plan {
+        if self.is_split { Plan::Split } else { Plan::Together }
+    }
+
+    /// The messages that carry the leak, where it goes over a link.
+    fn over(&self) -> &'static str {
+        if self.is_split { "layer_values" } else { "activations" }
+    }
+
     /// Checks that everything that should see the leak does so, and nothing else. Without namespaces there are no
     /// captures and there is no firewall.
     fn check(&self, caught: &Caught, is_isolated: bool) -> Result<(), Failure> {
@@ -123,8 +144,8 @@ impl Leak {
             ("firewall", self.firewall && is_isolated, &caught.firewall),
         ] {
             let sentence = match (expected, said) {
-                (true, None) => format!("the leak '{}' is not seen by the {name}", self.word),
-                (false, Some(said)) => format!("the {name} complains of the leak '{}': {said}", self.word),
+                (true, None) => format!("the leak {} is not seen by the {name}", self.name()),
+                (false, Some(said)) => format!("the {name} complains of the leak {}: {said}", self.name()),
                 _ => continue,
             };
             return Err(Failure::new(VIOLATION, sentence));
@@ -136,7 +157,7 @@ impl Leak {
 /// A row of the table.
 fn row(leak: &str, Caught { audit, capture, firewall }: &Caught) -> String {
     let cell = |said: &Option<String>| said.as_deref().unwrap_or("–").replace('|', "\\|");
-    format!("| `{leak}` | {} | {} | {} |", cell(audit), cell(capture), cell(firewall))
+    format!("| {leak} | {} | {} | {} |", cell(audit), cell(capture), cell(firewall))
 }
 
 #[cfg(test)]
@@ -152,15 +173,15 @@ mod tests {
         };
         assert_eq!(check("message", said(), said(), None, true), Ok(()));
         assert_eq!(check("message", said(), None, None, false), Ok(()));
-        let unseen = "the leak 'message' is not seen by the capture";
+        let unseen = "the leak `message` is not seen by the capture";
         assert_eq!(check("message", said(), None, None, true), Err(unseen.into()));
-        let unexpected = "the audit complains of the leak 'socket': a sentence";
+        let unexpected = "the audit complains of the leak `socket`: a sentence";
         assert_eq!(check("socket", said(), said(), said(), true), Err(unexpected.into()));
     }
 
     #[test]
     fn a_row_quotes_what_was_said() {
         let caught = Caught { audit: Some("a | b".into()), capture: None, firewall: Some("c".into()) };
-        assert_eq!(row("message", &caught), "| `message` | a \\| b | – | c |");
+        assert_eq!(row("`message`", &caught), "| `message` | a \\| b | – | c |");
     }
 }

@@ -13,16 +13,20 @@ pub enum Security {
 }
 
 impl Security {
-    /// Mutual TLS with new certificates for so many stages.
+    /// Mutual TLS with new certificates for so many stages, and for the backward node of each if `is_split` is set.
     pub fn with_certificates(
         root: &Root,
         build: &Path,
         folder: &Path,
         stages: usize,
+        is_split: bool,
     ) -> Result<Self, Failure> {
         let certificates = folder.join("certificates");
         let mut command = root.command(build.join("coordinator"));
         command.args(["certificates", "--stages", &stages.to_string(), "--out"]).arg(&certificates);
+        if is_split {
+            command.args(["--backward", "all"]);
+        }
         output(&mut command)?;
         Ok(Self::Tls(certificates))
     }
@@ -35,6 +39,11 @@ impl Security {
     /// The flags of the node of this stage.
     pub fn stage(&self, number: usize) -> Vec<String> {
         self.flags(&format!("stage-{number}"))
+    }
+
+    /// The flags of the backward node of this stage.
+    pub fn backward(&self, number: usize) -> Vec<String> {
+        self.flags(&format!("stage-{number}-backward"))
     }
 
     fn flags(&self, name: &str) -> Vec<String> {

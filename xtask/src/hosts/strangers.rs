@@ -4,6 +4,7 @@
 mod cast;
 
 use super::network::Host;
+use super::plan::Plan;
 use super::programs::{self, Program};
 use super::security::{self, Security};
 use super::training::Training;
@@ -32,7 +33,7 @@ pub fn among(scene: &Scene<'_>, security: &Security, steps: u32) -> Result<Strin
     let folder = scene.part("strangers")?;
     let made = folder.join("certificates");
     scene.python("scripts/strangers.py", &[certificates.clone(), made.clone()])?;
-    let training = Training::prepare(scene, &folder, security, false, &[STRANGER])?;
+    let training = Training::prepare(scene, &folder, security, Plan::Together, false, &[STRANGER])?;
     let strangers = Strangers { training: &training, certificates, made: &made };
     let mut coordinator = training.start(steps)?;
     for stranger in CLIENTS {

@@ -1,6 +1,7 @@
 //! A training on the hosts: a node on each stage's, and the coordinator, which checks the ledgers of all.
 
 use super::network::{Host, Network, output};
+use super::plan::Plan;
 use super::programs::{self, Program};
 use super::security::Security;
 use super::{Scene, capture, firewall};
@@ -11,22 +12,13 @@ use std::time::Duration;
 
 /// The hosts of the stages. The coordinator's comes before them.
 const STAGES: [&str; 3] = ["stage0", "stage1", "stage2"];
+/// The hosts with the B of each stage's layers, where these are split.
+const BACKWARD: [&str; 3] = ["backward0", "backward1", "backward2"];
 const COORDINATOR: &str = "coordinator";
 /// How long one training may take.
 const LIMIT: Duration = Duration::from_secs(1200);
-/// The demo's network by Kolen-Pollack, three stages, and every state kept: a capture is searched for them.
+/// The demo's network.
 const CONFIG: &str = "examples/fashion.toml";
-const SETTINGS: [&str; 9] = [
-    "rule.name=kolen_pollack",
-    "optimizer.lr=0.05",
-    "optimizer.warmup_epochs=0",
-    "train.batch=32",
-    "data.test_limit=64",
-    "pipeline.stages=3",
-    "pipeline.microbatches=2",
-    "snapshot.every_steps=1",
-    "snapshot.keep_last=1000",
-];
 /// A learning rate whose steps are lost in f32.
 const NOTHING_MOVES: &str = "optimizer.lr=1e-30";
 
@@ -37,6 +29,8 @@ pub struct Training<'a> {
     pub folder: &'a Path,
     pub network: Network,
     pub security: &'a Security,
+    plan: Plan,
+    /// The nodes of the stages, and then their backward nodes.
     pub nodes: Vec<Program>,
     captures: Vec<capture::Capture>,
 }
@@ -47,19 +41,25 @@ impl<'a> Training<'a> {
         scene: &'a Scene<'a>,
         folder: &'a Path,
         security: &'a Security,
+        plan: Plan,
         has_firewall: bool,
         others: &[&str],
     ) -> Result<Self, Failure> {
-        let names = [&[COORDINATOR], &STAGES[..], others].concat();
+        let names = [&[COORDINATOR], &STAGES[..], backward_names(plan), others].concat();
         let network = if scene.is_isolated { Network::make(&names)? } else { Network::loopback(&names) };
+        let (stages, backward) = (hosts(&network, &STAGES), hosts(&network, backward_names(plan)));
         let mut captures = Vec::new();
         if scene.is_isolated && has_firewall {
-            firewall::close(&network, network.host(COORDINATOR), &stages(&network))?;
+            firewall::close(&network, network.host(COORDINATOR), &stages, &backward)?;
             captures = capture::start(&network, folder)?;
         }
-        let node = |(number, stage)| programs::node(stage, &scene.build, folder, &security.stage(number));
-        let nodes = stages(&network).into_iter().enumerate().map(node).collect::<Result<_, _>>()?;
-        Ok(Self { scene, folder, network, security, nodes, captures })
+        let node = |host, flags: Vec<String>| programs::node(host, &scene.build, folder, &flags);
+        let of_stages =
+            stages.into_iter().enumerate().map(|(number, host)| node(host, security.stage(number)));
+        let of_b =
+            backward.into_iter().enumerate().map(|(number, host)| node(host, security.backward(number)));
+        let nodes = of_stages.chain(of_b).collect::<Result<_, _>>()?;
+        Ok(Self { scene, folder, network, security, plan, nodes, captures })
     }
 
     /// The coordinator's host.
@@ -69,7 +69,12 @@ impl<'a> Training<'a> {
 
     /// The hosts of the stages, nearest the input first.
     pub fn stages(&self) -> Vec<&Host> {
-        stages(&self.network)
+        hosts(&self.network, &STAGES)
+    }
+
+    /// The hosts with the B of each stage's layers; none where no layer is split.
+    pub fn backward(&self) -> Vec<&Host> {
+        hosts(&self.network, backward_names(self.plan))
     }
 
     /// Begins to train so many steps, and to prove that they were local.
@@ -86,6 +91,10 @@ impl<'a> Training<'a> {
         command.current_dir(self.scene.root.path());
         command.args(["locality", "--config", CONFIG, "--nodes", &programs::nodes(stages)]);
         command.args(["--steps", &steps.to_string()]);
+        if self.plan == Plan::Split {
+            let backward = programs::nodes(&self.backward());
+            command.args(["--backward-nodes", &backward, "--rules", "local"]);
+        }
         self.settings().iter().for_each(|setting| _ = command.args(["--set", setting]));
         command.args(self.security.coordinator());
         command
@@ -131,33 +140,48 @@ impl<'a> Training<'a> {
     /// A run's folder whose nodes keep W and B as they were drawn: by nodes of this machine's own loopback, after a step
     /// that moves nothing, since nodes write no snapshot before the first update. Seed and names decide what is drawn.
     pub fn drawn(&self) -> Result<PathBuf, Failure> {
-        let run = self.scene.folder.join("drawn");
+        let run = self.scene.folder.join(self.plan.drawn());
         if !run.exists() {
             let mut command = self.scene.root.command(self.scene.build.join("coordinator"));
             command.args(["train", "--config", CONFIG, "--local", "--run-dir"]).arg(&run);
             let mut settings = self.settings();
             settings.extend([NOTHING_MOVES.into(), "train.max_steps=1".into()]);
             settings.iter().for_each(|setting| _ = command.args(["--set", setting]));
-            Program::start(&mut command, &self.scene.folder, "drawn")?.succeed(LIMIT)?;
+            Program::start(&mut command, &self.scene.folder, self.plan.drawn())?.succeed(LIMIT)?;
         }
         Ok(run)
     }
 
     fn settings(&self) -> Vec<String> {
         let data = format!("data.path={}", self.scene.data.display());
-        SETTINGS.iter().map(|setting| (*setting).into()).chain([data]).collect()
+        self.plan.settings().into_iter().chain([data]).collect()
     }
 
-    /// The SHA-256 of every tensor of every node at the end.
+    /// The SHA-256 of every tensor of every node at the end, a line each, in the order of the tensors' names.
     pub fn digests(&self) -> Result<String, Failure> {
-        let digest = |stage: &&Host| {
+        let mut lines = Vec::new();
+        for host in self.stages().into_iter().chain(self.backward()) {
             let mut command = self.scene.root.command(self.scene.build.join("layer-node"));
-            output(command.args(["digest", "--state-dir"]).arg(programs::state(self.folder, stage)))
-        };
-        self.stages().iter().map(digest).collect()
+            command.args(["digest", "--state-dir"]).arg(programs::state(self.folder, host));
+            lines.extend(output(&mut command)?.lines().map(str::to_owned));
+        }
+        lines.sort_by(|one, other| name(one).cmp(name(other)));
+        Ok(lines.join("\n"))
     }
 }
 
-fn stages(network: &Network) -> Vec<&Host> {
-    STAGES.iter().map(|name| network.host(name)).collect()
+/// The name of the tensor in a line `HEX  NAME`.
+fn name(line: &str) -> &str {
+    line.split_once("  ").map_or(line, |(_, name)| name)
+}
+
+fn backward_names(plan: Plan) -> &'static [&'static str] {
+    match plan {
+        Plan::Together => &[],
+        Plan::Split => &BACKWARD,
+    }
+}
+
+fn hosts<'a>(network: &'a Network, names: &[&str]) -> Vec<&'a Host> {
+    names.iter().map(|name| network.host(name)).collect()
 }

@@ -75,8 +75,13 @@ struct Bed<'a> {
 impl<'a> Bed<'a> {
     fn new(scene: &'a Scene<'a>, network: &'a Network) -> Result<Self, Failure> {
         let stages: Vec<_> = NAMES[1..].iter().map(|name| network.host(name)).collect();
-        let security =
-            Security::with_certificates(scene.root, &scene.build, &scene.part("wires")?, stages.len())?;
+        let security = Security::with_certificates(
+            scene.root,
+            &scene.build,
+            &scene.part("wires")?,
+            stages.len(),
+            false,
+        )?;
         Ok(Self { scene, network, coordinator: network.host(NAMES[0]), stages, security })
     }
 }

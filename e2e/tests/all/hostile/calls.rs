@@ -3,6 +3,7 @@
 
 use proto::client;
 use proto::link::{Contract, Link, Peer};
+use proto::spec::contract::Form;
 use proto::spec::graph::Value;
 use proto::spec::graph::{LayerSpec, Op};
 use proto::spec::stage::StageSpec;
@@ -40,9 +41,8 @@ pub async fn strangers(data: &str, count: &AtomicUsize) {
     let contract = Contract {
         run: "guessed".into(),
         incarnation: 1,
-        values,
+        forms: vec![Form { values, max_microbatch: 1 }],
         kind: Kind::F32,
-        max_microbatch: 1,
         max_microbatches: 1,
     };
     let link = Link::new(Peer::node(data), contract);

@@ -167,9 +167,8 @@ fn open_link(security: &Security, peer: &Peer) -> Failure {
     let contract = Contract {
         run: "run".into(),
         incarnation: 1,
-        values: Vec::new(),
+        forms: Vec::new(),
         kind: Kind::F32,
-        max_microbatch: 1,
         max_microbatches: 1,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -162,7 +162,8 @@ fn state_of_another_network_or_cut_is_refused_by_tensor_and_file() {
     // The same nodes in another order have other stages, and both refuse them.
     hosts.nodes.reverse();
     let file = "/step-00000004/stage.safetensors holds '";
-    let said = ["stage ", " at 127.0.0.1:", file, "which this stage does not have", "--nodes in its order"];
+    let said =
+        ["stage ", " at 127.0.0.1:", file, "which this stage does not have", "the addresses of its nodes"];
     failed(&hosts.ended(&resume), 4, &said);
     failed(&hosts.ended(&evaluate), 4, &said);
     hosts.nodes.reverse();
