@@ -37,8 +37,8 @@ pub fn with_samples(header: &MicrobatchHeader, parcel: &Parcel) -> MicrobatchHea
     MicrobatchHeader { minibatch: batch, size: batch, ..header.clone() }
 }
 
-impl ToBackward<'_> {
-    fn crossing(&self, layer: &str) -> Result<&Crossing, StageError> {
+impl<'a> ToBackward<'a> {
+    fn crossing(&self, layer: &str) -> Result<&'a Crossing, StageError> {
         let known = self.crossings.iter().find(|crossing| crossing.layer == layer);
         known.ok_or_else(|| tch::TchError::Torch(format!("'{layer}' is not split: this is a bug")).into())
     }
@@ -46,27 +46,27 @@ impl ToBackward<'_> {
 
 impl OtherHalf for ToBackward<'_> {
     fn show(&mut self, layer: &str, Shown { x, y }: Shown) -> Result<(), StageError> {
-        let Some(parcel) = self.crossing(layer)?.sample.clone() else { return Ok(()) };
+        let Some(parcel) = &self.crossing(layer)?.sample else { return Ok(()) };
         let tensors = [x, y].into_iter().flatten().collect();
-        self.link.send(Carried::LayerValues, &self.header, &parcel, tensors)
+        self.link.send(Carried::LayerValues, &self.header, parcel, tensors)
     }
 
     fn carry(&mut self, layer: &str, error: Tensor) -> Result<Option<Tensor>, StageError> {
-        let Crossing { error: sent, returned, .. } = self.crossing(layer)?.clone();
+        let Crossing { error: sent, returned, .. } = self.crossing(layer)?;
         if let Some(parcel) = sent {
-            self.link.send(Carried::LayerValues, &self.header, &parcel, vec![error])?;
+            self.link.send(Carried::LayerValues, &self.header, parcel, vec![error])?;
         }
         let Some(parcel) = returned else { return Ok(None) };
         let due = || format!("the error at the input of '{layer}' of {}", self.header);
         let is_due = |header: &MicrobatchHeader| *header == self.header;
-        let (_, tensors) = self.link.receive(Carried::ErrorSignals, &parcel, due, is_due)?;
+        let (_, tensors) = self.link.receive(Carried::ErrorSignals, parcel, due, is_due)?;
         Ok(tensors.into_iter().next())
     }
 
     fn mirror(&mut self, layer: &str, _: MirrorStep, Shown { x, y }: Shown) -> Result<(), StageError> {
-        let Some(parcel) = self.crossing(layer)?.noise.clone() else { return Ok(()) };
+        let Some(parcel) = &self.crossing(layer)?.noise else { return Ok(()) };
         let tensors = [x, y].into_iter().flatten().collect();
-        let header = with_samples(&self.header, &parcel);
-        self.link.send(Carried::LayerValues, &header, &parcel, tensors)
+        let header = with_samples(&self.header, parcel);
+        self.link.send(Carried::LayerValues, &header, parcel, tensors)
     }
 }

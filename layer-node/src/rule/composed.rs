@@ -11,9 +11,8 @@ use tch::{TchError, Tensor};
 /// Every coefficient is named here: a new one does not compile before it has a place, and in [`Composed`] it cannot
 /// reach W.
 pub fn compose(coefficients: Coefficients, task: bool, transfer: Transfer) -> Feedback {
-    let (samples, output) = (coefficients.use_samples(), coefficients.use_output());
     let Coefficients { amp, null, sparse, self_, decay } = coefficients;
-    let local = Composed { amp, null, sparse, decay, task, transfer, samples, output };
+    let local = Composed { amp, null, sparse, decay, task, transfer };
     if self_ == 0.0 {
         Feedback::Local(Box::new(local))
     } else {
@@ -29,22 +28,10 @@ struct Composed {
     decay: f64,
     task: bool,
     transfer: Transfer,
-    /// Whether any of the primitives needs samples.
-    samples: bool,
-    /// Whether any of the primitives needs y.
-    output: bool,
 }
 
 impl Rule for Composed {
     type Reads = Local;
-
-    fn uses_samples(&self) -> bool {
-        self.samples
-    }
-
-    fn uses_output(&self) -> bool {
-        self.output
-    }
 
     fn uses_task(&self) -> bool {
         self.task
@@ -70,14 +57,6 @@ struct WithSelf {
 
 impl Rule for WithSelf {
     type Reads = ReadsWeight;
-
-    fn uses_samples(&self) -> bool {
-        self.local.uses_samples()
-    }
-
-    fn uses_output(&self) -> bool {
-        self.local.uses_output()
-    }
 
     fn uses_task(&self) -> bool {
         self.local.uses_task()

@@ -29,16 +29,6 @@ pub trait Rule: Send {
     /// Whether the rule reads W.
     type Reads: Access;
 
-    /// Whether [`Rule::microbatch`] returns a gradient.
-    fn uses_samples(&self) -> bool {
-        true
-    }
-
-    /// Whether [`Rule::microbatch`] needs [`Seen::y`].
-    fn uses_output(&self) -> bool {
-        false
-    }
-
     /// Whether W's task gradient is part of B's.
     fn uses_task(&self) -> bool {
         false
@@ -78,24 +68,6 @@ impl Feedback {
             RuleSpec::Learned { task, coefficients, alignment, .. } => {
                 compose(*coefficients, *task, alignment.transfer)
             }
-        }
-    }
-
-    /// Whether samples have a part in B's gradient.
-    pub fn uses_samples(&self) -> bool {
-        match self {
-            Feedback::Transport | Feedback::Signs(_) => false,
-            Feedback::Local(rule) => rule.uses_samples(),
-            Feedback::ReadsWeight(rule) => rule.uses_samples(),
-        }
-    }
-
-    /// Whether the rule needs the layer's y.
-    pub fn uses_output(&self) -> bool {
-        match self {
-            Feedback::Transport | Feedback::Signs(_) => false,
-            Feedback::Local(rule) => rule.uses_output(),
-            Feedback::ReadsWeight(rule) => rule.uses_output(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The account of a control plane between the coordinator and one node, which both ends keep alike.
 
-use super::{Chain, ControlMessage, ControlRecord, MAX_REFUSALS, Refusal};
+use super::refusals::Refusals;
+use super::{Chain, ControlMessage, ControlRecord, Refusal};
 use crate::link::Role;
 use crate::wire::{self, command, report};
 use prost::Message;
@@ -66,7 +67,7 @@ pub struct ControlLedger {
 #[derive(Debug, Default)]
 struct Account {
     records: Vec<ControlRecord>,
-    refusals: Vec<Refusal>,
+    refusals: Refusals,
 }
 
 impl ControlLedger {
@@ -97,10 +98,7 @@ impl ControlLedger {
 
     /// Notes that a message of the peer was refused, for the reason `why`.
     pub fn refused(&self, why: &str) {
-        let refusals = &mut self.account().refusals;
-        if refusals.len() < MAX_REFUSALS {
-            refusals.push(Refusal { from: self.peer, carried: None, sentence: why.to_owned() });
-        }
+        self.account().refusals.note(self.peer, None, why);
     }
 
     /// The records so far, in the order of sender, receiver and kind.
@@ -112,7 +110,7 @@ impl ControlLedger {
 
     /// The first messages that were refused.
     pub fn refusals(&self) -> Vec<Refusal> {
-        self.account().refusals.clone()
+        self.account().refusals.all()
     }
 
     fn account(&self) -> MutexGuard<'_, Account> {

@@ -1,6 +1,7 @@
 //! The account of a process's links: an observer of every link counts and hashes its messages.
 
-use super::{Chain, ChainedHeader, LinkRecord, MAX_REFUSALS, Refusal};
+use super::refusals::Refusals;
+use super::{Chain, ChainedHeader, LinkRecord, Refusal};
 use crate::link::framing::wire_bytes;
 use crate::link::{Carried, Observer, Role};
 use crate::microbatch::{Message, Phase};
@@ -19,7 +20,7 @@ pub struct LinkLedger {
 struct Account {
     /// A record for each direction, phase and form of each link, in the order of the first messages.
     records: Vec<LinkRecord>,
-    refusals: Vec<Refusal>,
+    refusals: Refusals,
 }
 
 impl LinkLedger {
@@ -42,7 +43,7 @@ impl LinkLedger {
 
     /// The first messages that were refused.
     pub fn refusals(&self) -> Vec<Refusal> {
-        self.account().refusals.clone()
+        self.account().refusals.all()
     }
 
     fn account(&self) -> MutexGuard<'_, Account> {
@@ -129,9 +130,6 @@ impl Observer for OfLink {
     }
 
     fn refused(&self, carried: Carried, why: &str) {
-        let refusals = &mut self.ledger.account().refusals;
-        if refusals.len() < MAX_REFUSALS {
-            refusals.push(Refusal { from: self.peer, carried: Some(carried), sentence: why.to_owned() });
-        }
+        self.ledger.account().refusals.note(self.peer, Some(carried), why);
     }
 }

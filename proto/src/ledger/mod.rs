@@ -8,6 +8,7 @@ mod chain;
 mod control;
 mod json;
 mod links;
+mod refusals;
 pub mod size;
 
 pub use chain::{Chain, ChainedHeader};

@@ -11,6 +11,13 @@ use rand_chacha::rand_core::Rng;
 /// A queue's index among all queues.
 pub(super) type QueueId = usize;
 
+/// One edge in one direction: the sender's queue and the receiver's queue.
+#[derive(Clone, Copy)]
+pub(super) struct Pipe {
+    pub(super) from: QueueId,
+    pub(super) to: QueueId,
+}
+
 /// The content of a message; between the halves of a stage, with the number of the layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {

@@ -5,8 +5,7 @@
 //! E  of each layer, descending: its error ──▶, ◀── the error at its x
 //! ```
 
-use super::engine::{Kind, Message, Op};
-use super::ring::Pipe;
+use super::engine::{Kind, Message, Op, Pipe};
 use proto::lane::{Action, Lane};
 use proto::microbatch::MicrobatchId;
 

@@ -3,7 +3,7 @@
 use proto::lane::{Action, Lane};
 use proto::microbatch::MicrobatchId;
 
-use super::engine::{Engine, Kind, Message, Op, Queue, QueueId};
+use super::engine::{Engine, Kind, Message, Op, Pipe, Queue};
 use super::halves::{Between, Halves, Replies};
 
 /// The queues in which a stage keeps arrived messages.
@@ -38,13 +38,6 @@ pub(super) struct Trial {
     /// The number of minibatches that follow one another without a barrier.
     pub(super) steps: u64,
     pub(super) seed: u64,
-}
-
-/// One edge in one direction: the sender's queue and the receiver's queue.
-#[derive(Clone, Copy)]
-pub(super) struct Pipe {
-    pub(super) from: QueueId,
-    pub(super) to: QueueId,
 }
 
 /// `up[s]` and `down[s]` lie below stage s, those with s = n between the last stage and the coordinator.
