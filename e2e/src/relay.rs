@@ -71,9 +71,7 @@ impl Relay {
 fn pass(mut from: TcpStream, mut to: TcpStream, silent: &AtomicBool, record: Option<&Mutex<Vec<u8>>>) {
     let mut bytes = [0; 1 << 16];
     while let Ok(count @ 1..) = from.read(&mut bytes) {
-        while silent.load(Relaxed) {
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        while_silent(silent);
         if let Some(record) = record {
             record.lock().expect("no thread panics").extend(&bytes[..count]);
         }
@@ -81,5 +79,14 @@ fn pass(mut from: TcpStream, mut to: TcpStream, silent: &AtomicBool, record: Opt
             break;
         }
     }
+    // A silent network does not tell one end that the other end has closed the connection.
+    while_silent(silent);
     let _ = to.shutdown(Shutdown::Both);
+}
+
+/// Returns when bytes come through.
+fn while_silent(silent: &AtomicBool) {
+    while silent.load(Relaxed) {
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }

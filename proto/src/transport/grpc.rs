@@ -245,7 +245,7 @@ async fn next<D: Direction>(
             Ok(None) if assembler.is_idle() => return Ok(None),
             Ok(None) => {
                 let torn = format!("the stream ended in the middle of {}", D::NAME);
-                return Err(ProtocolError::Invalid(torn).into());
+                return Err(Broken::Told(Failure::new(FailureKind::Lost, torn)));
             }
             Err(status) => {
                 return Err(match refused_here(&status) {
