@@ -115,6 +115,7 @@ impl From<proto::failure::Failure> for RunError {
             | FailureKind::Neighbour
             | FailureKind::Refused
             | FailureKind::Early
+            | FailureKind::OtherProtocol
             | FailureKind::Lost
             | FailureKind::Unreachable
             | FailureKind::Identity => Cause::Node,

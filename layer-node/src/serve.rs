@@ -15,7 +15,8 @@ use crate::state::state_dir::StateDir;
 use clap::Args;
 use ports::Ports;
 use proto::link::LinkRegistry;
-use proto::process::signals::{self, Asked, Signals};
+use proto::process::signals::{Asked, Signals};
+use proto::process::{self, signals};
 use proto::transport::tls::TlsFlags;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -35,6 +36,8 @@ const STOPPED: &str = "the node is being stopped: start it again, then --resume 
 const LEAVE: Duration = Duration::from_secs(5);
 /// How long open streams may take to end once the node is stopping.
 const DRAIN: Duration = Duration::from_secs(2);
+/// The most compute threads of a node.
+const MOST_THREADS: i64 = 1024;
 /// The names under which health reports the node and each of its services.
 const SERVICES: [&str; 3] = ["", "neuropil.v1.Node", "neuropil.v1.Layer"];
 
@@ -56,8 +59,13 @@ pub struct Serve {
     /// cpu or cuda:N
     #[arg(long, default_value = "cpu")]
     pub device: DeviceName,
-    /// Compute threads
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    /// Compute threads, which are part of the result; without the flag, as many as this process may use cores
+    #[arg(
+        long,
+        default_value_t = cores(),
+        hide_default_value = true,
+        value_parser = clap::value_parser!(u32).range(1..=MOST_THREADS)
+    )]
     pub threads: u32,
     /// Where this node keeps its weights
     #[arg(long, value_name = "DIR", default_value = "state")]
@@ -75,6 +83,12 @@ pub struct Serve {
     /// Stop when standard input closes: the node then ends with the process that started it, however that ends
     #[arg(long)]
     pub exit_with_stdin: bool,
+}
+
+/// The cores that this process may use, under the quota of its control group and its affinity.
+fn cores() -> u32 {
+    let most = MOST_THREADS as usize;
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(most) as u32)
 }
 
 /// The reason why the node stops.
@@ -101,6 +115,7 @@ impl Stop {
 /// # Errors
 /// A port that is taken, a device that does not exist, or a state that cannot be written; the error is one sentence.
 pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
+    let mut signals = begin()?;
     warn(&flags);
     let pinned = flags.stage_spec.as_deref().map(Pinned::open).transpose()?.map(Arc::new);
     let security = reach::open(&flags).map_err(Failure::configuration)?;
@@ -108,8 +123,12 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
     let state = StateDir { path: flags.state_dir.clone(), read_only: flags.read_only };
     // The process that started this node chose the folder, and has no such flag.
     let elsewhere = if flags.exit_with_stdin { "" } else { "give --state-dir another folder" };
-    let _locked = state.lock(elsewhere).map_err(Failure::configuration)?;
-    let mut signals = signals::listen().map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let waits = state.clone();
+    let locking = tokio::task::spawn_blocking(move || waits.lock(elsewhere));
+    let _locked = tokio::select! {
+        locked = locking => locked.map_err(|error| error.to_string())?.map_err(Failure::configuration)?,
+        asked = signals.first() => return Ok(Stop::Asked(asked)),
+    };
     let parent = CancellationToken::new();
     if flags.exit_with_stdin {
         signals::when_stdin_ends(parent.clone())?;
@@ -143,6 +162,7 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
 
     let stop = stop_reason(&mut signals, &parent, &mailbox).await?;
     tokio::spawn(end_at_once(signals, stop));
+    control.stop();
     tell(&reporter, ServingStatus::NotServing).await;
     let saved = save(&control, &mailbox, stop).await;
     stopping.cancel();
@@ -151,6 +171,16 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
         let _ = tokio::time::timeout(DRAIN, server).await;
     }
     Ok(saved.map(|()| stop)?)
+}
+
+/// Handles signals from now on, and logs which attempt this process belongs to. The signals come before all else: the
+/// kernel drops a signal to the first process of a container unless it is handled.
+fn begin() -> Result<Signals, Failure> {
+    let signals = signals::listen().map_err(|error| format!("cannot listen for signals: {error}"))?;
+    if let Some(attempt) = process::attempt() {
+        tracing::info!("{attempt}");
+    }
+    Ok(signals)
 }
 
 /// Logs what harms this node, and what it opens to others.

@@ -8,16 +8,18 @@ use crate::ledger::{ControlLedger, ControlRecord, Controlling, Ledger, Refusal};
 use crate::link::{Peer, Role};
 use crate::spec::stage::StageSpec;
 use crate::transport::codec::refused_here;
-use crate::transport::dial::{connect, retry, unreachable};
+use crate::transport::dial::{Attempts, connect, retry};
 use crate::transport::status::{failure_of, told_by};
 use crate::transport::tls::Security;
+use crate::transport::waiting::Waiting;
 use crate::transport::{CONTROL_MESSAGE_LIMIT, REPORT_MESSAGE_LIMIT};
 use crate::wire;
 use crate::wire::node_client::NodeClient;
 use futures::StreamExt;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Response, Status, Streaming};
@@ -43,37 +45,67 @@ impl Node {
     /// [`FailureKind::Unreachable`] after the deadline; [`FailureKind::Identity`] at once.
     pub async fn connect(security: &Security, peer: &Peer, deadline: Duration) -> Result<Self, Failure> {
         let (channel, identity) = retry(peer, deadline, || connect(security, peer)).await?;
+        Ok(Self::new(peer, channel, identity))
+    }
+
+    fn new(peer: &Peer, channel: Channel, identity: Option<Identity>) -> Self {
         let client = NodeClient::new(channel)
             .max_decoding_message_size(REPORT_MESSAGE_LIMIT)
             .max_encoding_message_size(CONTROL_MESSAGE_LIMIT);
         let ledger = ControlLedger::new(Role::Coordinator, peer.role);
-        Ok(Self { peer: peer.clone(), identity, client, ledger })
+        Self { peer: peer.clone(), identity, client, ledger }
     }
 
-    /// Connects as [`Node::connect`] does and asks the node for its description. One deadline holds for both, because
-    /// the process at the address may accept the connection and then stay silent.
+    /// Connects to the control address of `peer` and asks the node for its description, again and again until
+    /// `deadline`. This is a question, so a node that speaks another protocol is an answer.
     ///
     /// # Errors
-    /// [`FailureKind::Unreachable`] after the deadline; [`FailureKind::Refused`] where the node speaks another
-    /// protocol.
+    /// [`FailureKind::Unreachable`] after the deadline; [`FailureKind::OtherProtocol`] at once.
     pub async fn dial(
         security: &Security,
         peer: &Peer,
         deadline: Duration,
     ) -> Result<(Self, Description), Failure> {
-        let end = Instant::now() + deadline;
-        let node = Self::connect(security, peer, deadline).await?;
-        let silent = |_| unreachable(peer, deadline, "something takes the connection and says nothing");
-        let description = timeout_at(end, node.describe()).await.map_err(silent)??;
-        if description.protocol != PROTOCOL {
-            return Err(node.told(Failure::refused(format!(
-                "the node is release {} and speaks protocol {}, this coordinator is release {} and speaks {PROTOCOL}: run the same release on both",
-                description.version,
-                description.protocol,
-                env!("CARGO_PKG_VERSION")
-            ))));
+        let attempts = Attempts { deadline, waiting: &Waiting::default(), for_other_protocols: false };
+        attempts.make(peer, || Self::attempt(security, peer)).await
+    }
+
+    /// As [`Node::dial`], for a run, which goes on once the node is there. `waiting` knows the peer until then. A node
+    /// that speaks another protocol is logged once and waited for: while releases change, another node takes its place.
+    ///
+    /// # Errors
+    /// After the deadline, [`FailureKind::Unreachable`], or [`FailureKind::OtherProtocol`] if the node is still there.
+    pub async fn wait_for(
+        security: &Security,
+        peer: &Peer,
+        deadline: Duration,
+        waiting: &Waiting,
+    ) -> Result<(Self, Description), Failure> {
+        let attempts = Attempts { deadline, waiting, for_other_protocols: true };
+        let said = AtomicBool::new(false);
+        let attempt = async || {
+            Self::attempt(security, peer).await.inspect_err(|failure| {
+                if failure.kind == FailureKind::OtherProtocol && !said.swap(true, Relaxed) {
+                    let seconds = deadline.as_secs_f64();
+                    tracing::warn!("{peer}: {failure}; it is asked again for up to {seconds:.0} s");
+                }
+            })
+        };
+        attempts.make(peer, attempt).await
+    }
+
+    /// One attempt to connect to `peer` and to learn its description.
+    async fn attempt(security: &Security, peer: &Peer) -> Result<(Self, Description), Failure> {
+        let (channel, identity) = connect(security, peer).await?;
+        let node = Self::new(peer, channel, identity);
+        let description = node.described().await.map_err(|failure| match failure.kind {
+            FailureKind::Protocol => Failure::new(FailureKind::OtherProtocol, undescribed(&failure)),
+            _ => failure,
+        })?;
+        match description.protocol {
+            PROTOCOL => Ok((node, description)),
+            _ => Err(Failure::new(FailureKind::OtherProtocol, other_protocol(&description))),
         }
-        Ok((node, description))
     }
 
     /// The node's role and control address.
@@ -91,10 +123,16 @@ impl Node {
     /// # Errors
     /// When the node does not answer, or its answer is not of this protocol.
     pub async fn describe(&self) -> Result<Description, Failure> {
+        self.described().await.map_err(|failure| self.told(failure))
+    }
+
+    /// As [`Node::describe`], with a failure that does not name the node yet.
+    async fn described(&self) -> Result<Description, Failure> {
         let (mut client, request) = (self.client.clone(), wire::DescribeRequest {});
         self.ledger.sent(&request);
-        let answer = self.counted(client.describe(request)).await?;
-        Description::try_from(answer).map_err(|error| self.told(error.into()))
+        let answer = self.answered(client.describe(request)).await?;
+        self.ledger.received(&answer);
+        Ok(Description::try_from(answer)?)
     }
 
     /// Makes the node a stage.
@@ -159,20 +197,52 @@ impl Node {
     }
 
     async fn answer<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Failure> {
-        let failure = match timeout(CALL_DEADLINE, call).await {
-            Ok(Ok(response)) => return Ok(response.into_inner()),
-            Ok(Err(status)) => ended(&self.ledger, &status),
+        self.answered(call).await.map_err(|failure| self.told(failure))
+    }
+
+    async fn answered<T>(
+        &self,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Failure> {
+        match timeout(CALL_DEADLINE, call).await {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(ended(&self.ledger, &status)),
             Err(_) => {
                 let seconds = CALL_DEADLINE.as_secs();
-                Failure::new(FailureKind::Lost, format!("no answer within {seconds} s"))
+                Err(Failure::new(FailureKind::Lost, format!("no answer within {seconds} s")))
             }
-        };
-        Err(self.told(failure))
+        }
     }
 
     fn told(&self, failure: Failure) -> Failure {
         told_by(&self.peer, failure)
     }
+}
+
+/// The release of this program.
+const RELEASE: &str = env!("CARGO_PKG_VERSION");
+
+/// The sentence about a node that speaks another protocol.
+fn other_protocol(Description { version, protocol, .. }: &Description) -> String {
+    format!(
+        "the node is release {version} and speaks protocol {protocol}, this coordinator is release {RELEASE} and speaks {PROTOCOL}: run the same release on both"
+    )
+}
+
+/// The sentence about a node whose description is not of this protocol, for the reason `why`.
+fn undescribed(why: &Failure) -> String {
+    format!(
+        "the node's description is not of protocol {PROTOCOL}, which this coordinator of release {RELEASE} speaks ({why}): run the same release on both"
+    )
+}
+
+/// The sentence about a node of another release that speaks the same protocol; `None` for a node of this release.
+pub fn other_release(Description { version, .. }: &Description) -> Option<String> {
+    (version != RELEASE).then(|| {
+        format!(
+            "the node is release {version}, this coordinator is release {RELEASE}: both speak protocol {PROTOCOL}, so the run goes on, and where both releases compute alike it keeps its bits"
+        )
+    })
 }
 
 /// The failure that `status` reports: the node's, which is counted, or this process's refusal of its message.
@@ -207,5 +277,29 @@ impl Reports {
             Ok(Some(Report::Leaving(why))) => Ok(Some(Report::Leaving(told_by(&self.peer, why)))),
             report => report.map_err(|failure| told_by(&self.peer, failure)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_release_of_the_same_protocol_is_told_from_this_one() {
+        let of = |version: &str| Description {
+            version: version.into(),
+            protocol: PROTOCOL,
+            device: "cpu".into(),
+            threads: 1,
+            memory_total: 0,
+            memory_available: 0,
+            data_port: 1,
+            run: None,
+            snapshots: Vec::new(),
+            certificate_expires: 0,
+        };
+        assert_eq!(other_release(&of(RELEASE)), None);
+        let said = other_release(&of("9.9.9")).unwrap();
+        assert!(said.starts_with("the node is release 9.9.9, this coordinator is release "), "{said}");
     }
 }

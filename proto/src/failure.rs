@@ -20,9 +20,12 @@ pub enum FailureKind {
     Protocol,
     /// The snapshot to restore is missing, or was damaged and moved away. An earlier snapshot may be whole.
     SnapshotGone,
-    /// The call came before its run began. The same call may succeed soon.
+    /// The call came before its run began, or while the process is being stopped. The same call may succeed soon, also
+    /// at the process that takes the place of this one.
     Early,
-    /// The connection was lost in the middle of a call. The caller itself finds this kind and the next two kinds.
+    /// The peer speaks another protocol. The caller itself finds this kind and the next three kinds.
+    OtherProtocol,
+    /// The connection was lost in the middle of a call.
     Lost,
     /// No process answered before the deadline.
     Unreachable,

@@ -2,9 +2,17 @@
 
 use crate::prepare::Placement;
 use crate::run_error::RunError;
+use futures::future::try_join_all;
 use proto::identity::Identity;
 use proto::link::Role;
 use proto::transport::tls::{Security, TlsFlags};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::lookup_host;
+use tokio::time::timeout;
+
+/// How long the resolver may take to find the nodes' names, before they are dialed.
+const LOOK_UP: Duration = Duration::from_secs(2);
 
 /// The nodes at these control addresses: one per stage, and one per stage that is split.
 ///
@@ -39,17 +47,15 @@ pub(super) async fn open(
         }
         None => {
             let flags = [("--nodes", nodes), ("--backward-nodes", backward_nodes)];
-            for (flag, node) in
-                flags.iter().flat_map(|(flag, nodes)| nodes.iter().map(move |node| (flag, node)))
-            {
+            let named = flags.iter().flat_map(|(flag, nodes)| nodes.iter().map(move |node| (flag, node)));
+            let near = named.map(async |(flag, node)| {
                 // A name that cannot be resolved yet is dialed until the deadline, and checked again by then.
-                let Ok(addresses) = tokio::net::lookup_host(node).await else { continue };
-                for address in addresses {
-                    security
-                        .check_reach(&format!("{flag} {node}"), address.ip())
-                        .map_err(RunError::configuration)?;
-                }
-            }
+                let Ok(Ok(mut addresses)) = timeout(LOOK_UP, lookup_host(node)).await else { return Ok(()) };
+                let what = format!("{flag} {node}");
+                let near = |address: SocketAddr| security.check_reach(&what, address.ip());
+                addresses.try_for_each(near).map_err(RunError::configuration)
+            });
+            try_join_all(near).await?;
         }
     }
     Ok(security)

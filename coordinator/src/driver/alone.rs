@@ -25,6 +25,7 @@ use proto::spec::stage::StageSpec;
 use proto::tensor::TensorData;
 use proto::transport::grpc;
 use proto::transport::tls::Security;
+use proto::transport::waiting::Waiting;
 use rand::RngExt;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -80,7 +81,7 @@ async fn run(
     let Alone { spec, connect_deadline, message_deadline, .. } = trial;
     // The node is a local one.
     let security = Security::plaintext();
-    let ready = prepare(&security, spec, node, *connect_deadline).await?;
+    let ready = prepare(&security, spec, node, *connect_deadline, &Waiting::default()).await?;
     let begin = Start {
         run: spec.run.clone(),
         incarnation: spec.incarnation,

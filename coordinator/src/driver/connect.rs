@@ -3,13 +3,14 @@
 use super::failures::FailureCollector;
 use super::feed::Feeder;
 use super::loss_task::LossTask;
+use super::others::of_others;
 use super::precedence::Precedence;
 use super::reports::Reporting;
 use super::stream::NodeStream;
 use super::{Audit, Driver, Sets};
 use crate::run_error::{Cause, RunError};
 use futures::future::try_join_all;
-use proto::client::{Node, Reports};
+use proto::client::{Node, Reports, other_release};
 use proto::control::{Command, Configured, Report, Start};
 use proto::ledger::LinkLedger;
 use proto::link::{Contract, Incoming, Link, Outgoing, Peer, QUEUE, Role};
@@ -18,6 +19,8 @@ use proto::process::threads;
 use proto::spec::stage::{Half, StageSpec};
 use proto::transport::grpc;
 use proto::transport::tls::Security;
+use proto::transport::waiting::Waiting;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -82,13 +85,20 @@ pub async fn open(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
 async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, Vec<Configured>), RunError> {
     let Setup { specs, nodes, security, sets, classes, smoothing, connect_deadline, message_deadline } =
         setup;
-    let preparing =
-        specs.iter().zip(&nodes).map(|(spec, node)| prepare(&security, spec, node, connect_deadline));
-    let ready = try_join_all(preparing).await?;
+    let waiting = Waiting::default();
+    let preparing = specs
+        .iter()
+        .zip(&nodes)
+        .map(|(spec, node)| prepare(&security, spec, node, connect_deadline, &waiting));
+    let ready = waiting.logged(try_join_all(preparing)).await?;
 
     let data: Vec<&Peer> = ready.iter().map(|ready| &ready.data).collect();
     let deadlines = [connect_deadline, message_deadline];
-    let starting = specs.iter().zip(&ready).map(|(spec, ready)| start(ready, begin(spec, &data, deadlines)));
+    let tasks = Mutex::new(JoinSet::new());
+    let starting = specs.iter().zip(&ready).map(|(spec, ready)| {
+        let stream = stream(ready, spec, begin(spec, &data, deadlines), &tasks, &failures);
+        waiting.during(ready.node.peer(), "its links to other nodes are not open yet: see its log", stream)
+    });
     let is_last = |spec: &StageSpec| spec.half == Half::Forward && spec.index + 1 == spec.stages;
     let (Some(first), Some(top)) = (specs.first(), specs.iter().position(is_last)) else {
         return Err(RunError::configuration("a pipeline needs at least one stage"));
@@ -104,21 +114,13 @@ async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
     };
     let bottom = link(&ready[0].data, done);
     let top = link(&ready[top].data, logits);
-    let (running, bottom, top) = tokio::try_join!(
-        try_join_all(starting),
+    let (streams, bottom, top) = tokio::try_join!(
+        waiting.logged(try_join_all(starting)),
         async { grpc::exchange(&security, &bottom, connect_deadline).await.map_err(RunError::from) },
         async { grpc::collect(&security, &top, connect_deadline).await.map_err(RunError::from) },
     )?;
 
-    let mut tasks = JoinSet::new();
-    let mut streams = Vec::with_capacity(running.len());
-    for (((commands, reports), ready), spec) in running.into_iter().zip(&ready).zip(&specs) {
-        let (sender, receiver) = mpsc::channel(REPORTS);
-        let peer = ready.node.peer();
-        tasks.spawn(listen(peer.clone(), reports, sender, failures.clone()));
-        let reporting = Reporting::of(spec).map_err(RunError::internal)?;
-        streams.push(NodeStream { peer: peer.clone(), reporting, commands, reports: receiver });
-    }
+    let mut tasks = tasks.into_inner().unwrap_or_else(PoisonError::into_inner);
     tasks.spawn(drain(bottom.incoming, failures.clone()));
 
     let (to_loss, expected) = mpsc::channel(EXPECTED);
@@ -187,9 +189,13 @@ pub(super) async fn prepare(
     spec: &StageSpec,
     address: &NodeAddress,
     deadline: Duration,
+    waiting: &Waiting,
 ) -> Result<Ready, RunError> {
     let control = Peer::of(spec.role()).at(&address.control);
-    let (node, description) = Node::dial(security, &control, deadline).await?;
+    let (node, description) = Node::wait_for(security, &control, deadline, waiting).await?;
+    if let Some(doubt) = other_release(&description) {
+        tracing::warn!("{control}: {doubt}");
+    }
     let host = address.control.rsplit_once(':').map_or(address.control.as_str(), |(host, _)| host);
     let data = Peer::of(spec.role()).at(format!("{host}:{}", description.data_port));
     let configured = node.configure(spec.clone()).await?;
@@ -202,6 +208,12 @@ pub(super) async fn prepare(
                 "{control} has made {made} updates where the run has made {due}: look whether its state folder belongs to this run"
             ),
         ));
+    }
+    // A run that goes on says itself which of its snapshots a node lacks.
+    if spec.restore.is_none()
+        && let Some(others) = of_others(&description.snapshots, &spec.run)
+    {
+        tracing::warn!("{control} {others}");
     }
     Ok(Ready { node, data, configured, held: description.snapshots.len() })
 }
@@ -225,6 +237,23 @@ pub(super) async fn start(ready: &Ready, start: Start) -> Result<(mpsc::Sender<C
             deadline.as_secs_f64()
         ))),
     }
+}
+
+/// Opens a run as [`start`] does, and lets a task of `tasks` listen from then on: a node that ends must not go unnoticed
+/// while another one still waits for its links.
+async fn stream(
+    ready: &Ready,
+    spec: &StageSpec,
+    begin: Start,
+    tasks: &Mutex<JoinSet<()>>,
+    failures: &FailureCollector,
+) -> Result<NodeStream, RunError> {
+    let (commands, reports) = start(ready, begin).await?;
+    let (peer, reporting) = (ready.node.peer().clone(), Reporting::of(spec).map_err(RunError::internal)?);
+    let (sender, receiver) = mpsc::channel(REPORTS);
+    let listening = listen(peer.clone(), reports, sender, failures.clone());
+    tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(listening);
+    Ok(NodeStream { peer, reporting, commands, reports: receiver })
 }
 
 /// Passes a node's reports on until its run ends. It goes on after the run has failed, because this node's own

@@ -17,6 +17,7 @@ mod deadline;
 mod failures;
 mod feed;
 mod loss_task;
+mod others;
 mod outcome;
 mod precedence;
 mod reports;
@@ -29,6 +30,7 @@ pub use alone::{Alone, alone};
 pub use audit::{Audit, Ledgers, SETTLING};
 pub use connect::{NodeAddress, Setup, open};
 pub use failures::FailureCollector;
+pub use others::of_others;
 pub use outcome::{shown, wider};
 pub use precedence::Precedence;
 

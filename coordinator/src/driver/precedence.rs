@@ -24,6 +24,7 @@ impl From<FailureKind> for Precedence {
             FailureKind::Own
             | FailureKind::Refused
             | FailureKind::Protocol
+            | FailureKind::OtherProtocol
             | FailureKind::SnapshotGone
             | FailureKind::Address
             | FailureKind::Identity => Precedence::Reason,

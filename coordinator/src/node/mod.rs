@@ -13,7 +13,7 @@ pub use rooms::{Rooms, temporary};
 use crate::driver::{FailureCollector, NodeAddress};
 use crate::prepare::Placement;
 use crate::run_error::RunError;
-use futures::future::join_all;
+use futures::future::{join_all, try_join_all};
 use proto::client::Node;
 use proto::control::Description;
 use proto::failure::Failure;
@@ -21,6 +21,7 @@ use proto::identity::Identity;
 use proto::link::{Peer, Role};
 use proto::process::room;
 use proto::transport::tls::Security;
+use proto::transport::waiting::Waiting;
 use std::time::Duration;
 
 /// The threads of a coordinator in a run, beside those that it has from the beginning: the feeder, and one that loads.
@@ -51,6 +52,23 @@ pub async fn check(
         Ok(Answered { description, identity: node.identity().cloned() })
     };
     join_all(peers.iter().map(dial)).await
+}
+
+/// Waits until every node has answered with its description. The log names the nodes that are missing if that takes
+/// long.
+///
+/// # Errors
+/// The first node that refuses, or that is not there at the deadline.
+pub async fn wait_for(
+    security: &Security,
+    peers: &[Peer],
+    deadline: Duration,
+) -> Result<Vec<Description>, Failure> {
+    let waiting = Waiting::default();
+    let dial = async |peer| {
+        Node::wait_for(security, peer, deadline, &waiting).await.map(|(_, description)| description)
+    };
+    waiting.logged(try_join_all(peers.iter().map(dial))).await
 }
 
 /// The nodes of a run.

@@ -156,9 +156,7 @@ impl<'a> Run<'a> {
         let deadline = Duration::from_secs_f64(self.prepared.config.network.connect_deadline);
         let asking = async {
             tokio::time::sleep(pause).await;
-            let found = node::check(&self.placement.security(), &peers, deadline).await;
-            let found = found.into_iter().map(|found| found.map(|answered| answered.description));
-            found.collect::<Result<Vec<_>, _>>().map_err(RunError::from)
+            node::wait_for(&self.placement.security(), &peers, deadline).await.map_err(RunError::from)
         };
         let found = tokio::select! {
             found = unless_stopped(&self.stop, asking) => found?,
@@ -178,6 +176,12 @@ impl<'a> Run<'a> {
             held.filter(|held| held.run == identity.id && held.updates > 0).collect::<Vec<_>>()
         };
         let held: Vec<_> = found.iter().map(own).collect();
+        // A node that came back with the state folder of another run says more than that it lacks this run's.
+        let lacking = held.iter().zip(found).zip(self.peers()).filter(|((own, _), _)| own.is_empty());
+        for ((_, node), peer) in lacking.filter(|_| identity.saved > 0) {
+            let others = driver::of_others(&node.snapshots, &identity.id);
+            others.iter().for_each(|others| tracing::warn!("{peer} {others}"));
+        }
         let imported = held.iter().flatten().filter(|held| held.imported).map(|held| held.updates).collect();
         let updates = |held: &Vec<HeldSnapshot>| held.iter().map(|held| held.updates).collect();
         let snapshots = held.iter().map(updates).collect();

@@ -139,7 +139,7 @@ fn consumed_by(snapshot: &Snapshot) -> Result<Consumed, Failure> {
 
 /// Moves the snapshots of other runs out of the way, and those of `run` back.
 fn take_turns(state_dir: &Path, run: &str) -> Result<(), Failure> {
-    if let Some(to) = checkpoint::set_aside(state_dir, run)? {
+    for to in checkpoint::set_aside(state_dir, run)? {
         tracing::warn!(moved_to = %to.display(), "the state of another run was moved out of the way");
     }
     if let snapshots @ 1.. = checkpoint::bring_back(state_dir, run)? {

@@ -82,6 +82,12 @@ impl ControlService {
         Self { identity, worker: Mailbox(worker), occupancy, meters, snapshots: SingleFlight::default() }
     }
 
+    /// From now on the node takes no question and no stage, since another process is going to take its place. A run
+    /// under way goes on.
+    pub fn stop(&self) {
+        self.occupancy.stop();
+    }
+
     /// Tells the coordinator of the current run, if there is one, that the node is being stopped because of `why`, and
     /// waits for the end of the run.
     pub async fn leave(&self, why: &str) {
@@ -121,6 +127,7 @@ impl Node for ControlService {
         request: Request<wire::DescribeRequest>,
     ) -> Result<Response<wire::Description>, Status> {
         admission::connection(&request).as_ref().inspect(|connection| connection.answered());
+        self.occupancy.check_staying()?;
         let state_dir = self.identity.state_dir.clone();
         let held = move || checkpoint::held(&state_dir).map_err(|error| error.to_string());
         let snapshots = self.snapshots.share(held).await?.map_err(Failure::refused)?;

@@ -4,7 +4,7 @@ use super::ledger::NodeLedger;
 use prometheus_client::metrics::gauge::Gauge;
 use proto::cancellation::Cancellation;
 use proto::control::{Report, Start};
-use proto::failure::Failure;
+use proto::failure::{Failure, FailureKind};
 use proto::link::LinkRegistry;
 use proto::spec::stage::StageSpec;
 use proto::transport::admission::{ConnectionInfo, Kept};
@@ -29,6 +29,8 @@ struct Current {
     /// The current run, for a node that is being stopped.
     run: Option<UnderWay>,
     configuring: bool,
+    /// Whether the node is being stopped: another process is going to take its place, and callers try that one.
+    stopping: bool,
     /// The connection that configured the stage, kept until the stage is replaced or its run begins. At most one
     /// connection is kept.
     configurer: Option<Kept>,
@@ -42,7 +44,16 @@ struct UnderWay {
 }
 
 impl Current {
+    fn check_staying(&self) -> Result<(), Failure> {
+        if self.stopping {
+            Err(Failure::new(FailureKind::Early, "the node is being stopped"))
+        } else {
+            Ok(())
+        }
+    }
+
     fn check_idle(&self) -> Result<(), Failure> {
+        self.check_staying()?;
         if self.run.is_none() && !self.configuring {
             return Ok(());
         }
@@ -70,6 +81,16 @@ impl Occupancy {
     pub fn run(&self) -> Option<String> {
         let current = self.current();
         current.run.as_ref().and(current.spec.as_ref()).map(|spec| spec.run.clone())
+    }
+
+    /// From now on the node takes no question and no stage.
+    pub fn stop(&self) {
+        self.current().stopping = true;
+    }
+
+    /// Fails if the node is being stopped.
+    pub fn check_staying(&self) -> Result<(), Failure> {
+        self.current().check_staying()
     }
 
     /// Ends the current run, if there is one, with the reason `why`.

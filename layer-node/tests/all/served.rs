@@ -29,7 +29,18 @@ impl Served {
         let any = "127.0.0.1:0";
         let mut command = process::Command::new(env!("CARGO_BIN_EXE_layer-node"));
         command
-            .args(["serve", "--listen", any, "--control", any, "--health", any, "--state-dir"])
+            .args([
+                "serve",
+                "--listen",
+                any,
+                "--control",
+                any,
+                "--health",
+                any,
+                "--threads",
+                "1",
+                "--state-dir",
+            ])
             .arg(state.path());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();

@@ -53,6 +53,27 @@ async fn a_node_is_healthy_before_it_is_configured_and_shows_its_schema() {
     assert!(node.address("data").ends_with(&format!(":{}", described.data_port)));
 }
 
+#[test]
+fn the_program_asks_another_process_how_it_does() {
+    let ask = |address: &str| {
+        let mut health = std::process::Command::new(env!("CARGO_BIN_EXE_layer-node"));
+        health.args(["health", "--health", address]).output().unwrap()
+    };
+    let node = Served::start();
+    let answer = ask(&node.address("health"));
+    assert_eq!((answer.status.code(), &answer.stdout[..]), (Some(0), &b"serving\n"[..]));
+
+    // The control port has other services.
+    let refused = ask(&node.address("control"));
+    assert_eq!(refused.status.code(), Some(1));
+    let address = node.address("health");
+    drop(node);
+    let silent = ask(&address);
+    let said = String::from_utf8_lossy(&silent.stderr);
+    assert_eq!(silent.status.code(), Some(1));
+    assert!(said.starts_with(&format!("error: no node answers at {address} (")), "{said}");
+}
+
 #[tokio::test]
 async fn strangers_are_refused_with_a_reason_and_a_call_that_comes_early_may_try_again() {
     let node = Served::start();

@@ -30,7 +30,7 @@ impl From<Failure> for wire::Failure {
         let kind = match failure.kind {
             // Nobody can give a better reason than the end that was refused: TLS tells it to nobody else.
             FailureKind::Own | FailureKind::Identity => Kind::Own,
-            FailureKind::Refused => Kind::Refused,
+            FailureKind::Refused | FailureKind::OtherProtocol => Kind::Refused,
             FailureKind::Protocol => Kind::Protocol,
             FailureKind::SnapshotGone => Kind::SnapshotGone,
             FailureKind::Early => Kind::Early,

@@ -26,6 +26,15 @@ const BEGIN: Duration = Duration::from_secs(10);
 /// How long an idle thread for blocking work stays: for ever, since it may not be possible to make another one.
 const STAY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
+/// The variable of the environment by which a controller says which attempt this process belongs to.
+const ATTEMPT: &str = "NEUROPIL_ATTEMPT";
+
+/// The sentence about the attempt that the environment names; `None` if it names none.
+pub fn attempt() -> Option<String> {
+    let attempt = std::env::var(ATTEMPT).ok().filter(|attempt| !attempt.is_empty())?;
+    Some(format!("this is attempt {attempt} of what started this process ({ATTEMPT})"))
+}
+
 /// The runtime of both programs, all of whose threads exist.
 ///
 /// # Errors

@@ -244,8 +244,11 @@ async fn next<D: Direction>(
             }
             Ok(None) if assembler.is_idle() => return Ok(None),
             Ok(None) => {
-                let torn = format!("the stream ended in the middle of {}", D::NAME);
-                return Err(Broken::Told(Failure::new(FailureKind::Lost, torn)));
+                let torn = format!(
+                    "the stream ended in the middle of {}: check that host and the network to it, then start the run again",
+                    D::NAME
+                );
+                return Err(ProtocolError::Invalid(torn).into());
             }
             Err(status) => {
                 return Err(match refused_here(&status) {
@@ -277,6 +280,7 @@ fn broken(peer: &Peer, failure: &Failure) -> Failure {
         | FailureKind::Protocol
         | FailureKind::SnapshotGone
         | FailureKind::Early
+        | FailureKind::OtherProtocol
         | FailureKind::Unreachable
         | FailureKind::Address
         | FailureKind::Identity => format!("the link from {peer} broke: {failure}"),

@@ -8,6 +8,7 @@ pub mod grpc;
 mod socket;
 pub(crate) mod status;
 pub mod tls;
+pub mod waiting;
 
 use crate::link::framing::CHUNK;
 use std::time::Duration;

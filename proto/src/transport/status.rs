@@ -13,7 +13,7 @@ impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
         let code = match failure.kind {
             FailureKind::Own | FailureKind::Identity => Code::Aborted,
-            FailureKind::Refused => Code::FailedPrecondition,
+            FailureKind::Refused | FailureKind::OtherProtocol => Code::FailedPrecondition,
             FailureKind::Protocol => Code::InvalidArgument,
             FailureKind::SnapshotGone => Code::NotFound,
             FailureKind::Early => Code::Unavailable,

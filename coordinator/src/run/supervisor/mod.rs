@@ -30,6 +30,10 @@ pub const IN_FLIGHT: usize = 3;
 const RELEASE_DEADLINE: Duration = Duration::from_secs(14);
 /// The pause before busy nodes are asked again.
 const PAUSE: Duration = Duration::from_millis(100);
+/// The pause before the restart after a start without a step. Each such start doubles the pause: the cause may need some
+/// time to go away, and the restarts must not all be used up meanwhile.
+const FRUITLESS_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The result of a command.
 #[derive(Clone, Debug)]
@@ -120,12 +124,17 @@ pub struct Supervisor<'a> {
     /// Whether the user has stopped the run.
     stopping: bool,
     nodes: Vec<Peer>,
-    /// The time at which the nodes were found.
-    found: Duration,
+    /// The time of the first answer of a busy node since the nodes were found. The wait for nodes that are missing
+    /// may have been longer than a busy node may take.
+    busy_since: Option<Duration>,
     items: Peekable<Items<'a>>,
     in_flight: VecDeque<InFlight>,
     /// Updates that the state has seen.
     steps: u64,
+    /// Whether this start has made a step.
+    fruitful: bool,
+    /// The starts without a step since the newest step.
+    fruitless: u32,
     /// The reason of a node that is being stopped: this start of the run ends in order because of it.
     left: Option<RunError>,
     /// Whether the snapshot of an interrupted run was commanded.
@@ -145,10 +154,12 @@ impl<'a> Supervisor<'a> {
             refused: u64::MAX,
             stopping: false,
             nodes: Vec::new(),
-            found: Duration::ZERO,
+            busy_since: None,
             items: course.items(0).peekable(),
             in_flight: VecDeque::new(),
             steps: 0,
+            fruitful: false,
+            fruitless: 0,
             left: None,
             leaving: false,
             result: Ok(()),
@@ -171,13 +182,15 @@ impl<'a> Supervisor<'a> {
         match event {
             Event::Begun => Command::Find.into(),
             Event::Found(nodes) => {
-                (self.nodes, self.found) = (nodes, now);
+                (self.nodes, self.busy_since) = (nodes, None);
                 match self.resume {
-                    Some(_) => Command::Ask(Duration::ZERO).into(),
+                    Some(_) => Command::Ask(self.pause()).into(),
                     None => self.rewind(Common::default()).into(),
                 }
             }
-            Event::Busy(_) if now - self.found < RELEASE_DEADLINE => Command::Ask(PAUSE).into(),
+            Event::Busy(_) if now - *self.busy_since.get_or_insert(now) < RELEASE_DEADLINE => {
+                Command::Ask(PAUSE).into()
+            }
             Event::Busy(node) => {
                 let why = format!(
                     "{} still works for an earlier start of this run: end the coordinator that uses it, or restart the node",
@@ -194,7 +207,7 @@ impl<'a> Supervisor<'a> {
             Event::Submitted => self.next().into(),
             Event::Taken => {
                 if let Some(InFlight::Train(step)) = self.in_flight.pop_front() {
-                    self.steps = step;
+                    (self.steps, self.fruitful) = (step, true);
                 }
                 self.next().into()
             }
@@ -218,6 +231,14 @@ impl<'a> Supervisor<'a> {
         match (self.nodes.len() - stages) as u64 {
             0 => whole,
             backward => format!("{whole} and {}", plural(backward, "backward node")),
+        }
+    }
+
+    /// The pause before the nodes are asked.
+    fn pause(&self) -> Duration {
+        match self.fruitless {
+            0 => Duration::ZERO,
+            starts => (FRUITLESS_PAUSE * (1 << (starts - 1).min(5))).min(LONGEST_PAUSE),
         }
     }
 
@@ -311,6 +332,7 @@ impl<'a> Supervisor<'a> {
             }
             cause if cause.is_of_a_node() && self.restarts > 0 => {
                 self.restarts -= 1;
+                self.fruitless = if std::mem::take(&mut self.fruitful) { 0 } else { self.fruitless + 1 };
                 (self.resume, self.refused) = (Some(Resume::Auto), u64::MAX);
                 format!("{failure}; rolling back and going on ({} restarts left)", self.restarts)
             }

@@ -302,11 +302,34 @@ fn state_that_all_nodes_had_is_not_given_up_unasked() {
 }
 
 #[test]
+fn starts_without_a_step_are_followed_by_growing_pauses() {
+    let course = course(0);
+    let story = &mut Story::of(&course, Some(Resume::Auto), 9);
+    let pause = |story: &mut Story<'_>| {
+        let command = story.on(Event::Found(vec![Peer::stage(0).at("a:1"), Peer::stage(1).at("b:2")]));
+        let Command::Ask(pause) = command else { panic!("{command:?}") };
+        pause.as_secs()
+    };
+    let mut pauses = vec![pause(story)];
+    for _ in 0..7 {
+        story.plays("node fails → release again find");
+        pauses.push(pause(story));
+    }
+    assert_eq!(pauses, [0, 1, 2, 4, 8, 16, 30, 30]);
+    story.plays("held - - written 0 saved 0 → back open 1 2 3\ntaken → S3\nnode fails → release again find");
+    assert_eq!(pause(story), 0, "a start with a step is as good as the first");
+}
+
+#[test]
 fn a_node_that_works_for_an_earlier_start_is_waited_for() {
     let course = course(0);
     let story = &mut Story::of(&course, Some(Resume::Auto), 0);
-    story.plays("begun → find ask\nbusy → ask-later\nbusy → ask-later");
-    story.now = RELEASE_DEADLINE;
+    story.plays("begun → find ask");
+    // Another node has been missing for an hour, so this answer may be as old.
+    let hour = Duration::from_secs(3600);
+    story.now = hour;
+    story.plays("busy → ask-later\nbusy → ask-later");
+    story.now = hour + RELEASE_DEADLINE;
     story.plays("busy → release end:Node");
 }
 
@@ -325,6 +348,7 @@ fn the_halves_of_a_stage_are_told_apart() {
     story.on(Event::Found(halves()));
     story.plays("held 3+6 - written 7 saved 6 → release end:StateGone");
     story.said("stage 0, backward at b:2 holds no snapshot of this run");
+    story.on(Event::Busy(1));
     story.now = RELEASE_DEADLINE;
     let Command::Release = story.on(Event::Busy(1)) else { panic!("a busy node ends the start") };
     let Command::End(Err(failure)) = story.on(Event::Released) else { panic!("the run is over") };

@@ -2,6 +2,7 @@
 
 use super::{CheckpointError, io_error, list, of_folder, owner, step_folder};
 use proto::control::HeldSnapshot;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -37,28 +38,39 @@ pub fn held(state_dir: &Path) -> Vec<HeldSnapshot> {
     held.collect()
 }
 
-/// Moves the snapshots that another run left in `state_dir` to `previous`, so that they are neither reused nor lost.
-/// Returns the folder to which they were moved.
+/// Moves the snapshots that other runs left in `state_dir` to `previous`, so that they are neither reused nor lost.
+/// Returns the folders to which they were moved.
 ///
 /// # Errors
 /// When the disk operation fails.
-pub fn set_aside(state_dir: &Path, run: &str) -> Result<Option<PathBuf>, CheckpointError> {
-    let mut moved = None;
+pub fn set_aside(state_dir: &Path, run: &str) -> Result<BTreeSet<PathBuf>, CheckpointError> {
+    let mut moved = BTreeSet::new();
     for step in list(state_dir)? {
-        let owner = owner(state_dir, step).unwrap_or_else(|| "unreadable".to_owned());
-        if owner == run {
+        let owner = owner(state_dir, step);
+        if owner.as_deref() == Some(run) {
             continue;
         }
-        let to = folder(state_dir, &owner);
+        let to = owner.map_or_else(|| unreadable(state_dir, step), |owner| folder(state_dir, &owner));
         let [from, target] = [step_folder(state_dir, step), step_folder(&to, step)];
         fs::create_dir_all(&to).map_err(io_error("cannot make the folder", &to))?;
+        // The same snapshot of the same run, which a crash between two moves left in both places.
         if target.exists() {
             fs::remove_dir_all(&target).map_err(io_error("cannot replace", &target))?;
         }
         fs::rename(&from, &target).map_err(io_error("cannot move away", &from))?;
-        moved = Some(to);
+        moved.insert(to);
     }
     Ok(moved)
+}
+
+/// The folder for a snapshot after `updates` that belongs to no known run: two of them may be of different runs, so
+/// that neither replaces the other.
+fn unreadable(state_dir: &Path, updates: u64) -> PathBuf {
+    let numbered = (2..).map(|number| format!("unreadable-{number}"));
+    let folders =
+        std::iter::once("unreadable".to_owned()).chain(numbered).map(|name| folder(state_dir, &name));
+    let mut free = folders.filter(|folder| !step_folder(folder, updates).exists());
+    free.next().unwrap_or_else(|| folder(state_dir, "unreadable"))
 }
 
 /// Moves the snapshots of `run` back, after [`set_aside`] has made room. Returns the number of moved snapshots.
@@ -97,7 +109,7 @@ mod tests {
         let save = |run: &str, updates| save(dir, run, updates, &State::default(), None).unwrap();
         save("old", 5);
         save("old", 6);
-        let aside = set_aside(dir, "new").unwrap().unwrap();
+        let aside = set_aside(dir, "new").unwrap().pop_first().unwrap();
         save("new", 6);
         assert_eq!((list(dir).unwrap(), list(&aside).unwrap()), (vec![6], vec![5, 6]));
         let of = |run: &str| {
@@ -115,9 +127,13 @@ mod tests {
         assert_eq!(bring_back(dir, "old").unwrap(), 1);
         assert_eq!((list(dir).unwrap(), aside.exists()), (vec![5, 6], false));
 
-        // A file that cannot be read belongs to no run.
-        fs::write(file(dir, 6), "torn").unwrap();
-        set_aside(dir, "old").unwrap();
-        assert_eq!((of("old"), list(&folder(dir, "unreadable")).unwrap()), (vec![5], vec![6]));
+        // A file that cannot be read belongs to no run, and another such file to another one, perhaps.
+        for (torn, place) in [("torn", "unreadable"), ("another", "unreadable-2")] {
+            fs::create_dir_all(step_folder(dir, 6)).unwrap();
+            fs::write(file(dir, 6), torn).unwrap();
+            set_aside(dir, "old").unwrap();
+            assert_eq!(of("old"), [5]);
+            assert_eq!(fs::read_to_string(file(&folder(dir, place), 6)).unwrap(), torn);
+        }
     }
 }

@@ -4,13 +4,14 @@ use super::Credentials;
 use super::certificate::{Certificate, utc};
 use super::material::Material;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime};
 
 /// A certificate that expires within this time is to be renewed.
 const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-/// The permissions of the group and of all others.
-const OTHERS: u32 = 0o077;
+/// The permissions of all others, and those of the group.
+const OTHERS: u32 = 0o007;
+const GROUP: u32 = 0o070;
 
 /// One sentence for each doubt.
 pub(super) fn doubts(material: &Material, files: &Credentials, now: SystemTime) -> Vec<String> {
@@ -44,12 +45,38 @@ fn time(flag: &str, certificate: &Certificate, now: SystemTime) -> Option<String
 }
 
 fn readable(files: &Credentials) -> Option<String> {
-    let mode = fs::metadata(&files.key).ok()?.permissions().mode();
-    (mode & OTHERS != 0).then(|| {
+    let key = fs::metadata(&files.key).ok()?;
+    // The owner of a process's folder in /proc is the user of the process.
+    let is_own = fs::metadata("/proc/self").map_or(true, |process| process.uid() == key.uid());
+    is_open(key.mode(), is_own).then(|| {
         format!(
             "--tls-key {} has mode {:04o}, so others on this host may read it: chmod 600",
             files.key.display(),
-            mode & 0o7777
+            key.mode() & 0o7777
         )
     })
+}
+
+/// Whether others may read a key of this mode. A process reads the key of another user as a member of its group: so are
+/// the Secrets of Kubernetes, which belong to root and to the group of the pod.
+fn is_open(mode: u32, is_own: bool) -> bool {
+    mode & OTHERS != 0 || is_own && mode & GROUP != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_open_to_others_unless_the_group_is_how_this_process_reads_it() {
+        for (mode, is_own, open) in [
+            (0o100600, true, false),
+            (0o100640, true, true),
+            (0o100440, false, false),
+            (0o100444, false, true),
+            (0o100604, true, true),
+        ] {
+            assert_eq!(is_open(mode, is_own), open, "{mode:o}");
+        }
+    }
 }
