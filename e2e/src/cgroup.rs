@@ -1,4 +1,4 @@
-//! Control groups that limit the memory of the programs under test.
+//! Control groups that limit the memory or the cores of the programs under test.
 
 use crate::binary;
 use crate::harm::eventually;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A control group with a limit on its memory, which is removed when the test ends.
+/// A control group with a limit, which is removed when the test ends.
 pub struct Cgroup {
     folder: PathBuf,
 }
@@ -15,20 +15,30 @@ pub struct Cgroup {
 impl Cgroup {
     /// A group that may use so many bytes; `None`, with a printed line, where the machine lets nobody make one.
     pub fn limited(bytes: u64) -> Option<Self> {
+        let bytes = bytes.to_string();
+        Self::made("memory", [("memory", "memory.limit_in_bytes", &bytes), ("", "memory.max", &bytes)])
+    }
+
+    /// A group that may use the time of one core; `None`, with a printed line, where the machine lets nobody make one.
+    pub fn of_one_core() -> Option<Self> {
+        Self::made("cores", [("cpu", "cpu.cfs_quota_us", "100000"), ("", "cpu.max", "100000 100000")])
+    }
+
+    /// A group with the first limit that can be set, each being a tree, a file and its text.
+    fn made(what: &str, limits: [(&str, &str, &str); 2]) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("neuropil-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let trees = [("memory", "memory.limit_in_bytes"), ("", "memory.max")];
-        let of_tree = |(tree, file): (&str, &str)| {
+        let of_tree = |(tree, file, text): (&str, &str, &str)| {
             let folder = Path::new("/sys/fs/cgroup").join(tree).join(&name);
             fs::create_dir(&folder).ok()?;
             let group = Self { folder };
             fs::OpenOptions::new().write(true).open(group.folder.join(file)).ok()?;
-            fs::write(group.folder.join(file), bytes.to_string()).ok()?;
+            fs::write(group.folder.join(file), text).ok()?;
             Some(group)
         };
-        let group = trees.into_iter().find_map(of_tree);
+        let group = limits.into_iter().find_map(of_tree);
         if group.is_none() {
-            println!("skipped: no control group with a limit on memory can be made here");
+            println!("skipped: no control group with a limit on {what} can be made here");
         }
         group
     }

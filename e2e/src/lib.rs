@@ -7,6 +7,7 @@ pub mod harm;
 pub mod limited;
 pub mod machine;
 mod node;
+pub mod pod;
 pub mod readonly;
 pub mod relay;
 mod run;

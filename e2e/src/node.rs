@@ -60,15 +60,26 @@ impl Node {
         Self::serve(command, state_dir, [ANY; 3], &[])
     }
 
+    /// As [`Node::launch`], with as many compute threads as the node takes by itself.
+    pub fn by_itself(command: Command, state_dir: &Path) -> Self {
+        Self::serve_to(command, state_dir, [ANY; 3], &[], Stdio::null())
+    }
+
     /// Starts a node at the addresses `data`, `control` and `health`.
     pub fn at(state_dir: &Path, addresses: [&str; 3]) -> Self {
         Self::serve(Command::new(binary("layer-node")), state_dir, addresses, &[])
+    }
+
+    /// As [`Node::at`], with `command` in place of the program.
+    pub fn launch_at(command: Command, state_dir: &Path, addresses: [&str; 3]) -> Self {
+        Self::serve(command, state_dir, addresses, &[])
     }
 
     /// As [`Node::start`], with further flags, and its log in a file beside its state.
     pub fn logged(state_dir: &Path, flags: &[String]) -> Self {
         let log = File::create(Self::log_of(state_dir)).expect("a log");
         let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+        let flags = with_threads(&flags);
         Self::serve_to(Command::new(binary("layer-node")), state_dir, [ANY; 3], &flags, log.into())
     }
 
@@ -78,7 +89,7 @@ impl Node {
     }
 
     fn serve(command: Command, state_dir: &Path, addresses: [&str; 3], more: &[&str]) -> Self {
-        Self::serve_to(command, state_dir, addresses, more, Stdio::null())
+        Self::serve_to(command, state_dir, addresses, &with_threads(more), Stdio::null())
     }
 
     fn serve_to(
@@ -107,6 +118,12 @@ impl Node {
     pub fn address(&self, plane: &str) -> &str {
         self.ready[plane].as_str().expect("an address")
     }
+}
+
+/// The flags `more`, and one compute thread if they name no number: the threads decide bits, and local nodes have one.
+fn with_threads<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    let one = if more.contains(&"--threads") { &[][..] } else { &["--threads", "1"] };
+    [more, one].concat()
 }
 
 impl Drop for Node {

@@ -75,6 +75,11 @@ impl Scrape {
         self.0.contains_key(sample)
     }
 
+    /// The names of all samples, without their labels.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(|sample| sample.split('{').next().unwrap_or(sample))
+    }
+
     /// Checks that no counter of `earlier` is greater than in this scrape.
     pub fn follows(&self, earlier: &Scrape) {
         for (sample, value) in earlier.0.iter().filter(|(sample, _)| sample.contains("_total")) {

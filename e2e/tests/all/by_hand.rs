@@ -37,6 +37,9 @@ fn three_nodes_by_hand_train_what_local_ones_train() {
     // The same nodes take another run. They keep the first run's state, and do not use it.
     let again = run(&["train", "--config", config, "--name", "again", "--set", "seed=1"]);
     assert_eq!(again.code, Some(0), "{}", again.stderr);
+    let first = bench.run("hand").json("run.json")["id"].as_str().unwrap().to_owned();
+    let said = format!("keeps the state of run {first} (up to step 5): this run uses none of it");
+    assert_eq!(again.stderr.matches(&said).count(), 3, "{}", again.stderr);
     assert_ne!(hosts.digests(), local.digests());
     assert!((0..3).all(|host| bench.path(&format!("host-{host}/previous")).is_dir()));
     let reused = run(&["train", "--config", config, "--name", "again"]);

@@ -1,17 +1,13 @@
 //! Tests of trouble with nodes on other hosts: each failure gives one sentence with the stage, the address and the
 //! remedy, and the remaining nodes are idle again.
 
+use crate::foreign::Foreign;
 use e2e::harm::{CONTRACT, ENDLESS, Hosts, eventually, failed, signal};
-use e2e::{Bench, Ended, Node, binary};
+use e2e::{Bench, Ended, Node, binary, pod};
 use proto::control::PROTOCOL;
-use proto::wire;
-use proto::wire::node_server::NodeServer;
 use std::net::TcpListener;
 use std::process::Command;
 use std::time::Instant;
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::codegen::BoxStream;
-use tonic::{Request, Response, Status, Streaming};
 
 /// `check` and `train` with a single node at `address`: both fail within the contract.
 fn refused(address: &str, said: &[&str]) {
@@ -39,48 +35,10 @@ fn a_data_port_given_for_the_control_port_is_named() {
     refused(hosts.nodes[0].address("data"), &["no such service there: give the node's control address"]);
 }
 
-/// A node of another release.
-struct Foreign;
-
-#[tonic::async_trait]
-impl wire::node_server::Node for Foreign {
-    async fn describe(
-        &self,
-        _: Request<wire::DescribeRequest>,
-    ) -> Result<Response<wire::Description>, Status> {
-        let description = wire::Description {
-            version: "9.9.9".into(),
-            protocol: PROTOCOL + 1,
-            device: "cpu".into(),
-            threads: 1,
-            data_port: 1,
-            ..Default::default()
-        };
-        Ok(Response::new(description))
-    }
-
-    async fn configure(&self, _: Request<wire::Stage>) -> Result<Response<wire::Configured>, Status> {
-        unreachable!("a node of another protocol is left alone")
-    }
-
-    type RunStream = BoxStream<wire::Report>;
-
-    async fn run(&self, _: Request<Streaming<wire::Command>>) -> Result<Response<Self::RunStream>, Status> {
-        unreachable!("a node of another protocol is left alone")
-    }
-
-    async fn audit(&self, _: Request<wire::AuditRequest>) -> Result<Response<wire::Ledger>, Status> {
-        unreachable!("a node of another protocol is left alone")
-    }
-}
-
 #[test]
 fn a_node_of_another_protocol_is_named_and_left_alone() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let server = tonic::transport::Server::builder().add_service(NodeServer::new(Foreign));
-    runtime.spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    let [address, ..] = pod::addresses("127.0.0.1");
+    let _serving = Foreign { protocol: PROTOCOL + 1, data_port: 1 }.serve(&address);
     refused(&address, &["release 9.9.9", "run the same release on both"]);
 }
 

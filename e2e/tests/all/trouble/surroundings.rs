@@ -48,7 +48,7 @@ fn local_nodes_do_not_get_the_variables_of_openmp() {
 /// A node with these flags, until it is ready: its first line on stdout, and its log.
 fn ready(state: &Path, flags: &[&str], variables: &[(&str, &str)]) -> (serde_json::Value, String) {
     let mut command = Command::new(binary("layer-node"));
-    command.args(["serve", "--exit-with-stdin", "--state-dir"]).arg(state).args(flags);
+    command.args(["serve", "--exit-with-stdin", "--threads", "1", "--state-dir"]).arg(state).args(flags);
     command.envs(variables.iter().copied()).env_remove("RUST_LOG");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -79,6 +79,20 @@ fn a_node_started_by_hand_warns_of_each_variable_that_harms() {
     }
     let (_, log) = ready(folder.path(), &ANY, &[("OMP_NUM_THREADS", "1")]);
     assert_eq!(warnings(&log), 0, "{log}");
+}
+
+#[test]
+fn the_attempt_of_a_controller_is_logged_where_there_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, log) = ready(folder.path(), &ANY, &[("NEUROPIL_ATTEMPT", "3")]);
+    assert!(log.contains("this is attempt 3 of what started this process (NEUROPIL_ATTEMPT)"), "{log}");
+    let (_, log) = ready(folder.path(), &ANY, &[("NEUROPIL_ATTEMPT", "")]);
+    assert!(!log.contains("attempt"), "{log}");
+    let bench = Bench::new();
+    let config = bench.config(ENDLESS);
+    let mut train = bench.coordinator(&["train", "--nodes", "127.0.0.1:1", "--config"]);
+    let ended = Ended::from(train.arg(&config).env("NEUROPIL_ATTEMPT", "4").output().unwrap());
+    assert!(ended.stderr.contains("this is attempt 4 of "), "{}", ended.stderr);
 }
 
 #[test]
