@@ -2,6 +2,7 @@
 
 mod check;
 mod flags;
+mod manifests;
 mod security;
 mod stage_specs;
 mod words;
@@ -10,6 +11,7 @@ use crate::certificates;
 use crate::config::{self, Config, Environment};
 use crate::console::{answer, remark};
 use crate::locality::{self, ProofOptions};
+use crate::manifests::SweepOrder;
 use crate::plan::{self, Host, Needs};
 use crate::prepare::{self, Placement, Prepared};
 use crate::record::files::publish;
@@ -19,8 +21,8 @@ use crate::run_error::RunError;
 use crate::sweep::{self, SweepOptions};
 use clap::{Parser, Subcommand, ValueEnum};
 use flags::{
-    BackwardFlags, CertificatesFlags, CompareFlags, ConfigFlags, EvaluateFlags, LocalityFlags, PlaceFlags,
-    PlanFlags, SweepFlags, TrainFlags, addresses,
+    BackwardFlags, CertificatesFlags, CompareFlags, ConfigFlags, EvaluateFlags, LocalityFlags,
+    ManifestsFlags, PlaceFlags, PlanFlags, SweepFlags, SweepManifestsFlags, TrainFlags, addresses,
 };
 use proto::disk::cannot;
 use proto::host::Memory;
@@ -74,6 +76,10 @@ enum Command {
     /// A folder that holds certificates already keeps its CA and its keys: stages that are missing are added, and the
     /// certificates that are there are renewed for the same keys. To change a key as well, remove its file first.
     Certificates(CertificatesFlags),
+    /// Write a folder of manifests by which Kubernetes runs a configuration: one StatefulSet per stage, and a Job
+    ///
+    /// The folder is a kustomize base. Files of an earlier call are replaced; others are never touched.
+    Manifests(ManifestsFlags),
     /// Train a few steps, and prove from every process's account that no weight crossed a link
     Locality(LocalityFlags),
 }
@@ -104,12 +110,13 @@ pub fn execute(cli: Cli) -> Result<(), RunError> {
     let runtime = process::runtime().map_err(RunError::internal)?;
     let result = match cli.command {
         Command::Train(flags) => runtime.block_on(train(flags)),
-        Command::Sweep(flags) => runtime.block_on(start_sweep(&flags)),
+        Command::Sweep(flags) => runtime.block_on(start_sweep(flags)),
         Command::Evaluate(flags) => runtime.block_on(evaluate(flags)),
         Command::Plan(flags) => runtime.block_on(show_plan(&flags)),
         Command::Check(flags) => runtime.block_on(check::check(flags)),
         Command::Compare(flags) => compare(&flags),
         Command::Certificates(flags) => make_certificates(flags),
+        Command::Manifests(flags) => manifests::write(flags),
         Command::Locality(flags) => runtime.block_on(prove(flags)),
     };
     runtime.shutdown_timeout(Duration::from_millis(200));
@@ -118,6 +125,9 @@ pub fn execute(cli: Cli) -> Result<(), RunError> {
 
 async fn train(flags: TrainFlags) -> Result<(), RunError> {
     let stop = run::signals::listen()?;
+    if let Some(attempt) = process::attempt() {
+        tracing::info!("{attempt}");
+    }
     if flags.exit_with_stdin {
         run::signals::when_stdin_ends(&stop)?;
     }
@@ -158,14 +168,27 @@ fn warn_of_memory(prepared: &Prepared, local: bool) {
     }
 }
 
-async fn start_sweep(flags: &SweepFlags) -> Result<(), RunError> {
-    if !flags.local {
-        return Err(RunError::configuration("a sweep runs on this host only, so far: give --local"));
-    }
-    let SweepFlags { config, run_dir, parallel, cores, set, resume, .. } = flags;
-    let (run_dir, parallel, cores, resume) = (run_dir.as_deref(), *parallel, *cores, *resume);
+async fn start_sweep(flags: SweepFlags) -> Result<(), RunError> {
+    let SweepFlags { config, local, run_dir, parallel, cores, set, resume, trial, collect, manifests } =
+        flags;
+    let (config, run_dir, set) = (config.as_path(), run_dir.as_deref(), set.as_slice());
     let options = SweepOptions { config, run_dir, parallel, cores, set, resume };
-    sweep::sweep(options, &Surroundings::find().environment()).await
+    let surroundings = Surroundings::find();
+    let environment = surroundings.environment();
+    let SweepManifestsFlags { manifests, image, data, claim, queue } = manifests;
+    if let Some(out) = manifests {
+        let (image, data) = (image.unwrap_or_default(), data.unwrap_or_default());
+        let order = SweepOrder { image, data, claim, queue, parallel };
+        return sweep::manifests(options, &order, &out, &environment);
+    }
+    match trial {
+        Some(number) => sweep::trial(options, number, &environment).await,
+        None if collect => sweep::collect(options, &environment).await,
+        None if local => sweep::sweep(options, &environment).await,
+        None => Err(RunError::configuration(
+            "where the trials shall run is not said: give --local for this host, or --manifests DIR for Kubernetes",
+        )),
+    }
 }
 
 async fn evaluate(flags: EvaluateFlags) -> Result<(), RunError> {
@@ -223,9 +246,9 @@ fn compare(flags: &CompareFlags) -> Result<(), RunError> {
 }
 
 fn make_certificates(flags: CertificatesFlags) -> Result<(), RunError> {
-    let CertificatesFlags { out, stages, backward, hosts, days, deployment } = flags;
+    let CertificatesFlags { out, stages, backward, hosts, kubernetes, days, deployment } = flags;
     let backward = backward.unwrap_or_default();
-    let order = certificates::Order { stages, backward, hosts, days, deployment };
+    let order = certificates::Order { stages, backward, hosts, days, deployment, kubernetes };
     answer(format_args!("{}", certificates::issue(&order, &out, SystemTime::now())?))
 }
 

@@ -15,14 +15,14 @@
 //!   the run, [`data`] loads samples, and [`prepare`] puts all of it together.
 //! - During a run: [`run`] decides the next command and acts on it, [`node`] finds or starts the layer nodes,
 //!   [`driver`] exchanges messages with them, [`loss`] computes the error signal, and [`record`] writes the run's
-//!   folder.
+//!   folder; [`platform`] posts the progress where the platform asks for it.
 //! - Around runs: [`cli`] parses the command line, [`console`] prints, [`run_error`] is the failure of a command,
-//!   [`report`] makes the page of a run, [`sweep`] runs many trials, and [`certificates`] makes the identities of all
-//!   processes.
+//!   [`report`] makes the page of a run, [`sweep`] runs many trials, [`certificates`] makes the identities of all
+//!   processes, and [`manifests`] writes what Kubernetes needs.
 //!
 //! Decisions are pure functions: those of `config`, `rule`, `model`, `partition`, `pipeline`, `plan` and `loss`, the
 //! course in `prepare`, and the supervisor in `run`. The code with side effects is thin: `driver`, `node`,
-//! `run::drive`, and the files of `data` and `record`.
+//! `run::drive`, the requests of `platform`, and the files of `data` and `record`.
 
 pub mod certificates;
 pub mod cli;
@@ -32,12 +32,14 @@ pub mod data;
 pub mod driver;
 pub mod locality;
 pub mod loss;
+pub mod manifests;
 pub mod model;
 mod nearest;
 pub mod node;
 pub mod partition;
 pub mod pipeline;
 pub mod plan;
+pub mod platform;
 mod plural;
 pub mod prepare;
 pub mod record;
@@ -45,4 +47,5 @@ pub mod report;
 pub mod rule;
 pub mod run;
 pub mod run_error;
+mod shell;
 pub mod sweep;

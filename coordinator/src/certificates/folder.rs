@@ -1,12 +1,14 @@
 //! The folder of certificates: its lock, what it holds, and how files are written to it.
 
+use super::component::{self, COMPONENT};
 use super::names::{self, CA, CA_KEY};
-use super::plan::Found;
+use super::plan::{Found, Plan};
 use super::x509;
 use crate::record::files::lock;
 use crate::run_error::RunError;
 use proto::disk::cannot;
 use rcgen::KeyPair;
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -51,6 +53,25 @@ impl Folder {
             )));
         }
         Ok(Self { path: path.to_owned(), handle })
+    }
+
+    /// Checks that the folder is that of a kustomize component, whose files are there or are to be made.
+    ///
+    /// # Errors
+    /// A folder without a component, or a file of the component that the plan does not make.
+    pub(super) fn check_component(&self, plan: &Plan) -> Result<(), RunError> {
+        let made = plan.leaves.iter().map(|leaf| &leaf.identity);
+        let mut files: BTreeSet<String> =
+            made.flat_map(|identity| [names::certificate(identity), names::key(identity)]).collect();
+        files.insert(CA.to_owned());
+        for entry in fs::read_dir(&self.path).map_err(|error| self.unreadable(&self.path, &error))?.flatten()
+        {
+            files.extend(entry.file_name().into_string().ok());
+        }
+        let text = self.read(COMPONENT, false)?;
+        component::check(text.as_deref(), &files, &self.path).map_err(|why| {
+            RunError::configuration(format!("cannot make certificates in {}: {why}", self.path.display()))
+        })
     }
 
     /// The CA's certificate, and all that matters for a plan.

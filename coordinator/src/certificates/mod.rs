@@ -11,6 +11,7 @@
 //! key is the end of the deployment.
 
 mod backward;
+mod component;
 mod folder;
 mod host;
 mod names;
@@ -43,13 +44,16 @@ pub fn issue(order: &Order, out: &Path, now: SystemTime) -> Result<String, RunEr
     let plan = plan::plan(order, &folder.look()?, now, &spare_name()?).map_err(|why| {
         RunError::configuration(format!("cannot make certificates in {}: {why}", out.display()))
     })?;
+    if order.kubernetes {
+        folder.check_component(&plan)?;
+    }
     let issuer = authority(&folder, &plan)?;
     let made = plan.leaves.iter().map(|leaf| make(&folder, leaf, &issuer)).collect::<Result<Vec<_>, _>>()?;
     let (keys, certificates): (Vec<_>, Vec<_>) = made.into_iter().unzip();
     // A certificate without its key would be of no use after a crash; a key without its certificate is used again.
     folder.write(&keys.into_iter().flatten().collect::<Vec<_>>())?;
     folder.write(&certificates)?;
-    Ok(table::table(&plan, out, now))
+    Ok(table::table(&plan, out, now, order.kubernetes))
 }
 
 /// The CA that signs: the one in the folder, or else a new one, which is in the folder afterwards.

@@ -1,5 +1,6 @@
-//! The names of the files in a folder of certificates.
+//! The names of processes, and of the files in a folder of certificates.
 
+use crate::prepare::file_stem;
 use proto::identity::Identity;
 use proto::link::Role;
 
@@ -11,8 +12,7 @@ pub(super) const CA_KEY: &str = "ca-key.pem";
 const CERTIFICATE: &str = ".pem";
 const KEY: &str = "-key.pem";
 
-/// The certificate of a process, such as `stage-3.pem` or `stage-3-backward.pem`: the words of its identity after the
-/// deployment.
+/// The certificate of a process, such as `stage-3.pem` or `stage-3-backward.pem`.
 pub(super) fn certificate(identity: &Identity) -> String {
     stem(identity) + CERTIFICATE
 }
@@ -27,8 +27,9 @@ pub(super) fn words(identity: &Identity) -> String {
     identity.role().to_string()
 }
 
-fn stem(identity: &Identity) -> String {
-    identity.to_string().splitn(3, ':').last().unwrap_or_default().replace(':', "-")
+/// The name of a process, such as `stage-3` or `stage-3-backward`: of its files, and on Kubernetes of its Service.
+pub(super) fn stem(identity: &Identity) -> String {
+    file_stem(identity.role())
 }
 
 /// The file's process, and whether the file is the key; `None` for a name that no process's file has.

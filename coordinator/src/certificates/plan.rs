@@ -39,6 +39,8 @@ pub struct Order {
     pub days: u32,
     /// The deployment's name, where the user gives it one.
     pub deployment: Option<String>,
+    /// Whether the certificates are for pods, which other pods reach by the names of their Services.
+    pub kubernetes: bool,
 }
 
 /// What a folder holds.
@@ -211,15 +213,17 @@ fn leaf(order: &Order, found: &Found, identity: &Identity, valid: Validity) -> R
     }
     Ok(Leaf {
         identity: identity.clone(),
-        hosts: hosts(order, identity.role(), held.certificate.as_ref()),
+        hosts: hosts(order, identity, held.certificate.as_ref()),
         valid,
         change: if held.certificate.is_some() { Change::Renewed } else { Change::Added },
         keeps_key: held.key,
     })
 }
 
-/// The hosts that a certificate names: those of the order, or else those of the certificate before it.
-fn hosts(order: &Order, role: Role, before: Option<&Certificate>) -> Vec<Host> {
+/// The hosts that a certificate names: those of the order, or else those of the certificate before it, and on Kubernetes
+/// the process's Service.
+fn hosts(order: &Order, identity: &Identity, before: Option<&Certificate>) -> Vec<Host> {
+    let role = identity.role();
     if role == Role::Coordinator {
         // Nobody dials the coordinator.
         return Vec::new();
@@ -230,6 +234,7 @@ fn hosts(order: &Order, role: Role, before: Option<&Certificate>) -> Vec<Host> {
         .filter(|host| host.node.is_none_or(|only| only == role))
         .map(|host| host.host.clone())
         .collect();
+    let service = (order.kubernetes && ordered.is_empty()).then(|| Host::Name(names::stem(identity)));
     let mut hosts = match before {
         Some(before) if ordered.is_empty() => before.hosts.clone(),
         _ => ordered,
@@ -239,7 +244,7 @@ fn hosts(order: &Order, role: Role, before: Option<&Certificate>) -> Vec<Host> {
         Host::Address(Ipv4Addr::LOCALHOST.into()),
         Host::Address(Ipv6Addr::LOCALHOST.into()),
     ];
-    for host in loopback {
+    for host in service.into_iter().chain(loopback) {
         if !hosts.contains(&host) {
             hosts.push(host);
         }

@@ -10,8 +10,8 @@ use time::OffsetDateTime;
 /// The width of the column of processes, where no name is longer.
 const NAMES: usize = 12;
 
-/// The report on a plan that has been carried out in the folder `out`.
-pub(super) fn table(plan: &Plan, out: &Path, now: OffsetDateTime) -> String {
+/// The report on a plan that has been carried out in the folder `out`, for hosts or for the Secrets of Kubernetes.
+pub(super) fn table(plan: &Plan, out: &Path, now: OffsetDateTime, kubernetes: bool) -> String {
     let made = if plan.new_authority { "new" } else { "kept" };
     let mut text = format!(
         "deployment '{}' in {}: the CA is {made}, and valid until {}\n\n",
@@ -23,12 +23,16 @@ pub(super) fn table(plan: &Plan, out: &Path, now: OffsetDateTime) -> String {
     let width = files.iter().map(String::len).max().unwrap_or(0);
     let words: Vec<String> = plan.leaves.iter().map(|leaf| names::words(&leaf.identity)).collect();
     let names = words.iter().map(String::len).max().unwrap_or(0).max(NAMES);
-    let _ = writeln!(text, "{:<names$} {:<width$}  {:<22} valid until", "process", "files for its host", "");
+    let place = if kubernetes { "files for its Secret" } else { "files for its host" };
+    let _ = writeln!(text, "{:<names$} {:<width$}  {:<22} valid until", "process", place, "");
     for ((leaf, files), words) in plan.leaves.iter().zip(&files).zip(&words) {
         let _ =
             writeln!(text, "{words:<names$} {files:<width$}  {:<22} {}", change(leaf), date(leaf.valid.to));
     }
-    text.push_str(&remarks(plan, now));
+    text.push_str(&remarks(plan, now, kubernetes));
+    if kubernetes {
+        text.push_str("\nThe next command, with an overlay that has this folder among its components:\n\n    kubectl apply -k OVERLAY\n");
+    }
     text
 }
 
@@ -45,7 +49,7 @@ fn change(leaf: &Leaf) -> &'static str {
     }
 }
 
-fn remarks(plan: &Plan, now: OffsetDateTime) -> String {
+fn remarks(plan: &Plan, now: OffsetDateTime, kubernetes: bool) -> String {
     let mut text = String::from("\n");
     let list = |stages: &BTreeSet<u32>| stages.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
     if !plan.left.is_empty() {
@@ -61,12 +65,21 @@ fn remarks(plan: &Plan, now: OffsetDateTime) -> String {
     let end = plan.leaves.iter().map(|leaf| leaf.valid.to).min().unwrap_or(plan.authority.to);
     let next = match end == plan.authority.to {
         true => "and so does the CA: make a new CA in another folder before that",
+        false if kubernetes => "so run this command again before that and apply the overlay again",
         false => "so run this command again before that and copy the new ones to their hosts",
+    };
+    let use_of = match kubernetes {
+        true => {
+            "The component's kustomization.yaml, which coordinator manifests writes, makes a Secret of each three."
+        }
+        false => {
+            "Each host gets the three files of its process and no other: give them to layer-node and coordinator by \
+             --tls-ca, --tls-cert and --tls-key, or by NEUROPIL_TLS_CA, NEUROPIL_TLS_CERT and NEUROPIL_TLS_KEY."
+        }
     };
     let _ = writeln!(
         text,
-        "Each host gets the three files of its process and no other: give them to layer-node and coordinator by \
-         --tls-ca, --tls-cert and --tls-key, or by NEUROPIL_TLS_CA, NEUROPIL_TLS_CERT and NEUROPIL_TLS_KEY.\n\
+        "{use_of}\n\
          {CA_KEY} stays off the nodes and out of every Secret: whoever has it can be any process of this deployment.\n\
          The first of these certificates ends at {}, in {} days, {next}.",
         date(end),

@@ -17,7 +17,14 @@ const ALGORITHMS: &[&dyn rustls_pki_types::SignatureVerificationAlgorithm] =
     &[webpki::ring::ECDSA_P256_SHA256];
 
 fn order(stages: u32) -> Order {
-    Order { stages, backward: BackwardOf::default(), hosts: Vec::new(), days: 365, deployment: None }
+    Order {
+        stages,
+        backward: BackwardOf::default(),
+        hosts: Vec::new(),
+        days: 365,
+        deployment: None,
+        kubernetes: false,
+    }
 }
 
 fn after(days: u64) -> SystemTime {
@@ -216,6 +223,38 @@ fn a_backward_node_gets_an_identity_of_its_own_and_hosts_of_its_own() {
         let said = refused(&Order { hosts, ..split("0", 2) }, folder, after(1));
         assert!(said.ends_with(why), "{said}");
     }
+}
+
+#[test]
+fn on_kubernetes_a_certificate_names_the_service_of_its_process_unless_hosts_are_given() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    let ordered = |hosts: &[&str], kubernetes| Order {
+        backward: BackwardOf::All,
+        hosts: hosts.iter().map(|host| host.parse().unwrap()).collect(),
+        kubernetes,
+        ..order(1)
+    };
+    let hosts = |order: &Order| {
+        let said = issue(order, folder, after(0)).unwrap();
+        let first = |name: &str| {
+            names(folder, name)[1..].iter().take_while(|host| *host != "localhost").cloned().collect()
+        };
+        let [stage, half]: [Vec<String>; 2] = ["stage-0.pem", "stage-0-backward.pem"].map(first);
+        (said, stage.join(" "), half.join(" "))
+    };
+    let refused = issue(&ordered(&[], true), folder, after(0)).unwrap_err().to_string();
+    assert!(refused.contains("there is no kustomization.yaml: "), "{refused}");
+    assert_eq!(folder.read_dir().unwrap().count(), 0, "no key lies where git does not ignore it");
+    std::fs::write(folder.join("kustomization.yaml"), "- tls.crt=stage-0-backward.pem\n- ca.crt=ca.pem\n")
+        .unwrap();
+    let (said, stage, half) = hosts(&ordered(&["0=gpu.lab"], true));
+    assert_eq!((stage.as_str(), half.as_str()), ("gpu.lab", "stage-0-backward"));
+    assert!(said.contains("files for its Secret") && said.contains("kubectl apply -k OVERLAY"), "{said}");
+    assert!(said.contains("out of every Secret") && !said.contains("--tls-ca"), "{said}");
+    let (said, stage, _) = hosts(&ordered(&[], false));
+    assert_eq!(stage, "gpu.lab", "a renewed certificate keeps its names");
+    assert!(said.contains("--tls-ca") && !said.contains("kubectl"), "{said}");
 }
 
 #[test]

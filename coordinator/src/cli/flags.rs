@@ -2,6 +2,7 @@
 
 use crate::certificates::{BackwardOf, HostOf};
 use crate::locality::Allowed;
+use crate::manifests::{ClaimName, DataVolume, Image, QueueName, RunName};
 use crate::partition::LinkSpeed;
 use crate::run::{Resume, Which};
 use clap::{Args, ValueEnum};
@@ -103,7 +104,8 @@ pub(super) struct SweepFlags {
     /// The sweep's folder; without it, runs/NAME
     #[arg(long, value_name = "DIR")]
     pub(super) run_dir: Option<PathBuf>,
-    /// Number of trials that run at once; part of the result
+    /// Number of trials that run at once; part of the result, but not with --manifests, where it
+    /// is the most pods at once
     #[arg(long, value_name = "N")]
     pub(super) parallel: Option<usize>,
     /// Cores that the concurrent trials share, which sets each node's threads; part of the result
@@ -115,6 +117,35 @@ pub(super) struct SweepFlags {
     /// Resume the sweep in the folder, or begin it where there is none yet
     #[arg(long)]
     pub(super) resume: bool,
+    /// Run only the trial with this number, the first being 0, or take it up again; other processes may run other
+    /// trials in the same folder at the same time, and --collect makes their table
+    #[arg(long, value_name = "K", requires = "local", conflicts_with_all = ["resume", "parallel"])]
+    pub(super) trial: Option<usize>,
+    /// Make the table of the trials that ran each by itself, as far as they have ended
+    #[arg(long, conflicts_with_all = ["trial", "local", "resume", "parallel"])]
+    pub(super) collect: bool,
+    #[command(flatten)]
+    pub(super) manifests: SweepManifestsFlags,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct SweepManifestsFlags {
+    /// Write a folder of manifests by which Kubernetes runs every trial in a pod of its own
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["trial", "collect", "local", "resume", "run_dir"])]
+    pub(super) manifests: Option<PathBuf>,
+    /// The image of all pods; without the flag, that of this release
+    #[arg(long, value_name = "IMAGE", requires = "manifests")]
+    pub(super) image: Option<Image>,
+    /// Where the pods find the data: in a PersistentVolumeClaim, which they only read, or in an emptyDir that an init
+    /// container of a patch fills; without the flag, within the image
+    #[arg(long, value_name = "CLAIM|emptyDir", requires = "manifests")]
+    pub(super) data: Option<DataVolume>,
+    /// An existing PersistentVolumeClaim for the run folders, in place of a new one
+    #[arg(long, value_name = "CLAIM", requires = "manifests")]
+    pub(super) claim: Option<ClaimName>,
+    /// The queue by which Kueue admits the pods; none starts before
+    #[arg(long, value_name = "QUEUE", requires = "manifests")]
+    pub(super) queue: Option<QueueName>,
 }
 
 #[derive(Args, Debug)]
@@ -193,6 +224,10 @@ pub(super) struct CertificatesFlags {
     /// identities, not hosts. Without the flag, a renewed certificate keeps its names
     #[arg(long = "host", value_name = "NAME")]
     pub(super) hosts: Vec<HostOf>,
+    /// For the pods of coordinator manifests: fill the folder certificates/ that it wrote. Without --host, each node's
+    /// certificate names its Service
+    #[arg(long)]
+    pub(super) kubernetes: bool,
     /// Days for which the certificates are valid; a new CA is valid for 10 years, or as long as they are
     #[arg(long, value_name = "D", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub(super) days: u32,
@@ -200,6 +235,28 @@ pub(super) struct CertificatesFlags {
     /// CA, or a random name for a new CA
     #[arg(long, value_name = "NAME")]
     pub(super) deployment: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ManifestsFlags {
+    #[command(flatten)]
+    pub(super) config: ConfigFlags,
+    /// The folder for the manifests
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: PathBuf,
+    /// The run's name, a label of all its objects; without it, the configuration's name. One namespace holds one run
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<RunName>,
+    /// The image of all pods
+    #[arg(long, value_name = "IMAGE", default_value_t)]
+    pub(super) image: Image,
+    /// Where the coordinator finds the data: in a PersistentVolumeClaim, which it only reads, or in an emptyDir that an
+    /// init container of a patch fills; without the flag, within the image
+    #[arg(long, value_name = "CLAIM|emptyDir")]
+    pub(super) data: Option<DataVolume>,
+    /// Give every node a GPU (nvidia.com/gpu: 1) and shared memory
+    #[arg(long)]
+    pub(super) gpu: bool,
 }
 
 #[derive(Args, Debug)]

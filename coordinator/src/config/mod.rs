@@ -56,6 +56,7 @@ pub(crate) use keys::{is_key, is_table, is_whole};
 pub use optimizer::{LearningRateSchedule, Method, Optimizer, Shape};
 pub use reference::reference;
 pub use rule::Rule;
+pub(crate) use sections::CONNECT_DEADLINE;
 pub use sections::{Alarm, Data, Halves, Links, Metrics, Model, Node, Pipeline, Snapshot, Stages, Train};
 pub(crate) use typed::{keys as keys_of_table, words};
 pub(crate) use unknown::key_meant;

@@ -198,10 +198,13 @@ section! {
     }
 }
 
+/// The default of `network.connect_deadline`.
+pub(crate) const CONNECT_DEADLINE: f64 = 10.0;
+
 section! {
     /// `[network]`: the settings of the links between processes.
     pub struct Links {
-        connect_deadline: f64 = SECONDS, is(10.0), "how long a node may take to be reached";
+        connect_deadline: f64 = SECONDS, is(CONNECT_DEADLINE), "how long a node may take to be reached";
         message_deadline: f64 = SECONDS, is(300.0),
             "how long a connected node may be silent when it should speak";
         wire: Kind = one_of::<Kind>(), is(Kind::default()),

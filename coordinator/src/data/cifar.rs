@@ -27,6 +27,7 @@ pub(super) const TEN: Facts = Facts {
     files: &["data_batch_1.bin", "data_batch_1.bin.gz"],
     classes: Some(10),
     shape: Some([3, 32, 32]),
+    samples: Some([50_000, 10_000]),
     figures: Some((&[0.4914, 0.4822, 0.4465], &[0.2470, 0.2435, 0.2616])),
     variation: VARIATION,
     varied: true,

@@ -15,6 +15,8 @@ pub(super) struct Facts {
     pub classes: Option<usize>,
     /// A sample's channels, height and width; `None` where the files decide them.
     pub shape: Option<[u64; 3]>,
+    /// The numbers of training and of test samples; `None` where the files decide them.
+    pub samples: Option<[u64; 2]>,
     /// Each channel's mean and standard deviation; `None` where they are computed from the training split.
     pub figures: Option<(&'static [f32], &'static [f32])>,
     /// The augmentation of training images, if augmentation is on.

@@ -53,6 +53,11 @@ impl DataKind {
         self.facts().shape
     }
 
+    /// The numbers of training and of test samples, if the kind fixes them.
+    pub fn samples(self) -> Option<[u64; 2]> {
+        self.facts().samples
+    }
+
     /// The augmentation of training images if `data.augment` is true.
     pub fn variation(self) -> Augment {
         self.facts().variation

@@ -11,6 +11,7 @@ mod cut;
 mod doubts;
 mod lanes;
 mod placement;
+mod sizes;
 mod stages;
 
 pub use course::{Course, Item, Items};
@@ -18,6 +19,7 @@ pub use cut::{cut, cut_by, estimator};
 pub use doubts::{Doubt, Facts, Lead, Topic, doubts};
 pub use lanes::Lanes;
 pub use placement::Placement;
+pub use sizes::network;
 pub use stages::{RunStart, file_stem, nodes, roles, stages};
 
 use crate::config::Config;

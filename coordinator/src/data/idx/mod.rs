@@ -28,6 +28,7 @@ pub(super) const FASHION_MNIST: Facts = Facts {
     files: names::PLAIN,
     classes: Some(10),
     shape: Some([1, 28, 28]),
+    samples: Some([60_000, 10_000]),
     figures: Some((&[0.2860], &[0.3530])),
     variation: Augment { pad: 2, flip: true },
     open: |choice| {
@@ -44,6 +45,7 @@ pub(super) const ANY: Facts = Facts {
     files: names::KNOWN,
     classes: None,
     shape: None,
+    samples: None,
     figures: None,
     variation: Augment { pad: 2, flip: false },
     varied: false,

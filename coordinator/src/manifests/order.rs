@@ -1,0 +1,57 @@
+//! What the user orders.
+
+use super::names::{ClaimName, Image, RunName};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// What the user orders, beside the configuration.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The folder of the files.
+    pub out: PathBuf,
+    /// The run's name: a label of all objects, and the run's folder in the coordinator's volume.
+    pub name: Option<RunName>,
+    /// The name of the configuration's file without its extension, from which an unnamed run has its name.
+    pub stem: String,
+    /// The image of all containers.
+    pub image: Image,
+    /// Where the coordinator finds the data.
+    pub data: DataVolume,
+    /// Whether each node has a GPU.
+    pub gpu: bool,
+}
+
+/// Where the coordinator finds the data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum DataVolume {
+    /// Within the image.
+    #[default]
+    Image,
+    /// In an existing PersistentVolumeClaim, which is only read.
+    Claim(ClaimName),
+    /// In a volume that is empty until a patch's init container fills it.
+    EmptyDir,
+}
+
+impl DataVolume {
+    /// Whether the data is on a volume.
+    pub fn is_mounted(&self) -> bool {
+        *self != DataVolume::Image
+    }
+}
+
+/// The word for a volume that begins empty.
+const EMPTY_DIR: &str = "emptyDir";
+
+impl FromStr for DataVolume {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            EMPTY_DIR => Ok(DataVolume::EmptyDir),
+            name => {
+                name.parse().map(DataVolume::Claim).map_err(|why: String| format!("{why}, or {EMPTY_DIR}"))
+            }
+        }
+    }
+}

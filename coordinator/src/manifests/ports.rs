@@ -1,0 +1,10 @@
+//! The ports of all pods. The manifests number them everywhere, since a probe by gRPC takes no port's name.
+
+/// The data plane of a node.
+pub const DATA: u16 = 7100;
+/// The control plane of a node.
+pub const CONTROL: u16 = 7101;
+/// The health of a node, in plaintext.
+pub const HEALTH: u16 = 7102;
+/// The metrics of a node or of the coordinator, in plaintext.
+pub const METRICS: u16 = 7103;
