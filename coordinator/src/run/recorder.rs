@@ -4,6 +4,7 @@
 use super::progress::Progress;
 use super::resume::Common;
 use crate::driver::{Event, Ledgers, Outcome};
+use crate::platform::Reporter;
 use crate::prepare::Prepared;
 use crate::record::{
     Evaluation, Invariant, LEDGER, Meters, Pass, RunFolder, Starts, Step, Totals, Trace, or_dash,
@@ -28,6 +29,8 @@ pub struct Recorder<'a> {
     pass: Pass,
     /// The metrics for a metrics port.
     pub meters: Meters,
+    /// The reporter to the platform, where the platform wants to know.
+    pub platform: Option<Reporter>,
     /// The totals over all starts of the run.
     pub totals: Totals,
     /// Seconds that snapshots took at the slowest node, in this start.
@@ -47,6 +50,7 @@ impl<'a> Recorder<'a> {
             speed: 0.0,
             pass: Pass::default(),
             meters: Meters::new(),
+            platform: None,
             totals: Totals::default(),
             saving: 0.0,
         }
@@ -77,6 +81,9 @@ impl<'a> Recorder<'a> {
         let evaluated = common.evaluated(&past.imports);
         self.totals = Totals::of(step, &evaluated, &steps, &evaluations, past.imported());
         (self.pass, self.last) = (Pass::default(), Instant::now());
+        if let Some(platform) = &mut self.platform {
+            platform.rewound(step, steps.last(), self.totals.evaluation.as_ref());
+        }
         self.invariant = Invariant::of(&prepared.config, &prepared.network, past);
         let Some(invariant) = &mut self.invariant else { return Ok(()) };
         invariant.limits().iter().for_each(|line| self.progress.say(line));
@@ -170,6 +177,9 @@ impl<'a> Recorder<'a> {
         }
         self.meters.trained(outcome);
         self.folder.step(&step)?;
+        if let Some(platform) = &mut self.platform {
+            platform.trained(&step);
+        }
         let now = step.images_per_s.unwrap_or(0.0);
         self.speed = if self.speed == 0.0 { now } else { 0.95 * self.speed + 0.05 * now };
         let ([_, steps], epochs) = (self.prepared.minibatches(), self.prepared.config.train.epochs);
@@ -196,6 +206,9 @@ impl<'a> Recorder<'a> {
         self.totals.evaluated(evaluation);
         self.meters.evaluated(&evaluation);
         self.folder.evaluation(&evaluation)?;
+        if let Some(platform) = &mut self.platform {
+            platform.evaluated(&evaluation);
+        }
         let Evaluation { step, epoch, loss, top1, samples, .. } = evaluation;
         self.progress.say(&format!(
             "epoch {} done after step {step}: test accuracy {}, loss {} ({samples} images); trained at {} images/s",

@@ -7,6 +7,7 @@ use super::resume::Resume;
 use super::signals;
 use super::summary::summarize;
 use crate::console::answer;
+use crate::platform::Reporter;
 use crate::prepare::{Placement, Prepared};
 use crate::record::{self, Place, REPORT, SUMMARY, Summary};
 use crate::report;
@@ -67,6 +68,7 @@ pub async fn train(
     prepared.doubts().iter().for_each(|doubt| tracing::warn!("{}", doubt.sentence));
     let mut recorder = Recorder::new(folder, &prepared, options.trace);
     say.iter().for_each(|line| recorder.say(line));
+    recorder.platform = Reporter::announced(prepared.minibatches()[1]);
     recorder.meters.shown().show_expiry(&placement.security());
     let _serving = scraped.map(|listener| show(listener, &mut recorder)).transpose()?;
     let mut run = Run::new(&prepared, &placement, stop, recorder);
@@ -74,6 +76,9 @@ pub async fn train(
     let (nodes, peaks, mut recorder) = (run.addresses, run.peaks, run.recorder);
     let summary = summarize(&result, &prepared, &nodes, &recorder.totals, recorder.saving).with_peaks(&peaks);
     let written = leave(&summary, &mut recorder);
+    if let Some(platform) = recorder.platform.take() {
+        platform.finish(result.is_ok()).await;
+    }
     // The run's own failure tells more than a file that could not be written after it.
     result?;
     written?;

@@ -4,7 +4,7 @@
 use super::space::{Plan, Settings};
 use super::spec::Spec;
 use crate::config::{self, Config, ConfigError, Environment};
-use crate::prepare::{self, Doubt, Prepared, Topic, cut, roles};
+use crate::prepare::{self, Doubt, Topic, cut, roles};
 use crate::run_error::RunError;
 use std::collections::HashSet;
 use toml::Value;
@@ -12,7 +12,7 @@ use toml::Value;
 /// The key of the data's folder, which may change while a sweep is interrupted.
 pub const DATA_PATH: &str = "data.path";
 /// The most trials about which a sweep looks for doubts.
-const LOOKED_AT: usize = 1000;
+pub const LOOKED_AT: usize = 1000;
 
 /// The common settings: `[set]` and, if `cores` are given, the threads of each node, so that all trials share the
 /// cores.
@@ -110,7 +110,7 @@ pub fn doubts(spec: &Spec, plan: &Plan, base: &str, environment: &Environment<'_
 }
 
 /// The configuration of a trial with its `own` settings.
-fn parse(
+pub fn parse(
     spec: &Spec,
     own: &Settings,
     base: &str,
@@ -123,8 +123,7 @@ fn parse(
 
 /// The number of nodes of a run with this configuration: one for each stage, and one more for each stage that is split.
 fn nodes(config: Config) -> Result<usize, RunError> {
-    let Some(shape) = config.input_shape() else { return Ok(Prepared::new(config)?.roles().len()) };
-    let network = config.network(shape).map_err(RunError::configuration)?;
+    let (network, _) = prepare::network(&config)?;
     Ok(roles(&network, &cut(&config, &network)?).len())
 }
 

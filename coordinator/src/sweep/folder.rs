@@ -105,6 +105,11 @@ impl SweepFolder {
         self.path.join("logs").join(format!("trial-{number:03}.log"))
     }
 
+    /// The record of a trial that ran by itself.
+    pub fn record(&self, number: usize) -> PathBuf {
+        self.path.join("records").join(format!("trial-{number:03}.json"))
+    }
+
     /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.path

@@ -4,7 +4,7 @@
 //! had happened. Only the process that has locked the sweep's folder opens the file.
 
 use super::primitives::Subset;
-use crate::record::files::unwritable;
+use crate::record::files::{unwritable, write};
 use crate::run_error::RunError;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -113,6 +113,17 @@ impl Ledger {
         // The record is kept as a restart will read it, to the last bit of every number.
         let record: Record = serde_json::from_str(&line).map_err(RunError::internal)?;
         self.records.insert(record.trial, record);
+        Ok(())
+    }
+
+    /// Takes the records over, each in place of the record that its trial has, and writes the file anew, in the order
+    /// of the trials' numbers.
+    pub fn put(&mut self, records: impl IntoIterator<Item = Record>) -> Result<(), RunError> {
+        self.records.extend(records.into_iter().map(|record| (record.trial, record)));
+        let line = |record| serde_json::to_string(record).map(|line| line + "\n").map_err(RunError::internal);
+        let text = self.records().map(line).collect::<Result<String, _>>()?;
+        write(&self.path, text.as_bytes())?;
+        *self = Self::open(std::mem::take(&mut self.path))?;
         Ok(())
     }
 

@@ -10,36 +10,45 @@
 //! looks only at trials that have certainly ended when it begins, so nothing depends on the duration of a trial,
 //! nor on the time at which a sweep was killed.
 
+mod alone;
+mod collect;
 mod common;
 mod folder;
 mod ledger;
+mod manifests;
 mod median;
 mod names;
 mod primitives;
 mod range;
+mod records;
 mod results;
 mod score;
+mod sources;
 mod space;
 mod spec;
 mod table;
 mod tail;
 mod tpe;
 mod trial;
+mod turn;
 
-use crate::config::{self, Environment};
+pub use alone::trial;
+pub use collect::collect;
+pub use manifests::manifests;
+
+use crate::config::Environment;
 use crate::console::answer;
-use crate::record::named;
 use crate::run::signals;
 use crate::run_error::{Cause, RunError};
 use folder::SweepFolder;
 use ledger::{Ledger, Record, Status};
-use proto::disk::cannot;
+use sources::Sources;
 use space::{Plan, Settings};
 use spec::Spec;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use trial::Trial;
+use trial::{Restart, Trial};
 
 /// The options of a sweep beyond its file.
 #[derive(Clone, Copy, Debug)]
@@ -65,32 +74,13 @@ pub struct SweepOptions<'a> {
 /// have ended.
 pub async fn sweep(options: SweepOptions<'_>, environment: &Environment<'_>) -> Result<(), RunError> {
     let stop = signals::listen()?;
-    let spec = load(options)?;
-    let plan = Plan::new(&spec).map_err(RunError::configuration)?;
-    let base = config::read_file(&spec.base).map_err(|error| {
-        let doing = "cannot read the configuration from which the trials start,";
-        RunError::configuration(cannot(doing, &spec.base, &error, "set 'base' to another file"))
-    })?;
-    let common = common::settings(&spec, &plan, &base, environment)?;
-    let path = options.run_dir.map_or_else(|| named(&spec.name), |path| Ok(path.to_owned()))?;
-    let here = common::data_path(&spec, &plan, &base, environment);
-    let (folder, ledger, began) = SweepFolder::open(path, &spec, &base, here.as_deref(), options.resume)?;
-    // A path that is set now comes before the one that the sweep began with.
-    let data = if spec.set.contains_key(common::DATA_PATH) { here } else { began.or(here) };
-    common::doubts(&spec, &plan, &base, environment).iter().for_each(|doubt| tracing::warn!("{doubt}"));
-    let mut sweep = Sweep { spec, plan, common, data, folder, ledger };
+    let sources = Sources::read(options, environment)?;
+    let doubts = sources.doubts(environment);
+    let path = sources.path(options.run_dir)?;
+    let mut sweep = Sweep::open(sources, path, options.resume, environment)?;
+    doubts.iter().for_each(|doubt| tracing::warn!("{doubt}"));
     sweep.run(&stop).await?;
     sweep.finish()
-}
-
-fn load(options: SweepOptions<'_>) -> Result<Spec, RunError> {
-    let mut spec = Spec::load(options.config).map_err(RunError::configuration)?;
-    spec.parallel = options.parallel.unwrap_or(spec.parallel);
-    spec.cores = options.cores.or(spec.cores);
-    spec.set.extend(config::assignments(options.set).map_err(RunError::configuration)?);
-    let file = options.config.display().to_string();
-    spec.check(&file).map_err(RunError::configuration)?;
-    Ok(spec)
 }
 
 /// A sweep under way.
@@ -105,6 +95,21 @@ struct Sweep {
 }
 
 impl Sweep {
+    /// Begins the sweep in the folder at `path`, or opens it to `resume`.
+    fn open(
+        sources: Sources,
+        path: PathBuf,
+        resume: bool,
+        environment: &Environment<'_>,
+    ) -> Result<Self, RunError> {
+        let Sources { spec, plan, base, common } = sources;
+        let here = common::data_path(&spec, &plan, &base, environment);
+        let (folder, ledger, began) = SweepFolder::open(path, &spec, &base, here.as_deref(), resume)?;
+        // A path that is set now comes before the one that the sweep began with.
+        let data = if spec.set.contains_key(common::DATA_PATH) { here } else { began.or(here) };
+        Ok(Self { spec, plan, common, data, folder, ledger })
+    }
+
     /// Runs trials, several at once, until all have ended or `stop` is cancelled.
     async fn run(&mut self, stop: &CancellationToken) -> Result<(), RunError> {
         let mut running = JoinSet::new();
@@ -154,27 +159,20 @@ impl Sweep {
             run_dir: self.folder.trial(number),
             log: self.folder.log(number),
             stop,
+            restart: Restart::BY_SWEEP,
         }
     }
 
     /// Adds an ended trial to the ledger, and reports it.
     fn note(&mut self, record: &Record) -> Result<(), RunError> {
         self.ledger.append(record)?;
-        let result = match (record.status, &record.error) {
-            (Status::Done, _) => self.spec.objective.show(record),
-            (Status::Stopped, _) => format!("after step {}, above the median", record.steps),
-            (_, error) => error.clone().unwrap_or_default(),
-        };
         let best = self.spec.objective.best(self.ledger.records());
         let best = best.map_or_else(String::new, |best| {
             format!("; best so far: trial {}, {}", best.trial, self.spec.objective.show(best))
         });
-        let what = record.case.as_ref().map_or_else(String::new, |case| format!("{case}: "));
         answer(format_args!(
-            "trial {} ({what}{}) {}: {result}; {} of {} ended{best}\n",
-            record.trial,
-            table::tried(record),
-            record.status.word(),
+            "{}; {} of {} ended{best}\n",
+            table::ended(self.spec.objective, record),
             self.ledger.len(),
             self.plan.len()
         ))
@@ -183,24 +181,40 @@ impl Sweep {
     /// Prints and writes the table, also after an early end.
     fn finish(&self) -> Result<(), RunError> {
         let (ended, all, folder) = (self.ledger.len(), self.plan.len(), self.folder.path().display());
-        let text = table::table(&self.spec.name, self.spec.objective, self.ledger.records());
-        self.folder.write("table.md", &text)?;
-        if let Some(text) = results::results(&self.spec, &self.common, self.ledger.records()) {
-            self.folder.write("results.md", &text)?;
-        }
+        let text = self.pages()?;
         if ended < all {
             let why = format!(
                 "interrupted after {ended} of {all} trials (their table so far is in the sweep folder {folder}): --resume goes on from there"
             );
             return Err(RunError::new(Cause::Interrupted, why));
         }
-        answer(format_args!("\n{text}\nsweep folder: {folder}\n"))?;
+        self.show(&text)?;
+        self.verdict()
+    }
+
+    /// Writes the pages of the trials that have ended, and returns the table.
+    fn pages(&self) -> Result<String, RunError> {
+        let text = table::table(&self.spec.name, self.spec.objective, self.ledger.records());
+        self.folder.write("table.md", &text)?;
+        if let Some(text) = results::results(&self.spec, &self.common, self.ledger.records()) {
+            self.folder.write("results.md", &text)?;
+        }
+        Ok(text)
+    }
+
+    fn show(&self, table: &str) -> Result<(), RunError> {
+        answer(format_args!("\n{table}\nsweep folder: {}\n", self.folder.path().display()))
+    }
+
+    /// The failure of a sweep of which trials failed.
+    fn verdict(&self) -> Result<(), RunError> {
         let failed: Vec<&Record> =
             self.ledger.records().filter(|record| record.status == Status::Failed).collect();
         let Some(first) = failed.first() else { return Ok(()) };
         let why = format!(
-            "{} of {all} trials failed; the first is trial {}: {}",
+            "{} of {} trials failed; the first is trial {}: {}",
             failed.len(),
+            self.plan.len(),
             first.trial,
             first.error.as_deref().unwrap_or_default()
         );

@@ -152,6 +152,17 @@ pub fn tried(record: &Record) -> String {
     own.map(|(key, value)| format!("{key} = {}", plain(value))).collect::<Vec<_>>().join(", ")
 }
 
+/// The end of a trial in one sentence, without its full stop.
+pub fn ended(objective: Objective, record: &Record) -> String {
+    let result = match (record.status, &record.error) {
+        (Status::Done, _) => objective.show(record),
+        (Status::Stopped, _) => format!("after step {}, above the median", record.steps),
+        (_, error) => error.clone().unwrap_or_default(),
+    };
+    let case = record.case.as_ref().map_or_else(String::new, |case| format!("{case}: "));
+    format!("trial {} ({case}{}) {}: {result}", record.trial, tried(record), record.status.word())
+}
+
 /// The cells of [`RESULTS`].
 fn results(record: Option<&Record>) -> [String; 4] {
     let angles = record.into_iter().flat_map(|record| record.angles.values().copied().flatten());

@@ -10,6 +10,7 @@ use super::median::Stop;
 use super::primitives::Subset;
 use super::space::Settings;
 use super::tail::Tail;
+use crate::platform;
 use crate::record::files::{self, lock, unwritable};
 use crate::record::{METRICS, SUMMARY, Summary};
 use crate::run_error::{Cause, RunError};
@@ -25,7 +26,7 @@ use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 use toml::Value;
 
-/// How long a trial may take to save and end; the limit also holds for a trial that a killed sweep left.
+/// How long a trial may take to save and end.
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
 /// The interval between looks at a trial.
 const LOOK: Duration = Duration::from_millis(100);
@@ -35,6 +36,20 @@ const ROOM: usize = 1 << 20;
 const RECENT: usize = 50;
 /// How often a trial goes on by itself when a node fails, which is seldom caused by its settings.
 const RESTARTS: &str = "2";
+
+/// The start of a trial that an earlier process may have begun.
+#[derive(Clone, Copy, Debug)]
+pub struct Restart {
+    /// How long an earlier process of the trial may take to end.
+    pub deadline: Duration,
+    /// The command by which the user goes on with a trial that did not end.
+    pub command: &'static str,
+}
+
+impl Restart {
+    /// The start of a trial by its sweep. A trial that a killed sweep left may still save.
+    pub const BY_SWEEP: Self = Self { deadline: STOP_DEADLINE, command: "--resume" };
+}
 
 /// A trial to run.
 #[derive(Clone, Debug)]
@@ -59,6 +74,8 @@ pub struct Trial {
     pub log: PathBuf,
     /// Early stopping, and the curves for the trial's comparison.
     pub stop: Option<(Stop, Vec<Vec<f64>>)>,
+    /// How the trial begins where an earlier process has begun it.
+    pub restart: Restart,
 }
 
 impl Trial {
@@ -97,10 +114,28 @@ impl Trial {
         let asked = status.code().is_some_and(|code| code == saved || Asked::is_code(code));
         let interrupted = stop.is_cancelled() || asked;
         if record.status == Status::Failed && !interrupted {
-            passing(&record, status)?;
+            self.passing(&record, status)?;
             self.find_room()?;
         }
         Ok(Some(record).filter(|record| !(interrupted && record.status == Status::Failed)))
+    }
+
+    /// Refuses a failure that is not caused by the trial's settings: data that cannot be read, which every trial needs,
+    /// and a signal that the trial does not handle.
+    fn passing(&self, record: &Record, status: ExitStatus) -> Result<(), RunError> {
+        match (status.code(), status.signal()) {
+            (Some(code), _) if code == i32::from(Cause::Data.code()) => {
+                Err(RunError::new(Cause::Data, record.error.clone().unwrap_or_default()))
+            }
+            (None, signal) => {
+                let (trial, signal, command) =
+                    (self.number, signal.unwrap_or_default(), self.restart.command);
+                let why =
+                    format!("trial {trial} was killed by signal {signal}: {command} goes on from there");
+                Err(RunError::new(Cause::Interrupted, why))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Refuses to go on with a full disk: the failure says nothing about the settings, and the next trials would
@@ -113,8 +148,7 @@ impl Trial {
         written.map_err(|error| unwritable(&self.run_dir, &error))
     }
 
-    /// Opens and locks the log; by then a process that a killed sweep left of this trial has ended. `None` if
-    /// `stop` came first.
+    /// Opens and locks the log; by then an earlier process of this trial has ended. `None` if `stop` came first.
     async fn log(&self, stop: &CancellationToken) -> Result<Option<File>, RunError> {
         let cannot = |error| unwritable(&self.log, &error);
         let log = File::options().create(true).append(true).open(&self.log).map_err(cannot)?;
@@ -123,13 +157,14 @@ impl Trial {
             if stop.is_cancelled() {
                 return Ok(None);
             }
-            if begun.elapsed() > STOP_DEADLINE {
+            if begun.elapsed() > self.restart.deadline {
                 let why = format!(
-                    "trial {} still runs from an earlier start ({} is locked): end its process, then go on with --resume",
+                    "trial {} still runs in another process ({} is locked): wait for its end or end it, then {} goes on",
                     self.number,
-                    self.log.display()
+                    self.log.display(),
+                    self.restart.command
                 );
-                return Err(RunError::internal(why));
+                return Err(RunError::new(Cause::Interrupted, why));
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -146,6 +181,8 @@ impl Trial {
         self.overrides().iter().chain(&data).for_each(|pair| _ = command.args(["--set", pair]));
         // The trial goes on, or begins where there is no run yet.
         command.args(["--resume", "auto"]);
+        // A job has one status, and trials of one job would each put their own into it.
+        command.env_remove(platform::URL);
         let copy = log.try_clone().map_err(|error| unwritable(&self.log, &error))?;
         // A trial gets a process group of its own, so that only the sweep handles an interrupt from the terminal.
         command.process_group(0).stdin(Stdio::piped()).stdout(copy).stderr(log).kill_on_drop(true);
@@ -222,22 +259,6 @@ async fn end(mut process: Child) -> std::io::Result<ExitStatus> {
     }
     process.start_kill()?;
     process.wait().await
-}
-
-/// Refuses a failure that is not caused by the trial's settings: data that cannot be read, which every trial needs,
-/// and a signal that the trial does not handle.
-fn passing(record: &Record, status: ExitStatus) -> Result<(), RunError> {
-    match (status.code(), status.signal()) {
-        (Some(code), _) if code == i32::from(Cause::Data.code()) => {
-            Err(RunError::new(Cause::Data, record.error.clone().unwrap_or_default()))
-        }
-        (None, signal) => {
-            let (trial, signal) = (record.trial, signal.unwrap_or_default());
-            let why = format!("trial {trial} was killed by signal {signal}: --resume goes on from there");
-            Err(RunError::new(Cause::Interrupted, why))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// The last sentence of a failed trial, or the process's exit status without one.
