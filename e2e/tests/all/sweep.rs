@@ -1,7 +1,8 @@
 //! Tests of sweeps: a disturbed sweep gives the same table, and a sweep that cannot start gives the reason.
 
 use e2e::harm::{failed, node, signal, within};
-use e2e::{Bench, Coordinator, Run, binary};
+use e2e::{Bench, Coordinator, Ended, Run, binary};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -182,6 +183,115 @@ fn no_trial_outlives_its_sweep() {
         let summary = std::fs::read_to_string(folder.join("trials/trial-001/summary.json")).unwrap();
         assert!(summary.contains("\"interrupted\""), "{summary}");
     }
+}
+
+const GRID: &str = r#"
+base = "config.toml"
+method = "grid"
+cores = 2
+[set]
+train.max_steps = 160
+train.epochs = 30
+optimizer_b.lr = 0.5
+[space]
+rule.name = { values = ["kolen_pollack", "feedback_alignment"] }
+seed = { values = [4, 5] }
+"#;
+
+/// Starts a process that runs one trial.
+fn alone(bench: &Bench, sweep: &Path, folder: &Path, trial: usize) -> Coordinator {
+    let mut command = bench.coordinator(&["sweep", "--local", "--trial", &trial.to_string(), "--config"]);
+    command.arg(sweep).arg("--run-dir").arg(folder);
+    Coordinator::start(command, Run { folder: folder.join(format!("trials/trial-00{trial}")) })
+}
+
+fn collected(bench: &Bench, sweep: &Path, folder: &Path) -> Ended {
+    let mut command = bench.coordinator(&["sweep", "--collect", "--config"]);
+    command.arg(sweep).arg("--run-dir").arg(folder).output().unwrap().into()
+}
+
+/// The ledger without the measured times, which are no part of the result.
+fn results(folder: &Path) -> Vec<Value> {
+    let mut lines = Run { folder: folder.to_owned() }.lines("trials.jsonl");
+    for line in &mut lines {
+        for measured in ["seconds", "images_per_s"] {
+            line.as_object_mut().unwrap().remove(measured).expect("a measured time");
+        }
+    }
+    lines
+}
+
+#[test]
+fn trials_that_run_each_by_itself_come_to_the_same_ledger_and_table() {
+    let bench = Bench::new();
+    let sweep = written(&bench, GRID);
+    let together = bench.path("together");
+    let mut command = bench.coordinator(&["sweep", "--local", "--config"]);
+    command.arg(&sweep).arg("--run-dir").arg(&together);
+    let failed_two = ["2 of 4 trials failed; the first is trial 0: ", "'optimizer_b.lr' must be the same"];
+    failed(&command.output().unwrap().into(), 2, &failed_two);
+
+    // Two processes begin the sweep at once, each with another trial, neither of which is the first.
+    let apart = bench.path("apart");
+    let first = [3, 1].map(|trial| alone(&bench, &sweep, &apart, trial));
+    let [done, refused] = first.map(Coordinator::ended);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert!(
+        done.stdout.contains("trial 3 (rule.name = feedback_alignment, seed = 5) done: "),
+        "{}",
+        done.stdout
+    );
+    assert!(done.stderr.contains("run folder: "), "its output is shown as well: {}", done.stderr);
+    failed(&refused, 2, &["trial 1 failed: ", "'optimizer_b.lr' must be the same"]);
+    let none_yet =
+        "2 of 4 trials have ended, and trial 0 is the first that has not: give --collect again later";
+    failed(&collected(&bench, &sweep, &apart), 75, &[none_yet]);
+
+    // A trial has one process at a time. The process is killed, and repeated while the training still saves.
+    let killed = alone(&bench, &sweep, &apart, 2).wait_for_steps(10);
+    let training: u32 =
+        found(&format!("coordinator train .*{}", killed.run.folder.display())).trim().parse().unwrap();
+    signal("-STOP", training);
+    failed(
+        &alone(&bench, &sweep, &apart, 2).ended(),
+        75,
+        &["trial 2 still runs in another process", "the same command goes on"],
+    );
+    killed.kill();
+    signal("-CONT", training);
+    let repeated = alone(&bench, &sweep, &apart, 2);
+    assert_eq!(repeated.ended().code, Some(0));
+    let run = Run { folder: apart.join("trials/trial-002") };
+    assert_eq!(run.starts(), 2);
+
+    // What has ended is left alone, what has failed is tried again, and the table is made anew.
+    let again = alone(&bench, &sweep, &apart, 2).ended();
+    assert_eq!((again.code, run.starts()), (Some(0), 2), "{}", again.stderr);
+    assert!(
+        again.stdout.contains("done: ") && again.stdout.contains("in an earlier start"),
+        "{}",
+        again.stdout
+    );
+    for trial in [1, 0] {
+        failed(&alone(&bench, &sweep, &apart, trial).ended(), 2, &["'optimizer_b.lr' must be the same"]);
+    }
+    failed(&collected(&bench, &sweep, &apart), 2, &failed_two);
+    assert_eq!(results(&apart), results(&together));
+    let table = |folder: &Path| std::fs::read_to_string(folder.join("table.md")).unwrap();
+    assert_eq!(table(&apart), table(&together));
+
+    failed(
+        &alone(&bench, &sweep, &apart, 4).ended(),
+        2,
+        &["there is no trial 4 in ", ": its trials are 0 to 3"],
+    );
+    failed(&collected(&bench, &sweep, &bench.path("elsewhere")), 2, &["there is no sweep in "]);
+    std::fs::write(&sweep, SWEEP).unwrap();
+    failed(
+        &alone(&bench, &sweep, &apart, 0).ended(),
+        2,
+        &["cannot run each by itself", "'method' is \"tpe\""],
+    );
 }
 
 #[test]
