@@ -11,13 +11,14 @@
 //! - execution: `exec` (the worker, its device, lanes and sessions)
 //! - mathematics: `stage`, `layer`, `linear_map`, `comparison` (of B with W), `rule`, `optim`, `settings`, `init` (initial weights), and `torch`
 //!   (the functions of libtorch that tch lacks)
-//! - process: `serve` (ports, start and stop), `service` (the gRPC calls), `meters` (metrics), `failure` (exit
-//!   codes)
+//! - process: `serve` (ports, start and stop), `service` (the gRPC calls), `meters` (metrics), `health` (asks another
+//!   process), `failure` (exit codes)
 //! - disk: `state` (snapshots, and the commands `digest`, `export`, `import` and `angles`, which need no run)
 
 mod comparison;
 pub mod exec;
 pub mod failure;
+pub mod health;
 mod init;
 pub mod layer;
 #[cfg(feature = "leaks")]

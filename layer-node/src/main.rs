@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 use layer_node::failure::Failure;
+use layer_node::health::{self, HealthFlags};
 use layer_node::serve::{self, Serve, Stop};
 use layer_node::state::digest::{self, DigestFlags};
 use layer_node::state::weights::{self, AnglesFlags, ExportFlags, ImportFlags};
@@ -24,6 +25,8 @@ struct Cli {
 enum Command {
     /// Serve a stage: whichever the coordinator configures
     Serve(Box<Serve>),
+    /// Ask a node how it does, for supervisors that speak no gRPC; ends with 0 if it is serving, and else with 1
+    Health(HealthFlags),
     /// Print the SHA-256 of every tensor in a state folder
     Digest(DigestFlags),
     /// Merge the weights in state folders into one safetensors file, by torchvision's names
@@ -52,6 +55,7 @@ pub fn main() -> ExitCode {
     start_log(cli.log_format);
     let code = match cli.command {
         Command::Serve(flags) => run(*flags),
+        Command::Health(flags) => health(&flags),
         Command::Digest(flags) => digest::digest(&flags).and_then(print).map_err(Failure::from),
         Command::Export(flags) => weights::export(&flags).and_then(print).map_err(Failure::from),
         Command::Angles(flags) => weights::angles(&flags).and_then(print).map_err(Failure::from),
@@ -90,6 +94,14 @@ fn run(flags: Serve) -> Result<u8, Failure> {
     let stop = runtime.block_on(serve::serve(flags));
     runtime.shutdown_background();
     stop.map(Stop::code)
+}
+
+fn health(flags: &HealthFlags) -> Result<u8, Failure> {
+    let runtime = process::runtime()?;
+    let line = runtime.block_on(health::health(flags));
+    // A look-up of the node's name may still be under way, and goes on without an end that this program knows.
+    runtime.shutdown_background();
+    print(line?).map_err(Failure::from)
 }
 
 /// Prints help and version, which are no failures. Any other error of the command line ends in one sentence.
