@@ -15,22 +15,4 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGES = ["hyperframe==6.1.0", "hpack==4.2.0", "protobuf==7.36.2", "grpcio-tools==1.85.1",
             "xxhash==4.1.0", "numpy==2.4.6", "cryptography==50.0.2"]
 
-
-def is_ready(folder):
-    version = folder / "packages"
-    return version.exists() and version.read_text() == packages()
-
-
-def packages():
-    """What the folder holds: packages are compiled for one version of Python."""
-    return f"Python {sys.version_info.major}.{sys.version_info.minor} {' '.join(PACKAGES)}\n"
-
-
-def make(work, result):
-    provision.pip("packages of the capture's decoder", "install", ["--no-compile", "--target", str(result), *PACKAGES],
-                  work)
-    (result / "packages").write_text(packages())
-
-
-# The lock is this file: any file of the repository serves.
-provision.provide(ROOT / "target/capture-packages", pathlib.Path(__file__), is_ready, make)
+provision.packages(ROOT / "target/capture-packages", "packages of the capture's decoder", PACKAGES)

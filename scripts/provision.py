@@ -29,6 +29,23 @@ def provide(folder, lock, is_ready, make):
         sys.exit(f"{os.path.basename(sys.argv[0])}: {error}")
 
 
+def packages(folder, label, names):
+    """Put packages of Python, each pinned as NAME==VERSION, with all that they need among them, into `folder`."""
+    # Packages are compiled for one version of Python.
+    held = f"Python {sys.version_info.major}.{sys.version_info.minor} {' '.join(names)}\n"
+
+    def is_ready(folder):
+        version = folder / "packages"
+        return version.exists() and version.read_text() == held
+
+    def make(work, result):
+        pip(label, "install", ["--no-compile", "--target", str(result), *names], work)
+        (result / "packages").write_text(held)
+
+    # The lock is the caller's own file: any file of the repository serves.
+    provide(folder, sys.argv[0], is_ready, make)
+
+
 def replace(folder, make):
     work = folder.with_name("." + folder.name.lstrip(".") + ".tmp")
     start = time.monotonic()

@@ -1,12 +1,15 @@
 //! Fashion-MNIST for the demo and for the tests that train on real images: the caller's own, or `data/`.
 
-use crate::prerequisites::{PYTHON, Program};
-use crate::run::{DATA, Failure, Root, succeeds};
+use crate::noise;
+use crate::prerequisites::{self, PYTHON, Program};
+use crate::run::{DATA, Failure, Root, say, succeeds};
 use std::env;
 use std::path::{PathBuf, absolute};
 use std::process::Command;
 
 const VARIABLE: &str = "NEUROPIL_DATA";
+/// Training and test samples of the noise that stands in for the data set.
+const NOISE: (u32, u32) = (2048, 64);
 /// The folder of Fashion-MNIST among data sets.
 pub const NAME: &str = "fashion-mnist";
 const SCRIPT: &str = "scripts/fashion_mnist.py";
@@ -45,6 +48,16 @@ pub fn set_up(root: &Root) -> Result<PathBuf, Failure> {
         })?;
     }
     Ok(folder(root))
+}
+
+/// The folder of data sets with the demo's; where it cannot be had, `place`, with noise under its name.
+pub fn or_noise(root: &Root, place: PathBuf) -> Result<PathBuf, Failure> {
+    let ready = needs(root).and_then(|needs| prerequisites::check(&needs));
+    ready.and_then(|()| set_up(root)).or_else(|failure| {
+        say(&format!("noise stands in for the data set: {}", failure.sentence));
+        noise::fresh(&place.join(NAME), noise::idx, NOISE.0, NOISE.1)?;
+        Ok(place)
+    })
 }
 
 /// The caller's own folder of data sets, or ours.

@@ -16,10 +16,10 @@ mod strangers;
 mod training;
 mod wires;
 
+use crate::dataset;
 use crate::prerequisites::{self, IPROUTE, IPTABLES, PIP, PYTHON, TCPDUMP};
 use crate::release::{self, Profile};
 use crate::run::{Failure, Root, VIOLATION, say, step_with_code};
-use crate::{dataset, noise};
 use network::Network;
 use plan::Plan;
 use security::Security;
@@ -38,8 +38,6 @@ const DATA: u16 = 7100;
 const CONTROL: u16 = 7101;
 /// Steps of a training in the short form and in the long one. Snapshots of three of them are searched for.
 const STEPS: (u32, u32) = (6, 60);
-/// Samples of the noise that stands in for the data set.
-const NOISE: (u32, u32) = (2048, 64);
 
 /// Trains, captures and decodes; the long form takes more steps.
 pub fn hosts(root: &Root, full: bool) -> Result<(), Failure> {
@@ -134,16 +132,7 @@ impl<'a> Scene<'a> {
 
     /// The data set of the demo, or noise where it cannot be had.
     fn data_set(&self) -> Result<PathBuf, Failure> {
-        let ready = dataset::needs(self.root).and_then(|needs| prerequisites::check(&needs));
-        match ready.and_then(|()| dataset::set_up(self.root)) {
-            Ok(folder) => Ok(folder.join(dataset::NAME)),
-            Err(failure) => {
-                say(&format!("noise stands in for the data set: {}", failure.sentence));
-                let folder = self.folder.join("data");
-                noise::fresh(&folder, noise::idx, NOISE.0, NOISE.1)?;
-                Ok(folder)
-            }
-        }
+        Ok(dataset::or_noise(self.root, self.folder.join("data"))?.join(dataset::NAME))
     }
 
     /// A folder for one part.
@@ -161,12 +150,7 @@ impl<'a> Scene<'a> {
 
     /// A Python script with the packages of the decoder.
     fn script(&self, script: &str) -> Command {
-        let mut python = self.root.command("python3");
-        python
-            .env("PYTHONPATH", self.root.join("target/capture-packages"))
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .arg(script);
-        python
+        self.root.python("target/capture-packages", script)
     }
 
     fn remove(self) {

@@ -11,11 +11,15 @@ mod arrows;
 mod bench;
 mod dataset;
 mod demo;
+mod dist;
 mod hosts;
+mod image;
 mod json;
 mod libtorch;
+mod manifests;
 mod noise;
 mod page;
+mod pods;
 mod prerequisites;
 mod release;
 mod results;
@@ -33,6 +37,8 @@ fn main() -> ExitCode {
     let root = Root::find();
     let outcome = usage::parse(std::env::args_os().skip(1)).and_then(|command| match command {
         Command::Demo(extra) => demo::demo(&root, &extra),
+        Command::Dist { profile, cuda } => dist::dist(&root, profile, cuda).map(|_| ()),
+        Command::Image => image::image(&root),
         Command::Test(extra) => test::test(&root, &extra),
         Command::Results { full } => results::results(&root, full),
         Command::Bench(bench) => bench::bench(&root, bench),
@@ -40,6 +46,8 @@ fn main() -> ExitCode {
         Command::Leaks => hosts::leaks(&root),
         Command::Readme => hosts::readme(&root),
         Command::Wires { full } => hosts::wires(&root, full),
+        Command::Manifests => manifests::manifests(&root),
+        Command::Pods { image } => pods::pods(&root, image.as_deref()),
         Command::Arrows => arrows::print(&root),
         Command::Verify => verify::verify(&root),
         Command::Help => {

@@ -5,7 +5,7 @@ use crate::{dataset, libtorch, prerequisites};
 use std::path::{Path, PathBuf};
 
 /// How the programs are built: as the tests build them, which are then built already, or as they are used.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Profile {
     Tests,
     Release,

@@ -88,6 +88,13 @@ impl Root {
         cargo
     }
 
+    /// A Python script that will run with the packages in a folder, which leaves no compiled files beside itself.
+    pub fn python(&self, packages: &str, script: &str) -> Command {
+        let mut python = self.command("python3");
+        python.env("PYTHONPATH", self.join(packages)).env("PYTHONDONTWRITEBYTECODE", "1").arg(script);
+        python
+    }
+
     /// Runs a Python script.
     pub fn script(&self, path: &str) -> Result<(), Failure> {
         step(self.command("python3").arg(path))

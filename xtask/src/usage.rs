@@ -1,8 +1,10 @@
 //! The words that `cargo xtask` understands.
 
 use crate::bench::Bench;
+use crate::release::Profile;
 use crate::run::{CONFIGURATION, Failure};
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// What the commands are.
 pub const HELP: &str = "\
@@ -11,6 +13,12 @@ Usage: cargo xtask COMMAND
   demo [-- ARGS]   set up what is missing, build, and train the example network in five local
                    processes; ARGS go to `coordinator train`, as in `-- --set train.epochs=1`
   test [-- ARGS]   set up what is missing and run all tests; ARGS go to `cargo test`
+  dist [--cuda] [--tests]
+                   pack both programs and libtorch as a folder that runs wherever it lies, and as a tar,
+                   in target/dist/; for a GPU without libtorch, which PyTorch brings there; with --tests
+                   the programs that the tests have built
+  image            make the container image's root file system in a folder (debootstrap), and run the
+                   tests' programs in it as a cluster does: PID 1, another user, read-only, no HOME (root)
   results [--full] train every rule with three seeds, search the matrix of the primitives, and fill
                    the tables of docs/results.md: under an hour on two cores, or with the demo's
                    whole training; what was trained before is not trained again
@@ -35,6 +43,14 @@ Usage: cargo xtask COMMAND
                    train on network namespaces whose wires are slow, long, lose packets, are cut and
                    come back, and fill two tables of docs/results.md (root; seven minutes on two cores);
                    the short form cuts one wire and goes on, within a minute
+  manifests        render every overlay of deploy/ by kustomize, and check what comes out: against the schemas of
+                   Kubernetes, as far as custom resources and queries go, and by tests of what fits what
+  pods [--root DIR]
+                   run the rendered overlays demo and jobset, and one of split stages, on this machine,
+                   each pod in a network namespace (so as root; else their policies are checked alone),
+                   with what their manifests say: trained to the end, started in reverse, pods killed,
+                   lost and drained, strangers refused, and the same bits; DIR is an image's root, by
+                   deploy/image-root.sh, in place of this machine's system
   verify           formatting, clippy and documentation with warnings denied, the directions of
                    imports, and dependencies
   arrows           print how modules and crates import each other, as ARCHITECTURE.md lists it
@@ -50,12 +66,16 @@ const ROUNDS: usize = 5;
 pub enum Command {
     Demo(Vec<OsString>),
     Test(Vec<OsString>),
+    Dist { profile: Profile, cuda: bool },
+    Image,
     Results { full: bool },
     Bench(Bench),
     Hosts { full: bool },
     Leaks,
     Readme,
     Wires { full: bool },
+    Manifests,
+    Pods { image: Option<PathBuf> },
     Arrows,
     Verify,
     Help,
@@ -74,6 +94,8 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failu
         [name @ ("demo" | "test"), word, ..] => {
             Err(refusal(&format!("`{word}` stands before the `--` of `{name}`")))
         }
+        ["dist", ..] => dist(&text[1..]),
+        ["image"] => Ok(Command::Image),
         ["results"] => Ok(Command::Results { full: false }),
         ["results", "--full"] => Ok(Command::Results { full: true }),
         ["results", ..] => Err(refusal("`results` takes --full or nothing")),
@@ -97,11 +119,29 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failu
         ["hosts", "wires", "--short"] => Ok(Command::Wires { full: false }),
         ["hosts", "wires", ..] => Err(refusal("`hosts wires` takes --short or nothing")),
         ["hosts", ..] => Err(refusal("`hosts` takes --full or nothing")),
+        ["manifests"] => Ok(Command::Manifests),
+        ["pods"] => Ok(Command::Pods { image: None }),
+        ["pods", "--root", _] => Ok(Command::Pods { image: Some(PathBuf::from(&words[2])) }),
+        ["pods", ..] => Err(refusal("`pods` takes --root DIR or nothing")),
         ["verify"] => Ok(Command::Verify),
         ["arrows"] => Ok(Command::Arrows),
-        [name @ ("verify" | "arrows" | "help"), ..] => Err(refusal(&format!("`{name}` takes no arguments"))),
+        [name @ ("image" | "manifests" | "verify" | "arrows" | "help"), ..] => {
+            Err(refusal(&format!("`{name}` takes no arguments")))
+        }
         [name, ..] => Err(refusal(&format!("there is no command `{name}`"))),
     }
+}
+
+fn dist(options: &[&str]) -> Result<Command, Failure> {
+    let (mut profile, mut cuda) = (Profile::Release, false);
+    for option in options {
+        match *option {
+            "--cuda" => cuda = true,
+            "--tests" => profile = Profile::Tests,
+            _ => return Err(refusal("`dist` takes --cuda, --tests or nothing")),
+        }
+    }
+    Ok(Command::Dist { profile, cuda })
 }
 
 fn pipeline(options: &[OsString]) -> Result<Command, Failure> {
@@ -131,7 +171,6 @@ fn refusal(reason: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::PathBuf;
 
     fn check(line: &str, expected: Option<Command>) {
         assert_eq!(parse(line.split_whitespace().map(OsString::from)).ok(), expected, "{line}");
@@ -152,10 +191,17 @@ mod tests {
         check("arrows", Some(Command::Arrows));
         check("test x", None);
         check("verify --fast", None);
+        check("manifests", Some(Command::Manifests));
+        check("manifests demo", None);
         check("dome", None);
         check("results", Some(Command::Results { full: false }));
         check("results --full", Some(Command::Results { full: true }));
         check("results --long", None);
+        check("dist", Some(Command::Dist { profile: Profile::Release, cuda: false }));
+        check("dist --tests --cuda", Some(Command::Dist { profile: Profile::Tests, cuda: true }));
+        check("dist --debug", None);
+        check("image", Some(Command::Image));
+        check("image --full", None);
         check("hosts", Some(Command::Hosts { full: false }));
         check("hosts --full", Some(Command::Hosts { full: true }));
         check("hosts --long", None);
@@ -165,6 +211,9 @@ mod tests {
         check("hosts wires", Some(Command::Wires { full: true }));
         check("hosts wires --short", Some(Command::Wires { full: false }));
         check("hosts wires --long", None);
+        check("pods", Some(Command::Pods { image: None }));
+        check("pods --root a/b", Some(Command::Pods { image: Some("a/b".into()) }));
+        check("pods --root", None);
     }
 
     #[test]

@@ -3,11 +3,14 @@
 mod best;
 mod by_hand;
 mod chaos;
+mod cluster;
 mod data;
 mod folders;
+mod foreign;
 mod hostile;
 mod imports;
 mod kolen_pollack;
+mod kubeflow;
 mod leaks;
 mod ledger;
 mod locality;

@@ -5,9 +5,11 @@ use e2e::harm::failed;
 use e2e::scrape::{Scrape, ask, scrape};
 use e2e::{Bench, Node, binary};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -67,6 +69,7 @@ fn scrapes_under_attack_say_what_metrics_jsonl_says() {
     assert!(steps > 20 && steps <= lines.len(), "{steps} of {}", lines.len());
     says_of_run(&of_run, &lines[..steps]);
     says_of_nodes(&of_nodes, &lines);
+    has_what_is_watched(&of_run, &of_nodes);
     assert!(of_nodes[0].value(r#"neuropil_node_refused_connections_total{plane="metrics"}"#) > 0.0);
 
     // The idle node counts a link that names no run.
@@ -135,6 +138,25 @@ fn says_of_run(scrape: &Scrape, lines: &[Value]) {
         ] {
             assert_eq!(scrape.value(&sample), total(key), "{sample}");
         }
+    }
+}
+
+/// Checks that both programs together show every metric that the alerts and the dashboard of `deploy/` name.
+fn has_what_is_watched(run: &Scrape, nodes: &[Scrape; 2]) {
+    let shown: BTreeSet<_> = nodes.iter().chain([run]).flat_map(Scrape::names).collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/overlays/monitoring");
+    for file in ["alerts.yaml", "dashboard.json"] {
+        let text = std::fs::read_to_string(folder.join(file)).unwrap();
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let metrics = words.filter(|word| word.starts_with("neuropil_") || word.starts_with("process_"));
+        // In plaintext there is no certificate.
+        let of_plaintext = metrics.filter(|metric| *metric != "neuropil_certificate_expiry_seconds");
+        let mut count = 0;
+        for metric in of_plaintext {
+            assert!(shown.contains(metric), "{file} names {metric}: {shown:?}");
+            count += 1;
+        }
+        assert!(count >= 5, "{file} names {count} metrics");
     }
 }
 

@@ -90,7 +90,12 @@ impl Program {
 
     /// Sends the program a signal, by its name.
     pub fn signal(&self, name: &str) -> Result<(), Failure> {
-        run(Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]))
+        run(Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]))
+    }
+
+    /// The number of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// The last line that the program logged.

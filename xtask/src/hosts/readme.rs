@@ -4,6 +4,7 @@
 use super::network::{Host, Network};
 use super::programs::Program;
 use super::{CONTROL, Scene};
+use crate::dist;
 use crate::release::Profile;
 use crate::run::{Failure, Root, say};
 use std::fs;
@@ -22,13 +23,15 @@ const COORDINATOR: &str = "coordinator";
 /// The stage whose files the section names.
 const EXAMPLE: &str = "stage-1";
 /// What lies in a clone after the demo, and is used by the section.
-const CLONE: [&str; 4] = ["target", ".libtorch", "examples", "data"];
+const CLONE: [&str; 3] = ["target", "examples", "data"];
 /// How long the commands of the coordinator may take: they train the whole demo.
 const LIMIT: Duration = Duration::from_secs(3600);
 
 /// Runs the commands of the section.
 pub fn readme(root: &Root) -> Result<(), Failure> {
     let scene = Scene::new(root, Profile::Release)?;
+    // The section's second block copies what this command packs.
+    dist::dist(root, Profile::Release, false)?;
     if !scene.is_isolated {
         return Err("`hosts readme` needs network namespaces: run it as root".to_string().into());
     }
@@ -128,7 +131,7 @@ mod tests {
         let [certificates, packing, node, coordinator] =
             commands(include_str!("../../../README.md")).unwrap();
         assert!(certificates.contains("coordinator certificates --out certificates --stages 3"));
-        assert!(packing.starts_with("mkdir -p neuropil/bin"));
+        assert_eq!(packing, "cp -r target/dist/neuropil-*-x86_64-linux neuropil\n");
         assert!(node.contains(EXAMPLE) && node.contains("layer-node serve"));
         assert!(coordinator.contains("a:7101,b:7101,c:7101") && coordinator.contains("locality"));
     }
