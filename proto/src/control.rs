@@ -8,7 +8,7 @@ use crate::microbatch::Phase;
 use std::time::Duration;
 
 /// The version of the protocol, which must be the same on both sides.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// A node's description of itself.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub struct Description {
     pub version: String,
     /// [`PROTOCOL`] of the node.
     pub protocol: u32,
-    /// `cpu` or `cuda:N`.
+    /// `cpu`, or `cuda:N` with the model of the GPU and its memory in parentheses.
     pub device: String,
     /// Compute threads.
     pub threads: u32,
@@ -160,6 +160,8 @@ pub struct StepDone {
     pub finite: bool,
     /// The first value that was finite, and is not in the number format of the links.
     pub overflow: Option<Overflow>,
+    /// The numbers that became 0 in the number format of the links.
+    pub underflow: Underflow,
     /// The stage's updates since the seed, over all starts of the run.
     pub updates: u64,
     /// The weight layers, where they were measured.
@@ -173,6 +175,17 @@ pub struct Overflow {
     pub largest: f64,
     /// The kind of the value: an output, an error signal, or a value of a layer on its way to the host of its B.
     pub of: Carried,
+}
+
+/// The sent numbers that were not 0, and are 0 in the number format of the links.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Underflow {
+    /// Numbers of outputs.
+    pub activations: u64,
+    /// Numbers of error signals.
+    pub error_signals: u64,
+    /// Numbers of layers' values on their way to the host of B.
+    pub layer_values: u64,
 }
 
 /// The computing time of one action, in nanoseconds since the Unix epoch by the node's own clock.
@@ -241,6 +254,7 @@ impl StepDone {
             bytes_split: 0,
             finite: true,
             overflow: None,
+            underflow: Underflow::default(),
             updates: 0,
             layers: Vec::new(),
         }

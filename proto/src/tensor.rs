@@ -22,6 +22,9 @@ pub enum Kind {
     Bf16,
     /// IEEE 754 half precision.
     F16,
+    /// Whole numbers from 0 to 255: the network's input. No configuration chooses this format, so its word is not read.
+    #[serde(skip_deserializing)]
+    U8,
 }
 
 impl Kind {
@@ -30,6 +33,7 @@ impl Kind {
         match self {
             Kind::F32 => 4,
             Kind::Bf16 | Kind::F16 => 2,
+            Kind::U8 => 1,
         }
     }
 
@@ -39,15 +43,17 @@ impl Kind {
             Kind::F32 => f32::MAX,
             Kind::Bf16 => bf16::MAX.to_f32_const(),
             Kind::F16 => f16::MAX.to_f32_const(),
+            Kind::U8 => 255.0,
         }
     }
 
-    /// Whether `value`, rounded to the format, is finite.
+    /// Whether the format has `value`, once it is rounded: whether it stays finite, and in U8 within 0 and 255.
     pub fn holds(self, value: f32) -> bool {
         match self {
             Kind::F32 => value.is_finite(),
             Kind::Bf16 => bf16::from_f32(value).is_finite(),
             Kind::F16 => f16::from_f32(value).is_finite(),
+            Kind::U8 => (0.0..=255.0).contains(&value.round_ties_even()),
         }
     }
 }
@@ -144,10 +150,12 @@ impl TensorData {
             }
             Kind::Bf16 => halves().map(|half| bf16::from_le_bytes(half).to_f32()).collect(),
             Kind::F16 => halves().map(|half| f16::from_le_bytes(half).to_f32()).collect(),
+            Kind::U8 => bytes.iter().copied().map(f32::from).collect(),
         }
     }
 
-    /// The elements of `values` rounded to `kind` (to nearest, ties to even), as a tensor of `shape`.
+    /// The elements of `values` rounded to `kind` (to nearest, ties to even), as a tensor of `shape`. U8 takes the nearest
+    /// of its numbers.
     ///
     /// # Errors
     /// [`ProtocolError::Invalid`] when the number of elements is not the shape's.
@@ -157,6 +165,8 @@ impl TensorData {
             Kind::F32 => values.flat_map(f32::to_le_bytes).collect(),
             Kind::Bf16 => values.flat_map(|value| bf16::from_f32(value).to_le_bytes()).collect(),
             Kind::F16 => values.flat_map(|value| f16::from_f32(value).to_le_bytes()).collect(),
+            // The conversion ends at 0 and 255.
+            Kind::U8 => values.map(|value| value.round_ties_even() as u8).collect(),
         };
         Self::new(kind, shape, vec![bytes.into()])
     }
@@ -208,6 +218,22 @@ mod tests {
             assert!(kind.holds(kind.largest()) && kind.holds(held) && !kind.holds(lost), "{kind}");
             assert!(!kind.holds(f32::NAN), "{kind}");
         }
+    }
+
+    #[test]
+    fn bytes_are_the_whole_numbers_to_255_and_no_word_of_a_configuration() {
+        let all: Vec<u8> = (0..=255).collect();
+        let tensor = TensorData::new(Kind::U8, vec![2, 128], vec![all.clone().into()]).unwrap();
+        assert_eq!(tensor.to_f32(), (0u8..=255).map(f32::from).collect::<Vec<_>>());
+        assert_eq!(tensor.to_kind(Kind::F32).unwrap().to_kind(Kind::U8).unwrap().into_bytes(), all);
+        let rounded =
+            TensorData::round_from_f32(Kind::U8, vec![5], &[-3.0, 0.5, 1.5, 254.51, 300.0]).unwrap();
+        assert_eq!(rounded.into_bytes()[..], [0, 0, 2, 255, 255]);
+        let held = [-0.5, 0.0, 255.5, 255.49, -0.6, f32::NAN].map(|value| Kind::U8.holds(value));
+        assert_eq!((held, Kind::U8.largest()), ([true, true, false, true, false, false], 255.0));
+        assert_eq!(Kind::U8.to_string(), "u8");
+        let refused = serde_json::from_str::<Kind>("\"u8\"").unwrap_err().to_string();
+        assert!(refused.contains("unknown variant `u8`, expected one of `f32`, `bf16`, `f16`"), "{refused}");
     }
 
     /// The elements of `values` in `kind`.

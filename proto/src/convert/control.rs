@@ -51,6 +51,7 @@ same_fields! {
     Align { done, steps }
     Minibatch { samples, measure }
     SnapshotDone { updates, bytes, seconds }
+    Underflow { activations, error_signals, layer_values }
     LayerMeasure { name, angle_deg, norm_ratio, norm, difference, split }
 }
 alike!(WeightVersion = wire::WeightVersion { OfForward } or "version of the weights");
@@ -230,6 +231,7 @@ impl TryFrom<wire::StepDone> for StepDone {
             bytes_backward: done.bytes_backward,
             finite: done.finite,
             overflow: done.overflow.map(Overflow::try_from).transpose()?,
+            underflow: done.underflow.map(Into::into).unwrap_or_default(),
             layers: done.layers.into_iter().map(Into::into).collect(),
             send: Duration::from_nanos(done.send_ns),
             updates: done.updates,
@@ -251,6 +253,7 @@ impl From<StepDone> for wire::StepDone {
             bytes_backward: done.bytes_backward,
             finite: done.finite,
             overflow: done.overflow.map(Into::into),
+            underflow: (done.underflow != Underflow::default()).then(|| done.underflow.into()),
             layers: into_all(done.layers),
             send_ns: nanos(done.send),
             updates: done.updates,

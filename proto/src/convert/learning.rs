@@ -33,6 +33,7 @@ fn alignment(rule: &wire::Rule) -> Result<Alignment> {
         schedule: rule.schedule.clone().map(Schedule::try_from).transpose()?.unwrap_or_default(),
         centering: known::<wire::Centering>(rule.centering, "known centering")?.try_into()?,
         transfer: known::<wire::Transfer>(rule.transfer, "known transfer")?.try_into()?,
+        per_position: rule.per_position,
         update_noise: rule.update_noise,
         mirror: rule.mirror.map(Mirror::try_from).transpose()?,
     })
@@ -59,6 +60,7 @@ impl From<RuleSpec> for wire::Rule {
                     schedule: Some(alignment.schedule.into()),
                     centering: wire::Centering::from(alignment.centering).into(),
                     transfer: wire::Transfer::from(alignment.transfer).into(),
+                    per_position: alignment.per_position,
                     update_noise: alignment.update_noise,
                     mirror: alignment.mirror.map(Into::into),
                     ..Self::default()
@@ -93,7 +95,8 @@ impl TryFrom<wire::Optimizer> for OptimizerSpec {
             K::Adam(adam) => Method::Adam { beta1: adam.beta1, beta2: adam.beta2, eps: adam.eps },
         };
         let schedule = need(optimizer.schedule, "learning rate's schedule")?.try_into()?;
-        OptimizerSpec { method, lr: optimizer.lr, weight_decay: optimizer.weight_decay, schedule }.check()
+        let wire::Optimizer { lr, weight_decay, clip, .. } = optimizer;
+        OptimizerSpec { method, lr, weight_decay, clip, schedule }.check()
     }
 }
 
@@ -105,7 +108,7 @@ impl From<OptimizerSpec> for wire::Optimizer {
             Method::Adam { beta1, beta2, eps } => K::Adam(wire::Adam { beta1, beta2, eps }),
         };
         let schedule = Some(spec.schedule.into());
-        Self { kind: Some(kind), lr: spec.lr, weight_decay: spec.weight_decay, schedule }
+        Self { kind: Some(kind), lr: spec.lr, weight_decay: spec.weight_decay, clip: spec.clip, schedule }
     }
 }
 

@@ -112,13 +112,20 @@ impl TryFrom<wire::LinkRecord> for LinkRecord {
                 "a record of {tensors} tensors is of no link, which carries at most {MAX_VALUES}"
             )));
         }
+        let kinds = record.kinds.len();
+        if kinds != tensors {
+            return Err(ProtocolError::invalid(format!(
+                "a record of {tensors} tensors has {kinds} number formats"
+            )));
+        }
+        let kind = |number: i32| Kind::try_from(wire::Kind::try_from(number).unwrap_or_default());
         Ok(Self {
             from: role(record.from),
             to: role(record.to),
             carried: Carried::try_from(record.carried())?,
             phase: Phase::try_from(record.phase())?,
             form: record.form,
-            kind: Kind::try_from(record.kind())?,
+            kinds: record.kinds.into_iter().map(kind).collect::<Result<_>>()?,
             chain: chain(&record.chain)?,
             tensors: all(record.tensors)?,
             messages: record.messages,
@@ -137,7 +144,7 @@ impl From<LinkRecord> for wire::LinkRecord {
             carried: wire::Carried::from(record.carried).into(),
             phase: wire::Phase::from(record.phase).into(),
             tensors: into_all(record.tensors),
-            kind: wire::Kind::from(record.kind).into(),
+            kinds: record.kinds.into_iter().map(|kind| wire::Kind::from(kind).into()).collect(),
             messages: record.messages,
             samples: record.samples,
             bytes: record.bytes,
@@ -231,7 +238,7 @@ mod tests {
             phase: Phase::Evaluate,
             form: u32::MAX,
             tensors: (0..MAX_VALUES).map(value).collect(),
-            kind: Kind::F16,
+            kinds: vec![Kind::F16; MAX_VALUES],
             messages: u64::MAX,
             samples: u64::MAX,
             bytes: u64::MAX,
@@ -241,6 +248,7 @@ mod tests {
         let split = |at: usize| LinkRecord {
             carried: Carried::LayerValues,
             tensors: [0, 1].map(|index| Value { name: format!("{index:0144}"), shape: vec![2; 7] }).into(),
+            kinds: vec![Kind::F16; 2],
             to: Role::Backward(at as u32),
             ..link.clone()
         };
@@ -287,7 +295,7 @@ mod tests {
         assert!(bytes.len() < REPORT_MESSAGE_LIMIT, "{}", bytes.len());
         let received = wire::Ledger::receive(bytes.into()).unwrap();
         assert!(Ledger::try_from(received) == Ok(ledger), "the same ledger");
-        let harms: [Harm; 9] = [
+        let harms: [Harm; 10] = [
             ("1033 records of crossed", |l| l.crossed.push(Default::default())),
             ("1033 records of consumed", |l| l.consumed.push(Default::default())),
             ("33 records of the control plane", |l| l.control.push(Default::default())),
@@ -295,6 +303,7 @@ mod tests {
             ("17 refusals", |l| l.refusals.push(Default::default())),
             ("129 bytes", |l| l.run.push('r')),
             ("1025 tensors", |l| l.crossed[0].tensors.push(Default::default())),
+            ("has 1023 number formats", |l| _ = l.crossed[0].kinds.pop()),
             ("31 bytes", |l| l.crossed[0].chain.truncate(31)),
             ("'xxxx", |l| l.layers[0].layer = "x".repeat(1 << 20)),
         ];

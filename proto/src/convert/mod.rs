@@ -76,7 +76,7 @@ fn known<W: TryFrom<i32>>(number: i32, name: &'static str) -> Result<W> {
     W::try_from(number).map_err(|_| ProtocolError::Missing(name))
 }
 
-alike!(Kind = wire::Kind { F32, Bf16, F16 } or "number format");
+alike!(Kind = wire::Kind { F32, Bf16, F16, U8 } or "number format");
 alike!(Phase = wire::Phase { Train, Evaluate } or "phase");
 
 impl TryFrom<wire::Value> for Value {

@@ -4,6 +4,8 @@ use super::{Result, all, into_all, need};
 use crate::error::ProtocolError;
 use crate::error::short;
 use crate::spec::graph::{Init, LayerSpec, MAX_LAYERS, Op, Window};
+use crate::spec::input::InputSpec;
+use crate::spec::precision::Precision;
 use crate::spec::rule::RuleSpec;
 use crate::spec::stage::{ErrorSource, Half, MAX_VALUES, StageSpec};
 use crate::tensor::Kind;
@@ -16,6 +18,7 @@ impl TryFrom<wire::Stage> for StageSpec {
         let (wire, error_source) =
             (Kind::try_from(stage.wire())?, ErrorSource::try_from(stage.error_source())?);
         let half = Half::try_from(stage.half())?;
+        let precision = Precision::try_from(stage.precision())?;
         let spec = StageSpec {
             run: stage.run,
             incarnation: stage.incarnation,
@@ -23,6 +26,7 @@ impl TryFrom<wire::Stage> for StageSpec {
             stages: stage.stages,
             layers: all(stage.layers)?,
             inputs: all(stage.inputs)?,
+            input: stage.input.map(InputSpec::from),
             outputs: stage.outputs,
             optimizer: need(stage.optimizer, "optimizer")?.try_into()?,
             optimizer_backward: need(stage.optimizer_backward, "optimizer for B")?.try_into()?,
@@ -35,6 +39,10 @@ impl TryFrom<wire::Stage> for StageSpec {
             recompute: stage.recompute,
             error_source,
             half,
+            loss_scale: stage.loss_scale,
+            precision,
+            deterministic: stage.deterministic,
+            memory: stage.memory,
         };
         spec.check()
     }
@@ -72,12 +80,30 @@ impl From<StageSpec> for wire::Stage {
             recompute: spec.recompute,
             error_source: wire::ErrorSource::from(spec.error_source).into(),
             half: wire::Half::from(spec.half).into(),
+            precision: wire::Precision::from(spec.precision).into(),
+            input: spec.input.map(wire::Input::from),
+            loss_scale: spec.loss_scale,
+            deterministic: spec.deterministic,
+            memory: spec.memory,
         }
     }
 }
 
 alike!(ErrorSource = wire::ErrorSource { Above } or "source of the error");
 alike!(Half = wire::Half { Forward, Backward } or "half of a stage");
+alike!(Precision = wire::Precision { F32, Tf32, Bf16 } or "precision");
+
+impl From<wire::Input> for InputSpec {
+    fn from(wire::Input { mean, deviation }: wire::Input) -> Self {
+        Self { mean, deviation }
+    }
+}
+
+impl From<InputSpec> for wire::Input {
+    fn from(InputSpec { mean, deviation }: InputSpec) -> Self {
+        Self { mean, deviation }
+    }
+}
 
 impl TryFrom<wire::LayerSpec> for LayerSpec {
     type Error = ProtocolError;

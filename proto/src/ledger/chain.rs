@@ -74,6 +74,7 @@ impl Chain {
                 Kind::F32 => 1,
                 Kind::Bf16 => 2,
                 Kind::F16 => 3,
+                Kind::U8 => 4,
             }]);
             count(&mut hash, shape.len());
             shape.iter().for_each(|size| hash.update(size.to_le_bytes()));

@@ -5,7 +5,7 @@ use crate::link::{Carried, Role};
 use crate::microbatch::Phase;
 use crate::spec::graph::Value;
 use crate::tensor::Kind;
-use serde::de::Error;
+use serde::de::{Error, IntoDeserializer};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::str::FromStr;
 
@@ -49,8 +49,18 @@ enum Way {
 #[derive(Serialize, Deserialize)]
 struct Tensor {
     name: String,
+    #[serde(deserialize_with = "format")]
     format: Kind,
     shape: Vec<u64>,
+}
+
+/// A number format by its word. That of bytes is no word of a configuration, so [`Kind`] does not read it.
+fn format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Kind, D::Error> {
+    let word = String::deserialize(deserializer)?;
+    match word == Kind::U8.to_string() {
+        true => Ok(Kind::U8),
+        false => Kind::deserialize(word.into_deserializer()),
+    }
 }
 
 impl From<LinkRecord> for Link {
@@ -62,14 +72,14 @@ impl From<LinkRecord> for Link {
             phase,
             form,
             tensors,
-            kind,
+            kinds,
             messages,
             samples,
             bytes,
             payload,
             chain,
         } = record;
-        let tensor = |Value { name, shape }| Tensor { name, format: kind, shape };
+        let tensor = |(Value { name, shape }, format)| Tensor { name, format, shape };
         Self {
             from,
             to,
@@ -83,7 +93,7 @@ impl From<LinkRecord> for Link {
                 Phase::Evaluate => Way::Evaluate,
             },
             form,
-            tensors: tensors.into_iter().map(tensor).collect(),
+            tensors: tensors.into_iter().zip(kinds).map(tensor).collect(),
             messages,
             samples,
             bytes,
@@ -93,7 +103,6 @@ impl From<LinkRecord> for Link {
     }
 }
 
-/// A record without tensors gets the default number format, which it does not name.
 impl From<Link> for LinkRecord {
     fn from(link: Link) -> Self {
         let Link { from, to, kind, phase, form, tensors, messages, samples, bytes, payload, hash } = link;
@@ -110,7 +119,7 @@ impl From<Link> for LinkRecord {
                 Way::Evaluate => Phase::Evaluate,
             },
             form,
-            kind: tensors.first().map_or(Kind::default(), |tensor| tensor.format),
+            kinds: tensors.iter().map(|tensor| tensor.format).collect(),
             tensors: tensors.into_iter().map(|Tensor { name, shape, .. }| Value { name, shape }).collect(),
             messages,
             samples,
@@ -177,29 +186,29 @@ mod tests {
     #[test]
     fn a_record_has_the_words_of_the_contract_and_is_read_back() {
         let record = LinkRecord {
-            tensors: vec![Value { name: "relu1".into(), shape: vec![8, 4, 4] }],
-            kind: Kind::Bf16,
             messages: 3,
             samples: 12,
             bytes: 3456,
             payload: 3072,
-            ..LinkRecord::empty(
-                [Role::Coordinator, Role::Stage(0)],
-                Carried::ErrorSignals,
-                Phase::Train,
-                Kind::F32,
-            )
+            ..LinkRecord::empty([Role::Coordinator, Role::Stage(0)], Carried::Activations, Phase::Train)
         };
+        let value = |name: &str, shape: &[u64]| Value { name: name.into(), shape: shape.into() };
+        let tensors = vec![value("input", &[3, 4, 4]), value("relu1", &[8, 4, 4])];
+        let record = record.of(0, tensors, Kind::Bf16);
         let text = serde_json::to_string(&record).unwrap();
         let hash = Chain::default();
         let due = format!(
-            r#"{{"from":"coordinator","to":"stage 0","kind":"error_signal","phase":"train","tensors":[{{"name":"relu1","format":"bf16","shape":[8,4,4]}}],"messages":3,"samples":12,"bytes":3456,"payload":3072,"hash":"{hash}"}}"#
+            r#"{{"from":"coordinator","to":"stage 0","kind":"activation","phase":"train","tensors":[{{"name":"input","format":"u8","shape":[3,4,4]}},{{"name":"relu1","format":"bf16","shape":[8,4,4]}}],"messages":3,"samples":12,"bytes":3456,"payload":3072,"hash":"{hash}"}}"#
         );
         assert_eq!(text, due);
         assert_eq!(serde_json::from_str::<LinkRecord>(&text).unwrap(), record);
-        for wrong in
-            [("stage 0", "stage -1"), ("stage 0", "0"), (&hash.to_string()[..2], "zz"), ("train", "dream")]
-        {
+        for wrong in [
+            ("stage 0", "stage -1"),
+            ("stage 0", "0"),
+            (&hash.to_string()[..2], "zz"),
+            ("train", "dream"),
+            ("bf16", "u16"),
+        ] {
             let text = due.replace(wrong.0, wrong.1);
             assert!(serde_json::from_str::<LinkRecord>(&text).is_err(), "{text}");
         }

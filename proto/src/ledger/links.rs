@@ -29,9 +29,9 @@ impl LinkLedger {
         Self { own, account: Arc::default() }
     }
 
-    /// The observer of the link to `peer`, whose tensors have the number format `kind`.
-    pub fn observer(&self, peer: Role, kind: Kind) -> Arc<dyn Observer> {
-        Arc::new(OfLink { ledger: self.clone(), peer, kind })
+    /// The observer of the link to `peer`.
+    pub fn observer(&self, peer: Role) -> Arc<dyn Observer> {
+        Arc::new(OfLink { ledger: self.clone(), peer })
     }
 
     /// The records so far, in the order of sender, receiver, direction, phase and form.
@@ -50,16 +50,16 @@ impl LinkLedger {
         self.account.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn count(&self, [from, to]: [Role; 2], carried: Carried, kind: Kind, message: &Message) {
+    fn count(&self, [from, to]: [Role; 2], carried: Carried, message: &Message) {
         // The checksum is computed before the lock is taken: other links count meanwhile.
         message.tensors.iter().for_each(|(_, tensor)| _ = tensor.checksum());
         let records = &mut self.account().records;
         let header = &message.header;
-        let due =
-            LinkRecord { form: header.form, ..LinkRecord::empty([from, to], carried, header.phase, kind) };
+        let due = LinkRecord { form: header.form, ..LinkRecord::empty([from, to], carried, header.phase) };
         let known = records.iter_mut().position(|record| record.order() == due.order());
         let at = known.unwrap_or_else(|| {
-            records.push(LinkRecord { tensors: values(message), ..due });
+            let kinds = message.tensors.iter().map(|(_, tensor)| tensor.kind()).collect();
+            records.push(LinkRecord { tensors: values(message), kinds, ..due });
             records.len() - 1
         });
         records[at].add(message, true);
@@ -77,7 +77,7 @@ fn values(message: &Message) -> Vec<Value> {
 
 impl LinkRecord {
     /// A record without messages, of form 0.
-    pub fn empty([from, to]: [Role; 2], carried: Carried, phase: Phase, kind: Kind) -> Self {
+    pub fn empty([from, to]: [Role; 2], carried: Carried, phase: Phase) -> Self {
         Self {
             from,
             to,
@@ -85,13 +85,19 @@ impl LinkRecord {
             phase,
             form: 0,
             tensors: Vec::new(),
-            kind,
+            kinds: Vec::new(),
             messages: 0,
             samples: 0,
             bytes: 0,
             payload: 0,
             chain: Chain::default(),
         }
+    }
+
+    /// The record of messages of `form` with these `tensors`, on a link whose number format is `wire`.
+    #[must_use]
+    pub fn of(self, form: u32, tensors: Vec<Value>, wire: Kind) -> Self {
+        Self { form, kinds: tensors.iter().map(|value| value.kind(wire)).collect(), tensors, ..self }
     }
 
     /// The key by which records are told apart, and its order.
@@ -117,16 +123,15 @@ impl LinkRecord {
 struct OfLink {
     ledger: LinkLedger,
     peer: Role,
-    kind: Kind,
 }
 
 impl Observer for OfLink {
     fn received(&self, carried: Carried, message: &Message) {
-        self.ledger.count([self.peer, self.ledger.own], carried, self.kind, message);
+        self.ledger.count([self.peer, self.ledger.own], carried, message);
     }
 
     fn sent(&self, carried: Carried, message: &Message) {
-        self.ledger.count([self.ledger.own, self.peer], carried, self.kind, message);
+        self.ledger.count([self.ledger.own, self.peer], carried, message);
     }
 
     fn refused(&self, carried: Carried, why: &str) {

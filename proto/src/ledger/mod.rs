@@ -64,8 +64,8 @@ pub struct LinkRecord {
     pub form: u32,
     /// The tensors of the messages, in order, each with the shape of one sample.
     pub tensors: Vec<Value>,
-    /// The number format of the tensors.
-    pub kind: Kind,
+    /// The number format of each tensor.
+    pub kinds: Vec<Kind>,
     /// The number of messages.
     pub messages: u64,
     /// The samples of all messages.

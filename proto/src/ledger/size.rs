@@ -37,20 +37,20 @@ sizes! {
 }
 
 /// The protobuf bytes of a message of a link: of its header, and of the chunks of its tensors. Each of `values` is one
-/// sample of a tensor in number format `kind`. The sum saturates.
-pub fn link_message(header: &MicrobatchHeader, values: &[Value], kind: Kind) -> u64 {
+/// sample of a tensor, and `kinds` are their number formats. The sum saturates.
+pub fn link_message(header: &MicrobatchHeader, values: &[Value], kinds: &[Kind]) -> u64 {
     let shape = |value: &Value| std::iter::once(u64::from(header.size)).chain(value.shape.clone()).collect();
-    let tensor = |value: &Value| wire::TensorHeader {
+    let tensor = |(value, &kind): (&Value, &Kind)| wire::TensorHeader {
         name: value.name.clone(),
         kind: wire::Kind::from(kind).into(),
         shape: shape(value),
         // A checksum has a fixed width, unless it is 0.
         checksum: u64::MAX,
     };
-    let tensors = (0..).zip(values).map(|(index, value)| {
-        byte_len(kind, &shape(value)).map_or(u64::MAX, |length| tensor_bytes(index, length))
+    let tensors = (0..).zip(values.iter().zip(kinds)).map(|(index, (value, kind))| {
+        byte_len(*kind, &shape(value)).map_or(u64::MAX, |length| tensor_bytes(index, length))
     });
-    let header = header.to_wire(values.iter().map(tensor).collect());
+    let header = header.to_wire(values.iter().zip(kinds).map(tensor).collect());
     tensors.fold(header_bytes(&header), u64::saturating_add)
 }
 
@@ -69,7 +69,7 @@ mod tests {
             Value { name: "chunk".into(), shape: vec![1 << 17] },
             Value { name: "large".into(), shape: vec![(1 << 18) + 1] },
         ];
-        for (kind, id) in [(Kind::F32, 1), (Kind::Bf16, 70_000)] {
+        for (kinds, id) in [([Kind::U8, Kind::F32, Kind::F32], 1), ([Kind::Bf16; 3], 70_000)] {
             let header = MicrobatchHeader {
                 run: "run".into(),
                 incarnation: 3,
@@ -81,7 +81,7 @@ mod tests {
                 size: 2,
                 form: 0,
             };
-            let tensor = |value: &Value| {
+            let tensor = |(value, &kind): (&Value, &Kind)| {
                 let shape: Vec<u64> = [&[2], value.shape.as_slice()].concat();
                 let bytes = vec![7; byte_len(kind, &shape).unwrap()];
                 (value.name.clone(), TensorData::new(kind, shape, vec![bytes.into()]).unwrap())
@@ -89,10 +89,10 @@ mod tests {
             for values in [&values[..], &[]] {
                 let message = microbatch::Message {
                     header: header.clone(),
-                    tensors: values.iter().map(tensor).collect(),
+                    tensors: values.iter().zip(&kinds).map(tensor).collect(),
                 };
                 let sent: usize = parts::<wire::ErrorSignal>(message).map(|part| part.encoded_len()).sum();
-                assert_eq!(link_message(&header, values, kind), sent as u64, "{kind} {}", values.len());
+                assert_eq!(link_message(&header, values, &kinds), sent as u64, "{kinds:?} {}", values.len());
             }
         }
     }

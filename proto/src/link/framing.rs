@@ -202,16 +202,16 @@ impl Assembler {
             let kind = Kind::try_from(tensor.kind())?;
             let mut shape = vec![u64::from(header.size)];
             shape.extend(&value.shape);
-            let named = tensor.name == value.name && kind == self.contract.kind;
+            let due = value.kind(self.contract.kind);
+            let named = tensor.name == value.name && kind == due;
             if named && tensor.shape == shape && byte_len(kind, &shape).is_some_and(|bytes| bytes > 0) {
                 return Ok((kind, shape, tensor.checksum));
             }
             let got: Vec<_> = tensor.shape.iter().take(MAX_DIMENSIONS).collect();
             Err(ProtocolError::invalid(format!(
-                "'{}' as {kind} {got:?} where '{}' as {} {shape:?} crosses this cut",
+                "'{}' as {kind} {got:?} where '{}' as {due} {shape:?} crosses this cut",
                 short(&tensor.name),
                 value.name,
-                self.contract.kind
             )))
         });
         let headers = headers.collect::<Result<Vec<_>, _>>()?;

@@ -101,8 +101,8 @@ impl Incoming {
     }
 }
 
-/// The sending half of a port. The transport ends the direction once this half is dropped.
-#[derive(Debug)]
+/// The sending half of a port. The transport ends the direction once this half is dropped, with all its clones.
+#[derive(Clone, Debug)]
 pub struct Outgoing {
     pub(super) peer: Peer,
     /// The queue that the transport's writer empties.

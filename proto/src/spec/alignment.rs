@@ -15,6 +15,10 @@ pub struct Alignment {
     /// The function that is applied to y and z.
     #[serde(rename = "activation")]
     pub transfer: Transfer,
+    /// Whether amp, null and sparse are means over the positions of y, and no sums: their coefficients then do not depend
+    /// on the resolution of a convolution.
+    #[serde(default)]
+    pub per_position: bool,
     /// σ: after each of its steps B moves by learning rate · ξ, ξ normal with this deviation; 0 for none.
     pub update_noise: f64,
     /// The noise that replaces x, in mirror steps; `None` where x is the layer's input.

@@ -14,7 +14,7 @@ pub struct Contract {
     pub incarnation: u32,
     /// The forms that a message may have, by the number in its header.
     pub forms: Vec<Form>,
-    /// The number format of the tensors.
+    /// The number format of the tensors, but for the network's input, which is in bytes ([`Value::kind`]).
     pub kind: Kind,
     /// The most microbatches in a minibatch.
     pub max_microbatches: u32,

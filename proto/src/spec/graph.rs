@@ -5,6 +5,7 @@ pub use super::op::{Init, Op, Window};
 
 use crate::error::ProtocolError;
 use crate::spec::rule::RuleSpec;
+use crate::tensor::{Kind, byte_len};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 
@@ -18,6 +19,19 @@ pub struct Value {
     pub name: String,
     /// The shape of one sample.
     pub shape: Vec<u64>,
+}
+
+impl Value {
+    /// The number format in which the value crosses a link whose number format is `wire`: the network's input crosses
+    /// every cut in bytes, and is normalised by each stage that takes it.
+    pub fn kind(&self, wire: Kind) -> Kind {
+        if self.name == INPUT { Kind::U8 } else { wire }
+    }
+
+    /// The bytes of one sample on a link whose number format is `wire`.
+    pub fn bytes(&self, wire: Kind) -> u64 {
+        byte_len(self.kind(wire), &self.shape).unwrap_or(0) as u64
+    }
 }
 
 /// One node of the graph: a configuration's `[[layer]]` with all defaults filled in.
@@ -74,7 +88,8 @@ pub fn infer_shapes(inputs: &[Value], layers: &[LayerSpec]) -> Result<Vec<Value>
         let shapes = layer.inputs.iter().map(find).collect::<Result<Vec<_>, _>>()?;
         let shape = layer.op.output_shape(&shapes).map_err(&refuse)?;
         values.push(Value { name: layer.name.clone(), shape: shape.clone() });
-        if known.insert(&layer.name, shape).is_some() {
+        // A stage that does not take the network's input has no layer of its name either.
+        if known.insert(&layer.name, shape).is_some() || layer.name == INPUT {
             return Err(refuse("has the name of another value: names are unique".into()));
         }
     }

@@ -3,10 +3,12 @@
 pub mod alignment;
 pub mod contract;
 pub mod graph;
+pub mod input;
 pub mod limits;
 pub mod op;
 pub mod optimizer;
 pub mod pin;
+pub mod precision;
 mod primitive;
 pub mod reads;
 pub mod rule;

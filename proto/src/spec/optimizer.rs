@@ -49,8 +49,16 @@ pub struct OptimizerSpec {
     pub lr: f64,
     /// λ: λ · p is added to the gradient of conv and linear matrices, never of biases and norms.
     pub weight_decay: f64,
+    /// The largest norm of one tensor's gradient, before the decay is added: a larger gradient is shortened to it. 0
+    /// for no limit.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clip: f64,
     /// The factor on `lr`.
     pub schedule: Schedule,
+}
+
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
 }
 
 /// The learning rate's factor over a run.
@@ -114,10 +122,10 @@ impl Schedule {
 }
 
 impl OptimizerSpec {
-    /// Plain SGD at a constant learning rate, without weight decay.
+    /// Plain SGD at a constant learning rate, without weight decay and without a limit on gradients.
     pub fn sgd(lr: f64) -> Self {
         let method = Method::Sgd { momentum: 0.0, nesterov: false };
-        Self { method, lr, weight_decay: 0.0, schedule: Schedule::default() }
+        Self { method, lr, weight_decay: 0.0, clip: 0.0, schedule: Schedule::default() }
     }
 
     pub(crate) fn check(self) -> Result<Self, ProtocolError> {
@@ -127,7 +135,7 @@ impl OptimizerSpec {
             Method::Adam { beta1, beta2, eps } => unit(beta1) && unit(beta2) && eps > 0.0 && eps.is_finite(),
         };
         let positive = |value: f64| value >= 0.0 && value.is_finite();
-        if method && positive(self.lr) && positive(self.weight_decay) {
+        if method && [self.lr, self.weight_decay, self.clip].into_iter().all(positive) {
             return Ok(self);
         }
         Err(ProtocolError::invalid(format!("an optimizer cannot work with {self:?}")))

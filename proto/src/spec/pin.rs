@@ -9,7 +9,9 @@
 //! number.
 
 use super::graph::{LayerSpec, Value};
+use super::input::InputSpec;
 use super::optimizer::{OptimizerSpec, Schedule};
+use super::precision::Precision;
 use super::rule::RuleSpec;
 use super::stage::{ErrorSource, Half, StageSpec};
 use crate::error::short;
@@ -33,8 +35,16 @@ struct Written {
     error_source: ErrorSource,
     #[serde(default, skip_serializing_if = "is_forward")]
     half: Half,
+    #[serde(default = "unscaled", skip_serializing_if = "is_unscaled")]
+    loss_scale: f64,
+    #[serde(default, skip_serializing_if = "is_f32")]
+    precision: Precision,
+    #[serde(default, skip_serializing_if = "is_false")]
+    deterministic: bool,
     outputs: Vec<String>,
     inputs: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input: Option<InputSpec>,
     optimizer: OptimizerSpec,
     optimizer_backward: OptimizerSpec,
     layers: Vec<Layer>,
@@ -43,6 +53,25 @@ struct Written {
 /// A half that is the stage itself is not written.
 fn is_forward(half: &Half) -> bool {
     *half == Half::Forward
+}
+
+fn unscaled() -> f64 {
+    1.0
+}
+
+/// A loss scale of 1 is not written.
+fn is_unscaled(scale: &f64) -> bool {
+    *scale == 1.0
+}
+
+/// A precision of f32 is not written.
+fn is_f32(precision: &Precision) -> bool {
+    *precision == Precision::F32
+}
+
+/// A switch that is off is not written.
+fn is_false(switch: &bool) -> bool {
+    !switch
 }
 
 #[derive(Serialize, Deserialize)]
@@ -96,7 +125,7 @@ impl StagePin {
         let written: Written = table.clone().try_into().map_err(|error| told(&error))?;
         let spec = written.spec().check().map_err(|error| error.to_string())?;
         let pin = Self::of(&spec)?;
-        match difference(&table, &pin.0) {
+        match difference(&completed(table, &pin.0), &pin.0) {
             // Its fields are in the order in which they are compared, in whichever order the file has them.
             None => Ok(pin),
             Some(Difference { field, .. }) => {
@@ -130,8 +159,12 @@ impl Written {
             max_microbatches: spec.max_microbatches,
             error_source: spec.error_source,
             half: spec.half,
+            loss_scale: spec.loss_scale,
+            precision: spec.precision,
+            deterministic: spec.deterministic,
             outputs: spec.outputs.clone(),
             inputs: spec.inputs.clone(),
+            input: spec.input.clone(),
             optimizer: spec.optimizer.clone(),
             optimizer_backward: spec.optimizer_backward.clone(),
             layers: spec.layers.iter().map(Layer::of).collect(),
@@ -148,7 +181,11 @@ impl Written {
             max_microbatches: self.max_microbatches,
             error_source: self.error_source,
             half: self.half,
+            loss_scale: self.loss_scale,
+            precision: self.precision,
+            deterministic: self.deterministic,
             outputs: self.outputs,
+            input: self.input,
             optimizer: self.optimizer,
             optimizer_backward: self.optimizer_backward,
             ..StageSpec::alone(self.layers.into_iter().map(Layer::spec).collect(), self.inputs)
@@ -181,6 +218,29 @@ impl Rule {
             alignment.schedule = schedule;
         }
         self.rule
+    }
+}
+
+/// `file` with the fields of `written` that it leaves out: they have their defaults, as in a file of an older release.
+fn completed(mut file: Table, written: &Table) -> Table {
+    for (key, value) in written {
+        let own = file.remove(key);
+        let whole = match (own, value) {
+            (Some(Field::Table(own)), Field::Table(value)) => Field::Table(completed(own, value)),
+            (Some(Field::Array(own)), Field::Array(values)) if own.len() == values.len() => {
+                Field::Array(own.into_iter().zip(values).map(completed_item).collect())
+            }
+            (own, value) => own.unwrap_or_else(|| value.clone()),
+        };
+        file.insert(key.clone(), whole);
+    }
+    file
+}
+
+fn completed_item((file, written): (Field, &Field)) -> Field {
+    match (file, written) {
+        (Field::Table(file), Field::Table(written)) => Field::Table(completed(file, written)),
+        (file, _) => file,
     }
 }
 
@@ -271,6 +331,7 @@ mod tests {
             schedule: schedule.clone(),
             centering: Centering::Batch,
             transfer: Transfer::Tanh,
+            per_position: true,
             update_noise: 0.25,
             mirror: Some(mirror),
         };
@@ -301,7 +362,7 @@ mod tests {
         StageSpec {
             stages: 2,
             seed: 7,
-            optimizer: OptimizerSpec { method, lr: 0.1, weight_decay: 1e-4, schedule },
+            optimizer: OptimizerSpec { method, lr: 0.1, weight_decay: 1e-4, clip: 0.0, schedule },
             optimizer_backward: OptimizerSpec {
                 schedule: Schedule { warmup: 0, shape: Shape::Cosine { total: 100 } },
                 ..OptimizerSpec::sgd(0.2)
@@ -324,6 +385,15 @@ mod tests {
         ] {
             assert_eq!(read.check(&other), Ok(()));
         }
+        let plain = |spec: &mut StageSpec| {
+            let RuleSpec::Learned { alignment, .. } = &mut spec.layers[0].rule else { panic!("learned") };
+            alignment.per_position = false;
+        };
+        let mut older = stage();
+        plain(&mut older);
+        let text = StagePin::text(&older).unwrap().replace("per_position = false\n", "");
+        assert!(!text.contains("per_position"));
+        assert_eq!(StagePin::parse(&text).unwrap().check(&older), Ok(()), "a file of an older release");
     }
 
     #[test]
@@ -338,7 +408,7 @@ mod tests {
             }
         };
         type Change = Box<dyn Fn(&mut StageSpec)>;
-        let table: [(Change, &str); 21] = [
+        let table: [(Change, &str); 26] = [
             (Box::new(|spec| spec.index = 1), "'index' is 0, and the coordinator asks for 1"),
             (Box::new(|spec| spec.stages = 3), "'stages' is 2, and the coordinator asks for 3"),
             (Box::new(|spec| spec.seed = 8), "'seed' is 7, and the coordinator asks for 8"),
@@ -347,6 +417,10 @@ mod tests {
                 Box::new(|spec| spec.wire = Kind::F16),
                 "'wire' is \"f32\", and the coordinator asks for \"f16\"",
             ),
+            (
+                Box::new(|spec| spec.precision = Precision::Bf16),
+                "'precision' is nothing, and the coordinator asks for \"bf16\"",
+            ),
             (Box::new(|spec| spec.max_microbatch = 32), "'max_microbatch' is 16, and"),
             (Box::new(|spec| spec.max_microbatches = 1), "'max_microbatches' is 4, and"),
             (
@@ -354,7 +428,23 @@ mod tests {
                 "'outputs' is [\"classes\"], and the coordinator asks for [\"classes\", \"a\"]",
             ),
             (Box::new(|spec| spec.inputs[0].shape = vec![3, 9, 9]), "'inputs.input.shape' is [3, 8, 8], and"),
+            (
+                Box::new(|spec| spec.input.as_mut().unwrap().mean[1] = 0.5),
+                "'input.mean' is [0.0, 0.0, 0.0], and",
+            ),
             (Box::new(|spec| spec.optimizer.lr = 0.5), "'optimizer.lr' is 0.1, and"),
+            (
+                Box::new(|spec| spec.optimizer.clip = 2.0),
+                "'optimizer.clip' is nothing, and the coordinator asks for 2.0",
+            ),
+            (
+                Box::new(|spec| spec.loss_scale = 8.0),
+                "'loss_scale' is nothing, and the coordinator asks for 8.0",
+            ),
+            (
+                Box::new(learned(|_, _, alignment| alignment.per_position = false)),
+                "'layers.a.rule.per_position' is true, and the coordinator asks for false",
+            ),
             (
                 Box::new(|spec| spec.optimizer.method = Method::Sgd { momentum: 0.0, nesterov: false }),
                 "'optimizer.method.adam' is ",

@@ -5,8 +5,10 @@ use crate::error::ProtocolError;
 use crate::microbatch::MAX_MICROBATCHES;
 use crate::role::Role;
 use crate::spec::graph::{self, LayerSpec, Value};
+use crate::spec::input::InputSpec;
 pub use crate::spec::limits::{MAX_MICROBATCH, MAX_VALUES};
 use crate::spec::optimizer::OptimizerSpec;
+use crate::spec::precision::Precision;
 use crate::tensor::Kind;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
@@ -27,6 +29,8 @@ pub struct StageSpec {
     pub layers: Vec<LayerSpec>,
     /// The values that arrive from below.
     pub inputs: Vec<Value>,
+    /// The normalisation of the network's input, exactly where it is among `inputs`.
+    pub input: Option<InputSpec>,
     /// The names of the values that go above.
     pub outputs: Vec<String>,
     /// The optimizer for W, biases and norms.
@@ -39,7 +43,7 @@ pub struct StageSpec {
     pub max_microbatch: u32,
     /// The most microbatches in a minibatch.
     pub max_microbatches: u32,
-    /// The number format between neighbours.
+    /// The number format between neighbours of all values but the network's input, which is in bytes.
     pub wire: Kind,
     /// The update whose snapshot the node restores; `None` draws the weights from the seed.
     pub restore: Option<u64>,
@@ -51,6 +55,15 @@ pub struct StageSpec {
     pub error_source: ErrorSource,
     /// The half of the stage that the node is.
     pub half: Half,
+    /// A power of two: the errors are this many times those of the loss, and the node divides its summed task gradients
+    /// by it before they become steps.
+    pub loss_scale: f64,
+    /// The number format in which the layers compute.
+    pub precision: Precision,
+    /// Whether a GPU is to choose kernels that give the same bits run after run.
+    pub deterministic: bool,
+    /// The bytes that the coordinator's plan expects the stage's tensors to take; 0 where it does not say.
+    pub memory: u64,
 }
 
 /// The half of a stage: its layers may have their W on one host and their B on another.
@@ -75,7 +88,7 @@ pub enum ErrorSource {
 
 impl StageSpec {
     /// The only stage of a run: from `inputs` to the value of the last of `layers`, by plain SGD, drawn from seed
-    /// 0, one sample at a time. A caller sets other fields by `StageSpec { …, ..StageSpec::alone(…) }`.
+    /// 0, one sample at a time; the network's input goes from 0 to 1. A caller sets other fields by `StageSpec { …, ..StageSpec::alone(…) }`.
     pub fn alone(layers: Vec<LayerSpec>, inputs: Vec<Value>) -> Self {
         let optimizer = OptimizerSpec::sgd(0.1);
         Self {
@@ -85,6 +98,7 @@ impl StageSpec {
             stages: 1,
             outputs: layers.last().map(|layer| layer.name.clone()).into_iter().collect(),
             layers,
+            input: InputSpec::plain_of(&inputs),
             inputs,
             optimizer_backward: optimizer.clone(),
             optimizer,
@@ -97,6 +111,10 @@ impl StageSpec {
             recompute: false,
             error_source: ErrorSource::Above,
             half: Half::Forward,
+            loss_scale: 1.0,
+            precision: Precision::F32,
+            deterministic: false,
+            memory: 0,
         }
     }
 
@@ -189,10 +207,27 @@ impl StageSpec {
         if !unique(self.inputs.iter().map(|value| &value.name)) || !unique(self.outputs.iter()) {
             return Err(ProtocolError::invalid("a stage takes and sends every value once"));
         }
+        if self.wire == Kind::U8 {
+            return Err(ProtocolError::invalid("bytes are the network's input alone: a stage sends numbers"));
+        }
+        InputSpec::check(self.input.as_ref(), &self.inputs)?;
+        if !is_power_of_two(self.loss_scale) {
+            return Err(ProtocolError::invalid(format!(
+                "a loss scale of {} is no power of two between 2⁻⁶⁴ and 2⁶⁴",
+                self.loss_scale
+            )));
+        }
         self.output_values()?;
         self.check_split()?;
         Ok(self)
     }
+}
+
+/// Whether `scale` is a power of two by which f32 numbers of ordinary size can be multiplied and divided without
+/// rounding.
+pub fn is_power_of_two(scale: f64) -> bool {
+    let mantissa = scale.to_bits() & ((1 << (f64::MANTISSA_DIGITS - 1)) - 1);
+    mantissa == 0 && (2f64.powi(-64)..=2f64.powi(64)).contains(&scale)
 }
 
 fn unique<'a>(names: impl Iterator<Item = &'a String>) -> bool {

@@ -118,7 +118,7 @@ fn ledger() -> wire::Ledger {
         carried: 1,
         phase: 1,
         tensors: vec![value],
-        kind: 1,
+        kinds: vec![1],
         chain: vec![7; 32].into(),
         ..Default::default()
     };

@@ -8,7 +8,7 @@ use proto::link::Contract;
 use proto::link::framing::{Assembler, CHUNK, parts};
 use proto::microbatch::Message;
 use proto::spec::contract::Form;
-use proto::spec::graph::Value;
+use proto::spec::graph::{INPUT, Value};
 use proto::tensor::Kind;
 use proto::wire::{Activation, Header};
 
@@ -124,5 +124,26 @@ fn what_does_not_continue_the_message_is_refused() {
         let mut parts = sent(&contract, 9);
         harm(&mut parts);
         assert!(receive(&contract, parts).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn the_networks_input_crosses_in_bytes_and_nothing_else_does() {
+    let input = Value { name: INPUT.into(), shape: vec![3, 4] };
+    for wire in [Kind::F32, Kind::Bf16, Kind::F16] {
+        let mut contract = Contract { kind: wire, ..contract(&[vec![2, 3]]) };
+        contract.forms[0].values.insert(0, input.clone());
+        let received = receive(&contract, sent(&contract, 9)).unwrap().unwrap();
+        let kinds: Vec<Kind> = received.tensors.iter().map(|(_, tensor)| tensor.kind()).collect();
+        assert_eq!(kinds, [Kind::U8, wire]);
+        for (tensor, kind, says) in [
+            (0, 1, "'input' as f32 [9, 3, 4] where 'input' as u8 [9, 3, 4] crosses this cut".to_owned()),
+            (1, 4, format!("'value0' as u8 [9, 2, 3] where 'value0' as {wire} [9, 2, 3] crosses this cut")),
+        ] {
+            let mut parts = sent(&contract, 9);
+            header(&mut parts[0]).tensors[tensor].kind = kind;
+            let refused = receive(&contract, parts).unwrap_err().to_string();
+            assert!(refused.contains(&says), "{refused}");
+        }
     }
 }

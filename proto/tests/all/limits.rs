@@ -2,7 +2,9 @@
 //! memory.
 
 use prost::Message;
-use proto::control::{Command, LayerMeasure, Minibatch, Overflow, Report, RunLane, Span, StepDone};
+use proto::control::{
+    Command, LayerMeasure, Minibatch, Overflow, Report, RunLane, Span, StepDone, Underflow,
+};
 use proto::lane::{Action, Lane, WeightVersion};
 use proto::link::Carried;
 use proto::microbatch::{MAX_MICROBATCHES, MicrobatchId, Phase};
@@ -47,6 +49,7 @@ fn the_longest_lane_and_its_report_fit() {
         bytes_split: u64::MAX,
         finite: true,
         overflow: Some(Overflow { largest: f64::MAX, of: Carried::LayerValues }),
+        underflow: Underflow { activations: u64::MAX, error_signals: u64::MAX, layer_values: u64::MAX },
         updates: u64::MAX,
         layers: (0..MAX_LAYERS).map(measure).collect(),
     };

@@ -3,7 +3,7 @@
 use proto::link::Contract;
 use proto::microbatch::{Message, MicrobatchHeader, MicrobatchId, Phase};
 use proto::spec::graph::Value;
-use proto::tensor::{Kind, TensorData};
+use proto::tensor::{TensorData, byte_len};
 use proto::wire::activation::Part;
 use proto::wire::{Activation, Chunk, Header};
 
@@ -25,8 +25,9 @@ pub fn message(contract: &Contract, size: u32, index: u32) -> Message {
     };
     let tensor = |value: &Value| {
         let shape: Vec<u64> = std::iter::once(u64::from(size)).chain(value.shape.iter().copied()).collect();
-        let bytes: Vec<u8> = (0..shape.iter().product::<u64>() * 4).map(|at| (at % 251) as u8).collect();
-        (value.name.clone(), TensorData::new(Kind::F32, shape, vec![bytes.into()]).unwrap())
+        let kind = value.kind(contract.kind);
+        let bytes: Vec<u8> = (0..byte_len(kind, &shape).unwrap()).map(|at| (at % 251) as u8).collect();
+        (value.name.clone(), TensorData::new(kind, shape, vec![bytes.into()]).unwrap())
     };
     Message { header, tensors: contract.values().iter().map(tensor).collect() }
 }

@@ -7,13 +7,19 @@ use proto::wire;
 use proto::wire::layer_spec::Op;
 
 /// Changes to a valid stage, and the words of the refusal.
-const HOSTILE: [(Break, &str); 20] = [
+const HOSTILE: [(Break, &str); 30] = [
     (|s| s.layers[1].rule = s.layers[0].rule.clone(), "layer 'norm' has a rule, but no weights"),
     (|s| s.layers[0].rule = None, "no rule in a weight layer"),
+    (|s| s.precision = 0, "no precision"),
     (|s| rule(s).amp = f64::NAN, "coefficients must be finite"),
     (|s| rule(s).mirror.as_mut().unwrap().batch = 0, "mirror steps cannot be of 0 samples"),
     (|s| s.layers[2].inputs[0] = "max".into(), "takes 'max', which no layer before it computes"),
     (|s| s.layers[2].name = "conv".into(), "has the name of another value"),
+    (|s| s.layers[2].name = "input".into(), "has the name of another value"),
+    (|s| s.wire = 4, "bytes are the network's input alone"),
+    (|s| s.input = None, "no mean and deviation of the network's input"),
+    (|s| _ = input(s).mean.pop(), "an input of 3 channels has 2 means and 3 deviations"),
+    (|s| input(s).deviation[1] = -0.5, "cannot be normalised with mean 0 and deviation -0.5"),
     (|s| s.layers[2].name = "a".repeat(1 << 20), "cannot name a layer"),
     (|s| s.layers[4].op = pool(u32::MAX), "has padding 4294967295 beyond half its kernel"),
     (|s| s.inputs[0].shape = vec![1 << 40, 1 << 40, 1 << 40], "no value can be named 'input' with shape"),
@@ -28,12 +34,20 @@ const HOSTILE: [(Break, &str); 20] = [
     (|s| s.outputs[1] = "other".into(), "stage 0 cannot send 'other': it does not know it"),
     (|s| steps(s).boundaries = (0..1 << 16).collect(), "at 65536 boundaries"),
     (|s| steps(s).factor = f64::INFINITY, "a learning rate cannot fall by inf"),
+    (|s| s.optimizer.as_mut().unwrap().clip = f64::NAN, "an optimizer cannot work with"),
+    (|s| s.loss_scale = 0.0, "a loss scale of 0 is no power of two"),
+    (|s| s.loss_scale = 3.0, "a loss scale of 3 is no power of two"),
+    (|s| s.loss_scale = f64::INFINITY, "a loss scale of inf is no power of two"),
 ];
 
 type Break = fn(&mut wire::Stage);
 
 fn rule(stage: &mut wire::Stage) -> &mut wire::Rule {
     stage.layers[0].rule.as_mut().unwrap()
+}
+
+fn input(stage: &mut wire::Stage) -> &mut wire::Input {
+    stage.input.as_mut().unwrap()
 }
 
 fn pool(padding: u32) -> Option<Op> {

@@ -10,7 +10,7 @@ use proto::wire;
 pub fn stage() -> wire::Stage {
     let method = Method::Sgd { momentum: 0.9, nesterov: true };
     let schedule = Schedule { warmup: 2, shape: Shape::Step { boundaries: vec![3, 5], factor: 0.1 } };
-    let optimizer = OptimizerSpec { method, lr: 0.1, weight_decay: 1e-4, schedule };
+    let optimizer = OptimizerSpec { method, lr: 0.1, weight_decay: 1e-4, clip: 1.0, schedule };
     let method = Method::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
     let schedule = Schedule { warmup: 0, shape: Shape::Cosine { total: 9 } };
     let optimizer_backward = OptimizerSpec { method, schedule, ..OptimizerSpec::sgd(0.1) };
@@ -25,6 +25,7 @@ pub fn stage() -> wire::Stage {
         max_microbatch: 4,
         max_microbatches: 2,
         keep_snapshots: 2,
+        loss_scale: 1024.0,
         ..StageSpec::alone(layers(), inputs)
     }
     .into()
@@ -36,7 +37,12 @@ fn layers() -> Vec<LayerSpec> {
         name: "custom".into(),
         task: true,
         coefficients: Coefficients { amp: 1e-3, ..Coefficients::default() },
-        alignment: Alignment { mirror: Some(mirror), update_noise: 0.1, ..Alignment::default() },
+        alignment: Alignment {
+            mirror: Some(mirror),
+            update_noise: 0.1,
+            per_position: true,
+            ..Alignment::default()
+        },
     };
     let conv = Op::Conv2d { out: 4, kernel: 3, stride: 1, padding: 1, bias: true, init: Init::FanIn };
     let window = Window { kernel: 2, stride: 2, padding: 0 };
