@@ -15,7 +15,7 @@ fn main() {
         .std("c++17")
         .warnings(false)
         .include(&include)
-        .file("shim/shim.cpp")
+        .files(["shim/shim.cpp", "shim/streams.cpp", "shim/driver.cpp"])
         .compile("neuropil_shim");
     println!("cargo:rustc-link-lib=dylib=torch_cpu");
     println!("cargo:rustc-link-lib=dylib=c10");

@@ -1,25 +1,14 @@
 // The C functions that tch's generated bindings lack: backward calls with masks, scaled addition, and switches for
 // the allocator and CUDA. Every function returns null, or a message that the caller frees.
+#include "guarded.h"
 #include <ATen/ATen.h>
+#include <ATen/Context.h>
 #include <array>
 #include <cstdlib>
-#include <cstring>
 #include <dlfcn.h>
 #include <malloc.h>
 
 using at::Tensor;
-
-namespace {
-template <typename F>
-char* guarded(F&& body) {
-  try {
-    body();
-    return nullptr;
-  } catch (const std::exception& error) {
-    return strdup(error.what());
-  }
-}
-}  // namespace
 
 extern "C" {
 
@@ -51,12 +40,27 @@ char* neuropil_add_scaled(Tensor* into, const Tensor* from, double factor) {
   return guarded([&] { into->add_(*from, factor); });
 }
 
+// Whether CUDA's products of f32 factors may see their upper 19 bits alone. Products of bf16 factors are summed in f32.
+char* neuropil_allow_tf32(bool allowed) {
+  return guarded([&] {
+    at::Context& context = at::globalContext();
+    context.setAllowTF32CuBLAS(allowed);
+    context.setAllowTF32CuDNN(allowed);
+    context.setAllowBF16ReductionCuBLAS(false);
+  });
+}
+
 // Makes malloc keep large blocks: otherwise the kernel takes them back and zeroes them again at every microbatch.
 void neuropil_keep_large_blocks() {
   mallopt(M_MMAP_MAX, 0);
   mallopt(M_TRIM_THRESHOLD, 512 << 20);
 }
 
-// Registers CUDA if libtorch_cuda is on the library path.
-bool neuropil_load_cuda() { return dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) != nullptr; }
+// Loads a library for the whole process. libtorch_cuda registers CUDA with torch when it is loaded.
+char* neuropil_load(const char* name) {
+  return dlopen(name, RTLD_NOW | RTLD_GLOBAL) ? nullptr : strdup(dlerror());
+}
+
+// Sets a variable of the environment that is not set. No other thread may run yet.
+void neuropil_default_variable(const char* name, const char* value) { setenv(name, value, /*overwrite=*/0); }
 }

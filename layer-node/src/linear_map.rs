@@ -50,6 +50,17 @@ impl LinearMap {
         }
     }
 
+    /// The number of positions of y for `x`: H'·W', or 1 where y has none. Only the shapes of `x` and `matrix` are used.
+    pub fn positions(self, x: &Tensor, matrix: &Tensor) -> i64 {
+        match self {
+            LinearMap::Dense => 1,
+            LinearMap::Conv { stride, padding } => {
+                let sides = x.size().into_iter().zip(matrix.size()).skip(2);
+                sides.map(|(side, kernel)| (side + 2 * padding - kernel) / stride + 1).product()
+            }
+        }
+    }
+
     /// The gradient with respect to the matrix, summed over the batch. Only the shape of `matrix` is used.
     ///
     /// # Errors

@@ -90,6 +90,7 @@ fn run(flags: Serve) -> Result<u8, Failure> {
         otherwise: ", or give fewer --threads",
     };
     room::check(needs).map_err(Failure::configuration)?;
+    flags.device.set_environment();
     let runtime = process::runtime()?;
     let stop = runtime.block_on(serve::serve(flags));
     runtime.shutdown_background();

@@ -1,4 +1,4 @@
-//! The optimizers: SGD with (Nesterov) momentum, and Adam.
+//! The optimizers: SGD with (Nesterov) momentum, and Adam, each with weight decay and with a limit on gradients.
 
 use crate::torch::{add_scaled, copy};
 use proto::spec::optimizer::{Method, OptimizerSpec};
@@ -30,13 +30,12 @@ impl Parameter {
     /// When the shapes do not fit.
     pub fn step(&mut self, spec: &OptimizerSpec, updates: u64, gradient: &Tensor) -> Result<(), TchError> {
         let lr = spec.lr * spec.schedule.factor(updates);
-        let gradient = if self.decayed && spec.weight_decay != 0.0 {
-            let mut with_decay = copy(gradient)?;
-            add_scaled(&mut with_decay, &self.value, spec.weight_decay)?;
-            with_decay
-        } else {
-            gradient.shallow_clone()
-        };
+        let mut gradient =
+            if spec.clip > 0.0 { clipped(gradient, spec.clip)? } else { gradient.shallow_clone() };
+        if self.decayed && spec.weight_decay != 0.0 {
+            gradient = copy(&gradient)?;
+            add_scaled(&mut gradient, &self.value, spec.weight_decay)?;
+        }
         match spec.method {
             Method::Sgd { momentum, nesterov } => self.sgd(lr, momentum, nesterov, &gradient),
             Method::Adam { beta1, beta2, eps } => self.adam(lr, [beta1, beta2], eps, updates + 1, &gradient),
@@ -81,6 +80,12 @@ impl Parameter {
     }
 }
 
+/// g · min(1, limit / ‖g‖). The norm stays on the device, so that nothing waits for it.
+fn clipped(gradient: &Tensor, limit: f64) -> Result<Tensor, TchError> {
+    let factor = gradient.f_norm()?.f_reciprocal()?.f_mul_scalar(limit)?.f_clamp_max(1.0)?;
+    gradient.f_mul(&factor)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,5 +113,23 @@ mod tests {
         close(walk(Method::Sgd { momentum: 0.0, nesterov: false }, 0.5, [0.0; 3]), 0.857375);
         // A constant gradient moves Adam by lr at every step, whatever the size of the gradient.
         close(walk(Method::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-30 }, 0.0, [7.0; 3]), 0.7);
+    }
+
+    #[test]
+    fn a_gradient_longer_than_the_limit_is_shortened_to_it_before_the_decay() {
+        let step = |clip, weight_decay, gradient: [f64; 2]| {
+            let spec = OptimizerSpec { clip, weight_decay, ..OptimizerSpec::sgd(1.0) };
+            let value = Tensor::zeros([2], (Kind::Double, Device::Cpu)) + 1.0;
+            let mut parameter = Parameter::new(value, &spec.method, true).unwrap();
+            parameter.step(&spec, 0, &Tensor::from_slice(&gradient)).unwrap();
+            [0, 1].map(|at| (1e9 * parameter.value.double_value(&[at])).round() / 1e9)
+        };
+        assert_eq!(step(0.0, 0.0, [3.0, 4.0]), [-2.0, -3.0]);
+        assert_eq!(step(1.0, 0.0, [3.0, 4.0]), [0.4, 0.2]);
+        assert_eq!(step(5.0, 0.0, [3.0, 4.0]), [-2.0, -3.0], "as long as the limit");
+        assert_eq!(step(1.0, 0.5, [3.0, 4.0]), [-0.1, -0.3], "the decay is not shortened");
+        assert_eq!(step(1.0, 0.0, [0.0, 0.0]), [1.0, 1.0], "a gradient of zero has no direction");
+        let both = step(1.0, 0.0, [f64::NAN, 1.0]);
+        assert!(both[0].is_nan(), "what is not a number stays visible");
     }
 }

@@ -7,7 +7,7 @@ mod reach;
 
 pub use device::DeviceName;
 
-use crate::exec::worker::{self, Job};
+use crate::exec::worker::{self, Job, Spoiled};
 use crate::failure::Failure;
 use crate::meters::Meters;
 use crate::service::{ControlService, DataService, NodeIdentity, Pinned};
@@ -113,13 +113,14 @@ impl Stop {
 /// Serves until a signal or the parent's end, and then writes the state to disk.
 ///
 /// # Errors
-/// A port that is taken, a device that does not exist, or a state that cannot be written; the error is one sentence.
+/// A port that is taken, a device that does not exist or fails, or a state that cannot be written; the error is one
+/// sentence.
 pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
     let mut signals = begin()?;
     warn(&flags);
     let pinned = flags.stage_spec.as_deref().map(Pinned::open).transpose()?.map(Arc::new);
     let security = reach::open(&flags).map_err(Failure::configuration)?;
-    let device = flags.device.open().map_err(Failure::configuration)?;
+    let (device, named) = flags.device.open().map_err(Failure::configuration)?;
     let state = StateDir { path: flags.state_dir.clone(), read_only: flags.read_only };
     // The process that started this node chose the folder, and has no such flag.
     let elsewhere = if flags.exit_with_stdin { "" } else { "give --state-dir another folder" };
@@ -136,7 +137,7 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
     let ports = Ports::bind(&flags).await?;
     let ready = ports.ready()?;
     let identity = NodeIdentity {
-        device: flags.device.name(),
+        device: named,
         threads: flags.threads,
         data_port: ports.data_port()?,
         state_dir: flags.state_dir.clone(),
@@ -145,7 +146,7 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
     };
     let (meters, runtime) = (Meters::default(), tokio::runtime::Handle::current());
     let preparing = worker::spawn(device, flags.threads, state, runtime, meters.clone());
-    let mailbox = tokio::select! {
+    let (mailbox, spoiled) = tokio::select! {
         ready = preparing => ready.map_err(Failure::configuration)?,
         asked = signals.first() => return Ok(Stop::Asked(asked)),
     };
@@ -160,16 +161,23 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
     let _ = writeln!(io::stdout(), "{ready}");
     tracing::info!(%ready, "serving");
 
-    let stop = stop_reason(&mut signals, &parent, &mailbox).await?;
-    tokio::spawn(end_at_once(signals, stop));
+    let stop = stop_reason(&mut signals, &parent, &mailbox, &spoiled).await;
     control.stop();
     tell(&reporter, ServingStatus::NotServing).await;
-    let saved = save(&control, &mailbox, stop).await;
+    let saved = match stop {
+        Ok(stop) => {
+            tokio::spawn(end_at_once(signals, stop));
+            save(&control, &mailbox, stop).await
+        }
+        // The worker is gone with all that it could have saved. What it said is still on its way to the coordinator.
+        Err(_) => Ok(()),
+    };
     stopping.cancel();
     for server in servers {
         // Graceful shutdown waits for open streams without limit, so it gets a deadline.
         let _ = tokio::time::timeout(DRAIN, server).await;
     }
+    let stop = stop?;
     Ok(saved.map(|()| stop)?)
 }
 
@@ -214,11 +222,15 @@ async fn stop_reason(
     signals: &mut Signals,
     parent: &CancellationToken,
     mailbox: &mpsc::Sender<Job>,
-) -> Result<Stop, String> {
+    spoiled: &Spoiled,
+) -> Result<Stop, Failure> {
     tokio::select! {
         asked = signals.first() => Ok(Stop::Asked(asked)),
         () = parent.cancelled() => Ok(Stop::Parent),
-        () = mailbox.closed() => Err("the worker is gone: this is a bug, please report it".into()),
+        () = mailbox.closed() => Err(match spoiled.get() {
+            Some(why) => Failure::spoiled(why),
+            None => Failure::from("the worker is gone: this is a bug, please report it".to_owned()),
+        }),
     }
 }
 

@@ -9,7 +9,7 @@ use tch::{Device, Kind, TchError, Tensor};
 pub struct Settings {
     /// The device of the tensors.
     pub device: Device,
-    /// The number format of the computation.
+    /// The number format of the computation: of activations, of errors, and of the factors of products.
     pub kind: Kind,
     /// The seed of the run's random streams.
     pub seed: u64,
@@ -17,6 +17,8 @@ pub struct Settings {
     pub optimizer: OptimizerSpec,
     /// The optimizer of B.
     pub optimizer_backward: OptimizerSpec,
+    /// The errors are this many times those of the loss.
+    pub loss_scale: f64,
 }
 
 impl Settings {
@@ -28,14 +30,29 @@ impl Settings {
             seed: spec.seed,
             optimizer: spec.optimizer.clone(),
             optimizer_backward: spec.optimizer_backward.clone(),
+            loss_scale: spec.loss_scale,
         }
     }
 
-    /// The numbers `drawn` in f32, as a tensor of `shape` on the device and in the number format of the computation.
+    /// The number format of weights, statistics and optimizer state.
+    pub fn trained(&self) -> Kind {
+        sums(self.kind)
+    }
+
+    /// The numbers `drawn` in f32, as a tensor of `shape` on the device and in the number format of weights.
     ///
     /// # Errors
     /// When memory or device fail.
     pub fn tensor(&self, drawn: &[f32], shape: &[i64]) -> Result<Tensor, TchError> {
-        Tensor::f_from_slice(drawn)?.f_reshape(shape)?.f_to_device(self.device)?.f_to_kind(self.kind)
+        Tensor::f_from_slice(drawn)?.f_reshape(shape)?.f_to_device(self.device)?.f_to_kind(self.trained())
+    }
+}
+
+/// The number format of weights and of sums in a computation in `kind`: steps and parts that are too small for bf16
+/// would be lost in it.
+pub fn sums(kind: Kind) -> Kind {
+    match kind {
+        Kind::BFloat16 | Kind::Half => Kind::Float,
+        kind => kind,
     }
 }

@@ -5,6 +5,7 @@
 //! too.
 
 mod backward_half;
+mod input;
 mod lifetimes;
 mod other_half;
 
@@ -15,6 +16,7 @@ use crate::layer::held::Held;
 use crate::layer::{self, Layer, MirrorStep, Pass};
 use crate::settings::Settings;
 use crate::state::named::State;
+use input::Input;
 use proto::control::LayerMeasure;
 use proto::error::ProtocolError;
 use proto::failure::Failure;
@@ -115,6 +117,8 @@ struct Kept {
 pub struct Stage {
     settings: Settings,
     layers: Vec<Placed>,
+    /// The normalisation of the network's input; `None` where no layer takes it.
+    input: Option<Input>,
     inputs: Vec<String>,
     outputs: Vec<String>,
     /// The inputs from which E recomputes F; `None` without recomputation.
@@ -156,7 +160,8 @@ impl Stage {
         }
         let inputs = spec.inputs.iter().map(|value| value.name.clone()).collect();
         let (outputs, kept) = (spec.outputs.clone(), spec.recompute.then(Held::default));
-        Ok(Self { settings, layers, inputs, outputs, kept, parameters, updates: 0, torn: false })
+        let input = Input::of(spec, &settings)?;
+        Ok(Self { settings, layers, input, inputs, outputs, kept, parameters, updates: 0, torn: false })
     }
 
     /// The number of layers.
@@ -215,6 +220,11 @@ impl Stage {
         other: &mut dyn OtherHalf,
     ) -> Result<Values, StageError> {
         let mut values: HashMap<String, Tensor> = inputs.into_iter().collect();
+        // The stages above get the bytes, as this one did.
+        let bytes = values.get(INPUT).map(Tensor::shallow_clone);
+        if let (Some(input), Some(bytes)) = (&self.input, &bytes) {
+            values.insert(INPUT.into(), input.normalise(bytes)?);
+        }
         for placed in &mut self.layers {
             let inputs: Vec<&Tensor> = placed.inputs.iter().map(|name| &values[name]).collect();
             // A layer that gets no error would keep its values for ever.
@@ -225,6 +235,9 @@ impl Stage {
             }
             values.insert(placed.name.clone(), output);
             placed.last.iter().for_each(|name| _ = values.remove(name));
+        }
+        if let Some(bytes) = bytes {
+            values.insert(INPUT.into(), bytes);
         }
         Ok(self.outputs.iter().map(|name| (name.clone(), values[name].shallow_clone())).collect())
     }

@@ -1,6 +1,10 @@
 //! The binding to libtorch beyond tch: functions that tch lacks, and tensors as bytes of main memory. It is the only
-//! module with `unsafe`.
+//! module with `unsafe`, with those below it: streams of a GPU, and the search for one.
 #![allow(unsafe_code)]
+
+pub mod cuda;
+pub mod gpu;
+pub mod streams;
 
 use bytes::Bytes;
 use std::ffi::{CStr, c_char, c_int};
@@ -27,13 +31,18 @@ unsafe extern "C" {
         out: *mut *mut C_tensor,
     ) -> *mut c_char;
     fn neuropil_add_scaled(into: *mut C_tensor, from: *const C_tensor, factor: f64) -> *mut c_char;
+    fn neuropil_allow_tf32(allowed: bool) -> *mut c_char;
     fn neuropil_keep_large_blocks();
-    fn neuropil_load_cuda() -> bool;
     fn free(pointer: *mut c_char);
 }
 
 /// Turns the shim's message into an error, and frees the message.
 fn checked(message: *mut c_char) -> Result<(), TchError> {
+    said(message).map_err(TchError::Torch)
+}
+
+/// Turns the first line of the shim's message into an error, and frees the message.
+fn said(message: *mut c_char) -> Result<(), String> {
     if message.is_null() {
         return Ok(());
     }
@@ -43,7 +52,7 @@ fn checked(message: *mut c_char) -> Result<(), TchError> {
         free(message);
         text
     };
-    Err(TchError::Torch(text.lines().next().unwrap_or_default().to_owned()))
+    Err(text.lines().next().unwrap_or_default().to_owned())
 }
 
 /// The half of a convolution's backward pass to compute.
@@ -143,6 +152,16 @@ pub fn add_scaled(into: &mut Tensor, from: &Tensor, factor: f64) -> Result<(), T
     unsafe { checked(neuropil_add_scaled(into.as_mut_ptr(), from.as_ptr(), factor)) }
 }
 
+/// Sets whether products on CUDA devices may see the upper 19 bits of their f32 factors alone. Torch allows it to
+/// convolutions from the start. Other devices do not ask.
+///
+/// # Errors
+/// When torch refuses the options.
+pub fn allow_tf32(allowed: bool) -> Result<(), TchError> {
+    // SAFETY: sets options of torch's context.
+    checked(unsafe { neuropil_allow_tf32(allowed) })
+}
+
 /// A new tensor with the values of `tensor`.
 ///
 /// # Errors
@@ -169,12 +188,6 @@ pub fn prepare(threads: u32) -> Result<(), TchError> {
     tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
     let ones = Tensor::f_ones([PARALLEL], (tch::Kind::Uint8, Device::Cpu))?;
     ones.f_add(&ones).map(drop)
-}
-
-/// Registers CUDA with torch if `libtorch_cuda.so` is on the library path. Returns whether it was.
-pub fn load_cuda() -> bool {
-    // SAFETY: loads a library of the libtorch that this process already uses.
-    unsafe { neuropil_load_cuda() }
 }
 
 /// Fills a tensor that is contiguous in main memory with `pieces`, in order.

@@ -37,6 +37,18 @@ impl Consumed {
     pub fn from_here(updates: u64) -> Self {
         Self { since: updates, records: Vec::new() }
     }
+
+    /// The same for a stage `spec` that goes on after `updates` updates; nothing where its messages now have other number
+    /// formats: earlier releases sent the network's input in the links' format.
+    #[must_use]
+    pub fn for_stage(self, spec: &StageSpec, updates: u64) -> Self {
+        let due = records(spec);
+        let other = |kept: &LinkRecord| {
+            let due = due.iter().find(|due| due.order() == kept.order());
+            kept.messages > 0 && due.is_some_and(|due| due.kinds != kept.kinds)
+        };
+        if self.records.iter().any(other) { Self::from_here(updates) } else { self }
+    }
 }
 
 /// One form in one direction of a link.
@@ -76,7 +88,7 @@ impl Account {
         let restored = |empty: LinkRecord| {
             let kept = consumed.records.iter().find(|kept| kept.order() == empty.order());
             match kept.cloned() {
-                Some(kept) => LinkRecord { tensors: empty.tensors, kind: empty.kind, ..kept },
+                Some(kept) => LinkRecord { tensors: empty.tensors, kinds: empty.kinds, ..kept },
                 None => empty,
             }
         };
@@ -176,7 +188,7 @@ fn record(
     carried: Carried,
     (form, tensors): (u32, Vec<Value>),
 ) -> LinkRecord {
-    LinkRecord { form, tensors, ..LinkRecord::empty(ends, carried, Phase::Train, spec.wire) }
+    LinkRecord::empty(ends, carried, Phase::Train).of(form, tensors, spec.wire)
 }
 
 #[cfg(test)]
@@ -184,7 +196,7 @@ mod tests {
     use super::*;
     use proto::microbatch::{MicrobatchHeader, MicrobatchId};
     use proto::spec::graph::{LayerSpec, Op};
-    use proto::tensor::TensorData;
+    use proto::tensor::{Kind, TensorData};
 
     /// The first stage of two.
     fn spec() -> StageSpec {
@@ -213,7 +225,8 @@ mod tests {
         };
         let message = |name: &str, value: f32| {
             let tensor = TensorData::from_f32(vec![1, 2], &[value, step as f32]).unwrap();
-            Message { header: header.clone(), tensors: vec![(name.into(), tensor)] }
+            let kind = Value { name: name.into(), shape: vec![2] }.kind(Kind::F32);
+            Message { header: header.clone(), tensors: vec![(name.into(), tensor.to_kind(kind).unwrap())] }
         };
         account.add([Role::Coordinator, Role::Stage(0)], Carried::Activations, &message(INPUT, 1.0));
         account.add([Role::Stage(0), Role::Stage(1)], Carried::Activations, &message("bias", 2.0));
@@ -245,5 +258,9 @@ mod tests {
             whole.consumed().records[0].chain
         );
         assert_eq!(account(&Consumed::from_here(2)).consumed().since, 2);
+        assert_eq!(whole.consumed().for_stage(&spec(), 4), whole.consumed());
+        let mut old = whole.consumed();
+        old.records[0].kinds = vec![Kind::F32];
+        assert_eq!(old.for_stage(&spec(), 4), Consumed::from_here(4), "inputs crossed as numbers");
     }
 }

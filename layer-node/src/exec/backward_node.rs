@@ -55,14 +55,8 @@ impl<'a> BackwardRunner<'a> {
         for &action in self.progress.work.lane.actions() {
             self.node.call.cancellation.check()?;
             let begun = self.progress.begin();
-            let result = match action {
-                // The host of W sends the samples of a recomputed forward pass.
-                Action::Forward(_) if self.node.of.spec.recompute => Ok(()),
-                Action::Forward(m) => self.samples(m),
-                Action::Error(m) => self.error(m),
-                Action::Gradient(m) => self.gradient(m),
-                Action::Update(step) => self.update(step),
-            };
+            let result = self.node.device.begin().and_then(|()| self.act(action));
+            let result = result.and_then(|()| self.node.device.end());
             self.progress.end(&begun, action);
             result.map_err(Failure::from)?;
             if self.progress.closes(action) {
@@ -70,6 +64,17 @@ impl<'a> BackwardRunner<'a> {
             }
         }
         Ok(())
+    }
+
+    fn act(&mut self, action: Action) -> Result<(), StageError> {
+        match action {
+            // The host of W sends the samples of a recomputed forward pass.
+            Action::Forward(_) if self.node.of.spec.recompute => Ok(()),
+            Action::Forward(m) => self.samples(m),
+            Action::Error(m) => self.error(m),
+            Action::Gradient(m) => self.gradient(m),
+            Action::Update(step) => self.update(step),
+        }
     }
 
     /// Takes the samples of all layers.
@@ -147,13 +152,15 @@ impl<'a> BackwardRunner<'a> {
     /// Reports `step`, and starts new counts.
     fn close(&mut self, step: u64) -> Result<(), Failure> {
         let Node { half, device, call, of, .. } = &mut self.node;
+        let context = self.progress.context;
+        context.outbox.settle(&call.cancellation)?;
         of.account.close(step);
         of.account.read(half.reads());
+        let Noted { finite, overflow, underflow } = device.noted().map_err(Failure::own)?;
+        self.progress.compute_times(device.times().map_err(Failure::own)?);
         let mut done = self.progress.take();
-        let Noted { finite, overflow } = device.noted().map_err(Failure::own)?;
-        (done.finite, done.overflow) = (finite, overflow);
+        (done.finite, done.overflow, done.underflow) = (finite, overflow, underflow);
         (done.step, done.updates) = (step, half.updates());
-        let context = self.progress.context;
         context.meters.step(&done);
         context.runtime.block_on(call.report(Report::Step(done)))
     }
@@ -175,6 +182,8 @@ pub fn align(node: Node<'_>, context: &Context, Align { done, steps }: Align) ->
             let parcel = crossings.next().and_then(|crossing| crossing.noise.as_ref());
             mirror(&mut link, layer, parcel, MirrorStep::Delay(before), before + 1, settings)
         })?;
+        context.outbox.settle(&call.cancellation)?;
+        device.noted().map_err(Failure::own)?.check_noise(of.spec.wire)?;
         of.account.close(before + 1);
     }
     of.account.read(half.reads());

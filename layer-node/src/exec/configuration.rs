@@ -33,10 +33,11 @@ impl Configuration {
     pub fn new(
         spec: StageSpec,
         state_dir: &StateDir,
-        device: &dyn Device,
+        device: &mut dyn Device,
         account: Account,
     ) -> Result<Self, Failure> {
         let restored = spec.restore.map(|updates| snapshot_of(state_dir, &spec.run, updates)).transpose()?;
+        device.compute_in(spec.precision).map_err(Failure::from)?;
         let (place, kind) = device.options();
         let settings = Settings::of(&spec, place, kind);
         let mut half = Half::new(&spec, settings).map_err(|error| error.to_string())?;
@@ -44,7 +45,7 @@ impl Configuration {
         if let Some(snapshot) = restored {
             snapshot.restore(&mut half.state())?;
             half.set_updates(snapshot.updates);
-            consumed = consumed_by(&snapshot)?;
+            consumed = consumed_by(&snapshot)?.for_stage(&spec, snapshot.updates);
         }
         account.begin(&spec, &consumed, half.reads());
         // This comes last, so that a refused stage moves no snapshot.
@@ -56,6 +57,7 @@ impl Configuration {
             layers = half.layers(),
             parameters = half.parameters(),
             updates = half.updates(),
+            precision = %spec.precision,
             "configured"
         );
         Ok(Self { saved: spec.restore.or(Some(0)), spec, half, account, state_dir: state_dir.clone() })
@@ -181,9 +183,10 @@ mod tests {
                 checkpoint::save(dir.path(), "run", *step, &State::default(), None).unwrap();
             }
         };
-        let device = device::open(tch::Device::Cpu);
+        let mut device = device::open(tch::Device::Cpu).unwrap();
         let state_dir = StateDir { path: dir.path().to_owned(), read_only: false };
-        let mut configuration = Configuration::new(spec, &state_dir, &*device, Account::default()).unwrap();
+        let mut configuration =
+            Configuration::new(spec, &state_dir, &mut *device, Account::default()).unwrap();
         let mut forget = |restore, updates, phase| {
             configuration.spec.restore = restore;
             configuration.half.set_updates(updates);

@@ -2,6 +2,7 @@
 
 use crate::exec::account::Account;
 use crate::exec::clock::Clock;
+use crate::exec::outbox::Outbox;
 use crate::meters::Meters;
 use proto::spec::stage::StageSpec;
 use tokio::runtime::Handle;
@@ -11,6 +12,7 @@ pub struct Context {
     pub runtime: Handle,
     pub clock: Clock,
     pub meters: Meters,
+    pub outbox: Outbox,
 }
 
 /// The half of a stage that a lane is followed for.

@@ -4,10 +4,22 @@
 //! Only this module of a node knows these three tasks, so that another kind of device is another implementation of
 //! [`Device`].
 
+mod cpu;
+#[cfg(test)]
+pub mod fake;
+pub mod fault;
+pub mod gpu;
+mod notes;
+mod times;
+
+pub use notes::Noted;
+pub use times::Computed;
+
 use crate::stage::{StageError, Values};
 use crate::torch;
-use proto::control::Overflow;
+use crate::torch::cuda::CudaStreams;
 use proto::link::Carried;
+use proto::spec::precision::Precision;
 use proto::tensor::{Kind, TensorData};
 use tch::{TchError, Tensor};
 
@@ -16,28 +28,34 @@ pub trait Device: Send {
     /// The place of the tensors, and the number format of the computation.
     fn options(&self) -> (tch::Device, tch::Kind);
 
-    /// The tensors of a received message, in the number format of the computation. In main memory they lie at
-    /// 64-byte alignment, however their bytes arrived.
+    /// Sets the number format of the computation, for the stage that is configured next.
+    ///
+    /// # Errors
+    /// When memory or device fail.
+    fn compute_in(&mut self, precision: Precision) -> Result<(), StageError>;
+
+    /// The tensors of a received message, in the number format of the computation; bytes stay bytes. In main memory they
+    /// lie at 64-byte alignment, however their bytes arrived.
     ///
     /// # Errors
     /// When memory or device fail.
     fn upload(&mut self, tensors: &[(String, TensorData)]) -> Result<Values, StageError>;
 
-    /// `values` as they are sent, in the number format `wire`.
+    /// `values` as they are sent, in the number format `wire`, or on their way to main memory; bytes stay bytes.
     ///
     /// # Errors
     /// When memory or device fail.
-    fn download(&mut self, values: Values, wire: Kind) -> Result<Vec<(String, TensorData)>, StageError>;
+    fn download(&mut self, values: Values, wire: Kind) -> Result<Download, StageError>;
 
-    /// Notes whether `outputs` are finite, and whether `wire` holds them. A device may keep the answer where it
-    /// computes, and read the answers of a whole step at once.
+    /// Notes whether `outputs` are finite, whether `wire` holds them, and how many of their numbers become 0. A device may
+    /// keep the answer where it computes, and read the answers of a whole step at once.
     ///
     /// # Errors
     /// When memory or device fail.
     fn note_outputs(&mut self, outputs: &Values, wire: Kind) -> Result<(), StageError>;
 
-    /// Notes whether `wire` holds `values`, as far as they are finite. They are no outputs of the stage, but error signals,
-    /// or values of layers on their way to the host of B: `of` says which.
+    /// Notes whether `wire` holds `values`, as far as they are finite, and how many of their numbers become 0. They are no
+    /// outputs of the stage, but error signals, or values of layers on their way to the host of B: `of` says which.
     ///
     /// # Errors
     /// When memory or device fail.
@@ -49,94 +67,91 @@ pub trait Device: Send {
     /// When the device fails.
     fn noted(&mut self) -> Result<Noted, StageError>;
 
-    /// Drops the notes of an unfinished step.
+    /// Drops the notes of an unfinished step, and the times of its actions.
     fn abandon(&mut self);
-}
 
-/// The notes of a step about the values that the stage sent.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Noted {
-    /// Whether every output was finite, also in the number format of the links.
-    pub finite: bool,
-    /// The first value that was finite, and is not in that number format.
-    pub overflow: Option<Overflow>,
-}
-
-impl Noted {
-    const GOOD: Self = Self { finite: true, overflow: None };
-}
-
-/// torch's `device`, opened for computation in f32.
-pub fn open(device: tch::Device) -> Box<dyn Device> {
-    Box::new(Waiting { device, noted: Noted::GOOD })
-}
-
-/// The CPU, or a GPU: the worker waits for every copy and every check.
-struct Waiting {
-    device: tch::Device,
-    noted: Noted,
-}
-
-impl Device for Waiting {
-    fn options(&self) -> (tch::Device, tch::Kind) {
-        (self.device, tch::Kind::Float)
-    }
-
-    fn upload(&mut self, tensors: &[(String, TensorData)]) -> Result<Values, StageError> {
-        let (device, kind) = self.options();
-        let upload = |(name, data): &(String, TensorData)| {
-            Ok((name.clone(), in_main_memory(data)?.f_to_device(device)?.f_to_kind(kind)?))
-        };
-        tensors.iter().map(upload).collect()
-    }
-
-    fn download(&mut self, values: Values, wire: Kind) -> Result<Vec<(String, TensorData)>, StageError> {
-        let download = |(name, tensor): (String, Tensor)| {
-            let shape: Vec<u64> = tensor.size().iter().map(|&size| size as u64).collect();
-            #[cfg(feature = "leaks")]
-            if let Some(weight) = crate::leak::in_place_of(&name, wire, &shape) {
-                return Ok((name, weight));
-            }
-            let bytes = torch::lend(&tensor.f_to_kind(kind_of(wire))?)?;
-            Ok((name, TensorData::new(wire, shape, vec![bytes])?))
-        };
-        values.into_iter().map(download).collect()
-    }
-
-    fn note_outputs(&mut self, outputs: &Values, wire: Kind) -> Result<(), StageError> {
-        for (_, tensor) in outputs {
-            let largest = largest(tensor)?;
-            if !largest.is_finite() {
-                self.noted = Noted { finite: false, overflow: None };
-            } else if !wire.holds(largest as f32) && self.noted.finite {
-                let overflow = Some(Overflow { largest, of: Carried::Activations });
-                self.noted = Noted { finite: false, overflow };
-            }
-        }
+    /// Begins an action, for its time.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn begin(&mut self) -> Result<(), StageError> {
         Ok(())
     }
 
-    fn note_sent(&mut self, values: &Values, of: Carried, wire: Kind) -> Result<(), StageError> {
-        // The format of the computation holds every finite value.
-        if wire == Kind::F32 || self.noted.overflow.is_some() {
-            return Ok(());
-        }
-        for (_, tensor) in values {
-            let largest = largest(tensor)?;
-            if largest.is_finite() && !wire.holds(largest as f32) {
-                self.noted.overflow.get_or_insert(Overflow { largest, of });
-            }
-        }
+    /// Ends the action that began last.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn end(&mut self) -> Result<(), StageError> {
         Ok(())
     }
 
-    fn noted(&mut self) -> Result<Noted, StageError> {
-        Ok(std::mem::replace(&mut self.noted, Noted::GOOD))
+    /// When the actions since the last call computed, once they have; `None` where the calling thread computes, so that
+    /// its own clock knows.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn times(&mut self) -> Result<Option<Vec<Computed>>, StageError> {
+        Ok(None)
     }
 
-    fn abandon(&mut self) {
-        self.noted = Noted::GOOD;
+    /// Whether the device works on while the calling thread goes on: [`Download::Pending`] is then waited for elsewhere.
+    fn is_asynchronous(&self) -> bool {
+        false
     }
+}
+
+/// The tensors of a message that is to be sent.
+pub enum Download {
+    /// They are in main memory.
+    Ready(Vec<(String, TensorData)>),
+    /// They are on their way there.
+    Pending(Box<dyn Pending>),
+}
+
+/// Tensors on their way to main memory.
+pub trait Pending: Send {
+    /// The number of their bytes.
+    fn bytes(&self) -> u64;
+
+    /// The tensors, for which the calling thread waits.
+    ///
+    /// # Errors
+    /// When memory or device fail.
+    fn complete(self: Box<Self>) -> Result<Vec<(String, TensorData)>, StageError>;
+}
+
+impl Download {
+    /// The number of the tensors' bytes.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Download::Ready(tensors) => tensors.iter().map(|(_, tensor)| tensor.len() as u64).sum(),
+            Download::Pending(pending) => pending.bytes(),
+        }
+    }
+
+    /// The tensors, for which the calling thread waits where they are on their way.
+    ///
+    /// # Errors
+    /// When memory or device fail.
+    pub fn complete(self) -> Result<Vec<(String, TensorData)>, StageError> {
+        match self {
+            Download::Ready(tensors) => Ok(tensors),
+            Download::Pending(pending) => pending.complete(),
+        }
+    }
+}
+
+/// torch's `device`, opened by the calling thread for computation in f32, until [`Device::compute_in`] sets another number
+/// format.
+///
+/// # Errors
+/// When there is no such device.
+pub fn open(device: tch::Device) -> Result<Box<dyn Device>, TchError> {
+    Ok(match device {
+        tch::Device::Cuda(index) => Box::new(gpu::Gpu::new(CudaStreams::open(index)?)),
+        _ => Box::new(cpu::Cpu::new()),
+    })
 }
 
 /// torch's name of a number format on the wire.
@@ -145,7 +160,23 @@ fn kind_of(wire: Kind) -> tch::Kind {
         Kind::F32 => tch::Kind::Float,
         Kind::Bf16 => tch::Kind::BFloat16,
         Kind::F16 => tch::Kind::Half,
+        Kind::U8 => tch::Kind::Uint8,
     }
+}
+
+/// Whether `tensor` is the network's input, on its way to a stage above.
+fn is_bytes(tensor: &Tensor) -> bool {
+    tensor.kind() == tch::Kind::Uint8
+}
+
+/// The number format in which `tensor` is sent over links in `wire`.
+fn sent_as(tensor: &Tensor, wire: Kind) -> Kind {
+    if is_bytes(tensor) { Kind::U8 } else { wire }
+}
+
+/// A received `tensor` in the number format `kind` of the computation, if it has not come in bytes.
+fn received(tensor: Tensor, kind: tch::Kind) -> Result<Tensor, TchError> {
+    if is_bytes(&tensor) { Ok(tensor) } else { tensor.f_to_kind(kind) }
 }
 
 /// Copies received bytes once, into a tensor of torch's own allocator, which aligns it.
@@ -156,26 +187,17 @@ fn in_main_memory(data: &TensorData) -> Result<Tensor, TchError> {
     Ok(tensor)
 }
 
-/// The largest magnitude in `tensor`; NaN if any element is NaN.
-fn largest(tensor: &Tensor) -> Result<f64, TchError> {
-    if tensor.numel() == 0 {
-        return Ok(0.0);
-    }
-    let (least, most) = tensor.f_aminmax(None, false)?;
-    let [least, most] = [least.f_double_value(&[])?, most.f_double_value(&[])?];
-    Ok(if least.is_nan() { least } else { least.abs().max(most.abs()) })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proto::control::{Overflow, Underflow};
 
     #[test]
     fn bytes_come_back_as_the_tensor_that_they_were_and_aligned() {
-        let mut device = open(tch::Device::Cpu);
+        let mut device = open(tch::Device::Cpu).unwrap();
         let tensor = Tensor::randn([3, 5], (tch::Kind::Float, tch::Device::Cpu));
-        let sent =
-            device.download(vec![("x".into(), tensor.shallow_clone())], Kind::F32).unwrap().remove(0).1;
+        let sent = device.download(vec![("x".into(), tensor.shallow_clone())], Kind::F32).unwrap();
+        let sent = sent.complete().unwrap().remove(0).1;
         let bytes = sent.into_bytes();
         let pieces = vec![bytes.slice(..7), bytes.slice(7..)];
         let data = TensorData::new(Kind::F32, vec![3, 5], pieces).unwrap();
@@ -185,8 +207,36 @@ mod tests {
     }
 
     #[test]
+    fn bytes_stay_bytes_whatever_the_links_format() {
+        let mut device = open(tch::Device::Cpu).unwrap();
+        let bytes: Vec<u8> = (0..=255).collect();
+        let data = TensorData::new(Kind::U8, vec![2, 128], vec![bytes.clone().into()]).unwrap();
+        let values = device.upload(&[("input".into(), data)]).unwrap();
+        assert_eq!(values[0].1.kind(), tch::Kind::Uint8);
+        device.note_outputs(&values, Kind::F16).unwrap();
+        assert_eq!(device.noted().unwrap(), Noted::GOOD);
+        let (_, sent) = device.download(values, Kind::F16).unwrap().complete().unwrap().remove(0);
+        assert_eq!((sent.kind(), sent.shape()), (Kind::U8, &[2, 128][..]));
+        assert_eq!(sent.into_bytes(), bytes);
+    }
+
+    #[test]
+    fn numbers_come_up_in_the_format_of_the_computation() {
+        let mut device = open(tch::Device::Cpu).unwrap();
+        let data = TensorData::from_f32(vec![2], &[1.0, 1.0 + 2f32.powi(-9)]).unwrap();
+        for (precision, kind, second) in [
+            (Precision::Bf16, tch::Kind::BFloat16, 1.0),
+            (Precision::Tf32, tch::Kind::Float, 1.0 + 2f64.powi(-9)),
+        ] {
+            device.compute_in(precision).unwrap();
+            let (_, tensor) = device.upload(&[("x".into(), data.clone())]).unwrap().remove(0);
+            assert_eq!((tensor.kind(), tensor.double_value(&[1])), (kind, second));
+        }
+    }
+
+    #[test]
     fn what_is_not_finite_on_the_wire_is_noted_for_one_step() {
-        let mut device = open(tch::Device::Cpu);
+        let mut device = open(tch::Device::Cpu).unwrap();
         let values = |largest: f64| {
             let tensor = Tensor::from_slice(&[1.0, -largest, 2.0]).to_kind(tch::Kind::Float);
             vec![("y".to_owned(), tensor)]
@@ -202,7 +252,11 @@ mod tests {
         ] {
             device.note_outputs(&values(largest), wire).unwrap();
             device.note_outputs(&values(1.0), wire).unwrap();
-            assert_eq!(device.noted().unwrap(), Noted { finite, overflow }, "{largest} as {wire}");
+            assert_eq!(
+                device.noted().unwrap(),
+                Noted { finite, overflow, ..Noted::GOOD },
+                "{largest} as {wire}"
+            );
             assert_eq!(device.noted().unwrap(), Noted::GOOD, "the next step begins anew");
         }
         for (largest, wire, overflow) in [
@@ -211,16 +265,35 @@ mod tests {
             (f64::NAN, Kind::F16, None),
         ] {
             device.note_sent(&values(largest), Carried::LayerValues, wire).unwrap();
-            assert_eq!(device.noted().unwrap(), Noted { finite: true, overflow }, "{largest} as {wire}");
+            assert_eq!(device.noted().unwrap(), Noted { overflow, ..Noted::GOOD }, "{largest} as {wire}");
         }
         // An output that is not finite of itself tells more than one that the format does not hold.
         for largest in [7e4, f64::NAN, 7e4] {
             device.note_outputs(&values(largest), Kind::F16).unwrap();
         }
         device.note_sent(&values(7e4), Carried::ErrorSignals, Kind::F32).unwrap();
-        assert_eq!(device.noted().unwrap(), Noted { finite: false, overflow: None });
+        assert_eq!(device.noted().unwrap(), Noted { finite: false, ..Noted::GOOD });
         device.note_outputs(&values(f64::INFINITY), Kind::F32).unwrap();
         device.abandon();
         assert_eq!(device.noted().unwrap(), Noted::GOOD);
+    }
+
+    #[test]
+    fn what_becomes_zero_in_f16_is_counted_by_its_kind() {
+        let mut device = open(tch::Device::Cpu).unwrap();
+        let tiny = 2f32.powi(-25);
+        let numbers = [0.0, tiny, -tiny, tiny * 1.0001, tiny / 8.0, f32::NAN, 1.0, -0.0];
+        let values = vec![("x".to_owned(), Tensor::from_slice(&numbers))];
+        for wire in [Kind::F32, Kind::Bf16, Kind::F16] {
+            device.note_sent(&values, Carried::ErrorSignals, wire).unwrap();
+        }
+        device.note_outputs(&values, Kind::F16).unwrap();
+        device.note_outputs(&values, Kind::F16).unwrap();
+        let found = device.noted().unwrap().underflow;
+        assert_eq!(found, Underflow { activations: 6, error_signals: 3, layer_values: 0 });
+        let sent = device.download(values, Kind::F16).unwrap().complete().unwrap().remove(0).1.to_f32();
+        let lost = numbers.iter().zip(sent).filter(|(number, sent)| **number != 0.0 && *sent == 0.0);
+        assert_eq!(lost.count(), 3, "as many as the conversion loses");
+        assert_eq!(device.noted().unwrap(), Noted::GOOD, "the next step begins anew");
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::exec::context::{Context, Of};
 use crate::exec::device::Device;
+use crate::exec::outbox::Letter;
 use crate::exec::session::Call;
 use crate::stage::{StageError, Values};
 use proto::control::StepDone;
@@ -45,11 +46,17 @@ impl HalfLink<'_> {
         let values: Values = names.zip(tensors).collect();
         // What is not finite shows in the outputs; what the links' format does not hold shows only here.
         self.device.note_sent(&values, carried, wire)?;
-        let tensors = self.device.download(values, wire)?;
-        let message = Message { header: MicrobatchHeader { form: parcel.form, ..header.clone() }, tensors };
-        self.done.bytes_split += message.payload();
-        self.of.account.add([self.of.spec.role(), self.port.peer().role], carried, &message);
-        let sent = self.context.runtime.block_on(self.port.send(self.call.start.message_deadline, message));
+        let values = self.device.download(values, wire)?;
+        self.done.bytes_split += values.bytes();
+        let ends = [self.of.spec.role(), self.port.peer().role];
+        let letter = Letter {
+            to: self.port.outgoing.clone(),
+            deadline: self.call.start.message_deadline,
+            cancellation: self.call.cancellation.clone(),
+            header: MicrobatchHeader { form: parcel.form, ..header.clone() },
+            account: Some((self.of.account.clone(), ends, carried)),
+        };
+        let sent = self.context.outbox.send(letter, values);
         self.done.send += begun.elapsed();
         sent.map_err(StageError::OtherHalf)
     }

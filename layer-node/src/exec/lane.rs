@@ -11,6 +11,7 @@ pub use ring::{Ring, align};
 use crate::exec::context::Context;
 use crate::exec::device::Noted;
 use crate::exec::other_half::mirror_header;
+use crate::exec::outbox::Letter;
 use crate::exec::session::StageLinks;
 use crate::stage::{OtherHalf, Stage, StageError, Values};
 use proto::control::{Minibatch, Report};
@@ -72,16 +73,18 @@ impl<'a> LaneRunner<'a> {
 
     /// Reports `step`, and starts new counts.
     fn close(&mut self, step: u64) -> Result<()> {
+        self.context().outbox.settle(&self.ring.call.cancellation)?;
         if self.phase() == Phase::Train {
             self.ring.of.account.close(step);
             self.ring.of.account.read(self.ring.stage.reads());
         }
+        let Noted { finite, overflow, underflow } = self.ring.device.noted().map_err(Failure::own)?;
+        self.progress.compute_times(self.ring.device.times().map_err(Failure::own)?);
         let mut done = self.progress.take();
         if self.progress.minibatch(step).0.measure {
             done.layers = self.ring.stage.measure().map_err(Failure::own)?;
         }
-        let Noted { finite, overflow } = self.ring.device.noted().map_err(Failure::own)?;
-        (done.finite, done.overflow) = (finite, overflow);
+        (done.finite, done.overflow, done.underflow) = (finite, overflow, underflow);
         (done.step, done.updates) = (step, self.ring.stage.updates());
         #[cfg(feature = "leaks")]
         crate::leak::step(self.ring.stage, &mut done);
@@ -214,14 +217,10 @@ impl<'a> LaneRunner<'a> {
         message
     }
 
-    /// Counts a training message, which the update of its step consumes.
+    /// Counts a received training message, which the update of its step consumes.
     fn count(&self, [from, to]: [Role; 2], direction: Direction, message: &Message) {
         if self.phase() == Phase::Train {
-            let carried = match direction {
-                Direction::Up => Carried::Activations,
-                Direction::Down => Carried::ErrorSignals,
-            };
-            self.ring.of.account.add([from, to], carried, message);
+            self.ring.of.account.add([from, to], direction.carried(), message);
         }
     }
 
@@ -232,17 +231,22 @@ impl<'a> LaneRunner<'a> {
     /// Sends `values` under a header, and returns the number of bytes of their tensors.
     fn send(&mut self, header: MicrobatchHeader, values: Values, direction: Direction) -> Result<u64> {
         let begun = Instant::now();
-        let tensors = self.ring.device.download(values, self.ring.of.spec.wire).map_err(Failure::own)?;
-        let message = Message { header, tensors };
-        let bytes = message.payload();
-        let StageLinks { below, above, .. } = &*self.ring.links;
+        let values = self.ring.device.download(values, self.ring.of.spec.wire).map_err(Failure::own)?;
+        let bytes = values.bytes();
+        let (StageLinks { below, above, .. }, call) = (&*self.ring.links, self.ring.call);
         let port = match direction {
             Direction::Up => above,
             Direction::Down => below,
         };
-        self.count([self.own(), port.peer().role], direction, &message);
-        let sent = port.send(self.ring.call.start.message_deadline, message);
-        let sent = self.context().runtime.block_on(sent);
+        let account = || (self.ring.of.account.clone(), [self.own(), port.peer().role], direction.carried());
+        let letter = Letter {
+            to: port.outgoing.clone(),
+            deadline: call.start.message_deadline,
+            cancellation: call.cancellation.clone(),
+            header,
+            account: (self.phase() == Phase::Train).then(account),
+        };
+        let sent = self.context().outbox.send(letter, values);
         self.progress.done.send += begun.elapsed();
         sent.map(|()| bytes)
     }
@@ -253,7 +257,8 @@ impl<'a> LaneRunner<'a> {
         work: impl FnOnce(&mut Self) -> std::result::Result<T, StageError>,
     ) -> Result<T> {
         let begun = self.progress.begin();
-        let result = work(self);
+        let result = self.ring.device.begin().and_then(|()| work(self));
+        let result = result.and_then(|value| self.ring.device.end().map(|()| value));
         self.progress.end(&begun, action);
         result.map_err(Failure::from)
     }
@@ -264,4 +269,13 @@ impl<'a> LaneRunner<'a> {
 enum Direction {
     Up,
     Down,
+}
+
+impl Direction {
+    fn carried(self) -> Carried {
+        match self {
+            Direction::Up => Carried::Activations,
+            Direction::Down => Carried::ErrorSignals,
+        }
+    }
 }

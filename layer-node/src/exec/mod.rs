@@ -11,5 +11,7 @@ mod half;
 pub mod half_link;
 mod lane;
 mod other_half;
+mod outbox;
+mod precision;
 pub mod session;
 pub mod worker;

@@ -5,18 +5,22 @@ use crate::exec::backward_node::{self, BackwardRunner, Node};
 use crate::exec::clock::Clock;
 use crate::exec::configuration::Configuration;
 use crate::exec::context::{Context, Of};
+use crate::exec::device::fault::Fault;
 use crate::exec::device::{self, Device};
 use crate::exec::half::Half;
 use crate::exec::lane::{self, LaneRunner, Progress, Ring};
+use crate::exec::outbox::Outbox;
 use crate::exec::session::{Links, Session};
 use crate::meters::Meters;
 use crate::state::state_dir::StateDir;
+use crate::torch::gpu;
 use proto::cancellation::Cancellation;
 use proto::control::{Align, Command, Configured, Keep, Report};
-use proto::failure::Failure;
+use proto::failure::{Failure, FailureKind};
 use proto::process::{room, threads};
 use proto::spec::stage::StageSpec;
 use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -49,43 +53,51 @@ pub enum Job {
     },
 }
 
+/// The reason why the process cannot compute any more, once there is one. The worker ends then.
+pub type Spoiled = Arc<OnceLock<String>>;
+
 /// The owner of the tensors.
 pub struct Worker {
     device: Box<dyn Device>,
     state_dir: StateDir,
     context: Context,
     stage: Option<Configuration>,
+    spoiled: Spoiled,
 }
 
 /// Starts the worker on its own thread, and waits until torch's threads exist. The worker's mailbox is closed when the
 /// thread ends.
 ///
 /// # Errors
-/// A thread that the system does not make, or memory that it does not give, in one sentence.
+/// A thread that the system does not make, memory that it does not give, or a device that does not open, in one
+/// sentence.
 pub async fn spawn(
     device: tch::Device,
     threads: u32,
     state_dir: StateDir,
     runtime: Handle,
     meters: Meters,
-) -> Result<mpsc::Sender<Job>, String> {
+) -> Result<(mpsc::Sender<Job>, Spoiled), String> {
     // The worker holds one run and one control call at a time; every other call waits in its connection.
     let (mailbox, jobs) = mpsc::channel(2);
     let (prepared, preparing) = oneshot::channel();
+    let spoiled = Spoiled::default();
+    let told = spoiled.clone();
     threads::spawn("worker", move || {
-        let ready = prepare(threads);
-        let failed = ready.is_err();
+        let begun = prepare(threads).and_then(|()| open(device, runtime.clone()));
+        let (ready, begun) = match begun {
+            Ok(begun) => (Ok(()), Some(begun)),
+            Err(why) => (Err(why), None),
+        };
         let _ = prepared.send(ready);
-        if failed {
-            return;
-        }
-        let context = Context { runtime, clock: Clock::start(), meters };
-        Worker { device: device::open(device), state_dir, context, stage: None }.work(jobs);
+        let Some((device, outbox)) = begun else { return };
+        let context = Context { runtime, clock: Clock::start(), meters, outbox };
+        Worker { device, state_dir, context, stage: None, spoiled: told }.work(jobs);
     })?;
     let cannot =
         |why: &str| Err(format!("torch cannot compute with {threads} threads ({why}): give fewer --threads"));
     match tokio::time::timeout(PREPARE, preparing).await {
-        Ok(Ok(ready)) => ready.map(|()| mailbox),
+        Ok(Ok(ready)) => ready.map(|()| (mailbox, spoiled)),
         Ok(Err(_)) => cannot("it panicked"),
         Err(_) => cannot(&format!("it was not ready within {} s", PREPARE.as_secs())),
     }
@@ -102,6 +114,13 @@ fn prepare(threads: u32) -> Result<(), String> {
         otherwise: ", or give fewer --threads",
     })?;
     crate::torch::prepare(threads).map_err(|error| error.to_string())
+}
+
+/// Opens the device for the calling thread, with an outbox for its messages.
+fn open(device: tch::Device, runtime: Handle) -> Result<(Box<dyn Device>, Outbox), String> {
+    let device = device::open(device).map_err(|error| error.to_string())?;
+    let outbox = Outbox::new(runtime, device.is_asynchronous())?;
+    Ok((device, outbox))
 }
 
 impl Worker {
@@ -125,6 +144,10 @@ impl Worker {
                     return;
                 }
             }
+            if self.spoiled.get().is_some() {
+                // No memory of a spoiled device can be given back, and the process ends.
+                return std::mem::forget(self);
+            }
         }
     }
 
@@ -133,12 +156,18 @@ impl Worker {
     fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Failure>) -> Result<T, Failure> {
         let result = std::panic::catch_unwind(AssertUnwindSafe(|| work(self)));
         let role = self.stage.as_ref().map(|configured| configured.spec.role());
+        let result = match result {
+            Ok(Err(failure)) => Ok(Err(self.without_fault(failure))),
+            other => other,
+        };
         let named = |failure: Failure| match role {
             Some(role) => failure.of(role),
             None => failure,
         };
-        // A state between two steps must never be saved.
-        self.stage = self.stage.take().filter(|configured| !configured.half.is_torn());
+        if self.spoiled.get().is_none() {
+            // A state between two steps must never be saved.
+            self.stage = self.stage.take().filter(|configured| !configured.half.is_torn());
+        }
         match result {
             Ok(result) => result.map_err(named),
             Err(panic) => {
@@ -152,10 +181,27 @@ impl Worker {
         }
     }
 
+    /// The failure in words of ours if it is a fault of this node's GPU. One that spoils the device ends the worker. A
+    /// neighbour's failure may have the words of that neighbour's GPU.
+    fn without_fault(&self, failure: Failure) -> Failure {
+        let is_own = failure.kind == FailureKind::Own && failure.of.is_none();
+        let of_gpu = is_own && self.device.is_asynchronous();
+        let Some(fault) = Fault::of(&failure.sentence).filter(|_| of_gpu) else {
+            return failure;
+        };
+        let expected = self.stage.as_ref().map_or(0, |configured| configured.spec.memory);
+        let sentence = fault.told(&failure.sentence, expected);
+        if fault == Fault::Spoiled {
+            let _ = self.spoiled.set(sentence.clone());
+        }
+        Failure { sentence, ..failure }
+    }
+
     fn configure(&mut self, spec: StageSpec, account: Account) -> Result<Configured, Failure> {
         self.save_unsaved()?;
         self.stage = None;
-        let configuration = Configuration::new(spec, &self.state_dir, &*self.device, account)?;
+        gpu::set_deterministic(spec.deterministic).map_err(Failure::own)?;
+        let configuration = Configuration::new(spec, &self.state_dir, &mut *self.device, account)?;
         Ok(self.stage.insert(configuration).configured())
     }
 
@@ -178,6 +224,11 @@ impl Worker {
                 Err(failure) => break Err(failure),
             }
         };
+        if let Err(failure) = &result {
+            // The messages that are on their way are given up, too.
+            session.call.cancellation.fail(failure.clone());
+        }
+        let _ = context.outbox.settle(&session.call.cancellation);
         configured.half.abandon();
         configured.account.abandon();
         device.abandon();
@@ -267,26 +318,76 @@ impl<'a> Working<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exec::device::fake;
+    use crate::exec::device::gpu::Gpu;
     use proto::link::Role;
     use proto::spec::graph::{LayerSpec, Op, Value};
+
+    /// A worker on `device` without a stage.
+    fn worker(dir: &tempfile::TempDir, runtime: &Handle, device: Box<dyn Device>) -> Worker {
+        let state_dir = StateDir { path: dir.path().to_owned(), read_only: false };
+        let outbox = Outbox::new(runtime.clone(), device.is_asynchronous()).unwrap();
+        let (clock, meters) = (Clock::start(), Meters::default());
+        let context = Context { runtime: runtime.clone(), clock, meters, outbox };
+        Worker { device, state_dir, context, stage: None, spoiled: Spoiled::default() }
+    }
+
+    /// A stage that keeps little.
+    fn bias() -> StageSpec {
+        let layers = vec![LayerSpec::new("bias", &["below"], Op::Bias)];
+        let inputs = vec![Value { name: "below".into(), shape: vec![4] }];
+        StageSpec { index: 3, stages: 5, memory: 1 << 30, ..StageSpec::alone(layers, inputs) }
+    }
+
+    #[test]
+    fn a_spoiled_gpu_ends_the_worker_and_a_full_one_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let fail = |worker: &mut Worker, why: &str| {
+            worker.guarded(|_| -> Result<(), Failure> { Err(Failure::own(why)) }).unwrap_err().sentence
+        };
+        let mut on_cpu = worker(&dir, runtime.handle(), device::open(tch::Device::Cpu).unwrap());
+        assert_eq!(
+            fail(&mut on_cpu, fake::BROKEN),
+            fake::BROKEN,
+            "the words of a GPU, of which there is none"
+        );
+        assert!(on_cpu.spoiled.get().is_none());
+
+        let gpu = || Box::new(Gpu::new(fake::LateStreams::new(1, usize::MAX)));
+        let mut full = worker(&dir, runtime.handle(), gpu());
+        full.configure(bias(), Account::default()).unwrap();
+        let told = fail(&mut full, "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has");
+        assert!(
+            told.contains("this stage (plan expects 1.00 GiB for its tensors) asked for 2.00 GiB"),
+            "{told}"
+        );
+        assert!(full.spoiled.get().is_none() && full.stage.is_some());
+        let of_neighbour = full.guarded(|_| Err::<(), _>(Failure::neighbour(fake::BROKEN))).unwrap_err();
+        assert_eq!((of_neighbour.sentence.as_str(), full.spoiled.get()), (fake::BROKEN, None));
+        let told = fail(&mut full, fake::BROKEN);
+        assert_eq!(full.spoiled.get(), Some(&told));
+
+        let (mailbox, jobs) = mpsc::channel(1);
+        let (reply, answer) = oneshot::channel();
+        let spec = Box::new(bias());
+        mailbox.try_send(Job::Configure { spec, account: Account::default(), reply }).unwrap();
+        full.work(jobs);
+        assert!(answer.blocking_recv().is_ok(), "the job is answered");
+        assert!(mailbox.is_closed(), "and it is the last one");
+    }
 
     #[test]
     fn a_panic_becomes_a_sentence_and_gives_the_stage_up() {
         let dir = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let state_dir = StateDir { path: dir.path().to_owned(), read_only: false };
-        let runtime = runtime.handle().clone();
-        let context = Context { runtime, clock: Clock::start(), meters: Meters::default() };
-        let mut worker = Worker { device: device::open(tch::Device::Cpu), state_dir, context, stage: None };
+        let mut worker = worker(&dir, runtime.handle(), device::open(tch::Device::Cpu).unwrap());
         let failure = worker.guarded(|_| -> Result<(), Failure> { panic!("index out of bounds") });
         let why = "the worker panicked (index out of bounds): this is a bug, please report it";
         assert_eq!(failure, Err(Failure::own(why)));
         assert!(worker.guarded(|_| Ok(())).is_ok(), "the next job finds the worker alive");
 
-        let layers = vec![LayerSpec::new("bias", &["below"], Op::Bias)];
-        let inputs = vec![Value { name: "below".into(), shape: vec![4] }];
-        let spec = StageSpec { index: 3, stages: 5, ..StageSpec::alone(layers, inputs) };
-        worker.configure(spec, Account::default()).unwrap();
+        worker.configure(bias(), Account::default()).unwrap();
         let failure = worker.guarded(|_| -> Result<(), Failure> { panic!("index out of bounds") });
         assert_eq!(failure, Err(Failure::own(why).of(Role::Stage(3))), "by name of the stage");
         assert!(worker.stage.is_none(), "a stage of unknown state is given up");

@@ -1,14 +1,13 @@
 //! The backward half of a weight layer: the weights B that carry the error back, and the training of B.
 
 use super::held::Sum;
+use super::matrix::Matrix;
 use super::shown::{MirrorStep, Shown};
 use crate::init;
 use crate::linear_map::LinearMap;
-use crate::optim::Parameter;
 use crate::rule::{self, AtUpdate, Feedback, Given, ReadLog, Seen};
 use crate::settings::Settings;
 use crate::state::named::State;
-use crate::torch::add_scaled;
 use proto::spec::graph::{Init, LayerSpec};
 use proto::spec::optimizer::{Method, OptimizerSpec, Schedule};
 use proto::spec::reads::Reads;
@@ -23,7 +22,7 @@ pub struct Backward {
     /// The shape and the distribution of M in sign symmetry.
     drawn: (Vec<u64>, Init),
     /// The matrix B; `None` under backprop, where B is W itself and is neither drawn nor stored.
-    matrix: Option<Parameter>,
+    matrix: Option<Matrix>,
     method: Method,
     feedback: Feedback,
     alignment: Alignment,
@@ -56,7 +55,7 @@ impl Backward {
             Feedback::Transport => None,
             Feedback::Signs(_) | Feedback::Local(_) | Feedback::ReadsWeight(_) => {
                 let drawn = init::draw(settings, &spec.name, "weight_backward", &shape, init)?;
-                Some(Parameter::new(drawn, &method, true)?)
+                Some(Matrix::new(drawn, &method, settings.kind)?)
             }
         };
         Ok(Self {
@@ -74,15 +73,36 @@ impl Backward {
 
     /// B; `None` if B is W itself.
     pub fn matrix(&self) -> Option<&Tensor> {
-        self.matrix.as_ref().map(|parameter| &parameter.value)
+        self.matrix.as_ref().map(Matrix::value)
     }
 
-    /// The matrix that carries the error back: B, or else `weight`, which is W.
-    pub fn carrier<'a>(&'a self, weight: &'a Tensor) -> &'a Tensor {
-        self.matrix().unwrap_or_else(|| {
+    /// B in the number format of the computation; `None` if B is W itself.
+    ///
+    /// # Errors
+    /// When memory or device fail.
+    pub fn factor(&self) -> Result<Option<&Tensor>, TchError> {
+        self.matrix.as_ref().map(Matrix::factor).transpose()
+    }
+
+    /// The factor that carries the error back: B, or else `weight`, which is W. All are in the number format of the
+    /// computation.
+    ///
+    /// # Errors
+    /// When memory or device fail.
+    pub fn carrier<'a>(&'a self, weight: &'a Tensor) -> Result<&'a Tensor, TchError> {
+        Ok(self.factor()?.unwrap_or_else(|| {
             self.log.transported();
             weight
-        })
+        }))
+    }
+
+    /// W's task gradient of one microbatch, from the layer's `x` and the `error` at its y; `None` if it is no part of B's.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn task(&self, x: &Tensor, error: &Tensor) -> Result<Option<Tensor>, TchError> {
+        let matrix = self.matrix.as_ref().filter(|_| self.uses_task());
+        matrix.map(|matrix| matrix.gradient(self.map, x, error)).transpose()
     }
 
     /// The values from which B was updated so far.
@@ -111,7 +131,7 @@ impl Backward {
         error: Option<&Tensor>,
         minibatch: u32,
     ) -> Result<Option<Tensor>, TchError> {
-        let (Some(backward), Some(x)) = (self.matrix(), x) else { return Ok(None) };
+        let (Some(backward), Some(x)) = (self.factor()?, x) else { return Ok(None) };
         let given = Given { map: self.map, x, y: y.as_ref(), error, backward, minibatch };
         self.feedback.microbatch(&Seen::new(given, &self.log))
     }
@@ -213,8 +233,8 @@ impl Backward {
             return Ok(());
         }
         let parts = [self.name.as_str(), stream, &count.to_string()];
-        let noise = rule::draw_noise(settings, &parts, &matrix.value.size(), Noise::Normal, sigma)?;
-        add_scaled(&mut matrix.value, &noise, spec.lr * spec.schedule.factor(count))
+        let noise = rule::draw_noise(settings, &parts, &matrix.value().size(), Noise::Normal, sigma)?;
+        matrix.add(&noise, spec.lr * spec.schedule.factor(count))
     }
 
     /// Sets B from the W after `updates`, under sign symmetry.
@@ -233,8 +253,8 @@ impl Backward {
         let (shape, init) = &self.drawn;
         let stream = format!("magnitude {updates}");
         let drawn = || init::draw(settings, &self.name, &stream, shape, *init);
-        let seen = AtUpdate::new(&matrix.value, weight, &self.log);
-        matrix.value = rule::signs_of(*magnitude, &seen, drawn)?;
+        let seen = AtUpdate::new(matrix.value(), weight, &self.log);
+        matrix.set(rule::signs_of(*magnitude, &seen, drawn)?);
         Ok(())
     }
 
@@ -246,7 +266,7 @@ impl Backward {
     /// Shows B and its optimizer's state.
     pub fn state<'a>(&'a mut self, state: &mut State<'a>) {
         if let Some(matrix) = &mut self.matrix {
-            state.parameter(&format!("{}.weight_backward", self.name), matrix, &self.method);
+            matrix.state(&format!("{}.weight_backward", self.name), &self.method, state);
         }
     }
 }

@@ -10,7 +10,8 @@ use proto::microbatch::MicrobatchId;
 use proto::spec::optimizer::Method;
 use tch::{TchError, Tensor};
 
-/// Scale γ, shift β, and the running statistics, which move once per microbatch.
+/// Scale γ, shift β, and the running statistics, which move once per microbatch. All of them, the statistics of a
+/// microbatch and the errors at γ and β are f32 where the computation is in bf16: torch's norm takes both formats.
 pub struct BatchNorm {
     name: String,
     eps: f64,
@@ -46,7 +47,8 @@ impl BatchNorm {
         settings: &Settings,
     ) -> Result<Self, TchError> {
         let [eps, momentum, gamma] = numbers;
-        let full = |value: f64| Tensor::f_full([channels as i64], value, (settings.kind, settings.device));
+        let full =
+            |value: f64| Tensor::f_full([channels as i64], value, (settings.trained(), settings.device));
         let method = settings.optimizer.method;
         Ok(Self {
             name,
@@ -105,6 +107,7 @@ impl Layer for BatchNorm {
     fn update(&mut self, settings: &Settings, updates: u64) -> Result<(), TchError> {
         self.before = None;
         for (sum, parameter) in self.sums.iter_mut().zip([&mut self.gamma, &mut self.beta]) {
+            sum.unscale(settings.loss_scale)?;
             if let Some(gradient) = sum.take() {
                 parameter.step(&settings.optimizer, updates, &gradient)?;
             }

@@ -9,7 +9,7 @@ use proto::microbatch::MicrobatchId;
 use proto::spec::optimizer::Method;
 use tch::{TchError, Tensor};
 
-/// One number per channel, added to `(N, C)` or `(N, C, H, W)`.
+/// One number per channel, added to `(N, C)` or `(N, C, H, W)`. Its gradient is summed in its own number format.
 pub struct Bias {
     parameter: Parameter,
     method: Method,
@@ -19,7 +19,7 @@ pub struct Bias {
 impl Bias {
     /// A bias of zeros.
     pub fn new(channels: u64, settings: &Settings) -> Result<Self, TchError> {
-        let value = Tensor::f_zeros([channels as i64], (settings.kind, settings.device))?;
+        let value = Tensor::f_zeros([channels as i64], (settings.trained(), settings.device))?;
         let method = settings.optimizer.method;
         Ok(Self { parameter: Parameter::new(value, &method, false)?, method, sum: Sum::default() })
     }
@@ -28,18 +28,20 @@ impl Bias {
     pub fn forward(&self, y: &Tensor) -> Result<Tensor, TchError> {
         let mut shape = vec![1; y.dim()];
         shape[1] = -1;
-        y.f_add(&self.parameter.value.f_view(shape.as_slice())?)
+        y.f_add(&self.parameter.value.f_to_kind(y.kind())?.f_view(shape.as_slice())?)
     }
 
     /// Adds the error's sum over samples and positions. The error is made contiguous first, because the order of a
     /// sum, and so its bits, follow the layout.
     pub fn gradient(&mut self, error: &Tensor) -> Result<(), TchError> {
         let dims: Vec<i64> = (0..error.dim() as i64).filter(|dim| *dim != 1).collect();
-        self.sum.add(error.f_contiguous()?.f_sum_dim_intlist(dims.as_slice(), false, error.kind())?)
+        let kind = self.parameter.value.kind();
+        self.sum.add(error.f_contiguous()?.f_sum_dim_intlist(dims.as_slice(), false, kind)?)
     }
 
     /// Steps along the gathered gradient.
     pub fn update(&mut self, settings: &Settings, updates: u64) -> Result<(), TchError> {
+        self.sum.unscale(settings.loss_scale)?;
         match self.sum.take() {
             Some(gradient) => self.parameter.step(&settings.optimizer, updates, &gradient),
             None => Ok(()),

@@ -64,6 +64,17 @@ impl Sum {
         Ok(())
     }
 
+    /// Divides the sum by the loss scale, which is a power of two, so that no number is rounded.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn unscale(&mut self, loss_scale: f64) -> Result<(), TchError> {
+        match &mut self.0 {
+            Some(sum) if loss_scale != 1.0 => sum.f_mul_scalar_(1.0 / loss_scale).map(|_| ()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// The sum so far.
     pub fn get(&self) -> Option<&Tensor> {
         self.0.as_ref()

@@ -9,6 +9,7 @@ mod batch_norm;
 mod bias;
 mod flatten;
 pub(crate) mod held;
+mod matrix;
 mod pass;
 mod pool;
 mod relu;

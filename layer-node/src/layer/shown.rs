@@ -87,7 +87,7 @@ impl Show {
         self.samples && self.output && self.centering == Centering::None
     }
 
-    /// The values of one microbatch that the rule's primitives see, from the layer's `x` and `weight`, and from its own
+    /// The values of one microbatch that the rule's primitives see, from the layer's `x` and the factor `weight`, and from its own
     /// `y` if [`Show::keeps_output`] asked for it. `None` if they see none.
     ///
     /// # Errors
@@ -156,7 +156,7 @@ impl Show {
         let shape = [&[i64::from(batch)], self.input.as_slice()].concat();
         let parts = [self.name.as_str(), step.stream(), &step.count().to_string()];
         let noise = rule::draw_noise(settings, &parts, &shape, noise, sigma)?;
-        let x = rule::center(self.centering, &noise)?;
+        let x = rule::center(self.centering, &noise.f_to_kind(settings.kind)?)?;
         let y = self.output(&x, weight)?;
         Ok(Some(Shown { x: Some(x), y }))
     }

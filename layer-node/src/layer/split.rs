@@ -74,7 +74,7 @@ impl SplitLayer {
         error: Tensor,
         needed: bool,
     ) -> Result<Option<Tensor>, TchError> {
-        let (saved, backward) = (self.held.get(m)?, self.backward.matrix());
+        let (saved, backward) = (self.held.get(m)?, self.backward.factor()?);
         let carried = match (needed, backward) {
             (true, Some(backward)) => {
                 // Only the shape of x decides where the error goes; the rule may have no use for x itself.
@@ -101,12 +101,9 @@ impl SplitLayer {
         if let Some(seen) = self.show.received(&shown)? {
             self.backward.gather(&seen, error.as_ref(), minibatch)?;
         }
-        let (Some(x), Some(error), Some(backward), true) =
-            (&shown.x, &error, self.backward.matrix(), self.backward.uses_task())
-        else {
-            return Ok(());
-        };
-        self.task.add(self.map.filter_gradient(x, error, backward)?)
+        let (Some(x), Some(error)) = (&shown.x, &error) else { return Ok(()) };
+        let task = self.backward.task(x, error)?;
+        task.map_or(Ok(()), |task| self.task.add(task))
     }
 
     /// Steps B along its gathered gradient, after `updates` finished updates.
@@ -114,6 +111,7 @@ impl SplitLayer {
     /// # Errors
     /// When a torch operation fails.
     pub fn update(&mut self, settings: &Settings, updates: u64) -> Result<(), TchError> {
+        self.task.unscale(settings.loss_scale)?;
         let task = self.task.take();
         let gradient = match std::mem::take(&mut self.gathered) {
             true => self.backward.gradient(None, task.as_ref(), updates)?,

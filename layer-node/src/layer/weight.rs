@@ -3,13 +3,13 @@
 use super::backward::Backward;
 use super::bias::Bias;
 use super::held::{Held, Sum};
+use super::matrix::Matrix;
 use super::shown::{MirrorStep, Show, Shown};
 use super::weight_op::WeightOp;
 use super::{Layer, Pass};
 use crate::comparison::Comparison;
 use crate::init;
 use crate::linear_map::LinearMap;
-use crate::optim::Parameter;
 use crate::settings::Settings;
 use crate::state::named::State;
 use proto::control::LayerMeasure;
@@ -23,7 +23,7 @@ use tch::{TchError, Tensor};
 pub struct WeightLayer {
     name: String,
     map: LinearMap,
-    forward: Parameter,
+    forward: Matrix,
     /// B; `None` where it is on another host.
     backward: Option<Backward>,
     show: Show,
@@ -50,13 +50,13 @@ impl WeightLayer {
         let WeightOp { map, bias, init, shape } = WeightOp::of(spec, x)?;
         let method = settings.optimizer.method;
         let drawn = init::draw(settings, &spec.name, "weight", &shape, init)?;
-        let forward = Parameter::new(drawn, &method, true)?;
+        let forward = Matrix::new(drawn, &method, settings.kind)?;
         let bias = if bias { Some(Bias::new(shape[0], settings)?) } else { None };
         let backward = match spec.split {
             true => None,
             false => {
                 let mut backward = Backward::new(spec, map, shape, init, settings)?;
-                backward.follow_signs(&forward.value, settings, 0)?;
+                backward.follow_signs(forward.value(), settings, 0)?;
                 Some(backward)
             }
         };
@@ -90,7 +90,7 @@ impl WeightLayer {
     /// When a torch operation fails.
     pub fn backward_gradient(&self, updates: u64) -> Result<Option<Tensor>, TchError> {
         match (&self.backward, self.task.get()) {
-            (Some(backward), task @ Some(_)) => backward.gradient(Some(&self.forward.value), task, updates),
+            (Some(backward), task @ Some(_)) => backward.gradient(Some(self.forward.value()), task, updates),
             (None, _) | (_, None) => Ok(None),
         }
     }
@@ -98,8 +98,8 @@ impl WeightLayer {
     /// Makes the mirror step `step` if it is due and B is on this host.
     fn mirror(&mut self, step: MirrorStep, settings: &Settings) -> Result<(), TchError> {
         let Some(backward) = &mut self.backward else { return Ok(()) };
-        match self.show.noise(step, &self.forward.value, settings)? {
-            Some(noise) => backward.mirror(step, &noise, Some(&self.forward.value), settings),
+        match self.show.noise(step, self.forward.factor()?, settings)? {
+            Some(noise) => backward.mirror(step, &noise, Some(self.forward.value()), settings),
             None => Ok(()),
         }
     }
@@ -108,7 +108,7 @@ impl WeightLayer {
 impl Layer for WeightLayer {
     fn forward(&mut self, m: MicrobatchId, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
         let x = inputs[0];
-        let y = self.map.forward(x, &self.forward.value)?;
+        let y = self.map.forward(x, self.forward.factor()?)?;
         if pass.keeps() {
             let kept = self.show.keeps_output().then(|| y.shallow_clone());
             self.held.put(m, Saved { x: x.shallow_clone(), y: kept, error: None });
@@ -122,7 +122,7 @@ impl Layer for WeightLayer {
     fn show(&mut self, m: MicrobatchId) -> Result<Shown, TchError> {
         let saved = self.held.get(m)?;
         let y = saved.y.take();
-        self.show.sample_to_send(&saved.x, y.as_ref(), &self.forward.value)
+        self.show.sample_to_send(&saved.x, y.as_ref(), self.forward.factor()?)
     }
 
     fn error(&mut self, m: MicrobatchId, error: &Tensor, needed: bool) -> Result<Vec<Tensor>, TchError> {
@@ -131,7 +131,7 @@ impl Layer for WeightLayer {
         match &self.backward {
             Some(backward) if needed => {
                 let x = saved.x.shallow_clone();
-                Ok(vec![self.map.adjoint(error, backward.carrier(&self.forward.value), &x)?])
+                Ok(vec![self.map.adjoint(error, backward.carrier(self.forward.factor()?)?, &x)?])
             }
             Some(_) | None => Ok(Vec::new()),
         }
@@ -143,11 +143,11 @@ impl Layer for WeightLayer {
             TchError::Torch(format!("nothing is held of the error of {m}: its E has not run"))
         })?;
         if let Some(backward) = &mut self.backward
-            && let Some(shown) = self.show.sample(&x, y.as_ref(), &self.forward.value)?
+            && let Some(shown) = self.show.sample(&x, y.as_ref(), self.forward.factor()?)?
         {
             backward.gather(&shown, Some(&error), minibatch)?;
         }
-        self.task.add(self.map.filter_gradient(&x, &error, &self.forward.value)?)?;
+        self.task.add(self.forward.gradient(self.map, &x, &error)?)?;
         match &mut self.bias {
             Some(bias) => bias.gradient(&error),
             None => Ok(()),
@@ -155,6 +155,7 @@ impl Layer for WeightLayer {
     }
 
     fn update(&mut self, settings: &Settings, updates: u64) -> Result<(), TchError> {
+        self.task.unscale(settings.loss_scale)?;
         // B's gradient comes first, because it reads W as it is before this step.
         let backward_gradient = self.backward_gradient(updates)?;
         if let Some(gradient) = self.task.take() {
@@ -162,7 +163,7 @@ impl Layer for WeightLayer {
         }
         if let Some(backward) = &mut self.backward {
             backward.update(backward_gradient, settings, updates)?;
-            backward.follow_signs(&self.forward.value, settings, updates + 1)?;
+            backward.follow_signs(self.forward.value(), settings, updates + 1)?;
         }
         if let Some(bias) = &mut self.bias {
             bias.update(settings, updates)?;
@@ -175,7 +176,7 @@ impl Layer for WeightLayer {
     }
 
     fn noise(&self, settings: &Settings, step: MirrorStep) -> Result<Option<Shown>, TchError> {
-        self.show.noise(step, &self.forward.value, settings)
+        self.show.noise(step, self.forward.factor()?, settings)
     }
 
     fn abandon(&mut self) {
@@ -190,7 +191,7 @@ impl Layer for WeightLayer {
     }
 
     fn state<'a>(&'a mut self, state: &mut State<'a>) {
-        state.parameter(&format!("{}.weight", self.name), &mut self.forward, &self.method);
+        self.forward.state(&format!("{}.weight", self.name), &self.method, state);
         if let Some(backward) = &mut self.backward {
             backward.state(state);
         }
@@ -205,7 +206,7 @@ impl Layer for WeightLayer {
     }
 
     fn measure(&self) -> Result<Option<LayerMeasure>, TchError> {
-        let weight = &self.forward.value;
+        let weight = self.forward.value();
         let backward = self.backward.as_ref().map(|backward| backward.matrix().unwrap_or(weight));
         let found = Comparison::of(weight, backward.unwrap_or(weight))?;
         let measured = LayerMeasure {

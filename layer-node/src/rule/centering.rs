@@ -1,5 +1,6 @@
 //! Centring: a mean is subtracted from the primitives' x, so that B learns from the variation of x.
 
+use crate::settings::sums;
 use proto::spec::rule::Centering;
 use tch::{TchError, Tensor};
 
@@ -10,5 +11,5 @@ pub fn center(centering: Centering, x: &Tensor) -> Result<Tensor, TchError> {
         Centering::Sample => (1..x.dim() as i64).collect(),
         Centering::Batch => vec![0],
     };
-    x.f_sub(&x.f_mean_dim(over.as_slice(), true, x.kind())?)
+    x.f_sub(&x.f_mean_dim(over.as_slice(), true, sums(x.kind()))?)?.f_to_kind(x.kind())
 }

@@ -2,17 +2,18 @@
 //! except backprop and sign symmetry. The coordinator's `rule/` maps the rules of the literature to combinations.
 
 use super::{AtUpdate, Feedback, Local, ReadsWeight, Rule, Seen, primitives};
-use proto::spec::rule::{Coefficients, Transfer};
+use proto::spec::rule::{Alignment, Coefficients, Transfer};
 use tch::{TchError, Tensor};
 
-/// The sum of the primitives weighed by `coefficients`, on y and z through `transfer`. W's task gradient is added if
+/// The sum of the primitives weighed by `coefficients`, under the options of `alignment`. W's task gradient is added if
 /// `task` is set.
 ///
 /// Every coefficient is named here: a new one does not compile before it has a place, and in [`Composed`] it cannot
 /// reach W.
-pub fn compose(coefficients: Coefficients, task: bool, transfer: Transfer) -> Feedback {
+pub fn compose(coefficients: Coefficients, task: bool, alignment: &Alignment) -> Feedback {
     let Coefficients { amp, null, sparse, self_, decay } = coefficients;
-    let local = Composed { amp, null, sparse, decay, task, transfer };
+    let &Alignment { transfer, per_position, .. } = alignment;
+    let local = Composed { amp, null, sparse, decay, task, transfer, per_position };
     if self_ == 0.0 {
         Feedback::Local(Box::new(local))
     } else {
@@ -28,6 +29,8 @@ struct Composed {
     decay: f64,
     task: bool,
     transfer: Transfer,
+    /// Whether amp, null and sparse are means over the positions of y.
+    per_position: bool,
 }
 
 impl Rule for Composed {
@@ -38,9 +41,11 @@ impl Rule for Composed {
     }
 
     fn microbatch(&self, seen: &Seen) -> Result<Option<Tensor>, TchError> {
+        let positions = if self.per_position { seen.positions() as f64 } else { 1.0 };
+        let [amp, sparse, null] = [self.amp, self.sparse, self.null].map(|sum| sum / positions);
         sum(
-            primitives::amp_and_sparse(seen, self.amp, self.sparse, self.transfer)?,
-            primitives::null(seen, self.null, self.transfer)?,
+            primitives::amp_and_sparse(seen, amp, sparse, self.transfer)?,
+            primitives::null(seen, null, self.transfer)?,
         )
     }
 

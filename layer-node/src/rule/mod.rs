@@ -66,7 +66,7 @@ impl Feedback {
             RuleSpec::Backprop => Feedback::Transport,
             RuleSpec::SignSymmetry { magnitude } => Feedback::Signs(*magnitude),
             RuleSpec::Learned { task, coefficients, alignment, .. } => {
-                compose(*coefficients, *task, alignment.transfer)
+                compose(*coefficients, *task, alignment)
             }
         }
     }

@@ -6,8 +6,8 @@ use proto::spec::rule::Noise;
 use rand_distr::{Distribution, StandardNormal, StandardUniform};
 use tch::{TchError, Tensor};
 
-/// A tensor of `shape` with deviation `sigma` from the stream that `parts` name. The numbers are drawn in f32,
-/// whatever number format the device computes in.
+/// A tensor of `shape` with deviation `sigma` from the stream that `parts` name, in the number format of weights. The
+/// numbers are drawn in f32, whatever number format the device computes in.
 ///
 /// # Errors
 /// When memory or device fail.

@@ -4,6 +4,10 @@
 //! over the batch, squared terms without ½. x, y and W count as constants. φ is the identity, or the
 //! activation that the rule puts on y and z.
 //!
+//! In a computation in bf16, z, r and the products of amp, sparse and null are bf16: F has rounded x and y to bf16
+//! already, and these products are most of a rule's cost. Their filter gradients are summed in f32. Self and decay are
+//! read from W and B in f32.
+//!
 //! ```text
 //! y = φ(map(x, W))   z = φ(map(x, B))   r = adjoint(y, B)
 //! amp     −Σ mean(z ∘ y)   →  −cW(x, φ′ ∘ y) / N

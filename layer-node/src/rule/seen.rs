@@ -12,6 +12,7 @@
 
 use super::access::{Access, Local, ReadsWeight};
 use crate::linear_map::LinearMap;
+use crate::settings::sums;
 use proto::spec::reads::Reads;
 use std::cell::Cell;
 use tch::{TchError, Tensor};
@@ -52,7 +53,7 @@ pub(crate) struct Given<'a> {
     pub y: Option<&'a Tensor>,
     /// The loss's gradient at y; `None` in a mirror step.
     pub error: Option<&'a Tensor>,
-    /// B.
+    /// B in the number format of the computation, which x, y and the error have too.
     pub backward: &'a Tensor,
     /// N.
     pub minibatch: u32,
@@ -79,6 +80,11 @@ impl<'a> Seen<'a> {
         self.given.minibatch
     }
 
+    /// The number of positions of y: H'·W' of a convolution, and 1 of a dense layer. Only shapes are read.
+    pub fn positions(&self) -> i64 {
+        self.given.map.positions(self.given.x, self.given.backward)
+    }
+
     /// The layer's input `(n, in)` or `(n, in, H, W)`, centred if the rule asks for it; or noise of its shape.
     pub fn x(&self) -> &'a Tensor {
         self.log.note(Reads { x: true, ..Reads::default() });
@@ -96,7 +102,8 @@ impl<'a> Seen<'a> {
         })
     }
 
-    /// The loss's gradient at y, of y's shape, already divided by N; `None` in a mirror step.
+    /// The loss's gradient at y, of y's shape, already divided by N and multiplied by the loss scale; `None` in a mirror
+    /// step.
     pub fn error(&self) -> Option<&'a Tensor> {
         self.log.note(Reads { error: true, ..Reads::default() });
         self.given.error
@@ -108,13 +115,13 @@ impl<'a> Seen<'a> {
         self.given.backward
     }
 
-    /// The gradient with respect to a matrix of B's shape that maps `x` to an output with the gradient `error`. No
-    /// element of B is read.
+    /// The gradient with respect to a matrix of B's shape that maps `x` to an output with the gradient `error`, in the
+    /// number format of sums. No element of B is read.
     ///
     /// # Errors
     /// When the shapes do not fit.
     pub fn filter_gradient(&self, x: &Tensor, error: &Tensor) -> Result<Tensor, TchError> {
-        self.given.map.filter_gradient(x, error, self.given.backward)
+        self.given.map.filter_gradient(x, error, self.given.backward)?.f_to_kind(sums(x.kind()))
     }
 }
 

@@ -32,7 +32,7 @@ const REPORTS: usize = 16;
 /// The node's description, fixed at start.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// `cpu` or `cuda:N`.
+    /// `cpu`, or `cuda:N` with the model of the GPU and its memory in parentheses.
     pub device: String,
     /// Compute threads.
     pub threads: u32,

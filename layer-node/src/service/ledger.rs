@@ -5,7 +5,6 @@ use crate::meters::Meters;
 use proto::ledger::{ControlLedger, Ledger, LinkLedger, MAX_REFUSALS};
 use proto::link::{Observer, Role};
 use proto::spec::stage::StageSpec;
-use proto::tensor::Kind;
 use proto::wire;
 use std::sync::Arc;
 
@@ -15,7 +14,6 @@ pub(super) struct NodeLedger {
     own: Role,
     run: String,
     incarnation: u32,
-    wire: Kind,
     links: LinkLedger,
     /// The account of training, which the worker keeps.
     pub account: Account,
@@ -38,16 +36,8 @@ impl NodeLedger {
     /// The ledger of the start that configures the node as `spec`.
     pub fn of(spec: &StageSpec, control: ControlLedger) -> Self {
         let own = spec.role();
-        let (run, incarnation, wire) = (spec.run.clone(), spec.incarnation, spec.wire);
-        Self {
-            own,
-            run,
-            incarnation,
-            wire,
-            links: LinkLedger::new(own),
-            account: Account::default(),
-            control,
-        }
+        let (run, incarnation) = (spec.run.clone(), spec.incarnation);
+        Self { own, run, incarnation, links: LinkLedger::new(own), account: Account::default(), control }
     }
 
     /// The observer of the link to `peer`, for this ledger and for `meters`.
@@ -56,7 +46,7 @@ impl NodeLedger {
             (Role::Backward(_), _) | (_, Role::Backward(_)) => meters.of_other_half(),
             _ => meters.of_neighbour(),
         };
-        Arc::new((traffic, self.links.observer(peer, self.wire)))
+        Arc::new((traffic, self.links.observer(peer)))
     }
 
     /// The ledger so far.

@@ -67,7 +67,8 @@ pub fn slice(layers: &[LayerSpec], input: Value, range: Range<usize>) -> StageSp
 /// The settings for float64 on the CPU, with an optimizer for W and an optimizer for B.
 pub fn double(optimizer: OptimizerSpec, optimizer_backward: OptimizerSpec) -> Settings {
     one_thread();
-    Settings { device: Device::Cpu, kind: Kind::Double, seed: 3, optimizer, optimizer_backward }
+    let (device, kind) = (Device::Cpu, Kind::Double);
+    Settings { device, kind, seed: 3, optimizer, optimizer_backward, loss_scale: 1.0 }
 }
 
 /// Tests run in parallel: with more threads, many small products would wait for each other.

@@ -15,6 +15,9 @@ use tch::{Kind, Tensor};
 /// errors `error y/m` and `error x/m`; after a step `gradient conv.weight`.
 type Named = BTreeMap<String, Tensor>;
 
+/// The samples of each microbatch, and the lane.
+const LANES: [(&[i64], &str); 2] = [(&[4], "F0 E0 G0 U"), (&[2, 4, 3], "F0 F1 E0 G0 F2 E1 G1 E2 G2 U")];
+
 /// The description of a stage, which sends its last layer's value above.
 struct Net {
     layers: Vec<LayerSpec>,
@@ -35,12 +38,12 @@ impl Net {
     }
 
     /// A stage with plain SGD of learning rate 1: an update moves the trained tensors by −gradient.
-    fn stage(&self) -> Stage {
+    fn stage(&self, kind: Kind) -> Stage {
         let spec = StageSpec {
             optimizer: OptimizerSpec::sgd(1.0),
             ..StageSpec::alone(self.layers.clone(), self.inputs.clone())
         };
-        build(&spec, Kind::Double)
+        build(&spec, kind)
     }
 
     /// Random numbers for all given tensors: the state, and the inputs and errors of microbatches.
@@ -48,7 +51,7 @@ impl Net {
         let shapes = graph::infer_shapes(&self.inputs, &self.layers).unwrap();
         let y = Value { name: "error y".into(), ..shapes.last().unwrap().clone() };
         let mut given = Named::new();
-        for (name, tensor) in self.stage().state().0 {
+        for (name, tensor) in self.stage(Kind::Double).state().0 {
             given.insert(name.clone(), random(&name, &tensor.size()));
         }
         for (m, &size) in sizes.iter().enumerate() {
@@ -68,23 +71,20 @@ impl Net {
         self.inputs.iter().map(value).collect()
     }
 
-    /// The tensors that the stage computes from `given` on `lane`.
-    fn ours(&self, given: &Named, lane: &str) -> Named {
+    /// The tensors that the stage computes from `given` on `lane`, in `kind`.
+    fn ours(&self, given: &Named, lane: &str, kind: Kind) -> Named {
         let lane = lane_of(lane);
-        let mut stage = self.loaded(given);
+        let mut stage = self.loaded(given, kind);
         let mut found = Named::new();
         for &action in lane.actions() {
             match action {
                 Action::Forward(m) => {
-                    let y = stage
-                        .forward(m, self.values(given, m.index), Phase::Train, &mut Whole)
-                        .unwrap()
-                        .remove(0)
-                        .1;
+                    let x = self.values(given, m.index).into_iter().map(|(name, x)| (name, x.to_kind(kind)));
+                    let y = stage.forward(m, x.collect(), Phase::Train, &mut Whole).unwrap().remove(0).1;
                     found.insert(format!("y/{}", m.index), y);
                 }
                 Action::Error(m) => {
-                    let error = given[&format!("error y/{}", m.index)].shallow_clone();
+                    let error = given[&format!("error y/{}", m.index)].to_kind(kind);
                     let errors = stage
                         .error(m, vec![(self.layers.last().unwrap().name.clone(), error)], &mut Whole)
                         .unwrap();
@@ -105,8 +105,8 @@ impl Net {
         found
     }
 
-    fn loaded(&self, given: &Named) -> Stage {
-        let mut stage = self.stage();
+    fn loaded(&self, given: &Named, kind: Kind) -> Stage {
+        let mut stage = self.stage(kind);
         stage.state().0.iter_mut().for_each(|(name, tensor)| tensor.copy_(&given[name]));
         stage
     }
@@ -144,7 +144,7 @@ impl Net {
     /// The same tensors by central differences of the stage's own forward pass, over the one microbatch of `given`.
     fn differences(&self, given: &Named) -> Named {
         const H: f64 = 1e-6;
-        let mut stage = self.loaded(given);
+        let mut stage = self.loaded(given, Kind::Double);
         let mut loss = |values: Vec<(String, Tensor)>, changed: Option<(&String, &Tensor)>| {
             if let Some((name, tensor)) = changed {
                 stage.state().0.get_mut(name).unwrap().copy_(tensor);
@@ -182,17 +182,17 @@ impl Net {
 
     /// Compares the three results, and returns the largest deviations of autograd and of the differences.
     fn check(&self, what: &str) -> [f64; 2] {
-        let lanes: [(&[i64], &str); 2] = [(&[4], "F0 E0 G0 U"), (&[2, 4, 3], "F0 F1 E0 G0 F2 E1 G1 E2 G2 U")];
-        let [whole, parts] = lanes.map(|(sizes, lane)| {
+        let [whole, parts] = LANES.map(|(sizes, lane)| {
             let given = self.given(sizes);
-            let (ours, autograd) = (self.ours(&given, lane), self.autograd(&given, sizes.len() as u32));
+            let (ours, autograd) =
+                (self.ours(&given, lane, Kind::Double), self.autograd(&given, sizes.len() as u32));
             assert_eq!(ours.keys().collect::<Vec<_>>(), autograd.keys().collect::<Vec<_>>(), "{what}");
             worst(&format!("{what}, {lane}"), &ours, &autograd, 1e-10)
         });
-        let given = self.given(lanes[0].0);
+        let given = self.given(LANES[0].0);
         let mut differences = self.differences(&given);
         differences.retain(|name, _| !name.starts_with(&format!("error {INPUT}/")));
-        [whole.max(parts), worst(what, &self.ours(&given, lanes[0].1), &differences, 1e-6)]
+        [whole.max(parts), worst(what, &self.ours(&given, LANES[0].1, Kind::Double), &differences, 1e-6)]
     }
 }
 
@@ -241,8 +241,8 @@ fn worst(what: &str, ours: &Named, right: &Named, tolerance: f64) -> f64 {
     right.iter().map(off).fold(0.0, f64::max)
 }
 
-#[test]
-fn every_layer_alone() {
+/// Every kind of layer on its own, by a name.
+fn alone() -> Vec<(&'static str, Net)> {
     let (plane, vector): (&[u64], &[u64]) = (&[2, 6, 5], &[7]);
     let alone = [
         ("conv", conv(3, 3, 1, 1, false), plane),
@@ -272,9 +272,32 @@ fn every_layer_alone() {
     ];
     let alone = alone.map(|(what, op, shape)| (what, Net::one(op, &[shape])));
     let adds = [("sum of 2", Net::one(Op::Add, &[plane; 2])), ("sum of 3", Net::one(Op::Add, &[vector; 3]))];
-    for (what, net) in alone.iter().chain(&adds) {
+    alone.into_iter().chain(adds).collect()
+}
+
+#[test]
+fn every_layer_alone() {
+    for (what, net) in alone() {
         let [autograd, differences] = net.check(what);
         println!("{what}: autograd {autograd:.1e}, finite differences {differences:.1e}");
+    }
+}
+
+/// Given numbers of bf16, a layer is off by the rounding of what it computes: its output, its errors, and each
+/// microbatch's gradient of a matrix. The trained tensors stay f32.
+#[test]
+fn every_layer_alone_in_bf16() {
+    for (what, net) in alone() {
+        for (sizes, lane) in LANES {
+            let mut given = net.given(sizes);
+            given.values_mut().for_each(|it| *it = it.to_kind(Kind::BFloat16).to_kind(Kind::Double));
+            let ours = net.ours(&given, lane, Kind::BFloat16);
+            let of_state = |name: &String| !name.contains('/');
+            let kept = ours.iter().filter(|(name, _)| !name.contains("gradient") && of_state(name));
+            assert!(kept.into_iter().all(|(_, tensor)| tensor.kind() == Kind::Float), "{what}");
+            let off = worst(what, &ours, &net.autograd(&given, sizes.len() as u32), 0.01);
+            println!("{what}, {lane}: bf16 off by {off:.1e}");
+        }
     }
 }
 

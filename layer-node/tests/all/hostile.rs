@@ -28,8 +28,8 @@ use tonic::{Request, Status};
 const FEATURES: u64 = CHUNK as u64 / 4;
 
 fn stage(run: &str) -> StageSpec {
-    let layers = vec![layer("out", "input", linear(2, false))];
-    let inputs = vec![value("input", &[FEATURES])];
+    let layers = vec![layer("out", "below", linear(2, false))];
+    let inputs = vec![value("below", &[FEATURES])];
     StageSpec { run: run.into(), max_microbatch: 2, max_microbatches: 2, ..StageSpec::alone(layers, inputs) }
 }
 
@@ -175,7 +175,7 @@ async fn spare_bytes_are_refused_by_number_with_the_message_and_the_tensor() {
         (0, "an activation has 7 spare bytes"),
         (
             2,
-            "an activation has 7 spare bytes: it came in 1048595 bytes, from byte 1048588 on unlike its encoding, while 'input' of train step 7, microbatch 0 of 2",
+            "an activation has 7 spare bytes: it came in 1048595 bytes, from byte 1048588 on unlike its encoding, while 'below' of train step 7, microbatch 0 of 2",
         ),
     ] {
         let run = open(&control, &format!("run-{at}")).await;

@@ -10,6 +10,7 @@ mod locality;
 #[path = "../../../proto/tests/all/message.rs"]
 mod message;
 mod networks;
+mod precision;
 mod primitives;
 mod reads;
 mod recompute;

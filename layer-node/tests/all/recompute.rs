@@ -23,7 +23,7 @@ fn network() -> Vec<LayerSpec> {
 }
 
 /// One of two stages. The skip crosses the cut between them.
-fn stage(layers: &[LayerSpec], range: Range<usize>, recompute: bool) -> Stage {
+fn stage(layers: &[LayerSpec], range: Range<usize>, recompute: bool, kind: Kind) -> Stage {
     let optimizer = nesterov(0.05, 1e-2);
     let spec = StageSpec {
         optimizer: optimizer.clone(),
@@ -32,17 +32,17 @@ fn stage(layers: &[LayerSpec], range: Range<usize>, recompute: bool) -> Stage {
         recompute,
         ..slice(layers, value(INPUT, &[3, 8, 8]), range)
     };
-    build(&spec, Kind::Float)
+    build(&spec, kind)
 }
 
 /// Every output, every error below and every tensor of the state after three steps and an evaluation.
-fn bits(below: &mut Stage, above: &mut Stage) -> BTreeMap<String, Bytes> {
+fn bits(below: &mut Stage, above: &mut Stage, kind: Kind) -> BTreeMap<String, Bytes> {
     let mut found = BTreeMap::new();
     let mut note = |name: String, value: &Tensor| {
         found.insert(name, common::bits(value));
     };
     let x = |step: u64, m: MicrobatchId| {
-        random_f32(&format!("{step}/{}", m.index), &[SIZES[m.index as usize], 3, 8, 8])
+        random_f32(&format!("{step}/{}", m.index), &[SIZES[m.index as usize], 3, 8, 8]).to_kind(kind)
     };
     for step in 0..3 {
         let mut outputs: BTreeMap<MicrobatchId, Values> = BTreeMap::new();
@@ -86,18 +86,18 @@ fn bits(below: &mut Stage, above: &mut Stage) -> BTreeMap<String, Bytes> {
 #[test]
 fn a_stage_that_recomputes_has_the_same_bits() {
     let layers = network();
-    for cut in [5, 8, 10] {
+    for (cut, kind) in [(5, Kind::Float), (8, Kind::Float), (10, Kind::Float), (8, Kind::BFloat16)] {
         let run = |recompute: [bool; 2]| {
-            let mut stages =
-                (stage(&layers, 0..cut, recompute[0]), stage(&layers, cut..layers.len(), recompute[1]));
-            bits(&mut stages.0, &mut stages.1)
+            let mut below = stage(&layers, 0..cut, recompute[0], kind);
+            let mut above = stage(&layers, cut..layers.len(), recompute[1], kind);
+            bits(&mut below, &mut above, kind)
         };
         let kept = run([false, false]);
         assert!(kept.keys().any(|name| name == "norm1.running_var") && kept.len() > 50, "{:?}", kept.keys());
         for recompute in [[true, true], [true, false]] {
             let again = run(recompute);
             let differ: Vec<_> = kept.keys().filter(|name| kept[*name] != again[*name]).collect();
-            assert!(differ.is_empty(), "cut at {cut}, {recompute:?}: {differ:?}");
+            assert!(differ.is_empty(), "cut at {cut}, {recompute:?}, {kind:?}: {differ:?}");
         }
     }
 }
@@ -106,7 +106,7 @@ fn a_stage_that_recomputes_has_the_same_bits() {
 #[test]
 fn what_is_kept_is_dropped_with_an_unfinished_minibatch() {
     let layers = network();
-    let mut stage = stage(&layers, 0..layers.len(), true);
+    let mut stage = stage(&layers, 0..layers.len(), true, Kind::Float);
     let x = Tensor::ones([4, 3, 8, 8], (Kind::Float, Device::Cpu));
     stage.forward(id(0), vec![(INPUT.into(), x)], Phase::Train, &mut Whole).unwrap();
     stage.abandon();

@@ -206,3 +206,32 @@ fn sign_symmetry_gives_b_the_signs_of_w_and_magnitudes_of_its_own() {
         }
     }
 }
+
+/// The angle of B and W after activation alignment on planes of `side` positions, with `amp` and half of it as `sparse`.
+fn aligned(side: i64, per_position: bool, amp: f64) -> f64 {
+    let coefficients = Coefficients { amp, sparse: amp / 2.0, ..Coefficients::default() };
+    let rule = learned(coefficients, Alignment { per_position, ..Alignment::default() });
+    let settings = double(nesterov(0.1, 0.0), nesterov(0.1, 0.0));
+    let spec = LayerSpec { rule, ..LayerSpec::new("it", &["x"], conv(8, 3, 1, 1, false)) };
+    let mut layer = WeightLayer::new(&spec, &[8, side as u64, side as u64], &settings).unwrap();
+    for step in 0..120 {
+        // As behind a ReLU: its mean is most of what the layer sees.
+        let x = random(&format!("x {step}"), &[4, 8, side, side]).relu();
+        let y = layer.forward(id(0), &[&x], Pass::Train).unwrap();
+        layer.error(id(0), &y.zeros_like(), false).unwrap();
+        layer.gradient(id(0), 4).unwrap();
+        layer.update(&settings, step).unwrap();
+    }
+    angle(&layer)
+}
+
+/// The coefficients of the paper's code suit 8×8 positions, and diverge on 32×32.
+#[test]
+fn one_coefficient_fits_every_resolution_per_position() {
+    const CODE: f64 = 2e-3;
+    let (small, large) = (aligned(8, false, CODE), aligned(32, false, CODE));
+    let means = [8, 16, 32].map(|side| aligned(side, true, 64.0 * CODE));
+    println!("sums: 8×8 {small:.2}°, 32×32 {large:.2}°; means: {means:.2?}°");
+    assert!(small < 5.0 && (large.is_nan() || large > 45.0), "{small} {large}");
+    assert!(means.iter().all(|angle| (angle - small).abs() < 2.0), "{means:?}");
+}

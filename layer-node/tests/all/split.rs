@@ -10,7 +10,7 @@ use layer_node::stage::{BackwardHalf, OtherHalf, StageError, Whole};
 use proto::lane::Action;
 use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::{INPUT, LayerSpec};
-use proto::spec::rule::{Alignment, Centering, Coefficients, Mirror, Noise, RuleSpec, Transfer};
+use proto::spec::rule::{Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, RuleSpec, Transfer};
 use proto::spec::stage::{Half, StageSpec};
 use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
@@ -83,10 +83,10 @@ fn bits(state: BTreeMap<String, &mut Tensor>) -> BTreeMap<String, Bytes> {
     state.into_iter().map(|(name, tensor)| (name, common::bits(tensor))).collect()
 }
 
-fn train(spec: &StageSpec) -> Found {
-    let mut stage = build(spec, Kind::Float);
+fn train(spec: &StageSpec, kind: Kind) -> Found {
+    let mut stage = build(spec, kind);
     let half = StageSpec { half: Half::Backward, ..spec.clone() };
-    let mut backward = BackwardHalf::new(&half, Settings::of(&half, Device::Cpu, Kind::Float)).unwrap();
+    let mut backward = BackwardHalf::new(&half, Settings::of(&half, Device::Cpu, kind)).unwrap();
     let split = spec.is_split();
     let mut outputs = Vec::new();
     let nothing = MicrobatchId { step: 0, index: 0 };
@@ -108,13 +108,14 @@ fn train(spec: &StageSpec) -> Found {
             match action {
                 Action::Forward(m) => {
                     let x = random_f32(&format!("{step}/{}", m.index), &[SIZES[m.index as usize], 3, 8, 8]);
-                    let y = stage.forward(m, vec![(INPUT.into(), x)], Phase::Train, other).unwrap();
+                    let y =
+                        stage.forward(m, vec![(INPUT.into(), x.to_kind(kind))], Phase::Train, other).unwrap();
                     outputs.push(common::bits(&y[0].1));
                     above.insert(m, y);
                 }
                 Action::Error(m) => {
                     let error = above.remove(&m).unwrap().into_iter();
-                    let error = error.map(|(name, y)| (name, y / f64::from(N))).collect();
+                    let error = error.map(|(name, y)| (name, y / f64::from(N) * spec.loss_scale)).collect();
                     stage.error(m, error, other).unwrap();
                 }
                 Action::Gradient(m) => {
@@ -194,6 +195,7 @@ fn rules() -> Vec<RuleSpec> {
             Alignment {
                 centering: Centering::Sample,
                 transfer: Transfer::Tanh,
+                per_position: true,
                 update_noise: 1e-3,
                 ..plain()
             },
@@ -220,30 +222,59 @@ fn spec(layers: &[LayerSpec], recompute: bool) -> StageSpec {
     }
 }
 
+/// Checks that halves of `whole` train to its bits, with every weight layer split, and with every second one.
+fn check_halves(whole: &StageSpec, kind: Kind) {
+    let (together, rule) = (train(whole, kind), &whole.layers[0].rule);
+    for every in [1, 2] {
+        let mut halves = whole.clone();
+        let weights = halves.layers.iter_mut().filter(|layer| layer.op.is_weight());
+        weights.step_by(every).for_each(|layer| layer.split = true);
+        let names: Vec<_> =
+            halves.layers.iter().filter(|layer| layer.split).map(|layer| layer.name.clone()).collect();
+        let found = train(&halves, kind);
+        assert_eq!(found.outputs, together.outputs, "{rule:?} in {kind:?}");
+        let is_b =
+            |name: &String| names.iter().any(|layer| name.starts_with(&format!("{layer}.weight_backward")));
+        assert!(!found.forward.keys().any(is_b), "the host of W has no B");
+        assert!(
+            found.backward.keys().all(is_b),
+            "the host of B has no W, no momentum of W, no bias and no norm"
+        );
+        let all: BTreeMap<_, _> = found.forward.into_iter().chain(found.backward).collect();
+        assert!(all == together.forward, "{rule:?} in {kind:?}");
+    }
+}
+
 #[test]
 fn halves_train_to_the_bits_of_the_whole_and_keep_nothing_of_each_other() {
     for (at, rule) in rules().iter().enumerate() {
         let network = [residual(INPUT, [4, 8], 5), tangled(), pooled()][at % 3].clone();
         let whole = spec(&under(rule, network), at % 2 == 1);
-        let together = train(&whole);
-        for every in [1, 2] {
-            let mut halves = whole.clone();
-            let weights = halves.layers.iter_mut().filter(|layer| layer.op.is_weight());
-            weights.step_by(every).for_each(|layer| layer.split = true);
-            let names: Vec<_> =
-                halves.layers.iter().filter(|layer| layer.split).map(|layer| layer.name.clone()).collect();
-            let found = train(&halves);
-            assert_eq!(found.outputs, together.outputs, "{rule:?}");
-            let is_b = |name: &String| {
-                names.iter().any(|layer| name.starts_with(&format!("{layer}.weight_backward")))
-            };
-            assert!(!found.forward.keys().any(is_b), "the host of W has no B");
-            assert!(
-                found.backward.keys().all(is_b),
-                "the host of B has no W, no momentum of W, no bias and no norm"
-            );
-            let all: BTreeMap<_, _> = found.forward.into_iter().chain(found.backward).collect();
-            assert!(all == together.forward, "{rule:?}");
+        [Kind::Float, Kind::BFloat16].into_iter().for_each(|kind| check_halves(&whole, kind));
+    }
+}
+
+/// The errors are 1024 times as large, and the gradients of the task, in W's half and in B's, are as they were; what B
+/// learns from x and y has no error in it.
+#[test]
+fn a_loss_scale_changes_no_bit() {
+    let self_ = Coefficients { self_: 1e-2, decay: 1e-2, ..Coefficients::default() };
+    let read_w = [
+        RuleSpec::Backprop,
+        RuleSpec::SignSymmetry { magnitude: Magnitude::Fixed },
+        RuleSpec::learned("symmetric_alignment", false, self_),
+    ];
+    for (at, rule) in rules().iter().chain(&read_w).enumerate() {
+        let network = [residual(INPUT, [4, 8], 5), tangled(), pooled()][at % 3].clone();
+        let mut whole = spec(&under(rule, network), false);
+        whole.optimizer.clip = 0.5;
+        for split in [false, true] {
+            if rule.reads().weight && split {
+                continue;
+            }
+            whole.layers.iter_mut().for_each(|layer| layer.split = split && layer.op.is_weight());
+            let scaled = StageSpec { loss_scale: 1024.0, ..whole.clone() };
+            assert!(train(&scaled, Kind::Float) == train(&whole, Kind::Float), "{rule:?}, split: {split}");
         }
     }
 }

@@ -119,6 +119,14 @@ RULES = {
 }
 
 
+# The primitives that are sums over the positions of y.  With `per_position` they are means over them.
+SUMS = ["amp", "sparse", "null"]
+
+
+def positions(y):
+    return int(np.prod(y.shape[2:]))
+
+
 def check(name, op, x, w, b, f):
     _, g = f(op, x, w, b)
     h, worst = 1e-6, 0.0
@@ -198,6 +206,10 @@ def main():
                 g = g + grad_w
             case["rules"][r] = {"grad_b": g.tolist(),
                                 "b_after_3_nesterov_steps": nesterov(b, [g] * 3, 0.1, 0.9).tolist()}
+        case["per_position"] = {
+            r: sum((c / (positions(y) if p in SUMS else 1) * PRIMITIVES[p](op, x, w, b)[1]
+                    for p, c in coefficients.items()), grad_w if r == "kolen_pollack" else np.zeros_like(b)).tolist()
+            for r, coefficients in RULES.items()}
         doc["cases"].append(case)
     json.dump(doc, open(a.out, "w"))
     print(f"{len(doc['cases'])} cases -> {a.out}")

@@ -1,6 +1,7 @@
 //! The progress of a lane: its minibatches, and the work done since the last step was closed.
 
 use crate::exec::context::Context;
+use crate::exec::device::Computed;
 use proto::control::{Minibatch, RunLane, Span, StepDone};
 use proto::lane::Action;
 use proto::microbatch::Phase;
@@ -54,6 +55,18 @@ impl<'a> Progress<'a> {
         let start_ns = (begun.at_ns + away).min(end_ns);
         self.done.compute += Duration::from_nanos(end_ns - start_ns);
         self.done.spans.push(Span { action, start_ns, end_ns });
+    }
+
+    /// Puts the times at which a device computed the actions, if it has its own, in place of those of the worker's clock.
+    pub fn compute_times(&mut self, times: Option<Vec<Computed>>) {
+        let Some(times) = times else { return };
+        let now = self.context.clock.now_ns();
+        let at = |ago: Duration| now.saturating_sub(ago.as_nanos() as u64);
+        for (span, Computed { began, ended }) in self.done.spans.iter_mut().zip(times) {
+            (span.start_ns, span.end_ns) = (at(began), at(ended));
+        }
+        let spans = self.done.spans.iter();
+        self.done.compute = spans.map(|span| Duration::from_nanos(span.end_ns - span.start_ns)).sum();
     }
 
     /// The work since the last step, of which nothing is left.

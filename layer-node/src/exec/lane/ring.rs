@@ -52,6 +52,8 @@ pub fn align(mut ring: Ring<'_>, context: &Context, Align { done, steps }: Align
         let (stage, mut other) = ring.with_other_half(context, &mut counts, header);
         stage.align(before, &mut *other)?;
         drop(other);
+        context.outbox.settle(&ring.call.cancellation)?;
+        ring.device.noted().map_err(Failure::own)?.check_noise(spec.wire)?;
         account.close(before + 1);
     }
     account.read(ring.stage.reads());

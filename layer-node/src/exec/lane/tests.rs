@@ -4,7 +4,10 @@ use super::*;
 use crate::exec::account::{Account, Consumed};
 use crate::exec::clock::Clock;
 use crate::exec::context::Of;
+use crate::exec::device::fake::{self, LateStreams};
+use crate::exec::device::gpu::Gpu;
 use crate::exec::device::{self, Device};
+use crate::exec::outbox::Outbox;
 use crate::exec::session::{Call, StageLinks};
 use crate::meters::Meters;
 use crate::settings::Settings;
@@ -96,8 +99,12 @@ struct Bench {
 
 impl Bench {
     fn new(recompute: bool) -> Self {
+        Self::on(device::open(tch::Device::Cpu).unwrap(), recompute)
+    }
+
+    fn on(device: Box<dyn Device>, recompute: bool) -> Self {
         tch::set_num_threads(1);
-        let (spec, device) = (spec(recompute), device::open(tch::Device::Cpu));
+        let spec = spec(recompute);
         let (place, kind) = device.options();
         let ids = [7, 8].into_iter().flat_map(|step| [0, 1].map(|index| MicrobatchId { step, index }));
         let (below, errors) = neighbour(
@@ -124,11 +131,12 @@ impl Bench {
         account.begin(&spec, &Consumed::from_here(0), Vec::new());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let (clock, meters) = (Clock::start(), Meters::default());
+        let outbox = Outbox::new(runtime.handle().clone(), device.is_asynchronous()).unwrap();
         Self {
             stage: Stage::new(&spec, Settings::of(&spec, place, kind)).unwrap(),
             links: StageLinks { below, above, backward: None },
             call: Call { start, reports: to_coordinator, cancellation: Cancellation::default() },
-            context: Context { runtime: runtime.handle().clone(), clock, meters },
+            context: Context { runtime: runtime.handle().clone(), clock, meters, outbox },
             sent: [errors, outputs],
             spec,
             account,
@@ -192,6 +200,34 @@ fn a_lane_of_two_steps_is_two_lanes_of_one() {
             together.1
         );
         assert!(together.1[1].ends_with(STEPS[1]), "{:?}", together.1);
+    }
+}
+
+/// A bench on a GPU whose copies complete late.
+fn late(seed: u64, good: usize, recompute: bool) -> Bench {
+    Bench::on(Box::new(Gpu::new(LateStreams::new(seed, good))), recompute)
+}
+
+#[test]
+fn copies_that_complete_late_change_no_bit_and_no_order() {
+    for (seed, recompute) in [(1, false), (2, false), (3, true)] {
+        let [mut at_once, mut late] = [Bench::new(recompute), late(seed, usize::MAX, recompute)];
+        at_once.run(&STEPS.join(" ")).unwrap();
+        late.run(&STEPS.join(" ")).unwrap();
+        assert_eq!(late.found(), at_once.found(), "bits, reports, and chains of what training consumed");
+    }
+}
+
+#[test]
+fn a_copy_that_fails_ends_the_run_with_its_reason() {
+    // Two messages go up and two go down in each microbatch.
+    for good in [0, 1, 3, 6, 7] {
+        let mut bench = late(good as u64, good, false);
+        let why = bench.run(&STEPS.join(" ")).unwrap_err().sentence;
+        assert!(why.ends_with(fake::BROKEN), "after {good} copies: {why}");
+        let Bench { call, context, .. } = &bench;
+        call.cancellation.fail(Failure::own("the run has failed"));
+        assert!(context.outbox.settle(&call.cancellation).is_err(), "nothing is on its way any more");
     }
 }
 

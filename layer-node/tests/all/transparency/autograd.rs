@@ -1,11 +1,12 @@
 //! Tests of backprop in one stage against torch's own autograd and optimizer.
 
-use super::training::{DECAY, LR, N, SIZES, initial, loss_error, sample, stages};
+use super::training::{DECAY, LR, N, SIZES, initial, input, loss_error, sample, stages};
 use crate::common::state;
 use crate::networks::residual;
 use layer_node::stage::Whole;
 use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::{INPUT, LayerSpec};
+use proto::spec::input::InputSpec;
 use std::collections::BTreeMap;
 use tch::nn::{self, OptimizerConfig};
 use tch::{Device, Kind, Tensor};
@@ -30,6 +31,15 @@ fn by_hand(p: &BTreeMap<String, Tensor>, x: &Tensor) -> Tensor {
     pooled.linear(&p["head.weight"], Some(&p["head.bias"]))
 }
 
+/// The numbers of `pixels`, in f32.
+fn normalised(pixels: &Tensor) -> Tensor {
+    let InputSpec { mean, deviation } = input();
+    let [mean, deviation] =
+        [mean, deviation].map(|of| Tensor::from_slice(&of).to_kind(Kind::Double).view([3, 1, 1]));
+    let whole = Tensor::from_slice(&[255.0f64]);
+    ((pixels.to_kind(Kind::Double) / whole - mean) / deviation).to_kind(Kind::Float)
+}
+
 /// Weights and running statistics after `steps` steps of torch's own loop: autograd of the mean loss, and
 /// torch's SGD with weight decay on the matrices.
 fn torch_loop(start: &BTreeMap<String, Tensor>, kind: Kind, steps: u64) -> BTreeMap<String, Tensor> {
@@ -47,7 +57,7 @@ fn torch_loop(start: &BTreeMap<String, Tensor>, kind: Kind, steps: u64) -> BTree
         optimizer.zero_grad();
         for m in 0..SIZES.len() as u32 {
             let (x, target) = sample(MicrobatchId { step, index: m });
-            let y = by_hand(&own, &x.to_kind(kind));
+            let y = by_hand(&own, &normalised(&x).to_kind(kind));
             ((y - target).square().sum(kind) / f64::from(2 * N)).backward();
         }
         optimizer.step();
@@ -61,7 +71,7 @@ fn backprop(layers: &[LayerSpec], kind: Kind, steps: u64) -> BTreeMap<String, Te
     for step in 0..steps {
         for m in (0..SIZES.len() as u32).map(|index| MicrobatchId { step, index }) {
             let (x, target) = sample(m);
-            let x = vec![(INPUT.to_owned(), x.to_kind(kind))];
+            let x = vec![(INPUT.to_owned(), x)];
             let (name, y) = stage.forward(m, x, Phase::Train, &mut Whole).unwrap().remove(0);
             let error = vec![(name, loss_error(&y, &target.to_kind(kind)))];
             assert!(stage.error(m, error, &mut Whole).unwrap().is_empty());

@@ -9,10 +9,11 @@ use crate::networks::{plain, residual, tangled};
 use bytes::Bytes;
 use lanes::{ORDERS, Order, gpipe};
 use proto::spec::graph::{INPUT, LayerSpec};
+use proto::spec::precision::Precision;
 use proto::spec::rule::{Coefficients, RuleSpec};
 use std::collections::BTreeMap;
 use tch::Kind;
-use training::{DECAY, initial, run, stages};
+use training::{DECAY, Formats, initial, run, stages};
 
 const STEPS: u64 = 3;
 
@@ -28,13 +29,19 @@ fn rules() -> [RuleSpec; 5] {
     ]
 }
 
-/// The bits of every tensor of the state, and of every output on the way, after `STEPS` steps, with `at_once` steps
-/// in each lane.
-fn trained(layers: &[LayerSpec], cuts: &[usize], order: Order, at_once: u64) -> BTreeMap<String, Bytes> {
-    let mut stages = stages(layers, cuts, Kind::Float);
+/// The bits of every tensor of the state, and of every output on the way, after `STEPS` steps in `formats`, with `at_once`
+/// steps in each lane.
+fn trained(
+    layers: &[LayerSpec],
+    cuts: &[usize],
+    order: Order,
+    at_once: u64,
+    formats: Formats,
+) -> BTreeMap<String, Bytes> {
+    let mut stages = stages(layers, cuts, formats.kind());
     let mut found = BTreeMap::new();
     for now in (0..STEPS).step_by(at_once as usize) {
-        let outputs = run(&mut stages, order, now..STEPS.min(now + at_once));
+        let outputs = run(&mut stages, order, now..STEPS.min(now + at_once), formats);
         found.extend(outputs.iter().map(|(m, y)| (format!("y of {m}"), bits(y))));
     }
     for stage in &mut stages {
@@ -57,7 +64,7 @@ fn check(layers: Vec<LayerSpec>, cuts: impl Fn() -> Vec<Vec<usize>>) {
     let mut runs = 0;
     for rule in rules() {
         let layers = under(&rule, layers.clone());
-        let uncut = trained(&layers, &[], gpipe, 1);
+        let uncut = trained(&layers, &[], gpipe, 1, Formats::F32);
         let seeds: BTreeMap<_, _> =
             initial(&layers, Kind::Float).into_iter().map(|(name, tensor)| (name, bits(&tensor))).collect();
         let still: Vec<_> = seeds.keys().filter(|name| uncut[*name] == seeds[*name]).collect();
@@ -66,7 +73,7 @@ fn check(layers: Vec<LayerSpec>, cuts: impl Fn() -> Vec<Vec<usize>>) {
         for (i, cuts) in cuts().into_iter().enumerate() {
             let (lane, order) = ORDERS[i % ORDERS.len()];
             let at_once = [1, 2, STEPS][i / ORDERS.len() % 3];
-            let cut = trained(&layers, &cuts, order, at_once);
+            let cut = trained(&layers, &cuts, order, at_once, Formats::F32);
             let same = |name: &&String| cut.get(*name) != uncut.get(*name);
             let differ: Vec<_> = uncut.keys().chain(cut.keys()).filter(same).collect();
             assert!(
@@ -101,4 +108,29 @@ fn a_residual_network_cut_anywhere() {
     let n = layers.len();
     let cuts = || (1..n).map(|cut| vec![cut]).chain([(1..n).collect()]);
     check(layers, || cuts().flat_map(|cuts| vec![cuts; ORDERS.len()]).collect());
+}
+
+/// Every number that crosses is one of bf16, so that links in bf16 and in f32 carry the same values. The coordinator's
+/// error is rounded by its link, or else by the stage.
+#[test]
+fn in_bf16_too_whichever_format_the_links_have() {
+    use proto::tensor::Kind::{Bf16, F32};
+    for network in [residual(INPUT, [8, 16], 10), tangled()] {
+        let n = network.len();
+        for rule in rules() {
+            let layers = under(&rule, network.clone());
+            let run = |cuts: &[usize], (order, at_once), wire| {
+                trained(&layers, cuts, order, at_once, Formats(Precision::Bf16, wire))
+            };
+            let uncut = run(&[], (gpipe, 1), F32);
+            let one = (1..n).map(|cut| (vec![cut], [F32, Bf16][cut % 2]));
+            let many =
+                [F32, Bf16].into_iter().flat_map(|wire| [((1..n).collect(), wire), (Vec::new(), wire)]);
+            for (i, (cuts, wire)) in one.chain(many).enumerate() {
+                let (lane, order) = ORDERS[i % ORDERS.len()];
+                let cut = run(&cuts, (order, [1, STEPS][i % 2]), wire);
+                assert!(cut == uncut, "{} cut at {cuts:?}, {lane}, links in {wire}", rule.name());
+            }
+        }
+    }
 }

@@ -7,7 +7,9 @@ use layer_node::stage::{Stage, Values, Whole};
 use proto::lane::{Action, Lane};
 use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::{INPUT, LayerSpec};
+use proto::spec::input::InputSpec;
 use proto::spec::optimizer::OptimizerSpec;
+use proto::spec::precision::Precision;
 use proto::spec::stage::StageSpec;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,10 +21,17 @@ pub const N: u32 = 8;
 pub const LR: f64 = 0.05;
 pub const DECAY: f64 = 0.01;
 
-/// A microbatch, and the target of its output.
+/// A microbatch of images in bytes, and the target of its output.
 pub fn sample(m: MicrobatchId) -> (Tensor, Tensor) {
     let (which, size) = (format!("{}/{}", m.step, m.index), SIZES[m.index as usize]);
-    (random_f32(&format!("x {which}"), &[size, 3, 8, 8]), random_f32(&format!("target {which}"), &[size, 10]))
+    let pixels = random_f32(&format!("x {which}"), &[size, 3, 8, 8]) * 60.0 + 128.0;
+    let pixels = pixels.clamp(0.0, 255.0).to_kind(Kind::Uint8);
+    (pixels, random_f32(&format!("target {which}"), &[size, 10]))
+}
+
+/// The normalisation of the images.
+pub fn input() -> InputSpec {
+    InputSpec { mean: vec![0.485, 0.456, 0.406], deviation: vec![0.229, 0.224, 0.225] }
 }
 
 /// The gradient of Σ (y − target)² / 2N.
@@ -34,11 +43,15 @@ pub fn loss_error(y: &Tensor, target: &Tensor) -> Tensor {
 pub fn stages(layers: &[LayerSpec], cuts: &[usize], kind: Kind) -> Vec<Stage> {
     let bounds: Vec<usize> = [0].iter().chain(cuts).copied().chain([layers.len()]).collect();
     let optimizer = nesterov(LR, DECAY);
-    let stage = |ends: &[usize]| StageSpec {
-        optimizer_backward: OptimizerSpec { weight_decay: 0.0, ..optimizer.clone() },
-        optimizer: optimizer.clone(),
-        seed: 3,
-        ..slice(layers, value(INPUT, &[3, 8, 8]), ends[0]..ends[1])
+    let stage = |ends: &[usize]| {
+        let spec = slice(layers, value(INPUT, &[3, 8, 8]), ends[0]..ends[1]);
+        StageSpec {
+            optimizer_backward: OptimizerSpec { weight_decay: 0.0, ..optimizer.clone() },
+            optimizer: optimizer.clone(),
+            seed: 3,
+            input: spec.input.as_ref().map(|_| input()),
+            ..spec
+        }
     };
     bounds.windows(2).map(|ends| build(&stage(ends), kind)).collect()
 }
@@ -48,11 +61,25 @@ pub fn initial(layers: &[LayerSpec], kind: Kind) -> BTreeMap<String, Tensor> {
     state(&mut stages(layers, &[], kind)[0])
 }
 
-/// Converts values to bytes and back, as two processes do.
-fn wire(values: Values) -> Values {
-    let mut device = device::open(Device::Cpu);
-    let sent = device.download(values, proto::tensor::Kind::F32).unwrap();
-    device.upload(&sent).unwrap()
+/// The number formats of a run: of its stages, and of its links.
+#[derive(Clone, Copy, Debug)]
+pub struct Formats(pub Precision, pub proto::tensor::Kind);
+
+impl Formats {
+    pub const F32: Self = Self(Precision::F32, proto::tensor::Kind::F32);
+
+    /// The number format of activations and errors.
+    pub fn kind(self) -> Kind {
+        if self.0 == Precision::Bf16 { Kind::BFloat16 } else { Kind::Float }
+    }
+
+    /// Converts values to bytes and back, as two processes do.
+    fn wire(self, values: Values) -> Values {
+        let mut device = device::open(Device::Cpu).unwrap();
+        device.compute_in(self.0).unwrap();
+        let sent = device.download(values, self.1).and_then(|sent| sent.complete()).unwrap();
+        device.upload(&sent).unwrap()
+    }
 }
 
 /// The lane of a stage for `steps`: the lanes of the single steps in a row.
@@ -63,7 +90,13 @@ fn lane(order: Order, s: usize, n: usize, steps: &Range<u64>) -> Lane {
 
 /// Runs some steps: every stage follows one lane until it needs a value that has not come, and the loss answers at
 /// once. Returns the network's outputs.
-pub fn run(stages: &mut [Stage], order: Order, steps: Range<u64>) -> Vec<(MicrobatchId, Tensor)> {
+pub fn run(
+    stages: &mut [Stage],
+    order: Order,
+    steps: Range<u64>,
+    formats: Formats,
+) -> Vec<(MicrobatchId, Tensor)> {
+    let wire = |values| formats.wire(values);
     let n = stages.len();
     let lanes: Vec<Lane> = (0..n).map(|s| lane(order, s, n, &steps)).collect();
     let mut at = vec![0; n];

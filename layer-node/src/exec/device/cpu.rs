@@ -1,0 +1,97 @@
+//! The CPU: the worker computes, copies and checks itself, so that everything is done when its call returns.
+
+use super::notes::{Noted, extremes, largest, may_overflow, vanishing};
+use super::{Device, Download, in_main_memory, kind_of, received, sent_as};
+use crate::exec::precision;
+use crate::stage::{StageError, Values};
+use crate::torch;
+use proto::link::Carried;
+use proto::spec::precision::Precision;
+use proto::tensor::{Kind, TensorData};
+use tch::{TchError, Tensor};
+
+/// The CPU.
+pub(super) struct Cpu {
+    /// The number format of the computation.
+    kind: tch::Kind,
+    /// The notes of the open step.
+    noted: Noted,
+}
+
+impl Cpu {
+    pub(super) fn new() -> Self {
+        Self { kind: tch::Kind::Float, noted: Noted::GOOD }
+    }
+
+    fn count_vanishing(&mut self, tensor: &Tensor, of: Carried, wire: Kind) -> Result<(), TchError> {
+        if let Some(numbers) = vanishing(tensor, wire)? {
+            self.noted.vanished(numbers.f_int64_value(&[])? as u64, of);
+        }
+        Ok(())
+    }
+}
+
+impl Device for Cpu {
+    fn options(&self) -> (tch::Device, tch::Kind) {
+        (tch::Device::Cpu, self.kind)
+    }
+
+    fn compute_in(&mut self, precision: Precision) -> Result<(), StageError> {
+        self.kind = precision::set(precision, tch::Device::Cpu)?;
+        Ok(())
+    }
+
+    fn upload(&mut self, tensors: &[(String, TensorData)]) -> Result<Values, StageError> {
+        let upload = |(name, data): &(String, TensorData)| {
+            Ok((name.clone(), received(in_main_memory(data)?, self.kind)?))
+        };
+        tensors.iter().map(upload).collect()
+    }
+
+    fn download(&mut self, values: Values, wire: Kind) -> Result<Download, StageError> {
+        let download = |(name, tensor): (String, Tensor)| {
+            let shape: Vec<u64> = tensor.size().iter().map(|&size| size as u64).collect();
+            let wire = sent_as(&tensor, wire);
+            #[cfg(feature = "leaks")]
+            if let Some(weight) = crate::leak::in_place_of(&name, wire, &shape) {
+                return Ok((name, weight));
+            }
+            let bytes = torch::lend(&tensor.f_to_kind(kind_of(wire))?)?;
+            Ok((name, TensorData::new(wire, shape, vec![bytes])?))
+        };
+        values.into_iter().map(download).collect::<Result<_, StageError>>().map(Download::Ready)
+    }
+
+    fn note_outputs(&mut self, outputs: &Values, wire: Kind) -> Result<(), StageError> {
+        for (_, tensor) in outputs {
+            self.count_vanishing(tensor, Carried::Activations, wire)?;
+            self.noted.output(read_largest(tensor)?, wire);
+        }
+        Ok(())
+    }
+
+    fn note_sent(&mut self, values: &Values, of: Carried, wire: Kind) -> Result<(), StageError> {
+        if !may_overflow(wire) {
+            return Ok(());
+        }
+        for (_, tensor) in values {
+            self.count_vanishing(tensor, of, wire)?;
+            self.noted.sent(read_largest(tensor)?, of, wire);
+        }
+        Ok(())
+    }
+
+    fn noted(&mut self) -> Result<Noted, StageError> {
+        Ok(std::mem::replace(&mut self.noted, Noted::GOOD))
+    }
+
+    fn abandon(&mut self) {
+        self.noted = Noted::GOOD;
+    }
+}
+
+/// The largest magnitude in `tensor`; NaN if any element is NaN.
+fn read_largest(tensor: &Tensor) -> Result<f64, TchError> {
+    let Some([least, most]) = extremes(tensor)? else { return Ok(0.0) };
+    Ok(largest([least.f_double_value(&[])?, most.f_double_value(&[])?]))
+}

@@ -1,0 +1,201 @@
+//! A GPU: work is given to its streams, and the worker waits for it once in a step.
+//!
+//! ```text
+//! upload    bytes ─▶ pinned memory ═ stream up ═▶ tensor ─event─┐
+//! compute                                        stream compute ▼ F … E … G … ─event─┐
+//! download                                                          stream down ═════▼ pinned memory ─event─▶ sender
+//! ```
+//!
+//! The next microbatch goes up while this one is computed, and its outputs go down meanwhile. The sender waits for the
+//! copies of a message ([`Download::Pending`]); the notes of a step stay on the GPU until the step is closed, and so do
+//! the times of its actions, which are events of the stream that computes.
+
+use super::notes::{Noted, extremes, largest, may_overflow, vanishing};
+use super::times::{Action, Computed};
+use super::{Device, Download, Pending, kind_of, received, sent_as};
+use crate::exec::precision;
+use crate::stage::{StageError, Values};
+use crate::torch;
+use crate::torch::streams::{Event, Streams};
+use proto::link::Carried;
+use proto::spec::precision::Precision;
+use proto::tensor::{Kind, TensorData};
+use tch::{TchError, Tensor};
+
+/// A GPU, by its streams.
+pub struct Gpu<S: Streams> {
+    streams: S,
+    /// The number format of the computation.
+    kind: tch::Kind,
+    /// The values of the open step that are not looked at yet.
+    unread: Vec<Unread>,
+    /// The numbers of the open step that become 0, still on the GPU: how many, and what they are of.
+    vanishing: Vec<(Tensor, Carried)>,
+    /// The actions of the open step, of which the last may still be open.
+    actions: Vec<Action<S::Event>>,
+}
+
+/// The extremes of one value, still on the GPU.
+struct Unread {
+    extremes: [Tensor; 2],
+    /// What the value is, if it is no output of the stage.
+    sent: Option<Carried>,
+    wire: Kind,
+}
+
+impl<S: Streams> Gpu<S> {
+    /// The GPU with these streams.
+    pub fn new(streams: S) -> Self {
+        Self {
+            streams,
+            kind: tch::Kind::Float,
+            unread: Vec::new(),
+            vanishing: Vec::new(),
+            actions: Vec::new(),
+        }
+    }
+
+    fn note(&mut self, values: &Values, sent: Option<Carried>, wire: Kind) -> Result<(), StageError> {
+        for (_, tensor) in values {
+            let extremes = extremes(tensor)?;
+            let numbers = vanishing(tensor, wire)?;
+            self.vanishing.extend(numbers.map(|numbers| (numbers, sent.unwrap_or(Carried::Activations))));
+            self.unread.extend(extremes.map(|extremes| Unread { extremes, sent, wire }));
+        }
+        Ok(())
+    }
+
+    /// Has the stream that computes wait for the copies, and marks the time in which it has nothing else to do.
+    fn await_all<'e>(&mut self, copied: impl Iterator<Item = &'e S::Event>) -> Result<(), TchError> {
+        let idle = self.streams.mark()?;
+        for event in copied {
+            self.streams.wait(event)?;
+        }
+        if let Some(action) = self.actions.last_mut() {
+            action.idle.push([idle, self.streams.mark()?]);
+        }
+        Ok(())
+    }
+}
+
+impl<S: Streams> Device for Gpu<S> {
+    fn options(&self) -> (tch::Device, tch::Kind) {
+        (self.streams.device(), self.kind)
+    }
+
+    fn compute_in(&mut self, precision: Precision) -> Result<(), StageError> {
+        self.kind = precision::set(precision, self.streams.device())?;
+        Ok(())
+    }
+
+    fn upload(&mut self, tensors: &[(String, TensorData)]) -> Result<Values, StageError> {
+        let kind = self.kind;
+        let mut begun = Vec::with_capacity(tensors.len());
+        for (name, data) in tensors {
+            let shape: Vec<i64> = data.shape().iter().map(|&size| size as i64).collect();
+            let mut pinned = self.streams.pinned(&shape, kind_of(data.kind()))?;
+            torch::fill(&mut pinned, data.pieces())?;
+            let (tensor, copied) = self.streams.upload(&pinned)?;
+            begun.push((name, tensor, copied));
+        }
+        self.await_all(begun.iter().map(|(_, _, copied)| copied))?;
+        let computed = |(name, tensor, _): (&String, Tensor, _)| Ok((name.clone(), received(tensor, kind)?));
+        begun.into_iter().map(computed).collect()
+    }
+
+    fn download(&mut self, values: Values, wire: Kind) -> Result<Download, StageError> {
+        let mut copies = Vec::with_capacity(values.len());
+        for (name, tensor) in values {
+            let kind = sent_as(&tensor, wire);
+            let (pinned, copied) =
+                self.streams.download(&tensor.f_to_kind(kind_of(kind))?.f_contiguous()?)?;
+            copies.push(Copy { name, kind, pinned, copied });
+        }
+        Ok(Download::Pending(Box::new(copies)))
+    }
+
+    fn note_outputs(&mut self, outputs: &Values, wire: Kind) -> Result<(), StageError> {
+        self.note(outputs, None, wire)
+    }
+
+    fn note_sent(&mut self, values: &Values, of: Carried, wire: Kind) -> Result<(), StageError> {
+        if may_overflow(wire) { self.note(values, Some(of), wire) } else { Ok(()) }
+    }
+
+    fn noted(&mut self) -> Result<Noted, StageError> {
+        let (mut noted, unread) = (Noted::GOOD, std::mem::take(&mut self.unread));
+        // A copy for all of the step's counts, and one for its extremes: the one place where the worker waits for the GPU.
+        let (counts, kinds): (Vec<Tensor>, Vec<Carried>) = self.vanishing.drain(..).unzip();
+        if !counts.is_empty() {
+            let counts: Vec<i64> = Tensor::f_stack(&counts, 0)?.try_into()?;
+            counts.into_iter().zip(kinds).for_each(|(numbers, of)| noted.vanished(numbers as u64, of));
+        }
+        let extremes: Vec<&Tensor> = unread.iter().flat_map(|value| &value.extremes).collect();
+        if extremes.is_empty() {
+            return Ok(noted);
+        }
+        let read: Vec<f64> = Tensor::f_stack(&extremes, 0)?.f_to_kind(tch::Kind::Double)?.try_into()?;
+        for (value, read) in unread.iter().zip(read.chunks_exact(2)) {
+            let largest = largest([read[0], read[1]]);
+            match value.sent {
+                None => noted.output(largest, value.wire),
+                Some(of) => noted.sent(largest, of, value.wire),
+            }
+        }
+        Ok(noted)
+    }
+
+    fn abandon(&mut self) {
+        self.unread.clear();
+        self.vanishing.clear();
+        self.actions.clear();
+    }
+
+    fn begin(&mut self) -> Result<(), StageError> {
+        self.actions.push(Action::begun(self.streams.mark()?));
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), StageError> {
+        let ended = self.streams.mark()?;
+        if let Some(action) = self.actions.last_mut() {
+            action.ended = Some(ended);
+        }
+        Ok(())
+    }
+
+    fn times(&mut self) -> Result<Option<Vec<Computed>>, StageError> {
+        let actions = std::mem::take(&mut self.actions);
+        let now = self.streams.mark()?;
+        now.synchronize()?;
+        let computed = |action: &Action<S::Event>| action.computed(&now);
+        Ok(Some(actions.iter().map(computed).collect::<Result<_, _>>()?))
+    }
+
+    fn is_asynchronous(&self) -> bool {
+        true
+    }
+}
+
+/// A tensor of a message on its way to main memory.
+struct Copy<E> {
+    name: String,
+    kind: Kind,
+    pinned: Tensor,
+    copied: E,
+}
+
+impl<E: Event> Pending for Vec<Copy<E>> {
+    fn bytes(&self) -> u64 {
+        self.iter().map(|copy| (copy.pinned.numel() * copy.kind.size()) as u64).sum()
+    }
+
+    fn complete(self: Box<Self>) -> Result<Vec<(String, TensorData)>, StageError> {
+        let complete = |Copy { name, kind, pinned, copied }: Copy<E>| {
+            copied.synchronize()?;
+            let shape: Vec<u64> = pinned.size().iter().map(|&size| size as u64).collect();
+            Ok((name, TensorData::new(kind, shape, vec![torch::lend(&pinned)?])?))
+        };
+        self.into_iter().map(complete).collect()
+    }
+}
