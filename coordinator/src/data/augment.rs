@@ -7,9 +7,8 @@ use super::draw::below;
 /// The augmentation of training images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Augment {
-    /// Pixels of zeros on every side, out of which a crop of the image's own size is taken; 0 for none.
-    ///
-    /// They are zero *after* normalisation: the colour of the mean, not black.
+    /// Black pixels on every side, out of which a crop of the image's own size is taken; 0 for none. They are black as
+    /// images have it, before normalisation.
     pub pad: u32,
     /// Whether half of the images are mirrored, left to right.
     pub flip: bool,
@@ -49,19 +48,19 @@ impl Placement {
     /// The image without a shift or a flip.
     pub const STRAIGHT: Placement = Placement { down: 0, right: 0, flip: false };
 
-    /// Writes one channel of an image, `width` columns wide, to `out`, translated by `table`. `out` must come
-    /// zeroed, because the padding is not written.
-    pub(super) fn write(self, plane: &[u8], width: usize, table: &[[u8; 4]; 256], out: &mut [[u8; 4]]) {
+    /// Writes one channel of an image, `width` columns wide, to `out`, which must come zeroed, because the padding is not
+    /// written.
+    pub(super) fn write(self, plane: &[u8], width: usize, out: &mut [u8]) {
         let (from_rows, to_rows) = overlap(plane.len() / width, self.down);
         let (from, to) = overlap(width, self.right);
         let rows = plane.chunks_exact(width).skip(from_rows).zip(out.chunks_exact_mut(width).skip(to_rows));
         // Cells of the crop beyond the image have no partner, and keep their zeros.
         for (row, out) in rows {
-            let pixels = row[from..].iter().map(|&pixel| table[usize::from(pixel)]);
+            let (row, seen) = (&row[from..], width - from.max(to));
             if self.flip {
-                out.iter_mut().rev().skip(to).zip(pixels).for_each(|(cell, value)| *cell = value);
+                out.iter_mut().rev().skip(to).zip(row).for_each(|(cell, &pixel)| *cell = pixel);
             } else {
-                out[to..].iter_mut().zip(pixels).for_each(|(cell, value)| *cell = value);
+                out[to..][..seen].copy_from_slice(&row[..seen]);
             }
         }
     }
@@ -105,10 +104,9 @@ mod tests {
 
     /// A crop of the 2×3 image 1 2 3 / 4 5 6, as text.
     fn crop(down: i64, right: i64, flip: bool) -> String {
-        let table = std::array::from_fn(|v| [v as u8; 4]);
-        let mut out = [[0; 4]; 6];
-        Placement { down, right, flip }.write(&[1, 2, 3, 4, 5, 6], 3, &table, &mut out);
-        let row = |row: &[[u8; 4]]| row.iter().map(|cell| cell[0].to_string()).collect::<String>();
+        let mut out = [0; 6];
+        Placement { down, right, flip }.write(&[1, 2, 3, 4, 5, 6], 3, &mut out);
+        let row = |row: &[u8]| row.iter().map(u8::to_string).collect::<String>();
         format!("{} {}", row(&out[..3]), row(&out[3..]))
     }
 

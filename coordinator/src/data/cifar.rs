@@ -8,6 +8,7 @@
 //! The format is the authors' (<https://www.cs.toronto.edu/~kriz/cifar.html>). Files have no header, so a file that
 //! is torn between two records can't be told from a small file: the reader logs a warning.
 
+use super::class_names;
 use super::dataset::check_labels;
 use super::facts::Facts;
 use super::room;
@@ -32,7 +33,10 @@ pub(super) const TEN: Facts = Facts {
     variation: VARIATION,
     varied: true,
     is_idx: false,
-    open: |choice| Ok(Box::new(open(&FORMAT_TEN, choice)?)),
+    is_photographs: false,
+    open: |choice| {
+        Ok(Box::new(open(&FORMAT_TEN, choice)?.named(Some(class_names::owned(&class_names::CIFAR_10)))))
+    },
 };
 
 /// The facts of CIFAR-100.
@@ -41,7 +45,7 @@ pub(super) const HUNDRED: Facts = Facts {
     files: &["train.bin", "train.bin.gz"],
     classes: Some(100),
     figures: Some((&[0.5071, 0.4865, 0.4409], &[0.2673, 0.2564, 0.2762])),
-    open: |choice| Ok(Box::new(open(&FORMAT_HUNDRED, choice)?)),
+    open: |choice| Ok(Box::new(open(&FORMAT_HUNDRED, choice)?.named(class_names::cifar_100(choice.folder)))),
     ..TEN
 };
 

@@ -15,6 +15,7 @@ pub struct Dataset {
     classes: usize,
     images: Vec<u8>,
     labels: Vec<u32>,
+    names: Option<Vec<String>>,
 }
 
 impl Dataset {
@@ -44,7 +45,12 @@ impl Dataset {
             return Err(DataError::malformed(origin, wrong, "give one whole image per label, at least one"));
         }
         check_labels(origin, &labels, classes, 0)?;
-        Ok(Dataset { origin: origin.to_owned(), shape, classes, images, labels })
+        Ok(Dataset { origin: origin.to_owned(), shape, classes, images, labels, names: None })
+    }
+
+    /// The same samples, whose classes have these names.
+    pub fn named(self, names: Option<Vec<String>>) -> Self {
+        Self { names, ..self }
     }
 
     /// The error for a sample index that is out of range.
@@ -68,6 +74,10 @@ impl Samples for Dataset {
 
     fn origin(&self) -> &Path {
         &self.origin
+    }
+
+    fn class_names(&self) -> Option<&[String]> {
+        self.names.as_deref()
     }
 
     fn label(&self, index: usize) -> Result<u32, DataError> {

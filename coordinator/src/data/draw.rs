@@ -1,4 +1,4 @@
-//! A whole number drawn evenly from a range. The draw is written out here so that no library's update changes a
+//! A number drawn evenly from a range. The draw is written out here so that no library's update changes a
 //! run.
 
 use rand_chacha::rand_core::Rng;
@@ -11,6 +11,11 @@ use rand_chacha::rand_core::Rng;
 pub(super) fn below(rng: &mut impl Rng, bound: u64) -> u64 {
     let wide = u128::from(rng.next_u64()) * u128::from(bound);
     (wide >> 64) as u64
+}
+
+/// A number from 0 to below 1, of 53 random bits. Each call takes exactly one draw.
+pub(super) fn fraction(rng: &mut impl Rng) -> f64 {
+    (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
 #[cfg(test)]

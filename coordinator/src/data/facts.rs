@@ -25,6 +25,8 @@ pub(super) struct Facts {
     pub varied: bool,
     /// Whether the files are idx files, which [`super::IdxChoice`] speaks of.
     pub is_idx: bool,
+    /// Whether the samples are photographs, which [`super::PhotoChoice`] speaks of, decoded into RGB of one size.
+    pub is_photographs: bool,
     /// Opens and checks one split of the files in a folder, as far as the choice asks for them.
     pub open: fn(&Choice<'_>) -> Opened,
 }

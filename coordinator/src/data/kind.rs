@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::facts::Facts;
-use super::{Augment, cifar, idx};
+use super::{Augment, cifar, idx, image_folder, webdataset};
 
 /// A kind of data set; its name in a configuration (`data.kind`) is the snake_case one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -19,6 +19,10 @@ pub enum DataKind {
     Cifar10,
     /// `cifar100`: the binary version, as CIFAR-10 but with 100 classes (the fine labels).
     Cifar100,
+    /// `image_folder`: photographs in class folders, as torchvision's `ImageFolder` has them.
+    ImageFolder,
+    /// `webdataset`: photographs in tar shards, as WebDataset has them.
+    Webdataset,
 }
 
 impl DataKind {
@@ -29,6 +33,8 @@ impl DataKind {
             DataKind::Idx => &idx::ANY,
             DataKind::Cifar10 => &cifar::TEN,
             DataKind::Cifar100 => &cifar::HUNDRED,
+            DataKind::ImageFolder => &image_folder::FACTS,
+            DataKind::Webdataset => &webdataset::FACTS,
         }
     }
 
@@ -43,7 +49,7 @@ impl DataKind {
         self.facts().files
     }
 
-    /// The number of classes, if the kind fixes it; `None` for idx files of the user's own.
+    /// The number of classes, if the kind fixes it; `None` where the files decide it.
     pub fn classes(self) -> Option<usize> {
         self.facts().classes
     }
@@ -68,6 +74,11 @@ impl DataKind {
         self.facts().is_idx
     }
 
+    /// Whether the samples are photographs.
+    pub fn is_photographs(self) -> bool {
+        self.facts().is_photographs
+    }
+
     /// The default of `data.augment`.
     pub fn varied(self) -> bool {
         self.facts().varied
@@ -90,6 +101,8 @@ mod tests {
         assert_eq!(named("idx"), Some(DataKind::Idx));
         assert_eq!(named("cifar10"), Some(DataKind::Cifar10));
         assert_eq!(named("cifar100"), Some(DataKind::Cifar100));
+        assert_eq!(named("image_folder"), Some(DataKind::ImageFolder));
+        assert_eq!(named("webdataset"), Some(DataKind::Webdataset));
         assert_eq!(named("mnist"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The loader: turns samples into the input of stage 0, normalised f32 values as the bytes of one message.
+//! The loader: turns samples into the input of stage 0, pixels as the bytes of one message.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -6,44 +6,39 @@ use std::thread;
 
 use bytes::Bytes;
 
-use super::{Augment, DataError, Normalization, Samples};
+use super::{Augment, DataError, Samples};
 
 /// The input of the first stage, and the labels, which stay in the coordinator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Microbatch {
     /// Samples, channels, height, width.
     pub shape: [usize; 4],
-    /// The images: f32, little-endian, contiguous in the order of the shape. Each thread that loaded a part
-    /// contributes one piece.
+    /// The images: a byte for each pixel, contiguous in the order of the shape. Each thread that loaded a part contributes
+    /// one piece.
     pub images: Vec<Bytes>,
     /// One label per sample, below the data set's number of classes.
     pub labels: Vec<u32>,
 }
 
-/// Makes microbatches of one data set: a table look-up per pixel, the bytes written once, in place.
+/// Makes microbatches of one data set; the pixels are written once, in place.
 ///
-/// Give evaluation a loader of its own with [`Augment::NONE`]. A clone shares the data set and the tables.
+/// Give evaluation a loader of its own with [`Augment::NONE`]. A clone shares the data set.
 #[derive(Clone)]
 pub struct Loader {
     data: Arc<dyn Samples>,
-    tables: Arc<[[[u8; 4]; 256]]>,
     augment: Augment,
     seed: u64,
 }
 
 impl Loader {
-    /// A loader of `data`, normalised and varied as given; `seed` is the run's.
-    ///
-    /// # Errors
-    /// When the normalisation is for another number of channels.
-    pub fn new(
-        data: Arc<dyn Samples>,
-        normalization: &Normalization,
-        augment: Augment,
-        seed: u64,
-    ) -> Result<Self, DataError> {
-        normalization.check(data.shape()[0])?;
-        Ok(Loader { tables: normalization.tables().into(), data, augment, seed })
+    /// A loader of `data`, varied as given; `seed` is the run's.
+    pub fn new(data: Arc<dyn Samples>, augment: Augment, seed: u64) -> Self {
+        Loader { data, augment, seed }
+    }
+
+    /// The same loader of another set, whose samples have the same shape.
+    pub fn over(&self, data: Arc<dyn Samples>) -> Self {
+        Self { data, ..self.clone() }
     }
 
     /// The data set.
@@ -66,32 +61,31 @@ impl Loader {
     pub fn load(&self, epoch: u64, indices: &[usize]) -> Result<Microbatch, DataError> {
         let [channels, height, width] = self.data.shape();
         let size = channels * height * width;
-        // The system gives zeroed pages for free, and the padding of a crop needs no further write.
-        let mut values = vec![[0; 4]; indices.len() * size];
+        // The system gives zeroed pages for free, and the padding of a crop, which is black, needs no further write.
+        let mut pixels = vec![0; indices.len() * size];
         let mut labels = Vec::with_capacity(indices.len());
-        for (&index, out) in indices.iter().zip(values.chunks_exact_mut(size)) {
+        for (&index, out) in indices.iter().zip(pixels.chunks_exact_mut(size)) {
             let written = catch_unwind(AssertUnwindSafe(|| self.write(epoch, index, out)));
             labels.push(written.unwrap_or_else(|_| Err(self.broken(index, "made its decoder panic")))?);
         }
-        let images = vec![values.into_flattened().into()];
+        let images = vec![pixels.into()];
         Ok(Microbatch { shape: [indices.len(), channels, height, width], images, labels })
     }
 
-    /// Writes the values of sample `index` to `out`, which comes zeroed; returns the sample's label.
-    fn write(&self, epoch: u64, index: usize, out: &mut [[u8; 4]]) -> Result<u32, DataError> {
+    /// Writes the pixels of sample `index` to `out`, which comes zeroed; returns the sample's label.
+    fn write(&self, epoch: u64, index: usize, out: &mut [u8]) -> Result<u32, DataError> {
         let [_, height, width] = self.data.shape();
         let plane = height * width;
-        let pixels = self.data.pixels(epoch, index)?;
+        let (pixels, label) = self.data.sample(epoch, index)?;
         if pixels.len() != out.len() {
             let wrong = format!("was decoded into {} bytes instead of {}", pixels.len(), out.len());
             return Err(self.broken(index, wrong));
         }
         let place = self.augment.place(self.seed, epoch, index);
-        let planes = pixels.chunks_exact(plane).zip(out.chunks_exact_mut(plane));
-        for ((pixels, out), table) in planes.zip(&*self.tables) {
-            place.write(pixels, width, table, out);
+        for (pixels, out) in pixels.chunks_exact(plane).zip(out.chunks_exact_mut(plane)) {
+            place.write(pixels, width, out);
         }
-        self.data.label(index)
+        Ok(label)
     }
 
     /// A fault of the decoder at sample `index`.
@@ -102,38 +96,28 @@ impl Loader {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::Dataset;
     use super::super::fixtures::Generated;
-    use super::super::{DataKind, Dataset};
     use super::*;
 
-    /// A loader that leaves the pixels of `data` on the scale from 0 to 1.
+    /// A loader of `data` as it is.
     pub(in super::super) fn plain(data: impl Into<Arc<Generated>>) -> Loader {
-        let data = data.into();
-        let (mean, std) = (vec![0.0; data.shape[0]], vec![1.0; data.shape[0]]);
-        let figures = Normalization::of(DataKind::Idx, &*data, Some(&mean), Some(&std)).unwrap();
-        Loader::new(data, &figures, Augment::NONE, 0).unwrap()
+        Loader::new(data.into(), Augment::NONE, 0)
     }
 
     /// Six samples of 2×5×5, every pixel of another value.
     fn loader(augment: Augment) -> Loader {
         let images = (0..6 * 50).map(|v| (v % 251) as u8).collect();
         let data = Dataset::new("here".as_ref(), [2, 5, 5], 6, images, (0..6).collect()).unwrap();
-        let figures = Normalization::of(DataKind::Idx, &data, Some(&[0.5, 0.0]), Some(&[0.5, 1.0])).unwrap();
-        Loader::new(Arc::new(data), &figures, augment, 3).unwrap()
-    }
-
-    fn floats(pieces: &[Bytes]) -> Vec<f32> {
-        pieces.concat().chunks_exact(4).map(|value| f32::from_le_bytes(value.try_into().unwrap())).collect()
+        Loader::new(Arc::new(data), augment, 3)
     }
 
     #[test]
-    fn values_are_normalised_by_channel_in_nchw_order() {
+    fn pixels_are_in_nchw_order() {
         let microbatch = loader(Augment::NONE).load(0, &[4, 0]).unwrap();
         assert_eq!((microbatch.shape, &microbatch.labels[..]), ([2, 2, 5, 5], &[4, 0][..]));
-        let values = floats(&microbatch.images);
-        assert_eq!(values.len(), 100);
-        assert_eq!([values[0], values[25]], [(200.0 / 255.0 - 0.5) / 0.5, 225.0 / 255.0]);
-        assert_eq!([values[50], values[99]], [-1.0, 49.0 / 255.0]);
+        let pixels = microbatch.images.concat();
+        assert_eq!((pixels.len(), [0, 25, 50, 99].map(|at| pixels[at])), (100, [200, 225, 0, 49]));
     }
 
     #[test]
@@ -142,16 +126,16 @@ pub(super) mod tests {
         let together = loader.load(5, &[0, 1, 2, 3, 4, 5]).unwrap();
         for sample in 0..6 {
             let alone = loader.load(5, &[sample]).unwrap();
-            assert_eq!(alone.images[0], together.images[0][sample * 200..][..200]);
+            assert_eq!(alone.images[0], together.images[0][sample * 50..][..50]);
         }
         assert_ne!(loader.load(6, &[0, 1, 2, 3, 4, 5]).unwrap().images, together.images);
     }
 
     #[test]
-    fn padding_is_zero_after_normalisation() {
+    fn padding_is_black() {
         // At this padding, the crops of these three samples show nothing but padding.
         let microbatch = loader(Augment { pad: 1000, flip: false }).load(0, &[0, 1, 2]).unwrap();
-        assert!(floats(&microbatch.images).iter().all(|&value| value == 0.0));
+        assert_eq!(microbatch.images.concat(), [0; 3 * 50]);
     }
 
     #[test]
@@ -165,7 +149,7 @@ pub(super) mod tests {
         let loader = plain(Generated::new(9, [1, 2, 2], |_| {}));
         for (epoch, index) in [(0, 3), (1, 3), (1, 8)] {
             let microbatch = loader.load(epoch, &[index]).unwrap();
-            assert_eq!(floats(&microbatch.images), [f32::from(Generated::pixel(epoch, index)) / 255.0; 4]);
+            assert_eq!(microbatch.images.concat(), [Generated::pixel(epoch, index); 4]);
         }
     }
 

@@ -1,25 +1,26 @@
 //! The data of a run: samples, their order, and microbatches of them.
 //!
 //! ```text
-//! files ──open──▶ Samples (u8, one at a time) ──┐
-//!                    │ Normalization::of        ▼
-//!                    └──────────────────────▶ Loader ──▶ Pool ──▶ Microbatch (f32, N×C×H×W) + labels
-//!        (seed, epoch, sample) ──▶ Augment ─────┘          ▲
-//!              (seed, epoch) ──▶ Sampler ──indices─────────┘
+//! files ──open──▶ Samples (u8, one at a time) ──▶ Loader ──▶ Pool ──▶ Microbatch (u8, N×C×H×W) + labels
+//!                    └─ Normalization::of ──▶ stages ▲          ▲
+//!        (seed, epoch, sample) ──▶ Augment ──────────┘          │
+//!              (seed, epoch) ──▶ Sampler ──indices──────────────┘
 //! ```
 //!
-//! [`Samples`] hides whether a set is in memory or in files. The sets of today, idx and CIFAR, are a [`Dataset`]:
-//! it is read and checked once, as far as the limit on samples, and kept in memory as bytes, a quarter of the size of
-//! f32, if there is room for it. A [`Pool`] loads
-//! the next microbatches on threads of its own and states the most memory that it holds. Everything after the files
-//! is a pure function of (seed, epoch, index), so a run goes on at any step without replaying the steps before, and
-//! no number depends on a thread.
+//! [`Samples`] hides whether a set is in memory or in files. Sets of small images, idx and CIFAR, are a [`Dataset`]:
+//! it is read and checked once, as far as the limit on samples, and kept in memory if there is room for it. Photographs
+//! stay in their files, and each is decoded when it is asked for. A [`Pool`] loads the next microbatches on threads of
+//! its own and states the most memory that it holds. Images stay bytes until the stages that take them normalise them.
+//! Everything after the files is a pure function of (seed, epoch, index), so a run goes on at any step without
+//! replaying the steps before, and no number depends on a thread.
 //!
 //! The module has no clock, no network and no libtorch. It opens no file outside of a set, runs no thread outside
 //! of the pool, and draws no random number outside the streams that [`proto::seed::rng`] names.
 
 mod augment;
+mod choice;
 mod cifar;
+mod class_names;
 mod dataset;
 mod draw;
 mod error;
@@ -27,60 +28,34 @@ mod facts;
 #[cfg(test)]
 mod fixtures;
 mod idx;
+mod image_folder;
+mod index_cache;
 mod kind;
 mod loader;
 mod normalize;
+mod photo;
+mod pictures;
 mod pool;
 mod room;
 mod sampler;
 mod samples;
 mod source;
+mod webdataset;
 
 pub use augment::{Augment, Placement};
+pub use choice::{Choice, IdxChoice, Numbering, PhotoChoice};
 pub use dataset::Dataset;
 pub use error::DataError;
 pub use kind::DataKind;
 pub use loader::{Loader, Microbatch};
 pub use normalize::Normalization;
-pub use pool::{Pool, Request};
+pub use photo::{Random, View};
+pub use pictures::pictures;
+pub use pool::{Pool, Prefetch, Request};
 pub use sampler::{Epoch, Remainder, Sampler, evaluation, microbatches};
-pub use samples::{Samples, Split};
+pub use samples::{Examined, Samples, Split};
 
-use std::path::Path;
 use std::sync::Arc;
-
-/// What is asked for of a data set.
-#[derive(Clone, Copy, Debug)]
-pub struct Choice<'a> {
-    /// The folder of the files.
-    pub folder: &'a Path,
-    /// The half of the set.
-    pub split: Split,
-    /// The number of classes of the network: every label must have one.
-    pub classes: usize,
-    /// The number of samples, counted from the first; `None` for all.
-    pub limit: Option<usize>,
-    /// The choice among idx files, and how they are read.
-    pub idx: IdxChoice<'a>,
-}
-
-/// What is asked for of idx files; the default is MNIST's form.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct IdxChoice<'a> {
-    /// The prefix of the files' names (`data.prefix`), where the folder holds several sets.
-    pub prefix: Option<&'a str>,
-    /// Whether rows and columns change places (`data.transpose`).
-    pub transpose: bool,
-    /// The label of the first class (`data.first_label`).
-    pub first_label: u32,
-}
-
-impl<'a> Choice<'a> {
-    /// All samples of one half of the set in `folder`, for a network with this number of classes.
-    pub fn all(folder: &'a Path, split: Split, classes: usize) -> Self {
-        Self { folder, split, classes, limit: None, idx: IdxChoice::default() }
-    }
-}
 
 /// Reads one split of a data set from the files in a folder, as far as `choice` asks for it, and checks what it reads.
 ///

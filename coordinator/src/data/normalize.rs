@@ -1,4 +1,7 @@
-//! Normalisation: from a byte to the network's input, (v / 255 − mean) / std, by channel.
+//! The normalisation of the network's input, (v / 255 − mean) / std by channel: the figures that the stages get, which
+//! compute it.
+
+use proto::spec::input::InputSpec;
 
 use super::{DataError, DataKind, Samples};
 
@@ -52,15 +55,13 @@ impl Normalization {
         &self.std
     }
 
-    /// The largest magnitude of an input; infinite where f32 does not hold it.
-    pub fn largest(&self) -> f32 {
-        let figures = self.mean.iter().zip(&self.std);
-        let ends = figures.flat_map(|(&mean, &std)| [0, 255].map(|pixel| value(pixel, mean, std).abs()));
-        ends.fold(0.0, f32::max)
+    /// The normalisation as stages get it.
+    pub fn input(&self) -> InputSpec {
+        InputSpec { mean: self.mean.clone(), deviation: self.std.clone() }
     }
 
     /// Checks that there is one usable figure per channel.
-    pub(super) fn check(&self, channels: usize) -> Result<(), DataError> {
+    fn check(&self, channels: usize) -> Result<(), DataError> {
         let figures = [("data.mean", &self.mean), ("data.std", &self.std)];
         if let Some((key, values)) = figures.iter().find(|(_, values)| values.len() != channels) {
             let wrong =
@@ -74,19 +75,12 @@ impl Normalization {
             let wrong = format!("a channel's standard deviation is {std}");
             return Err(DataError::setting(wrong, "set data.std to finite numbers above 0"));
         }
+        if self.input().table().iter().any(|value| !value.is_finite()) {
+            let wrong = "data.mean and data.std make inputs that f32 does not hold";
+            return Err(DataError::setting(wrong, "set data.std to larger numbers"));
+        }
         Ok(())
     }
-
-    /// For each channel the 256 values that a pixel can take, each as f32, little-endian: computed in
-    /// f64 and rounded once.
-    pub(super) fn tables(&self) -> Vec<[[u8; 4]; 256]> {
-        let figures = self.mean.iter().zip(&self.std);
-        figures.map(|(&mean, &std)| std::array::from_fn(|v| value(v, mean, std).to_le_bytes())).collect()
-    }
-}
-
-fn value(pixel: usize, mean: f32, std: f32) -> f32 {
-    ((pixel as f64 / 255.0 - f64::from(mean)) / f64::from(std)) as f32
 }
 
 /// The number of pixels of each value in each channel, counted one sample after the other. Counts are whole
@@ -131,10 +125,8 @@ mod tests {
         let figures = Normalization::of(DataKind::Idx, &train, None, None).unwrap();
         assert_eq!(figures.mean(), [0.5, 0.3]);
         assert!((figures.std()[0] - 0.5).abs() < 1e-7 && (figures.std()[1] - 0.03f32.sqrt()).abs() < 1e-7);
-        let tables = figures.tables();
-        assert_eq!([tables[0][0], tables[0][255]].map(f32::from_le_bytes), [-1.0, 1.0]);
-        let steep = Normalization { mean: vec![0.0, 0.9], std: vec![1.0, 1e-5] };
-        assert!((steep.largest() - 9e4).abs() < 1.0, "{}", steep.largest());
+        let table = figures.input().table();
+        assert_eq!([table[0], table[255]], [-1.0, 1.0]);
     }
 
     #[test]
@@ -147,6 +139,7 @@ mod tests {
         assert!(of(DataKind::Idx, None, None).unwrap_err().contains("deviation is 0"));
         assert!(of(DataKind::Idx, None, Some(&[f32::NAN])).unwrap_err().contains("data.std"));
         assert!(of(DataKind::Idx, Some(&[f32::INFINITY]), Some(&[1.0])).unwrap_err().contains("data.mean"));
+        assert!(of(DataKind::Idx, Some(&[0.0]), Some(&[1e-39])).unwrap_err().contains("f32 does not hold"));
         assert!(of(DataKind::Idx, Some(&[0.0; 2]), Some(&[1.0])).unwrap_err().contains("data.mean has 2"));
         assert!(of(DataKind::Cifar10, None, None).unwrap_err().contains("the images have 1 channel(s)"));
     }

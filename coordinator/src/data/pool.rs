@@ -9,7 +9,7 @@
 //! A loaded microbatch is a function of its request alone, so it does not depend on which thread is faster.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -30,17 +30,28 @@ pub struct Request<T> {
     pub indices: Vec<usize>,
 }
 
+/// How far ahead of their use microbatches are loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prefetch {
+    /// As far as keeps every thread at work: until there are two pieces per thread.
+    Pieces,
+    /// This many microbatches; 0 counts as 1, the one that is asked for.
+    Microbatches(usize),
+}
+
 /// A pool that loads each microbatch in as many pieces as it has threads, and loads the next microbatches
 /// meanwhile.
 ///
 /// # Memory
-/// The pool asks for no further microbatch while two pieces per thread are loading or wait to be taken. It
-/// holds at most two microbatches where each has a sample or more per thread, and fewer than three pieces per
-/// thread whatever their sizes. In addition each thread holds the sample that it decodes.
+/// With [`Prefetch::Pieces`], the pool asks for no further microbatch while two pieces per thread are loading or wait
+/// to be taken. It holds at most two microbatches where each has a sample or more per thread, and fewer than three
+/// pieces per thread whatever their sizes. With [`Prefetch::Microbatches`], it holds at most that many microbatches.
+/// In addition each thread holds the sample that it decodes.
 pub struct Pool<T> {
-    /// `None` once the pool is being dropped.
-    jobs: Option<SyncSender<Job>>,
+    /// `None` once the pool is being dropped. The queue's bound is that of the microbatches that are asked for.
+    jobs: Option<Sender<Job>>,
     threads: Vec<JoinHandle<()>>,
+    prefetch: Prefetch,
     asked: VecDeque<Asked<T>>,
 }
 
@@ -63,20 +74,30 @@ struct Asked<T> {
 }
 
 impl<T> Pool<T> {
-    /// A pool of `threads` threads, at least one.
+    /// A pool of `threads` threads, at least one, that loads as far ahead as `prefetch` says.
     ///
     /// # Errors
     /// When the system refuses a thread, in one sentence.
-    pub fn new(threads: usize) -> Result<Self, String> {
+    pub fn new(threads: usize, prefetch: Prefetch) -> Result<Self, String> {
         let threads = threads.max(1);
-        let (jobs, receiver) = sync_channel(3 * threads);
+        let (jobs, receiver) = channel();
         let receiver = Arc::new(Mutex::new(receiver));
         let start = |_| {
             let receiver = receiver.clone();
             threads::spawn("loader", move || work(&receiver))
         };
         let threads = (0..threads).map(start).collect::<Result<_, _>>()?;
-        Ok(Self { jobs: Some(jobs), threads, asked: VecDeque::new() })
+        Ok(Self { jobs: Some(jobs), threads, prefetch, asked: VecDeque::new() })
+    }
+
+    /// Whether another microbatch may be asked for.
+    fn has_room(&self) -> bool {
+        match self.prefetch {
+            Prefetch::Pieces => {
+                self.asked.iter().map(|asked| asked.pieces.len()).sum::<usize>() < 2 * self.threads.len()
+            }
+            Prefetch::Microbatches(count) => self.asked.len() < count.max(1),
+        }
     }
 
     /// Returns the oldest microbatch that was asked for and not yet taken, once it is loaded; `None` without any.
@@ -86,7 +107,7 @@ impl<T> Pool<T> {
     /// microbatch. Call this outside of asynchronous code only, because it blocks for as long as decoding takes. A
     /// run's deadline for a minibatch's results covers this wait.
     pub fn next(&mut self, mut more: impl FnMut(bool) -> Option<Request<T>>) -> Option<(T, Loaded)> {
-        while self.asked.iter().map(|asked| asked.pieces.len()).sum::<usize>() < 2 * self.threads.len() {
+        while self.has_room() {
             let Some(request) = more(self.asked.is_empty()) else { break };
             self.ask(request);
         }
@@ -173,7 +194,7 @@ mod tests {
         let delay = |index| sleep(Duration::from_micros(index as u64 * 7919 % 3000));
         let loader = plain(Generated::new(1000, SHAPE, delay));
         for (threads, size) in [(1, 5), (3, 1), (4, 7), (8, 3)] {
-            let mut pool = Pool::new(threads).unwrap();
+            let mut pool = Pool::new(threads, Prefetch::Pieces).unwrap();
             let mut more = requests(&loader, size);
             for first in (0..).step_by(size).take(12) {
                 let (tag, loaded) = pool.next(&mut more).unwrap();
@@ -193,7 +214,7 @@ mod tests {
             assert_ne!(index, 10);
         };
         let loader = plain(Generated::new(20, SHAPE, faulty));
-        let mut pool = Pool::new(4).unwrap();
+        let mut pool = Pool::new(4, Prefetch::Pieces).unwrap();
         let mut more = requests(&loader, 3);
         let mut sentence = || match pool.next(&mut more).unwrap() {
             (first, Ok(_)) => format!("{first} is whole"),
@@ -212,7 +233,7 @@ mod tests {
         for (threads, size) in [(1, 4), (2, 4), (4, 3), (8, 1)] {
             let set = Arc::new(Generated::new(10_000, SHAPE, |_| {}));
             let mut more = requests(&plain(set.clone()), size);
-            let mut pool = Pool::new(threads).unwrap();
+            let mut pool = Pool::new(threads, Prefetch::Pieces).unwrap();
             let piece = size.div_ceil(threads);
             for taken in 1..=20 {
                 pool.next(&mut more).unwrap().1.unwrap();
@@ -220,6 +241,25 @@ mod tests {
                 let ahead = set.decoded.load(Ordering::SeqCst) - taken * size;
                 assert!(ahead < 3 * threads * piece, "{ahead} samples ahead of {threads} threads");
                 assert!(size < threads || ahead <= 2 * size, "{ahead} samples are over two microbatches");
+            }
+        }
+    }
+
+    #[test]
+    fn as_many_microbatches_are_loaded_ahead_as_are_wished_for() {
+        for (threads, prefetch) in [(1, 1), (2, 1), (1, 5), (4, 3), (8, 0)] {
+            let set = Arc::new(Generated::new(10_000, SHAPE, |_| {}));
+            let mut more = requests(&plain(set.clone()), 4);
+            let mut pool = Pool::new(threads, Prefetch::Microbatches(prefetch)).unwrap();
+            for taken in 1..=20 {
+                pool.next(&mut more).unwrap().1.unwrap();
+                let due = 4 * (taken + prefetch.max(1) - 1);
+                let begun = Instant::now();
+                while set.decoded.load(Ordering::SeqCst) < due && begun.elapsed() < Duration::from_secs(20) {
+                    sleep(Duration::from_millis(1));
+                }
+                sleep(Duration::from_millis(2));
+                assert_eq!(set.decoded.load(Ordering::SeqCst), due, "{threads} threads, {prefetch} ahead");
             }
         }
     }
@@ -233,7 +273,7 @@ mod tests {
             idle.push(waits);
             only.take()
         };
-        let mut pool = Pool::new(2).unwrap();
+        let mut pool = Pool::new(2, Prefetch::Pieces).unwrap();
         assert_eq!(pool.next(&mut more).unwrap().0, 0);
         assert!(pool.next(&mut more).is_none());
         assert_eq!(idle, [true, false, true]);
@@ -243,7 +283,7 @@ mod tests {
     fn dropping_the_pool_ends_its_threads() {
         let set = Arc::new(Generated::new(10_000, SHAPE, |_| sleep(Duration::from_millis(10))));
         let loader = plain(set.clone());
-        let mut pool = Pool::new(4).unwrap();
+        let mut pool = Pool::new(4, Prefetch::Pieces).unwrap();
         pool.next(requests(&loader, 40)).unwrap().1.unwrap();
         drop(loader);
         let begun = Instant::now();
@@ -265,15 +305,14 @@ mod tests {
             let indices = minibatches.next()?.to_vec();
             Some(Request { tag: indices.clone(), loader: loader.clone(), epoch: number, indices })
         };
-        let mut pool = Pool::new(loader.threads()).unwrap();
+        let mut pool = Pool::new(loader.threads(), Prefetch::Pieces).unwrap();
         let mut seen = 0;
         while let Some((indices, loaded)) = pool.next(&mut more) {
             let loaded = loaded.unwrap();
             let images = loaded.images.concat();
-            assert_eq!((loaded.shape, images.len()), ([64, 3, 32, 32], 64 * 3072 * 4));
-            for ((&index, image), label) in indices.iter().zip(images.chunks(3072 * 4)).zip(loaded.labels) {
-                let value = f32::from(Generated::pixel(number, index)) / 255.0;
-                assert!(image.chunks(4).all(|bytes| bytes == value.to_le_bytes()));
+            assert_eq!((loaded.shape, images.len()), ([64, 3, 32, 32], 64 * 3072));
+            for ((&index, image), label) in indices.iter().zip(images.chunks(3072)).zip(loaded.labels) {
+                assert!(image.iter().all(|&pixel| pixel == Generated::pixel(number, index)));
                 assert_eq!(label as usize, index % 10);
             }
             seen += indices.len();

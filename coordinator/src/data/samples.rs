@@ -17,6 +17,18 @@ pub enum Split {
     Test,
 }
 
+/// A sample as it is in its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Examined<'a> {
+    /// Height and width in the file, in pixels; 0 where its header cannot be read.
+    pub size: [usize; 2],
+    /// The label.
+    pub label: u32,
+    /// The pixels in the set's shape, seen without chance; or why they cannot be decoded, as a phrase that follows
+    /// the sample's name.
+    pub pixels: Result<Cow<'a, [u8]>, String>,
+}
+
 /// The samples of one split: at least one, all of one shape once they are decoded.
 ///
 /// Only the set itself ever needs all of its images at once, so a set may be larger than memory and read each
@@ -50,6 +62,40 @@ pub trait Samples: Send + Sync {
     /// An index that is out of range, or a sample whose file is unreadable or malformed.
     fn pixels(&self, epoch: u64, index: usize) -> Result<Cow<'_, [u8]>, DataError>;
 
+    /// What epoch `epoch` sees as sample `index`: [`Samples::pixels`], and the label that belongs to them. A set that
+    /// replaces a broken sample by another one has that one's label here.
+    ///
+    /// # Errors
+    /// As those of [`Samples::pixels`].
+    fn sample(&self, epoch: u64, index: usize) -> Result<(Cow<'_, [u8]>, u32), DataError> {
+        Ok((self.pixels(epoch, index)?, self.label(index)?))
+    }
+
+    /// Sample `index` as it is, without chance and without a replacement, for a survey of the set.
+    ///
+    /// # Errors
+    /// An index that is out of range, or a sample whose file is unreadable.
+    fn examine(&self, index: usize) -> Result<Examined<'_>, DataError> {
+        let [_, height, width] = self.shape();
+        let (pixels, label) = (self.pixels(0, index)?, self.label(index)?);
+        Ok(Examined { size: [height, width], label, pixels: Ok(pixels) })
+    }
+
+    /// The names of the classes in the order of their labels, if the set knows them.
+    fn class_names(&self) -> Option<&[String]> {
+        None
+    }
+
+    /// The name of sample `index`, by which a person finds it.
+    fn name(&self, index: usize) -> String {
+        format!("sample {index}")
+    }
+
+    /// What is no whole sample and was left out: its name, and why, as a phrase that follows the name.
+    fn left_out(&self) -> &[(String, String)] {
+        &[]
+    }
+
     /// The fingerprint by which a resumed run recognises the set: another set has another fingerprint.
     ///
     /// Each set chooses the content that it hashes: all pixels and labels if they are in memory, or a list of the
@@ -59,6 +105,39 @@ pub trait Samples: Send + Sync {
     /// Whether decoding takes long enough to be spread over all threads of the machine; a look-up does not.
     fn is_costly(&self) -> bool {
         false
+    }
+
+    /// Checks that the classes of `test` have the same names, where both sets know them.
+    ///
+    /// # Errors
+    /// The first class whose names differ; the sentence names `test`'s files.
+    fn check_same_classes(&self, test: &dyn Samples) -> Result<(), DataError> {
+        let (train, other) = match (self.class_names(), test.class_names()) {
+            (Some(train), Some(other)) => (train, other),
+            (None, None) => return Ok(()),
+            (Some(_), None) | (None, Some(_)) => {
+                let wrong =
+                    "has labels of one form, numbers or names, and those to train on are of the other";
+                return Err(DataError::malformed(
+                    test.origin(),
+                    wrong,
+                    "give both halves labels of one form",
+                ));
+            }
+        };
+        let name = |names: &[String], class: usize| {
+            names.get(class).map_or_else(|| "missing".to_owned(), |name| format!("{name:?}"))
+        };
+        let Some(class) =
+            (0..train.len().max(other.len())).find(|&class| train.get(class) != other.get(class))
+        else {
+            return Ok(());
+        };
+        let (train, other) = (name(train, class), name(other, class));
+        let wrong = format!(
+            "holds test images whose class {class} is {other}, but in those to train on it is {train}"
+        );
+        Err(DataError::malformed(test.origin(), wrong, "give both halves of the data the same classes"))
     }
 
     /// Checks that `test` holds samples of the same shape: a network that is trained on `self` needs that.

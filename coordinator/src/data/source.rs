@@ -151,7 +151,7 @@ impl Source {
 
 /// Opens a file and returns its length. A path that isn't a regular file is refused before it is opened: opening a
 /// pipe would wait for its writer.
-fn open_regular(path: &Path) -> io::Result<(File, u64)> {
+pub(super) fn open_regular(path: &Path) -> io::Result<(File, u64)> {
     let metadata = fs::metadata(path)?;
     if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file"));

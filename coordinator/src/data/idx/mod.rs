@@ -16,6 +16,7 @@ mod names;
 #[cfg(test)]
 mod tests;
 
+use super::class_names;
 use super::dataset::check_labels;
 use super::facts::Facts;
 use super::room;
@@ -34,7 +35,7 @@ pub(super) const FASHION_MNIST: Facts = Facts {
     open: |choice| {
         let remedy = "run `cargo xtask demo`, which sets up Fashion-MNIST, or set data.path (or NEUROPIL_DATA, \
                       the folder of data sets) to where the files are";
-        Ok(Box::new(open(choice, remedy)?))
+        Ok(Box::new(open(choice, remedy)?.named(Some(class_names::owned(&class_names::FASHION_MNIST)))))
     },
     ..ANY
 };
@@ -50,6 +51,7 @@ pub(super) const ANY: Facts = Facts {
     variation: Augment { pad: 2, flip: false },
     varied: false,
     is_idx: true,
+    is_photographs: false,
     open: |choice| {
         let remedy = "put the file there, or set data.path (or NEUROPIL_DATA, the folder of data sets) to the \
                       folder that holds it";
