@@ -1,6 +1,7 @@
 //! The command line: parses the flags, calls the command, and reports its failure with an exit code.
 
 mod check;
+mod evaluate;
 mod flags;
 mod manifests;
 mod security;
@@ -18,10 +19,11 @@ use crate::record::files::publish;
 use crate::report;
 use crate::run::{self, Measured, Naming, TrainOptions};
 use crate::run_error::RunError;
+use crate::survey::{self, SurveyOptions};
 use crate::sweep::{self, SweepOptions};
 use clap::{Parser, Subcommand, ValueEnum};
 use flags::{
-    BackwardFlags, CertificatesFlags, CompareFlags, ConfigFlags, EvaluateFlags, LocalityFlags,
+    BackwardFlags, CertificatesFlags, CompareFlags, ConfigFlags, DataFlags, EvaluateFlags, LocalityFlags,
     ManifestsFlags, PlaceFlags, PlanFlags, SweepFlags, SweepManifestsFlags, TrainFlags, addresses,
 };
 use proto::disk::cannot;
@@ -67,6 +69,8 @@ enum Command {
     Evaluate(EvaluateFlags),
     /// Show the plan of a run: stages, traffic, memory, lanes
     Plan(PlanFlags),
+    /// Look through a whole data set: decode every sample, count classes and broken files, measure sizes and colours
+    Data(DataFlags),
     /// Connect to nodes and show their descriptions
     Check(check::CheckFlags),
     /// Overlay the reports of several runs on one page
@@ -111,8 +115,9 @@ pub fn execute(cli: Cli) -> Result<(), RunError> {
     let result = match cli.command {
         Command::Train(flags) => runtime.block_on(train(flags)),
         Command::Sweep(flags) => runtime.block_on(start_sweep(flags)),
-        Command::Evaluate(flags) => runtime.block_on(evaluate(flags)),
+        Command::Evaluate(flags) => runtime.block_on(evaluate::evaluate(flags)),
         Command::Plan(flags) => runtime.block_on(show_plan(&flags)),
+        Command::Data(flags) => look_through(&flags),
         Command::Check(flags) => runtime.block_on(check::check(flags)),
         Command::Compare(flags) => compare(&flags),
         Command::Certificates(flags) => make_certificates(flags),
@@ -161,7 +166,7 @@ async fn placement(
 /// Warns where the memory of this host does not suffice for what the run will take here.
 fn warn_of_memory(prepared: &Prepared, local: bool) {
     let Prepared { config, network, ranges, .. } = prepared;
-    let Ok(estimator) = prepare::estimator(config, network, None) else { return };
+    let Ok(estimator) = prepare::estimator(config, network) else { return };
     let Ok(needs) = Needs::of(network, ranges, &estimator, local) else { return };
     if let Some(warning) = Memory::now().and_then(|memory| needs.shortage(&memory)) {
         tracing::warn!("{warning}");
@@ -191,24 +196,6 @@ async fn start_sweep(flags: SweepFlags) -> Result<(), RunError> {
     }
 }
 
-async fn evaluate(flags: EvaluateFlags) -> Result<(), RunError> {
-    if !addresses(flags.backward_nodes).is_empty() {
-        return Err(RunError::configuration("an evaluation needs no B: leave --backward-nodes out"));
-    }
-    let placement = match flags.nodes.is_empty() {
-        true => Placement::Local,
-        false => security::remote(flags.nodes, Vec::new(), &flags.tls).await?,
-    };
-    let surroundings = Surroundings::find();
-    let found =
-        run::evaluate(&flags.run, flags.step, placement, &flags.overrides, &surroundings.environment())
-            .await?;
-    if flags.json {
-        return answer(format_args!("{}\n", serde_json::to_string(&found).map_err(RunError::internal)?));
-    }
-    answer(format_args!("{found}\n"))
-}
-
 async fn show_plan(flags: &PlanFlags) -> Result<(), RunError> {
     let config = load(&flags.config)?;
     if let Some(folder) = &flags.stage_specs {
@@ -220,20 +207,30 @@ async fn show_plan(flags: &PlanFlags) -> Result<(), RunError> {
         None => Prepared::new(config.clone()).map(|prepared| (prepared.network, Some(prepared.facts)))?,
     };
     let doubts = prepare::doubts(&config, Some(&network), facts.as_ref());
-    let estimator = prepare::estimator(&config, &network, flags.link)?;
+    let estimator = prepare::estimator_at(&config, &network, flags.rates())?;
     // Planning comes first, so that a configuration that cannot be planned fails before the measurement.
     let ranges = prepare::cut(&config, &network)?;
     let mut plan = plan::plan(&network, &ranges, &estimator).map_err(RunError::configuration)?;
+    let host = Host::now();
     if flags.measure {
         let Measured { estimator, ranges, peaks } = run::measure(&config, &network, estimator).await?;
         plan = plan::plan(&network, &ranges, &estimator).map_err(RunError::configuration)?.with_peaks(&peaks);
+        if let Some(Host { cores, .. }) = &host {
+            let shares = (*cores, config.node.threads);
+            plan = plan.sharing(&network, &ranges, &estimator, shares).map_err(RunError::configuration)?;
+        }
     }
-    plan = plan.on(Host::now());
+    plan = plan.on(host);
     plan.warnings.splice(0..0, doubts.into_iter().map(|doubt| doubt.sentence));
     if flags.json {
         return answer(format_args!("{}\n", serde_json::to_string(&plan).map_err(RunError::internal)?));
     }
     answer(format_args!("{}", plan::table(&plan)))
+}
+
+fn look_through(flags: &DataFlags) -> Result<(), RunError> {
+    let config = load(&flags.config)?;
+    survey::survey(&config, SurveyOptions { json: flags.json, picture: flags.picture.as_deref() })
 }
 
 fn compare(flags: &CompareFlags) -> Result<(), RunError> {
@@ -324,14 +321,5 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let why = runtime.block_on(placement(place, backward, &TlsFlags::default())).unwrap_err().sentence;
         assert!(why.starts_with("--backward-nodes goes with --nodes"), "{why}");
-    }
-
-    #[test]
-    fn an_evaluation_has_no_backward_nodes() {
-        let line = ["coordinator", "evaluate", "--run", "r", "--nodes", "a:1", "--backward-nodes", "b:1"];
-        let Command::Evaluate(flags) = Cli::try_parse_from(line).unwrap().command else { panic!() };
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let why = runtime.block_on(evaluate(flags)).unwrap_err().sentence;
-        assert_eq!(why, "an evaluation needs no B: leave --backward-nodes out");
     }
 }

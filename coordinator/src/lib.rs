@@ -17,7 +17,7 @@
 //!   [`driver`] exchanges messages with them, [`loss`] computes the error signal, and [`record`] writes the run's
 //!   folder; [`platform`] posts the progress where the platform asks for it.
 //! - Around runs: [`cli`] parses the command line, [`console`] prints, [`run_error`] is the failure of a command,
-//!   [`report`] makes the page of a run, [`sweep`] runs many trials, [`certificates`] makes the identities of all
+//!   [`report`] makes the page of a run, [`survey`] looks through a data set ahead, [`sweep`] runs many trials, [`certificates`] makes the identities of all
 //!   processes, and [`manifests`] writes what Kubernetes needs.
 //!
 //! Decisions are pure functions: those of `config`, `rule`, `model`, `partition`, `pipeline`, `plan` and `loss`, the
@@ -26,6 +26,7 @@
 
 pub mod certificates;
 pub mod cli;
+mod columns;
 pub mod config;
 pub mod console;
 pub mod data;
@@ -48,4 +49,5 @@ pub mod rule;
 pub mod run;
 pub mod run_error;
 mod shell;
+pub mod survey;
 pub mod sweep;

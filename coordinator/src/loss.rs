@@ -11,6 +11,10 @@
 //! Logits come in and errors go out as f32. Everything between is f64, in the order of classes and samples, so a
 //! result is a function of its arguments alone. The module has no state, no I/O and no libtorch.
 
+mod ranking;
+
+pub use ranking::{Guess, Likely, guesses};
+
 /// The loss of a microbatch's output.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {

@@ -12,6 +12,8 @@ use proto::link::{Peer, Role};
 use proto::transport::tls::{TlsFlags, date};
 use std::time::{Duration, UNIX_EPOCH};
 
+/// The width of the column of devices, where none has a longer name.
+const DEVICE: usize = 8;
 /// The widths of the column of identities: for `plaintext`, and for `stage 123, backward` or `plaintext, backward`.
 const STAGE: usize = 10;
 const HALF: usize = 19;
@@ -50,16 +52,19 @@ pub(super) async fn check(mut flags: CheckFlags) -> Result<(), RunError> {
     let deadline = Duration::from_secs(flags.deadline);
     let (mut failed, mut first) = (0, None);
     let width = if flags.backward_nodes.is_empty() { STAGE } else { HALF };
-    answer(format_args!(
-        "{:<28} {:<10} {:<8} {:>7} {:>21}   {:<width$} {:<11} run\n",
-        "control address", "release", "device", "threads", "memory free of all", "identity", "expires"
-    ))?;
     let peers: Vec<_> = addresses.iter().map(Peer::node).collect();
     let places = flags.nodes.iter().map(|_| Place::Stage).chain(std::iter::repeat(Place::Backward));
     let answers = node::check(&security, &peers, deadline).await;
+    let devices = answers.iter().flatten().map(|found| found.description.device.len());
+    let widths = [devices.max().unwrap_or(0).max(DEVICE), width];
+    let [device, width] = widths;
+    answer(format_args!(
+        "{:<28} {:<10} {:<device$} {:>7} {:>21}   {:<width$} {:<11} run\n",
+        "control address", "release", "device", "threads", "memory free of all", "identity", "expires"
+    ))?;
     for ((address, found), place) in addresses.iter().zip(answers).zip(places) {
         match found.and_then(|found| expected(address, place, found)) {
-            Ok(found) => answer(format_args!("{}", line(address, place, &found, width)))?,
+            Ok(found) => answer(format_args!("{}", line(address, place, &found, widths)))?,
             Err(error) => {
                 answer(format_args!("{address:<28} {error}\n"))?;
                 failed += 1;
@@ -113,7 +118,7 @@ fn line(
     address: &str,
     place: Place,
     Answered { description: node, identity }: &Answered,
-    width: usize,
+    [device, width]: [usize; 2],
 ) -> String {
     let memory = memory(node.memory_available, node.memory_total);
     let run = node.run.as_deref().unwrap_or("idle");
@@ -127,7 +132,7 @@ fn line(
         (Place::Backward, None) => "plaintext, backward".into(),
     };
     format!(
-        "{address:<28} {:<10} {:<8} {:>7} {memory:>21}   {identity:<width$} {certificate:<11} {run}\n",
+        "{address:<28} {:<10} {:<device$} {:>7} {memory:>21}   {identity:<width$} {certificate:<11} {run}\n",
         node.version, node.device, node.threads
     )
 }
@@ -164,7 +169,7 @@ mod tests {
     fn a_node_is_what_its_flag_says() {
         let shown = |place, identity| {
             let found = expected("a:7101", place, answered(identity)).map_err(|failure| failure.sentence)?;
-            Ok::<_, String>(line("a:7101", place, &found, HALF))
+            Ok::<_, String>(line("a:7101", place, &found, [DEVICE, HALF]))
         };
         let stage = Some("neuropil:lab:stage:3");
         let backward = Some("neuropil:lab:stage:3:backward");

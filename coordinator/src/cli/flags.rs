@@ -3,7 +3,7 @@
 use crate::certificates::{BackwardOf, HostOf};
 use crate::locality::Allowed;
 use crate::manifests::{ClaimName, DataVolume, Image, QueueName, RunName};
-use crate::partition::LinkSpeed;
+use crate::partition::{ComputeSpeed, LinkSpeed, Rates};
 use crate::run::{Resume, Which};
 use clap::{Args, ValueEnum};
 use proto::transport::tls::TlsFlags;
@@ -164,13 +164,20 @@ pub(super) struct EvaluateFlags {
     pub(super) backward_nodes: Vec<String>,
     #[command(flatten)]
     pub(super) tls: TlsFlags,
-    /// Set one key for this command, as in --set data.path=DIR for data that has moved; repeatable. Only data.path and
-    /// the deadlines of the network can be set
+    /// Set one key for this command, as in --set data.path=DIR for data that has moved, or --set data.test=NAME for
+    /// another test set of photographs; repeatable. Only data.path, data.max_broken, node.device, the keys of the test
+    /// set and the deadlines of the network can be set
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(super) overrides: Vec<String>,
     /// Print one JSON object
     #[arg(long)]
     pub(super) json: bool,
+    /// Also write a page with the accuracy of every class and the confusions
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+    /// Classify these pictures (JPEG, PNG or WebP) instead of the test set: the five likeliest classes of each
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "html")]
+    pub(super) images: Vec<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -180,6 +187,10 @@ pub(super) struct PlanFlags {
     /// Rate of each host's link, and the latency of one way, as in 10Gbit/s or 100Mbit/s,5ms
     #[arg(long, value_name = "RATE[,LATENCY]")]
     pub(super) link: Option<LinkSpeed>,
+    /// Speed of the device of each stage, as in 20TMAC/s,1TB/s: multiply-adds in convolutions and dense layers, and bytes
+    /// of memory in all others, per second
+    #[arg(long, value_name = "RATE[,RATE]", conflicts_with = "measure")]
+    pub(super) compute: Option<ComputeSpeed>,
     /// Measure layers and stages on this host, one at a time, and use the times for the balance and the prediction
     #[arg(long, requires = "local")]
     pub(super) measure: bool,
@@ -194,6 +205,26 @@ pub(super) struct PlanFlags {
     /// Print one JSON object
     #[arg(long)]
     pub(super) json: bool,
+}
+
+impl PlanFlags {
+    /// The assumed rates, with those that the flags give.
+    pub(super) fn rates(&self) -> Rates {
+        let rates = self.link.map_or(Rates::default(), |link| link.within(Rates::default()));
+        self.compute.map_or(rates, |compute| compute.within(rates))
+    }
+}
+
+#[derive(Args, Debug)]
+pub(super) struct DataFlags {
+    #[command(flatten)]
+    pub(super) config: ConfigFlags,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Write a picture of the first minibatch of training, as augmentation makes it
+    #[arg(long, value_name = "FILE.png")]
+    pub(super) picture: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

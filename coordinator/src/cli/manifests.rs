@@ -16,7 +16,7 @@ use crate::run_error::RunError;
 pub(super) fn write(flags: ManifestsFlags) -> Result<(), RunError> {
     let config = load(&flags.config)?;
     let (network, data) = prepare::network(&config)?;
-    let estimator = prepare::estimator(&config, &network, None)?;
+    let estimator = prepare::estimator(&config, &network)?;
     let ranges = prepare::cut(&config, &network)?;
     let plan = plan::plan(&network, &ranges, &estimator).map_err(RunError::configuration)?;
     let needs = Needs::of(&network, &ranges, &estimator, false).map_err(RunError::configuration)?;

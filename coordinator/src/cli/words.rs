@@ -3,7 +3,7 @@
 use super::Cli;
 use crate::config::{self, Advice};
 use crate::nearest::is_near;
-use crate::run::SETTABLE;
+use crate::run::settable;
 use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
@@ -26,7 +26,7 @@ fn key_of_configuration(error: &clap::Error, mut given: impl Iterator<Item = Str
     let command = given.find_map(|word| program.find_subcommand(word))?;
     command.get_arguments().find(|argument| argument.get_long() == Some("set"))?;
     // An evaluation sets only some keys.
-    let takes = |name: &str| command.get_name() != "evaluate" || SETTABLE.contains(&name);
+    let takes = |name: &str| command.get_name() != "evaluate" || settable().any(|key| key == name);
     match config::key_meant(bare(&flag))? {
         Advice::Meant(names, _) if !names.iter().all(|name| takes(name)) => None,
         Advice::Meant(names, remark) => {
@@ -88,7 +88,9 @@ mod tests {
             train("--optimizer.lr 3"),
             "there is no flag --optimizer.lr: did you mean --set optimizer.lr=VALUE?"
         );
-        assert!(train("--gpus 2").starts_with("there is no flag --gpus: a node has a device"));
+        assert!(
+            train("--gpus 2").starts_with("there is no flag --gpus: did you mean --set node.device=VALUE, ")
+        );
         assert!(said("plan --config a.toml --lr 1").contains("--set optimizer.lr=VALUE"));
         assert!(said("evaluate --run a --data.path b").contains("--set data.path=VALUE"));
     }

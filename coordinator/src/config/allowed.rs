@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use proto::spec::stage::is_power_of_two;
 use serde::Deserialize;
 use toml::Value;
 
@@ -20,15 +21,19 @@ pub(crate) enum Allowed {
     Switch,
     /// Any text but the empty one.
     Text,
+    /// A text of a certain form: the form in words, and its test.
+    Named(&'static str, fn(&str) -> bool),
     /// One of the listed words.
     Words(&'static [&'static str]),
     /// A list with at least one item: its description, and the values of an item.
     List(&'static str, &'static Allowed),
+    /// A list of so many items: its description, the number of items, and the values of an item.
+    Tuple(&'static str, usize, &'static Allowed),
     /// One of several alternatives: a description of all, and the list.
     Any(&'static str, &'static [Allowed]),
 }
 
-use Allowed::{List, Number, Text, Whole};
+use Allowed::{List, Named, Number, Text, Tuple, Whole};
 
 /// Any finite number.
 pub(super) const FINITE: Allowed = Number("a finite number", |_| true);
@@ -40,6 +45,9 @@ pub(super) const POSITIVE: Allowed = Number("a number above 0", |x| x > 0.0);
 pub(super) const FRACTION: Allowed = Number("a number from 0 to below 1", |x| (0.0..1.0).contains(&x));
 /// Above 0, up to 1.
 pub(super) const SHARE: Allowed = Number("a number above 0, up to 1", |x| x > 0.0 && x <= 1.0);
+/// A factor that rounds no number.
+pub(super) const POWER_OF_TWO: Allowed =
+    Number("a power of two from 1 to 16777216", |x| (1.0..=16_777_216.0).contains(&x) && is_power_of_two(x));
 /// A time.
 pub(super) const SECONDS: Allowed =
     Number("a number of seconds from 0.1 to 86400", |x| (0.1..=86_400.0).contains(&x));
@@ -86,10 +94,14 @@ impl Allowed {
             Number(_, test) => number(value).is_some_and(|x| x.is_finite() && test(x)),
             Allowed::Switch => value.is_bool(),
             Text => value.as_str().is_some_and(|text| !text.is_empty()),
+            Named(_, test) => value.as_str().is_some_and(test),
             Allowed::Words(words) => value.as_str().is_some_and(|word| words.contains(&word)),
             List(_, one) => {
                 value.as_array().is_some_and(|all| !all.is_empty() && all.iter().all(|item| one.admits(item)))
             }
+            Tuple(_, count, one) => value
+                .as_array()
+                .is_some_and(|all| all.len() == *count && all.iter().all(|item| one.admits(item))),
             Allowed::Any(_, all) => all.iter().any(|one| one.admits(value)),
         }
     }
@@ -106,7 +118,11 @@ impl fmt::Display for Allowed {
         match self {
             Whole(least, i64::MAX) => write!(f, "a whole number, {least} or more"),
             Whole(least, most) => write!(f, "a whole number from {least} to {most}"),
-            Number(words, _) | List(words, _) | Allowed::Any(words, _) => f.write_str(words),
+            Number(words, _)
+            | Named(words, _)
+            | List(words, _)
+            | Tuple(words, ..)
+            | Allowed::Any(words, _) => f.write_str(words),
             Allowed::Switch => f.write_str("true or false"),
             Text => f.write_str("a text"),
             Allowed::Words(words) => {

@@ -3,12 +3,13 @@
 use proto::spec::limits::MAX_MICROBATCH;
 use proto::spec::optimizer::MAX_BOUNDARIES;
 use proto::spec::rule::RuleSpec;
+use proto::tensor::Kind;
 
 use super::optimizer::Shape;
 use super::sections::CUSTOM;
 use super::split::split;
 use super::tree::{Origin, Tree};
-use super::{Config, ConfigError, network};
+use super::{Config, ConfigError, data, network};
 use crate::rule::Name;
 
 /// Checks all combinations of keys; `tree` says where each key was set.
@@ -31,7 +32,7 @@ pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
             "says nothing of a custom network: its [[layer]]s have widths of their own".into(),
         );
     }
-    idx_alone(config, tree)?;
+    data::check(&config.data, tree)?;
     let rules = || std::iter::once(&config.rule.all).chain(config.rule.layers.values());
     if config.alarm.kolen_pollack && !rules().any(|rule| Name::KolenPollack.is(rule)) {
         return refuse(
@@ -43,6 +44,16 @@ pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
     if config.alarm.kolen_pollack && rules().any(|rule| Name::KolenPollack.is(rule) && noisy(rule)) {
         let why = "cannot watch layers whose updates of B are noisy: set 'rule.update_noise' to 0";
         return refuse("alarm.kolen_pollack", why.into());
+    }
+    if config.alarm.kolen_pollack && [&config.optimizer, &config.optimizer_b].iter().any(|one| one.clip > 0.0)
+    {
+        let why = "cannot watch layers whose W and B are clipped, each by a norm of its own: set 'optimizer.clip' to 0";
+        return refuse("alarm.kolen_pollack", why.into());
+    }
+    if config.network.wire == Kind::F16 && train.loss_scale == 1.0 {
+        let why = "is 1, and 'network.wire' is \"f16\", in which error signals below 3e-8 become 0: leave it out, which \
+                   is 1024, or set 'network.wire' to \"bf16\" or \"f32\"";
+        return refuse("train.loss_scale", why.into());
     }
     if microbatches > train.batch {
         let why = format!("is {microbatches}, more than the {} samples of 'train.batch'", train.batch);
@@ -65,23 +76,6 @@ pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
         split(config, &model.layers)
     } else {
         Ok(())
-    }
-}
-
-/// Refuses the keys of idx files beside a kind of other files.
-fn idx_alone(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
-    let data = &config.data;
-    let set = [
-        ("data.prefix", data.prefix.is_some()),
-        ("data.transpose", data.transpose),
-        ("data.first_label", data.first_label != 0),
-    ];
-    match set.into_iter().find(|(_, set)| *set && !data.kind.is_idx()) {
-        Some((key, _)) => Err(ConfigError::new(format!(
-            "'{key}' {} is for idx files, but 'data.kind' is of others: leave it out",
-            tree.place(key)
-        ))),
-        None => Ok(()),
     }
 }
 

@@ -14,7 +14,9 @@
 mod advice;
 mod allowed;
 mod check;
+mod data;
 mod data_path;
+mod device;
 mod error;
 mod keys;
 mod layers;
@@ -45,12 +47,17 @@ use place::Place;
 pub(crate) use tree::read_toml;
 use tree::{Origin, Tree};
 
+/// The default of `train.loss_scale` where error signals cross in f16, whose smallest number is 6e-8.
+const F16_LOSS_SCALE: f64 = 1024.0;
+
 /// The size limit of a file, in bytes: ten times the size of a file with the most layers.
 const LONGEST: u64 = 16 << 20;
 
 pub(crate) use advice::{Advice, advice, either};
 pub(crate) use allowed::Allowed;
 pub use data_path::Environment;
+pub use device::Devices;
+pub(crate) use device::kind as kind_of_device;
 pub use error::ConfigError;
 pub(crate) use keys::{is_key, is_table, is_whole};
 pub use optimizer::{LearningRateSchedule, Method, Optimizer, Shape};
@@ -192,12 +199,15 @@ fn resolve(tree: &mut Tree, environment: &Environment) -> Result<(), ConfigError
         (Some(classes), None) => tree.default("model.classes", Value::Integer(classes as i64)),
         (None, None) => {
             let place = tree.place("model.classes");
-            let why = "is missing: 'data.kind' \"idx\" does not say how many there are";
+            let kind = tree.get("data.kind").and_then(Value::as_str).unwrap_or_default();
+            let why = format!("is missing: 'data.kind' \"{kind}\" does not say how many there are");
             return Err(ConfigError::new(format!("'model.classes' {place} {why}")));
         }
         _ => {}
     }
     tree.default("data.augment", Value::Boolean(kind.varied()));
+    let half = tree.get("network.wire").and_then(Value::as_str) == Some("f16");
+    tree.default("train.loss_scale", Value::Float(if half { F16_LOSS_SCALE } else { 1.0 }));
     let path = tree.get("data.path").and_then(Value::as_str).map(Path::new);
     let folder = match (path, tree.origin("data.path")) {
         (Some(path), Some(Origin::Flag)) => path.to_owned(),

@@ -36,7 +36,9 @@ impl Config {
     /// The shape of a sample (channels, height, width) as far as it is known before the data is opened: from
     /// `model.image` and `model.channels`, or else from the kind. `None` for the kind `idx` without these keys.
     pub fn input_shape(&self) -> Option<[u64; 3]> {
-        let kind = self.data.kind.shape();
+        let crop =
+            self.data.kind.is_photographs().then_some([3, self.data.crop.into(), self.data.crop.into()]);
+        let kind = crop.or(self.data.kind.shape());
         let side = self.model.image.map(u64::from).or(kind.map(|[_, side, _]| side))?;
         let channels = self.model.channels.map(u64::from).or(kind.map(|[channels, _, _]| channels))?;
         Some([channels, side, side])

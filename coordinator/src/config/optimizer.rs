@@ -6,9 +6,11 @@ use std::fmt;
 use proto::spec::optimizer::{self, OptimizerSpec};
 use serde::{Deserialize, Serialize};
 
-use super::allowed::Allowed::Switch;
+use super::allowed::Allowed::{Switch, Whole};
 use super::allowed::{FRACTION, NOT_NEGATIVE, POSITIVE, POSITIVES, one_of};
 use super::schema::{Key, is, section};
+use proto::microbatch::MAX_MICROBATCHES;
+use proto::spec::limits::MAX_MICROBATCH;
 
 /// The method that turns a gradient into a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,10 +27,14 @@ section! {
     pub struct Optimizer {
         name: Method = one_of::<Method>(), is(Method::Sgd), "what turns a gradient into a step";
         lr: f64 = NOT_NEGATIVE, is(0.1), "learning rate where the schedule's factor is 1";
+        lr_batch: u32 = Whole(0, MAX_MICROBATCHES as i64 * MAX_MICROBATCH as i64), is(0),
+            "the batch that `lr` is for: a `train.batch` of another size scales it in proportion; 0: no scaling";
         momentum: f64 = FRACTION, is(0.9), "weight of the past (`sgd`)";
         nesterov: bool = Switch, is(true), "look one step ahead (`sgd` with momentum)";
         weight_decay: f64 = NOT_NEGATIVE, is(1e-4),
             "λ: λ·p is added to the gradient of conv and linear matrices";
+        clip: f64 = NOT_NEGATIVE, is(0.0),
+            "the longest gradient of one tensor (W, B, a bias, a norm's scale or shift), before the decay: a longer one is shortened to it; 0: no limit";
         beta1: f64 = FRACTION, is(0.9), "weight of the past in the mean (`adam`)";
         beta2: f64 = FRACTION, is(0.999), "weight of the past in the square (`adam`)";
         eps: f64 = POSITIVE, is(1e-8), "added to the root (`adam`)";
@@ -100,19 +106,35 @@ impl LearningRateSchedule {
 }
 
 impl Optimizer {
-    /// The specification for a node, for epochs of `steps_per_epoch` updates and a run of `total_steps`.
-    ///
-    /// Without momentum, `nesterov` has no effect and is left out.
-    pub fn spec(&self, steps_per_epoch: u64, total_steps: u64) -> OptimizerSpec {
-        let method = match self.name {
+    /// The learning rate at factor 1 for minibatches of `batch` samples.
+    pub fn rate(&self, batch: u32) -> f64 {
+        match self.lr_batch {
+            0 => self.lr,
+            of => self.lr * (f64::from(batch) / f64::from(of)),
+        }
+    }
+
+    /// The method that turns a gradient into a step. Without momentum, `nesterov` has no effect and is left out.
+    pub fn method(&self) -> optimizer::Method {
+        match self.name {
             Method::Sgd => optimizer::Method::Sgd {
                 momentum: self.momentum,
                 nesterov: self.nesterov && self.momentum > 0.0,
             },
             Method::Adam => optimizer::Method::Adam { beta1: self.beta1, beta2: self.beta2, eps: self.eps },
-        };
-        let schedule = self.schedule.spec(steps_per_epoch, total_steps);
-        OptimizerSpec { method, lr: self.lr, weight_decay: self.weight_decay, schedule }
+        }
+    }
+
+    /// The specification for a node, for minibatches of `batch` samples, epochs of `steps_per_epoch` updates and a run
+    /// of `total_steps`.
+    pub fn spec(&self, batch: u32, [steps_per_epoch, total_steps]: [u64; 2]) -> OptimizerSpec {
+        OptimizerSpec {
+            method: self.method(),
+            lr: self.rate(batch),
+            weight_decay: self.weight_decay,
+            clip: self.clip,
+            schedule: self.schedule.spec(steps_per_epoch, total_steps),
+        }
     }
 
     /// The product of learning rate and decay from which on the steps of a pure decay overshoot more at every update.
@@ -132,6 +154,8 @@ impl Optimizer {
         let same = [
             ("name", self.name == other.name),
             ("lr", self.lr == other.lr),
+            ("lr_batch", self.lr_batch == other.lr_batch),
+            ("clip", self.clip == other.clip),
             ("momentum", self.momentum == other.momentum),
             ("nesterov", self.nesterov == other.nesterov),
             ("schedule", mine.schedule == others.schedule),
@@ -151,7 +175,7 @@ mod tests {
     fn optimizer(sets: &[&str]) -> OptimizerSpec {
         let sets: Vec<String> = sets.iter().map(|set| format!("optimizer.{set}")).collect();
         let text = "[[layer]]\nkind = 'flatten'\n[[layer]]\nkind = 'linear'\nout = 10";
-        parse(text, "test.toml", &sets, &Environment::empty()).unwrap().optimizer.spec(10, 40)
+        parse(text, "test.toml", &sets, &Environment::empty()).unwrap().optimizer.spec(128, [10, 40])
     }
 
     #[test]
@@ -160,6 +184,17 @@ mod tests {
         let shape = optimizer::Shape::Step { boundaries: vec![10, 25], factor: 0.5 };
         assert_eq!(step.schedule, optimizer::Schedule { warmup: 3, shape });
         assert_eq!(optimizer(&[]).schedule.shape, optimizer::Shape::Cosine { total: 40 });
+    }
+
+    #[test]
+    fn the_rate_follows_the_batch_that_it_is_for() {
+        let rate = |sets: &[&str]| optimizer(sets).lr;
+        assert_eq!([rate(&[]), rate(&["lr_batch=0"])], [0.1; 2]);
+        assert_eq!(
+            [rate(&["lr_batch=256"]), rate(&["lr_batch=64"]), rate(&["lr_batch=128"])],
+            [0.05, 0.2, 0.1]
+        );
+        assert_eq!([optimizer(&[]).clip, optimizer(&["clip=2"]).clip], [0.0, 2.0]);
     }
 
     #[test]

@@ -6,13 +6,17 @@ use std::sync::LazyLock;
 use proto::microbatch::MAX_MICROBATCHES;
 use proto::spec::graph::LayerSpec;
 use proto::spec::limits::MAX_MICROBATCH;
+use proto::spec::precision::Precision;
 use proto::tensor::Kind;
 use serde::{Deserialize, Serialize};
 
-use super::allowed::Allowed::{self, Any, Switch, Text, Whole, Words};
-use super::allowed::{FRACTION, MANY, NUMBERS, POSITIVES, SECONDS, SMALL, TEXTS, one_of};
+use super::allowed::Allowed::{self, Any, Switch, Text, Tuple, Whole, Words};
+use super::allowed::{
+    FRACTION, MANY, NOT_NEGATIVE, NUMBERS, POSITIVES, POWER_OF_TWO, SECONDS, SHARE, SMALL, TEXTS, one_of,
+};
+use super::device::{DEVICES, Devices};
 use super::schema::{Key, follows, is, section};
-use crate::data::{Augment, Choice, DataKind, IdxChoice, Remainder, Split};
+use crate::data::{Augment, Choice, DataKind, IdxChoice, Numbering, PhotoChoice, Prefetch, Remainder, Split};
 use crate::model::zoo;
 use crate::pipeline::Schedule;
 
@@ -26,7 +30,7 @@ section! {
     /// `[model]`: the network.
     pub struct Model {
         name: String = Words(&MODELS), is(CUSTOM), "the network; `custom` is the list of `[[layer]]`s";
-        classes: u32 = Whole(1, 1 << 24), follows("those of `data.kind`; `idx` must say"),
+        classes: u32 = Whole(1, 1 << 24), follows("those of `data.kind`; `idx` and photographs must say"),
             "values of the network's output";
         width: Option<u32> = SMALL, follows("64"),
             "channels of a model's first stage, or features of `mlp`'s; not for `custom`";
@@ -116,6 +120,8 @@ section! {
         remainder: Remainder = one_of::<Remainder>(), is(Remainder::default()),
             "an epoch's last, short minibatch: used or left out";
         label_smoothing: f64 = FRACTION, is(0.0), "share of the target spread evenly over the classes";
+        loss_scale: f64 = POWER_OF_TWO, follows("1; 1024 with `network.wire` \"f16\""),
+            "factor on the error signals, which nodes take off again before each step: small signals outlast a 16-bit wire, and f32 keeps its bits";
     }
 }
 
@@ -144,9 +150,56 @@ section! {
             "mean per channel, pixels being 0 to 1";
         std: Option<Vec<f32>> = POSITIVES, follows("the kind's; `idx`: of the data"),
             "standard deviation per channel";
-        augment: bool = Switch, follows("true for CIFAR"), "shifted crops and flips of the training images";
+        augment: bool = Switch, follows("true for CIFAR and photographs"),
+            "shifted or random crops and flips of the training images";
+        train: Option<Names> = NAMES, follows("`train`, or the shards `train*.tar`"),
+            "photographs: the folder of training images below `data.path`, or the shards, as in `train-{000..146}.tar`";
+        test: Option<Names> = NAMES, follows("`val`, or the shards `val*.tar` or `test*.tar`"),
+            "photographs: the folder of test images below `data.path`, or the shards";
+        label_key: String = Text, is("label"), "`webdataset`: the key of the label in `.json` files";
+        test_labels: Option<PathBuf> = Text, follows("none: class folders"),
+            "`image_folder`: the list of labels, below `data.path`, of test images in no class folders";
+        test_numbering: Option<Numbering> = one_of::<Numbering>(), follows("must be said"),
+            "`image_folder`: the meaning of that list's numbers, the sorted class folders from 0 or the devkit's ids from 1";
+        synsets: Option<PathBuf> = Text, follows("none"),
+            "`image_folder`: the file, below `data.path`, whose line n begins with the synset of the devkit's id n";
+        crop: u32 = SMALL, is(224), "photographs: side of the network's input";
+        resize: u32 = SMALL, is(256), "photographs: shorter side before the central square is taken";
+        crop_area: [f64; 2] = SHARES, is([0.08, 1.0]), "photographs: range of a random crop's share of the area";
+        jitter: Option<[f64; 4]> = JITTER, follows("none"),
+            "photographs: how far brightness, contrast, saturation and hue of training images change";
+        max_broken: f64 = FRACTION, is(0.01),
+            "photographs: share of a split's files that may be broken; more end the run";
+        workers: Option<usize> = Whole(1, 1024), follows("all cores for photographs, 1 for other kinds"),
+            "threads of the coordinator that load samples; no part of the result";
+        prefetch: Option<usize> = Whole(1, 4096), follows("two parts of a microbatch per worker"),
+            "microbatches that are loaded ahead of their use; no part of the result";
     }
 }
+
+/// `data.train` and `data.test`: one name below the folder of the data, or several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Names {
+    /// One.
+    One(String),
+    /// Several.
+    Several(Vec<String>),
+}
+
+impl Names {
+    /// All names.
+    pub fn all(&self) -> &[String] {
+        match self {
+            Names::One(name) => std::slice::from_ref(name),
+            Names::Several(names) => names,
+        }
+    }
+}
+
+const NAMES: Allowed = Any("a text or a list of texts", &[Text, TEXTS]);
+const SHARES: Allowed = Tuple("a list of two numbers above 0, up to 1", 2, &SHARE);
+const JITTER: Allowed = Tuple("a list of four numbers, 0 or more", 4, &NOT_NEGATIVE);
 
 impl Data {
     /// The augmentation of training images: that of the kind if `augment` is set, and none otherwise.
@@ -154,15 +207,38 @@ impl Data {
         if self.augment { self.kind.variation() } else { Augment::NONE }
     }
 
-    /// What is read of one half of the data set, for a network with this number of classes.
-    pub fn choice(&self, split: Split, classes: usize) -> Choice<'_> {
+    /// How far ahead of their use microbatches are loaded.
+    pub fn prefetch(&self) -> Prefetch {
+        self.prefetch.map_or(Prefetch::Pieces, Prefetch::Microbatches)
+    }
+
+    /// What is read of one half of the data set, for a network with this number of classes, in a run with this seed.
+    pub fn choice(&self, split: Split, classes: usize, seed: u64) -> Choice<'_> {
         let limit = match split {
             Split::Train => self.limit,
             Split::Test => self.test_limit,
         };
         let (prefix, transpose, first_label) = (self.prefix.as_deref(), self.transpose, self.first_label);
         let idx = IdxChoice { prefix, transpose, first_label };
-        Choice { folder: &self.path, split, classes, limit, idx }
+        Choice { folder: &self.path, split, classes, limit, idx, photos: self.photos(seed) }
+    }
+
+    fn photos(&self, seed: u64) -> PhotoChoice<'_> {
+        PhotoChoice {
+            train: self.train.as_ref().map_or(&[], Names::all),
+            test: self.test.as_ref().map_or(&[], Names::all),
+            crop: self.crop,
+            resize: self.resize,
+            area: self.crop_area,
+            jitter: self.jitter,
+            augment: self.augment,
+            seed,
+            max_broken: self.max_broken,
+            label_key: &self.label_key,
+            test_labels: self.test_labels.as_deref(),
+            test_numbering: self.test_numbering,
+            synsets: self.synsets.as_deref(),
+        }
     }
 }
 
@@ -192,9 +268,15 @@ section! {
 }
 
 section! {
-    /// `[node]`: the settings of local nodes.
+    /// `[node]`: the settings of nodes.
     pub struct Node {
         threads: u32 = Whole(1, 1024), is(1), "threads of each local node; part of the result";
+        precision: Precision = one_of::<Precision>(), is(Precision::default()),
+            "number format in which layers compute, see above; weights and sums stay in f32; part of the result";
+        device: Devices = DEVICES, is(Devices::cpu()),
+            "where local nodes compute; other nodes have their `--device`. Part of the result, but for a GPU's number";
+        deterministic: bool = Switch, is(false),
+            "GPUs choose kernels that give the same bits run after run, also in nodes that are not local; the CPU always does";
     }
 }
 
@@ -208,6 +290,6 @@ section! {
         message_deadline: f64 = SECONDS, is(300.0),
             "how long a connected node may be silent when it should speak";
         wire: Kind = one_of::<Kind>(), is(Kind::default()),
-            "number format between neighbours; with f16, error signals below 3e-8 become 0, since nothing scales the loss";
+            "number format between neighbours, but for images, which cross in bytes; with f16, `train.loss_scale` keeps small error signals from becoming 0";
     }
 }

@@ -53,7 +53,7 @@ fn refusal(sets: &[&str]) -> String {
 }
 
 /// A valid value for each key that has no default of its own.
-const UNSET: [&str; 10] = [
+const UNSET: [&str; 12] = [
     "model.image=6",
     "model.channels=1",
     "train.max_steps=9",
@@ -64,14 +64,28 @@ const UNSET: [&str; 10] = [
     "data.mean=[0.1]",
     "data.std=[0.3]",
     "data.augment=true",
+    "data.workers=3",
+    "data.prefetch=5",
+];
+
+/// A valid value for each key of photographs that has no default of its own.
+const UNSET_PHOTOS: [&str; 8] = [
+    "model.classes=10",
+    "data.kind=image_folder",
+    "data.train=[\"a\", \"b\"]",
+    "data.test=c",
+    "data.test_labels=labels.txt",
+    "data.test_numbering=devkit",
+    "data.synsets=synsets.txt",
+    "data.jitter=[0.4, 0.4, 0.4, 0.1]",
 ];
 
 #[test]
 fn what_is_printed_reads_as_the_same_configuration() {
     let rules = ["rule.name=weight_mirror", "rule.layers.middle.amp=0.5", "rule.layers.conv1.name=backprop"];
     let cuts = ["pipeline.stages=[\"middle\"]", "optimizer.schedule=step", "optimizer_b.lr=0.3", "seed=7"];
-    for sets in [&[][..], &UNSET, &rules, &cuts, &["rule.name=kolen_pollack", "optimizer.weight_decay=0.05"]]
-    {
+    let kolen_pollack = ["rule.name=kolen_pollack", "optimizer.weight_decay=0.05"];
+    for sets in [&[][..], &UNSET, &UNSET_PHOTOS, &rules, &cuts, &kolen_pollack] {
         let config = set(sets).unwrap();
         let printed = config.to_toml().unwrap();
         assert_eq!(read(&printed, &[]).unwrap(), config, "{printed}");

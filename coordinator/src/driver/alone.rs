@@ -22,7 +22,7 @@ use proto::seed;
 use proto::spec::graph::INPUT;
 use proto::spec::graph::Value;
 use proto::spec::stage::StageSpec;
-use proto::tensor::TensorData;
+use proto::tensor::{Kind, TensorData};
 use proto::transport::grpc;
 use proto::transport::tls::Security;
 use proto::transport::waiting::Waiting;
@@ -132,7 +132,7 @@ async fn run(
     Ok(found)
 }
 
-/// One step's messages of `values`, drawn evenly from −`scale` to `scale`.
+/// One step's messages of `values`, drawn evenly from −`scale` to `scale`, and the network's input from all bytes.
 fn messages(trial: &Alone, values: &[Value], scale: f64) -> Result<Vec<Message>, RunError> {
     let Alone { spec, lane, minibatch, .. } = trial;
     let count = lane.microbatches()[0];
@@ -154,10 +154,11 @@ fn messages(trial: &Alone, values: &[Value], scale: f64) -> Result<Vec<Message>,
             let shape: Vec<u64> =
                 std::iter::once(range.len() as u64).chain(value.shape.iter().copied()).collect();
             let count = shape.iter().product::<u64>();
-            let numbers: Vec<f32> =
-                (0..count).map(|_| (rng.random_range(-1.0..1.0) * scale) as f32).collect();
-            let tensor =
-                TensorData::round_from_f32(spec.wire, shape, &numbers).map_err(RunError::internal)?;
+            let kind = value.kind(spec.wire);
+            let (middle, scale) = if kind == Kind::U8 { (127.5, 127.5) } else { (0.0, scale) };
+            let number = |_| (middle + rng.random_range(-1.0..1.0) * scale) as f32;
+            let numbers: Vec<f32> = (0..count).map(number).collect();
+            let tensor = TensorData::round_from_f32(kind, shape, &numbers).map_err(RunError::internal)?;
             Ok((value.name.clone(), tensor))
         };
         let tensors = values.iter().map(&mut tensor).collect::<Result<_, RunError>>()?;

@@ -119,7 +119,6 @@ mod tests {
     use proto::ledger::{Chain, ControlRecord, LinkRecord};
     use proto::link::Carried;
     use proto::microbatch::Phase;
-    use proto::tensor::Kind;
 
     fn ledger(of: Role, crossed: Vec<LinkRecord>, control: Vec<ControlRecord>) -> Ledger {
         Ledger {
@@ -138,10 +137,8 @@ mod tests {
     #[test]
     fn counts_settle_once_both_ends_agree_or_an_end_is_gone() {
         let ends = [Role::Coordinator, Role::Stage(0)];
-        let sent = |messages| LinkRecord {
-            messages,
-            ..LinkRecord::empty(ends, Carried::Activations, Phase::Train, Kind::F32)
-        };
+        let sent =
+            |messages| LinkRecord { messages, ..LinkRecord::empty(ends, Carried::Activations, Phase::Train) };
         let told = |message, messages| {
             let [from, to] = ends;
             ControlRecord { from, to, message, messages, bytes: 0, largest: 0, chain: Chain::default() }

@@ -109,7 +109,7 @@ async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
     let output = logits.values()[0].name.clone();
     let links = LinkLedger::new(Role::Coordinator);
     let link = |peer: &Peer, contract: Contract| {
-        let observer = links.observer(peer.role, contract.kind);
+        let observer = links.observer(peer.role);
         Link { observer, ..Link::new(peer.clone(), contract) }
     };
     let bottom = link(&ready[0].data, done);
@@ -130,7 +130,7 @@ async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
     let held = ready.iter().map(|ready| ready.held).max().unwrap_or(0);
     let audit = Audit { run: run.clone(), links, nodes, held };
     let to_first = bottom.outgoing;
-    let feeder = Feeder { sets, run, wire: first.wire, to_first, to_loss, failures: failures.clone() };
+    let feeder = Feeder { sets, run, to_first, to_loss, failures: failures.clone() };
     threads::spawn("feeder", move || feeder.run(queue)).map_err(RunError::internal)?;
 
     let (outbox, errors) = mpsc::channel(first.max_microbatches as usize);
@@ -139,6 +139,7 @@ async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
     let loss_task = LossTask {
         classes,
         smoothing,
+        scale: last.loss_scale as f32,
         wire: last.wire,
         output,
         logits: top.incoming,

@@ -27,8 +27,6 @@ pub struct Feeder {
     pub sets: Sets,
     /// The run's name on the wire, and its start.
     pub run: (String, u32),
-    /// The number format of the first link.
-    pub wire: Kind,
     /// The first stage's link.
     pub to_first: Outgoing,
     /// The queue to the loss task.
@@ -46,8 +44,7 @@ impl Feeder {
     }
 
     fn feed(&self, mut queue: mpsc::Receiver<Minibatch>) -> Result<(), RunError> {
-        let threads = self.sets.train.threads().max(self.sets.test.threads());
-        let mut pool = Pool::new(threads).map_err(RunError::internal)?;
+        let mut pool = Pool::new(self.sets.threads(), self.sets.prefetch).map_err(RunError::internal)?;
         let mut parts = Vec::new().into_iter();
         let mut more = |idle| loop {
             if let Some(part) = parts.next() {
@@ -93,8 +90,7 @@ impl Feeder {
     fn send(&self, header: MicrobatchHeader, microbatch: Microbatch) -> Result<bool, RunError> {
         let Microbatch { shape, images, labels } = microbatch;
         let shape = shape.iter().map(|&size| size as u64).collect();
-        let images = TensorData::new(Kind::F32, shape, images).map_err(RunError::internal)?;
-        let images = images.to_kind(self.wire).map_err(RunError::internal)?;
+        let images = TensorData::new(Kind::U8, shape, images).map_err(RunError::internal)?;
         let message =
             Message { header: header.clone(), tensors: vec![(proto::spec::graph::INPUT.into(), images)] };
         let expected = Expected { header, labels };

@@ -3,7 +3,7 @@
 use super::failures::FailureCollector;
 use super::feed::Expected;
 use super::precedence::Precedence;
-use crate::loss::{Totals, softmax_cross_entropy};
+use crate::loss::{Guess, Totals, guesses, softmax_cross_entropy};
 use crate::run_error::{Cause, RunError};
 use proto::link::{Carried, Incoming};
 use proto::microbatch::Phase;
@@ -12,7 +12,7 @@ use proto::tensor::{Kind, TensorData};
 use tokio::sync::mpsc;
 
 /// The loss of a whole minibatch.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct BatchLoss {
     /// Mean over the minibatch.
     pub loss: f64,
@@ -20,6 +20,15 @@ pub struct BatchLoss {
     pub accuracy: (f64, f64),
     /// Whether every logit was finite.
     pub finite: bool,
+    /// The network's answer for each sample of an evaluation, in order; none in training.
+    pub guesses: Vec<Guess>,
+}
+
+/// The sums over the microbatches of a minibatch so far.
+#[derive(Default)]
+struct Sums {
+    totals: Totals,
+    guesses: Vec<Guess>,
 }
 
 /// Computes the losses of microbatches in the order in which they were fed.
@@ -28,6 +37,8 @@ pub struct LossTask {
     pub classes: usize,
     /// ε of label smoothing; evaluation uses none.
     pub smoothing: f64,
+    /// The factor on the error.
+    pub scale: f32,
     /// The number format of the last link.
     pub wire: Kind,
     /// The name of the network's output.
@@ -46,7 +57,7 @@ pub struct LossTask {
 impl LossTask {
     /// Works until `expected` is closed or the run has ended.
     pub async fn run(mut self, mut expected: mpsc::Receiver<Expected>) {
-        let mut minibatch = (Totals::default(), true);
+        let mut minibatch = Sums::default();
         let failures = self.failures.clone();
         while let Some(due) = expected.recv().await {
             let done = tokio::select! {
@@ -66,25 +77,24 @@ impl LossTask {
     async fn microbatch(
         &mut self,
         due: Expected,
-        minibatch: &mut (Totals, bool),
+        minibatch: &mut Sums,
     ) -> Result<bool, (Precedence, RunError)> {
         let Expected { header, labels } = due;
         let logits = self.next_logits(&header).await?;
         let training = header.phase == Phase::Train;
         let smoothing = if training { self.smoothing } else { 0.0 };
-        let outcome = softmax_cross_entropy(
-            &logits.to_f32(),
-            self.classes,
-            &labels,
-            smoothing,
-            header.minibatch as usize,
-        )
-        .map_err(|error| (Precedence::Cause, RunError::new(Cause::Data, error.to_string())))?;
-        minibatch.0.add(&outcome);
-        minibatch.1 &= outcome.finite;
+        let values = logits.to_f32();
+        let outcome =
+            softmax_cross_entropy(&values, self.classes, &labels, smoothing, header.minibatch as usize)
+                .map_err(|error| (Precedence::Cause, RunError::new(Cause::Data, error.to_string())))?;
+        minibatch.totals.add(&outcome);
+        if !training {
+            minibatch.guesses.extend(guesses(&values, self.classes, &labels));
+        }
         let last = header.id.index + 1 == header.microbatches;
         if training {
-            let error = TensorData::round_from_f32(self.wire, logits.shape().to_vec(), &outcome.error)
+            let error: Vec<f32> = outcome.error.iter().map(|error| error * self.scale).collect();
+            let error = TensorData::round_from_f32(self.wire, logits.shape().to_vec(), &error)
                 .map_err(|error| (Precedence::Cause, RunError::internal(error)))?;
             let message = Message { header, tensors: vec![(self.output.clone(), error)] };
             if self.outbox.send(message).await.is_err() {
@@ -92,8 +102,9 @@ impl LossTask {
             }
         }
         if last {
-            let (totals, finite) = std::mem::replace(minibatch, (Totals::default(), true));
-            let loss = BatchLoss { loss: totals.loss(), accuracy: totals.accuracy(), finite };
+            let Sums { totals, guesses } = std::mem::take(minibatch);
+            let (loss, accuracy, finite) = (totals.loss(), totals.accuracy(), totals.finite);
+            let loss = BatchLoss { loss, accuracy, finite, guesses };
             return Ok(self.results.send(loss).await.is_ok());
         }
         Ok(true)

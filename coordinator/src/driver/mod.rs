@@ -31,10 +31,10 @@ pub use audit::{Audit, Ledgers, SETTLING};
 pub use connect::{NodeAddress, Setup, open};
 pub use failures::FailureCollector;
 pub use others::of_others;
-pub use outcome::{shown, wider};
 pub use precedence::Precedence;
 
-use crate::data::Loader;
+use crate::data::{Loader, Prefetch};
+use crate::loss::Guess;
 use crate::run_error::RunError;
 use loss_task::BatchLoss;
 use proto::control::{Align, Command, Keep, RunLane, SnapshotDone, StepDone};
@@ -55,6 +55,17 @@ pub struct Sets {
     pub train: Loader,
     /// Test samples without augmentation.
     pub test: Loader,
+    /// The threads that load samples (`data.workers`); `None` for as many as the sets are worth.
+    pub workers: Option<usize>,
+    /// How far ahead microbatches are loaded (`data.prefetch`).
+    pub prefetch: Prefetch,
+}
+
+impl Sets {
+    /// The threads that load samples.
+    pub fn threads(&self) -> usize {
+        self.workers.unwrap_or_else(|| self.train.threads().max(self.test.threads()))
+    }
 }
 
 /// A minibatch to run.
@@ -91,6 +102,8 @@ pub struct Outcome {
     pub top1: f64,
     /// Fraction of samples whose class was among the first five.
     pub top5: f64,
+    /// The network's answer for each sample of an evaluation, in order; none in training.
+    pub guesses: Vec<Guess>,
     /// The report of each stage.
     pub stages: Vec<StepDone>,
     /// The report of each backward node of a training step, with its stage.

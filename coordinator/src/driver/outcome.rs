@@ -49,8 +49,8 @@ pub(super) fn outcome<'p>(
     }
     if batch.finite && batch.loss.is_finite() {
         let (top1, top5) = batch.accuracy;
-        let (samples, loss) = (indices.len(), batch.loss);
-        return Ok(Outcome { step, phase, epoch, samples, loss, top1, top5, stages, backward });
+        let (samples, BatchLoss { loss, guesses, .. }) = (indices.len(), batch);
+        return Ok(Outcome { step, phase, epoch, samples, loss, top1, top5, guesses, stages, backward });
     }
     let why = diverged(&stages, around);
     Err(RunError::new(Cause::Diverged, format!("the loss of {phase} step {step} is not finite; {why}")))
@@ -73,11 +73,11 @@ fn diverged<'p>(stages: &[StepDone], around: &Around<'_, impl Fn(usize) -> &'p P
 }
 
 /// The end of the links' number format, and the formats that hold larger numbers.
-pub fn wider(wire: Kind) -> String {
+fn wider(wire: Kind) -> String {
     let end = shown(f64::from(wire.largest()));
     let others = match wire {
         Kind::F16 => "\"bf16\" or \"f32\"",
-        Kind::Bf16 | Kind::F32 => "\"f32\"",
+        Kind::Bf16 | Kind::F32 | Kind::U8 => "\"f32\"",
     };
     format!("{wire}, the number format of the links, ends at {end}: set network.wire to {others}")
 }
@@ -112,7 +112,7 @@ pub(super) fn lost_signal<'p>(
 }
 
 /// A magnitude for people.
-pub fn shown(magnitude: f64) -> String {
+fn shown(magnitude: f64) -> String {
     if magnitude < 1e7 { format!("{magnitude:.0}") } else { format!("{magnitude:.2e}") }
 }
 

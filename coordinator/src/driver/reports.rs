@@ -3,17 +3,20 @@
 //! choice but times and norms.
 
 use super::sent::Sent;
-use proto::control::{LayerMeasure, StepDone};
+use proto::control::{LayerMeasure, StepDone, Underflow};
 use proto::error::ProtocolError;
 use proto::lane::Lane;
 use proto::microbatch::Phase;
 use proto::spec::stage::{Half, StageSpec};
+use proto::tensor::Kind;
 
 /// What the reports of one node have in common.
 pub(super) struct Reporting {
     /// The names of the weight layers, in order, and whether their B is on another host.
     layers: Vec<(String, bool)>,
     sent: Sent,
+    /// The number format of the links.
+    wire: Kind,
 }
 
 /// The minibatch that a report is about.
@@ -37,7 +40,7 @@ impl Reporting {
         let measures = spec.half == Half::Forward;
         let layers = spec.layers.iter().filter(|layer| measures && layer.op.is_weight());
         let layers = layers.map(|layer| (layer.name.clone(), layer.split)).collect();
-        Ok(Self { layers, sent: Sent::of(spec)? })
+        Ok(Self { layers, sent: Sent::of(spec)?, wire: spec.wire })
     }
 
     /// Checks a report.
@@ -58,6 +61,12 @@ impl Reporting {
         }
         self.check_layers(done, *measure)?;
         self.sent.check(done, *samples as u64, *updates)?;
+        if !self.can_lose(done) {
+            let wire = self.wire;
+            return Err(format!(
+                "it says that more numbers became 0 in {wire} than it sent in a format that loses some"
+            ));
+        }
         if lane.phase() == Phase::Evaluate && done.updates != *updates {
             let made = done.updates;
             return Err(format!(
@@ -65,6 +74,15 @@ impl Reporting {
             ));
         }
         Ok(())
+    }
+
+    /// Whether as many numbers as the report counts can have become 0 on the links.
+    fn can_lose(&self, done: &StepDone) -> bool {
+        let &Underflow { activations, error_signals, layer_values } = &done.underflow;
+        let numbers = |bytes: u64| if self.wire == Kind::F16 { bytes / self.wire.size() as u64 } else { 0 };
+        activations <= numbers(done.bytes_forward)
+            && error_signals <= numbers(done.bytes_backward.saturating_add(done.bytes_split))
+            && layer_values <= numbers(done.bytes_split)
     }
 
     /// Checks the measurements of the layers.
@@ -148,7 +166,7 @@ mod tests {
         };
         assert_eq!(check(&report(), &lane), Ok(()));
         type Change = fn(&mut StepDone);
-        let table: [(Change, &str); 11] = [
+        let table: [(Change, &str); 12] = [
             (|done| _ = done.spans.pop(), "it has times of 3 actions that are not the 4 actions of its lane"),
             (|done| done.spans.push(done.spans[0]), "it has times of 5 actions"),
             (|done| done.spans.swap(1, 2), "it has times of 4 actions that are not the 4 actions"),
@@ -169,6 +187,7 @@ mod tests {
                 |done| done.bytes_backward += 4,
                 "it says that 40 bytes were sent above and 64 below, where 40 and 60",
             ),
+            (|done| done.underflow.activations = 1, "it says that more numbers became 0 in f32 than"),
         ];
         for (change, says) in table {
             let mut done = report();
@@ -203,6 +222,12 @@ mod tests {
         );
         (done.layers[1].norm_ratio, done.layers[1].difference) = (f64::NAN, f64::NAN);
         assert_eq!(forward.check(&done, &due), Ok(()));
+        let half_size = Reporting { wire: Kind::F16, ..Reporting::of(&spec).unwrap() };
+        let lost = |activations, error_signals, layer_values| {
+            let underflow = Underflow { activations, error_signals, layer_values };
+            half_size.can_lose(&StepDone { underflow, ..done.clone() })
+        };
+        assert!(lost(20, 50, 20) && !lost(21, 0, 0) && !lost(0, 51, 0) && !lost(0, 0, 21));
 
         let backward = Reporting::of(&spec.backward_half().unwrap()).unwrap();
         let mut half = StepDone { bytes_forward: 0, bytes_backward: 0, layers: Vec::new(), ..done };

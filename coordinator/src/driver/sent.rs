@@ -6,7 +6,7 @@ use proto::microbatch::Phase;
 use proto::spec::graph::{INPUT, Value};
 use proto::spec::split::{Crossing, Parcel};
 use proto::spec::stage::{Half, StageSpec};
-use proto::tensor::{Kind, byte_len};
+use proto::tensor::Kind;
 
 /// The payload bytes that a node sends.
 pub(super) struct Sent {
@@ -96,9 +96,9 @@ impl Mirror {
     }
 }
 
-/// The bytes of one sample of all `values`.
-fn bytes<'a>(values: impl Iterator<Item = &'a Value>, kind: Kind) -> u64 {
-    values.map(|value| byte_len(kind, &value.shape).unwrap_or(0) as u64).sum()
+/// The bytes of one sample of all `values` on a link whose number format is `wire`.
+fn bytes<'a>(values: impl Iterator<Item = &'a Value>, wire: Kind) -> u64 {
+    values.map(|value| value.bytes(wire)).sum()
 }
 
 #[cfg(test)]

@@ -80,7 +80,7 @@ fn minibatch() -> Minibatch {
     Minibatch { step, phase, epoch: 0, indices: vec![0], microbatches: 1, measure: false }
 }
 
-const LOSS: BatchLoss = BatchLoss { loss: 1.0, accuracy: (0.0, 0.0), finite: true };
+const LOSS: BatchLoss = BatchLoss { loss: 1.0, accuracy: (0.0, 0.0), finite: true, guesses: Vec::new() };
 
 #[test]
 fn an_update_that_was_lost_or_doubled_is_a_violation() {

@@ -10,6 +10,7 @@ use proto::ledger::{ControlMessage, ControlRecord, LayerReads, Ledger, LinkRecor
 use proto::link::{Carried, Role};
 use proto::microbatch::Phase;
 use proto::spec::graph::LayerSpec;
+use proto::spec::input::InputSpec;
 use proto::spec::stage::StageSpec;
 
 /// A residual network over three stages: `skip` spans the first cut between stages.
@@ -75,7 +76,7 @@ impl Run {
         let network = config.network([1, 4, 4]).unwrap();
         let ranges = cut(config, &network).unwrap();
         let start = RunStart { run: &"r".repeat(32), incarnation: 1, restore: None };
-        let mut stages = stages(config, &network, &ranges, [3, 3], start).unwrap();
+        let mut stages = stages(config, &network, &InputSpec::plain(1), &ranges, [3, 3], start).unwrap();
         for layer in stages.iter_mut().flat_map(|spec| &mut spec.layers) {
             layer.split = split.contains(&layer.name.as_str());
         }

@@ -101,14 +101,14 @@ struct Layer<'a> {
 impl<'a> Link<'a> {
     fn of(record: &'a LinkRecord) -> Self {
         let tensor =
-            |value: &'a Value| Tensor { name: &value.name, format: record.kind, shape: &value.shape };
+            |(value, &format): (&'a Value, &Kind)| Tensor { name: &value.name, format, shape: &value.shape };
         Self {
             from: words::process(record.from),
             to: words::process(record.to),
             kind: words::kind(record.carried),
             phase: record.phase.to_string(),
             form: record.form,
-            tensors: record.tensors.iter().map(tensor).collect(),
+            tensors: record.tensors.iter().zip(&record.kinds).map(tensor).collect(),
             messages: record.messages,
             bytes: record.bytes,
             payload: record.payload,

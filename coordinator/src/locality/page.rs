@@ -193,7 +193,7 @@ impl<'a> Flow<'a> {
         let told = |violation: &&Violation| violation.link == link && violation.message.ends_with(&word);
         let format = records.first().filter(|_| !tensors.is_empty());
         Self {
-            format: format.map_or(String::new(), |record| record.kind.to_string()),
+            format: format.map_or(String::new(), |record| words::formats(record)),
             counts: Count::all(&records),
             name,
             tensors,

@@ -92,7 +92,8 @@ fn findings(
     let evidence = Evidence { stages, prediction, coordinator: &coordinator, nodes: &nodes, complete };
     let mut findings = check(&evidence, allowed);
     let Err(failure) = result else {
-        let profile = Profile::new(&prepared.network).map_err(RunError::internal)?;
+        let profile =
+            Profile::new(&prepared.network, prepared.config.node.precision).map_err(RunError::internal)?;
         let of_stages = prepared
             .ranges
             .iter()

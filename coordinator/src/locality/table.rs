@@ -4,6 +4,7 @@ use super::check::Allowed;
 use super::findings::{Findings, GivenAway, LayerFinding, LinkFinding, Verdict};
 use super::planes::{Plane, planes};
 use super::words;
+use crate::columns::aligned;
 use proto::ledger::Chain;
 
 /// The digits of a hash that are shown.
@@ -78,7 +79,7 @@ fn link(finding: &LinkFinding, used: Verdict) -> Vec<String> {
         words::link(record.from, record.to),
         words::message(record.carried, record.phase),
         words::tensors(record),
-        if record.tensors.is_empty() { "–".into() } else { record.kind.to_string() },
+        if record.tensors.is_empty() { "–".into() } else { words::formats(record) },
         record.messages.to_string(),
         record.bytes.to_string(),
         digits(&record.chain),
@@ -111,21 +112,4 @@ fn layer(finding: &LayerFinding) -> Vec<String> {
         declared.to_string(),
         verdict.to_string(),
     ]
-}
-
-/// Rows below a head: words to the left, then numbers to the right.
-fn aligned(words: &[&str], numbers: &[&str], rows: Vec<Vec<String>>) -> String {
-    let head = [words, numbers].concat().into_iter().map(str::to_owned).collect();
-    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
-    let cell = |(column, text): (usize, &String)| {
-        let width = widths[column];
-        if column < words.len() { format!("{text:<width$}") } else { format!("{text:>width$}") }
-    };
-    let line = |row: &Vec<String>| {
-        let cells: Vec<String> = row.iter().enumerate().map(cell).collect();
-        cells.join("  ").trim_end().to_owned() + "\n"
-    };
-    rows.iter().map(line).collect()
 }

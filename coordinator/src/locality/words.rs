@@ -5,6 +5,7 @@ use proto::ledger::{ControlMessage, LinkRecord};
 use proto::link::{Carried, Role};
 use proto::microbatch::Phase;
 use proto::spec::graph::Value;
+use proto::tensor::Kind;
 
 /// A process, as in `stage 3`.
 pub(super) fn process(role: Role) -> String {
@@ -67,6 +68,15 @@ pub(super) fn tensor(value: &Value) -> String {
 pub(super) fn tensors(record: &LinkRecord) -> String {
     let tensors: Vec<String> = record.tensors.iter().map(tensor).collect();
     if tensors.is_empty() { "none".into() } else { tensors.join(", ") }
+}
+
+/// The number formats of a record's tensors: one word where they are alike, and else a word for each, as in `u8, f32`.
+pub(super) fn formats(record: &LinkRecord) -> String {
+    let words: Vec<String> = record.kinds.iter().map(Kind::to_string).collect();
+    match words.split_first() {
+        Some((first, others)) if others.iter().all(|word| word == first) => first.clone(),
+        _ => words.join(", "),
+    }
 }
 
 /// The names of a record's tensors; `None` for messages without tensors.

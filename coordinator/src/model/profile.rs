@@ -9,13 +9,16 @@ use std::collections::{HashMap, HashSet};
 
 use proto::error::ProtocolError;
 use proto::spec::graph::{self, INPUT, LayerSpec, Op};
+use proto::spec::precision::Precision;
 use proto::spec::rule::{Alignment, Coefficients, Mirror, RuleSpec, Transfer};
+use proto::tensor::Kind;
 
 use super::Network;
 pub use kept::Kept;
 pub use split::Split;
 
-/// Bytes of a number in a node's memory: layers compute in f32, whatever format the links use.
+/// Bytes of an f32: of a weight, and of a number in the sum of a gradient. A number of an activation or an error takes
+/// those of the [`Precision`], whatever format the links use.
 pub const FLOAT: u64 = 4;
 
 /// The needs of a network's layers, and the traffic over every cut between them.
@@ -65,11 +68,11 @@ pub struct LayerProfile {
 }
 
 impl Profile {
-    /// Counts the needs of `network`'s layers.
+    /// Counts the needs of `network`'s layers, which compute in `precision`.
     ///
     /// # Errors
     /// The error of [`Network::values`].
-    pub fn new(network: &Network) -> Result<Self, ProtocolError> {
+    pub fn new(network: &Network, precision: Precision) -> Result<Self, ProtocolError> {
         let computed = network.values()?;
         let shapes: Vec<&[u64]> =
             std::iter::once(&network.input).chain(&computed).map(|v| v.shape.as_slice()).collect();
@@ -84,13 +87,14 @@ impl Profile {
 
         let wanted = graph::wanted_errors(std::slice::from_ref(&network.input), &network.layers);
         let elements: Vec<u64> = shapes.iter().map(|shape| shape.iter().product()).collect();
+        let number = precision.size() as u64;
         let mut layers: Vec<LayerProfile> = Vec::with_capacity(network.layers.len());
         for (layer, inputs) in network.layers.iter().zip(&inputs) {
             let output = elements[layers.len() + 1];
             let taken = inputs.iter().map(|&input| elements[input]).sum();
-            layers.push(count(layer, shapes[inputs[0]], [taken, output], &wanted));
+            layers.push(count(layer, shapes[inputs[0]], [taken, output], number, &wanted));
         }
-        kept::keep(&mut layers, network, &inputs, &elements);
+        kept::keep(&mut layers, network, &inputs, &elements, number);
         split::split(&mut layers, network)?;
         let (activations, errors) = crossings(&inputs, &elements);
         Ok(Self { layers, activations, errors })
@@ -112,10 +116,24 @@ impl Profile {
     pub fn errors(&self, at: usize) -> u64 {
         self.errors[at]
     }
+
+    /// Bytes over the cut before layer `at`, upwards and downwards, where a number takes `size` bytes: for one sample, and
+    /// with the network's input in bytes.
+    pub fn bytes(&self, at: usize, size: u64) -> [u64; 2] {
+        let errors = self.errors[at];
+        [(self.activations[at] - errors) * Kind::U8.size() as u64 + errors * size, errors * size]
+    }
 }
 
-/// Counts the needs of a layer, except for the tensors that it keeps. The errors at the values in `wanted` are needed.
-fn count(layer: &LayerSpec, x: &[u64], [inputs, output]: [u64; 2], wanted: &HashSet<&str>) -> LayerProfile {
+/// Counts the needs of a layer, except for the tensors that it keeps. A number of an activation takes `number` bytes. The
+/// errors at the values in `wanted` are needed.
+fn count(
+    layer: &LayerSpec,
+    x: &[u64],
+    [inputs, output]: [u64; 2],
+    number: u64,
+    wanted: &HashSet<&str>,
+) -> LayerProfile {
     let op = &layer.op;
     let weights = op.weight_shape(x).map_or(0, |shape| shape.iter().product());
     let (backward, learns, extra) = match &layer.rule {
@@ -139,11 +157,11 @@ fn count(layer: &LayerSpec, x: &[u64], [inputs, output]: [u64; 2], wanted: &Hash
         touched: if op.is_weight() || matches!(op, Op::Flatten) { 0 } else { inputs + output },
         inputs,
         output,
-        waiting: if op.is_weight() { (inputs + output) * FLOAT } else { 0 },
+        waiting: if op.is_weight() { (inputs + output) * number } else { 0 },
         mirror: layer
             .rule
             .mirror()
-            .map_or(0, |mirror| u64::from(mirror.batch) * 2 * (inputs + output) * FLOAT),
+            .map_or(0, |mirror| u64::from(mirror.batch) * 2 * (inputs + output) * number),
         mirror_macs: mirror_macs(&layer.rule, macs),
         ..LayerProfile::default()
     }

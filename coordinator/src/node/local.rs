@@ -6,6 +6,7 @@ use super::process::{Effort, peak};
 use super::rooms::Rooms;
 use super::starved::Kills;
 use super::{FILES, THREADS};
+use crate::config::Node as Settings;
 use crate::driver::{FailureCollector, NodeAddress, Precedence};
 use crate::run_error::RunError;
 use futures::future::{join_all, try_join_all};
@@ -104,18 +105,19 @@ impl LocalNodes {
     pub async fn start(
         roles: &[Role],
         rooms: &Rooms,
-        threads: u32,
+        settings: &Settings,
         failures: &FailureCollector,
     ) -> Result<Self, RunError> {
         let binary = find_binary()?;
-        has_room(roles.len(), threads)?;
+        has_room(roles.len(), settings.threads)?;
         let aside = put_aside();
         if !aside.is_empty() {
             let names = aside.join(OsStr::new(", "));
             tracing::info!("local nodes start without {}: node.threads decides", names.display());
         }
-        let plan = Plan { binary, rooms: rooms.clone(), threads, aside };
-        let starting = roles.iter().map(|role| start(*role, &plan, failures.clone()));
+        let plan = Plan { binary, rooms: rooms.clone(), settings: settings.clone(), aside };
+        let starting =
+            roles.iter().enumerate().map(|(number, role)| start(number, *role, &plan, failures.clone()));
         let (nodes, addresses) = try_join_all(starting).await?.into_iter().unzip();
         Ok(Self { nodes, addresses })
     }
@@ -165,18 +167,19 @@ fn has_room(count: usize, threads: u32) -> Result<(), RunError> {
 struct Plan {
     binary: PathBuf,
     rooms: Rooms,
-    threads: u32,
+    settings: Settings,
     /// The environment variables that no node gets.
     aside: Vec<OsString>,
 }
 
 impl Plan {
-    /// The command that starts the node of `role`, but for its standard streams.
-    fn command(&self, role: Role) -> Command {
+    /// The command that starts the node of this `number` and `role`, but for its standard streams.
+    fn command(&self, number: usize, role: Role) -> Command {
         let mut command = Command::new(&self.binary);
         let any = "127.0.0.1:0";
         command.args(["serve", "--listen", any, "--control", any, "--health", any]);
-        command.args(["--exit-with-stdin", "--threads", &self.threads.to_string(), "--state-dir"]);
+        command.args(["--threads", &self.settings.threads.to_string()]);
+        command.args(["--device", self.settings.device.of(number), "--exit-with-stdin", "--state-dir"]);
         command.arg(self.rooms.state(role)).args(self.rooms.read_only().then_some("--read-only"));
         self.aside.iter().for_each(|name| _ = command.env_remove(name));
         // On loopback, with a coordinator that speaks plaintext with them.
@@ -188,6 +191,7 @@ impl Plan {
 }
 
 async fn start(
+    number: usize,
     role: Role,
     plan: &Plan,
     failures: FailureCollector,
@@ -197,7 +201,7 @@ async fn start(
     };
     let binary = &plan.binary;
     let (log, stderr) = plan.rooms.open(role)?;
-    let mut command = plan.command(role);
+    let mut command = plan.command(number, role);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
     let kills = Kills::so_far();
     let mut child = command.spawn().map_err(|error| failed(&format!("start {}", binary.display()), error))?;

@@ -10,6 +10,7 @@ mod starved;
 pub use local::{LocalNodes, find_binary};
 pub use rooms::{Rooms, temporary};
 
+use crate::config::Node as Settings;
 use crate::driver::{FailureCollector, NodeAddress};
 use crate::prepare::Placement;
 use crate::run_error::RunError;
@@ -88,13 +89,13 @@ impl Nodes {
     pub async fn find(
         placement: &Placement,
         roles: &[Role],
-        threads: u32,
+        settings: &Settings,
         rooms: &Rooms,
         failures: &FailureCollector,
     ) -> Result<Self, RunError> {
         placement.check(roles)?;
         match placement {
-            Placement::Local => LocalNodes::start(roles, rooms, threads, failures).await.map(Nodes::Local),
+            Placement::Local => LocalNodes::start(roles, rooms, settings, failures).await.map(Nodes::Local),
             Placement::Remote { nodes, backward_nodes, .. } => {
                 let needs = room::Needs {
                     what: "a run",

@@ -9,7 +9,7 @@ use super::halves::divided;
 use super::memory::{Memory, Stock, backward_bytes, forward_bytes};
 use super::{PartitionError, Rates, Workload};
 use crate::model::Network;
-use crate::model::profile::{FLOAT, LayerProfile, Profile};
+use crate::model::profile::{LayerProfile, Profile};
 use crate::pipeline::timing::{LinkCost, StageCost};
 
 /// The times of one layer, in seconds: per sample, and `update` per step.
@@ -53,7 +53,7 @@ impl Estimator {
     /// microbatches.
     pub fn new(network: &Network, workload: Workload) -> Result<Self, PartitionError> {
         workload.check()?;
-        let profile = Profile::new(network)?;
+        let profile = Profile::new(network, workload.precision)?;
         let times = profile.layers().iter().map(|layer| assumed(layer, &workload)).collect();
         Ok(Self { profile, times, measured: false, workload })
     }
@@ -112,8 +112,7 @@ impl Estimator {
 
     /// Bytes of one sample over the cut before layer `at`: activations upwards, errors downwards.
     pub fn bytes(&self, at: usize) -> [u64; 2] {
-        let size = self.workload.wire.size() as u64;
-        [self.profile.activations(at) * size, self.profile.errors(at) * size]
+        self.profile.bytes(at, self.workload.wire.size() as u64)
     }
 
     /// The cost of the stage of layers `range` that holds at most `held` microbatches.
@@ -175,7 +174,7 @@ impl Estimator {
 fn assumed(layer: &LayerProfile, workload: &Workload) -> LayerTime {
     let Rates { macs_per_second, bytes_per_second, .. } = workload.rates;
     let pass = layer.macs as f64 / macs_per_second;
-    let touch = (layer.touched * FLOAT) as f64 / bytes_per_second;
+    let touch = (layer.touched * workload.number()) as f64 / bytes_per_second;
     LayerTime {
         forward: pass + touch,
         error: layer.error_passes as f64 * (pass + touch),

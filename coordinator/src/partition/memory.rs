@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! process     code, libtorch's libraries, threads
-//! weights     W, biases and norms: values, optimizer state, gradients; B the same where it is its own and on this host
+//! weights     W, biases and norms: values, optimizer state, gradients; B the same where it is its own and on this host;
+//!             under bf16 the copies of W and B
 //! activations held × what F keeps of a microbatch, or × what waits between E and G if that is more
 //! workspace   values that end with their F, the largest layer's scratch, one more gradient, a mirror step
 //! queues      2 microbatches in each direction on each side, and to and from the other half of a stage
@@ -104,8 +105,8 @@ impl Stock {
         self.kept += new.map(|kept| kept.bytes).sum::<u64>();
         self.waiting += layer.waiting;
         self.passing += layer.passing;
-        self.scratch = self.scratch.max((layer.inputs + layer.output) * FLOAT);
-        self.gradient = self.gradient.max(layer.weights * FLOAT);
+        self.scratch = self.scratch.max((layer.inputs + layer.output) * workload.number());
+        self.gradient = self.gradient.max(layer.weights * (FLOAT + workload.copied_weight()));
         self.mirror = self.mirror.max(layer.mirror);
         layer.split.iter().for_each(|split| self.halves.add(split));
     }
@@ -121,12 +122,15 @@ impl Stock {
     ) -> Memory {
         let (size, held) = (workload.microbatch(), u64::from(held));
         let whole = self.kept.max(self.waiting);
-        let activations =
-            if workload.recompute { held * at.activations(start) * FLOAT + whole } else { held * whole };
-        let crossing = |cut| at.activations(cut) + at.errors(cut);
+        let activations = if workload.recompute {
+            held * at.bytes(start, workload.number())[0] + whole
+        } else {
+            held * whole
+        };
+        let crossing = |cut| at.bytes(cut, workload.wire.size() as u64).iter().sum::<u64>();
         let activations = size * activations;
         let workspace = size * (self.passing + self.scratch) + self.gradient + self.mirror;
-        let ring = size * QUEUE as u64 * (crossing(start) + crossing(end)) * workload.wire.size() as u64;
+        let ring = size * QUEUE as u64 * (crossing(start) + crossing(end));
         Memory::of(self.weights, activations, workspace, ring + self.halves.queues(workload))
     }
 }
@@ -149,8 +153,9 @@ pub(super) fn backward<'l>(
         mirror = mirror.max(layer.mirror);
         halves.add(split);
     }
-    let size = workload.microbatch() * FLOAT;
-    Memory::of(weights, size * kept, size * scratch + gradient * FLOAT + mirror, halves.queues(workload))
+    let size = workload.microbatch() * workload.number();
+    let gradient = gradient * (FLOAT + workload.copied_weight());
+    Memory::of(weights, size * kept, size * scratch + gradient + mirror, halves.queues(workload))
 }
 
 /// Bytes of a layer's parameters with optimizer state and gradients, as far as they are on the stage's own host.
@@ -161,11 +166,13 @@ pub(super) fn state_bytes(layer: &LayerProfile, workload: &Workload) -> u64 {
 
 /// Bytes of W, bias and norm, with optimizer state and gradients. Running statistics are too few to count.
 pub(super) fn forward_bytes(layer: &LayerProfile, workload: &Workload) -> u64 {
-    layer.parameters * (2 + workload.optimizer.slots().len() as u64) * FLOAT
+    let trained = layer.parameters * (2 + workload.optimizer.slots().len() as u64) * FLOAT;
+    trained + layer.weights * workload.copied_weight()
 }
 
 /// Bytes of B, with optimizer state and gradients.
 pub(super) fn backward_bytes(layer: &LayerProfile, workload: &Workload) -> u64 {
     let learns = u64::from(layer.backward_learns);
-    layer.backward * (1 + learns + workload.optimizer_backward.slots().len() as u64) * FLOAT
+    let trained = layer.backward * (1 + learns + workload.optimizer_backward.slots().len() as u64) * FLOAT;
+    trained + layer.backward * workload.copied_weight()
 }

@@ -11,6 +11,7 @@
 //! costs of the stages. The module has no async, no clocks, no files and no tensors.
 
 mod balance;
+mod compute_speed;
 mod cuts;
 mod error;
 mod estimate;
@@ -29,6 +30,7 @@ use std::ops::Range;
 use crate::model::Network;
 use crate::nearest;
 pub use balance::{SLACK, balanced, leanest, optimum};
+pub use compute_speed::{ComputeSpeed, ComputeSpeedError};
 pub use cuts::Cuts;
 pub use error::PartitionError;
 pub use estimate::{Estimator, LayerTime, StageEstimate};

@@ -2,6 +2,7 @@
 
 use proto::lane::Lane;
 use proto::spec::optimizer::Method;
+use proto::spec::precision::Precision;
 use proto::tensor::Kind;
 use serde::Serialize;
 
@@ -27,6 +28,8 @@ pub struct Workload {
     pub optimizer_backward: Method,
     /// Whether a stage keeps only its inputs and computes the other values again before E.
     pub recompute: bool,
+    /// The number format in which the layers compute.
+    pub precision: Precision,
     /// The assumed rates.
     pub rates: Rates,
 }
@@ -64,6 +67,7 @@ impl Default for Workload {
             optimizer,
             optimizer_backward: optimizer,
             recompute: false,
+            precision: Precision::F32,
             rates: Rates::default(),
         }
     }
@@ -73,6 +77,16 @@ impl Workload {
     /// Samples of the largest microbatch.
     pub fn microbatch(&self) -> u64 {
         self.batch.div_ceil(self.microbatches).into()
+    }
+
+    /// Bytes of one number of an activation or an error in a node's memory.
+    pub fn number(&self) -> u64 {
+        self.precision.size() as u64
+    }
+
+    /// Bytes of one number of W or B in the format of activations, beside its value in f32; 0 if there is no such copy.
+    pub(super) fn copied_weight(&self) -> u64 {
+        if self.precision.copies_weights() { self.number() } else { 0 }
     }
 
     /// The lanes of `stages` stages.

@@ -99,12 +99,15 @@ pub struct Costs {
     pub loss: f64,
     /// The costs of each stage's backward node, `None` for a stage that is not split; empty if none is.
     pub backward: Vec<Option<BackwardCost>>,
+    /// The most nodes that compute at the same moment, where all share the cores of one host; `None` where each has its own.
+    pub at_once: Option<usize>,
 }
 
 impl Costs {
     /// The same costs at each of `stages` stages and at all of their links.
     pub fn uniform(stages: usize, stage: StageCost, link: LinkCost, loss: f64) -> Self {
-        Self { stages: vec![stage; stages], links: vec![link; stages + 1], loss, backward: Vec::new() }
+        let (stages, links) = (vec![stage; stages], vec![link; stages + 1]);
+        Self { stages, links, loss, backward: Vec::new(), at_once: None }
     }
 
     /// The backward node of stage `s`, if there is one.

@@ -1,6 +1,6 @@
 //! A plan beside the host that it is made on: the cores and the memory that local nodes would share.
 
-use super::Plan;
+use super::{Plan, Shared};
 use crate::model::Network;
 use crate::model::profile::FLOAT;
 use crate::partition::{Estimator, PartitionError};
@@ -100,8 +100,11 @@ pub(super) fn line(plan: &Plan) -> String {
     let all = Bytes(plan.stages.iter().map(predicted).sum());
     let (free, bound) = (Bytes(host.memory_available), &host.memory_bound);
     let plural = if host.cores == 1 { "" } else { "s" };
+    let shared = plan.here.map_or_else(String::new, |Shared { step_seconds, images_per_s, .. }| {
+        format!("; on them together the nodes make {images_per_s:.1} images/s, a step in {step_seconds:.3} s")
+    });
     format!(
-        "all nodes take {all}; here are {} core{plural}, and {free} of memory are free in {bound}\n",
+        "all nodes take {all}; here are {} core{plural}, and {free} of memory are free in {bound}{shared}\n",
         host.cores
     )
 }

@@ -5,6 +5,7 @@
 
 mod backward;
 mod host;
+mod shared;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use crate::pipeline::draw;
 use crate::pipeline::timing::{Costs, TimingError, pace};
 pub use backward::PlannedBackward;
 pub use host::{Host, Needs};
+pub use shared::Shared;
 pub use table::table;
 
 /// The prediction of one run. Serialised, it is what `plan --json` prints.
@@ -52,6 +54,9 @@ pub struct Plan {
     pub rates: Rates,
     /// Warnings, one sentence each.
     pub warnings: Vec<String>,
+    /// The prediction for nodes that share this host, if times were measured on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub here: Option<Shared>,
     /// The host that the plan was made on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<Host>,
@@ -125,17 +130,7 @@ pub fn plan(network: &Network, ranges: &[Range<usize>], estimator: &Estimator) -
     let workload = estimator.workload();
     check_norms(network, estimator)?;
     let lanes = workload.lanes(ranges.len() as u32)?;
-    let costs = Costs {
-        stages: ranges.iter().map(|range| estimator.actions(range.clone())).collect(),
-        links: ranges
-            .iter()
-            .map(|r| r.start)
-            .chain([network.layers.len()])
-            .map(|at| estimator.link(at))
-            .collect(),
-        loss: loss_seconds(network, estimator),
-        backward: ranges.iter().map(|range| estimator.backward(range.clone())).collect(),
-    };
+    let costs = costs(network, ranges, estimator);
     let pace = pace(&lanes, &costs)?;
     let stage = |(index, range): (usize, &Range<usize>)| {
         let held = lanes[index].held();
@@ -175,6 +170,7 @@ pub fn plan(network: &Network, ranges: &[Range<usize>], estimator: &Estimator) -
         measured: estimator.is_measured(),
         rates,
         warnings: Vec::new(),
+        here: None,
         host: None,
         drawing: draw::lanes(&lanes),
     };
@@ -188,6 +184,18 @@ impl Plan {
             stage.measured_memory_bytes = *peak;
         }
         self
+    }
+}
+
+/// The costs of a pipeline of hosts with cores of their own.
+fn costs(network: &Network, ranges: &[Range<usize>], estimator: &Estimator) -> Costs {
+    let cuts = ranges.iter().map(|range| range.start).chain([network.layers.len()]);
+    Costs {
+        stages: ranges.iter().map(|range| estimator.actions(range.clone())).collect(),
+        links: cuts.map(|at| estimator.link(at)).collect(),
+        loss: loss_seconds(network, estimator),
+        backward: ranges.iter().map(|range| estimator.backward(range.clone())).collect(),
+        at_once: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use proto::host::Memory as MainMemory;
 use proto::microbatch::MAX_MICROBATCHES;
 use proto::spec::optimizer::Method;
+use proto::spec::precision::Precision;
 use proto::spec::rule::{Coefficients, RuleSpec};
 use proto::tensor::Kind;
 use serde_json::{Value as Json, json};
@@ -52,6 +53,25 @@ fn a_small_plan_is_what_one_counts_by_hand() {
     let kept = activations + workspace + queues + weights / 4;
     let memory = Memory { process: PROCESS_BYTES, weights, activations, workspace, queues, kept };
     assert_eq!((plan.stages[1].memory, plan.stages[1].memory_bytes), (memory, memory.total()));
+}
+
+#[test]
+fn under_bf16_activations_take_half_the_bytes_and_w_and_b_have_a_copy() {
+    let rule = RuleSpec::learned("custom", true, Coefficients::default());
+    let optimizer_backward = Method::Sgd { momentum: 0.0, nesterov: false };
+    let f32 = Workload { batch: 8, optimizer_backward, ..Workload::default() };
+    let memory = |precision| {
+        let (workload, options) =
+            (Workload { precision, ..f32.clone() }, Options { width: 32, rule: rule.clone(), ..small() });
+        planned(options, "mlp", &Cuts::PerLayer, workload).unwrap().stages[1].memory
+    };
+    let [f32, tf32, bf16] = [Precision::F32, Precision::Tf32, Precision::Bf16].map(memory);
+    assert_eq!(f32, tf32);
+    assert_eq!(bf16.weights, f32.weights + 2 * 2 * 32 * 32);
+    assert_eq!(bf16.activations, f32.activations / 2);
+    // Values take half; a gradient of W comes in bf16 and is summed in f32.
+    assert_eq!(bf16.workspace, 2 * 2 * (32 + 32 + 32) + (4 + 2) * 32 * 32);
+    assert_eq!(bf16.queues, f32.queues, "the links have a number format of their own");
 }
 
 /// The plan of the network of [`a_small_plan_is_what_one_counts_by_hand`] under `rule`, with every weight layer split.

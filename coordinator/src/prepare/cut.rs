@@ -2,26 +2,34 @@
 
 use crate::config::{Config, Stages};
 use crate::model::Network;
-use crate::partition::{self, Cuts, Estimator, LinkSpeed, Rates, Workload};
+use crate::partition::{self, Cuts, Estimator, Rates, Workload};
 use crate::run_error::RunError;
 use std::ops::Range;
 
-/// The estimator behind `plan` and behind the automatic cut.
+/// The estimator behind the automatic cut, with the usual rates.
 ///
 /// # Errors
 /// A network whose shapes do not fit.
-pub fn estimator(config: &Config, network: &Network, link: Option<LinkSpeed>) -> Result<Estimator, RunError> {
-    let rates = Rates::default();
+pub fn estimator(config: &Config, network: &Network) -> Result<Estimator, RunError> {
+    estimator_at(config, network, Rates::default())
+}
+
+/// The estimator with these assumed rates.
+///
+/// # Errors
+/// A network whose shapes do not fit.
+pub fn estimator_at(config: &Config, network: &Network, rates: Rates) -> Result<Estimator, RunError> {
     let workload = Workload {
         batch: config.train.batch,
         microbatches: config.pipeline.microbatches.min(config.train.batch),
         schedule: config.pipeline.schedule,
         ahead: config.pipeline.ahead,
         wire: config.network.wire,
-        optimizer: config.optimizer.spec(1, 1).method,
-        optimizer_backward: config.optimizer_b.spec(1, 1).method,
+        optimizer: config.optimizer.method(),
+        optimizer_backward: config.optimizer_b.method(),
         recompute: config.pipeline.recompute,
-        rates: link.map_or(rates, |link| link.within(rates)),
+        precision: config.node.precision,
+        rates,
     };
     Estimator::new(network, workload).map_err(RunError::configuration)
 }
@@ -31,7 +39,7 @@ pub fn estimator(config: &Config, network: &Network, link: Option<LinkSpeed>) ->
 /// # Errors
 /// A cut that the network does not have.
 pub fn cut(config: &Config, network: &Network) -> Result<Vec<Range<usize>>, RunError> {
-    cut_by(config, network, &estimator(config, network, None)?)
+    cut_by(config, network, &estimator(config, network)?)
 }
 
 /// Cuts `network` as `config` says, balanced by `estimator` where the configuration gives only the number of stages.

@@ -15,7 +15,7 @@ mod sizes;
 mod stages;
 
 pub use course::{Course, Item, Items};
-pub use cut::{cut, cut_by, estimator};
+pub use cut::{cut, cut_by, estimator, estimator_at};
 pub use doubts::{Doubt, Facts, Lead, Topic, doubts};
 pub use lanes::Lanes;
 pub use placement::Placement;
@@ -24,12 +24,12 @@ pub use stages::{RunStart, file_stem, nodes, roles, stages};
 
 use crate::config::Config;
 use crate::data::{Augment, Loader, Normalization, Sampler, Samples, Split, microbatches, open};
-use crate::driver::{Sets, shown, wider};
+use crate::driver::Sets;
 use crate::model::Network;
 use crate::run_error::RunError;
 use proto::link::Role;
+use proto::spec::input::InputSpec;
 use proto::spec::stage::StageSpec;
-use proto::tensor::Kind;
 use std::collections::HashSet;
 use std::ops::Range;
 
@@ -39,6 +39,8 @@ pub struct Prepared {
     pub config: Config,
     /// The data, for inputs and labels.
     pub sets: Sets,
+    /// The normalisation of the inputs.
+    pub input: InputSpec,
     /// The order of the training samples.
     pub sampler: Sampler,
     /// The facts of the training data.
@@ -59,26 +61,28 @@ impl Prepared {
     pub fn new(config: Config) -> Result<Self, RunError> {
         let data = &config.data;
         let classes = config.model.classes as usize;
-        let train = open(data.kind, &data.choice(Split::Train, classes))?;
-        let test = open(data.kind, &data.choice(Split::Test, classes))?;
+        let train = open(data.kind, &data.choice(Split::Train, classes, config.seed))?;
+        let test = open(data.kind, &data.choice(Split::Test, classes, config.seed))?;
         train.check_same_shape(&*test)?;
+        train.check_same_classes(&*test)?;
         let shape = train.shape().map(|size| size as u64);
-        let normalization = Normalization::of(data.kind, &*train, data.mean.as_deref(), data.std.as_deref())?;
-        check_inputs(&normalization, config.network.wire)?;
+        let input = Normalization::of(data.kind, &*train, data.mean.as_deref(), data.std.as_deref())?.input();
         let sampler =
             Sampler::new(config.seed, train.len(), config.train.batch as usize, config.train.remainder)?;
         let facts = facts(&*train, &sampler)?;
         let test_samples = test.len();
         let sets = Sets {
-            train: Loader::new(train, &normalization, data.augmentation(), config.seed)?,
-            test: Loader::new(test, &normalization, Augment::NONE, config.seed)?,
+            train: Loader::new(train, data.augmentation(), config.seed),
+            test: Loader::new(test, Augment::NONE, config.seed),
+            workers: data.workers,
+            prefetch: data.prefetch(),
         };
         let network = config.network(shape).map_err(RunError::configuration)?;
         let smallest = microbatches(sampler.last(), config.pipeline.microbatches as usize);
         let smallest = smallest.iter().map(Range::len).min().unwrap_or(1);
         config.check_microbatches(&network, smallest as u64).map_err(RunError::configuration)?;
         let ranges = cut(&config, &network)?;
-        Ok(Self { config, sets, sampler, facts, test_samples, network, ranges })
+        Ok(Self { config, sets, input, sampler, facts, test_samples, network, ranges })
     }
 
     /// Minibatches of an epoch, and of the whole run.
@@ -98,7 +102,7 @@ impl Prepared {
         restore: Option<u64>,
     ) -> Result<Vec<StageSpec>, RunError> {
         let start = RunStart { run, incarnation, restore };
-        stages(&self.config, &self.network, &self.ranges, self.minibatches(), start)
+        stages(&self.config, &self.network, &self.input, &self.ranges, self.minibatches(), start)
     }
 
     /// The roles of all nodes of a training, the stages first.
@@ -109,6 +113,11 @@ impl Prepared {
     /// The lanes of the run's minibatches.
     pub fn lanes(&self) -> Lanes {
         Lanes::new(&self.config, self.ranges.len())
+    }
+
+    /// The names of the first classes; those without a name have a number.
+    pub fn class_names(&self) -> &[String] {
+        self.sets.test.data().class_names().unwrap_or_default()
     }
 
     /// The doubts about the run.
@@ -122,18 +131,6 @@ impl Prepared {
         let delay = rules.map(|mirror| mirror.delay).max().unwrap_or(0);
         Course::new(&self.config, self.sampler, self.test_samples, delay)
     }
-}
-
-/// Refuses inputs that the links' number format does not hold.
-fn check_inputs(normalization: &Normalization, wire: Kind) -> Result<(), RunError> {
-    let largest = normalization.largest();
-    if wire.holds(largest) {
-        return Ok(());
-    }
-    let (largest, wider) = (shown(f64::from(largest)), wider(wire));
-    Err(RunError::configuration(format!(
-        "data.mean and data.std make inputs of up to {largest}, and {wider}, or data.std to larger numbers"
-    )))
 }
 
 fn facts(train: &dyn Samples, sampler: &Sampler) -> Result<Facts, RunError> {

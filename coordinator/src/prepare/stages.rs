@@ -3,9 +3,12 @@
 use crate::config::Config;
 use crate::model::Network;
 use crate::partition::{Slice, slices};
+use crate::prepare::estimator;
 use crate::run_error::RunError;
+use proto::lane::Lane;
 use proto::link::Role;
-use proto::spec::graph::LayerSpec;
+use proto::spec::graph::{INPUT, LayerSpec};
+use proto::spec::input::InputSpec;
 use proto::spec::rule::RuleSpec;
 use proto::spec::stage::{ErrorSource, Half, StageSpec};
 use std::ops::Range;
@@ -40,7 +43,7 @@ pub fn file_stem(role: Role) -> String {
     role.to_string().replace(", ", "-").replace(' ', "-")
 }
 
-/// The specification of each stage of `network`, cut at `ranges`; `minibatches` are the numbers of minibatches in
+/// The specification of each stage of `network`, whose inputs are normalised by `input`, cut at `ranges`; `minibatches` are the numbers of minibatches in
 /// an epoch and in the whole run.
 ///
 /// # Errors
@@ -48,6 +51,7 @@ pub fn file_stem(role: Role) -> String {
 pub fn stages(
     config: &Config,
     network: &Network,
+    input: &InputSpec,
     ranges: &[Range<usize>],
     minibatches: [u64; 2],
     start: RunStart<'_>,
@@ -55,7 +59,7 @@ pub fn stages(
     let slices = slices(network, ranges).map_err(RunError::configuration)?;
     let [per_epoch, total] = minibatches;
     let RunStart { run, incarnation, restore } = start;
-    let count = slices.len() as u32;
+    let (count, memory) = (slices.len() as u32, tensors(config, network, ranges)?);
     let course = config.rule.course.spec(per_epoch, total);
     let scheduled = |mut layer: LayerSpec| {
         if let RuleSpec::Learned { alignment, .. } = &mut layer.rule {
@@ -70,10 +74,11 @@ pub fn stages(
         stages: count,
         layers: slice.layers.into_iter().map(scheduled).collect(),
         error_source: ErrorSource::Above,
+        input: slice.inputs.iter().any(|value| value.name == INPUT).then(|| input.clone()),
         inputs: slice.inputs,
         outputs: slice.outputs,
-        optimizer: config.optimizer.spec(per_epoch, total),
-        optimizer_backward: config.optimizer_b.spec(per_epoch, total),
+        optimizer: config.optimizer.spec(config.train.batch, minibatches),
+        optimizer_backward: config.optimizer_b.spec(config.train.batch, minibatches),
         seed: config.seed,
         max_microbatch: config.train.batch.div_ceil(config.pipeline.microbatches),
         max_microbatches: config.pipeline.microbatches,
@@ -82,8 +87,23 @@ pub fn stages(
         keep_snapshots: config.snapshot.keep_last,
         recompute: config.pipeline.recompute,
         half: Half::Forward,
+        loss_scale: config.train.loss_scale,
+        precision: config.node.precision,
+        deterministic: config.node.deterministic,
+        memory: memory[index],
     };
     Ok(slices.into_iter().enumerate().map(stage).collect())
+}
+
+/// The bytes that the tensors of each stage are expected to take, without what a process has besides.
+fn tensors(config: &Config, network: &Network, ranges: &[Range<usize>]) -> Result<Vec<u64>, RunError> {
+    let estimator = estimator(config, network)?;
+    let lanes = estimator.workload().lanes(ranges.len() as u32).map_err(RunError::configuration)?;
+    let of = |(range, lane): (&Range<usize>, &Lane)| {
+        let memory = estimator.stage(range.clone(), lane.held()).memory;
+        memory.total() - memory.process
+    };
+    Ok(ranges.iter().zip(&lanes).map(of).collect())
 }
 
 #[cfg(test)]
@@ -118,7 +138,9 @@ mod tests {
             let network = config.network([1, 2, 2]).unwrap();
             let ranges = cut(&config, &network).unwrap();
             let start = RunStart { run: "r", incarnation: 1, restore: None };
-            let stages = stages(&config, &network, &ranges, [3, 3], start).unwrap();
+            let input = InputSpec::plain(1);
+            let stages = stages(&config, &network, &input, &ranges, [3, 3], start).unwrap();
+            assert!((0..).zip(&stages).all(|(at, stage)| stage.input == (at == 0).then(|| input.clone())));
             let nodes = nodes(&stages);
             assert_eq!(nodes.iter().map(StageSpec::role).collect::<Vec<_>>(), roles(&network, &ranges));
             assert_eq!(nodes.iter().map(|node| file_stem(node.role())).collect::<Vec<_>>(), due);

@@ -1,18 +1,27 @@
 //! The keys in which a resumed run's configuration differs from the one that it began with.
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Devices, kind_of_device};
 use std::collections::BTreeMap;
 use std::path::Path;
 use toml::Value;
 
 /// The keys that decide no bit of a run: places, measurements, deadlines, and the order of a lane's actions. A name
-/// that ends in a dot is a table. Every other key decides bits, a new one too.
-const FREE: [&str; 10] = [
+/// that ends in a dot is a table. Where data are does not count, since the mark of the data does. Every other key
+/// decides bits, a new one too.
+const FREE: [&str; 18] = [
     "pipeline.schedule",
     "pipeline.ahead",
     "pipeline.recompute",
     "data.path",
     "data.test_limit",
+    "data.train",
+    "data.test",
+    "data.test_labels",
+    "data.test_numbering",
+    "data.synsets",
+    "data.max_broken",
+    "data.workers",
+    "data.prefetch",
     "snapshot.",
     "metrics.",
     "alarm.",
@@ -86,8 +95,18 @@ impl Difference {
     }
 }
 
-/// The values of a resolved configuration by their dotted keys; the third layer's keys are `layer[3].…`.
+/// The values of a resolved configuration by their dotted keys; the third layer's keys are `layer[3].…`. Of devices the
+/// kinds count: a run may move to another GPU.
 fn flat(config: &Config) -> Result<BTreeMap<String, Value>, ConfigError> {
+    let mut config = config.clone();
+    let kinds = match &config.node.device {
+        Devices::All(device) => vec![kind_of_device(device).to_owned()],
+        Devices::InTurn(devices) => devices.iter().map(|device| kind_of_device(device).to_owned()).collect(),
+    };
+    config.node.device = match kinds.first() {
+        Some(first) if kinds.iter().all(|kind| kind == first) => Devices::All(first.clone()),
+        _ => Devices::InTurn(kinds),
+    };
     let mut flat = BTreeMap::new();
     flatten(String::new(), Value::Table(config.to_table()?), &mut flat);
     Ok(flat)
@@ -130,6 +149,10 @@ mod tests {
             ("data.augment=true", Some("'data.augment' is true here and false in f")),
             ("data.mean=[0.25]", Some("'data.mean' is [0.25] here and not set in f")),
             ("node.threads=2", Some("'node.threads' is 2 here and 1 in f")),
+            ("node.precision=bf16", Some("'node.precision' is \"bf16\" here and \"f32\" in f")),
+            ("node.device=cuda:1", Some("'node.device' is \"cuda\" here and \"cpu\" in f")),
+            ("node.device=[\"cpu\",\"cpu\"]", None),
+            ("node.deterministic=true", Some("'node.deterministic' is true here and false in f")),
             ("network.wire=bf16", Some("'network.wire' is \"bf16\" here and \"f32\" in f")),
             ("optimizer.lr=0.5", Some("'optimizer.lr' is 0.5 here and ")),
             ("optimizer_b.lr=0.5", Some("'optimizer_b.lr' is 0.5 here and ")),

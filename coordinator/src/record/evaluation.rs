@@ -1,5 +1,6 @@
 //! One pass over the whole test set: a line of `evaluations.jsonl`.
 
+use super::tally::Tally;
 use crate::driver::Outcome;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -37,10 +38,12 @@ impl Evaluation {
 }
 
 /// The sums of an evaluation under way.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Pass {
     /// The number of samples so far.
     pub samples: usize,
+    /// The counts by class so far.
+    pub tally: Tally,
     loss: f64,
     top1: f64,
     top5: f64,
@@ -54,10 +57,11 @@ impl Pass {
         self.loss += outcome.loss * n;
         self.top1 += outcome.top1 * n;
         self.top5 += outcome.top5 * n;
+        self.tally.add(&outcome.guesses);
     }
 
     /// The evaluation with these sums, after `step` and of `epoch`.
-    pub fn complete(self, step: u64, epoch: u64) -> Evaluation {
+    pub fn complete(&self, step: u64, epoch: u64) -> Evaluation {
         let mean = |sum: f64| (self.samples > 0).then(|| sum / self.samples as f64);
         let [loss, top1, top5] = [self.loss, self.top1, self.top5].map(mean);
         Evaluation { step, epoch, loss, top1, top5, samples: self.samples }

@@ -1,5 +1,6 @@
 //! A run's folder: it is created, reopened, taken back to an earlier step, and appended to.
 
+use super::assessment::Assessment;
 use super::claim::{Claim, Holds, no_run};
 use super::curves::Curves;
 use super::data_mark::DataMark;
@@ -9,7 +10,7 @@ use super::evaluation::Evaluation;
 use super::files::{remove, write, write_json};
 use super::identity::RunIdentity;
 use super::lines::{self, Appended};
-use super::names::{CONFIG, EVALUATIONS, METRICS, REPORT, SUMMARY};
+use super::names::{CONFIG, EVALUATION, EVALUATIONS, METRICS, REPORT, SUMMARY};
 use super::past::Past;
 use super::step::Step;
 use crate::config::{self, Config, Environment, Train};
@@ -125,13 +126,13 @@ impl RunFolder {
     }
 
     /// Drops the lines of steps after `step`, which will run again, and the line of the evaluation that follows
-    /// `step` itself. The summary that an earlier start wrote is removed first: if this start is killed, readers
+    /// `step` itself. The newest evaluation by class is of a step that may run again, so it goes too. The summary that an earlier start wrote is removed first: if this start is killed, readers
     /// must not take the old summary for the end of the run. The run goes on as `past` says.
     pub fn rewind(&mut self, step: u64, past: Past) -> Result<(), RunError> {
         if let Some(config) = self.moved.take() {
             write(&self.path.join(CONFIG), config.as_bytes())?;
         }
-        for name in [SUMMARY, REPORT] {
+        for name in [SUMMARY, REPORT, EVALUATION] {
             remove(&self.path.join(name))?;
         }
         (self.identity.saved, self.identity.past) = (step, past);
@@ -197,10 +198,11 @@ impl RunFolder {
         self.metrics.add(step)
     }
 
-    /// Appends one evaluation to the curves and then to `evaluations.jsonl`.
-    pub fn evaluation(&mut self, evaluation: &Evaluation) -> Result<(), RunError> {
+    /// Appends one evaluation to the curves and then to `evaluations.jsonl`, and keeps it by class in `evaluation.json`.
+    pub fn evaluation(&mut self, evaluation: &Evaluation, by_class: &Assessment) -> Result<(), RunError> {
         self.curves.evaluation(evaluation)?;
-        self.evaluations.add(evaluation)
+        self.evaluations.add(evaluation)?;
+        self.write_json(EVALUATION, by_class)
     }
 
     /// Waits until the history is on the disk. After a crash of the host a run resumes no later than its history

@@ -193,6 +193,7 @@ mod tests {
             method: Method::Sgd { momentum, nesterov },
             lr: 0.1,
             weight_decay: 0.05,
+            clip: 0.0,
             schedule: Schedule { warmup: 5, shape },
         }
     }

@@ -191,6 +191,7 @@ mod tests {
             loss: 0.25,
             top1: 0.5,
             top5: 1.0,
+            guesses: Vec::new(),
             stages: vec![done(1, bytes)],
             backward,
         };
@@ -237,6 +238,7 @@ mod tests {
                 loss: 0.25,
                 top1,
                 top5,
+                guesses: Vec::new(),
                 stages: vec![done],
                 backward: Vec::new(),
             }

@@ -8,6 +8,8 @@ pub const CONFIG: &str = "config.toml";
 pub const METRICS: &str = "metrics.jsonl";
 /// The evaluations.
 pub const EVALUATIONS: &str = "evaluations.jsonl";
+/// The newest evaluation, by class.
+pub const EVALUATION: &str = "evaluation.json";
 /// The run's summary.
 pub const SUMMARY: &str = "summary.json";
 /// The ledgers of the run's starts.

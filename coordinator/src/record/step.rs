@@ -55,6 +55,15 @@ pub struct StageTrace {
     /// Bytes of tensors that the stage sent to its backward node.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub bytes_split: u64,
+    /// Numbers of activations that became 0 in the number format of the links.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub underflow_forward: u64,
+    /// Numbers of error signals that became 0 there.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub underflow_backward: u64,
+    /// Numbers of layers' values for the backward node that became 0 there.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub underflow_split: u64,
 }
 
 /// The times and traffic of one backward node in one step.
@@ -71,10 +80,13 @@ pub struct BackwardTrace {
     /// Bytes of error signals that the node returned to its stage.
     #[serde(default)]
     pub bytes_split: u64,
+    /// Numbers of these that became 0 in the number format of the links.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub underflow_split: u64,
 }
 
-fn is_zero(bytes: &u64) -> bool {
-    *bytes == 0
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// B compared with W in one layer after one step.
@@ -133,6 +145,9 @@ impl Step {
             bytes_forward: done.bytes_forward,
             bytes_backward: done.bytes_backward,
             bytes_split: done.bytes_split,
+            underflow_forward: done.underflow.activations,
+            underflow_backward: done.underflow.error_signals,
+            underflow_split: done.underflow.layer_values,
         });
         let backward = outcome.backward.iter().map(|(stage, done)| BackwardTrace {
             stage: *stage as usize,
@@ -140,6 +155,7 @@ impl Step {
             wait_s: Some(done.wait.as_secs_f64()),
             send_s: Some(done.send.as_secs_f64()),
             bytes_split: done.bytes_split,
+            underflow_split: done.underflow.error_signals,
         });
         let layers = outcome.stages.iter().flat_map(|done| &done.layers).map(LayerTrace::from);
         Self {
@@ -234,6 +250,7 @@ mod tests {
             loss: 0.5,
             top1: 0.5,
             top5: 0.5,
+            guesses: Vec::new(),
             stages: vec![StepDone::nothing(Phase::Train), stage.clone()],
             backward,
         };

@@ -62,6 +62,10 @@ pub struct NodeSummary {
     pub bytes_sent: Option<u64>,
     /// Payload bytes that the node received from its neighbours and from its other half.
     pub bytes_received: Option<u64>,
+    /// Numbers of error signals that the node sent, and of values for its other half, that became 0 in the number format
+    /// of the links.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub underflow: u64,
     /// Share of the training time in which the node computed.
     pub compute_share: Option<f64>,
     /// The most memory that the process of a local node had resident in the last start, in bytes.
@@ -85,6 +89,10 @@ pub fn label(stage: usize, half: Half) -> String {
         Half::Forward => stage.to_string(),
         Half::Backward => format!("{stage}, backward"),
     }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 fn is_forward(half: &Half) -> bool {
@@ -177,6 +185,7 @@ mod tests {
             layers: layers.iter().map(layer).collect(),
             bytes_sent: Some(2_000_000),
             bytes_received: Some(1_000_000),
+            underflow: 0,
             compute_share: Some(0.5),
             memory_peak_bytes: None,
         }

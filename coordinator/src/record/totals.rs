@@ -16,6 +16,8 @@ pub struct StageTotal {
     pub bytes_backward: u64,
     /// Payload bytes sent to the stage's backward node.
     pub bytes_split: u64,
+    /// Numbers of error signals, and of layers' values for the backward node, that became 0 on the links.
+    pub underflow: u64,
     /// Time spent computing.
     pub compute: Duration,
 }
@@ -25,6 +27,8 @@ pub struct StageTotal {
 pub struct BackwardTotal {
     /// Payload bytes of error signals returned to the stage.
     pub bytes_split: u64,
+    /// Numbers of these that became 0 on the links.
+    pub underflow: u64,
     /// Time spent computing.
     pub compute: Duration,
 }
@@ -83,11 +87,13 @@ impl Totals {
             total.bytes_forward += done.bytes_forward;
             total.bytes_backward += done.bytes_backward;
             total.bytes_split += done.bytes_split;
+            total.underflow += done.underflow_backward + done.underflow_split;
             total.compute += duration(done.compute_s);
         }
         for done in &step.backward {
             let total = self.backward.entry(done.stage).or_default();
             total.bytes_split += done.bytes_split;
+            total.underflow += done.underflow_split;
             total.compute += duration(done.compute_s);
         }
         let measured = step.layers.iter().map(|layer| (layer.name.clone(), (step.step, layer.clone())));
@@ -143,9 +149,18 @@ mod tests {
             bytes_forward: 3,
             bytes_backward: 2,
             bytes_split: 5,
+            underflow_forward: 9,
+            underflow_backward: 1,
+            underflow_split: 2,
         };
-        let backward =
-            BackwardTrace { stage: 1, compute_s: Some(0.5), wait_s: None, send_s: None, bytes_split: 1 };
+        let backward = BackwardTrace {
+            stage: 1,
+            compute_s: Some(0.5),
+            wait_s: None,
+            send_s: None,
+            bytes_split: 1,
+            underflow_split: 1,
+        };
         Step {
             step,
             epoch: 0,
@@ -171,8 +186,9 @@ mod tests {
         assert_eq!(resumed, whole);
         assert_eq!((whole.steps, whole.samples, whole.speed()), (4, 40, Some(20.0)));
         let compute = Duration::from_secs(1);
-        let stage = StageTotal { bytes_forward: 12, bytes_backward: 8, bytes_split: 20, compute };
-        let half = BackwardTotal { bytes_split: 4, compute: 2 * compute };
+        let stage =
+            StageTotal { bytes_forward: 12, bytes_backward: 8, bytes_split: 20, underflow: 12, compute };
+        let half = BackwardTotal { bytes_split: 4, underflow: 4, compute: 2 * compute };
         assert_eq!(whole.backward, [(1, half)].into());
         assert_eq!((whole.stages, whole.layers["fc1"].1.angle_deg), (vec![stage; 2], Some(80.0)));
     }

@@ -130,6 +130,7 @@ mod tests {
             loss: 0.25,
             top1: 0.5,
             top5: 1.0,
+            guesses: Vec::new(),
             stages: vec![done(), done()],
             backward,
         };

@@ -23,8 +23,9 @@ pub use error::ReadError;
 pub use model::text;
 pub use run::Run;
 
+use crate::record::Assessment;
 use askama::Template;
-use model::Model;
+use model::{Classes, Model, facts_of};
 
 /// The style of every page.
 pub const STYLE: &str = include_str!("assets/report.css");
@@ -56,4 +57,24 @@ struct Page<'a> {
 /// ```
 pub fn render(runs: &[Run]) -> String {
     Page { runs, model: Model::of(runs) }.to_string()
+}
+
+/// The page of an evaluation.
+#[derive(Template)]
+#[template(path = "report/evaluation.html", whitespace = "minimize")]
+struct EvaluationPage<'a> {
+    name: &'a str,
+    facts: Vec<String>,
+    samples: u64,
+    found: &'a Assessment,
+    classes: Option<Classes>,
+    config_toml: &'a str,
+}
+
+/// One self-contained page about an evaluation of the run `name`, whose configuration was `config_toml`. It has no
+/// script and is a function of its arguments alone.
+pub fn render_evaluation(name: &str, config_toml: &str, found: &Assessment) -> String {
+    let facts = facts_of(config_toml, found.step);
+    let (samples, classes) = (found.samples as u64, Classes::of(found));
+    EvaluationPage { name, facts, samples, found, classes, config_toml }.to_string()
 }

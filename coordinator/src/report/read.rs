@@ -2,16 +2,16 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
 use super::error::ReadError;
 use super::run::Run;
-use crate::record::{EVALUATIONS, Evaluation, METRICS, SUMMARY, Step, lines};
+use crate::record::{EVALUATION, EVALUATIONS, Evaluation, METRICS, SUMMARY, Step, lines};
 
 impl Run {
-    /// Reads a run's folder. `evaluations.jsonl` may be absent, the other three files may not.
+    /// Reads a run's folder. `evaluations.jsonl` and `evaluation.json` may be absent, the other three files may not.
     ///
     /// A line that is no JSON was torn when the run was killed, and is skipped: the last line, or a line behind
     /// which a resumed run has written. Steps that a resumed run repeated count once, with the last record.
@@ -27,14 +27,13 @@ impl Run {
             read => read?,
         };
         let metrics = records(&dir.join(METRICS), |s: &Step| s.step)?;
-        let path = dir.join(SUMMARY);
-        let summary = serde_json::from_slice(&bytes(&path)?).map_err(|cause| ReadError::Malformed {
-            path,
-            record: 1,
-            cause,
-        })?;
+        let summary = whole(dir.join(SUMMARY))?;
+        let assessment = match whole(dir.join(EVALUATION)) {
+            Err(ReadError::Missing { .. }) => None,
+            read => Some(read?),
+        };
         let config_toml = String::from_utf8_lossy(&config).into_owned();
-        Ok(Run { name, config_toml, metrics, evaluations, summary })
+        Ok(Run { name, config_toml, metrics, evaluations, assessment, summary })
     }
 }
 
@@ -43,6 +42,12 @@ fn bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
         ErrorKind::NotFound => ReadError::Missing { path: path.to_owned() },
         _ => ReadError::Unreadable { path: path.to_owned(), cause },
     })
+}
+
+/// The record that is a whole file.
+fn whole<T: DeserializeOwned>(path: PathBuf) -> Result<T, ReadError> {
+    let bytes = bytes(&path)?;
+    serde_json::from_slice(&bytes).map_err(|cause| ReadError::Malformed { path, record: 1, cause })
 }
 
 /// The records of a file of lines, in ascending order of their step.

@@ -3,7 +3,7 @@
 //! Nearly every field of a record may be missing, because a run that failed knows less. A number that was not
 //! finite is a `None`.
 
-use crate::record::{Evaluation, Step, Summary};
+use crate::record::{Assessment, Evaluation, Step, Summary};
 
 /// The records of one run.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub struct Run {
     pub metrics: Vec<Step>,
     /// The evaluations in order; may be empty.
     pub evaluations: Vec<Evaluation>,
+    /// The newest evaluation by class; runs of earlier releases have none.
+    pub assessment: Option<Assessment>,
     /// The run's summary.
     pub summary: Summary,
 }

@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use super::{PLOT_SCRIPT, Run, render};
-use crate::record::{BackwardTrace, LayerTrace, NodeSummary, StageTrace, Step, TWO_HOSTS};
+use super::{PLOT_SCRIPT, Run, render, render_evaluation};
+use crate::record::{
+    Assessment, BackwardTrace, ClassScore, Confusion, LayerTrace, NodeSummary, StageTrace, Step, TWO_HOSTS,
+};
 use proto::spec::stage::Half;
 
 /// A run of three steps in which every string is `text`.
@@ -148,6 +150,7 @@ fn split() -> Run {
         wait_s: Some(0.1),
         send_s: Some(0.0),
         bytes_split: 1000,
+        underflow_split: 0,
     };
     for step in &mut run.metrics {
         step.stages.push(StageTrace { stage: 1, bytes_split: 2000, ..step.stages[0].clone() });
@@ -243,4 +246,65 @@ fn a_run_that_diverges_leaves_the_chart_whenever_it_is_evaluated() {
     run.metrics[2].loss = Some(1e30);
     run.evaluations[0].loss = Some(1e31);
     assert_eq!(data(&render(&[run]))["charts"][0]["at_most"], serde_json::json!([0.0, 4.6]));
+}
+
+/// An evaluation of so many classes, whose names begin with `name`: class 0 is the least accurate, and half of its images
+/// were taken for the last class.
+fn assessment(name: &str, classes: u32) -> Assessment {
+    let class = |class: u32| ClassScore {
+        class,
+        name: Some(format!("{name}{class}")),
+        samples: 1200,
+        top1: Some(0.5 + 0.4 * f64::from(class) / f64::from(classes)),
+        top5: Some(0.95),
+    };
+    Assessment {
+        step: 1234,
+        samples: 1200 * classes as usize,
+        test_loss: Some(0.5),
+        test_top1: Some(0.7),
+        test_top5: Some(0.95),
+        classes: (0..classes).map(class).collect(),
+        confusions: vec![Confusion { class: 0, taken_for: classes - 1, count: 600 }],
+    }
+}
+
+#[test]
+fn few_classes_stand_in_order_and_of_many_the_least_accurate_stand_first() {
+    let few = render_evaluation("run", "[model]\nname = \"mlp\"\n", &assessment("c", 3));
+    let place = |page: &str, text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is missing"));
+    assert!(place(&few, ">c0<") < place(&few, ">c1<") && place(&few, ">c1<") < place(&few, ">c2<"));
+    assert!(few.contains("mlp") && few.contains("after 1,234 updates") && few.contains("Accuracy by class"));
+    assert!(
+        few.contains("<td>c2</td><td>50.0%") && few.contains("<td>600</td>") && !few.contains("<details")
+    );
+    let many = render_evaluation("run", "", &assessment("c", 1000));
+    assert!(many.contains("The 20 least accurate of 1,000 classes") && many.contains("All 1,000 classes"));
+    assert_eq!((many.matches(">c5<").count(), many.matches(">c500<").count()), (2, 1));
+    for fetch in ["http://", "https://", "src=", "url(", "@import", "<link", "<script"] {
+        assert!(!many.contains(fetch), "{fetch} in the page");
+    }
+    let name = "<img src=x>";
+    let hostile = render_evaluation(name, name, &assessment(name, 1));
+    assert!(!hostile.contains("<img") && hostile.contains("&#60;img src=x&#62;0"));
+}
+
+#[test]
+fn a_report_has_the_classes_of_its_newest_evaluation() {
+    let by_class = |name: &str| Run { assessment: Some(assessment(name, 3)), ..run(name) };
+    let page = render(&[by_class("one")]);
+    assert!(page.contains("The test set after step 1,234.") && page.contains(">one2<"));
+    let pages = render(&[by_class("one"), run("two"), by_class("three")]);
+    assert!(pages.contains("one after 1,234 steps") && !pages.contains("two after"));
+    assert!(!render(&[run("two")]).contains("<h2>Classes"), "an earlier release counted no classes");
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "config.toml", "");
+    write(dir.path(), "metrics.jsonl", "");
+    write(dir.path(), "summary.json", "{}");
+    let read = || Run::read(dir.path()).map(|run| run.assessment);
+    assert_eq!(read().unwrap(), None);
+    write(dir.path(), "evaluation.json", &serde_json::to_string(&assessment("c", 3)).unwrap());
+    assert_eq!(read().unwrap(), Some(assessment("c", 3)));
+    write(dir.path(), "evaluation.json", "[]");
+    assert!(sentence(dir.path()).starts_with("RUN/evaluation.json, record 1, is not understood"));
 }

@@ -136,8 +136,8 @@ impl<'a> Run<'a> {
     async fn find(&mut self) -> Result<Event, RunError> {
         (self.failures, self.addresses) = (FailureCollector::default(), Vec::new());
         let rooms = Rooms::of(self.recorder.folder().path());
-        let threads = self.prepared.config.node.threads;
-        let finding = Nodes::find(self.placement, &self.roles, threads, &rooms, &self.failures);
+        let settings = &self.prepared.config.node;
+        let finding = Nodes::find(self.placement, &self.roles, settings, &rooms, &self.failures);
         let Some(nodes) = unless_stopped(&self.stop, finding).await? else { return Ok(Event::Stopped) };
         self.addresses = nodes.addresses().to_vec();
         self.nodes = Some(nodes);

@@ -19,6 +19,7 @@ use crate::run_error::{Cause, RunError};
 use proto::control::{Span, StepDone};
 use proto::lane::Action;
 use proto::microbatch::MicrobatchId;
+use proto::spec::input::InputSpec;
 use proto::spec::stage::StageSpec;
 use std::ops::Range;
 use std::path::Path;
@@ -100,7 +101,8 @@ impl Bench<'_> {
         recompute: bool,
     ) -> Result<Vec<Found>, RunError> {
         let start = RunStart { run: &self.run, incarnation: 1, restore: None };
-        let mut specs = stages(self.config, self.network, ranges, [1, 1], start)?;
+        let input = InputSpec::plain(self.network.input.shape[0] as usize);
+        let mut specs = stages(self.config, self.network, &input, ranges, [1, 1], start)?;
         // A stage is measured alone: one process computes what its two halves do.
         specs.iter_mut().flat_map(|spec| &mut spec.layers).for_each(|layer| layer.split = false);
         let Pipeline { ahead, schedule, .. } = self.config.pipeline;
@@ -135,8 +137,7 @@ impl Bench<'_> {
     async fn one(&self, folder: &Path, trial: &Alone) -> Result<(Vec<StepDone>, Option<u64>), RunError> {
         let failures = FailureCollector::default();
         let role = trial.spec.role();
-        let (rooms, threads) = (Rooms::within(folder), self.config.node.threads);
-        let nodes = LocalNodes::start(&[role], &rooms, threads, &failures).await?;
+        let nodes = LocalNodes::start(&[role], &Rooms::within(folder), &self.config.node, &failures).await?;
         let done = tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(RunError::new(Cause::Interrupted, "the measurement was interrupted")),

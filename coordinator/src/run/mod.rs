@@ -20,7 +20,8 @@ mod supervisor;
 mod train;
 
 pub use audited::{Audited, audited};
-pub use evaluate::{Evaluated, SETTABLE, Which, evaluate};
+pub use evaluate::{Classified, Evaluated, Order, Which, classify, evaluate, settable};
 pub use measure::{Measured, measure};
+pub(crate) use progress::Progress;
 pub use resume::Resume;
 pub use train::{Naming, TrainOptions, train};

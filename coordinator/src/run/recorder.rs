@@ -7,7 +7,8 @@ use crate::driver::{Event, Ledgers, Outcome};
 use crate::platform::Reporter;
 use crate::prepare::Prepared;
 use crate::record::{
-    Evaluation, Invariant, LEDGER, Meters, Pass, RunFolder, Starts, Step, Totals, Trace, or_dash,
+    Assessment, Evaluation, Invariant, LEDGER, Meters, Pass, RunFolder, Starts, Step, Totals, Trace, lost,
+    or_dash,
 };
 use crate::run_error::RunError;
 use proto::control::{Keep, SnapshotDone};
@@ -25,6 +26,8 @@ pub struct Recorder<'a> {
     last: Instant,
     /// The recent speed, in images per second.
     speed: f64,
+    /// Whether this start was warned of error signals that became 0.
+    warned: bool,
     /// The evaluation under way.
     pass: Pass,
     /// The metrics for a metrics port.
@@ -48,6 +51,7 @@ impl<'a> Recorder<'a> {
             invariant: None,
             last: Instant::now(),
             speed: 0.0,
+            warned: false,
             pass: Pass::default(),
             meters: Meters::new(),
             platform: None,
@@ -72,8 +76,8 @@ impl<'a> Recorder<'a> {
     /// A run folder that cannot be written, or a history that breaks a law already.
     pub fn rewind(&mut self, common: &Common) -> Result<(), RunError> {
         let (prepared, step) = (self.prepared, common.newest());
-        let [per_epoch, total] = prepared.minibatches();
-        let optimizer = prepared.config.optimizer.spec(per_epoch, total);
+        let config = &prepared.config;
+        let optimizer = config.optimizer.spec(config.train.batch, prepared.minibatches());
         let before = self.folder.identity().past.clone();
         let past = before.going_on(step, common.imported.contains(&step), optimizer);
         self.folder.rewind(step, past.clone())?;
@@ -175,6 +179,13 @@ impl<'a> Recorder<'a> {
         if let Some(invariant) = &mut self.invariant {
             invariant.check(step.step, &step.layers)?;
         }
+        if !self.warned
+            && let Some(warning) = lost(&step, &self.prepared.config)
+        {
+            self.warned = true;
+            self.progress.finish();
+            tracing::warn!("{warning}");
+        }
         self.meters.trained(outcome);
         self.folder.step(&step)?;
         if let Some(platform) = &mut self.platform {
@@ -202,10 +213,12 @@ impl<'a> Recorder<'a> {
         if self.pass.samples < self.prepared.test_samples {
             return Ok(());
         }
-        let evaluation = std::mem::take(&mut self.pass).complete(self.totals.steps, outcome.epoch);
+        let pass = std::mem::take(&mut self.pass);
+        let evaluation = pass.complete(self.totals.steps, outcome.epoch);
         self.totals.evaluated(evaluation);
         self.meters.evaluated(&evaluation);
-        self.folder.evaluation(&evaluation)?;
+        let by_class = Assessment::new(&evaluation, &pass.tally, self.prepared.class_names());
+        self.folder.evaluation(&evaluation, &by_class)?;
         if let Some(platform) = &mut self.platform {
             platform.evaluated(&evaluation);
         }

@@ -62,7 +62,8 @@ fn split(stage: usize, prepared: &Prepared) -> impl Iterator<Item = &LayerSpec> 
 
 /// The summary of a stage's backward node, without its address.
 fn backward_node(stage: usize, prepared: &Prepared, totals: &Totals) -> NodeSummary {
-    let BackwardTotal { bytes_split, compute } = totals.backward.get(&stage).copied().unwrap_or_default();
+    let BackwardTotal { bytes_split, underflow, compute } =
+        totals.backward.get(&stage).copied().unwrap_or_default();
     let layer = |layer: &LayerSpec| LayerSummary {
         name: layer.name.clone(),
         parameters: None,
@@ -77,6 +78,7 @@ fn backward_node(stage: usize, prepared: &Prepared, totals: &Totals) -> NodeSumm
         layers: split(stage, prepared).map(layer).collect(),
         bytes_sent: Some(bytes_split),
         bytes_received: totals.stages.get(stage).map(|stage| stage.bytes_split),
+        underflow,
         compute_share: share(compute, totals),
         memory_peak_bytes: None,
     }
@@ -91,10 +93,9 @@ fn share(compute: Duration, totals: &Totals) -> Option<f64> {
 /// The summary of a stage, without its address.
 fn node(stage: usize, prepared: &Prepared, totals: &Totals) -> NodeSummary {
     let total = |stage: usize| totals.stages.get(stage).copied().unwrap_or_default();
-    let StageTotal { bytes_forward, bytes_backward, bytes_split, compute } = total(stage);
+    let StageTotal { bytes_forward, bytes_backward, bytes_split, underflow, compute } = total(stage);
     let returned = totals.backward.get(&stage).map_or(0, |half| half.bytes_split);
-    let input = &prepared.network.input.shape;
-    let input = input.iter().product::<u64>() * prepared.config.network.wire.size() as u64;
+    let input = prepared.network.input.bytes(prepared.config.network.wire);
     // A node receives its neighbours' messages; the coordinator sends inputs, and errors of the outputs' size.
     let from_below = stage.checked_sub(1).map_or(input * totals.samples, |below| total(below).bytes_forward);
     let last = stage + 1 == prepared.ranges.len();
@@ -106,6 +107,7 @@ fn node(stage: usize, prepared: &Prepared, totals: &Totals) -> NodeSummary {
         layers: layers(stage, prepared, totals),
         bytes_sent: Some(bytes_forward + bytes_backward + bytes_split),
         bytes_received: Some(from_below + from_above + returned),
+        underflow,
         compute_share: share(compute, totals),
         memory_peak_bytes: None,
     }

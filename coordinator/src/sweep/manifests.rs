@@ -98,7 +98,7 @@ fn load(sources: &Sources, environment: &Environment<'_>) -> Result<TrialLoad, R
 /// The load of a trial with this configuration.
 fn of_trial(config: &Config) -> Result<TrialLoad, RunError> {
     let (network, data) = prepare::network(config)?;
-    let estimator = prepare::estimator(config, &network, None)?;
+    let estimator = prepare::estimator(config, &network)?;
     let ranges = prepare::cut(config, &network)?;
     let plan = plan::plan(&network, &ranges, &estimator).map_err(RunError::configuration)?;
     let inputs = Needs::of(&network, &ranges, &estimator, false).map_err(RunError::configuration)?.inputs;

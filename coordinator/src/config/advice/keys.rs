@@ -2,19 +2,15 @@
 
 use super::{Synonyms, absent, almost, meant};
 
-const DEVICES: &str = "a node has a device, and the configuration has none; start each node with `layer-node serve \
-                       --device`, and cut the network by 'pipeline.stages'";
+const DEVICES: &str = ", the devices of local nodes, as in [\"cuda:0\", \"cuda:1\"]; other nodes are started with \
+                       `layer-node serve --device`";
 const DEPTH: &str =
     "the depth of the network is the number of its [[layer]] tables, or follows from 'model.name'";
 const FOLDER: &str = "the command line names the run's folder, by --run-dir DIR or --name NAME";
 const RESUME: &str = "the command line resumes a run, by --resume auto or --resume STEP";
-const PRECISION: &str = "layers compute in f32; the number format between neighbours is 'network.wire'";
-const LOADING: &str =
-    "the coordinator chooses the threads that load data; the threads of a node are 'node.threads'";
+const LOADING: &str = "samples are loaded by threads of the coordinator, which last as long as the run";
 const EVALUATION: &str = "the test data is evaluated after every epoch and at the end, without a key";
 const LOGGED: &str = "every run folder has report.html and files for TensorBoard, without a key";
-const CLIPPING: &str = "there is no gradient clipping; a lower 'optimizer.lr' or a longer \
-                        'optimizer.warmup_epochs' keeps steps small";
 const DROPOUT: &str = "there is no dropout; 'optimizer.weight_decay' and 'data.augment' regularise";
 const STOPPING: &str =
     "a run has no early stopping; 'snapshot.best' keeps its best state, and a sweep has the table [stop]";
@@ -58,15 +54,23 @@ pub(super) const KEYS: &[Synonyms] = &[
         "the optimizers here, plain sgd \
          and adam, have no such option",
     ),
-    absent(
+    almost(
         "clip_norm max_norm max_grad_norm grad_clip clip_grad gradient_clip gradient_clip_val \
          gradient_clipping gradient_clip_norm clip_grad_norm grad_clip_norm grad_norm clip_value \
          global_clipnorm",
-        "optimizer.lr",
-        CLIPPING,
+        "optimizer.clip",
+        ", which limits the norm of each tensor's gradient and none of all tensors",
     ),
     absent("ema ema_decay use_ema swa lookahead", "optimizer.lr", "weights are not averaged over steps"),
-    absent("loss_scale loss_scaling grad_scaler", "optimizer.lr", "the loss is not scaled"),
+    almost(
+        "loss_scale loss_scaling grad_scaler",
+        "train.loss_scale",
+        ", which stays the same throughout a run",
+    ),
+    meant(
+        "reference_batch base_batch base_batch_size lr_batch_size scale_lr auto_scale_lr linear_scaling",
+        "optimizer.lr_batch",
+    ),
     // The learning rate's course.
     meant(
         "scheduler scheduler_name scheduler_type lr_scheduler lr_schedule lr_scheduler_type lr_decay lr_policy \
@@ -136,11 +140,10 @@ pub(super) const KEYS: &[Synonyms] = &[
         DROPOUT,
     ),
     absent("early_stopping early_stop patience early_stopping_patience", "train.epochs", STOPPING),
-    absent(
-        "mixed_precision fp16 bf16 precision half use_amp autocast dtype torch_dtype param_dtype train.amp \
-         trainer.amp training.amp half_precision",
-        "network.wire",
-        PRECISION,
+    meant(
+        "mixed_precision fp16 bf16 tf32 half use_amp autocast dtype torch_dtype param_dtype train.amp \
+         trainer.amp training.amp half_precision allow_tf32 float32_matmul_precision",
+        "node.precision",
     ),
     absent(
         "eval_every eval_steps eval_interval eval_freq eval_strategy evaluation_strategy val_check_interval \
@@ -204,7 +207,7 @@ pub(super) const KEYS: &[Synonyms] = &[
     // The data.
     meant("dataset dataset_name data.name data.dataset data_name task_name", "data.kind"),
     meant(
-        "data_dir data_path dataset_path dataset_dir data_root root root_dir train_dir data_folder folder",
+        "data_dir data_path dataset_path dataset_dir data_root root root_dir data_folder folder",
         "data.path",
     ),
     meant(
@@ -227,15 +230,22 @@ pub(super) const KEYS: &[Synonyms] = &[
         "augmentation augmentations data_augmentation transform transforms random_crop random_flip horizontal_flip",
         "data.augment",
     ),
+    meant("train_dir train_folder train_split", "data.train"),
+    meant("val_dir val_folder test_dir test_folder", "data.test"),
+    meant("crop_size center_crop centre_crop train_crop_size val_crop_size", "data.crop"),
+    meant("resize_size val_resize_size shorter_side", "data.resize"),
+    meant("crop_scale random_resized_crop rrc_scale", "data.crop_area"),
+    meant("color_jitter colour_jitter", "data.jitter"),
     meant("normalize normalization mean_std", "data.mean data.std"),
     meant("pixel_mean image_mean norm_mean", "data.mean"),
     meant("pixel_std image_std norm_std", "data.std"),
-    absent(
-        "num_workers n_workers workers dataloader_num_workers num_loader_workers prefetch prefetch_factor \
-         pin_memory persistent_workers num_proc",
-        "node.threads",
-        LOADING,
+    meant(
+        "num_workers n_workers loader_workers dataloader_num_workers num_loader_workers num_proc loader_threads",
+        "data.workers",
     ),
+    almost("prefetch_factor prefetch_count prefetch_batches", "data.prefetch", ", which counts microbatches"),
+    meant("label_field json_key label_name", "data.label_key"),
+    absent("pin_memory persistent_workers", "data.workers", LOADING),
     absent(
         "download",
         "data.path",
@@ -270,12 +280,13 @@ pub(super) const KEYS: &[Synonyms] = &[
          recomputation",
         "pipeline.recompute",
     ),
-    absent(
-        "device devices device_type gpu gpus gpu_ids num_gpus n_gpu n_gpus accelerator cuda use_cuda no_cuda \
-         tpu_cores num_devices local_rank",
-        "pipeline.stages",
+    almost(
+        "devices device_type gpu gpus gpu_ids num_gpus n_gpu n_gpus accelerator cuda use_cuda no_cuda tpu_cores \
+         num_devices local_rank",
+        "node.device",
         DEVICES,
     ),
+    meant("deterministic_algorithms use_deterministic_algorithms cudnn_deterministic", "node.deterministic"),
     meant(
         "n_threads num_threads intra_op_threads omp_num_threads cpus num_cpus n_cpus cores num_cores",
         "node.threads",

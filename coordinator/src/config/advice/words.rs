@@ -115,7 +115,8 @@ pub(super) const VALUES: &[Synonyms] = &[
     // Number formats.
     meant("float32 fp32 float single", "f32"),
     meant("float16 fp16 half", "f16"),
-    meant("bfloat16 bfloat", "bf16"),
+    meant("bfloat16 bfloat mixed bf16_mixed amp", "bf16"),
+    meant("tensorfloat32 tensorfloat", "tf32"),
     // Pipelines.
     meant("apart separate separated", "split"),
     meant("colocated joint same_host one_host", "together"),
@@ -130,11 +131,13 @@ pub(super) const VALUES: &[Synonyms] = &[
     meant("fashion fmnist", "fashion_mnist"),
     meant("cifar", "cifar10 cifar100"),
     meant("cnn convnet lenet own", "custom"),
-    absent(
-        "imagenet imagenet1k tiny_imagenet image_folder folder svhn stl10 webdataset",
-        "fashion_mnist",
-        "photographs in files of their own cannot be read yet",
+    almost(
+        "imagenet imagenet1k ilsvrc2012 tiny_imagenet folder photographs photos images",
+        "image_folder",
+        ", with 'model.classes'",
     ),
+    meant("wds shards tar tars tar_shards", "webdataset"),
+    absent("svhn stl10", "fashion_mnist", "files of that format cannot be read yet"),
     // Kinds of layers.
     meant("conv convolution convolutional conv3x3", "conv2d"),
     meant("dense fc fully_connected linear_layer affine gemm", "linear"),

@@ -35,11 +35,12 @@ impl Reader<'_> {
         alignment: &Alignment,
     ) -> Result<(), ConfigError> {
         let refuse = |key: &str, why: &str| Err(self.refuse(&format!("{prefix}.{key}"), why));
-        let Alignment { centering, transfer, update_noise, mirror, .. } = alignment;
+        let Alignment { centering, transfer, per_position, update_noise, mirror, .. } = alignment;
         let fed = [
             ("input", mirror.is_some(), "is \"noise\""),
             ("centering", *centering != Centering::None, "says what is taken off x"),
             ("activation", *transfer != Transfer::Identity, "is put on y and z"),
+            ("per_position", *per_position, "divides the sums over positions"),
         ];
         if !c.use_samples() {
             if let Some((key, _, what)) = fed.iter().find(|(_, set, _)| *set) {

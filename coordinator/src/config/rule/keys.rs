@@ -38,6 +38,7 @@ pub(in crate::config) fn of_loss(table: &str) -> Vec<Key> {
             usual(Transfer::default()),
             "applied to y and z in amp, null and sparse",
         ),
+        key("per_position", Switch, follows("false"), PER_POSITION),
         key("update_noise", NOT_NEGATIVE, follows("0"), UPDATE_NOISE),
     ]
 }
@@ -49,6 +50,7 @@ const INPUT: &str =
 const EVERY: &str = "updates between mirror steps; 0 for none once training has begun";
 const CENTERING: &str =
     "takes each sample's mean, or each feature's over the microbatch, off the x of amp, null and sparse";
+const PER_POSITION: &str = "amp, null and sparse are means over the positions of y, and no sums: one coefficient then fits every resolution";
 const UPDATE_NOISE: &str =
     "after each step B also moves by learning rate times normal noise of this deviation";
 

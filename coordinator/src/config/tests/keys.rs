@@ -6,7 +6,7 @@ use proto::spec::graph::Op;
 use proto::spec::rule::{Magnitude, RuleSpec};
 use toml::Table;
 
-use super::{UNSET, refusal, set};
+use super::{UNSET, UNSET_PHOTOS, refusal, set};
 use crate::config::allowed::Allowed;
 use crate::config::keys::{ANY_LAYER, KEYS};
 use crate::config::typed::keys_of;
@@ -16,27 +16,34 @@ use crate::rule::{Name, Surroundings};
 
 #[test]
 fn the_table_of_keys_and_the_types_agree() {
-    let printed: Table = set(&UNSET).unwrap().to_toml().unwrap().parse().unwrap();
-    let has = |path: &str| match path.split_once('.') {
-        Some((table, key)) => printed[table].as_table().unwrap().contains_key(key),
-        None => printed.contains_key(path),
+    let printed = |sets: &[&str]| set(sets).unwrap().to_toml().unwrap().parse::<Table>().unwrap();
+    let printed = [printed(&UNSET), printed(&UNSET_PHOTOS)];
+    let has = |path: &str| {
+        printed.iter().any(|printed| match path.split_once('.') {
+            Some((table, key)) => printed[table].as_table().unwrap().contains_key(key),
+            None => printed.contains_key(path),
+        })
     };
     for key in KEYS.iter().filter(|key| !key.path.contains(ANY_LAYER) && key.path != "model.width") {
         assert!(has(&key.path) || key.path.starts_with("rule."), "{} is not in the types", key.path);
         let Allowed::Words(words) = key.allowed else { continue };
         for word in words {
-            let rule = match key.path.as_str() {
-                "rule.name" if *word == "custom" => "rule.task=true",
-                "rule.magnitude" => "rule.name=sign_symmetry",
-                path if path.starts_with("rule.") && path != "rule.name" => "rule.name=weight_mirror",
-                _ => "seed=0",
+            let others: &[&str] = match key.path.as_str() {
+                "rule.name" if *word == "custom" => &["rule.task=true"],
+                "rule.magnitude" => &["rule.name=sign_symmetry"],
+                path if path.starts_with("rule.") && path != "rule.name" => &["rule.name=weight_mirror"],
+                "data.test_numbering" if *word == "devkit" => {
+                    &["data.kind=image_folder", "data.test_labels=l", "data.synsets=s"]
+                }
+                "data.test_numbering" => &["data.kind=image_folder", "data.test_labels=l"],
+                _ => &[],
             };
-            let sets = [rule, "model.classes=10"];
             let word = format!("{}={word}", key.path);
-            assert!(set(&[&sets[..], &[&word]].concat()).is_ok(), "{word} is in the table only");
+            let sets = [&["model.classes=10"], others, &[&word]].concat();
+            assert!(set(&sets).is_ok(), "{word} is in the table only");
         }
     }
-    for (table, value) in &printed {
+    for (table, value) in printed.iter().flatten() {
         let keys = value.as_table().into_iter().flat_map(Table::keys);
         for key in keys {
             let path = format!("{table}.{key}");

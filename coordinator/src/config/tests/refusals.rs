@@ -92,6 +92,14 @@ fn every_refusal_is_a_sentence_that_says_where_and_what_is_allowed() {
             "data.kind=idx",
             "'model.classes' in net.toml is missing: 'data.kind' \"idx\" does not say how many there are",
         ),
+        (
+            "data.crop=32",
+            "'data.crop' in --set is for photographs, but 'data.kind' is of others: leave it out",
+        ),
+        (
+            "data.crop_area=[0.1]",
+            "'data.crop_area' in --set is [0.1]: it must be a list of two numbers above 0, up to 1",
+        ),
     ] {
         assert_eq!(refusal(&[sets]), sentence);
     }
@@ -153,4 +161,29 @@ fn layers_are_refused_by_their_place() {
     assert!(typo.starts_with("'rule.layers.mid' names no layer"), "{typo}");
     assert!(read(&format!("[rule.layers.middle]\n{NET}"), &[]).is_ok());
     assert!(read("", &[]).unwrap_err().contains("there is no [[layer]]"));
+}
+
+#[test]
+fn keys_of_photographs_that_contradict_each_other_are_refused() {
+    let photos = ["data.kind=image_folder", "model.classes=10"];
+    let labels = "data.test_labels=l.txt";
+    for (sets, said) in [
+        (&["data.prefix=a"][..], "'data.prefix' in --set is for idx files, but"),
+        (&["data.resize=200"], "'data.resize' in --set is 200, less than the 224 of 'data.crop'"),
+        (&["data.crop_area=[0.9, 0.5]"], "the first number must not be above the second"),
+        (&["data.jitter=[0.4, 0.4, 0.4, 0.6]"], "'data.jitter' in --set ends in 0.6: "),
+        (&["data.jitter=[0.4, 0.4, 0.4]"], "it must be a list of four numbers, 0 or more"),
+        (&[labels], "'data.test_labels' in --set needs 'data.test_numbering': \"sorted\" if "),
+        (&["data.test_numbering=sorted"], "says nothing without 'data.test_labels'"),
+        (&[labels, "data.test_numbering=devkit"], "is \"devkit\", which needs 'data.synsets'"),
+        (
+            &[labels, "data.test_numbering=sorted", "data.synsets=s.txt"],
+            "is for 'data.test_numbering' \"devkit\" alone",
+        ),
+    ] {
+        let sentence = refusal(&[&photos[..], sets].concat());
+        assert!(sentence.contains(said), "{sentence} should say: {said}");
+    }
+    let config = set(&[&photos[..], &["data.crop=64", "data.resize=72"]].concat()).unwrap();
+    assert_eq!((config.input_shape(), config.data.augment), (Some([3, 64, 64]), true));
 }

@@ -142,3 +142,31 @@ fn how_a_rule_is_fed_is_checked_and_printed() {
     let again = read(&mirror.to_toml().unwrap(), &[]).unwrap();
     assert_eq!(again.rule, mirror.rule);
 }
+
+#[test]
+fn clipping_scaling_and_positions_are_refused_where_they_cannot_do_what_they_promise() {
+    let watched = ["rule.name=kolen_pollack", "alarm.kolen_pollack=true"];
+    assert!(set(&watched).is_ok());
+    assert!(
+        set(&[&watched[..], &["optimizer.clip=1"]].concat()).unwrap_err().contains("W and B are clipped")
+    );
+    let scale = |sets: &[&str]| set(sets).map(|config| config.train.loss_scale);
+    assert_eq!([scale(&[]), scale(&["network.wire=bf16"])], [Ok(1.0), Ok(1.0)]);
+    assert_eq!(scale(&["network.wire=f16"]), Ok(1024.0));
+    assert_eq!(scale(&["network.wire=f16", "train.loss_scale=64"]), Ok(64.0));
+    let refused = scale(&["network.wire=f16", "train.loss_scale=1"]).unwrap_err();
+    assert!(
+        refused.starts_with("'train.loss_scale' in --set is 1, and 'network.wire' is \"f16\""),
+        "{refused}"
+    );
+    assert!(scale(&["train.loss_scale=1000"]).unwrap_err().contains("a power of two from 1 to 16777216"));
+    let config = set(&["rule.name=activation_alignment", "rule.per_position=true"]).unwrap();
+    let RuleSpec::Learned { alignment, .. } = &config.rule.all else { panic!("learned") };
+    assert!(alignment.per_position);
+    let idle = refusal(&["rule.name=symmetric_alignment", "rule.per_position=true"]);
+    assert!(
+        idle.contains("divides the sums over positions, of which only amp, null and sparse learn"),
+        "{idle}"
+    );
+    assert!(refusal(&["rule.per_position=true"]).contains("cannot go with the rule backprop"));
+}

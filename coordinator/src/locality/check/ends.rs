@@ -56,7 +56,7 @@ impl Field {
 /// The fields in the order in which a difference explains those after it.
 const FIELDS: [Field; 7] = [
     Field { words: ["counted the tensors", ""], check: Check::Tensors, of: words::tensors },
-    Field { words: ["counted tensors in", ""], check: Check::Tensors, of: |record| record.kind.to_string() },
+    Field { words: ["counted tensors in", ""], check: Check::Tensors, of: words::formats },
     Field { words: ["counted", " messages"], check: Check::Count, of: |record| record.messages.to_string() },
     Field { words: ["counted", " samples"], check: Check::Count, of: |record| record.samples.to_string() },
     Field {

@@ -77,7 +77,7 @@ const TABLE: &[(&str, Tampering, &str)] = &[
     ),
     (
         "another number format",
-        |run| run.both(S0, UP, TRAIN, |record| record.kind = Kind::F16),
+        |run| run.both(S0, UP, TRAIN, |record| record.kinds.fill(Kind::F16)),
         "stage 0 → stage 1, train activation, skip, relu: both ends counted tensors in f16, where the plan has f32",
     ),
     (

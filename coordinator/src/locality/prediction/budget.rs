@@ -41,8 +41,10 @@ use std::time::Duration;
 
 /// The longest address: a host's name of 253 bytes, and a port.
 const ADDRESS: usize = 253 + ":65535".len();
-/// The longest names of a release and of a device.
+/// The longest name of a release.
 const WORD: usize = 24;
+/// The longest name of a device with its model and its memory, as in `cuda:0 (NVIDIA H200, 139.8 GiB)`.
+const DEVICE: usize = 64;
 /// The bytes of a run's name: 16 random bytes in hexadecimal.
 const RUN: usize = 32;
 /// The most snapshots that a command keeps: the one that all nodes have, the best one, and the one that may become it.
@@ -212,9 +214,9 @@ fn description(held: usize) -> Description {
     let word = "x".repeat(WORD);
     let snapshot = HeldSnapshot { run: "x".repeat(RUN), updates: u32::MAX.into(), imported: true };
     Description {
-        version: word.clone(),
+        version: word,
         protocol: u32::MAX,
-        device: word,
+        device: "x".repeat(DEVICE),
         threads: u32::MAX,
         memory_total: WIDE,
         memory_available: WIDE,

@@ -7,7 +7,7 @@
 //!         ◀─ error at x, in each training microbatch ─────
 //! ```
 
-use super::links::{bytes_of, counted, headers};
+use super::links::{counted, headers};
 use super::{Minibatch, Work, minibatches};
 use proto::error::ProtocolError;
 use proto::ledger::LinkRecord;
@@ -40,8 +40,7 @@ pub(super) fn predict(spec: &StageSpec, work: &[Work]) -> Result<Vec<LinkRecord>
 
 fn record(spec: &StageSpec, ends: [Role; 2], carried: Carried, parcel: &Parcel) -> LinkRecord {
     let Parcel { form, content } = parcel;
-    let empty = LinkRecord::empty(ends, carried, Phase::Train, spec.wire);
-    LinkRecord { form: *form, tensors: content.values.clone(), ..empty }
+    LinkRecord::empty(ends, carried, Phase::Train).of(*form, content.values.clone(), spec.wire)
 }
 
 /// The headers of a message of `form` for each training microbatch.
@@ -104,7 +103,7 @@ impl Exchanged {
     pub(super) fn of(half: &StageSpec) -> Result<Self, ProtocolError> {
         let mut exchanged = Self { of_sample: 0, noise: Vec::new() };
         let bytes = |parcel: &Parcel| -> u64 {
-            parcel.content.values.iter().map(|value| bytes_of(value, half.wire)).sum()
+            parcel.content.values.iter().map(|value| value.bytes(half.wire)).sum()
         };
         for crossing in half.crossings()? {
             match half.half {

@@ -30,7 +30,7 @@ pub(super) fn predict(stages: &[StageSpec], work: &[Work]) -> Result<Vec<LinkRec
         let (below, above) = (role(below), role(above));
         for phase in [Phase::Train, Phase::Evaluate] {
             let record = |ends, carried, tensors| {
-                let record = LinkRecord { tensors, ..LinkRecord::empty(ends, carried, phase, spec.wire) };
+                let record = LinkRecord::empty(ends, carried, phase).of(0, tensors, spec.wire);
                 let of_phase = minibatches(work).filter(|minibatch| minibatch.phase == phase);
                 counted(record, of_phase.flat_map(|minibatch| headers(minibatch, spec)))
             };
@@ -53,19 +53,15 @@ pub(super) fn counted(
     mut record: LinkRecord,
     headers: impl Iterator<Item = MicrobatchHeader>,
 ) -> Option<LinkRecord> {
-    let of_sample: u64 = record.tensors.iter().map(|value| bytes_of(value, record.kind)).sum();
+    let sample = |(value, kind): (&Value, &Kind)| byte_len(*kind, &value.shape).unwrap_or(0) as u64;
+    let of_sample: u64 = record.tensors.iter().zip(&record.kinds).map(sample).sum();
     for header in headers {
         record.messages += 1;
         record.samples += u64::from(header.size);
         record.payload += u64::from(header.size) * of_sample;
-        record.bytes += size::link_message(&header, &record.tensors, record.kind);
+        record.bytes += size::link_message(&header, &record.tensors, &record.kinds);
     }
     Some(record).filter(|record| record.messages > 0)
-}
-
-/// The bytes of one sample of a value.
-pub(super) fn bytes_of(value: &Value, kind: Kind) -> u64 {
-    byte_len(kind, &value.shape).unwrap_or(0) as u64
 }
 
 /// The headers of a minibatch's messages, of form 0.

@@ -2,14 +2,14 @@
 
 use super::Minibatch;
 use super::halves::Exchanged;
-use super::links::bytes_of;
-use proto::control::{LayerMeasure, Overflow, Span, StepDone};
+use proto::control::{LayerMeasure, Overflow, Span, StepDone, Underflow};
 use proto::error::ProtocolError;
 use proto::lane::Action;
 use proto::link::Carried;
 use proto::microbatch::Phase;
 use proto::spec::graph::{INPUT, LayerSpec, Value};
 use proto::spec::stage::{Half, StageSpec};
+use proto::tensor::Kind;
 use std::time::Duration;
 
 /// The widest count of anything: 9 bytes on the wire, as have the nanoseconds since 1970.
@@ -26,6 +26,8 @@ pub(super) struct Reporting {
     backward: u64,
     /// The bytes that the node sends to the other half of its stage.
     split: Exchanged,
+    /// The number format of the links.
+    wire: Kind,
 }
 
 impl Reporting {
@@ -36,9 +38,9 @@ impl Reporting {
     pub(super) fn of(spec: &StageSpec) -> Result<Self, ProtocolError> {
         let split = Exchanged::of(spec)?;
         if spec.half == Half::Backward {
-            return Ok(Self { layers: Vec::new(), forward: 0, backward: 0, split });
+            return Ok(Self { layers: Vec::new(), forward: 0, backward: 0, split, wire: spec.wire });
         }
-        let bytes = |value: &Value| bytes_of(value, spec.wire);
+        let bytes = |value: &Value| value.bytes(spec.wire);
         let below = spec.inputs.iter().filter(|value| value.name != INPUT);
         let layers = spec.layers.iter().filter(|layer| layer.op.is_weight());
         Ok(Self {
@@ -46,6 +48,7 @@ impl Reporting {
             forward: spec.output_values()?.iter().map(bytes).sum(),
             backward: below.map(bytes).sum(),
             split,
+            wire: spec.wire,
         })
     }
 
@@ -53,6 +56,13 @@ impl Reporting {
     pub(super) fn widest(&self, minibatch: &Minibatch, actions: &[Action]) -> StepDone {
         let samples = u64::from(minibatch.samples);
         let span = |&action: &Action| Span { action, start_ns: WIDE, end_ns: WIDE };
+        let bytes_backward = match minibatch.phase {
+            Phase::Train => samples * self.backward,
+            Phase::Evaluate => 0,
+        };
+        let (bytes_forward, bytes_split) = (samples * self.forward, self.split.bytes(minibatch));
+        // Only f16 loses numbers, at most all of them.
+        let lost = |bytes: u64| if self.wire == Kind::F16 { bytes / 2 } else { 0 };
         StepDone {
             step: minibatch.step,
             phase: minibatch.phase,
@@ -60,14 +70,16 @@ impl Reporting {
             compute: LONG,
             wait: LONG,
             send: LONG,
-            bytes_forward: samples * self.forward,
-            bytes_backward: match minibatch.phase {
-                Phase::Train => samples * self.backward,
-                Phase::Evaluate => 0,
-            },
-            bytes_split: self.split.bytes(minibatch),
+            bytes_forward,
+            bytes_backward,
+            bytes_split,
             finite: true,
             overflow: Some(Overflow { largest: f64::MAX, of: Carried::LayerValues }),
+            underflow: Underflow {
+                activations: lost(bytes_forward),
+                error_signals: lost(bytes_backward + bytes_split),
+                layer_values: lost(bytes_split),
+            },
             updates: minibatch.updates,
             layers: if minibatch.measure { self.layers.clone() } else { Vec::new() },
         }

@@ -42,7 +42,7 @@ fn try_made(order: &Order, sets: &[&str]) -> Result<Manifests, RunError> {
     let sets: Vec<String> = sets.iter().map(|&set| set.into()).collect();
     let config = config::parse(DEMO, "fashion.toml", &sets, &Environment::empty()).unwrap();
     let network = config.network(config.input_shape().unwrap()).unwrap();
-    let estimator = prepare::estimator(&config, &network, None).unwrap();
+    let estimator = prepare::estimator(&config, &network).unwrap();
     let ranges = prepare::cut(&config, &network).unwrap();
     let plan = plan::plan(&network, &ranges, &estimator).unwrap();
     let needs = Needs::of(&network, &ranges, &estimator, false).unwrap();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use proto::spec::op::{KeptTensor, Op};
 
-use super::{FLOAT, LayerProfile};
+use super::LayerProfile;
 use crate::model::Network;
 
 /// Bytes of one index that a max pooling keeps.
@@ -27,8 +27,15 @@ enum Tensor {
     Own(usize),
 }
 
-/// Sets the kept tensors of every layer. A flattened value is the same tensor as its source.
-pub(super) fn keep(layers: &mut [LayerProfile], network: &Network, inputs: &[Vec<usize>], elements: &[u64]) {
+/// Sets the kept tensors of every layer, whose numbers take `number` bytes each. A flattened value is the same tensor as
+/// its source.
+pub(super) fn keep(
+    layers: &mut [LayerProfile],
+    network: &Network,
+    inputs: &[Vec<usize>],
+    elements: &[u64],
+    number: u64,
+) {
     let mut same: Vec<usize> = (0..elements.len()).collect();
     let mut keeper_above: HashMap<Tensor, usize> = HashMap::new();
     for (i, layer) in network.layers.iter().enumerate() {
@@ -41,15 +48,15 @@ pub(super) fn keep(layers: &mut [LayerProfile], network: &Network, inputs: &[Vec
         // Where B is on another host, y has gone there by the end of F.
         let keeps_output = layer.rule.keeps_output() && !layer.split;
         let kept = layer.op.kept(keeps_output).iter().map(|kept| match kept {
-            KeptTensor::Input => (Tensor::Value(same[x]), elements[x] * FLOAT),
-            KeptTensor::Output => (Tensor::Value(i + 1), y * FLOAT),
-            KeptTensor::BeforeBias => (Tensor::Own(i), y * FLOAT),
+            KeptTensor::Input => (Tensor::Value(same[x]), elements[x] * number),
+            KeptTensor::Output => (Tensor::Value(i + 1), y * number),
+            KeptTensor::BeforeBias => (Tensor::Own(i), y * number),
             KeptTensor::Indices => (Tensor::Own(i), y * INDEX),
         });
         let note = |(tensor, bytes)| Kept { bytes, again: keeper_above.insert(tensor, i) };
         layers[i].kept = kept.map(note).collect();
         let flattened = layer.op == Op::Flatten;
         let free = !flattened && !keeper_above.contains_key(&Tensor::Value(i + 1));
-        layers[i].passing = if free { y * FLOAT } else { 0 };
+        layers[i].passing = if free { y * number } else { 0 };
     }
 }

@@ -14,7 +14,7 @@ fn small(name: &str, rule: RuleSpec) -> Network {
 fn what_crosses_every_cut_is_what_the_graph_says() {
     for name in names() {
         let network = small(name, RuleSpec::Backprop);
-        let profile = Profile::new(&network).unwrap();
+        let profile = Profile::new(&network, Precision::F32).unwrap();
         let mut values = network.values().unwrap();
         values.push(network.input.clone());
         let size = |name: &str| values.iter().find(|v| v.name == name).unwrap().shape.iter().product::<u64>();
@@ -27,6 +27,8 @@ fn what_crosses_every_cut_is_what_the_graph_says() {
             );
             let errors: u64 = names.iter().filter(|name| **name != INPUT).map(|name| size(name)).sum();
             assert_eq!(profile.errors(at), errors, "{name} at {at}");
+            let bytes: u64 = names.iter().map(|name| if *name == INPUT { 1 } else { 4 } * size(name)).sum();
+            assert_eq!(profile.bytes(at, FLOAT), [bytes, errors * 4], "{name} at {at}");
         }
     }
 }
@@ -36,7 +38,7 @@ fn what_crosses_every_cut_is_what_the_graph_says() {
 #[test]
 fn a_tensor_that_several_layers_keep_is_counted_once() {
     let network = small("resnet18", RuleSpec::Backprop);
-    let profile = Profile::new(&network).unwrap();
+    let profile = Profile::new(&network, Precision::F32).unwrap();
     let at = |name: &str| network.layers.iter().position(|layer| layer.name == name).unwrap();
     let [relu, conv, downsample] = ["layer1.1.relu2", "layer2.0.conv1", "layer2.0.downsample.0"].map(at);
     let kept = |layer: usize| profile.layers()[layer].kept[0];
@@ -55,7 +57,7 @@ fn a_tensor_that_several_layers_keep_is_counted_once() {
 fn a_rule_costs_what_its_primitives_compute() {
     let passes = |coefficients: Coefficients, task: bool| {
         let rule = RuleSpec::learned("custom", task, coefficients);
-        let profile = Profile::new(&small("mlp", rule)).unwrap();
+        let profile = Profile::new(&small("mlp", rule), Precision::F32).unwrap();
         let layer = &profile.layers()[3];
         assert_eq!(layer.backward, layer.weights);
         (layer.error_passes, layer.gradient_passes, layer.backward_learns, layer.kept.len())
@@ -66,7 +68,8 @@ fn a_rule_costs_what_its_primitives_compute() {
     assert_eq!(passes(Coefficients { self_: 1.0, decay: 1.0, ..none }, false), (1, 1, true, 1));
     assert_eq!(passes(Coefficients { amp: 1.0, sparse: 1.0, ..none }, false), (1, 3, true, 2));
     assert_eq!(passes(Coefficients { amp: 1.0, null: 1.0, decay: 1.0, ..none }, false), (1, 4, true, 2));
-    let first = &Profile::new(&small("resnet18", RuleSpec::Backprop)).unwrap().layers()[0].clone();
+    let first =
+        &Profile::new(&small("resnet18", RuleSpec::Backprop), Precision::F32).unwrap().layers()[0].clone();
     assert_eq!((first.error_passes, first.backward), (0, 0));
 }
 
@@ -78,7 +81,7 @@ fn mirror_steps_cost_what_their_own_batch_does() {
         let alignment = Alignment { mirror: Some(mirror(every)), ..Alignment::default() };
         let coefficients = Coefficients { amp: 1.0, decay: 1.0, ..Coefficients::default() };
         let rule = RuleSpec::Learned { name: "custom".into(), task: false, coefficients, alignment };
-        let layer = Profile::new(&small("mlp", rule)).unwrap().layers()[3].clone();
+        let layer = Profile::new(&small("mlp", rule), Precision::F32).unwrap().layers()[3].clone();
         assert_eq!(layer.gradient_passes, 1, "G of the task is W's alone");
         (layer.mirror_macs, layer.macs)
     };
@@ -93,7 +96,7 @@ fn the_halves_of_a_layer_share_its_work() {
     let split = |rule: RuleSpec| {
         let mut network = small("mlp", rule);
         network.layers.iter_mut().for_each(|layer| layer.split = layer.op.is_weight());
-        let profile = Profile::new(&network).unwrap();
+        let profile = Profile::new(&network, Precision::F32).unwrap();
         (profile.layers()[3].clone(), profile.layers()[3].split.unwrap())
     };
     let learned = |task, coefficients, alignment| RuleSpec::Learned {
@@ -125,4 +128,16 @@ fn the_halves_of_a_layer_share_its_work() {
 
     let (_, half) = split(learned(false, Coefficients::default(), Alignment::default()));
     assert_eq!((half.sample, half.error, half.returned, half.gradient_passes), (0, y, x, 0));
+}
+
+#[test]
+fn indices_of_a_max_pooling_take_no_less_under_bf16() {
+    let network = by_name("resnet18", &Options { image: 64, ..Options::default() }).unwrap();
+    let at = network.layers.iter().position(|layer| matches!(layer.op, Op::MaxPool(_))).unwrap();
+    let kept = |precision| {
+        let profile = Profile::new(&network, precision).unwrap();
+        profile.layers()[at].kept.iter().map(|kept| kept.bytes).collect::<Vec<_>>()
+    };
+    let (f32, bf16) = (kept(Precision::F32), kept(Precision::Bf16));
+    assert_eq!((bf16[0], bf16[1]), (f32[0] / 2, f32[1]));
 }

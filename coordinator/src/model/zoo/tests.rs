@@ -1,6 +1,7 @@
 //! Tests of the zoo against the papers: known parameter counts, names, planes and blocks.
 
 use proto::spec::graph::{Init, Op, crossing};
+use proto::spec::precision::Precision;
 
 use super::*;
 use crate::model::profile::Profile;
@@ -10,7 +11,7 @@ fn network(name: &str, options: &Options) -> Network {
 }
 
 fn parameters(name: &str) -> u64 {
-    let profile = Profile::new(&network(name, &Options::default())).unwrap();
+    let profile = Profile::new(&network(name, &Options::default()), Precision::F32).unwrap();
     profile.layers().iter().map(|layer| layer.parameters).sum()
 }
 

@@ -1,7 +1,7 @@
 //! The simulation behind a prediction: events in the order of their times.
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 
 use proto::lane::{Action, Lane};
 
@@ -87,6 +87,9 @@ struct Clock<'a> {
     /// The runs of the lanes whose inputs were sent.
     fed: u64,
     losing: bool,
+    /// The workers that compute now, and those that wait for a core, each with its seconds.
+    computing: usize,
+    waiting: VecDeque<(usize, f64)>,
 }
 
 /// Every action of every worker with its times, where the lanes are run `rounds` times; for lanes that deadlock, the
@@ -140,6 +143,8 @@ impl<'a> Clock<'a> {
             inputs,
             fed: 0,
             losing: false,
+            computing: 0,
+            waiting: VecDeque::new(),
         }
     }
 
@@ -147,6 +152,8 @@ impl<'a> Clock<'a> {
         match event {
             Event::Computed(worker) => {
                 self.workers[worker].computed();
+                self.computing -= 1;
+                self.occupy(now);
                 self.proceed(now, worker);
             }
             Event::Flow(call) => {
@@ -209,8 +216,9 @@ impl<'a> Clock<'a> {
                     self.workers[at].passed();
                 }
                 Some(Part::Compute(seconds)) => {
-                    self.workers[at].compute(now, seconds);
-                    return self.agenda.plan(now + seconds, Event::Computed(at));
+                    self.workers[at].wait();
+                    self.waiting.push_back((at, seconds));
+                    return self.occupy(now);
                 }
                 Some(Part::Send(flow, seconds)) => {
                     self.workers[at].passed();
@@ -223,6 +231,16 @@ impl<'a> Clock<'a> {
                     }
                 }
             }
+        }
+    }
+
+    /// Lets workers compute in the order in which they came, as long as a core is free.
+    fn occupy(&mut self, now: f64) {
+        while self.costs.at_once.is_none_or(|most| self.computing < most) {
+            let Some((worker, seconds)) = self.waiting.pop_front() else { return };
+            self.computing += 1;
+            self.workers[worker].compute(now, seconds);
+            self.agenda.plan(now + seconds, Event::Computed(worker));
         }
     }
 

@@ -212,3 +212,14 @@ fn noise_is_waited_for_in_u_and_costs_of_halves_are_checked() {
     let two = Costs { backward: vec![None, None], ..costs };
     assert!(matches!(refusal(&two), TimingError::Sizes { .. }));
 }
+
+/// Two stages on one core take turns; the third core has nothing to do.
+#[test]
+fn nodes_that_share_cores_compute_as_many_at_once_as_there_are_cores() {
+    let lanes = lanes(Schedule::OneFOneB, Shape::new(3, 8, 1).unwrap());
+    let free = Costs::uniform(3, UNIT, LinkCost::default(), 0.0);
+    let step = |at_once| pace(&lanes, &Costs { at_once, ..free.clone() }).unwrap().step;
+    assert_eq!(step(Some(1)), (3 * 8 * 3) as f64);
+    assert_eq!(step(Some(3)), step(None));
+    assert!((36.0..step(Some(1))).contains(&step(Some(2))), "{}", step(Some(2)));
+}

@@ -30,6 +30,7 @@ pub(super) struct Worker<'a> {
     parts: Parts,
     /// The parts of the action under way that are done.
     passed: usize,
+    /// Whether the worker computes, or waits for a core to compute on.
     computing: bool,
     /// When the action under way began to compute, and the seconds for which it has computed.
     begun: Option<f64>,
@@ -111,8 +112,8 @@ impl<'a> Worker<'a> {
         (round < rounds).then(|| action.in_step(action.step() + round * self.steps))
     }
 
-    /// The next part of the action under way, which is `None` once all are done; nothing while the worker computes or
-    /// once its lane has ended.
+    /// The next part of the action under way, which is `None` once all are done; nothing while the worker computes, or
+    /// waits for a core, or once its lane has ended.
     pub(super) fn part(&self, rounds: u64) -> Option<(Action, Option<Part>)> {
         let action = self.next(rounds).filter(|_| !self.computing)?;
         let parts = match action {
@@ -127,6 +128,11 @@ impl<'a> Worker<'a> {
     /// The next part is done.
     pub(super) fn passed(&mut self) {
         self.passed += 1;
+    }
+
+    /// The worker computes as soon as a core is free.
+    pub(super) fn wait(&mut self) {
+        self.computing = true;
     }
 
     /// The worker begins to compute.

@@ -43,6 +43,8 @@ pub enum Topic {
     Labels,
     /// Kolen-Pollack without a decay.
     KolenPollack,
+    /// Kolen-Pollack with clipped gradients.
+    ClippedKolenPollack,
     /// A fixed B was drawn as good as zero.
     Faint,
     /// A rule whose B stays is told to let it learn.
@@ -119,7 +121,7 @@ fn rates(config: &Config) -> Vec<Doubt> {
 
 fn overshoot(config: &Config) -> Vec<Doubt> {
     let w = &config.optimizer;
-    let (pull, limit) = (w.lr * w.weight_decay, w.steady_below());
+    let (pull, limit) = (w.rate(config.train.batch) * w.weight_decay, w.steady_below());
     if pull < limit {
         return Vec::new();
     }

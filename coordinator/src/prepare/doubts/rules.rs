@@ -1,7 +1,7 @@
 //! Doubts about rules: coefficients that lead B nowhere, and rules that their surroundings keep from working.
 
 use super::{Doubt, Lead, Topic, doubt, round};
-use crate::config::{Config, Optimizer};
+use crate::config::Config;
 use crate::model::Network;
 use crate::rule::Name;
 use proto::spec::graph::{Init, LayerSpec, Op};
@@ -41,13 +41,18 @@ pub(super) fn of(config: &Config, network: Option<&Network>, updates: Option<u64
                    agree with W: set it above 0, as in 5e-4";
         found.extend(doubt(Topic::KolenPollack, why.into()));
     }
+    if config.optimizer.clip > 0.0 && ruled.iter().any(|ruled| Name::KolenPollack.is(ruled.rule)) {
+        let why = "'optimizer.clip' shortens the gradients of W and B by different factors, so that under \"kolen_pollack\" \
+                   W − B does not only decay, and B may not come to agree with W: set it to 0";
+        found.extend(doubt(Topic::ClippedKolenPollack, why.into()));
+    }
     for ruled in &ruled {
         found.extend(faint(ruled));
         let RuleSpec::Learned { task, coefficients, alignment, .. } = ruled.rule else { continue };
         found.extend(named_fixed(ruled));
         found.extend(no_mirror_step(ruled, alignment, updates));
         if trains(ruled.rule) {
-            found.extend(coefficients_lead(ruled, *task, coefficients, alignment, &config.optimizer_b));
+            found.extend(coefficients_lead(ruled, *task, coefficients, alignment, config));
         }
     }
     found
@@ -135,9 +140,10 @@ fn coefficients_lead(
     task: bool,
     c: &Coefficients,
     alignment: &Alignment,
-    b: &Optimizer,
+    config: &Config,
 ) -> Vec<Doubt> {
-    let table = &ruled.table;
+    let (table, b) = (&ruled.table, &config.optimizer_b);
+    let rate = b.rate(config.train.batch);
     let say = |lead, why: String| doubt(Topic::Coefficients(lead), why);
     if let Some((key, value)) = [("amp", c.amp), ("self", c.self_)].iter().find(|(_, value)| *value < 0.0) {
         return say(
@@ -158,11 +164,11 @@ fn coefficients_lead(
         );
     }
     let shrink = 2.0 * c.decay + b.weight_decay;
-    if b.lr * shrink >= b.steady_below() {
+    if rate * shrink >= b.steady_below() {
         let why = format!(
             "'optimizer_b.lr' times the decay of B, 2 · '{table}.decay' + 'optimizer_b.weight_decay', is {}, and from {} on \
              it overshoots, so that B grows with every step: lower one of them",
-            round(b.lr * shrink),
+            round(rate * shrink),
             round(b.steady_below())
         );
         return say(Lead::Overshoot, why);
@@ -218,6 +224,7 @@ fn times_weight(c: &Coefficients, alignment: &Alignment, shrink: f64, positions:
     }
     match alignment.mirror {
         Some(mirror) => {
+            let positions = if alignment.per_position { 1 } else { positions };
             let variance = mirror.sigma.powi(2) * positions as f64;
             Some((c.amp * variance + c.self_) / (2.0 * c.sparse * variance + shrink))
         }

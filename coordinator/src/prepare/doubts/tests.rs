@@ -34,10 +34,18 @@ fn a_run_that_cannot_work_is_doubted_in_one_sentence() {
             "rule.layers.conv1.name=kolen_pollack optimizer.weight_decay=0",
             "'optimizer.weight_decay' is 0, so that W",
         ),
+        (
+            "rule.name=kolen_pollack optimizer.clip=1",
+            "'optimizer.clip' shortens the gradients of W and B by different",
+        ),
         ("optimizer.lr=0", "'optimizer.lr' is 0, so that W, biases and norms stay"),
         ("rule.name=symmetric_alignment optimizer_b.lr=0", "'optimizer_b.lr' is 0, so that no B learns"),
         (
             "optimizer.lr=1e5 optimizer.weight_decay=1e-4",
+            "'optimizer.lr' times 'optimizer.weight_decay' is 10, and from 1.36 on",
+        ),
+        (
+            "optimizer.lr=1e4 optimizer.lr_batch=2 optimizer.weight_decay=1e-4",
             "'optimizer.lr' times 'optimizer.weight_decay' is 10, and from 1.36 on",
         ),
         (
@@ -134,6 +142,8 @@ fn a_run_that_can_work_is_not_doubted() {
         "rule.name=activation_alignment",
         "rule.name=information_alignment",
         "rule.name=weight_mirror",
+        "rule.name=weight_mirror rule.per_position=true rule.amp=0.05",
+        "optimizer.clip=1",
         "rule.name=custom rule.task=true",
         "rule.name=custom rule.task=true rule.decay=0.1",
         "rule.name=custom rule.null=0.1 rule.self=0.1",

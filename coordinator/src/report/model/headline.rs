@@ -57,14 +57,29 @@ impl Outcome {
 
 fn facts(run: &Run) -> Vec<String> {
     let (settings, summary) = (Settings::of(&run.config_toml), &run.summary);
-    let network = settings.name("model.name").map(|model| match settings.name("data.kind") {
-        Some(data) => format!("{} on {}", words(model), words(data)),
-        None => words(model),
-    });
     let stages = summary.stages.map(|n| match &summary.schedule {
         Some(schedule) => format!("{}, {}", plural(n, "stage"), words(schedule)),
         None => plural(n, "stage"),
     });
     let seed = summary.seed.map(|seed| format!("seed {seed}"));
-    [network, summary.rule.as_deref().map(words), stages, seed].into_iter().flatten().collect()
+    let rule = summary.rule.as_deref().map(words);
+    [network(&settings), rule, stages, seed].into_iter().flatten().collect()
+}
+
+/// The network and its data.
+fn network(settings: &Settings) -> Option<String> {
+    settings.name("model.name").map(|model| match settings.name("data.kind") {
+        Some(data) => format!("{} on {}", words(model), words(data)),
+        None => words(model),
+    })
+}
+
+/// The facts of an evaluation of a run with this configuration, after `step` updates.
+pub fn facts_of(config_toml: &str, step: u64) -> Vec<String> {
+    let settings = Settings::of(config_toml);
+    let rule = settings.name("rule.name").map(words);
+    [network(&settings), rule, Some(format!("after {}", plural(step, "update")))]
+        .into_iter()
+        .flatten()
+        .collect()
 }

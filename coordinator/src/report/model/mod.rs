@@ -2,6 +2,7 @@
 
 mod alignment;
 mod chart;
+mod classes;
 mod curve;
 mod headline;
 mod learning;
@@ -14,7 +15,9 @@ pub mod text;
 use super::run::Run;
 use alignment::Alignment;
 use chart::{Chart, Charts};
+pub use classes::Classes;
 use headline::Outcome;
+pub use headline::facts_of;
 use learning::Learning;
 use settings::Differences;
 use stages::Stages;
@@ -26,6 +29,8 @@ pub struct Model<'a> {
     /// The settings in which several runs differ.
     pub differences: Option<Differences>,
     pub learning: Learning,
+    /// The newest evaluation of each run by class, where it was counted.
+    pub classes: Vec<Option<Classes>>,
     pub alignment: Alignment<'a>,
     pub stages: Stages<'a>,
     /// Every chart of the page. Sections name a chart by its index.
@@ -41,6 +46,7 @@ impl<'a> Model<'a> {
             outcomes: runs.iter().map(Outcome::of).collect(),
             differences: Differences::of(runs),
             learning: Learning::of(runs, &mut charts),
+            classes: runs.iter().map(|run| run.assessment.as_ref().and_then(Classes::of)).collect(),
             alignment: Alignment::of(runs, &mut charts),
             stages: Stages::of(runs, &mut charts),
             charts,

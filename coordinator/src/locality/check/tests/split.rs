@@ -35,8 +35,8 @@ fn honest_ledgers_of_both_halves_have_no_violation_and_every_check_holds() {
 
 /// A record of one message from the stage to its backward node, at both ends.
 fn extra(run: &mut Run, tensors: Vec<Value>, form: u32) {
-    let extra =
-        LinkRecord { tensors, form, messages: 1, ..LinkRecord::empty([S0, B0], VALUES, TRAIN, Kind::F32) };
+    let empty = LinkRecord::empty([S0, B0], VALUES, TRAIN);
+    let extra = LinkRecord { messages: 1, ..empty.of(form, tensors, Kind::F32) };
     for node in [S0, B0] {
         run.node(node).crossed.push(extra.clone());
     }

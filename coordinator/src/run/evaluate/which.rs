@@ -1,0 +1,62 @@
+//! The choice of a run's state.
+
+use super::ELSEWHERE;
+use crate::record::{SUMMARY, Summary, files};
+use crate::run_error::RunError;
+use std::path::Path;
+use std::str::FromStr;
+
+/// The choice of a run's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The final state.
+    Last,
+    /// The state with the best test accuracy.
+    Best,
+    /// The state after this many updates.
+    Step(u64),
+}
+
+impl FromStr for Which {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "last" => Ok(Which::Last),
+            "best" => Ok(Which::Best),
+            step => step
+                .parse()
+                .map(Which::Step)
+                .map_err(|_| format!("'{step}' is no step: a number, last or best is")),
+        }
+    }
+}
+
+impl Which {
+    /// The updates of the chosen state of the run in `run_dir`. The last and the best state are known only for a
+    /// run that has ended.
+    pub(super) fn of(self, run_dir: &Path) -> Result<u64, RunError> {
+        let word = match self {
+            Which::Step(step) => return Ok(step),
+            Which::Last => "last",
+            Which::Best => "best",
+        };
+        if !run_dir.join(SUMMARY).exists() {
+            let dir = run_dir.display();
+            return Err(RunError::configuration(format!(
+                "the run in {dir} has not ended, so it has no {word} state yet: go on with coordinator train --config {dir}/config.toml --run-dir {dir} --resume auto (and --local or --nodes), or give --step a number"
+            )));
+        }
+        let summary: Summary = files::read(run_dir, SUMMARY, ELSEWHERE)?;
+        let (step, why) = match self {
+            Which::Best => (
+                summary.best_step,
+                "the run kept no best snapshot: train with snapshot.best = true, or give --step a number",
+            ),
+            Which::Last | Which::Step(_) => {
+                (summary.steps, "the run's summary.json names no last step: give --step a number")
+            }
+        };
+        step.ok_or_else(|| RunError::configuration(why))
+    }
+}
