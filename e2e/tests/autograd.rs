@@ -1,12 +1,13 @@
 //! Tests that backprop over five processes equals a plain autograd loop in one process, to float32 rounding.
 
 use coordinator::config::{Environment, load};
-use coordinator::data::microbatches;
+use coordinator::data::{Microbatch, microbatches};
 use coordinator::prepare::Prepared;
 use e2e::Bench;
 use layer_node::settings::Settings;
 use layer_node::stage::Stage;
 use layer_node::state::checkpoint::Snapshot;
+use proto::spec::input::InputSpec;
 use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
 
@@ -61,6 +62,14 @@ fn forward(w: &BTreeMap<String, Tensor>, x: &Tensor) -> Tensor {
     down.flatten(1, -1).linear(&w["classes.weight"], w.get("classes.bias"))
 }
 
+/// The normalised images of `batch`, of one channel.
+fn images(input: &InputSpec, batch: &Microbatch) -> Tensor {
+    let table = input.table();
+    let numbers: Vec<f32> =
+        batch.images.concat().into_iter().map(|pixel| table[usize::from(pixel)]).collect();
+    Tensor::from_slice(&numbers).reshape(batch.shape.map(|size| size as i64))
+}
+
 #[test]
 fn five_processes_learn_what_autograd_learns() {
     let bench = Bench::new();
@@ -73,7 +82,7 @@ fn five_processes_learn_what_autograd_learns() {
     let mut momenta: BTreeMap<String, Tensor> =
         weights.iter().map(|(name, w)| (name.clone(), w.zeros_like())).collect();
     let [per_epoch, total] = prepared.minibatches();
-    let schedule = prepared.config.optimizer.spec(per_epoch, total).schedule;
+    let schedule = prepared.config.optimizer.schedule.spec(per_epoch, total);
     let mut losses = Vec::new();
     for step in 0..total {
         let (epoch, index) = prepared.sampler.locate(step);
@@ -82,11 +91,7 @@ fn five_processes_learn_what_autograd_learns() {
         let mut mean = 0.0;
         for range in microbatches(indices.len(), 3) {
             let batch = prepared.sets.train.load(epoch, &indices[range]).unwrap();
-            let x = Tensor::from_data_size(
-                &batch.images.concat(),
-                &batch.shape.map(|size| size as i64),
-                Kind::Float,
-            );
+            let x = images(&prepared.input, &batch);
             let labels =
                 Tensor::from_slice(&batch.labels.iter().map(|&label| i64::from(label)).collect::<Vec<_>>());
             let share = batch.labels.len() as f64 / indices.len() as f64;

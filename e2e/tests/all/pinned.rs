@@ -63,7 +63,7 @@ fn a_pinned_node_trains_its_run_and_becomes_no_other_stage() {
         ),
         ("rate", "optimizer.lr=0.5", "'optimizer.lr' is 0.1, and the coordinator asks for 0.5"),
         ("seed", "seed=1", "'seed' is 0, and the coordinator asks for 1"),
-        ("wire", "network.wire=f16", "'wire' is \"f32\", and the coordinator asks for \"f16\""),
+        ("wire", "network.wire=bf16", "'wire' is \"f32\", and the coordinator asks for \"bf16\""),
         ("cut", "pipeline.stages=[\"sum\", \"down\"]", ", and the coordinator asks for "),
     ] {
         refused(&train(&hosts, name, &["--set", set]), difference);

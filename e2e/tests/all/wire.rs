@@ -28,15 +28,15 @@ keep_last = 9
 fn an_output_beyond_f16_is_named_with_the_format_and_not_the_learning_rate_alone() {
     let bench = Bench::new();
     let config = bench.tiny(KEYS);
-    // Inputs of up to 62,500 fit; the sums over a hundred of them do not.
+    // Inputs of up to 62,500 cross in bytes; the sums over a hundred of them do not fit.
     let large = ["data.mean=[0.0]", "data.std=[1.6e-5]"];
     let ended = bench.train(&config, "large", &large);
     let words = ["the loss of train step ", " is not finite; stage 0 at 127.0.0.1:", "had an output of "];
     failed(&ended, 1, &words);
     let words = ["f16, the number format of the links, ends at 65504", "network.wire to \"bf16\" or \"f32\""];
     failed(&ended, 1, &words);
-    let inputs = bench.train(&config, "inputs", &["data.mean=[0.0]", "data.std=[1e-5]"]);
-    failed(&inputs, 2, &["data.mean and data.std make inputs of up to 100000", "f16", "65504", "data.std"]);
+    let inputs = bench.train(&config, "inputs", &["data.mean=[0.0]", "data.std=[1e-39]"]);
+    failed(&inputs, 2, &["data.mean and data.std make inputs that f32 does not hold: set data.std"]);
     let wide =
         bench.train(&config, "wide", &[&large[..], &["network.wire=bf16", "train.max_steps=1"]].concat());
     assert_eq!(wide.code, Some(0), "{}", wide.stderr);

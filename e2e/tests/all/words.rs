@@ -78,7 +78,7 @@ fn a_word_of_another_framework_is_told_the_right_one() {
     let cases: [(&str, &[&str], &str); 5] = [
         ("train", &["--local", "--set", "optimizer.learning_rate=1"], "did you mean 'optimizer.lr'?"),
         ("plan", &["--set", "rule.name=fa"], "did you mean \"feedback_alignment\"?"),
-        ("plan", &["--set", "gpus=2"], "unknown key 'gpus' in --set: a node has a device"),
+        ("plan", &["--set", "gpus=2"], "unknown key 'gpus' in --set: did you mean 'node.device'"),
         ("train", &["--local", "--batch-size", "8"], "did you mean --set train.batch=VALUE?"),
         (
             "plan",
