@@ -8,7 +8,7 @@ from chain import Chain
 from violation import demand
 
 PHASES = {1: "train", 2: "evaluate"}
-FORMATS = {1: ("f32", 4), 2: ("bf16", 2), 3: ("f16", 2)}
+FORMATS = {1: ("f32", 4), 2: ("bf16", 2), 3: ("f16", 2), 4: ("u8", 1)}
 CARRIED = {"Activation": (1, "activation"), "ErrorSignal": (2, "error_signal"), "LayerValues": (3, "layer_values")}
 # The most bytes of a chunk; every chunk but a tensor's last has as many.
 CHUNK = 1 << 20

@@ -1,9 +1,10 @@
 //! `cargo xtask bench NAME`: numbers measured beside references, as one table and as JSON.
 
+mod input;
 mod memory;
-
 mod pipeline;
 mod process;
+mod resident;
 mod tls;
 mod turns;
 
@@ -16,6 +17,10 @@ use std::thread::available_parallelism;
 /// Which bench.
 #[derive(Debug, PartialEq)]
 pub enum Bench {
+    /// How often every rate is measured.
+    Input {
+        rounds: usize,
+    },
     Memory,
     /// How often everything is measured, and the folder of another build's programs that are measured as well.
     Pipeline {
@@ -42,6 +47,7 @@ pub fn bench(root: &Root, bench: Bench) -> Result<(), Failure> {
         return Err(why.to_string().into());
     }
     let rows = match bench {
+        Bench::Input { rounds } => input::input(root, rounds)?,
         Bench::Memory => memory::memory(root)?,
         Bench::Tls { rounds } => tls::tls(root, rounds)?,
         Bench::Pipeline { rounds, against } => pipeline::pipeline(root, rounds, against.as_deref())?,

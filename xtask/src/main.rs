@@ -9,6 +9,7 @@
 
 mod arrows;
 mod bench;
+mod cuda;
 mod dataset;
 mod demo;
 mod dist;
@@ -19,6 +20,7 @@ mod libtorch;
 mod manifests;
 mod noise;
 mod page;
+mod photographs;
 mod pods;
 mod prerequisites;
 mod release;
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
     let outcome = usage::parse(std::env::args_os().skip(1)).and_then(|command| match command {
         Command::Demo(extra) => demo::demo(&root, &extra),
         Command::Dist { profile, cuda } => dist::dist(&root, profile, cuda).map(|_| ()),
+        Command::Cuda => cuda::cuda(&root),
         Command::Image => image::image(&root),
         Command::Test(extra) => test::test(&root, &extra),
         Command::Results { full } => results::results(&root, full),
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Command::Readme => hosts::readme(&root),
         Command::Wires { full } => hosts::wires(&root, full),
         Command::Manifests => manifests::manifests(&root),
+        Command::Photographs { compare } => photographs::photographs(&root, compare),
         Command::Pods { image } => pods::pods(&root, image.as_deref()),
         Command::Arrows => arrows::print(&root),
         Command::Verify => verify::verify(&root),

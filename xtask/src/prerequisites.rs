@@ -20,6 +20,10 @@ pub const PYTHON: Program = Program { name: "python3", probe: &["python3", "--ve
 /// Downloads libtorch.
 pub const PIP: Program =
     Program { name: "pip", probe: &["python3", "-m", "pip", "--version"], package: "python3-pip" };
+/// Configures the build of libjpeg-turbo.
+pub const CMAKE: Program = Program { name: "cmake", probe: &["cmake", "--version"], package: "cmake" };
+/// Assembles the vector instructions of libjpeg-turbo.
+pub const NASM: Program = Program { name: "nasm", probe: &["nasm", "-v"], package: "nasm" };
 /// Makes network namespaces.
 pub const IPROUTE: Program = Program { name: "ip", probe: &["ip", "-V"], package: "iproute2" };
 /// Is the firewall between them.

@@ -2,6 +2,7 @@
 
 use crate::run::{Failure, Root, line, run, say, step};
 use crate::{dataset, libtorch, prerequisites};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// How the programs are built: as the tests build them, which are then built already, or as they are used.
@@ -24,14 +25,26 @@ pub fn leaking(root: &Root) -> Result<(), Failure> {
     step(&mut root.cargo("build --workspace --features layer-node/leaks --bin layer-node-leaking"))
 }
 
+/// Builds an example program of the coordinator as it is used, with a feature or without, and returns its path.
+pub fn example(root: &Root, name: &str, feature: Option<&str>) -> Result<PathBuf, Failure> {
+    let mut cargo = root.cargo("build --release -p coordinator --example");
+    cargo.arg(name);
+    if let Some(feature) = feature {
+        cargo.args(["--features", &format!("coordinator/{feature}")]);
+    }
+    step(&mut cargo)?;
+    // Cargo gives the program one name with all features, and keeps what each of them is made of.
+    let built = beside()?.with_file_name("release").join("examples").join(name);
+    let own = built.with_file_name(format!("{name}-{}", feature.unwrap_or("default")));
+    fs::copy(&built, &own).map_err(|error| format!("cannot copy {}: {error}", built.display()))?;
+    Ok(own)
+}
+
 /// Sets up what building needs, builds both programs, and returns their folder.
 pub fn programs(root: &Root, profile: Profile) -> Result<PathBuf, Failure> {
     prerequisites::check(&libtorch::needs(root)?)?;
     libtorch::set_up(root)?;
-    let this = std::env::current_exe().ok();
-    // Cargo puts the programs of a profile beside each other.
-    let folder = this.as_deref().and_then(Path::parent).map(Path::to_owned);
-    let folder = folder.ok_or_else(|| "cargo's target folder was not found".to_string())?;
+    let folder = beside()?;
     // Cargo builds a package with the features that all selected packages and tests ask for.
     let (folder, words) = match profile {
         Profile::Tests => (folder, "test --workspace --no-run"),
@@ -45,4 +58,11 @@ pub fn programs(root: &Root, profile: Profile) -> Result<PathBuf, Failure> {
     say(&format!("{}{warning}", line(&cargo)));
     run(&mut cargo)?;
     Ok(folder)
+}
+
+/// The folder that this program was built into: cargo puts the programs of a profile beside each other.
+fn beside() -> Result<PathBuf, Failure> {
+    let this = std::env::current_exe().ok();
+    let folder = this.as_deref().and_then(Path::parent).map(Path::to_owned);
+    Ok(folder.ok_or_else(|| "cargo's target folder was not found".to_string())?)
 }

@@ -17,6 +17,8 @@ Usage: cargo xtask COMMAND
                    pack both programs and libtorch as a folder that runs wherever it lies, and as a tar,
                    in target/dist/; for a GPU without libtorch, which PyTorch brings there; with --tests
                    the programs that the tests have built
+  cuda             fetch PyTorch's libraries for CUDA (2.7 GB; your own folder of them in NEUROPIL_CUDA) and run
+                   the tests of GPUs: the sentences where there is no driver, and training where there is a GPU
   image            make the container image's root file system in a folder (debootstrap), and run the
                    tests' programs in it as a cluster does: PID 1, another user, read-only, no HOME (root)
   results [--full] train every rule with three seeds, search the matrix of the primitives, and fill
@@ -28,6 +30,11 @@ Usage: cargo xtask COMMAND
                    train two networks by turns with this build and with PyTorch, and compare their
                    images per second: five rounds, or N; DIR holds the programs of another build
                    to compare with as well
+  bench input [--rounds N]
+                   decode, crop and flip photographs by turns with this build, with its feature turbojpeg
+                   (which takes cmake and nasm to build) and with torchvision, and compare their images per
+                   second on one core: five rounds, or N; then train on 100,000 of them, and compare the
+                   coordinator's memory at the end with that at the beginning
   bench tls [--rounds N]
                    train two networks over TLS and in plaintext by turns, and start one of 21 stages:
                    five rounds, or N
@@ -43,6 +50,10 @@ Usage: cargo xtask COMMAND
                    train on network namespaces whose wires are slow, long, lose packets, are cut and
                    come back, and fill two tables of docs/results.md (root; seven minutes on two cores);
                    the short form cuts one wire and goes on, within a minute
+  photographs [--compare]
+                   put photographs into data/, as class folders and as tar shards: tiles of twelve pictures
+                   of Debian's package mate-backgrounds; or compare as well what becomes of them here with
+                   what becomes of them in torchvision
   manifests        render every overlay of deploy/ by kustomize, and check what comes out: against the schemas of
                    Kubernetes, as far as custom resources and queries go, and by tests of what fits what
   pods [--root DIR]
@@ -67,6 +78,7 @@ pub enum Command {
     Demo(Vec<OsString>),
     Test(Vec<OsString>),
     Dist { profile: Profile, cuda: bool },
+    Cuda,
     Image,
     Results { full: bool },
     Bench(Bench),
@@ -75,6 +87,7 @@ pub enum Command {
     Readme,
     Wires { full: bool },
     Manifests,
+    Photographs { compare: bool },
     Pods { image: Option<PathBuf> },
     Arrows,
     Verify,
@@ -95,6 +108,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failu
             Err(refusal(&format!("`{word}` stands before the `--` of `{name}`")))
         }
         ["dist", ..] => dist(&text[1..]),
+        ["cuda"] => Ok(Command::Cuda),
         ["image"] => Ok(Command::Image),
         ["results"] => Ok(Command::Results { full: false }),
         ["results", "--full"] => Ok(Command::Results { full: true }),
@@ -103,11 +117,16 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failu
         ["bench", "memory"] => Ok(Command::Bench(Bench::Memory)),
         ["bench", "memory", ..] => Err(Failure::new(CONFIGURATION, "`bench memory` takes no options")),
         ["bench", "pipeline", ..] => pipeline(&words[2..]),
+        ["bench", "input"] => Ok(Command::Bench(Bench::Input { rounds: ROUNDS })),
+        ["bench", "input", "--rounds", number] => {
+            Ok(Command::Bench(Bench::Input { rounds: rounds(number)? }))
+        }
+        ["bench", "input", ..] => Err(refusal("`bench input` takes --rounds N or nothing")),
         ["bench", "tls"] => Ok(Command::Bench(Bench::Tls { rounds: ROUNDS })),
         ["bench", "tls", "--rounds", number] => Ok(Command::Bench(Bench::Tls { rounds: rounds(number)? })),
         ["bench", "tls", ..] => Err(refusal("`bench tls` takes --rounds N or nothing")),
         ["bench", name, ..] => {
-            let sentence = format!("there is no bench `{name}`: choose memory, pipeline or tls");
+            let sentence = format!("there is no bench `{name}`: choose input, memory, pipeline or tls");
             Err(Failure::new(CONFIGURATION, sentence))
         }
         ["hosts"] => Ok(Command::Hosts { full: false }),
@@ -120,12 +139,15 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failu
         ["hosts", "wires", ..] => Err(refusal("`hosts wires` takes --short or nothing")),
         ["hosts", ..] => Err(refusal("`hosts` takes --full or nothing")),
         ["manifests"] => Ok(Command::Manifests),
+        ["photographs"] => Ok(Command::Photographs { compare: false }),
+        ["photographs", "--compare"] => Ok(Command::Photographs { compare: true }),
+        ["photographs", ..] => Err(refusal("`photographs` takes --compare or nothing")),
         ["pods"] => Ok(Command::Pods { image: None }),
         ["pods", "--root", _] => Ok(Command::Pods { image: Some(PathBuf::from(&words[2])) }),
         ["pods", ..] => Err(refusal("`pods` takes --root DIR or nothing")),
         ["verify"] => Ok(Command::Verify),
         ["arrows"] => Ok(Command::Arrows),
-        [name @ ("image" | "manifests" | "verify" | "arrows" | "help"), ..] => {
+        [name @ ("cuda" | "image" | "manifests" | "verify" | "arrows" | "help"), ..] => {
             Err(refusal(&format!("`{name}` takes no arguments")))
         }
         [name, ..] => Err(refusal(&format!("there is no command `{name}`"))),
@@ -200,6 +222,8 @@ mod tests {
         check("dist", Some(Command::Dist { profile: Profile::Release, cuda: false }));
         check("dist --tests --cuda", Some(Command::Dist { profile: Profile::Tests, cuda: true }));
         check("dist --debug", None);
+        check("cuda", Some(Command::Cuda));
+        check("cuda x", None);
         check("image", Some(Command::Image));
         check("image --full", None);
         check("hosts", Some(Command::Hosts { full: false }));
@@ -211,6 +235,9 @@ mod tests {
         check("hosts wires", Some(Command::Wires { full: true }));
         check("hosts wires --short", Some(Command::Wires { full: false }));
         check("hosts wires --long", None);
+        check("photographs", Some(Command::Photographs { compare: false }));
+        check("photographs --compare", Some(Command::Photographs { compare: true }));
+        check("photographs --all", None);
         check("pods", Some(Command::Pods { image: None }));
         check("pods --root a/b", Some(Command::Pods { image: Some("a/b".into()) }));
         check("pods --root", None);
@@ -227,6 +254,9 @@ mod tests {
         check("bench pipeline --rounds", None);
         check("bench pipeline --rounds 0", None);
         check("bench pipeline --laps 3", None);
+        check("bench input", Some(Command::Bench(Bench::Input { rounds: 5 })));
+        check("bench input --rounds 2", Some(Command::Bench(Bench::Input { rounds: 2 })));
+        check("bench input --rounds x", None);
         check("bench tls", Some(Command::Bench(Bench::Tls { rounds: 5 })));
         check("bench tls --rounds 2", Some(Command::Bench(Bench::Tls { rounds: 2 })));
         check("bench tls --rounds", None);

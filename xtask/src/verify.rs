@@ -23,6 +23,7 @@ pub fn verify(root: &Root) -> Result<(), Failure> {
     step(&mut root.cargo("clippy --workspace --all-targets --locked -- -D warnings"))?;
     step(&mut root.cargo(LEAKING))?;
     step(root.cargo("doc --workspace --no-deps --locked").env("RUSTDOCFLAGS", "-D warnings"))?;
+    step(root.command("python3").args(["scripts/imagenet_examples.py", "--check"]))?;
     dependencies(root)
 }
 
