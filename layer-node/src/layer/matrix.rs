@@ -84,7 +84,7 @@ impl Matrix {
 
     /// Shows the trained values under `name`, and the state of their optimizer.
     pub fn state<'a>(&'a mut self, name: &str, method: &Method, state: &mut State<'a>) {
-        // Whoever sees the state can also set it.
+        // A caller that sees the state can also set it.
         self.copy.take();
         state.parameter(name, &mut self.parameter, method);
     }
