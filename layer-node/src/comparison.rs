@@ -1,8 +1,8 @@
-//! The comparison of a layer's B with its W.
+//! The comparison of two tensors: a layer's B with its W, or a signal through B with the one through W.
 
 use tch::{Kind, TchError, Tensor};
 
-/// The number of elements of W and B that are compared at once.
+/// The number of elements of either tensor that are compared at once.
 const AT_ONCE: i64 = 1 << 20;
 
 /// B compared with W. A number that does not exist, as the angle of a matrix of zeros, is NaN.
@@ -19,14 +19,14 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Compares two matrices of one shape, in float64.
+    /// Compares two tensors of one shape, each as one vector, in float64. The fields say W and B, as for matrices.
     ///
     /// # Errors
     /// When a torch operation fails.
     pub fn of(weight: &Tensor, backward: &Tensor) -> Result<Self, TchError> {
-        // The sums go piece by piece: in float64, with its products, a large matrix would outgrow all other kept
+        // The sums go piece by piece: in float64, with its products, a large tensor would outgrow all other kept
         // values.
-        let pieces = |matrix: &Tensor| matrix.f_reshape([-1])?.f_split(AT_ONCE, 0);
+        let pieces = |tensor: &Tensor| tensor.f_reshape([-1])?.f_split(AT_ONCE, 0);
         let [mut ww, mut bb, mut wb, mut dd] = [0.0; 4];
         for (w, b) in pieces(weight)?.iter().zip(pieces(backward)?) {
             let (w, b) = (w.f_to_kind(Kind::Double)?, b.f_to_kind(Kind::Double)?);

@@ -3,13 +3,13 @@
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use proto::control::StepDone;
 use proto::host::{Memory, resident};
 use proto::link::{Carried, Observer};
+use proto::metrics::Family;
 use proto::microbatch::{Message, Phase};
 use proto::transport::admission::Refused;
 use std::sync::Arc;
@@ -37,18 +37,18 @@ pub struct Meters {
     pub busy: Gauge,
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, EncodeLabelSet)]
 struct OfPhase {
     phase: &'static str,
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, EncodeLabelSet)]
 struct OfTraffic {
     phase: &'static str,
     direction: &'static str,
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, EncodeLabelSet)]
 struct OfPlane {
     plane: &'static str,
 }
@@ -58,19 +58,16 @@ impl Meters {
     pub fn step(&self, done: &StepDone) {
         let phase = name(done.phase);
         let of = OfPhase { phase };
-        self.steps.get_or_create(&of).inc();
-        self.compute.get_or_create(&of).inc_by(done.compute.as_secs_f64());
-        self.wait.get_or_create(&of).inc_by(done.wait.as_secs_f64());
-        self.send.get_or_create(&of).inc_by(done.send.as_secs_f64());
+        self.steps.of(&of).inc();
+        self.compute.of(&of).inc_by(done.compute.as_secs_f64());
+        self.wait.of(&of).inc_by(done.wait.as_secs_f64());
+        self.send.of(&of).inc_by(done.send.as_secs_f64());
     }
 
     /// Counts what the port of `plane` refuses.
     pub fn refused(&self, plane: &'static str) -> Refused {
         let of = OfPlane { plane };
-        Refused {
-            connections: self.refused_connections.get_or_create_owned(&of),
-            handshakes: self.refused_handshakes.get_or_create_owned(&of),
-        }
+        Refused { connections: self.refused_connections.of(&of), handshakes: self.refused_handshakes.of(&of) }
     }
 
     /// All counters under their names.
@@ -156,11 +153,11 @@ impl Traffic {
 
 impl Observer for Traffic {
     fn received(&self, carried: Carried, message: &Message) {
-        self.meters.received.get_or_create(&self.of(carried, message)).inc_by(message.payload());
+        self.meters.received.of(&self.of(carried, message)).inc_by(message.payload());
     }
 
     fn sent(&self, carried: Carried, message: &Message) {
-        self.meters.sent.get_or_create(&self.of(carried, message)).inc_by(message.payload());
+        self.meters.sent.of(&self.of(carried, message)).inc_by(message.payload());
     }
 
     fn refused(&self, _: Carried, _: &str) {

@@ -19,6 +19,8 @@ pub struct Settings {
     pub optimizer_backward: OptimizerSpec,
     /// The errors are this many times those of the loss.
     pub loss_scale: f64,
+    /// Whether B begins as a copy of W.
+    pub backward_is_weight: bool,
 }
 
 impl Settings {
@@ -31,6 +33,7 @@ impl Settings {
             optimizer: spec.optimizer.clone(),
             optimizer_backward: spec.optimizer_backward.clone(),
             loss_scale: spec.loss_scale,
+            backward_is_weight: spec.begin.as_ref().is_some_and(|begin| begin.backward_is_weight),
         }
     }
 

@@ -1,13 +1,14 @@
 //! A stage: a contiguous slice of the network's graph, executed action by action.
 //!
-//! A value may have several consumers, in this stage and in later stages. Its error is folded in descending consumer
-//! order, and the partial sum received from above comes first: the order is the same for every cut, so the bits are
-//! too.
+//! Where an output feeds several layers, in this stage and in later ones, their errors are added in a fixed order:
+//! first the sum that comes from above, then the errors of this stage's layers from the last to the first. The order is
+//! the same for every cut, so every cut gives the same floats.
 
 mod backward_half;
 mod input;
 mod lifetimes;
 mod other_half;
+mod signals;
 
 pub use backward_half::BackwardHalf;
 pub use other_half::{OtherHalf, Whole};
@@ -24,6 +25,7 @@ use proto::ledger::LayerReads;
 use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::{self, INPUT};
 use proto::spec::stage::StageSpec;
+use signals::Compared;
 use std::collections::HashMap;
 use tch::{TchError, Tensor};
 
@@ -56,7 +58,7 @@ pub enum StageError {
     },
 }
 
-/// The failure of an action; that of a link keeps its kind.
+/// The failure of an action; the failure of a link keeps its kind.
 impl From<StageError> for Failure {
     fn from(error: StageError) -> Self {
         match error {
@@ -78,7 +80,7 @@ struct Placed {
     name: String,
     inputs: Vec<String>,
     layer: Box<dyn Layer>,
-    /// Whether the layer's B is at the other half of the stage.
+    /// Whether the other half of the stage has the layer's B.
     split: bool,
     /// Whether a trained layer or another stage lies below the layer's inputs.
     error_needed: bool,
@@ -89,7 +91,7 @@ struct Placed {
 }
 
 impl Placed {
-    /// Sends the values of the mirror step `step`, if it is due, where the layer's B is at the other half.
+    /// Sends the values of the mirror step `step`, if it is due and the other half has the layer's B.
     fn show_noise(
         &self,
         settings: &Settings,
@@ -123,6 +125,8 @@ pub struct Stage {
     outputs: Vec<String>,
     /// The inputs from which E recomputes F; `None` without recomputation.
     kept: Option<Held<Kept>>,
+    /// The comparison of the signals of W and B that is under way.
+    compared: Compared,
     parameters: u64,
     updates: u64,
     /// Whether an update failed half-way: some layers have stepped, and others have not.
@@ -161,7 +165,8 @@ impl Stage {
         let inputs = spec.inputs.iter().map(|value| value.name.clone()).collect();
         let (outputs, kept) = (spec.outputs.clone(), spec.recompute.then(Held::default));
         let input = Input::of(spec, &settings)?;
-        Ok(Self { settings, layers, input, inputs, outputs, kept, parameters, updates: 0, torn: false })
+        let (compared, updates, torn) = (Compared::default(), 0, false);
+        Ok(Self { settings, layers, input, inputs, outputs, kept, compared, parameters, updates, torn })
     }
 
     /// The number of layers.
@@ -220,14 +225,14 @@ impl Stage {
         other: &mut dyn OtherHalf,
     ) -> Result<Values, StageError> {
         let mut values: HashMap<String, Tensor> = inputs.into_iter().collect();
-        // The stages above get the bytes, as this one did.
+        // The stages above get the bytes, as this stage did.
         let bytes = values.get(INPUT).map(Tensor::shallow_clone);
         if let (Some(input), Some(bytes)) = (&self.input, &bytes) {
             values.insert(INPUT.into(), input.normalise(bytes)?);
         }
         for placed in &mut self.layers {
             let inputs: Vec<&Tensor> = placed.inputs.iter().map(|name| &values[name]).collect();
-            // A layer that gets no error would keep its values for ever.
+            // A layer that gets no error would never release its values.
             let pass = if placed.wanted { pass } else { Pass::Evaluate };
             let output = placed.layer.forward(m, &inputs, pass)?;
             if placed.split && pass.keeps() {
@@ -240,6 +245,11 @@ impl Stage {
             values.insert(INPUT.into(), bytes);
         }
         Ok(self.outputs.iter().map(|name| (name.clone(), values[name].shallow_clone())).collect())
+    }
+
+    /// Makes the coming E of `m` compare the signals of W and B as well, for the next [`Stage::measure`].
+    pub fn compare_signals(&mut self, m: MicrobatchId) {
+        self.compared.begin(m);
     }
 
     /// E(m): the error at the stage's inputs from the error at its outputs. Empty if only the network's input lies
@@ -268,6 +278,7 @@ impl Stage {
                 );
             };
             let mut parts = placed.layer.error(m, &error, placed.error_needed)?;
+            self.compared.note(m, placed, parts.first())?;
             if placed.split {
                 parts.extend(other.carry(&placed.name, error)?);
             }
@@ -326,9 +337,18 @@ impl Stage {
         for placed in &mut self.layers {
             placed.layer.abandon();
         }
+        self.compared = Compared::default();
         if let Some(kept) = &mut self.kept {
             kept.clear();
         }
+    }
+
+    /// Sets what follows from W, after the state was filled from that of another run.
+    ///
+    /// # Errors
+    /// When a torch operation fails.
+    pub fn begun(&mut self) -> Result<(), StageError> {
+        Ok(self.layers.iter_mut().try_for_each(|placed| placed.layer.begun(&self.settings))?)
     }
 
     /// All tensors that survive a step, by name.
@@ -345,12 +365,15 @@ impl Stage {
         self.layers.iter().filter_map(|placed| placed.layer.reads()).collect()
     }
 
-    /// The angle and the norms of W and B in every weight layer.
+    /// The angle and the norms of W and B in every weight layer, and the angles of their signals, if the E of a microbatch
+    /// has compared them since the last call.
     ///
     /// # Errors
     /// When a torch operation fails.
-    pub fn measure(&self) -> Result<Vec<LayerMeasure>, StageError> {
+    pub fn measure(&mut self) -> Result<Vec<LayerMeasure>, StageError> {
         let measures = self.layers.iter().map(|placed| placed.layer.measure());
-        Ok(measures.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+        let mut measured: Vec<_> = measures.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
+        self.compared.end(&mut measured);
+        Ok(measured)
     }
 }

@@ -8,7 +8,7 @@ use crate::microbatch::Phase;
 use std::time::Duration;
 
 /// The version of the protocol, which must be the same on both sides.
-pub const PROTOCOL: u32 = 4;
+pub const PROTOCOL: u32 = 5;
 
 /// A node's description of itself.
 #[derive(Clone, Debug)]
@@ -44,6 +44,8 @@ pub struct HeldSnapshot {
     pub updates: u64,
     /// Whether weights were imported into the snapshot since the node wrote it.
     pub imported: bool,
+    /// The [`fingerprint`](crate::spec::fingerprint::fingerprint) of the snapshot's tensors.
+    pub tensors: u64,
 }
 
 /// A node's answer once it is a stage.
@@ -115,8 +117,36 @@ pub struct RunLane {
 pub struct Minibatch {
     /// N, the samples of the minibatch.
     pub samples: u32,
-    /// Whether the node measures the layers after the update.
-    pub measure: bool,
+    /// What the node measures of the layers.
+    pub measure: Measure,
+}
+
+/// What a node measures of its weight layers in a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Measure {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// W and B, after the update.
+    Matrices,
+    /// W and B, after the update; and before it, in the first microbatch, the outputs and the errors of W and of B.
+    Signals,
+}
+
+impl Measure {
+    /// What to measure where `matrices` or `signals` are due. Signals are never measured alone.
+    pub fn of(matrices: bool, signals: bool) -> Self {
+        match (matrices, signals) {
+            (_, true) => Self::Signals,
+            (true, false) => Self::Matrices,
+            (false, false) => Self::Nothing,
+        }
+    }
+
+    /// Whether anything is measured.
+    pub fn is_due(self) -> bool {
+        self != Self::Nothing
+    }
 }
 
 /// The answer to a command. Reports follow the order of the commands; a lane has a report for each of its steps.
@@ -214,6 +244,11 @@ pub struct LayerMeasure {
     pub difference: f64,
     /// Whether B is on another host, so that no node can compare B with W: every number but the norm is then NaN.
     pub split: bool,
+    /// The angle between map(x, W) and map(x, B) in the first microbatch, in degrees; NaN where it was not measured.
+    pub output_angle_deg: f64,
+    /// The angle between the error that B sent below in the first microbatch and the one that W would have sent, in
+    /// degrees; NaN where it was not measured, and where the layer sends no error below.
+    pub error_angle_deg: f64,
 }
 
 /// A snapshot that is complete on disk.
@@ -263,7 +298,7 @@ impl StepDone {
 
 impl RunLane {
     /// A lane of one step.
-    pub fn of_one_step(lane: Lane, samples: u32, measure: bool) -> Self {
+    pub fn of_one_step(lane: Lane, samples: u32, measure: Measure) -> Self {
         Self { lane, minibatches: vec![Minibatch { samples, measure }] }
     }
 

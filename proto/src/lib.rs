@@ -28,8 +28,10 @@ pub mod process;
 pub mod role;
 pub mod seed;
 pub mod spec;
+pub mod state_file;
 pub mod tensor;
 pub mod transport;
+pub mod weights;
 
 /// The types that are generated from the schema. Only the files that serve or call a service use them.
 #[allow(missing_docs, clippy::all)]

@@ -3,6 +3,10 @@
 //! Any connection may be unknown: a large request head is refused, a connection carries one request, and admission
 //! bounds the number of connections and their duration.
 
+mod family;
+
+pub use family::Family;
+
 use crate::transport::admission::{self, Refused};
 use crate::transport::tls::{Callers, Security};
 use futures::StreamExt;

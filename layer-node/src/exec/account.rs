@@ -23,7 +23,7 @@ struct Inner {
     reads: Vec<LayerReads>,
 }
 
-/// The part of an account that a snapshot keeps: what the updates so far have consumed.
+/// The part of an account that a snapshot keeps: the messages that the updates so far have consumed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Consumed {
     /// The number of the update after which the records begin.
@@ -33,13 +33,13 @@ pub struct Consumed {
 }
 
 impl Consumed {
-    /// Nothing, after `updates` updates: a snapshot of a release without ledgers knows nothing of them.
+    /// Nothing, after `updates` updates: the snapshot of a release without ledgers has no record of them.
     pub fn from_here(updates: u64) -> Self {
         Self { since: updates, records: Vec::new() }
     }
 
-    /// The same for a stage `spec` that goes on after `updates` updates; nothing where its messages now have other number
-    /// formats: earlier releases sent the network's input in the links' format.
+    /// The same for a stage `spec` that goes on after `updates` updates; nothing if its messages now have other number
+    /// formats, since earlier releases sent the network's input in the links' format.
     #[must_use]
     pub fn for_stage(self, spec: &StageSpec, updates: u64) -> Self {
         let due = records(spec);
@@ -125,7 +125,7 @@ impl Account {
         self.inner().reads = reads;
     }
 
-    /// What the updates so far have consumed.
+    /// The messages that the updates so far have consumed.
     pub fn consumed(&self) -> Consumed {
         let inner = self.inner();
         let mut records: Vec<_> = inner.ways.iter().map(|way| way.closed.clone()).collect();

@@ -1,7 +1,7 @@
-//! The lane of a backward node: it follows the lane of its stage, by the values that the host of W sends.
+//! The lane of a backward node: the node follows the lane of its stage, with the values that the host of W sends.
 //!
-//! F takes the samples of the layers, E carries their errors back, one request and one reply at a time, G gathers B's
-//! gradients, and U steps B and takes the noise of mirror steps.
+//! F receives the samples of the layers. E carries their errors back, one request and one reply at a time. G gathers
+//! B's gradients. U steps B and receives the noise of mirror steps.
 
 use crate::exec::context::{Context, Of};
 use crate::exec::device::{Device, Noted};
@@ -207,7 +207,7 @@ fn mirror(
     Ok(layer.mirror(mirror, &shown(parcel, noise), settings)?)
 }
 
-/// The `tensors` of `parcel` as values of a layer. The names of y and of noise's y end alike.
+/// The `tensors` of `parcel` as values of a layer. The names of y and of the noise's y have the same ending.
 fn shown(parcel: &Parcel, tensors: Vec<Tensor>) -> Shown {
     let mut shown = Shown::default();
     for (value, tensor) in parcel.content.values.iter().zip(tensors) {

@@ -1,6 +1,8 @@
-//! The configured stage of a node, or the half of one, and its snapshots, which are never mixed up with the snapshots of another run.
+//! The configured stage of a node, or the half of one, and its snapshots, which never mix with the snapshots of another
+//! run.
 
 use crate::exec::account::{Account, Consumed};
+use crate::exec::beginning::Beginning;
 use crate::exec::device::Device;
 use crate::exec::half::Half;
 use crate::settings::Settings;
@@ -37,15 +39,19 @@ impl Configuration {
         account: Account,
     ) -> Result<Self, Failure> {
         let restored = spec.restore.map(|updates| snapshot_of(state_dir, &spec.run, updates)).transpose()?;
+        let beginning = Beginning::of(&spec, state_dir)?;
         device.compute_in(spec.precision).map_err(Failure::from)?;
         let (place, kind) = device.options();
         let settings = Settings::of(&spec, place, kind);
         let mut half = Half::new(&spec, settings).map_err(|error| error.to_string())?;
         let mut consumed = Consumed::from_here(0);
         if let Some(snapshot) = restored {
-            snapshot.restore(&mut half.state())?;
+            checkpoint::restore(&snapshot, &mut half.state())?;
             half.set_updates(snapshot.updates);
             consumed = consumed_by(&snapshot)?.for_stage(&spec, snapshot.updates);
+        }
+        if let Some(beginning) = beginning {
+            beginning.fill(&mut half)?;
         }
         account.begin(&spec, &consumed, half.reads());
         // This comes last, so that a refused stage moves no snapshot.
@@ -128,9 +134,10 @@ impl Configuration {
     }
 }
 
-/// What the updates up to `snapshot` have consumed. Snapshots of releases without ledgers do not say it.
+/// The messages that the updates up to `snapshot` have consumed. Snapshots of releases without ledgers do not record
+/// them.
 fn consumed_by(snapshot: &Snapshot) -> Result<Consumed, Failure> {
-    match snapshot.metadata()?.get(LEDGER) {
+    match snapshot.metadata().map_err(checkpoint::of_file)?.get(LEDGER) {
         None => Ok(Consumed::from_here(snapshot.updates)),
         Some(text) => serde_json::from_str(text).map_err(|error| {
             let path = snapshot.path().display();
@@ -156,7 +163,8 @@ fn snapshot_of(state_dir: &StateDir, run: &str, updates: u64) -> Result<Snapshot
     let snapshot = match state_dir.read_only {
         true => Snapshot::open(&place, updates),
         false => Snapshot::open_or_retire(&place, updates),
-    }?;
+    }
+    .map_err(checkpoint::of_file)?;
     if snapshot.run == run {
         return Ok(snapshot);
     }

@@ -15,7 +15,7 @@ pub struct Context {
     pub outbox: Outbox,
 }
 
-/// The half of a stage that a lane is followed for.
+/// The half of a stage that follows a lane.
 #[derive(Clone, Copy)]
 pub struct Of<'a> {
     pub spec: &'a StageSpec,

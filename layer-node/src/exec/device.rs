@@ -34,8 +34,8 @@ pub trait Device: Send {
     /// When memory or device fail.
     fn compute_in(&mut self, precision: Precision) -> Result<(), StageError>;
 
-    /// The tensors of a received message, in the number format of the computation; bytes stay bytes. In main memory they
-    /// lie at 64-byte alignment, however their bytes arrived.
+    /// The tensors of a received message, in the number format of the computation; bytes stay bytes. In main memory
+    /// they lie at 64-byte alignment, however their bytes arrived.
     ///
     /// # Errors
     /// When memory or device fail.
@@ -47,15 +47,16 @@ pub trait Device: Send {
     /// When memory or device fail.
     fn download(&mut self, values: Values, wire: Kind) -> Result<Download, StageError>;
 
-    /// Notes whether `outputs` are finite, whether `wire` holds them, and how many of their numbers become 0. A device may
-    /// keep the answer where it computes, and read the answers of a whole step at once.
+    /// Notes whether `outputs` are finite, whether `wire` holds them, and how many of their numbers become 0. A device
+    /// may keep the answer where it computes, and read the answers of a whole step at once.
     ///
     /// # Errors
     /// When memory or device fail.
     fn note_outputs(&mut self, outputs: &Values, wire: Kind) -> Result<(), StageError>;
 
-    /// Notes whether `wire` holds `values`, as far as they are finite, and how many of their numbers become 0. They are no
-    /// outputs of the stage, but error signals, or values of layers on their way to the host of B: `of` says which.
+    /// Notes whether `wire` holds `values`, as far as they are finite, and how many of their numbers become 0. `of`
+    /// says whether the values are error signals or values of layers on their way to the host of B; they are never
+    /// outputs.
     ///
     /// # Errors
     /// When memory or device fail.
@@ -86,8 +87,8 @@ pub trait Device: Send {
         Ok(())
     }
 
-    /// When the actions since the last call computed, once they have; `None` where the calling thread computes, so that
-    /// its own clock knows.
+    /// The times at which the actions since the last call computed, after all of them have ended. `None` if the calling
+    /// thread computes, so that its own clock knows the times.
     ///
     /// # Errors
     /// When the device fails.
@@ -95,7 +96,8 @@ pub trait Device: Send {
         Ok(None)
     }
 
-    /// Whether the device works on while the calling thread goes on: [`Download::Pending`] is then waited for elsewhere.
+    /// Whether the device works on while the calling thread goes on. Another thread then waits for
+    /// [`Download::Pending`].
     fn is_asynchronous(&self) -> bool {
         false
     }
@@ -103,9 +105,9 @@ pub trait Device: Send {
 
 /// The tensors of a message that is to be sent.
 pub enum Download {
-    /// They are in main memory.
+    /// The tensors are in main memory.
     Ready(Vec<(String, TensorData)>),
-    /// They are on their way there.
+    /// The tensors are on their way to main memory.
     Pending(Box<dyn Pending>),
 }
 
@@ -130,7 +132,7 @@ impl Download {
         }
     }
 
-    /// The tensors, for which the calling thread waits where they are on their way.
+    /// The tensors. The calling thread waits for tensors that are on their way.
     ///
     /// # Errors
     /// When memory or device fail.
@@ -142,8 +144,8 @@ impl Download {
     }
 }
 
-/// torch's `device`, opened by the calling thread for computation in f32, until [`Device::compute_in`] sets another number
-/// format.
+/// torch's `device`, opened by the calling thread for computation in f32, until [`Device::compute_in`] sets another
+/// number format.
 ///
 /// # Errors
 /// When there is no such device.
@@ -267,7 +269,7 @@ mod tests {
             device.note_sent(&values(largest), Carried::LayerValues, wire).unwrap();
             assert_eq!(device.noted().unwrap(), Noted { overflow, ..Noted::GOOD }, "{largest} as {wire}");
         }
-        // An output that is not finite of itself tells more than one that the format does not hold.
+        // An output that is itself not finite tells more than an output that the format does not hold.
         for largest in [7e4, f64::NAN, 7e4] {
             device.note_outputs(&values(largest), Kind::F16).unwrap();
         }

@@ -1,4 +1,4 @@
-//! The half of a stage that a node is, with the state that it keeps between two lanes.
+//! A node's half of a stage, with the state that it keeps between two lanes.
 
 use crate::settings::Settings;
 use crate::stage::{BackwardHalf, Stage, StageError};
@@ -10,7 +10,7 @@ use proto::spec::stage::{self, StageSpec};
 pub enum Half {
     /// The stage itself.
     Forward(Stage),
-    /// The B of its split layers.
+    /// The B of the stage's split layers.
     Backward(BackwardHalf),
 }
 
@@ -67,6 +67,18 @@ impl Half {
     /// Drops an unfinished minibatch; the state stays as of the last update.
     pub fn abandon(&mut self) {
         either!(self, half => half.abandon());
+    }
+
+    /// Sets what follows from W, after the state was filled from that of another run.
+    ///
+    /// # Errors
+    /// When a torch operation fails.
+    pub fn begun(&mut self) -> Result<(), StageError> {
+        match self {
+            Half::Forward(stage) => stage.begun(),
+            // No B of a split layer follows W.
+            Half::Backward(_) => Ok(()),
+        }
     }
 
     /// All tensors that survive a step, by name.

@@ -44,7 +44,7 @@ impl HalfLink<'_> {
         let (begun, wire) = (Instant::now(), self.of.spec.wire);
         let names = parcel.content.values.iter().map(|value| value.name.clone());
         let values: Values = names.zip(tensors).collect();
-        // What is not finite shows in the outputs; what the links' format does not hold shows only here.
+        // Outputs show numbers that are not finite; only this check shows numbers that the links' format does not hold.
         self.device.note_sent(&values, carried, wire)?;
         let values = self.device.download(values, wire)?;
         self.done.bytes_split += values.bytes();
@@ -61,8 +61,8 @@ impl HalfLink<'_> {
         sent.map_err(StageError::OtherHalf)
     }
 
-    /// Takes the message of `parcel`, and returns its header without the form, and its tensors. `what` names the message
-    /// that is due; `is_due` says whether a header is that of the message.
+    /// Takes the message of `parcel`, and returns its header without the form, and its tensors. `what` names the
+    /// expected message; `is_due` checks whether a header belongs to it.
     ///
     /// # Errors
     /// When the other half is gone, silent for the run's message deadline, or out of turn, or the device fails.

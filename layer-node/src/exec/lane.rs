@@ -14,7 +14,7 @@ use crate::exec::other_half::mirror_header;
 use crate::exec::outbox::Letter;
 use crate::exec::session::StageLinks;
 use crate::stage::{OtherHalf, Stage, StageError, Values};
-use proto::control::{Minibatch, Report};
+use proto::control::{Measure, Minibatch, Report};
 use proto::failure::Failure;
 use proto::lane::{Action, WeightVersion};
 use proto::link::{Carried, Role};
@@ -81,7 +81,7 @@ impl<'a> LaneRunner<'a> {
         let Noted { finite, overflow, underflow } = self.ring.device.noted().map_err(Failure::own)?;
         self.progress.compute_times(self.ring.device.times().map_err(Failure::own)?);
         let mut done = self.progress.take();
-        if self.progress.minibatch(step).0.measure {
+        if self.progress.minibatch(step).0.measure.is_due() {
             done.layers = self.ring.stage.measure().map_err(Failure::own)?;
         }
         (done.finite, done.overflow, done.underflow) = (finite, overflow, underflow);
@@ -129,6 +129,9 @@ impl<'a> LaneRunner<'a> {
         }
         self.count([self.ring.links.above.peer().role, self.own()], Direction::Down, &message);
         self.check_version(Action::Error(m), m)?;
+        if m.index == 0 && self.progress.minibatch(m.step).0.measure == Measure::Signals {
+            self.ring.stage.compare_signals(m);
+        }
         let wire = self.ring.of.spec.wire;
         let errors = self.timed(Action::Error(m), |runner| {
             let outputs = runner.ring.device.upload(&message.tensors)?;

@@ -1,8 +1,9 @@
-//! Execution of a stage, or of the half of one: the worker thread that owns every tensor, its device, and the lanes and
-//! sessions of a run.
+//! Execution of a stage, or of the half of one: the worker thread, which owns every tensor, its device, and the lanes
+//! and sessions of a run.
 
 pub mod account;
 mod backward_node;
+mod beginning;
 mod clock;
 mod configuration;
 mod context;

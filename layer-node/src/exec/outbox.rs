@@ -1,8 +1,8 @@
 //! The outbox: it hands messages to the links in the order in which the worker sends them.
 //!
-//! Where a device copies by itself, a thread waits for the copies of each message and then for room in its link, while
-//! the worker goes on. The worker waits where the outbox is full, and at the end of a step: what the step sent is then
-//! with the links, as if the worker had waited for each message.
+//! If a device copies by itself, a thread waits for the copies of each message and then for room in its link, while
+//! the worker goes on. The worker waits when the outbox is full, and at the end of a step. All messages of the step are
+//! then with the links, as if the worker had waited for each message.
 
 use crate::exec::account::Account;
 use crate::exec::device::Download;
@@ -17,16 +17,16 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
 
-/// The messages that may wait for their copies. The memory of each is taken until its link has room.
+/// The number of messages that may wait for their copies. Each keeps its memory until its link has room.
 const WAITING: usize = 2;
 
 /// A message without its tensors.
 pub struct Letter {
     /// The end of the link.
     pub to: Outgoing,
-    /// How long the link may be full.
+    /// The time for which the link may be full.
     pub deadline: Duration,
-    /// The end of the run.
+    /// The cancellation of the run.
     pub cancellation: Cancellation,
     /// The message's header.
     pub header: MicrobatchHeader,
@@ -74,7 +74,7 @@ impl Outbox {
         Ok(Self { runtime, thread })
     }
 
-    /// Sends `values` under `letter`, or has them sent: a failure then ends the run of the letter.
+    /// Sends `values` under `letter`, or leaves them to the thread; a failure of the thread ends the run of the letter.
     ///
     /// # Errors
     /// When the device fails, or the neighbour is gone or takes nothing within the deadline.
@@ -99,7 +99,7 @@ impl Outbox {
     }
 }
 
-/// Sends all letters. Those of a run that has ended are dropped.
+/// Sends all letters, and drops the letters of a run that has ended.
 fn send_all(letters: &Receiver<(Letter, Download, Counted)>, runtime: &Handle) {
     while let Ok((letter, values, counted)) = letters.recv() {
         let cancellation = letter.cancellation.clone();
@@ -121,7 +121,7 @@ struct Count {
     fewer: Condvar,
 }
 
-/// One message of the count, until it is dropped.
+/// Counts as one message until it is dropped.
 struct Counted(Arc<Count>);
 
 impl Count {

@@ -6,8 +6,8 @@ use std::sync::Once;
 use std::time::{Duration, Instant};
 use tch::{Device, Kind, TchError, Tensor};
 
-/// Sets `precision` in torch, and returns the number format of activations and errors. Warns, once for a process, of a
-/// CPU that multiplies bf16 more slowly than f32.
+/// Sets `precision` in torch, and returns the number format of activations and errors. On a CPU that multiplies bf16
+/// more slowly than f32, it warns once in a process.
 ///
 /// # Errors
 /// When memory fails.
@@ -24,7 +24,7 @@ pub fn set(precision: Precision, device: Device) -> Result<Kind, TchError> {
     }
 }
 
-/// A CPU without instructions for bf16 computes in it all the same, and a CPU that has them may still be slower.
+/// A CPU without instructions for bf16 can still compute in it, and a CPU with them may still be slower than in f32.
 fn warn_once() -> Result<(), TchError> {
     static WARNED: Once = Once::new();
     if WARNED.is_completed() {
@@ -42,7 +42,7 @@ fn warn_once() -> Result<(), TchError> {
     Ok(())
 }
 
-/// The shortest of several times of a product of two square matrices in `kind`.
+/// The shortest of several measured times of a product of two square matrices in `kind`.
 fn product(kind: Kind) -> Result<Duration, TchError> {
     const SIDE: i64 = 384;
     const TIMES: usize = 5;

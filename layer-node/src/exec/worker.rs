@@ -103,9 +103,9 @@ pub async fn spawn(
     }
 }
 
-/// Makes torch's threads, of which the calling thread is one.
+/// Makes torch's threads; the calling thread is one of them.
 fn prepare(threads: u32) -> Result<(), String> {
-    // The check at the start of the program knows nothing of the memory that its other threads have taken since.
+    // The check at the start of the program did not include the memory that its other threads have taken since then.
     room::check(room::Needs {
         what: "torch",
         threads: room::threads_of_torch(threads),
@@ -145,7 +145,7 @@ impl Worker {
                 }
             }
             if self.spoiled.get().is_some() {
-                // No memory of a spoiled device can be given back, and the process ends.
+                // A spoiled device cannot free memory, and the process ends anyway.
                 return std::mem::forget(self);
             }
         }
@@ -165,7 +165,7 @@ impl Worker {
             None => failure,
         };
         if self.spoiled.get().is_none() {
-            // A state between two steps must never be saved.
+            // The state in the middle of a step must never be saved.
             self.stage = self.stage.take().filter(|configured| !configured.half.is_torn());
         }
         match result {
@@ -181,8 +181,8 @@ impl Worker {
         }
     }
 
-    /// The failure in words of ours if it is a fault of this node's GPU. One that spoils the device ends the worker. A
-    /// neighbour's failure may have the words of that neighbour's GPU.
+    /// The failure in Neuropil's words, if it is a fault of this node's GPU. A fault that spoils the device ends the
+    /// worker. A neighbour's failure is left as it is, since it may have the words of that neighbour's GPU.
     fn without_fault(&self, failure: Failure) -> Failure {
         let is_own = failure.kind == FailureKind::Own && failure.of.is_none();
         let of_gpu = is_own && self.device.is_asynchronous();
@@ -225,7 +225,7 @@ impl Worker {
             }
         };
         if let Err(failure) = &result {
-            // The messages that are on their way are given up, too.
+            // The messages that are still on their way are dropped, too.
             session.call.cancellation.fail(failure.clone());
         }
         let _ = context.outbox.settle(&session.call.cancellation);

@@ -54,7 +54,9 @@ impl Backward {
         let matrix = match feedback {
             Feedback::Transport => None,
             Feedback::Signs(_) | Feedback::Local(_) | Feedback::ReadsWeight(_) => {
-                let drawn = init::draw(settings, &spec.name, "weight_backward", &shape, init)?;
+                // The stream of W draws the numbers of W, also where W is on another host.
+                let stream = if settings.backward_is_weight { "weight" } else { "weight_backward" };
+                let drawn = init::draw(settings, &spec.name, stream, &shape, init)?;
                 Some(Matrix::new(drawn, &method, settings.kind)?)
             }
         };

@@ -14,12 +14,14 @@ mod pass;
 mod pool;
 mod relu;
 mod shown;
+mod signals;
 mod split;
 mod weight;
 mod weight_op;
 
 pub use pass::Pass;
 pub use shown::{MirrorStep, Shown};
+pub use signals::Signals;
 pub use split::SplitLayer;
 pub use weight::WeightLayer;
 
@@ -49,6 +51,16 @@ pub trait Layer: Send {
     /// When a torch operation fails.
     fn error(&mut self, m: MicrobatchId, error: &Tensor, needed: bool) -> Result<Vec<Tensor>, TchError>;
 
+    /// Compares the signals of W in microbatch `m` with those of B, after `error`, which has `carried` the error to the
+    /// input, and before `gradient`. `None` for layers without weights, and where B is on another host. Nothing that the
+    /// layer computes later depends on the comparison.
+    ///
+    /// # Errors
+    /// When a torch operation fails.
+    fn signals(&mut self, _m: MicrobatchId, _carried: Option<&Tensor>) -> Result<Option<Signals>, TchError> {
+        Ok(None)
+    }
+
     /// Adds microbatch `m` of a minibatch of `minibatch` samples to the layer's own gradients, and releases the
     /// microbatch.
     ///
@@ -72,6 +84,14 @@ pub trait Layer: Send {
     /// # Errors
     /// When a torch operation fails.
     fn align(&mut self, _settings: &Settings, _done: u64) -> Result<(), TchError> {
+        Ok(())
+    }
+
+    /// Sets what follows from W, after the state was filled from that of another run.
+    ///
+    /// # Errors
+    /// When a torch operation fails.
+    fn begun(&mut self, _settings: &Settings) -> Result<(), TchError> {
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use super::held::{Held, Sum};
 use super::matrix::Matrix;
 use super::shown::{MirrorStep, Show, Shown};
 use super::weight_op::WeightOp;
-use super::{Layer, Pass};
+use super::{Layer, Pass, Signals};
 use crate::comparison::Comparison;
 use crate::init;
 use crate::linear_map::LinearMap;
@@ -137,6 +137,21 @@ impl Layer for WeightLayer {
         }
     }
 
+    fn signals(&mut self, m: MicrobatchId, carried: Option<&Tensor>) -> Result<Option<Signals>, TchError> {
+        let Some(backward) = &self.backward else { return Ok(None) };
+        let (weight, map) = (self.forward.factor()?, self.map);
+        let Some(matrix) = backward.factor()? else {
+            return Ok(Some(Signals::of_transport(carried.is_some())));
+        };
+        let Saved { x, y, error } = self.held.get(m)?;
+        let output_deg = Signals::outputs(map, x, y.as_ref(), weight, matrix)?;
+        let error_deg = match (error, carried) {
+            (Some(error), Some(carried)) => Signals::errors(map, x, error, weight, carried)?,
+            (None, _) | (_, None) => f64::NAN,
+        };
+        Ok(Some(Signals { output_deg, error_deg }))
+    }
+
     fn gradient(&mut self, m: MicrobatchId, minibatch: u32) -> Result<(), TchError> {
         let Saved { x, y, error } = self.held.take(m)?;
         let error = error.ok_or_else(|| {
@@ -190,6 +205,13 @@ impl Layer for WeightLayer {
         }
     }
 
+    fn begun(&mut self, settings: &Settings) -> Result<(), TchError> {
+        match &mut self.backward {
+            Some(backward) => backward.follow_signs(self.forward.value(), settings, 0),
+            None => Ok(()),
+        }
+    }
+
     fn state<'a>(&'a mut self, state: &mut State<'a>) {
         self.forward.state(&format!("{}.weight", self.name), &self.method, state);
         if let Some(backward) = &mut self.backward {
@@ -216,6 +238,8 @@ impl Layer for WeightLayer {
             norm: found.norm,
             difference: found.difference,
             split: false,
+            output_angle_deg: f64::NAN,
+            error_angle_deg: f64::NAN,
         };
         Ok(Some(match &self.backward {
             None => {

@@ -76,6 +76,8 @@ fn report(weight: &TensorData, done: &mut StepDone) {
         norm: 0.0,
         difference: 0.0,
         split: false,
+        output_angle_deg: 0.0,
+        error_angle_deg: 0.0,
     };
     done.layers.push(LayerMeasure { norm: f64::from_le_bytes(slice), ..nothing });
 }

@@ -1,35 +1,43 @@
 //! Composed rules: any combination of the primitives, with or without W's own task gradient. Every rule is composed,
 //! except backprop and sign symmetry. The coordinator's `rule/` maps the rules of the literature to combinations.
 
-use super::{AtUpdate, Feedback, Local, ReadsWeight, Rule, Seen, primitives};
+use super::primitives::{Gradient, Terms, gradient};
+use super::{Access, AtUpdate, Feedback, Local, ReadsWeight, Rule, Seen};
 use proto::spec::rule::{Alignment, Coefficients, Transfer};
 use tch::{TchError, Tensor};
 
 /// The sum of the primitives weighed by `coefficients`, under the options of `alignment`. W's task gradient is added if
-/// `task` is set.
-///
-/// Every coefficient is named here: a new one does not compile before it has a place, and in [`Composed`] it cannot
-/// reach W.
+/// `task` is set. Only a sum with a primitive that reads W is given W.
 pub fn compose(coefficients: Coefficients, task: bool, alignment: &Alignment) -> Feedback {
-    let Coefficients { amp, null, sparse, self_, decay } = coefficients;
     let &Alignment { transfer, per_position, .. } = alignment;
-    let local = Composed { amp, null, sparse, decay, task, transfer, per_position };
-    if self_ == 0.0 {
-        Feedback::Local(Box::new(local))
-    } else {
-        Feedback::ReadsWeight(Box::new(WithSelf { local, self_ }))
+    let (mut samples, mut once, mut of_weight) = (Vec::new(), Vec::new(), Vec::new());
+    for (primitive, coefficient) in coefficients.terms() {
+        match gradient(primitive) {
+            Gradient::Samples(gradient) => samples.push(gradient),
+            Gradient::Backward(gradient) => once.push((gradient, coefficient)),
+            Gradient::Weight(gradient) => of_weight.push((gradient, coefficient)),
+        }
+    }
+    let local = Composed { coefficients, samples, once, task, transfer, per_position };
+    match of_weight.is_empty() {
+        true => Feedback::Local(Box::new(local)),
+        false => Feedback::ReadsWeight(Box::new(WithWeight { local, of_weight })),
     }
 }
 
+/// A gradient of the samples of a microbatch.
+type Samples = fn(&Seen, &Terms) -> Result<Option<Tensor>, TchError>;
+/// A gradient that is added once, and its coefficient.
+type Once<A> = (fn(&AtUpdate<A>, f64) -> Result<Tensor, TchError>, f64);
+
 /// A sum of the primitives that do without W.
 struct Composed {
-    amp: f64,
-    null: f64,
-    sparse: f64,
-    decay: f64,
+    coefficients: Coefficients,
+    samples: Vec<Samples>,
+    once: Vec<Once<Local>>,
     task: bool,
     transfer: Transfer,
-    /// Whether amp, null and sparse are means over the positions of y.
+    /// Whether the sums over positions of y are means over them.
     per_position: bool,
 }
 
@@ -42,25 +50,22 @@ impl Rule for Composed {
 
     fn microbatch(&self, seen: &Seen) -> Result<Option<Tensor>, TchError> {
         let positions = if self.per_position { seen.positions() as f64 } else { 1.0 };
-        let [amp, sparse, null] = [self.amp, self.sparse, self.null].map(|sum| sum / positions);
-        sum(
-            primitives::amp_and_sparse(seen, amp, sparse, self.transfer)?,
-            primitives::null(seen, null, self.transfer)?,
-        )
+        let terms = Terms { coefficients: self.coefficients, positions, transfer: self.transfer };
+        self.samples.iter().try_fold(None, |whole, gradient| sum(whole, gradient(seen, &terms)?))
     }
 
     fn at_update(&self, seen: &AtUpdate<Local>) -> Result<Option<Tensor>, TchError> {
-        primitives::decay(seen, self.decay)
+        all(&self.once, seen)
     }
 }
 
-/// A sum of primitives with self, the one primitive that reads W.
-struct WithSelf {
+/// A sum of primitives of which some read W.
+struct WithWeight {
     local: Composed,
-    self_: f64,
+    of_weight: Vec<Once<ReadsWeight>>,
 }
 
-impl Rule for WithSelf {
+impl Rule for WithWeight {
     type Reads = ReadsWeight;
 
     fn uses_task(&self) -> bool {
@@ -72,8 +77,13 @@ impl Rule for WithSelf {
     }
 
     fn at_update(&self, seen: &AtUpdate<ReadsWeight>) -> Result<Option<Tensor>, TchError> {
-        sum(self.local.at_update(&seen.without_weight())?, Some(primitives::self_(seen, self.self_)?))
+        sum(self.local.at_update(&seen.without_weight())?, all(&self.of_weight, seen)?)
     }
+}
+
+/// The sum of the gradients that are added once.
+fn all<A: Access>(gradients: &[Once<A>], seen: &AtUpdate<A>) -> Result<Option<Tensor>, TchError> {
+    gradients.iter().try_fold(None, |whole, (gradient, value)| sum(whole, Some(gradient(seen, *value)?)))
 }
 
 /// The sum of the given parts. It never starts from zeros, so that one part alone keeps its bits.

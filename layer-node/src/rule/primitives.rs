@@ -1,4 +1,4 @@
-//! The five primitives of B's loss, as gradients with respect to B.
+//! The primitives of B's loss, as gradients with respect to B. The type of a gradient says whether it reads W.
 //!
 //! Kunin et al. 2020, in the convention of the authors' code: sums over features and positions, means
 //! over the batch, squared terms without ½. x, y and W count as constants. φ is the identity, or the
@@ -18,17 +18,56 @@
 //! ```
 
 use super::{AtUpdate, Local, ReadsWeight, Seen, transfer};
-use proto::spec::rule::Transfer;
+use proto::spec::rule::{Coefficients, Primitive, Transfer};
 use tch::{TchError, Tensor};
+
+/// The gradient of a primitive: when it is computed, and from which values. The compiler gives W to no other than
+/// [`Gradient::Weight`].
+pub enum Gradient {
+    /// Each microbatch, or mirror step, adds a part, which samples make. `None` where another call has computed it.
+    Samples(fn(&Seen, &Terms) -> Result<Option<Tensor>, TchError>),
+    /// It is added once, at the update, and reads B alone. The number is the coefficient.
+    Backward(fn(&AtUpdate<Local>, f64) -> Result<Tensor, TchError>),
+    /// It is added once, at the update, and reads W.
+    Weight(fn(&AtUpdate<ReadsWeight>, f64) -> Result<Tensor, TchError>),
+}
+
+/// The terms of B's loss, as the gradients of samples see them.
+pub struct Terms {
+    /// The coefficients of the sums over positions.
+    pub coefficients: Coefficients,
+    /// The number by which the sums are divided: that of y's positions where the rule asks for means, or else 1.
+    pub positions: f64,
+    /// φ.
+    pub transfer: Transfer,
+}
+
+impl Terms {
+    fn of(&self, primitive: Primitive) -> f64 {
+        self.coefficients.of(primitive) / self.positions
+    }
+}
+
+/// The gradient of a primitive.
+pub fn gradient(primitive: Primitive) -> Gradient {
+    match primitive {
+        Primitive::Amp => Gradient::Samples(amp_and_sparse),
+        // Where amp has a coefficient, its call has computed both.
+        Primitive::Sparse => Gradient::Samples(|seen, terms| match terms.coefficients.of(Primitive::Amp) {
+            0.0 => amp_and_sparse(seen, terms),
+            _ => Ok(None),
+        }),
+        Primitive::Null => Gradient::Samples(null),
+        Primitive::Self_ => Gradient::Weight(|seen, self_| seen.weight().f_mul_scalar(-self_)),
+        Primitive::Decay => Gradient::Backward(|seen, decay| seen.backward().f_mul_scalar(2.0 * decay)),
+    }
+}
 
 /// The gradient of amp and sparse. Both meet x in the same filter gradient, so one call is enough:
 /// cW(x, φ′ ∘ (2βz − αy)) / N.
-pub fn amp_and_sparse(
-    seen: &Seen,
-    amp: f64,
-    sparse: f64,
-    transfer: Transfer,
-) -> Result<Option<Tensor>, TchError> {
+fn amp_and_sparse(seen: &Seen, terms: &Terms) -> Result<Option<Tensor>, TchError> {
+    let ([amp, sparse], transfer) =
+        ([Primitive::Amp, Primitive::Sparse].map(|one| terms.of(one)), terms.transfer);
     let n = f64::from(seen.minibatch());
     let pull =
         if amp != 0.0 { Some(transfer::apply(transfer, seen.y()?)?.f_mul_scalar(-amp / n)?) } else { None };
@@ -54,25 +93,23 @@ pub fn amp_and_sparse(
 }
 
 /// The gradient of null: the signal that B sends back of y should be small.
-pub fn null(seen: &Seen, null: f64, transfer: Transfer) -> Result<Option<Tensor>, TchError> {
-    if null == 0.0 {
-        return Ok(None);
-    }
-    let y = transfer::apply(transfer, seen.y()?)?;
+fn null(seen: &Seen, terms: &Terms) -> Result<Option<Tensor>, TchError> {
+    let y = transfer::apply(terms.transfer, seen.y()?)?;
     let r = seen.map().adjoint(&y, seen.backward(), seen.x())?;
-    let scaled = r.f_mul_scalar(2.0 * null / f64::from(seen.minibatch()))?;
+    let scaled = r.f_mul_scalar(2.0 * terms.of(Primitive::Null) / f64::from(seen.minibatch()))?;
     seen.filter_gradient(&scaled, &y).map(Some)
 }
 
-/// The gradient of decay: B should be small.
-pub fn decay(seen: &AtUpdate<Local>, decay: f64) -> Result<Option<Tensor>, TchError> {
-    if decay == 0.0 {
-        return Ok(None);
-    }
-    seen.backward().f_mul_scalar(2.0 * decay).map(Some)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The gradient of self: B should point in the direction of W.
-pub fn self_(seen: &AtUpdate<ReadsWeight>, self_: f64) -> Result<Tensor, TchError> {
-    seen.weight().f_mul_scalar(-self_)
+    #[test]
+    fn a_gradient_reads_w_where_the_facts_say_so() {
+        for one in Primitive::ALL {
+            let gradient = gradient(one);
+            assert_eq!(matches!(gradient, Gradient::Weight(_)), one.reads_weight(), "{one}");
+            assert_eq!(matches!(gradient, Gradient::Samples(_)), one.uses_samples(), "{one}");
+        }
+    }
 }

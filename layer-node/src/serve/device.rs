@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use tch::Device;
 
-/// The most bytes of a GPU's name that a node tells: the coordinator's budget of descriptions has room for them.
+/// The most bytes of a GPU's name in a node's description, so that it fits into the coordinator's budget.
 const NAME: usize = 32;
 
 /// A device by name.
@@ -23,7 +23,7 @@ impl FromStr for DeviceName {
                 .parse::<u8>()
                 .map(|index| Self(Device::Cuda(index.into())))
                 .map_err(|_| format!("'{index}' is no number of a GPU")),
-            _ => Err(format!("'{name}' is no device: cpu and cuda:N are")),
+            _ => Err(format!("'{name}' is no device: give cpu or cuda:N")),
         }
     }
 }
@@ -39,7 +39,7 @@ impl fmt::Display for DeviceName {
 }
 
 impl DeviceName {
-    /// Sets what the device's libraries read of the environment, while the process has one thread.
+    /// Sets the environment variables that the device's libraries read, while the process has one thread.
     pub fn set_environment(self) {
         if let Device::Cuda(_) = self.0 {
             gpu::set_environment();
@@ -63,14 +63,14 @@ fn find(index: usize) -> Result<Gpu, String> {
              this libtorch's release, on LD_LIBRARY_PATH"
         )
     })?;
-    // Torch would print warnings on stderr where there is no driver.
+    // Torch would print warnings on stderr if there is no driver.
     gpu::load_driver().map_err(|why| {
         format!(
             "this host has no NVIDIA driver ({why}); install it, or give the container one, until nvidia-smi answers"
         )
     })?;
     let count = gpu::count().map_err(|why| {
-        format!("NVIDIA's driver does not start ({why}); look whether nvidia-smi answers in the same place")
+        format!("NVIDIA's driver does not start ({why}); check whether nvidia-smi answers in the same place")
     })?;
     if index >= count {
         let names = if count == 1 { "one, cuda:0".into() } else { format!("{count}, numbered from 0") };

@@ -115,8 +115,8 @@ impl Ports {
     }
 }
 
-/// The roles that send this node data. To a stage they are the stage below, and the coordinator at both ends of the
-/// ring; to a backward node, its stage.
+/// The roles that send this node data: to a stage the stage below, and the coordinator at both ends of the ring; to a
+/// backward node its stage.
 fn below(security: &Security) -> Vec<Role> {
     match security.identity().as_ref().map(Identity::role) {
         Some(Role::Backward(index)) => vec![Role::Stage(index)],
@@ -145,7 +145,7 @@ fn control_plane(service: ControlService) -> NodeServer<ControlService> {
         .max_encoding_message_size(REPORT_MESSAGE_LIMIT)
 }
 
-/// A service whose calls are noted for the admission of connections.
+/// A service whose calls identify their connections for admission.
 type Noted<S> = InterceptedService<S, fn(Request<()>) -> Result<Request<()>, Status>>;
 
 fn reflection() -> Result<Noted<ServerReflectionServer<impl ServerReflection>>, String> {

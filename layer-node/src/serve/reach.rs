@@ -1,5 +1,5 @@
-//! The reach of a node's ports, and who is believed there. Without certificates everybody is, so plaintext beyond
-//! loopback has to be asked for.
+//! The reach of a node's ports, and the callers that it accepts there. Without certificates it accepts every caller, so
+//! plaintext beyond loopback needs a flag.
 
 use super::Serve;
 use proto::identity::Identity;
@@ -62,7 +62,7 @@ mod tests {
 
     fn flags(arguments: &[&str]) -> Serve {
         let mut serve = Flags::parse_from(std::iter::once(&"serve").chain(arguments)).serve;
-        // The environment of the test is no part of it.
+        // The test must not depend on its environment.
         (serve.tls.tls_ca, serve.tls.tls_cert, serve.tls.tls_key) = (None, None, None);
         serve
     }

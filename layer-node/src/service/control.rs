@@ -82,8 +82,8 @@ impl ControlService {
         Self { identity, worker: Mailbox(worker), occupancy, meters, snapshots: SingleFlight::default() }
     }
 
-    /// From now on the node takes no question and no stage, since another process is going to take its place. A run
-    /// under way goes on.
+    /// From now on the node answers no question and becomes no stage, since another process is going to take its place.
+    /// A run under way goes on.
     pub fn stop(&self) {
         self.occupancy.stop();
     }

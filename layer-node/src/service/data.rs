@@ -21,7 +21,7 @@ impl DataService {
     }
 
     fn refuse(&self, refusal: LinkRefusal) -> Status {
-        // An early refusal is not counted: the caller came before the run, and is asked to try again.
+        // An early refusal is not counted: the caller came before the run, and will try again.
         if refusal != LinkRefusal::Early {
             self.meters.refused_links.inc();
         }

@@ -1,4 +1,4 @@
-//! The ledger of the node's newest start of a run, which is kept from its Configure to the next one.
+//! The ledger of the node's newest start of a run. The node keeps it from one Configure to the next.
 
 use crate::exec::account::{Account, Consumed};
 use crate::meters::Meters;

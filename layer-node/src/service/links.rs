@@ -86,7 +86,7 @@ impl Connecting<'_> {
                 let peer = Peer::of(Role::Backward(spec.index)).at(address);
                 Ok(Some(self.link(peer, spec.errors_from_backward()?)))
             }
-            // An evaluation goes without backward nodes.
+            // An evaluation needs no backward nodes.
             (None, _) => Ok(None),
             (Some(_), false) => Err(Failure::refused("a stage without split layers has no backward node")),
         }
@@ -102,7 +102,7 @@ impl Connecting<'_> {
 
     fn unreached(&self, failure: Failure) -> Failure {
         match failure.kind {
-            // TLS tells nobody but this end why.
+            // TLS gives the reason to this end only.
             FailureKind::Identity => failure.of(self.spec.role()),
             _ => Failure::neighbour(failure).of(self.spec.role()),
         }

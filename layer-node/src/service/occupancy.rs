@@ -29,7 +29,8 @@ struct Current {
     /// The current run, for a node that is being stopped.
     run: Option<UnderWay>,
     configuring: bool,
-    /// Whether the node is being stopped: another process is going to take its place, and callers try that one.
+    /// Whether the node is being stopped: another process is going to take its place, and callers should try that
+    /// process.
     stopping: bool,
     /// The connection that configured the stage, kept until the stage is replaced or its run begins. At most one
     /// connection is kept.
@@ -83,7 +84,7 @@ impl Occupancy {
         current.run.as_ref().and(current.spec.as_ref()).map(|spec| spec.run.clone())
     }
 
-    /// From now on the node takes no question and no stage.
+    /// From now on the node answers no question and becomes no stage.
     pub fn stop(&self) {
         self.current().stopping = true;
     }
@@ -147,7 +148,7 @@ impl Occupancy {
         }
         let cancellation = Cancellation::default();
         current.run = Some(UnderWay { cancellation: cancellation.clone(), reports });
-        // The caller that starts the run takes the place of the caller that configured the stage.
+        // The run's connection replaces the connection that configured the stage.
         current.configurer = None;
         self.busy.set(1);
         Ok(Claimed { spec, cancellation, ledger, running: Running(self.clone()) })
@@ -161,7 +162,7 @@ impl Occupancy {
     ) -> Result<Configuring, Failure> {
         let mut current = self.current();
         current.check_idle()?;
-        // The connection may be the one that loses its place as the configurer before.
+        // The same connection may have configured the stage before.
         let configurer = connection.map(ConnectionInfo::keep);
         *current = Current { configuring: true, ledger: Some(ledger), ..Current::default() };
         Ok(Configuring { occupancy: self.clone(), configurer })

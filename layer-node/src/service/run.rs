@@ -42,7 +42,7 @@ pub(super) struct Opened {
 impl Opened {
     pub async fn run(mut self) {
         let begun = self.start().await;
-        // The connection that configured the stage loses its place to this one, which must have one by then.
+        // This connection replaces the connection that configured the stage, so it must be kept before that.
         let _kept = begun.is_ok().then(|| self.connection.as_ref().map(ConnectionInfo::keep));
         let begun = begun.and_then(|(start, message)| {
             let claimed = self.occupancy.claim(&start, self.reports.clone())?;
@@ -163,5 +163,5 @@ fn ended(status: &Status) -> Failure {
 }
 
 fn not_allowed(error: &ProtocolError) -> Failure {
-    Failure::new(FailureKind::Protocol, format!("the coordinator sent what it may not: {error}"))
+    Failure::new(FailureKind::Protocol, format!("the coordinator sent a forbidden message: {error}"))
 }

@@ -51,7 +51,7 @@ impl<T: Clone + Send + 'static> SingleFlight<T> {
             *last = Some(Flight { began, found: found.clone() });
             found
         });
-        found.await.map_err(|_| Failure::own("the state folder could not be looked at"))
+        found.await.map_err(|_| Failure::own("the state folder could not be read"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The state folder: one node owns it at a time, and removes old snapshots from it.
 
-use crate::state::checkpoint::{self, CheckpointError, io_error};
+use crate::state::checkpoint::{self, CheckpointError, StateFileError, io_error};
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -49,8 +49,11 @@ impl StateDir {
 
     fn lock_within(&self, deadline: Duration, elsewhere: &'static str) -> Result<Locked, CheckpointError> {
         let path = || self.path.clone();
-        let failed =
-            |doing| move |source| CheckpointError::Io { doing, path: path(), source, elsewhere, then: "" };
+        let failed = |doing| {
+            move |source| {
+                CheckpointError::from(StateFileError::Io { doing, path: path(), source, elsewhere, then: "" })
+            }
+        };
         if !self.read_only {
             fs::create_dir_all(&self.path).map_err(failed("cannot make the state folder"))?;
         }

@@ -8,12 +8,13 @@ use crate::common::{NORM, build, conv, id, layer, nesterov, random_f32, state, u
 use layer_node::stage::{Stage, Values, Whole};
 use proto::microbatch::Phase;
 use proto::spec::graph::Op;
-use proto::spec::rule::{Coefficients, RuleSpec};
+use proto::spec::rule::{Coefficients, Primitive, RuleSpec};
 use proto::spec::stage::StageSpec;
 use tch::Kind;
 
 fn stage() -> Stage {
-    let coefficients = Coefficients { amp: 0.1, self_: 0.1, decay: 0.1, ..Default::default() };
+    let coefficients =
+        Coefficients::new(&[(Primitive::Amp, 0.1), (Primitive::Self_, 0.1), (Primitive::Decay, 0.1)]);
     let layers = vec![
         layer("conv", "below", conv(4, 3, 1, 1, true)),
         layer("norm", "conv", NORM),

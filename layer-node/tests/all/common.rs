@@ -68,7 +68,15 @@ pub fn slice(layers: &[LayerSpec], input: Value, range: Range<usize>) -> StageSp
 pub fn double(optimizer: OptimizerSpec, optimizer_backward: OptimizerSpec) -> Settings {
     one_thread();
     let (device, kind) = (Device::Cpu, Kind::Double);
-    Settings { device, kind, seed: 3, optimizer, optimizer_backward, loss_scale: 1.0 }
+    Settings {
+        device,
+        kind,
+        seed: 3,
+        optimizer,
+        optimizer_backward,
+        loss_scale: 1.0,
+        backward_is_weight: false,
+    }
 }
 
 /// Tests run in parallel: with more threads, many small products would wait for each other.

@@ -7,7 +7,7 @@ use crate::served::{Served, WAIT, idle, start};
 use bytes::{Buf, BufMut, Bytes};
 use prost::Message as _;
 use proto::client::{Node, Reports};
-use proto::control::{Command, Report, RunLane};
+use proto::control::{Command, Measure, Report, RunLane};
 use proto::failure::{Failure, FailureKind};
 use proto::ledger::{Ledger, Refusal};
 use proto::link::framing::{CHUNK, parts};
@@ -47,7 +47,7 @@ async fn open(control: &Node, run: &str) -> Opened {
     commands.send(start(run, 1)).await.unwrap();
     assert_eq!(reports.next().await.unwrap(), Some(Report::Started));
     let lane = lane("F0 E0 G0 F1 E1 G1 U").starting_at(message::STEP);
-    commands.send(Command::Lane(RunLane::of_one_step(lane, 4, false))).await.unwrap();
+    commands.send(Command::Lane(RunLane::of_one_step(lane, 4, Measure::Nothing))).await.unwrap();
     Opened { spec, reports, _commands: commands }
 }
 

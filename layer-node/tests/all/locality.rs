@@ -7,7 +7,7 @@ use layer_node::stage::{Stage, Values, Whole};
 use proto::microbatch::Phase;
 use proto::spec::graph::Op;
 use proto::spec::optimizer::OptimizerSpec;
-use proto::spec::rule::{Coefficients, RuleSpec};
+use proto::spec::rule::{Coefficients, Primitive, RuleSpec};
 use proto::spec::stage::StageSpec;
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
@@ -21,12 +21,28 @@ fn rule(name: &str) -> RuleSpec {
     let (task, coefficients) = match name {
         "backprop" => return RuleSpec::Backprop,
         "feedback_alignment" => (false, none),
-        "kolen_pollack" => (true, Coefficients { decay: 1e-2, ..none }),
-        "weight_mirror" => (false, Coefficients { amp: 1e-3, decay: 1e-3, ..none }),
-        "information_alignment" => (false, Coefficients { amp: 2e-3, null: 1e-3, decay: 1e-3, ..none }),
-        "activation_alignment" => (false, Coefficients { amp: 2e-3, sparse: 1e-3, ..none }),
-        "symmetric_alignment" => (false, Coefficients { self_: 2e-3, decay: 1e-3, ..none }),
-        "all" => (true, Coefficients { amp: 2e-3, null: 1e-3, sparse: 1e-3, self_: 2e-3, decay: 1e-3 }),
+        "kolen_pollack" => (true, Coefficients::new(&[(Primitive::Decay, 1e-2)])),
+        "weight_mirror" => (false, Coefficients::new(&[(Primitive::Amp, 1e-3), (Primitive::Decay, 1e-3)])),
+        "information_alignment" => (
+            false,
+            Coefficients::new(&[(Primitive::Amp, 2e-3), (Primitive::Null, 1e-3), (Primitive::Decay, 1e-3)]),
+        ),
+        "activation_alignment" => {
+            (false, Coefficients::new(&[(Primitive::Amp, 2e-3), (Primitive::Sparse, 1e-3)]))
+        }
+        "symmetric_alignment" => {
+            (false, Coefficients::new(&[(Primitive::Self_, 2e-3), (Primitive::Decay, 1e-3)]))
+        }
+        "all" => (
+            true,
+            Coefficients::new(&[
+                (Primitive::Amp, 2e-3),
+                (Primitive::Null, 1e-3),
+                (Primitive::Sparse, 1e-3),
+                (Primitive::Self_, 2e-3),
+                (Primitive::Decay, 1e-3),
+            ]),
+        ),
         other => panic!("no rule {other}"),
     };
     RuleSpec::learned(name, task, coefficients)

@@ -17,6 +17,8 @@ mod recompute;
 mod rules;
 mod served;
 mod services;
+mod signals;
 mod split;
+mod state;
 mod transparency;
 mod weights;

@@ -7,7 +7,9 @@ use layer_node::stage::{Stage, Whole};
 use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::{INPUT, LayerSpec};
 use proto::spec::optimizer::OptimizerSpec;
-use proto::spec::rule::{Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, RuleSpec, Transfer};
+use proto::spec::rule::{
+    Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, Primitive, RuleSpec, Transfer,
+};
 use proto::spec::stage::StageSpec;
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
@@ -16,15 +18,20 @@ const N: u32 = 8;
 
 /// Rules that together use every primitive and every option, beside those that have none.
 fn rules() -> Vec<RuleSpec> {
-    let none = Coefficients::default();
-    let all = Coefficients { amp: 1e-3, null: 1e-4, sparse: 1e-3, self_: 2e-2, decay: 1e-2 };
+    let all = Coefficients::new(&[
+        (Primitive::Amp, 1e-3),
+        (Primitive::Null, 1e-4),
+        (Primitive::Sparse, 1e-3),
+        (Primitive::Self_, 2e-2),
+        (Primitive::Decay, 1e-2),
+    ]);
     let mirror = Mirror { noise: Noise::Normal, sigma: 1.0, batch: 5, every: 1, delay: 0 };
     let learned =
         |alignment| RuleSpec::Learned { name: "custom".into(), task: true, coefficients: all, alignment };
     vec![
         RuleSpec::Backprop,
         RuleSpec::SignSymmetry { magnitude: Magnitude::Redrawn },
-        RuleSpec::learned("kolen_pollack", true, Coefficients { decay: 1e-2, ..none }),
+        RuleSpec::learned("kolen_pollack", true, Coefficients::new(&[(Primitive::Decay, 1e-2)])),
         learned(Alignment { centering: Centering::Batch, transfer: Transfer::Tanh, ..Alignment::default() }),
         learned(Alignment { mirror: Some(mirror), update_noise: 1e-3, ..Alignment::default() }),
     ]

@@ -7,7 +7,7 @@ use layer_node::settings::Settings;
 use layer_node::state::named::State;
 use proto::spec::graph::{LayerSpec, Op};
 use proto::spec::optimizer::OptimizerSpec;
-use proto::spec::rule::{Alignment, Coefficients, Mirror, Needs, Noise, Primitive, RuleSpec};
+use proto::spec::rule::{Alignment, Coefficients, Mirror, Noise, Primitive, RuleSpec};
 use tch::Tensor;
 
 fn settings() -> Settings {
@@ -47,7 +47,7 @@ fn step(op: Op, rule: RuleSpec, poisoned: bool) -> [Tensor; 2] {
 #[test]
 fn every_primitive_trains_b_alone_and_reads_w_only_if_it_says_so() {
     for one in Primitive::ALL {
-        let declared = one.needs() == Needs::Weight;
+        let declared = one.reads_weight();
         assert_eq!(matches!(Feedback::new(&alone(one, false)), Feedback::ReadsWeight(_)), declared, "{one}");
         for op in [linear(7, true), conv(6, 3, 1, 1, true)] {
             let [before, after] = step(op, alone(one, false), false);

@@ -7,7 +7,7 @@ use layer_node::stage::{Stage, Values, Whole};
 use proto::lane::Action;
 use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::{INPUT, LayerSpec};
-use proto::spec::rule::{Coefficients, RuleSpec};
+use proto::spec::rule::{Coefficients, Primitive, RuleSpec};
 use proto::spec::stage::StageSpec;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,7 +18,13 @@ const LANE: &str = "F0 F1 E0 G0 F2 E1 G1 E2 G2 U";
 const SIZES: [i64; 3] = [4, 2, 3];
 
 fn network() -> Vec<LayerSpec> {
-    let coefficients = Coefficients { amp: 1e-3, null: 1e-4, sparse: 1e-3, self_: 2e-2, decay: 1e-2 };
+    let coefficients = Coefficients::new(&[
+        (Primitive::Amp, 1e-3),
+        (Primitive::Null, 1e-4),
+        (Primitive::Sparse, 1e-3),
+        (Primitive::Self_, 2e-2),
+        (Primitive::Decay, 1e-2),
+    ]);
     under(&RuleSpec::learned("custom", true, coefficients), pooled())
 }
 

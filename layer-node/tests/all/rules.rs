@@ -6,7 +6,9 @@ use layer_node::settings::Settings;
 use layer_node::state::named::State;
 use proto::spec::graph::{LayerSpec, Op};
 use proto::spec::optimizer::{OptimizerSpec, Schedule, Shape};
-use proto::spec::rule::{Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, RuleSpec, Transfer};
+use proto::spec::rule::{
+    Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, Primitive, RuleSpec, Transfer,
+};
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 
@@ -80,18 +82,24 @@ fn by_autograd(layer: &mut WeightLayer, x: &Tensor, c: Coefficients, alignment: 
     let z = phi(&map.forward(&x, &b).unwrap());
     let r = map.adjoint(&y, &b, &x).unwrap();
     let total = |t: Tensor| t.sum(Kind::Double);
-    let loss = total(&z * &y) * (-c.amp / n)
-        + total(z.square()) * (c.sparse / n)
-        + total(r.square()) * (c.null / n)
-        + total(b.square()) * c.decay
-        + total(w * &b) * (-c.self_);
+    let loss = total(&z * &y) * (-c.of(Primitive::Amp) / n)
+        + total(z.square()) * (c.of(Primitive::Sparse) / n)
+        + total(r.square()) * (c.of(Primitive::Null) / n)
+        + total(b.square()) * c.of(Primitive::Decay)
+        + total(w * &b) * (-c.of(Primitive::Self_));
     let factor = alignment.schedule.factor(1);
     Tensor::run_backward(&[loss * factor], &[&b], false, false).remove(0)
 }
 
 #[test]
 fn b_follows_the_slope_of_its_loss_under_every_option() {
-    let c = Coefficients { amp: 0.3, null: 0.05, sparse: 0.2, self_: 0.4, decay: 0.1 };
+    let c = Coefficients::new(&[
+        (Primitive::Amp, 0.3),
+        (Primitive::Null, 0.05),
+        (Primitive::Sparse, 0.2),
+        (Primitive::Self_, 0.4),
+        (Primitive::Decay, 0.1),
+    ]);
     let schedule = Schedule { warmup: 0, shape: Shape::Cosine { total: 4 } };
     for op in [DENSE, CONV] {
         for centering in [Centering::None, Centering::Sample, Centering::Batch] {
@@ -114,7 +122,7 @@ fn b_follows_the_slope_of_its_loss_under_every_option() {
 fn weight_mirror_aligns_b_to_w_under_isotropic_noise() {
     // amp grows with the number of positions that share a weight.
     for (op, positions) in [(DENSE, 1.0), (CONV, 25.0)] {
-        let c = Coefficients { amp: 1.0 / positions, decay: 0.5, ..Coefficients::default() };
+        let c = Coefficients::new(&[(Primitive::Amp, 1.0 / positions), (Primitive::Decay, 0.5)]);
         for noise in [Noise::Normal, Noise::Uniform] {
             let steps = Mirror { noise, sigma: 1.0, batch: 64, every: 0, delay: 800 };
             let alignment = Alignment { mirror: Some(steps), ..Alignment::default() };
@@ -132,7 +140,7 @@ fn weight_mirror_aligns_b_to_w_under_isotropic_noise() {
 
 #[test]
 fn mirror_steps_leave_all_but_b_alone() {
-    let c = Coefficients { amp: 0.1, sparse: 0.1, decay: 0.1, ..Coefficients::default() };
+    let c = Coefficients::new(&[(Primitive::Amp, 0.1), (Primitive::Sparse, 0.1), (Primitive::Decay, 0.1)]);
     for op in [DENSE, CONV] {
         let (mut still, mut mirrored) =
             (layer(op, learned(Coefficients::default(), Alignment::default())), layer(op, mirror(c, 2, 5)));
@@ -173,7 +181,7 @@ fn mirror_steps_leave_all_but_b_alone() {
 #[test]
 fn noise_on_updates_has_the_deviation_that_was_asked_for() {
     let noisy = Alignment { update_noise: 0.5, ..Alignment::default() };
-    let c = Coefficients { self_: 1.0, ..Coefficients::default() };
+    let c = Coefficients::new(&[(Primitive::Self_, 1.0)]);
     let step = |alignment: &Alignment| {
         let mut layer = layer(CONV, learned(c, alignment.clone()));
         _ = minibatch(&mut layer, &CONV, 4, "x");
@@ -209,7 +217,7 @@ fn sign_symmetry_gives_b_the_signs_of_w_and_magnitudes_of_its_own() {
 
 /// The angle of B and W after activation alignment on planes of `side` positions, with `amp` and half of it as `sparse`.
 fn aligned(side: i64, per_position: bool, amp: f64) -> f64 {
-    let coefficients = Coefficients { amp, sparse: amp / 2.0, ..Coefficients::default() };
+    let coefficients = Coefficients::new(&[(Primitive::Amp, amp), (Primitive::Sparse, amp / 2.0)]);
     let rule = learned(coefficients, Alignment { per_position, ..Alignment::default() });
     let settings = double(nesterov(0.1, 0.0), nesterov(0.1, 0.0));
     let spec = LayerSpec { rule, ..LayerSpec::new("it", &["x"], conv(8, 3, 1, 1, false)) };

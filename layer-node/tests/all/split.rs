@@ -10,7 +10,9 @@ use layer_node::stage::{BackwardHalf, OtherHalf, StageError, Whole};
 use proto::lane::Action;
 use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::{INPUT, LayerSpec};
-use proto::spec::rule::{Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, RuleSpec, Transfer};
+use proto::spec::rule::{
+    Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, Primitive, RuleSpec, Transfer,
+};
 use proto::spec::stage::{Half, StageSpec};
 use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
@@ -175,7 +177,12 @@ impl OtherHalf for Queue<'_> {
 /// The rules that do not read W, with every option of theirs.
 fn rules() -> Vec<RuleSpec> {
     let mirror = Mirror { noise: Noise::Normal, sigma: 1.0, batch: 5, every: 2, delay: DELAY };
-    let coefficients = Coefficients { amp: 1e-3, null: 1e-4, sparse: 1e-3, self_: 0.0, decay: 1e-2 };
+    let coefficients = Coefficients::new(&[
+        (Primitive::Amp, 1e-3),
+        (Primitive::Null, 1e-4),
+        (Primitive::Sparse, 1e-3),
+        (Primitive::Decay, 1e-2),
+    ]);
     let custom = |task, coefficients, alignment| RuleSpec::Learned {
         name: "custom".into(),
         task,
@@ -185,9 +192,9 @@ fn rules() -> Vec<RuleSpec> {
     let plain = Alignment::default;
     vec![
         RuleSpec::learned("feedback_alignment", false, Coefficients::default()),
-        RuleSpec::learned("kolen_pollack", true, Coefficients { decay: 1e-2, ..Coefficients::default() }),
+        RuleSpec::learned("kolen_pollack", true, Coefficients::new(&[(Primitive::Decay, 1e-2)])),
         custom(false, coefficients, plain()),
-        custom(false, Coefficients { sparse: 1e-3, ..Coefficients::default() }, plain()),
+        custom(false, Coefficients::new(&[(Primitive::Sparse, 1e-3)]), plain()),
         custom(true, coefficients, Alignment { centering: Centering::Batch, ..plain() }),
         custom(
             false,
@@ -258,7 +265,7 @@ fn halves_train_to_the_bits_of_the_whole_and_keep_nothing_of_each_other() {
 /// learns from x and y has no error in it.
 #[test]
 fn a_loss_scale_changes_no_bit() {
-    let self_ = Coefficients { self_: 1e-2, decay: 1e-2, ..Coefficients::default() };
+    let self_ = Coefficients::new(&[(Primitive::Self_, 1e-2), (Primitive::Decay, 1e-2)]);
     let read_w = [
         RuleSpec::Backprop,
         RuleSpec::SignSymmetry { magnitude: Magnitude::Fixed },

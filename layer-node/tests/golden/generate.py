@@ -195,6 +195,8 @@ def main():
                 "error_below": op.adjoint(error, b, x.shape).tolist(),
                 "error_below_backprop": op.adjoint(error, w, x.shape).tolist(),
                 "grad_w": grad_w.tolist(), "weight_angle_deg": angle(w, b),
+                "output_angle_deg": angle(y, op.forward(x, b)),
+                "error_angle_deg": angle(op.adjoint(error, w, x.shape), op.adjoint(error, b, x.shape)),
                 "primitives": {}, "rules": {}}
         for p, f in PRIMITIVES.items():
             check(f"{name}/{p}", op, x, w, b, f)

@@ -1,6 +1,6 @@
 //! Conversions of commands and reports.
 
-use super::{Result, into_all, need};
+use super::{Result, all, into_all, need};
 use crate::control::*;
 use crate::error::ProtocolError;
 use crate::lane::{Action, Lane, MAX_ACTIONS, WeightVersion};
@@ -46,13 +46,12 @@ impl TryFrom<wire::Description> for Description {
 }
 
 same_fields! {
-    HeldSnapshot { run, updates, imported }
+    HeldSnapshot { run, updates, imported, tensors }
     Configured { parameters, updates }
     Align { done, steps }
-    Minibatch { samples, measure }
     SnapshotDone { updates, bytes, seconds }
     Underflow { activations, error_signals, layer_values }
-    LayerMeasure { name, angle_deg, norm_ratio, norm, difference, split }
+    LayerMeasure { name, angle_deg, norm_ratio, norm, difference, split, output_angle_deg, error_angle_deg }
 }
 alike!(WeightVersion = wire::WeightVersion { OfForward } or "version of the weights");
 
@@ -130,7 +129,7 @@ impl TryFrom<wire::Lane> for RunLane {
             )));
         }
         let actions = lane.actions.into_iter().map(|each| action(each, lane.first)).collect::<Result<_>>()?;
-        let minibatches = lane.minibatches.into_iter().map(Into::into).collect();
+        let minibatches = all(lane.minibatches)?;
         let lane = Lane::new(phase, version, actions);
         let lane = lane.map_err(|error| ProtocolError::invalid(error.to_string()))?;
         RunLane { lane, minibatches }.check()
@@ -146,6 +145,22 @@ impl From<RunLane> for wire::Lane {
             minibatches: into_all(minibatches),
             actions: lane.actions().iter().map(|each| wire_action(*each, lane.first())).collect(),
         }
+    }
+}
+
+impl TryFrom<wire::Minibatch> for Minibatch {
+    type Error = ProtocolError;
+    fn try_from(wire::Minibatch { samples, measure, measure_signals }: wire::Minibatch) -> Result<Self> {
+        if measure_signals && !measure {
+            return Err(ProtocolError::invalid("signals are measured only where the layers are measured"));
+        }
+        Ok(Self { samples, measure: Measure::of(measure, measure_signals) })
+    }
+}
+
+impl From<Minibatch> for wire::Minibatch {
+    fn from(Minibatch { samples, measure }: Minibatch) -> Self {
+        Self { samples, measure: measure.is_due(), measure_signals: measure == Measure::Signals }
     }
 }
 

@@ -1,9 +1,11 @@
 //! Conversions of rules and optimizers.
 
 use super::{Result, known, need};
-use crate::error::ProtocolError;
+use crate::error::{ProtocolError, short};
 use crate::spec::optimizer::{Method, OptimizerSpec, Schedule, Shape};
-use crate::spec::rule::{Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, RuleSpec, Transfer};
+use crate::spec::rule::{
+    Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, Primitive, RuleSpec, Transfer,
+};
 use crate::wire;
 
 alike!(Centering = wire::Centering { None, Sample, Batch });
@@ -22,10 +24,27 @@ impl TryFrom<wire::Rule> for RuleSpec {
             magnitude => return Ok(RuleSpec::SignSymmetry { magnitude: magnitude.try_into()? }),
         }
         let alignment = alignment(&rule)?;
-        let wire::Rule { amp, null, sparse, decay, .. } = rule;
-        let coefficients = Coefficients { amp, null, sparse, self_: rule.self_, decay };
+        let coefficients = coefficients(&rule.terms)?;
         RuleSpec::Learned { name: rule.name, task: rule.task, coefficients, alignment }.check()
     }
+}
+
+/// The coefficients of `terms`, which are the primitives of B's loss in their order, each once.
+fn coefficients(terms: &[wire::Term]) -> Result<Coefficients> {
+    let (mut found, mut last) = (Coefficients::default(), None);
+    for wire::Term { primitive, coefficient } in terms {
+        let one = Primitive::named(primitive).ok_or_else(|| {
+            let (name, known) = (short(primitive), Primitive::WORDS.join(", "));
+            ProtocolError::invalid(format!("B's loss has a primitive '{name}', where this node has {known}"))
+        })?;
+        if *coefficient == 0.0 || last.is_some_and(|last| last >= one) {
+            let why =
+                format!("the primitives of B's loss come in their order, once and not with 0: not so {one}");
+            return Err(ProtocolError::invalid(why));
+        }
+        (found, last) = (found.with(one, *coefficient), Some(one));
+    }
+    Ok(found)
 }
 
 fn alignment(rule: &wire::Rule) -> Result<Alignment> {
@@ -47,16 +66,15 @@ impl From<RuleSpec> for wire::Rule {
             RuleSpec::SignSymmetry { magnitude } => {
                 Self { name, magnitude: wire::Magnitude::from(magnitude).into(), ..Self::default() }
             }
-            RuleSpec::Learned { task, coefficients: c, alignment, .. } => {
-                let Coefficients { amp, null, sparse, self_, decay } = c;
+            RuleSpec::Learned { task, coefficients, alignment, .. } => {
+                let term = |(one, coefficient): (Primitive, f64)| wire::Term {
+                    primitive: one.word().into(),
+                    coefficient,
+                };
                 Self {
                     name,
                     task,
-                    amp,
-                    null,
-                    sparse,
-                    self_,
-                    decay,
+                    terms: coefficients.terms().map(term).collect(),
                     schedule: Some(alignment.schedule.into()),
                     centering: wire::Centering::from(alignment.centering).into(),
                     transfer: wire::Transfer::from(alignment.transfer).into(),

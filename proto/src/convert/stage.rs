@@ -3,6 +3,7 @@
 use super::{Result, all, into_all, need};
 use crate::error::ProtocolError;
 use crate::error::short;
+use crate::spec::begin::Begin;
 use crate::spec::graph::{Init, LayerSpec, MAX_LAYERS, Op, Window};
 use crate::spec::input::InputSpec;
 use crate::spec::precision::Precision;
@@ -35,6 +36,7 @@ impl TryFrom<wire::Stage> for StageSpec {
             max_microbatches: stage.max_microbatches,
             wire,
             restore: stage.restore,
+            begin: stage.begin.map(Begin::try_from).transpose()?,
             keep_snapshots: stage.keep_snapshots,
             recompute: stage.recompute,
             error_source,
@@ -76,6 +78,7 @@ impl From<StageSpec> for wire::Stage {
             max_microbatches: spec.max_microbatches,
             wire: wire::Kind::from(spec.wire).into(),
             restore: spec.restore,
+            begin: spec.begin.map(wire::Begin::from),
             keep_snapshots: spec.keep_snapshots,
             recompute: spec.recompute,
             error_source: wire::ErrorSource::from(spec.error_source).into(),
@@ -92,6 +95,21 @@ impl From<StageSpec> for wire::Stage {
 alike!(ErrorSource = wire::ErrorSource { Above } or "source of the error");
 alike!(Half = wire::Half { Forward, Backward } or "half of a stage");
 alike!(Precision = wire::Precision { F32, Tf32, Bf16 } or "precision");
+
+impl TryFrom<wire::Begin> for Begin {
+    type Error = ProtocolError;
+    fn try_from(begin: wire::Begin) -> Result<Self> {
+        let wire::Begin { run, updates, optimizer, backward_is_weight } = begin;
+        Begin { run, updates, optimizer, backward_is_weight }.check()
+    }
+}
+
+impl From<Begin> for wire::Begin {
+    fn from(begin: Begin) -> Self {
+        let Begin { run, updates, optimizer, backward_is_weight } = begin;
+        Self { run, updates, optimizer, backward_is_weight }
+    }
+}
 
 impl From<wire::Input> for InputSpec {
     fn from(wire::Input { mean, deviation }: wire::Input) -> Self {

@@ -1,12 +1,12 @@
-//! The main memory that this process may use: that of the host, or less where a limit says so.
+//! The main memory that this process may use: the host's memory, or less under a limit.
 //!
 //! ```text
 //! /proc/meminfo                       the host: MemTotal, MemAvailable
-//! /proc/self/cgroup, …/mountinfo      the control groups of this process, its own and all above it
+//! /proc/self/cgroup, …/mountinfo      the control groups of this process: its own group and all groups above it
 //! /proc/self/limits, …/status         the limits of this process (ulimit -v, ulimit -d)
 //! ```
 //!
-//! The process gets the least of them. Every function but those that read the files is pure: it takes the texts of
+//! The lowest of these bounds counts. All functions except those that read the files are pure: they take the texts of
 //! the files. The number of cores needs no code here: [`std::thread::available_parallelism`] knows the quotas of
 //! control groups and the processor affinity.
 
@@ -24,11 +24,12 @@ pub(crate) type Texts<'a> = &'a dyn Fn(&Path) -> Option<String>;
 /// The main memory that this process may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// Bytes in all: those of the host, or of the lowest limit.
+    /// Bytes in all: the host's memory, or the lowest limit.
     pub total: u64,
-    /// Bytes that can still be taken. Cached files count: the system drops them where memory is needed.
+    /// Bytes that can still be taken. Cached files count as available, since the system drops them when memory is
+    /// needed.
     pub available: u64,
-    /// What decides the available bytes: "the memory of this host", or a limit with its size and its place.
+    /// The source of the available bytes: "the memory of this host", or a limit with its size and its place.
     pub bound: String,
 }
 
@@ -49,7 +50,7 @@ impl Bound {
 }
 
 impl Memory {
-    /// The memory that this process may use at this moment; `None` if the system does not say.
+    /// The memory that this process may use at this moment; `None` if the system does not tell.
     pub fn now() -> Option<Self> {
         Self::of(&|path| fs::read_to_string(path).ok())
     }
@@ -63,7 +64,7 @@ impl Memory {
     }
 }
 
-/// The resident bytes of this process; zero if the system does not say.
+/// The resident bytes of this process; zero if the system does not tell.
 pub fn resident() -> u64 {
     fs::read_to_string("/proc/self/status").ok().and_then(|text| bytes_of(&text, "VmRSS:")).unwrap_or(0)
 }
@@ -73,7 +74,7 @@ pub fn bytes_of(text: &str, key: &str) -> Option<u64> {
     number(text, key)?.checked_mul(1024)
 }
 
-/// The number after `key` in a file of `/proc`; `None` also where no number is there, as in `unlimited`.
+/// The number after `key` in a file of `/proc`; `None` also if the value is no number, as in `unlimited`.
 pub(crate) fn number(text: &str, key: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(key))?;
     line.split_whitespace().next()?.parse().ok()

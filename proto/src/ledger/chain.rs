@@ -38,8 +38,8 @@ pub struct ChainedHeader<'a> {
     pub carried: Carried,
     /// The header.
     pub header: &'a MicrobatchHeader,
-    /// Whether the run and its start are hashed. They are where all messages are counted; what training consumed
-    /// is the same for every start and run of one configuration.
+    /// Whether the run and its start are hashed. The chain of all messages hashes them. The chain of consumed messages
+    /// does not, so that it is the same for every start and run of one configuration.
     pub with_run: bool,
     /// Name, number format, shape and XXH3-64 of each tensor.
     pub tensors: Vec<(&'a str, Kind, &'a [u64], u64)>,

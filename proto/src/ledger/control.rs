@@ -1,4 +1,4 @@
-//! The account of a control plane between the coordinator and one node, which both ends keep alike.
+//! The account of a control plane between the coordinator and one node. Both ends keep the same account.
 
 use super::refusals::Refusals;
 use super::{Chain, ControlMessage, ControlRecord, Refusal};
@@ -81,7 +81,7 @@ impl ControlLedger {
         self.count([self.own, self.peer], message.kind(), &message.encode_to_vec());
     }
 
-    /// Counts a message of the peer.
+    /// Counts a message from the peer.
     pub fn received(&self, message: &impl Controlling) {
         self.count([self.peer, self.own], message.kind(), &message.encode_to_vec());
     }
@@ -91,12 +91,12 @@ impl ControlLedger {
         self.count([self.own, self.peer], Some(ControlMessage::Failure), details);
     }
 
-    /// Counts a failure of the peer, by the details of its status.
+    /// Counts a failure from the peer, by the details of its status.
     pub fn failure_received(&self, details: &[u8]) {
         self.count([self.peer, self.own], Some(ControlMessage::Failure), details);
     }
 
-    /// Notes that a message of the peer was refused, for the reason `why`.
+    /// Notes that a message from the peer was refused, for the reason `why`.
     pub fn refused(&self, why: &str) {
         self.account().refusals.note(self.peer, None, why);
     }

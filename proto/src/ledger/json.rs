@@ -1,4 +1,4 @@
-//! Ledgers as JSON, in the words of the contract of `coordinator locality --json`: runs and snapshots keep them so.
+//! Ledgers as JSON. `coordinator locality --json`, runs and snapshots use the same words.
 
 use super::{Chain, ControlMessage, ControlRecord, LinkRecord};
 use crate::link::{Carried, Role};
@@ -54,7 +54,7 @@ struct Tensor {
     shape: Vec<u64>,
 }
 
-/// A number format by its word. That of bytes is no word of a configuration, so [`Kind`] does not read it.
+/// A number format by its word. The word for bytes is not allowed in a configuration, so [`Kind`] does not read it.
 fn format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Kind, D::Error> {
     let word = String::deserialize(deserializer)?;
     match word == Kind::U8.to_string() {

@@ -51,7 +51,7 @@ impl LinkLedger {
     }
 
     fn count(&self, [from, to]: [Role; 2], carried: Carried, message: &Message) {
-        // The checksum is computed before the lock is taken: other links count meanwhile.
+        // The checksum is computed before the lock is taken, so that other links can count meanwhile.
         message.tensors.iter().for_each(|(_, tensor)| _ = tensor.checksum());
         let records = &mut self.account().records;
         let header = &message.header;

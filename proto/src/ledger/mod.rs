@@ -1,8 +1,8 @@
 //! The ledger of a run's start: one process's account of every message that crossed its links and its control plane, of
-//! the messages that training consumed, and of what each rule read. `docs/locality.md` has the exact layout of the hashes.
+//! the messages that training consumed, and of the values that each rule read. `docs/locality.md` has the exact layout
+//! of the hashes.
 //!
-//! Two ends of a link count alike: a message has one encoding ([`crate::transport::codec`]), so that both ends count
-//! the same bytes.
+//! A message has one encoding ([`crate::transport::codec`]), so both ends of a link count the same bytes.
 
 mod chain;
 mod control;

@@ -1,4 +1,4 @@
-//! The messages that a process refused, of which its ledger keeps the first.
+//! The first messages that a process refused, as its ledger keeps them.
 
 use super::{MAX_REFUSALS, Refusal};
 use crate::link::{Carried, Role};

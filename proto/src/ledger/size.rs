@@ -1,5 +1,4 @@
-//! The sizes of messages, computed without sending them: what a message of a link takes, and what a message of a
-//! control plane takes.
+//! The sizes of messages of links and of control planes, computed without sending them.
 
 use crate::control::{Command, Configured, Description, Report};
 use crate::ledger::{Ledger, Refusal};

@@ -81,7 +81,8 @@ fn wire_header(message: &Message) -> wire::Header {
     message.header.to_wire(tensors.collect())
 }
 
-/// The protobuf bytes of the parts of `message`, which are those of both directions. No payload byte is looked at.
+/// The protobuf bytes of the parts of `message`, which are the same in both directions. The function reads no payload
+/// byte.
 pub fn wire_bytes(message: &Message) -> u64 {
     let tensors = (0..).zip(&message.tensors);
     let chunks = tensors.map(|(index, (_, tensor))| tensor_bytes(index, tensor.len()));
@@ -117,7 +118,7 @@ fn chunks(tensor: u32, data: TensorData) -> impl Iterator<Item = wire::Chunk> + 
     })
 }
 
-/// Puts messages together from their parts, and refuses every part that the link's contract does not allow.
+/// Assembles messages from their parts, and refuses every part that the link's contract does not allow.
 pub struct Assembler {
     contract: Contract,
     open: Option<Open>,
@@ -173,8 +174,8 @@ impl Assembler {
         self.open.is_none()
     }
 
-    /// What is due, for the refusal of a part: a tensor of the message that is incomplete, or a message with its first
-    /// tensor. `None` where messages have no tensors, or may begin with several.
+    /// The expected part, for the refusal of another one: a tensor of the incomplete message, or a message with its
+    /// first tensor. `None` if messages have no tensors, or may begin with different ones.
     pub fn due(&self) -> Option<String> {
         match (&self.open, &self.contract.forms[..]) {
             (Some(open), _) => {

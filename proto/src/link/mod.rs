@@ -26,11 +26,11 @@ use tokio::sync::mpsc;
 /// The end of a link that another process opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The link to the neighbour nearer the input, which opens the link.
+    /// The link to the neighbour nearer the input; that neighbour opens it.
     Below,
-    /// The link to the neighbour nearer the output.
+    /// The link to the neighbour nearer the output; at the last stage, the coordinator opens it.
     Above,
-    /// The link of a backward node to the host of W, which opens the link.
+    /// The link from a backward node to the host of W, which opens the link.
     Forward,
 }
 
@@ -41,14 +41,14 @@ pub struct Link {
     pub peer: Peer,
     /// The messages that may arrive.
     pub contract: Contract,
-    /// The end of the link's run. A link that breaks fails the run.
+    /// The cancellation of the link's run. A link that breaks fails the run.
     pub cancellation: Cancellation,
     /// The observer of every message.
     pub observer: Arc<dyn Observer>,
 }
 
 impl Link {
-    /// A link that breaks alone and that nothing observes.
+    /// A link that fails no run when it breaks and that nothing observes.
     pub fn new(peer: Peer, contract: Contract) -> Self {
         Self { peer, contract, cancellation: Cancellation::default(), observer: Arc::new(Unobserved) }
     }

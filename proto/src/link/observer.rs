@@ -3,12 +3,12 @@
 use crate::microbatch::Message;
 use std::sync::Arc;
 
-/// What one direction of a link carries.
+/// The kind of values that one direction of a link carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Carried {
     /// Values on their way from below to above.
     Activations,
-    /// Their errors, from above to below.
+    /// The errors of these values, from above to below.
     ErrorSignals,
     /// Values of weight layers, from the host of W to the host of B.
     LayerValues,

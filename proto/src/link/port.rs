@@ -70,7 +70,7 @@ impl Incoming {
         &self.peer
     }
 
-    /// Refuses a message that kept the link's contract and was not due, for the reason `why`.
+    /// Refuses a message that kept the link's contract but was not expected now, for the reason `why`.
     pub fn refuse(&self, carried: Carried, why: String) -> Failure {
         self.observer.refused(carried, &why);
         Failure::new(FailureKind::Protocol, why)

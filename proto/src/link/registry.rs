@@ -49,8 +49,8 @@ impl LinkRegistry {
         *self.lock() = None;
     }
 
-    /// Gives the link at `end` to a caller that names the run and its incarnation, and that is the link's peer where
-    /// a certificate has proved its role.
+    /// Gives the link at `end` to a caller that names the run and its incarnation. If a certificate has proved the
+    /// caller's role, the role must be that of the link's peer.
     ///
     /// # Errors
     /// The reason for the refusal. After [`LinkRefusal::Early`], the caller may try again.

@@ -1,7 +1,7 @@
 //! The limits of the system, by the names under which people set them.
 //!
-//! An error of the system says that something was refused, and not why: a thread may be refused by the limit on the
-//! threads of a user, by that of a control group, or by that on memory. The files in `/proc` say more.
+//! An error of the system does not say which limit refused: a thread may be refused by the limit on the threads of a
+//! user, by the limit of a control group, or by a limit on memory. The files in `/proc` say more.
 
 use crate::host::{Texts, bytes_of, cgroup, number};
 use std::fs;
@@ -20,8 +20,8 @@ const FILES: i32 = 24;
 const THREAD: u64 = 16 << 20;
 
 /// An error in brackets, and after a colon the limit behind it with the remedy, if it comes from a limit. The answer
-/// holds for this moment: what was had of threads or memory must not have been given back yet. Of files, some must
-/// have been, since without one no limit can be read.
+/// holds for this moment, so call this before threads or memory are given back. But close some files first, since
+/// reading a limit needs a file.
 pub fn behind(error: &io::Error) -> String {
     let limit = explain(error.raw_os_error(), &|path| fs::read_to_string(path).ok());
     limit.map_or_else(|| format!("({error})"), |limit| format!("({error}): {limit}"))

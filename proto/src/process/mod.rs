@@ -1,12 +1,12 @@
-//! What both programs need of their own process: signals, threads, and the limits that the system sets.
+//! The process itself, for both programs: signals, threads, and the limits that the system sets.
 //!
 //! ```text
 //! main ──▶ start: open files, threads ──▶ runtime ──▶ signals ──▶ …
 //!            └─ a limit of the system, in one sentence
 //! ```
 //!
-//! A thread or a descriptor that is refused in the middle of a run costs the run, and some libraries hang, panic or
-//! exit then. So both programs make as many threads and open as many files as they are going to need, before they
+//! If the system refuses a thread or a descriptor in the middle of a run, the run is lost, and some libraries hang,
+//! panic or exit. So both programs make as many threads and open as many files as they are going to need, before they
 //! need them, and give them back.
 
 pub mod limits;
@@ -32,7 +32,7 @@ const ATTEMPT: &str = "NEUROPIL_ATTEMPT";
 /// The sentence about the attempt that the environment names; `None` if it names none.
 pub fn attempt() -> Option<String> {
     let attempt = std::env::var(ATTEMPT).ok().filter(|attempt| !attempt.is_empty())?;
-    Some(format!("this is attempt {attempt} of what started this process ({ATTEMPT})"))
+    Some(format!("this process is attempt {attempt} of its controller ({ATTEMPT})"))
 }
 
 /// The runtime of both programs, all of whose threads exist.
@@ -43,7 +43,7 @@ pub fn runtime() -> Result<Runtime, String> {
     let mut builder = Builder::new_multi_thread();
     let runtime = builder.worker_threads(WORKERS).thread_keep_alive(STAY).enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start the runtime {}", limits::behind(&error)))?;
-    // The runtime sets blocking work aside without a word while it cannot make a thread for it. The resolver of host
+    // While the runtime cannot make a thread for blocking work, it puts the work off silently. The resolver of host
     // names and the listing of snapshots are such work.
     let begun = runtime.block_on(async {
         let blocking = tokio::task::spawn_blocking(|| ());

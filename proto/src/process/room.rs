@@ -1,5 +1,5 @@
-//! Room for what a program is going to do: it makes as many threads and opens as many files as it will need, before
-//! it needs them.
+//! A check for room at the start: a program makes as many threads and opens as many files as it will need, before it
+//! needs them.
 
 use super::{RUNTIME_THREADS, limits, threads};
 use std::fs::File;
@@ -14,16 +14,16 @@ pub fn threads_of_node(threads: u32) -> usize {
     1 + RUNTIME_THREADS + 2 + threads_of_torch(threads)
 }
 
-/// The threads that torch makes to compute with `threads` threads, the caller's being one of them. OpenMP has a pool,
-/// and so has torch itself.
+/// The threads that torch makes to compute with `threads` threads, where the caller's thread is one of them. OpenMP has
+/// a pool, and torch has one of its own.
 pub fn threads_of_torch(threads: u32) -> usize {
     2 * (threads.max(1) as usize - 1)
 }
 
-/// What a program is going to need at once.
+/// The threads and files that a program is going to need at the same time.
 #[derive(Clone, Copy, Debug)]
 pub struct Needs<'a> {
-    /// What needs it, as in "this node".
+    /// The program that needs them, as in "this node".
     pub what: &'a str,
     /// The number of threads of this process.
     pub threads: usize,
@@ -31,14 +31,14 @@ pub struct Needs<'a> {
     pub others: usize,
     /// The number of open files and sockets of this process.
     pub files: usize,
-    /// What the user can do beside raising a limit, as in ", or lower --threads"; may be empty.
+    /// Another remedy than raising a limit, as in ", or lower --threads"; may be empty.
     pub otherwise: &'a str,
 }
 
-/// Checks that the system gives what `needs` says.
+/// Checks that the system gives the threads and files that `needs` names.
 ///
 /// # Errors
-/// One sentence with the number that is needed, the number that there is, and the limit.
+/// One sentence with the number that is needed, the number that the system gives, and the limit.
 pub fn check(needs: Needs<'_>) -> Result<(), String> {
     let Needs { what, threads, others, files, otherwise } = needs;
     if let Err((opened, error)) = open(files) {

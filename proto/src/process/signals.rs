@@ -43,8 +43,8 @@ pub struct Signals {
     first: Option<Instant>,
 }
 
-/// Takes the signals over. SIGHUP is left alone where it was ignored when the program started; the other signals are
-/// taken all the same, since scripts start jobs in the background with SIGINT and SIGQUIT ignored.
+/// Handles the signals from now on. SIGHUP stays ignored if it was ignored when the program started. The other signals
+/// are handled even then, since scripts start jobs in the background with SIGINT and SIGQUIT ignored.
 ///
 /// Call it within a runtime.
 ///
@@ -90,7 +90,7 @@ impl Signals {
     }
 }
 
-/// Whether signal `number` says nothing new; `since` is the time since the first signal, if there was one.
+/// Whether signal `number` is a copy of the first one; `since` is the time since the first signal, if there was one.
 fn is_same(since: Option<Duration>, number: i32) -> bool {
     since.is_some_and(|since| since < SAME) || number == PROCESSOR_TIME
 }

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// The stack of a thread that is only made to see whether it can be: larger than that of a thread of Rust or of a C
-/// library, by as much as it may take besides.
+/// The stack of a thread that is made only to test the limit. It is larger than the stack of a thread of Rust or of a C
+/// library by the memory that such a thread may take besides.
 const STACK: usize = 12 << 20;
-/// The stack of such a thread in place of one of another process, which takes none of this process's memory.
+/// The stack of a test thread that stands for a thread of another process, which takes none of this process's memory.
 const SMALL: usize = 64 << 10;
-/// The most threads that are made to see whether they can be.
+/// The most threads that are made to test the limit.
 const MOST: usize = 1000;
 /// How long the system may take to forget threads that have ended.
 const FORGET: Duration = Duration::from_secs(1);
@@ -28,7 +28,7 @@ pub fn spawn<T: Send + 'static>(
     spawned.map_err(|error| format!("cannot make the thread '{name}' {}", limits::behind(&error)))
 }
 
-/// Makes `count` threads at once, and `others` in place of those of other processes, and ends them again.
+/// Makes `count` threads at the same time, and `others` that stand for threads of other processes, and ends them again.
 ///
 /// # Errors
 /// The number of threads that the system made, and the limit that forbids more.

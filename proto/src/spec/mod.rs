@@ -1,7 +1,10 @@
 //! Specifications for nodes: the network's graph, the rules of its layers, and the slice that is one stage.
 
 pub mod alignment;
+pub mod begin;
+mod coefficients;
 pub mod contract;
+pub mod fingerprint;
 pub mod graph;
 pub mod input;
 pub mod limits;
@@ -14,4 +17,5 @@ pub mod reads;
 pub mod rule;
 pub mod split;
 pub mod stage;
+pub mod state;
 mod window;

@@ -5,7 +5,7 @@
 //! but those that training shows it.
 //!
 //! The pin holds everything that decides what a stage computes. The run's name, the number of its start and the
-//! snapshot to restore differ with every start; how many snapshots stay, and whether a stage recomputes, change no
+//! snapshot to restore or to begin from differ with every start; how many snapshots stay, and whether a stage recomputes, change no
 //! number.
 
 use super::graph::{LayerSpec, Value};
@@ -317,9 +317,12 @@ fn told(error: &toml::de::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::begin::Begin;
     use crate::spec::graph::{INPUT, Init, Op, Window};
     use crate::spec::optimizer::{Method, Shape};
-    use crate::spec::rule::{Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, Transfer};
+    use crate::spec::rule::{
+        Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, Primitive, Transfer,
+    };
 
     /// A stage with every kind of layer, rule and optimizer.
     fn stage() -> StageSpec {
@@ -335,7 +338,7 @@ mod tests {
             update_noise: 0.25,
             mirror: Some(mirror),
         };
-        let coefficients = Coefficients { amp: 1.0, self_: 0.1, ..Coefficients::default() };
+        let coefficients = Coefficients::new(&[(Primitive::Amp, 1.0), (Primitive::Self_, 0.1)]);
         let rules = [
             RuleSpec::Learned { name: "custom".into(), task: true, coefficients, alignment },
             RuleSpec::SignSymmetry { magnitude: Magnitude::Redrawn },
@@ -378,10 +381,12 @@ mod tests {
         let text = StagePin::text(&stage()).unwrap();
         let read = StagePin::parse(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
         assert_eq!(read, StagePin::of(&stage()).unwrap());
+        let begin = Begin { run: "other".into(), updates: 3, optimizer: true, backward_is_weight: false };
         for other in [
             stage(),
             StageSpec { run: "other".into(), incarnation: 9, restore: Some(4), ..stage() },
             StageSpec { keep_snapshots: 3, recompute: true, ..stage() },
+            StageSpec { begin: Some(begin), ..stage() },
         ] {
             assert_eq!(read.check(&other), Ok(()));
         }
@@ -497,7 +502,9 @@ mod tests {
                 "'layers.a.rule.task' is true, and the coordinator asks for false",
             ),
             (
-                Box::new(learned(|_, coefficients, _| coefficients.amp = 2.0)),
+                Box::new(learned(|_, coefficients, _| {
+                    *coefficients = coefficients.with(Primitive::Amp, 2.0)
+                })),
                 "'layers.a.rule.amp' is 1.0, and",
             ),
             (

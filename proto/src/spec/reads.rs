@@ -1,8 +1,8 @@
-//! The values that the updates of B read. A rule declares them by its specification, and a node records which of them
-//! its rule was given.
+//! The values that the updates of B read. A rule declares them by its specification ([`RuleSpec::reads`]), and a node
+//! records which of them its rule was given.
+//!
+//! [`RuleSpec::reads`]: super::rule::RuleSpec::reads
 
-use super::primitive::Primitive;
-use super::rule::{Magnitude, RuleSpec, Transfer};
 use std::fmt;
 
 /// Some of the values of a weight layer.
@@ -21,6 +21,9 @@ pub struct Reads {
 }
 
 impl Reads {
+    /// No value.
+    pub const NOTHING: Self = Self { x: false, y: false, error: false, backward: false, weight: false };
+
     /// Whether every value of `self` is one of `others`.
     pub fn within(self, others: Self) -> bool {
         self.values().into_iter().zip(others.values()).all(|((own, _), (allowed, _))| !own || allowed)
@@ -57,47 +60,12 @@ impl fmt::Display for Reads {
     }
 }
 
-impl RuleSpec {
-    /// The values that the updates of B may read under this rule. Under backprop B is W, so that it reads W.
-    pub fn reads(&self) -> Reads {
-        match self {
-            RuleSpec::Backprop => Reads { weight: true, ..Reads::default() },
-            RuleSpec::SignSymmetry { magnitude } => {
-                Reads { weight: true, backward: *magnitude == Magnitude::Fixed, ..Reads::default() }
-            }
-            RuleSpec::Learned { task, coefficients, alignment, .. } => {
-                let has = |primitive| coefficients.of(primitive) != 0.0;
-                let samples = coefficients.use_samples();
-                Reads {
-                    x: samples || *task,
-                    y: coefficients.use_output(),
-                    error: *task,
-                    backward: [Primitive::Null, Primitive::Sparse, Primitive::Decay].into_iter().any(has)
-                        || samples && alignment.transfer != Transfer::Identity,
-                    weight: has(Primitive::Self_),
-                }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::rule::Coefficients;
 
     #[test]
-    fn each_primitive_reads_what_its_formula_names() {
-        let read = |primitive| {
-            let coefficients = Coefficients::default().with(primitive, 1.0);
-            RuleSpec::learned("custom", false, coefficients).reads().to_string()
-        };
-        assert_eq!(Primitive::ALL.map(read), ["x, y", "x, y, B", "x, B", "W", "B"]);
-        let named = |rule: RuleSpec| rule.reads().to_string();
-        assert_eq!(named(RuleSpec::learned("feedback_alignment", false, Coefficients::default())), "nothing");
-        let decay = Coefficients { decay: 1.0, ..Coefficients::default() };
-        assert_eq!(named(RuleSpec::learned("kolen_pollack", true, decay)), "x, error, B");
-        assert_eq!(named(RuleSpec::Backprop), "W");
+    fn some_values_are_within_more() {
         let read = Reads { x: true, ..Reads::default() };
         assert!(read.within(Reads { x: true, y: true, ..Reads::default() }));
         assert!(!read.within(Reads { y: true, ..Reads::default() }));

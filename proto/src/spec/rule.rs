@@ -1,8 +1,10 @@
 //! Rules by which B learns: a rule's name and its primitives.
 
 pub use super::alignment::{Alignment, Centering, Input, Mirror, Noise, Transfer};
-pub use super::primitive::{Coefficients, Needs, Primitive};
+pub use super::coefficients::Coefficients;
+pub use super::primitive::{Effect, Facts, Primitive};
 
+use super::reads::Reads;
 use crate::error::ProtocolError;
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +73,22 @@ impl RuleSpec {
         }
     }
 
+    /// The values that the updates of B may read under this rule. Under backprop B is W, so that it reads W.
+    pub fn reads(&self) -> Reads {
+        match self {
+            RuleSpec::Backprop => Reads { weight: true, ..Reads::NOTHING },
+            RuleSpec::SignSymmetry { magnitude } => {
+                Reads { weight: true, backward: *magnitude == Magnitude::Fixed, ..Reads::NOTHING }
+            }
+            RuleSpec::Learned { task, coefficients, alignment, .. } => {
+                let terms = coefficients.reads();
+                // The slope of a transfer function is that at z, which is made of B.
+                let slope = coefficients.use_samples() && alignment.transfer != Transfer::Identity;
+                Reads { x: terms.x || *task, error: *task, backward: terms.backward || slope, ..terms }
+            }
+        }
+    }
+
     /// Whether the layer must keep the product of W and x until G. Primitives with another input than x compute a y
     /// of their own, so they do not need it.
     pub fn keeps_output(&self) -> bool {
@@ -93,5 +111,25 @@ impl RuleSpec {
             }
         }
         Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_primitive_reads_what_its_formula_names() {
+        let read = |primitive| {
+            let coefficients = Coefficients::new(&[(primitive, 1.0)]);
+            RuleSpec::learned("custom", false, coefficients).reads().to_string()
+        };
+        let five = ["amp", "null", "sparse", "self", "decay"].map(|word| Primitive::named(word).unwrap());
+        assert_eq!(five.map(read), ["x, y", "x, y, B", "x, B", "W", "B"]);
+        let named = |rule: RuleSpec| rule.reads().to_string();
+        assert_eq!(named(RuleSpec::learned("feedback_alignment", false, Coefficients::default())), "nothing");
+        let decay = Coefficients::new(&[(Primitive::Decay, 1.0)]);
+        assert_eq!(named(RuleSpec::learned("kolen_pollack", true, decay)), "x, error, B");
+        assert_eq!(named(RuleSpec::Backprop), "W");
     }
 }

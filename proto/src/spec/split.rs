@@ -187,7 +187,7 @@ impl Needs {
 mod tests {
     use super::*;
     use crate::spec::graph::{INPUT, Init, Op};
-    use crate::spec::rule::{Alignment, Coefficients, Mirror, Noise};
+    use crate::spec::rule::{Alignment, Coefficients, Mirror, Noise, Primitive};
 
     fn stage(rule: &RuleSpec) -> StageSpec {
         let dense = |name: &str, from: &str, out| LayerSpec {
@@ -220,9 +220,9 @@ mod tests {
     #[test]
     fn only_what_the_rule_needs_crosses() {
         let learned = |name: &str, task, coefficients| RuleSpec::learned(name, task, coefficients);
-        let sparse = Coefficients { sparse: 1.0, decay: 1.0, ..Coefficients::default() };
-        let amp = Coefficients { amp: 1.0, ..Coefficients::default() };
-        let decay = Coefficients { decay: 1.0, ..Coefficients::default() };
+        let sparse = Coefficients::new(&[(Primitive::Sparse, 1.0), (Primitive::Decay, 1.0)]);
+        let amp = Coefficients::new(&[(Primitive::Amp, 1.0)]);
+        let decay = Coefficients::new(&[(Primitive::Decay, 1.0)]);
         let mirror = Mirror { noise: Noise::Normal, sigma: 1.0, batch: 5, every: 1, delay: 0 };
         let mirrored = RuleSpec::Learned {
             name: "weight_mirror".into(),

@@ -1,5 +1,6 @@
 //! The specification of a stage: a slice of the graph, and the rules by which it learns.
 
+use super::begin::Begin;
 use super::contract::{Contract, Form};
 use crate::error::ProtocolError;
 use crate::microbatch::MAX_MICROBATCHES;
@@ -47,6 +48,8 @@ pub struct StageSpec {
     pub wire: Kind,
     /// The update whose snapshot the node restores; `None` draws the weights from the seed.
     pub restore: Option<u64>,
+    /// The snapshot of another run from which the drawn layers are filled, where `restore` is `None`.
+    pub begin: Option<Begin>,
     /// The number of snapshots that the node keeps.
     pub keep_snapshots: u32,
     /// Whether the stage keeps only its inputs between F and E, and computes all other tensors again before E.
@@ -107,6 +110,7 @@ impl StageSpec {
             max_microbatches: 1,
             wire: Kind::F32,
             restore: None,
+            begin: None,
             keep_snapshots: 1,
             recompute: false,
             error_source: ErrorSource::Above,

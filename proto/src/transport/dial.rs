@@ -49,14 +49,14 @@ pub(crate) async fn connect(
     tls::connect(&endpoint, security, peer).await
 }
 
-/// How long a call is attempted again, and what waits with it.
+/// The time for which a call is attempted again, and the peers that are missing meanwhile.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attempts<'a> {
     /// The time for all attempts.
     pub deadline: Duration,
     /// The missing peers, to which the peer of the call belongs meanwhile.
     pub waiting: &'a Waiting,
-    /// Whether a peer that speaks another protocol is waited for: another release may take its place.
+    /// Whether to wait for a peer that speaks another protocol, since another release may take its place.
     pub for_other_protocols: bool,
 }
 
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
     use std::cell::RefCell;
 
-    /// The result of a call that fails in the way `failures` says, one failure after another, and then succeeds; with
+    /// The result of a call that fails with each of `failures` in turn and then succeeds, and
     /// the seconds that have passed at each attempt.
     async fn called(
         failures: &[(FailureKind, &str)],

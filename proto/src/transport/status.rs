@@ -49,7 +49,7 @@ fn status(code: Code, failure: Failure) -> Status {
     Status::with_details(code, message, wire::Failure::from(failure).encode_to_vec().into())
 }
 
-/// The failure that a status reports. A status without details of this protocol comes from the transport or from
+/// The failure that a status reports. A status without this protocol's details comes from the transport or from
 /// another program: a dead peer shows as Unavailable, Unknown or Cancelled.
 pub(crate) fn failure_of(status: &Status) -> Failure {
     if wire::Failure::decode(status.details()).is_ok() {

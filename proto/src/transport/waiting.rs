@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How often the peers that are missing are looked at, and how long the log says nothing at first: most peers are
+/// The interval between looks at the missing peers. The log says nothing before the first look, since most peers are
 /// there sooner.
 const LOOK: Duration = Duration::from_secs(5);
 /// The time between two lines of the log.
@@ -43,7 +43,7 @@ impl Waiting {
         done
     }
 
-    /// Notes why `peer` is missing.
+    /// Notes that `peer` is missing, for the reason `why`.
     pub(super) fn misses(&self, peer: &Peer, why: &str) {
         let missing = Missing { peer: peer.clone(), why: why.to_owned() };
         self.peers().insert((peer.role, peer.address().to_owned()), missing);

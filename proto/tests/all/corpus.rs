@@ -11,7 +11,7 @@ mod received;
 
 use crate::valid_stage;
 use prost::Message as _;
-use proto::control::{Command, RunLane, Start};
+use proto::control::{Command, Measure, RunLane, Start};
 use proto::failure::Failure;
 use proto::lane::Lane;
 use proto::link::Role;
@@ -59,7 +59,7 @@ fn seeds(target: &str) -> Vec<(&'static str, Vec<u8>)> {
                 connect_deadline: Duration::from_secs(1),
                 message_deadline: Duration::from_secs(2),
             });
-            let lane = RunLane::of_one_step(Lane::evaluate(2).starting_at(3), 8, true);
+            let lane = RunLane::of_one_step(Lane::evaluate(2).starting_at(3), 8, Measure::Matrices);
             let command = |command: Command| [vec![1], wire::Command::from(command).encode_to_vec()].concat();
             let failure = Failure::own("the disk is full").of(Role::Stage(3));
             let report = wire::Report { report: Some(wire::report::Report::Step(done())) };

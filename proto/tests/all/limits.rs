@@ -3,14 +3,14 @@
 
 use prost::Message;
 use proto::control::{
-    Command, LayerMeasure, Minibatch, Overflow, Report, RunLane, Span, StepDone, Underflow,
+    Command, LayerMeasure, Measure, Minibatch, Overflow, Report, RunLane, Span, StepDone, Underflow,
 };
 use proto::lane::{Action, Lane, WeightVersion};
 use proto::link::Carried;
 use proto::microbatch::{MAX_MICROBATCHES, MicrobatchId, Phase};
 use proto::spec::graph::Value;
 use proto::spec::graph::{Init, LayerSpec, MAX_LAYERS, Op};
-use proto::spec::rule::{Alignment, Coefficients, RuleSpec};
+use proto::spec::rule::{Alignment, Coefficients, Primitive, RuleSpec};
 use proto::spec::stage::StageSpec;
 use proto::transport::{CONTROL_MESSAGE_LIMIT, REPORT_MESSAGE_LIMIT};
 use proto::wire;
@@ -36,6 +36,8 @@ fn the_longest_lane_and_its_report_fit() {
         norm: 1.0,
         difference: 1.0,
         split: true,
+        output_angle_deg: 90.0,
+        error_angle_deg: 90.0,
     };
     let done = StepDone {
         step: u64::MAX,
@@ -55,7 +57,7 @@ fn the_longest_lane_and_its_report_fit() {
     };
     let report = wire::Report::from(Report::Step(done)).encoded_len();
     assert!(report < REPORT_MESSAGE_LIMIT, "{report}");
-    let lane = RunLane::of_one_step(lane, u32::MAX, true);
+    let lane = RunLane::of_one_step(lane, u32::MAX, Measure::Signals);
     let command = wire::Command::from(Command::Lane(lane)).encoded_len();
     assert!(command < CONTROL_MESSAGE_LIMIT / 8, "{command}");
 }
@@ -65,13 +67,12 @@ fn a_stage_of_as_many_layers_as_there_may_be_fits() {
     let rule = RuleSpec::Learned {
         name: "information_alignment".into(),
         task: true,
-        coefficients: Coefficients {
-            amp: 1e-3,
-            null: 1e-3,
-            sparse: 1e-3,
-            decay: 1e-3,
-            ..Coefficients::default()
-        },
+        coefficients: Coefficients::new(&[
+            (Primitive::Amp, 1e-3),
+            (Primitive::Null, 1e-3),
+            (Primitive::Sparse, 1e-3),
+            (Primitive::Decay, 1e-3),
+        ]),
         alignment: Alignment::default(),
     };
     let names: Vec<String> = (0..=MAX_LAYERS).map(|layer| format!("stage4.block{layer:05}.conv")).collect();
@@ -102,7 +103,7 @@ fn taken(minibatches: usize, harm: impl FnOnce(&mut wire::Lane)) -> Result<Comma
     };
     let actions = (5..5 + minibatches as u64).flat_map(of_step).collect();
     let lane = Lane::new(Phase::Train, WeightVersion::OfForward, actions).unwrap();
-    let minibatches = vec![Minibatch { samples: 3, measure: false }; minibatches];
+    let minibatches = vec![Minibatch { samples: 3, measure: Measure::Nothing }; minibatches];
     let mut lane = wire::Lane::from(RunLane { lane, minibatches });
     harm(&mut lane);
     let command = wire::Command { command: Some(wire::command::Command::Lane(lane)) };

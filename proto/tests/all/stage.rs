@@ -7,11 +7,11 @@ use proto::wire;
 use proto::wire::layer_spec::Op;
 
 /// Changes to a valid stage, and the words of the refusal.
-const HOSTILE: [(Break, &str); 30] = [
+const HOSTILE: [(Break, &str); 32] = [
     (|s| s.layers[1].rule = s.layers[0].rule.clone(), "layer 'norm' has a rule, but no weights"),
     (|s| s.layers[0].rule = None, "no rule in a weight layer"),
     (|s| s.precision = 0, "no precision"),
-    (|s| rule(s).amp = f64::NAN, "coefficients must be finite"),
+    (|s| rule(s).terms[0].coefficient = f64::NAN, "coefficients must be finite"),
     (|s| rule(s).mirror.as_mut().unwrap().batch = 0, "mirror steps cannot be of 0 samples"),
     (|s| s.layers[2].inputs[0] = "max".into(), "takes 'max', which no layer before it computes"),
     (|s| s.layers[2].name = "conv".into(), "has the name of another value"),
@@ -38,6 +38,8 @@ const HOSTILE: [(Break, &str); 30] = [
     (|s| s.loss_scale = 0.0, "a loss scale of 0 is no power of two"),
     (|s| s.loss_scale = 3.0, "a loss scale of 3 is no power of two"),
     (|s| s.loss_scale = f64::INFINITY, "a loss scale of inf is no power of two"),
+    (|s| s.begin.as_mut().unwrap().run = String::new(), "from the state of a run that has a name"),
+    (|s| s.begin.as_mut().unwrap().run = "r".repeat(1 << 20), "from the state of a run that has a name"),
 ];
 
 type Break = fn(&mut wire::Stage);

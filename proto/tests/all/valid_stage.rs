@@ -1,9 +1,10 @@
 //! A valid stage with layers, rules and optimizers of many kinds.
 
+use proto::spec::begin::Begin;
 use proto::spec::graph::Value;
 use proto::spec::graph::{Init, LayerSpec, Op, Window};
 use proto::spec::optimizer::{Method, OptimizerSpec, Schedule, Shape};
-use proto::spec::rule::{Alignment, Coefficients, Mirror, Noise, RuleSpec};
+use proto::spec::rule::{Alignment, Coefficients, Mirror, Noise, Primitive, RuleSpec};
 use proto::spec::stage::StageSpec;
 use proto::wire;
 
@@ -24,6 +25,7 @@ pub fn stage() -> wire::Stage {
         seed: 1,
         max_microbatch: 4,
         max_microbatches: 2,
+        begin: Some(Begin { run: "other".into(), updates: 3, optimizer: true, backward_is_weight: true }),
         keep_snapshots: 2,
         loss_scale: 1024.0,
         ..StageSpec::alone(layers(), inputs)
@@ -36,7 +38,7 @@ fn layers() -> Vec<LayerSpec> {
     let learned = RuleSpec::Learned {
         name: "custom".into(),
         task: true,
-        coefficients: Coefficients { amp: 1e-3, ..Coefficients::default() },
+        coefficients: Coefficients::new(&[(Primitive::Amp, 1e-3)]),
         alignment: Alignment {
             mirror: Some(mirror),
             update_noise: 0.1,

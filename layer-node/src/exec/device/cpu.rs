@@ -1,4 +1,4 @@
-//! The CPU: the worker computes, copies and checks itself, so that everything is done when its call returns.
+//! The CPU: the worker computes, copies and checks itself, so the work is done when its call returns.
 
 use super::notes::{Noted, extremes, largest, may_overflow, vanishing};
 use super::{Device, Download, in_main_memory, kind_of, received, sent_as};

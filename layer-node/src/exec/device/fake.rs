@@ -1,5 +1,5 @@
-//! A GPU that is none, for tests: its copies complete late, each after a delay of its own, so that later ones may overtake
-//! earlier ones. Until then the copy holds NaN, and so does memory that nobody has written. What computes is the CPU.
+//! A simulated GPU for tests. Its copies complete late, each after a delay of its own, so that later ones may overtake
+//! earlier ones. Until then the copy holds NaN, and so does unwritten memory. The CPU does the computing.
 
 use crate::torch::streams::{Event, Streams};
 use proto::seed;
@@ -9,13 +9,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tch::{Kind, TchError, Tensor};
 
-/// The words of a fault that no later call survives.
+/// The words of a fault after which every call fails.
 pub const BROKEN: &str = "CUDA error: an illegal memory access was encountered";
 
 /// Streams with late copies.
 pub struct LateStreams {
     delays: rand_chacha::ChaCha8Rng,
-    /// The copies after which all fail.
+    /// The number of copies after which every copy fails.
     good: usize,
 }
 

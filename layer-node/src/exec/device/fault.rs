@@ -5,16 +5,16 @@
 pub enum Fault {
     /// The memory is full. The process goes on.
     Memory {
-        /// What was asked for, as torch prints it: `2.00 GiB`.
+        /// The memory that torch asked for, as it prints the number: `2.00 GiB`.
         asked: Option<String>,
-        /// What was free.
+        /// The memory that was free.
         free: Option<String>,
     },
     /// CUDA's context is spoiled: every later call fails as well.
     Spoiled,
 }
 
-/// The words by which torch tells that memory is full: its own allocator's, and those of CUDA's libraries.
+/// The words by which torch reports that memory is full: its own allocator's, and those of CUDA's libraries.
 const FULL: [&str; 4] = [
     "CUDA out of memory",
     "CUDA error: out of memory",
@@ -25,7 +25,7 @@ const FULL: [&str; 4] = [
 const BROKEN: [&str; 4] = ["CUDA error", "CUDA driver error", "cuDNN error", "CUDNN_STATUS"];
 
 impl Fault {
-    /// The fault that `sentence` tells of; `None` where it tells of something else.
+    /// The fault that `sentence` reports; `None` for any other error.
     pub fn of(sentence: &str) -> Option<Self> {
         let has = |words: &[&str]| words.iter().any(|word| sentence.contains(word));
         if has(&FULL) {
@@ -35,8 +35,8 @@ impl Fault {
         has(&BROKEN).then_some(Fault::Spoiled)
     }
 
-    /// The sentence in place of torch's `sentence`, for a stage that `expected` bytes were planned for; 0 where nobody
-    /// says.
+    /// The sentence in place of torch's `sentence`, for a stage for which the plan expects `expected` bytes; 0 if no
+    /// plan is known.
     pub fn told(&self, sentence: &str, expected: u64) -> String {
         let Fault::Memory { asked, free } = self else {
             return format!(

@@ -1,4 +1,4 @@
-//! A GPU: work is given to its streams, and the worker waits for it once in a step.
+//! A GPU: the worker gives work to its streams, and waits for it once in a step.
 //!
 //! ```text
 //! upload    bytes ─▶ pinned memory ═ stream up ═▶ tensor ─event─┐
@@ -6,9 +6,9 @@
 //! download                                                          stream down ═════▼ pinned memory ─event─▶ sender
 //! ```
 //!
-//! The next microbatch goes up while this one is computed, and its outputs go down meanwhile. The sender waits for the
-//! copies of a message ([`Download::Pending`]); the notes of a step stay on the GPU until the step is closed, and so do
-//! the times of its actions, which are events of the stream that computes.
+//! While one microbatch is computed, the next is copied to the GPU, and outputs are copied to main memory. The sender
+//! waits for the copies of a message ([`Download::Pending`]). The notes of a step stay on the GPU until the step is
+//! closed, and so do the times of its actions, which are events of the stream that computes.
 
 use super::notes::{Noted, extremes, largest, may_overflow, vanishing};
 use super::times::{Action, Computed};
@@ -27,9 +27,9 @@ pub struct Gpu<S: Streams> {
     streams: S,
     /// The number format of the computation.
     kind: tch::Kind,
-    /// The values of the open step that are not looked at yet.
+    /// The values of the open step that are not checked yet.
     unread: Vec<Unread>,
-    /// The numbers of the open step that become 0, still on the GPU: how many, and what they are of.
+    /// The counts of the open step's numbers that become 0, still on the GPU, each with the kind of its value.
     vanishing: Vec<(Tensor, Carried)>,
     /// The actions of the open step, of which the last may still be open.
     actions: Vec<Action<S::Event>>,
@@ -38,7 +38,7 @@ pub struct Gpu<S: Streams> {
 /// The extremes of one value, still on the GPU.
 struct Unread {
     extremes: [Tensor; 2],
-    /// What the value is, if it is no output of the stage.
+    /// The kind of the value, if it is no output of the stage.
     sent: Option<Carried>,
     wire: Kind,
 }
@@ -65,7 +65,7 @@ impl<S: Streams> Gpu<S> {
         Ok(())
     }
 
-    /// Has the stream that computes wait for the copies, and marks the time in which it has nothing else to do.
+    /// Makes the stream that computes wait for the copies, and marks the time in which it has nothing else to do.
     fn await_all<'e>(&mut self, copied: impl Iterator<Item = &'e S::Event>) -> Result<(), TchError> {
         let idle = self.streams.mark()?;
         for event in copied {
@@ -124,7 +124,7 @@ impl<S: Streams> Device for Gpu<S> {
 
     fn noted(&mut self) -> Result<Noted, StageError> {
         let (mut noted, unread) = (Noted::GOOD, std::mem::take(&mut self.unread));
-        // A copy for all of the step's counts, and one for its extremes: the one place where the worker waits for the GPU.
+        // One copy for all of the step's counts, and one for its extremes. Only here the worker waits for the GPU.
         let (counts, kinds): (Vec<Tensor>, Vec<Carried>) = self.vanishing.drain(..).unzip();
         if !counts.is_empty() {
             let counts: Vec<i64> = Tensor::f_stack(&counts, 0)?.try_into()?;

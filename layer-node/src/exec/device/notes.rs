@@ -1,4 +1,4 @@
-//! The notes of a step: what was seen of the values that the stage sent, by the largest magnitude of each.
+//! The notes of a step about the values that the stage sent, by the largest magnitude of each value.
 
 use super::is_bytes;
 use proto::control::{Overflow, Underflow};
@@ -12,7 +12,7 @@ use tch::{TchError, Tensor};
 pub struct Noted {
     /// Whether every output was finite, also in the number format of the links.
     pub finite: bool,
-    /// The first value that was finite, and is not in that number format.
+    /// The first finite value that is not finite in that number format.
     pub overflow: Option<Overflow>,
     /// The numbers that became 0 in that number format.
     pub underflow: Underflow,
@@ -43,7 +43,7 @@ impl Noted {
         }
     }
 
-    /// Checks what mirror steps before the first update sent, since no step reports it.
+    /// Checks the values that mirror steps sent before the first update, since no step reports them.
     ///
     /// # Errors
     /// A value that `wire` does not hold.

@@ -48,7 +48,8 @@ impl<'a> Progress<'a> {
         Begun { at_ns: self.context.clock.now_ns(), away: self.away() }
     }
 
-    /// Ends `action`. Its span has no part in which the node waited for its other half: the span begins as much later.
+    /// Ends `action`. Its span excludes the time in which the node waited for its other half: it begins later by that
+    /// time.
     pub fn end(&mut self, begun: &Begun, action: Action) {
         let end_ns = self.context.clock.now_ns();
         let away = (self.away() - begun.away).as_nanos() as u64;
@@ -57,7 +58,7 @@ impl<'a> Progress<'a> {
         self.done.spans.push(Span { action, start_ns, end_ns });
     }
 
-    /// Puts the times at which a device computed the actions, if it has its own, in place of those of the worker's clock.
+    /// Replaces the worker's times of the actions by the device's times, if the device has its own.
     pub fn compute_times(&mut self, times: Option<Vec<Computed>>) {
         let Some(times) = times else { return };
         let now = self.context.clock.now_ns();
@@ -69,7 +70,7 @@ impl<'a> Progress<'a> {
         self.done.compute = spans.map(|span| Duration::from_nanos(span.end_ns - span.start_ns)).sum();
     }
 
-    /// The work since the last step, of which nothing is left.
+    /// Takes the work since the last step, and starts empty counts.
     pub fn take(&mut self) -> StepDone {
         let begun = StepDone::nothing(self.done.phase);
         std::mem::replace(&mut self.done, begun)

@@ -1,4 +1,4 @@
-//! A stage in the ring, with its other half where it has one.
+//! A stage in the ring, with its other half if it has one.
 
 use crate::exec::context::{Context, Of};
 use crate::exec::device::Device;

@@ -14,13 +14,13 @@ use crate::settings::Settings;
 use crate::stage::Whole;
 use bytes::Bytes;
 use proto::cancellation::Cancellation;
-use proto::control::{RunLane, Start, StepDone};
+use proto::control::{Measure, RunLane, Start, StepDone};
 use proto::lane::Lane;
 use proto::link::{Contract, Link, Peer, Port};
 use proto::seed;
 use proto::spec::graph::{Init, LayerSpec, Op, Value};
 use proto::spec::optimizer::{Method, OptimizerSpec};
-use proto::spec::rule::{Coefficients, RuleSpec};
+use proto::spec::rule::{Coefficients, Primitive, RuleSpec};
 use proto::spec::stage::StageSpec;
 use proto::tensor::TensorData;
 use rand_distr::{Distribution, StandardNormal};
@@ -36,7 +36,13 @@ fn spec(recompute: bool) -> StageSpec {
     let conv = Op::Conv2d { out: 4, kernel: 3, stride: 1, padding: 1, bias: true, init: Init::FanIn };
     let norm = Op::BatchNorm { eps: 1e-5, momentum: 0.1, gamma: 1.0 };
     let dense = Op::Linear { out: 3, bias: true, init: Init::FanIn };
-    let rule = Coefficients { amp: 1e-3, null: 1e-4, sparse: 1e-3, self_: 2e-2, decay: 1e-2 };
+    let rule = Coefficients::new(&[
+        (Primitive::Amp, 1e-3),
+        (Primitive::Null, 1e-4),
+        (Primitive::Sparse, 1e-3),
+        (Primitive::Self_, 2e-2),
+        (Primitive::Decay, 1e-2),
+    ]);
     let rule = RuleSpec::learned("custom", true, rule);
     let layers = vec![
         LayerSpec { rule: rule.clone(), ..LayerSpec::new("conv", &["below"], conv) },
@@ -148,7 +154,8 @@ impl Bench {
 
     fn run(&mut self, drawing: &str) -> Result<()> {
         let lane = lane_of(drawing);
-        let minibatch = |sizes: &[u32; 2]| Minibatch { samples: sizes.iter().sum(), measure: true };
+        let minibatch =
+            |sizes: &[u32; 2]| Minibatch { samples: sizes.iter().sum(), measure: Measure::Signals };
         let first = lane.first() as usize - 7;
         let minibatches = SIZES[first..first + lane.microbatches().len()].iter().map(minibatch).collect();
         let work = RunLane { lane, minibatches };
@@ -161,7 +168,7 @@ impl Bench {
         (Ring { stage, device: &mut **device, links, call, of: Of { spec, account } }, context)
     }
 
-    /// The bits of all sent messages and of the state, the reports without their times, and what training consumed.
+    /// The bits of all sent messages and of the state, the reports without their times, and the consumed messages.
     fn found(mut self) -> (Vec<Bytes>, Vec<String>, Consumed) {
         drop((self.links, self.call));
         let sent = self.sent.into_iter().flat_map(|received| received.join().unwrap());
@@ -247,7 +254,7 @@ fn an_update_that_the_lane_does_not_know_of_is_found() {
         }
     }
     let mut bench = Bench::new(false);
-    let lane = RunLane::of_one_step(lane_of(STEPS[0]), 5, false);
+    let lane = RunLane::of_one_step(lane_of(STEPS[0]), 5, Measure::Nothing);
     let (ring, context) = bench.ring();
     let mut runner = LaneRunner::new(ring, Progress::new(&lane, context));
     let m = MicrobatchId { step: 7, index: 0 };

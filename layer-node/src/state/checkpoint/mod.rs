@@ -1,85 +1,31 @@
-//! Snapshots of a stage: each is complete on disk, or does not exist.
-//!
-//! ```text
-//! STATE_DIR/step-00000042/stage.safetensors     metadata: run, step, format, ledger, xxh3 of the tensors' bytes
-//! STATE_DIR/damaged-step-00000042/              a snapshot whose bytes were changed after they were written
-//! STATE_DIR/previous/RUN/step-…                 the snapshots of another run
-//! ```
+//! Snapshots of a stage's tensors; [`proto::state_file`] has their files, and says where they lie.
 
 mod error;
-mod header;
-mod layout;
 mod previous;
-mod snapshot;
 
-pub use error::CheckpointError;
 pub(in crate::state) use error::io_error;
-pub use header::IMPORTED;
-pub use layout::{file, list, step_folder, unfinished};
-pub use previous::{bring_back, place_of, set_aside};
-pub use snapshot::Snapshot;
+pub use error::{CheckpointError, of_file};
+pub use previous::{bring_back, set_aside};
+pub use proto::state_file::{
+    BACKWARD, DRAWN, IMPORTED, LEDGER, PART, Snapshot, StateFileError, file, folder_of, held, list, place_of,
+    seal, step_folder, unfinished, whole,
+};
 
 use crate::state::named::State;
 use bytes::Bytes;
-use error::{torn, unusable};
-use header::FORMAT;
-use layout::{FILE, writing};
-use proto::control::HeldSnapshot;
+use proto::state_file;
+use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, TensorView};
-use safetensors::{SafeTensorError, serialize_to_file};
 use std::collections::HashMap;
-use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use tch::{Kind, TchError};
-use xxhash_rust::xxh3::Xxh3;
+use tch::{Kind, TchError, Tensor};
 
-/// The metadata key of what the updates of a snapshot have consumed, as JSON.
-pub const LEDGER: &str = "ledger";
-/// The metadata key of the checksum of the tensors' bytes.
-const CHECKSUM: &str = "xxh3";
-
-/// The snapshots that a node could be restored to, with their runs: the complete snapshots in `state_dir`, ascending,
-/// and those of the runs that were set aside. Only their headers are read. A file that is shorter or longer than its
-/// header says is torn and left out, and so is a file of another step or format.
-///
-/// # Errors
-/// When the folder cannot be read.
-pub fn held(state_dir: &Path) -> Result<Vec<HeldSnapshot>, CheckpointError> {
-    let mut held = of_folder(state_dir)?;
-    held.extend(previous::held(state_dir));
-    Ok(held)
-}
-
-/// The steps of the complete snapshots that lie in `state_dir` itself, ascending.
-///
-/// # Errors
-/// When the folder cannot be read.
-pub fn whole(state_dir: &Path) -> Result<Vec<u64>, CheckpointError> {
-    Ok(of_folder(state_dir)?.into_iter().map(|held| held.updates).collect())
-}
-
-fn of_folder(folder: &Path) -> Result<Vec<HeldSnapshot>, CheckpointError> {
-    let steps = list(folder)?.into_iter();
-    Ok(steps.filter_map(|updates| described(folder, updates)).collect())
-}
-
-/// The snapshot after `updates`, if the file is whole and is that snapshot.
-fn described(state_dir: &Path, updates: u64) -> Option<HeldSnapshot> {
-    let mut file = File::open(file(state_dir, updates)).ok()?;
-    let size = file.metadata().ok()?.len();
-    header::read(&mut file, size, updates)
-}
-
-/// The run of the snapshot after `updates`, if the file is whole and is that snapshot.
-fn owner(state_dir: &Path, updates: u64) -> Option<String> {
-    described(state_dir, updates).map(|held| held.run)
-}
+/// The advice for state that does not fit.
+const ELSEWHERE: &str = "it belongs to another network or cut, so give the configuration that wrote it, and the addresses of its nodes, and of its backward nodes, in its order";
 
 /// Writes the snapshot after `updates` of `run`, with the `ledger` of what these updates have consumed. Returns the size
 /// of the file in bytes.
-///
-/// The snapshot is written beside its place, synced, and renamed: a reader finds it whole or not at all.
 ///
 /// # Errors
 /// When the disk is full or read-only. The earlier snapshots still exist then.
@@ -90,84 +36,43 @@ pub fn save(
     state: &State,
     ledger: Option<&str>,
 ) -> Result<u64, CheckpointError> {
-    let (tensors, mut metadata) = lent(run, updates, state)?;
+    let tensors = lent(state)?;
+    let mut metadata = state_file::metadata(run, updates);
     metadata.extend(ledger.map(|ledger| (LEDGER.to_owned(), ledger.to_owned())));
+    seal(&mut metadata, tensors.iter().map(|(.., bytes)| &bytes[..]));
+    let view = tensors.iter().map(|(name, dtype, shape, bytes)| {
+        Ok((name.clone(), TensorView::new(*dtype, shape.clone(), bytes)?))
+    });
     let path = file(state_dir, updates);
-    let folder = step_folder(state_dir, updates);
-    let temporary = writing(state_dir, updates);
-    let written = (|| {
-        fs::create_dir_all(&temporary)?;
-        write(&temporary.join(FILE), &tensors, metadata)?;
-        File::open(&temporary)?.sync_all()?;
-        if folder.exists() {
-            // A rewritten snapshot replaces only the file, so that the snapshot exists at every moment.
-            fs::rename(temporary.join(FILE), &path)?;
-            fs::remove_dir(&temporary)?;
-            return File::open(&folder)?.sync_all();
+    let views = view.collect::<Result<Vec<_>, SafeTensorError>>().map_err(|error| {
+        let source = io::Error::other(error);
+        StateFileError::Io { doing: "cannot encode", path, source, elsewhere: "", then: "" }
+    })?;
+    Ok(state_file::save(state_dir, updates, views, metadata).map_err(with_the_others)?)
+}
+
+/// The error with what becomes of the run.
+fn with_the_others(error: StateFileError) -> StateFileError {
+    match error {
+        StateFileError::Io { doing, path, source, elsewhere, .. } => {
+            let then = "; earlier snapshots are whole, and --resume auto goes on from them";
+            StateFileError::Io { doing, path, source, elsewhere, then }
         }
-        fs::rename(&temporary, &folder)?;
-        File::open(state_dir)?.sync_all()
-    })();
-    if let Err(error) = written {
-        let _ = fs::remove_dir_all(&temporary);
-        return Err(CheckpointError::Io {
-            doing: "cannot write the state to",
-            path,
-            source: error,
-            elsewhere: "",
-            then: "; earlier snapshots are whole, and --resume auto goes on from them",
-        });
+        other => other,
     }
-    fs::metadata(&path)
-        .map(|file| file.len())
-        .map_err(io_error("cannot find the state that was written to", &path))
 }
 
 /// A tensor of the state. Its bytes are lent and not copied, so that a snapshot takes no memory of its own.
 type Lent = (String, Dtype, Vec<usize>, Bytes);
 
-/// The state's tensors, and the snapshot's metadata.
-fn lent(
-    run: &str,
-    updates: u64,
-    state: &State,
-) -> Result<(Vec<Lent>, HashMap<String, String>), CheckpointError> {
+/// The state's tensors, sorted by name.
+fn lent(state: &State) -> Result<Vec<Lent>, CheckpointError> {
     let mut tensors = Vec::with_capacity(state.0.len());
     for (name, tensor) in &state.0 {
         let shape: Vec<usize> = tensor.size().iter().map(|&size| size as usize).collect();
         tensors.push((name.clone(), dtype(tensor.kind())?, shape, crate::torch::lend(tensor)?));
     }
-    let updates = updates.to_string();
-    let metadata = [("run", run), ("step", &updates), ("format", FORMAT)];
-    let mut metadata: HashMap<String, String> =
-        metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-    seal(&mut metadata, tensors.iter().map(|(.., bytes)| &bytes[..]));
-    Ok((tensors, metadata))
-}
-
-/// Adds to a snapshot's metadata the checksum of its tensors' bytes, in the order of their names.
-pub fn seal<'a>(metadata: &mut HashMap<String, String>, tensors: impl Iterator<Item = &'a [u8]>) {
-    metadata.insert(CHECKSUM.to_owned(), checksum(tensors));
-}
-
-fn checksum<'a>(tensors: impl Iterator<Item = &'a [u8]>) -> String {
-    let mut hash = Xxh3::new();
-    tensors.for_each(|bytes| hash.update(bytes));
-    format!("{:016x}", hash.digest())
-}
-
-/// Writes the file piece by piece, and syncs it to disk.
-fn write(file: &Path, tensors: &[Lent], metadata: HashMap<String, String>) -> io::Result<()> {
-    let failed = |error| match error {
-        SafeTensorError::IoError(error) => error,
-        other => io::Error::other(other),
-    };
-    let view = tensors.iter().map(|(name, dtype, shape, bytes)| {
-        Ok((name.clone(), TensorView::new(*dtype, shape.clone(), bytes)?))
-    });
-    let views = view.collect::<Result<Vec<_>, _>>().map_err(failed)?;
-    serialize_to_file(views, Some(metadata), file).map_err(failed)?;
-    File::open(file)?.sync_all()
+    Ok(tensors)
 }
 
 fn dtype(kind: Kind) -> Result<Dtype, TchError> {
@@ -178,10 +83,39 @@ fn dtype(kind: Kind) -> Result<Dtype, TchError> {
     }
 }
 
+/// Fills `state` from `snapshot`: the same names and shapes, no more and no fewer.
+///
+/// # Errors
+/// When a tensor is missing, left over, or of another shape.
+pub fn restore(snapshot: &Snapshot, state: &mut State) -> Result<(), CheckpointError> {
+    let unusable = |why: String| StateFileError::Unusable { path: snapshot.path().to_owned(), why };
+    let tensors = snapshot.tensors()?;
+    if let Some((name, _)) = tensors.iter().find(|(name, _)| !state.0.contains_key(name)) {
+        return Err(unusable(format!("holds '{name}', which this stage does not have: {ELSEWHERE}")).into());
+    }
+    let stored: HashMap<String, TensorView> = tensors.into_iter().collect();
+    for (name, tensor) in &mut state.0 {
+        let Some(view) = stored.get(name) else {
+            return Err(unusable(format!("lacks '{name}': {ELSEWHERE}")).into());
+        };
+        let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
+        if shape != tensor.size() || view.dtype() != dtype(tensor.kind())? {
+            let want = tensor.size();
+            let why = format!("holds '{name}' as {shape:?} where {want:?} is needed: {ELSEWHERE}");
+            return Err(unusable(why).into());
+        }
+        tensor.f_copy_(&Tensor::f_from_data_size(view.data(), &shape, tensor.kind())?)?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::{Device, Tensor};
+    use proto::control::HeldSnapshot;
+    use proto::spec::fingerprint::fingerprint;
+    use std::fs;
+    use tch::Device;
 
     fn save_one(dir: &Path, run: &str, updates: u64, value: f64) -> Result<u64, CheckpointError> {
         let mut tensor = Tensor::full([3], value, (Kind::Float, Device::Cpu));
@@ -194,7 +128,7 @@ mod tests {
         let mut tensor = Tensor::zeros([size], (Kind::Float, Device::Cpu));
         let mut state = State::default();
         state.tensor("conv.weight".into(), &mut tensor);
-        Snapshot::open(dir, updates)?.restore(&mut state)?;
+        restore(&Snapshot::open(dir, updates)?, &mut state)?;
         Ok(tensor.double_value(&[0]))
     }
 
@@ -207,7 +141,8 @@ mod tests {
         assert_eq!(list(dir.path()).unwrap(), [2, 10]);
         assert_eq!(restored(dir.path(), 10, 3).unwrap(), 10.0);
         assert!(restored(dir.path(), 10, 4).unwrap_err().to_string().contains("'conv.weight'"));
-        let held = |updates| HeldSnapshot { run: "run".into(), updates, imported: false };
+        let tensors = fingerprint([("conv.weight", &[3][..])]);
+        let held = |updates| HeldSnapshot { run: "run".into(), updates, imported: false, tensors };
         assert_eq!(super::held(dir.path()).unwrap(), [held(2), held(10)]);
         let path = file(dir.path(), 10);
         let bytes = fs::read(&path).unwrap();
@@ -221,10 +156,10 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, bytes).unwrap();
             let refusal = Snapshot::open_or_retire(dir.path(), 10).err().unwrap();
-            assert!(matches!(refusal, CheckpointError::Gone { .. }), "{refusal}");
+            assert!(matches!(refusal, StateFileError::Gone { .. }), "{refusal}");
             assert!(refusal.to_string().contains("damaged-step-00000010"), "{refusal}");
             assert_eq!(list(dir.path()).unwrap(), [2, 3]);
-            assert!(dir.path().join("damaged-step-00000010").join(FILE).is_file());
+            assert!(dir.path().join("damaged-step-00000010").join("stage.safetensors").is_file());
         }
         fs::remove_dir_all(dir.path().join("step-00000003")).unwrap();
         fs::create_dir(path.parent().unwrap()).unwrap();

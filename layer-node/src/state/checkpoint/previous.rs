@@ -1,41 +1,15 @@
-//! The snapshots that other runs left in a node's folder: moved to `previous/RUN`, found there, and moved back.
+//! The snapshots that other runs left in a node's folder: moved to `previous/RUN`, and moved back.
 
-use super::{CheckpointError, io_error, list, of_folder, owner, step_folder};
-use proto::control::HeldSnapshot;
+use super::CheckpointError;
+use super::error::io_error;
+use proto::state_file::{described, folder_of, list, step_folder};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The number of runs that are searched, the last set aside first: a node must answer soon, however many runs it has
-/// had.
-const RUNS: usize = 64;
-
-/// The folder of `run`'s snapshots while the node works for another run.
-fn folder(state_dir: &Path, run: &str) -> PathBuf {
-    let name: String = run.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(64).collect();
-    state_dir.join("previous").join(name)
-}
-
-/// The folder that has the snapshot of `run` after `updates`: the node's own, or else the run's folder in `previous`.
-/// If neither has the snapshot, the answer is the node's own folder.
-pub fn place_of(state_dir: &Path, run: &str, updates: u64) -> PathBuf {
-    let aside = folder(state_dir, run);
-    let in_it = |folder: &Path| owner(folder, updates).is_some_and(|owner| owner == run);
-    if !in_it(state_dir) && in_it(&aside) { aside } else { state_dir.to_owned() }
-}
-
-/// The complete snapshots of the runs that were set aside.
-pub fn held(state_dir: &Path) -> Vec<HeldSnapshot> {
-    let runs = fs::read_dir(state_dir.join("previous")).into_iter().flatten().flatten();
-    let dated = |entry: fs::DirEntry| Some((entry.metadata().ok()?.modified().ok()?, entry.path()));
-    let mut runs: Vec<_> = runs.filter_map(dated).collect();
-    runs.sort_unstable_by(|a, b| b.cmp(a));
-    let held = runs.into_iter().take(RUNS).flat_map(|(_, place)| {
-        let found = of_folder(&place).unwrap_or_default().into_iter();
-        // A snapshot in the folder of another run could not be found again.
-        found.filter(move |held| folder(state_dir, &held.run) == place)
-    });
-    held.collect()
+/// The run of the snapshot after `updates` in `folder`, if the file is whole and is that snapshot.
+fn owner(folder: &Path, updates: u64) -> Option<String> {
+    described(folder, updates).map(|held| held.run)
 }
 
 /// Moves the snapshots that other runs left in `state_dir` to `previous`, so that they are neither reused nor lost.
@@ -50,7 +24,7 @@ pub fn set_aside(state_dir: &Path, run: &str) -> Result<BTreeSet<PathBuf>, Check
         if owner.as_deref() == Some(run) {
             continue;
         }
-        let to = owner.map_or_else(|| unreadable(state_dir, step), |owner| folder(state_dir, &owner));
+        let to = owner.map_or_else(|| unreadable(state_dir, step), |owner| folder_of(state_dir, &owner));
         let [from, target] = [step_folder(state_dir, step), step_folder(&to, step)];
         fs::create_dir_all(&to).map_err(io_error("cannot make the folder", &to))?;
         // The same snapshot of the same run, which a crash between two moves left in both places.
@@ -68,9 +42,9 @@ pub fn set_aside(state_dir: &Path, run: &str) -> Result<BTreeSet<PathBuf>, Check
 fn unreadable(state_dir: &Path, updates: u64) -> PathBuf {
     let numbered = (2..).map(|number| format!("unreadable-{number}"));
     let folders =
-        std::iter::once("unreadable".to_owned()).chain(numbered).map(|name| folder(state_dir, &name));
+        std::iter::once("unreadable".to_owned()).chain(numbered).map(|name| folder_of(state_dir, &name));
     let mut free = folders.filter(|folder| !step_folder(folder, updates).exists());
-    free.next().unwrap_or_else(|| folder(state_dir, "unreadable"))
+    free.next().unwrap_or_else(|| folder_of(state_dir, "unreadable"))
 }
 
 /// Moves the snapshots of `run` back, after [`set_aside`] has made room. Returns the number of moved snapshots.
@@ -78,7 +52,7 @@ fn unreadable(state_dir: &Path, updates: u64) -> PathBuf {
 /// # Errors
 /// When the disk operation fails. Snapshots that were not moved yet are still found in their old place.
 pub fn bring_back(state_dir: &Path, run: &str) -> Result<usize, CheckpointError> {
-    let from = folder(state_dir, run);
+    let from = folder_of(state_dir, run);
     let mut moved = 0;
     for step in list(&from)?.into_iter().filter(|step| owner(&from, *step).is_some_and(|owner| owner == run))
     {
@@ -99,7 +73,7 @@ pub fn bring_back(state_dir: &Path, run: &str) -> Result<usize, CheckpointError>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::checkpoint::{file, held, save};
+    use crate::state::checkpoint::{file, held, place_of, save};
     use crate::state::named::State;
 
     #[test]
@@ -133,7 +107,7 @@ mod tests {
             fs::write(file(dir, 6), torn).unwrap();
             set_aside(dir, "old").unwrap();
             assert_eq!(of("old"), [5]);
-            assert_eq!(fs::read_to_string(file(&folder(dir, place), 6)).unwrap(), torn);
+            assert_eq!(fs::read_to_string(file(&folder_of(dir, place), 6)).unwrap(), torn);
         }
     }
 }

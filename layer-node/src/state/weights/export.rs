@@ -2,10 +2,12 @@
 
 use super::atomic_file::Beside;
 use super::count;
-use super::nodes::{Nodes, NodesFlags, Role, role};
-use super::numbers::not_finite;
-use crate::state::checkpoint;
+use super::nodes::{Nodes, NodesFlags, described};
+use crate::state::checkpoint::{self, Snapshot};
 use clap::Args;
+use proto::spec::state::{StateTensor, TensorRole};
+use proto::weights::not_finite;
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -18,6 +20,9 @@ pub struct ExportFlags {
     /// Also write what the optimizers keep of each parameter
     #[arg(long)]
     pub with_optimizer: bool,
+    /// Write no B: only what a forward pass takes, by the names that torchvision's networks have
+    #[arg(long, conflicts_with = "with_optimizer")]
+    pub forward_only: bool,
     /// Replace OUT where it exists
     #[arg(long)]
     pub force: bool,
@@ -42,19 +47,17 @@ pub fn export(flags: &ExportFlags) -> Result<String, String> {
     }
     let nodes = Nodes::open(&flags.nodes)?;
     let tensors = nodes.tensors()?;
-    let wanted = |name: &str| flags.with_optimizer || role(name, &tensors) != Role::Optimizer;
-    let views: Vec<_> =
-        tensors.iter().filter(|(name, _)| wanted(name)).map(|(name, owned)| (name, &owned.view)).collect();
+    let described = described(&tensors);
+    let wanted = |tensor: &&StateTensor| match tensor.role {
+        TensorRole::Forward => true,
+        TensorRole::Backward => !flags.forward_only,
+        TensorRole::Slot { .. } => flags.with_optimizer,
+    };
+    let wanted = described.iter().filter(wanted);
+    let views: Vec<_> = wanted.map(|tensor| (&tensor.name, &tensors[&tensor.name].view)).collect();
     let written = count(views.len(), "tensor");
 
-    let mut metadata = nodes.snapshots[0].metadata().map_err(|error| error.to_string())?;
-    // An export is no snapshot into which weights were imported.
-    metadata.remove(checkpoint::IMPORTED);
-    for other in &nodes.snapshots[1..] {
-        let other = other.metadata().map_err(|error| error.to_string())?;
-        metadata.retain(|key, value| other.get(key) == Some(value));
-    }
-    let bytes = safetensors::serialize(views, Some(metadata));
+    let bytes = safetensors::serialize(views.iter().copied(), Some(shared(&nodes, flags.with_optimizer)?));
     let bytes = bytes.map_err(|error| format!("cannot encode {out}: {error}"))?;
     let beside = Beside::write(&flags.out, &bytes, "name another file")?;
     // Another export may have put a file there since.
@@ -69,10 +72,30 @@ pub fn export(flags: &ExportFlags) -> Result<String, String> {
         nodes.run(),
         nodes.updates()
     );
-    for (name, owned) in tensors.iter().filter(|(name, _)| wanted(name)) {
-        if let Some(found) = not_finite(&owned.view).map_err(|error| error.to_string())? {
+    for (name, view) in views {
+        if let Some(found) = not_finite(view) {
             let _ = writeln!(lines, "not finite: {name}, of which {found}");
         }
     }
     Ok(lines)
+}
+
+/// The metadata that all snapshots of `nodes` have in common. With the optimizers' state a run can go on from the export,
+/// and must know that weights were imported into any of the snapshots: the export says so if it is of a `whole` state.
+fn shared(nodes: &Nodes, whole: bool) -> Result<HashMap<String, String>, String> {
+    let metadata = |snapshot: &Snapshot| snapshot.metadata().map_err(|error| error.to_string());
+    let mut shared = metadata(&nodes.snapshots[0])?;
+    let mut imported = shared.remove(checkpoint::IMPORTED);
+    // An export is no part that was cut for one node.
+    for key in [checkpoint::PART, checkpoint::DRAWN, checkpoint::BACKWARD] {
+        shared.remove(key);
+    }
+    for other in &nodes.snapshots[1..] {
+        let mut other = metadata(other)?;
+        imported = imported.or(other.remove(checkpoint::IMPORTED));
+        shared.retain(|key, value| other.get(key) == Some(value));
+    }
+    let imported = imported.filter(|_| whole);
+    shared.extend(imported.map(|from| (checkpoint::IMPORTED.to_owned(), from)));
+    Ok(shared)
 }

@@ -5,15 +5,14 @@
 //! its metadata that weights were imported, so that a coordinator does not compare it with what was measured before.
 
 use super::atomic_file::{Beside, put_all};
-use super::compare::{Compared, Unfit, compare};
 use super::count;
-use super::given::{Files, Given};
-use super::nodes::{Nodes, NodesFlags, Owned};
-use super::numbers::converted;
+use super::nodes::{Nodes, NodesFlags, Owned, described};
+use super::part::Part;
 use crate::state::checkpoint;
-use bytes::Bytes;
 use clap::Args;
+use proto::weights::{Compared, Given, Source, Unfit, compare, converted};
 use safetensors::tensor::{Dtype, TensorView};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -30,26 +29,35 @@ pub struct ImportFlags {
     /// Import NaN and infinite numbers as well
     #[arg(long)]
     pub allow_not_finite: bool,
-    /// The safetensors file to read, or all files of one network: an export, or a state dict of torchvision's
+    /// List the tensors that are not used, those that are kept, and why
+    #[arg(long)]
+    pub verbose: bool,
+    /// The safetensors file to read, or all files of one network: an export, or a state dict of torchvision's; or the
+    /// one file that coordinator split made for this node, which becomes a snapshot of its own
     #[arg(value_name = "IN", required = true)]
     pub inputs: Vec<PathBuf>,
 }
 
 /// New numbers by name, in the format of the node's tensor.
-type Numbers<'a> = BTreeMap<&'a str, Bytes>;
+type Numbers<'a> = BTreeMap<&'a str, Cow<'a, [u8]>>;
 
 /// Replaces the nodes' tensors by those of the files. B and the optimizers' state stay if the files do not have them.
-/// Returns a summary in lines.
+/// The part that was cut for one node becomes a snapshot of its own instead. Returns a summary in one line, and what
+/// else is to be said in further lines.
 ///
 /// # Errors
 /// When the files do not fit the nodes, or the disk operation fails; the error is one sentence, and all nodes keep
 /// their old snapshots.
 pub fn import(flags: &ImportFlags) -> Result<String, String> {
-    let files = Files::read(&flags.inputs)?;
+    let files = Source::read(&flags.inputs)?;
+    if let Some(part) = Part::of(&files, &flags.inputs)? {
+        return part.place(&flags.nodes);
+    }
     let nodes = Nodes::open_to_change(&flags.nodes)?;
     let owned = nodes.tensors()?;
-    let given = files.tensors(&owned)?;
-    let compared = compare(&given.tensors, &owned).map_err(|why| format!("{} {why}", files.shown()))?;
+    let described = described(&owned);
+    let given = files.tensors(|name| owned.contains_key(name))?;
+    let compared = compare(&given.tensors, &described).map_err(|why| format!("{} {why}", files.shown()))?;
     if let Some(refusal) = refusal(&compared, &given, flags.partial) {
         return Err(format!("{} {refusal}", files.shown()));
     }
@@ -58,6 +66,9 @@ pub fn import(flags: &ImportFlags) -> Result<String, String> {
     let served = nodes.served();
     replace(&nodes, &numbers, &owned, &files.name())?;
     let mut lines = told(&files, &nodes, &given, &owned, &compared);
+    if flags.verbose {
+        lines += &listed(&compared);
+    }
     for folder in served.used {
         let _ = writeln!(
             lines,
@@ -89,10 +100,10 @@ fn refusal(compared: &Compared, given: &Given, partial: bool) -> Option<String> 
     }
     let first = compared.missing.first().filter(|_| !partial)?;
     // A name in another spelling tells more than the first one.
-    let near = |missing: &&str| given.tensors.keys().find(|name| name.eq_ignore_ascii_case(missing));
-    let near = compared.missing.iter().find_map(|missing| Some((*missing, near(missing)?)));
+    let near = |missing: &str| given.tensors.keys().find(|name| name.eq_ignore_ascii_case(missing));
+    let near = compared.missing.iter().find_map(|missing| Some((&missing.name, near(&missing.name)?)));
     let named = near.map_or_else(
-        || format!("'{first}'"),
+        || format!("'{}'", first.name),
         |(missing, name)| format!("'{missing}' (it has '{}')", name.escape_debug()),
     );
     let more = others(compared.missing.len() - 1);
@@ -111,7 +122,7 @@ fn shapes(Unfit { name, here, given }: &Unfit) -> String {
 fn example(compared: &Compared) -> String {
     match (compared.foreign.first(), compared.missing.first()) {
         (Some(foreign), Some(missing)) => {
-            format!(" (it has '{}', they have '{missing}')", foreign.escape_debug())
+            format!(" (it has '{}', they have '{}')", foreign.escape_debug(), missing.name)
         }
         _ => String::new(),
     }
@@ -120,14 +131,14 @@ fn example(compared: &Compared) -> String {
 /// The numbers of the tensors that are taken.
 fn numbers<'a>(
     compared: &Compared<'a>,
-    given: &Given,
+    given: &Given<'a>,
     owned: &BTreeMap<String, Owned>,
     allow_not_finite: bool,
 ) -> Result<Numbers<'a>, String> {
     let (mut numbers, mut wrong) = (Numbers::new(), Vec::new());
-    for name in &compared.taken {
-        let format = owned[*name].view.dtype();
-        let (bytes, not_finite) = converted(&given.tensors[*name], format)
+    for name in compared.taken.iter().map(|taken| taken.name.as_str()) {
+        let format = owned[name].view.dtype();
+        let (bytes, not_finite) = converted(&given.tensors[name], format)
             .map_err(|error| format!("cannot be converted at '{name}': {error}"))?;
         wrong.extend(not_finite.map(|found| format!("'{name}', of which {found}")));
         numbers.insert(name, bytes);
@@ -170,28 +181,46 @@ fn replace(
     put_all(written)
 }
 
+/// The summary, in one line.
 fn told(
-    files: &Files,
+    files: &Source,
     nodes: &Nodes,
     given: &Given,
     owned: &BTreeMap<String, Owned>,
     compared: &Compared,
 ) -> String {
-    let mut lines = format!(
-        "{}: {} into {} of run {} after {} updates\n",
+    let unfit: usize = compared.unfit.values().map(Vec::len).sum();
+    let mut line = format!(
+        "{}: {} taken, {} not used, {} kept, in {} of run {} after {} updates",
         files.shown(),
         count(compared.taken.len(), "tensor"),
+        compared.foreign.len(),
+        owned.len() - compared.taken.len(),
         count(nodes.snapshots.len(), "node"),
         nodes.run(),
         nodes.updates()
     );
     if !given.off.is_empty() {
         let off = given.off.iter().map(|off| format!("'{}'", off.escape_debug())).collect::<Vec<_>>();
-        let _ = writeln!(lines, "names: taken without {}", off.join(" and "));
+        let _ = write!(line, "; names without {}", off.join(" and "));
     }
     for (from, to, tensors) in conversions(given, owned, compared) {
-        let _ = writeln!(lines, "converted: {} from {from} to {to}", count(tensors, "tensor"));
+        let _ = write!(line, "; {} converted from {from} to {to}", count(tensors, "tensor"));
     }
+    if unfit + compared.missing.len() > 0 {
+        let _ = write!(
+            line,
+            "; {} of other shapes and {} not in the file (--verbose lists them)",
+            unfit,
+            compared.missing.len()
+        );
+    }
+    line + "\n"
+}
+
+/// The tensors that are kept and those that are not used, in a line each.
+fn listed(compared: &Compared) -> String {
+    let mut lines = String::new();
     if compared.kept > 0 {
         let kept = count(compared.kept, "tensor");
         let _ =
@@ -201,8 +230,8 @@ fn told(
         let unfit: Vec<String> = unfit.iter().map(shapes).collect();
         let _ = writeln!(lines, "kept: {layer}, all of it: {}", unfit.join(", "));
     }
-    for name in &compared.missing {
-        let _ = writeln!(lines, "kept: {name}, which the file does not have");
+    for missing in &compared.missing {
+        let _ = writeln!(lines, "kept: {}, which the file does not have", missing.name);
     }
     for name in &compared.foreign {
         let _ = writeln!(lines, "not used: {}, which none of these nodes has", name.escape_debug());
@@ -217,8 +246,8 @@ fn conversions(
     compared: &Compared,
 ) -> Vec<(Dtype, Dtype, usize)> {
     let mut found: Vec<(Dtype, Dtype, usize)> = Vec::new();
-    for name in &compared.taken {
-        let (from, to) = (given.tensors[*name].dtype(), owned[*name].view.dtype());
+    for name in compared.taken.iter().map(|taken| taken.name.as_str()) {
+        let (from, to) = (given.tensors[name].dtype(), owned[name].view.dtype());
         match found.iter_mut().find(|(a, b, _)| (*a, *b) == (from, to)) {
             _ if from == to => {}
             Some((.., tensors)) => *tensors += 1,

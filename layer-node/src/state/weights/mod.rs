@@ -12,13 +12,11 @@
 
 mod angles;
 mod atomic_file;
-mod compare;
 mod export;
-mod given;
 mod import;
-mod names;
 mod nodes;
 mod numbers;
+mod part;
 
 pub use angles::{AnglesFlags, angles};
 pub use export::{ExportFlags, export};

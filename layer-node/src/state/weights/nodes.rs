@@ -3,7 +3,7 @@
 use crate::state::checkpoint::{self, Snapshot};
 use crate::state::state_dir::{Locked, StateDir};
 use clap::Args;
-use proto::spec::optimizer::Method;
+use proto::spec::state::{StateTensor, state_by_name};
 use safetensors::tensor::TensorView;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
@@ -38,17 +38,6 @@ pub(super) struct Served<'a> {
     pub(super) used: Vec<&'a Path>,
     /// The others, for as long as the value lives.
     _own: Vec<Locked>,
-}
-
-/// The role of a tensor for the readers of weights.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    /// W, a bias, or a norm's parameters and statistics: a forward pass takes them.
-    Forward,
-    /// B.
-    Backward,
-    /// The state that an optimizer keeps of a parameter.
-    Optimizer,
 }
 
 /// A node's tensor.
@@ -144,22 +133,10 @@ impl Nodes {
     }
 }
 
-/// The role of the tensor `name` of a state whose names are in `all`.
-pub(super) fn role<T>(name: &str, all: &BTreeMap<String, T>) -> Role {
-    match name.rsplit_once('.') {
-        Some((_, "weight_backward")) => Role::Backward,
-        _ if parameter_of(name, all).is_some() => Role::Optimizer,
-        _ => Role::Forward,
-    }
-}
-
-/// The parameter of which an optimizer keeps the tensor `name`, in a state whose names are in `all`.
-pub(super) fn parameter_of<'a, T>(name: &'a str, all: &BTreeMap<String, T>) -> Option<&'a str> {
-    let [sgd, adam] =
-        [Method::Sgd { momentum: 1.0, nesterov: false }, Method::Adam { beta1: 0.0, beta2: 0.0, eps: 0.0 }];
-    let (parameter, slot) = name.rsplit_once('.')?;
-    let known = sgd.slots().iter().chain(adam.slots()).any(|known| *known == slot);
-    (known && all.contains_key(parameter)).then_some(parameter)
+/// The tensors of all nodes, with the roles that follow from their names.
+pub(super) fn described(owned: &BTreeMap<String, Owned>) -> Vec<StateTensor> {
+    let shape = |owned: &Owned| owned.view.shape().iter().map(|&size| size as u64).collect();
+    state_by_name(&owned.iter().map(|(name, owned)| (name.clone(), shape(owned))).collect())
 }
 
 /// The folders of the nodes with their steps, and the step that `flags` select.
@@ -208,6 +185,13 @@ fn stages(folder: &Path) -> Result<Vec<Held>, String> {
     }
     stages.sort();
     stages.into_iter().map(|(_, path)| list(&path).map(|steps| (path, steps))).collect()
+}
+
+/// Whether `folder` is the folder of nodes' state folders, and not of one node's state.
+pub(super) fn is_of_nodes(folder: &Path) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut folders = entries.filter(|entry| entry.path().is_dir());
+    folders.any(|entry| half(&entry.file_name().to_string_lossy()).is_some())
 }
 
 /// The stage of a folder `stage-S` or `stage-S-backward`, and whether it is that of the backward half.

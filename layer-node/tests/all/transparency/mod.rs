@@ -10,7 +10,7 @@ use bytes::Bytes;
 use lanes::{ORDERS, Order, gpipe};
 use proto::spec::graph::{INPUT, LayerSpec};
 use proto::spec::precision::Precision;
-use proto::spec::rule::{Coefficients, RuleSpec};
+use proto::spec::rule::{Coefficients, Primitive, RuleSpec};
 use std::collections::BTreeMap;
 use tch::Kind;
 use training::{DECAY, Formats, initial, run, stages};
@@ -19,12 +19,22 @@ const STEPS: u64 = 3;
 
 fn rules() -> [RuleSpec; 5] {
     let none = Coefficients::default();
-    let all = Coefficients { amp: 1e-3, null: 1e-4, sparse: 1e-3, self_: 2e-2, decay: 1e-2 };
+    let all = Coefficients::new(&[
+        (Primitive::Amp, 1e-3),
+        (Primitive::Null, 1e-4),
+        (Primitive::Sparse, 1e-3),
+        (Primitive::Self_, 2e-2),
+        (Primitive::Decay, 1e-2),
+    ]);
     [
         RuleSpec::Backprop,
         RuleSpec::learned("feedback_alignment", false, none),
-        RuleSpec::learned("symmetric_alignment", false, Coefficients { self_: 2e-2, decay: 1e-2, ..none }),
-        RuleSpec::learned("kolen_pollack", true, Coefficients { decay: DECAY / 2.0, ..none }),
+        RuleSpec::learned(
+            "symmetric_alignment",
+            false,
+            Coefficients::new(&[(Primitive::Self_, 2e-2), (Primitive::Decay, 1e-2)]),
+        ),
+        RuleSpec::learned("kolen_pollack", true, Coefficients::new(&[(Primitive::Decay, DECAY / 2.0)])),
         RuleSpec::learned("custom", true, all),
     ]
 }

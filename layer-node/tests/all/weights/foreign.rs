@@ -3,8 +3,8 @@
 use super::{Bench, FORWARD, UPPER};
 use layer_node::state::checkpoint::{self, Snapshot};
 use layer_node::state::state_dir::StateDir;
-use safetensors::serialize;
 use safetensors::tensor::{Dtype, TensorView};
+use safetensors::{SafeTensors, serialize};
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -44,10 +44,10 @@ fn names_with_a_wrapper_are_taken_without_it_and_other_formats_are_converted() {
         let bench = Bench::of_two(1);
         fs::write(bench.path("wrapped"), dict(prefix, dtype, value, 5)).unwrap();
         let said = bench.done("import --state-dir state wrapped");
-        assert!(said.contains("7 tensors into 2 nodes"), "{said}");
-        assert!(said.contains(&format!("names: taken without '{prefix}'")), "{said}");
+        assert!(said.contains("7 tensors taken, 0 not used, 6 kept, in 2 nodes"), "{said}");
+        assert!(said.contains(&format!("; names without '{prefix}'")), "{said}");
         assert_eq!(
-            said.contains(&format!("converted: 7 tensors from {dtype:?} to F32")),
+            said.contains(&format!("; 7 tensors converted from {dtype:?} to F32")),
             dtype != Dtype::F32
         );
         let fc = floats(&bench, "state/stage-1");
@@ -66,7 +66,7 @@ fn names_with_a_wrapper_are_taken_without_it_and_other_formats_are_converted() {
     bench.write("one", &[("module.fc.bias", f32, &[5])]);
     bench.write("two", &[("module.fc.weight", f32, &[5, 4])]);
     let said = bench.done("import --state-dir state/stage-1 one two");
-    assert!(said.starts_with("one, two: 2 tensors into 1 node "), "{said}");
+    assert!(said.starts_with("one, two: 2 tensors taken, 0 not used, 3 kept, in 1 node "), "{said}");
 }
 
 #[test]
@@ -76,8 +76,8 @@ fn a_layer_of_another_shape_stays_whole_as_it_is() {
     let words = ["'fc.bias' is [1000] in the file and [5] in the node", "--partial leaves", "('fc')"];
     bench.refused("import --state-dir state thousand", 1, &words);
     let before = bench.digests();
-    let said = bench.done("import --partial --state-dir state thousand");
-    assert!(said.contains("5 tensors into 2 nodes"), "{said}");
+    let said = bench.done("import --partial --verbose --state-dir state thousand");
+    assert!(said.contains("5 tensors taken, 0 not used, 8 kept, in 2 nodes"), "{said}");
     let kept = "kept: fc, all of it: 'fc.bias' is [1000] in the file and [5] in the node, 'fc.weight' is [1000, 4] in the file";
     assert!(said.contains(kept), "{said}");
     for (old, new) in before.lines().zip(bench.digests().lines()) {
@@ -93,8 +93,11 @@ fn a_layer_of_another_shape_stays_whole_as_it_is() {
         "half",
         &[("conv1.weight", f32, &[4, 3, 3, 3]), ("fc.weight", f32, &[5, 9]), ("fc.bias", f32, &[5])],
     );
-    let (before, said) = (bench.digests(), bench.done("import --partial --state-dir state half"));
-    assert!(said.contains("1 tensor into 2 nodes") && said.contains("kept: fc, all of it"), "{said}");
+    let (before, said) = (bench.digests(), bench.done("import --partial --verbose --state-dir state half"));
+    assert!(
+        said.contains("1 tensor taken, 0 not used, 12 kept") && said.contains("kept: fc, all of it"),
+        "{said}"
+    );
     let after = bench.digests();
     let changed: Vec<_> = before.lines().filter(|line| !after.contains(line)).collect();
     assert!(changed.len() == 1 && changed[0].ends_with("  conv1.weight"), "{changed:?}");
@@ -144,6 +147,15 @@ fn an_import_leaves_a_mark_for_the_coordinator_and_a_used_folder_is_told() {
     assert!(!said.contains("in use: state/stage-0"), "{said}");
     drop(served);
     assert_eq!(["state/stage-0", "state/stage-1"].map(imported), [false, true], "B alone, in one node");
+    // A run can go on from an export of its whole state alone.
+    let mark = |flags: &str, out: &str| {
+        bench.done(&format!("export {flags} --state-dir state {out}"));
+        let bytes = fs::read(bench.path(out)).unwrap();
+        let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+        header.metadata().as_ref().unwrap().get(checkpoint::IMPORTED).cloned()
+    };
+    assert_eq!(mark("--with-optimizer", "whole"), Some("b".into()));
+    assert_eq!(mark("", "weights"), None);
     bench.save("state/stage-1", "run", 7, UPPER, 3);
     assert!(!imported("state/stage-1"), "the node's own snapshot");
 }

@@ -164,7 +164,10 @@ fn an_export_merges_the_nodes_and_an_import_elsewhere_gives_the_same_digests() {
     fs::copy(bench.path("all.safetensors"), other.path("all.safetensors")).unwrap();
     // The folder that holds the stages' folders stands for all of them.
     let said = other.done("import --state-dir state all.safetensors");
-    assert!(said.contains("13 tensors into 2 nodes") && said.lines().count() == 1, "{said}");
+    assert!(
+        said.contains("13 tensors taken, 0 not used, 0 kept, in 2 nodes") && said.lines().count() == 1,
+        "{said}"
+    );
     assert_eq!(other.digests(), bench.digests());
     assert_eq!(checkpoint::list(&other.path("state/stage-0")).unwrap(), [7]);
     assert_eq!(Snapshot::open(&other.path("state/stage-0"), 7).unwrap().run, "run");
@@ -186,7 +189,7 @@ fn optimizer_state_is_left_out_unless_asked_for_and_stays_on_import() {
     let before = other.digests();
     fs::copy(bench.path("weights.safetensors"), other.path("weights.safetensors")).unwrap();
     let said = other.done("import --state-dir state weights.safetensors");
-    assert!(said.contains("9 tensors into 2 nodes") && said.contains("kept: 4 tensors"), "{said}");
+    assert!(said.contains("9 tensors taken, 0 not used, 4 kept") && said.lines().count() == 1, "{said}");
     let (from, after) = (bench.digests(), other.digests());
     for ((old, new), given) in before.lines().zip(after.lines()).zip(from.lines()) {
         let optimizer = [".momentum", ".mean", ".square"].iter().any(|slot| new.ends_with(slot));
@@ -211,22 +214,87 @@ fn a_torchvision_state_dict_replaces_what_a_forward_pass_takes_and_leaves_b() {
     bench.write("torch.safetensors", dict);
     let before = bench.digests();
     let said = bench.done("import --state-dir state torch.safetensors");
-    assert!(said.contains("7 tensors into 2 nodes") && said.contains("kept: 6 tensors"), "{said}");
+    assert!(said.contains("7 tensors taken, 0 not used, 6 kept") && said.lines().count() == 1, "{said}");
     for (old, new) in before.lines().zip(bench.digests().lines()) {
         let (_, name) = new.split_once("  ").unwrap();
         assert_eq!(old == new, !FORWARD.contains(&name), "{name}");
     }
 
     // The nodes of one host take their own tensors from the file of the whole network.
-    let said = bench.done("import --state-dir state/stage-1 torch.safetensors");
-    assert!(said.contains("2 tensors into 1 node ") && said.contains("not used: conv1.weight"), "{said}");
+    let said = bench.done("import --verbose --state-dir state/stage-1 torch.safetensors");
+    assert!(said.contains("2 tensors taken, 5 not used, 3 kept, in 1 node "), "{said}");
+    assert!(
+        said.contains("kept: 3 tensors of backward") && said.contains("not used: conv1.weight"),
+        "{said}"
+    );
 
     bench.write("less.safetensors", &dict[..7]);
     bench.refused("import --state-dir state less.safetensors", 1, &["lacks 'fc.bias':", "--partial"]);
     let said = bench.done("import --partial --state-dir state less.safetensors");
+    assert!(said.contains("; 0 of other shapes and 1 not in the file (--verbose lists them)"), "{said}");
+    let said = bench.done("import --partial --verbose --state-dir state less.safetensors");
     assert!(said.contains("kept: fc.bias, which the file does not have"), "{said}");
     bench.write("fewer.safetensors", &dict[..5]);
     bench.refused("import --state-dir state fewer.safetensors", 1, &["lacks 'fc.bias' and 1 more:"]);
+}
+
+#[test]
+fn an_export_for_pytorch_has_no_b() {
+    let bench = Bench::of_two(1);
+    bench.done("export --forward-only --state-dir state forward.safetensors");
+    let exported = tensors(&fs::read(bench.path("forward.safetensors")).unwrap());
+    assert_eq!(names(&exported), FORWARD);
+    let both = "export --forward-only --with-optimizer --state-dir state both.safetensors";
+    assert_eq!(bench.run(both).0, Some(2));
+}
+
+#[test]
+fn a_part_becomes_a_snapshot_of_its_own_run_beside_what_is_there() {
+    let bench = Bench::of_two(1);
+    let data = 1f32.to_le_bytes().repeat(5);
+    let part = |run: &str, step: &str| {
+        let pairs =
+            [("run", run), ("step", step), ("format", "1"), ("part", "stage-1"), ("drawn", "fc.weight")];
+        let mut metadata = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        checkpoint::seal(&mut metadata, [&data[..]].into_iter());
+        let view = TensorView::new(Dtype::F32, vec![5], &data).unwrap();
+        serialize([("fc.bias", view)], Some(metadata)).unwrap()
+    };
+    fs::write(bench.path("part"), part("file", "0")).unwrap();
+    let before = bench.digests();
+    for (folder, verb) in
+        [("state/stage-1", "put into"), ("state/stage-1", "replaced in"), ("empty", "put into")]
+    {
+        let said = bench.done(&format!("import --state-dir {folder} part"));
+        let due = format!(
+            "part: 1 tensor for stage-1, 1 to be drawn, {verb} {folder}/previous/file as the state of"
+        );
+        assert!(said.starts_with(&due) && said.lines().count() == 1, "{said}");
+        assert_eq!(Snapshot::open(&bench.path(&format!("{folder}/previous/file")), 0).unwrap().run, "file");
+    }
+    assert_eq!(bench.digests(), before, "the node's own snapshot stays");
+
+    // The part of the node's own run and step takes the snapshot's place.
+    fs::write(bench.path("own"), part("run", "7")).unwrap();
+    assert!(bench.done("import --state-dir state/stage-1 own").contains("replaced in state/stage-1 as"));
+    assert_eq!(Snapshot::open(&bench.path("state/stage-1"), 7).unwrap().tensors().unwrap().len(), 1);
+
+    bench.refused(
+        "import --state-dir state/stage-0 --state-dir state/stage-1 part",
+        1,
+        &["--state-dir of that node alone"],
+    );
+    bench.refused("import --state-dir state part", 1, &["give --state-dir state/stage-1"]);
+    bench.refused("import --state-dir empty part own", 1, &["import it by itself"]);
+    bench.refused("import --state-dir empty --step 3 part", 1, &["after 0 updates, not 3"]);
+    for (run, step) in [("", "0"), ("../../up", "0"), ("file", "x")] {
+        fs::write(bench.path("bad"), part(run, step)).unwrap();
+        bench.refused("import --state-dir empty bad", 1, &["let coordinator split write it again"]);
+    }
+    let mut torn = part("file", "0");
+    *torn.last_mut().unwrap() ^= 1;
+    fs::write(bench.path("torn"), torn).unwrap();
+    bench.refused("import --state-dir empty torn", 1, &["damaged"]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 /// a few round trips.
 pub(super) const FIRST_CALL: Duration = Duration::from_secs(10);
 
-/// A connection as the services see it, among the extensions of each of its requests.
+/// A connection as the services see it: an extension of each of its requests.
 #[derive(Clone)]
 pub struct ConnectionInfo(Arc<Entry>);
 
@@ -53,7 +53,7 @@ impl ConnectionInfo {
         self.0.number
     }
 
-    /// Has the connection closed.
+    /// Closes the connection.
     pub(super) fn evict(&self) {
         self.0.evicted.cancel();
     }
@@ -110,7 +110,7 @@ impl ConnectionInfo {
         Kept(self.clone())
     }
 
-    /// Whether it is known whose connection it is: by a certificate, or by its part in a run.
+    /// Whether the caller is known: by a certificate, or by its part in a run.
     pub(super) fn is_identified(&self) -> bool {
         self.identity().is_some() || self.0.kept.load(Relaxed) > 0
     }

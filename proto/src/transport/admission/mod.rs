@@ -1,13 +1,13 @@
-//! Admission to a port: bounds on its connections, on the time and the bytes of those that are not identified yet, and
-//! nothing for those of a run.
+//! Admission to a port: bounds on the number of its connections, and on the time and the bytes of unidentified ones.
+//! The connections of a run have no bound on time or bytes.
 //!
 //! ```text
-//! accepted ──TLS: the certificate is verified───▶ identified, to its end
-//!          ──plaintext: a call of the run────────▶ identified, for its part in the run
+//! accepted ──TLS: the certificate is verified───▶ identified, for as long as it lives
+//!          ──plaintext: a call of the run────────▶ identified, for as long as its part in the run lasts
 //! ```
 //!
-//! A connection that is not identified may be evicted: where the port has no room for another one, the oldest of them
-//! goes. On one host, an address does not tell a neighbour from a stranger.
+//! When a port is full, a new connection replaces the oldest unidentified one. Addresses decide nothing: on one host,
+//! an address does not tell a neighbour from a stranger.
 
 mod connection;
 mod limited_stream;
@@ -36,12 +36,12 @@ use tokio_stream::wrappers::ReceiverStream;
 pub struct Bounds {
     /// All connections.
     pub connections: usize,
-    /// Those that are not identified: handshakes under way, and in plaintext all but those of a run.
+    /// The unidentified connections: handshakes under way, and in plaintext all connections outside of a run.
     pub unidentified: usize,
 }
 
-/// The bounds of the data port and of the control port. A run needs two connections and one. The rest is for checks,
-/// reflection, and peers that connect again before the node knows that their old connection is dead.
+/// The bounds of the data port and of the control port. A run needs two connections there, or one. The rest is for
+/// checks, reflection, and peers that connect again before the node knows that their old connection is dead.
 pub const CALLS: Bounds = Bounds { connections: 64, unidentified: 32 };
 /// The bounds of the health port and of the metrics port: probes are few and short, and nobody is identified there.
 pub const PROBES: Bounds = Bounds { connections: 16, unidentified: 16 };
@@ -56,7 +56,7 @@ const ACCEPTED: usize = 4;
 /// The connections that a port has refused.
 #[derive(Clone, Debug, Default)]
 pub struct Refused {
-    /// Connections without room, and those that were closed for room, for bytes, or for silence.
+    /// Connections for which the port had no room, and connections that it closed for room, for bytes, or for silence.
     pub connections: Counter,
     /// Connections whose handshake was refused by either end.
     pub handshakes: Counter,
@@ -161,7 +161,7 @@ impl Admission {
         Some(Place::new(connection, self, room))
     }
 
-    /// Evicts the connection with the greatest `order` among those that are not identified.
+    /// Evicts the unidentified connection with the greatest `order`.
     fn evict<K: Ord>(&self, order: impl Fn(&ConnectionInfo) -> K) -> Option<()> {
         let admitted = self.admitted();
         let evicted = admitted
@@ -173,8 +173,8 @@ impl Admission {
         Some(())
     }
 
-    /// Counts bytes that `connection` sent. When all unidentified connections together sent more than [`MAX_BYTES`], the
-    /// one that sent most is evicted.
+    /// Counts bytes that `connection` sent. When all unidentified connections together sent more than [`MAX_BYTES`],
+    /// the one that sent most is evicted.
     fn count(&self, connection: &ConnectionInfo, bytes: usize) {
         if bytes == 0 || connection.is_identified() {
             return;
@@ -247,7 +247,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tonic::transport::server::Connected;
 
-    /// A port with two places, on which each connection is read to its end; the connections as its services see them.
+    /// A port with two places, which reads each connection to its end; also the connections as its services see them.
     async fn port(unidentified: usize) -> (SocketAddr, Refused, mpsc::Receiver<ConnectionInfo>) {
         let listener = listen("--listen", "127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (address, refused) = (listener.local_addr().unwrap(), Refused::default());

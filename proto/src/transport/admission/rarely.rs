@@ -1,26 +1,26 @@
-//! A log that a flood does not fill: a few lines of each kind in a while, and the number of those left out.
+//! A log that a flood does not fill: a few lines of each kind in a period, and the number of lines left out.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// The time that the bounds hold for.
+/// The period to which the bounds apply.
 const WHILE: Duration = Duration::from_secs(10);
-/// The lines of one kind in this time.
+/// The lines of one kind in one period.
 const LINES: u64 = 3;
-/// The kinds in this time. Some kinds name what a stranger has sent, so there is no end of them.
+/// The kinds in one period. Some kinds quote what a stranger has sent, so their number must be bounded.
 const KINDS: usize = 16;
 
-/// The lines of the present while, by their kind.
+/// The lines of the present period, by their kind.
 #[derive(Debug, Default)]
 pub(super) struct Rarely {
     begun: Option<Instant>,
     lines: BTreeMap<String, u64>,
-    /// The lines left out of earlier whiles.
+    /// The lines left out in earlier periods.
     left_out: BTreeMap<String, u64>,
 }
 
 impl Rarely {
-    /// Whether to write a line of `kind` at `now`, and how many like it were left out before.
+    /// The number of lines of `kind` that were left out before, if a line of this kind is written at `now`.
     pub fn line(&mut self, kind: &str, now: Instant) -> Option<u64> {
         if self.begun.is_none_or(|begun| now.duration_since(begun) >= WHILE) {
             self.begun = Some(now);

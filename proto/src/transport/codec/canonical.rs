@@ -60,8 +60,8 @@ fn difference(received: &[u8], head: &[u8], tail: usize) -> String {
     }
 }
 
-/// The number of fields in `message`, and in the fields with tags `nested`, up to [`MAX_FIELDS`] and one more, to the
-/// end, or to the first field that cannot be decoded.
+/// The number of fields in `message` and in its fields with tags `nested`. The count stops at [`MAX_FIELDS`] and one
+/// more, or at the first field that cannot be decoded.
 fn fields(mut message: Bytes, nested: &[u32]) -> usize {
     let mut count = 0;
     while message.has_remaining() && count <= MAX_FIELDS {

@@ -16,10 +16,10 @@ pub(super) fn refusal(own: &Certificate, alert: AlertDescription) -> String {
             "to it, this has expired or is not valid yet: renew it, or compare the clocks of both hosts"
         }
         AlertDescription::UnknownCA => {
-            "no CA that it believes has issued this: both programs need certificates of the same CA"
+            "no CA that it trusts has issued this: both programs need certificates of the same CA"
         }
         AlertDescription::UnsupportedCertificate => {
-            "this is for servers only where a client's is due, or the reverse"
+            "this is for servers only where a client's is expected, or the reverse"
         }
         AlertDescription::AccessDenied => {
             "it expects another identity here: its log names both, and the deployment, the addresses and their order may be wrong"

@@ -1,4 +1,4 @@
-//! What a certificate says of its process: the identity in its URI, and the time in which it holds.
+//! The contents of a certificate that matter here: the identity in its URI, and its time of validity.
 
 use crate::identity::Identity;
 use rustls_pki_types::CertificateDer;
@@ -13,14 +13,14 @@ use x509_parser::time::ASN1Time;
 /// The beginning of a URI that names an identity of this project.
 const SCHEME: &str = "neuropil:";
 
-/// A certificate as it reads; nothing here is verified.
+/// The contents of a certificate; nothing here is verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Certificate {
     /// The identity, or the reason why the certificate names none.
     pub identity: Result<Identity, String>,
-    /// The first moment in which the certificate holds.
+    /// The first moment of the certificate's validity.
     pub from: SystemTime,
-    /// The last one.
+    /// The last moment of its validity.
     pub until: SystemTime,
 }
 
@@ -28,7 +28,7 @@ impl Certificate {
     /// Reads a certificate.
     ///
     /// # Errors
-    /// A word on bytes that are no certificate.
+    /// A few words about bytes that are no certificate.
     pub fn read(der: &CertificateDer<'_>) -> Result<Self, String> {
         let (rest, read) = parse_x509_certificate(der).map_err(|_| "it cannot be decoded".to_owned())?;
         if !rest.is_empty() {
@@ -42,7 +42,7 @@ impl Certificate {
         })
     }
 
-    /// Whether the certificate holds at `now`.
+    /// Whether the certificate is valid at `now`.
     pub fn holds_at(&self, now: SystemTime) -> bool {
         (self.from..=self.until).contains(&now)
     }
@@ -76,7 +76,7 @@ fn identity(certificate: &X509Certificate<'_>) -> Result<Identity, String> {
     }
 }
 
-/// A scheme has no case.
+/// The case of a scheme does not matter.
 fn is_ours(uri: &str) -> bool {
     uri.get(..SCHEME.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME))
 }
@@ -97,7 +97,7 @@ pub fn date(moment: SystemTime) -> String {
     format!("{year:04}-{:02}-{day:02}", u8::from(month))
 }
 
-/// A moment in time's own type, which ends with the year 9999.
+/// A moment as the type of the crate `time`, which ends with the year 9999.
 fn at(moment: SystemTime) -> OffsetDateTime {
     let seconds = moment.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);

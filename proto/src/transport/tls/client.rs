@@ -37,7 +37,7 @@ pub(crate) async fn connect(
     peer: &Peer,
 ) -> Result<(Channel, Option<Identity>), Failure> {
     let (sender, mut greeting) = oneshot::channel();
-    // A host with several addresses has the time for all of them.
+    // If the host has several addresses, the time is for all of them together.
     let mut tcp = HttpConnector::new();
     tcp.set_connect_timeout(endpoint.get_connect_timeout());
     let connector = Connector { tcp, security: security.clone(), peer: peer.clone(), greeting: Some(sender) };
@@ -47,7 +47,7 @@ pub(crate) async fn connect(
             let identity = greeting.await.map_err(gone)??;
             Ok((channel, identity))
         }
-        // The connector's own failure says more than what tonic makes of it.
+        // The connector's own failure says more than tonic's.
         Err(error) => match greeting.try_recv() {
             Ok(Err(failure)) => Err(failure),
             _ => Err(lost(innermost(&error))),
@@ -64,7 +64,7 @@ struct Connector {
     tcp: HttpConnector,
     security: Security,
     peer: Peer,
-    /// What waits for the first bytes of the first connection.
+    /// The sender of the first connection's verdict; none for later connections.
     greeting: Option<oneshot::Sender<Greeting>>,
 }
 
@@ -157,7 +157,7 @@ fn broken(
         Some(Error::InvalidMessage(_)) => refused(format!(
             "{peer} does not speak TLS, as this program does with its certificate: check the address, or start that node with --tls-ca, --tls-cert and --tls-key"
         )),
-        Some(error) => refused(format!("{peer} spoils the TLS handshake ({error})")),
+        Some(error) => refused(format!("{peer} broke the TLS handshake ({error})")),
         None => lost(error),
     }
 }

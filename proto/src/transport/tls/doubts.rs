@@ -1,4 +1,4 @@
-//! What is doubtful about credentials that can be used: said at the start, before somebody else refuses them.
+//! Doubts about usable credentials, which the log names at the start, before another process refuses them.
 
 use super::Credentials;
 use super::certificate::{Certificate, utc};
@@ -7,9 +7,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime};
 
-/// A certificate that expires within this time is to be renewed.
+/// The time before its end at which a certificate should be renewed.
 const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-/// The permissions of all others, and those of the group.
+/// The permissions of all other users, and those of the group.
 const OTHERS: u32 = 0o007;
 const GROUP: u32 = 0o070;
 
@@ -20,7 +20,7 @@ pub(super) fn doubts(material: &Material, files: &Credentials, now: SystemTime) 
     let own = of("--tls-cert", &material.certificate);
     let issued = material.is_issued().err().map(|why| {
         format!(
-            "--tls-cert {} is not of --tls-ca {} ({why}): processes that believe this CA alone will refuse it",
+            "--tls-cert {} is not of --tls-ca {} ({why}): processes that trust only this CA will refuse it",
             files.certificate.display(),
             files.ca.display()
         )
@@ -57,8 +57,8 @@ fn readable(files: &Credentials) -> Option<String> {
     })
 }
 
-/// Whether others may read a key of this mode. A process reads the key of another user as a member of its group: so are
-/// the Secrets of Kubernetes, which belong to root and to the group of the pod.
+/// Whether other users may read a key of this mode. A process may read the key of another user as a member of its
+/// group: the Secrets of Kubernetes belong to root and to the group of the pod.
 fn is_open(mode: u32, is_own: bool) -> bool {
     mode & OTHERS != 0 || is_own && mode & GROUP != 0
 }

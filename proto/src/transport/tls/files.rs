@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio_rustls::rustls::crypto::CryptoProvider;
 
-/// How long a look at the files holds for: connections may come many in a second.
+/// The time for which a check of the files counts: many connections may arrive in a second.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What tells a file from its successor; `None` where it cannot be looked at.
+/// The marks that tell a file from its successor; `None` for a file without metadata.
 type Stamp = Option<(u64, u64, i64, i64, u64)>;
 
-/// The credentials' files, and what they held last.
+/// The credentials' files, and their last usable contents.
 pub(super) struct Files {
     credentials: Credentials,
     provider: Arc<CryptoProvider>,
@@ -35,14 +35,14 @@ impl Files {
     /// # Errors
     /// A sentence that names the file and its flag.
     pub fn open(credentials: Credentials, provider: Arc<CryptoProvider>) -> Result<Self, String> {
-        // The look comes before the reading, so that a change in between is seen later.
+        // The marks are taken before the contents are read, so that a change in between is noticed later.
         let stamps = stamps(&credentials);
         let material = Arc::new(Material::read(&credentials, &provider)?);
         let current = Mutex::new(Current { material, stamps, looked: Instant::now() });
         Ok(Self { credentials, provider, current })
     }
 
-    /// What the files hold, or held last where they hold nothing usable now.
+    /// The contents of the files, or their last usable contents if they hold nothing usable now.
     pub fn material(&self) -> Arc<Material> {
         let mut current = self.current.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if current.looked.elapsed() >= LOOK {
@@ -63,11 +63,11 @@ impl Files {
                 *material = Arc::new(new);
             }
             Ok(new) => tracing::warn!(
-                "the TLS files have changed and name {}, and this process is {}: the old ones are used on, until a restart",
+                "the TLS files have changed and name {}, and this process is {}: the old ones stay in use until a restart",
                 new.identity,
                 material.identity
             ),
-            Err(why) => tracing::warn!("the TLS files have changed, and the old ones are used on: {why}"),
+            Err(why) => tracing::warn!("the TLS files have changed, but the old ones stay in use: {why}"),
         }
     }
 }

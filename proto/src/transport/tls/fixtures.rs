@@ -12,13 +12,13 @@ use webpki::anchor_from_trusted_cert;
 /// A day.
 pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A CA that holds for thirty days.
+/// A CA that is valid for thirty days.
 pub struct Ca {
     issuer: Issuer<'static, KeyPair>,
     der: CertificateDer<'static>,
 }
 
-/// What a certificate says.
+/// The contents of a certificate.
 pub struct Leaf {
     pub uris: Vec<String>,
     pub from: SystemTime,

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 /// The flags; an empty variable of the environment counts as one that is not set.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct TlsFlags {
-    /// The CA that issued the certificates of all processes, in PEM; with --tls-cert and --tls-key, mutual TLS is spoken
+    /// The CA that issued the certificates of all processes, in PEM; with --tls-cert and --tls-key, mutual TLS is
+    /// spoken
     #[arg(long, value_name = "FILE", env = "NEUROPIL_TLS_CA", hide_env_values = true)]
     pub tls_ca: Option<OsString>,
     /// The certificate of this process, in PEM
@@ -22,14 +23,14 @@ pub struct TlsFlags {
 }
 
 impl TlsFlags {
-    /// The security that the flags ask for. What is doubtful about it is logged.
+    /// The security that the flags ask for. The log names every doubt about it.
     ///
     /// # Errors
     /// A sentence about files that are missing, or that cannot be used.
     pub fn open(&self) -> Result<Security, String> {
         if self.insecure_plaintext {
             tracing::warn!(
-                "--insecure-plaintext is on: without certificates, this program talks with other hosts in plaintext, and believes everybody"
+                "--insecure-plaintext is on: without certificates, this program speaks plaintext with other hosts, and accepts every caller"
             );
         }
         match self.credentials()? {

@@ -1,6 +1,6 @@
 //! The first bytes of a server. In TLS 1.3 a client's handshake ends before the server has seen the client's
-//! certificate, so only the first bytes say that the server believes it; in plaintext, they say that the server speaks
-//! the same protocol.
+//! certificate, so only the first bytes show that the server accepted it. In plaintext, they show that the server
+//! speaks the same protocol.
 
 use super::alert::{self, of_tls};
 use super::certificate::Certificate;
@@ -15,36 +15,36 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 use tokio_rustls::rustls::Error;
 
-/// What a server's first bytes say: its identity, or why it refuses this process.
+/// The verdict of a server's first bytes: its identity, or the reason why it refuses this process.
 pub(super) type Greeting = Result<Option<Identity>, Failure>;
 
 /// The first byte of a record of TLS that carries an alert.
 const ALERT: u8 = 21;
 
-/// A client's end of a connection, which tells of the first bytes that it reads.
+/// A client's end of a connection, which reports the verdict of the first bytes that it reads.
 pub(super) struct Greeted {
     stream: Secured,
     waiting: Option<(Waiting, oneshot::Sender<Greeting>)>,
 }
 
-/// What the judgement of the first bytes needs.
+/// The inputs for the verdict.
 pub(super) struct Waiting {
     pub peer: Peer,
     /// The identity that the server has proved.
     pub identity: Option<Identity>,
-    /// The certificate that the server was shown.
+    /// The certificate that this process showed the server.
     pub own: Option<Certificate>,
 }
 
 impl Greeted {
-    /// A connection whose first bytes decide what `sender` gets; nobody waits for those of a later connection.
+    /// A connection that sends the verdict of its first bytes to `sender`. A later connection has no receiver.
     pub fn new(stream: Secured, waiting: Waiting, sender: Option<oneshot::Sender<Greeting>>) -> Self {
         Self { stream, waiting: sender.map(|sender| (waiting, sender)) }
     }
 }
 
 impl Waiting {
-    /// What the first read says.
+    /// The verdict of the first read.
     fn judge(self, read: &io::Result<()>, bytes: &[u8]) -> Greeting {
         let Self { peer, identity, own } = self;
         match (read, bytes.first()) {

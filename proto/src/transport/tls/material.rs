@@ -14,13 +14,13 @@ use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
-/// What this process shows, and what it believes. The key is inside and never printed.
+/// The certificate that this process shows, and the CAs that it trusts. The key is inside and never printed.
 pub(super) struct Material {
-    /// Who this process is.
+    /// The identity of this process.
     pub identity: Identity,
     /// The certificate of this process.
     pub certificate: Certificate,
-    /// The CAs that this process believes.
+    /// The CAs that this process trusts.
     pub authorities: Vec<Authority>,
     /// The certificate's chain and its key, for handshakes.
     pub shown: Arc<SingleCertAndKey>,
@@ -76,7 +76,7 @@ impl Material {
         verified.map_err(|error| error.to_string())
     }
 
-    /// The first moment at which this process is not believed, or believes nobody, for want of a newer file.
+    /// The first moment at which, without newer files, peers refuse this process or it refuses all peers.
     pub fn expires(&self) -> SystemTime {
         let authorities = self.authorities.iter().map(|authority| authority.certificate.until);
         authorities.chain([self.certificate.until]).min().unwrap_or(self.certificate.until)

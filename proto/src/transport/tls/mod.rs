@@ -1,5 +1,5 @@
-//! Security of connections: mutual TLS 1.3 with identities, or plaintext. Below tonic, so that a refusal is a sentence at
-//! both ends, each end knows the identity of the other, and renewed files need no restart.
+//! Security of connections: mutual TLS 1.3 with identities, or plaintext. It lies below tonic, so that a refusal is a
+//! sentence at both ends, each end knows the identity of the other, and renewed files need no restart.
 //!
 //! ```text
 //! dial:   TCP ─▶ handshake: the server's chain, time, use, identity ─▶ the first bytes ─▶ HTTP/2
@@ -43,13 +43,13 @@ use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 
 /// The protocol above TLS: HTTP/2.
 const ALPN: &[u8] = b"h2";
-/// What ends plaintext, for sentences.
+/// The remedy for refused plaintext, for sentences.
 pub const REMEDY: &str = "give both programs certificates (`coordinator certificates` makes them) by --tls-ca, --tls-cert and --tls-key, or --insecure-plaintext to go without";
 
 /// The PEM files of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
-    /// The certificates of the CAs that the process believes.
+    /// The certificates of the CAs that the process trusts.
     pub ca: PathBuf,
     /// The certificate of the process, and of CAs between it and the CA.
     pub certificate: PathBuf,
@@ -57,15 +57,15 @@ pub struct Credentials {
     pub key: PathBuf,
 }
 
-/// How connections of this process are protected. Clones share the files.
+/// The protection of this process's connections. Clones share the files.
 #[derive(Clone)]
 pub struct Security(Kind);
 
 #[derive(Clone)]
 enum Kind {
-    /// Not at all; `anywhere` is false where only loopback may be spoken with.
+    /// None; if `anywhere` is false, connections are limited to loopback.
     Plaintext { anywhere: bool },
-    /// By mutual TLS.
+    /// Mutual TLS.
     Tls(Arc<Tls>),
 }
 
@@ -111,20 +111,20 @@ impl Security {
         since.map_or(0, |since| since.as_secs())
     }
 
-    /// Fails where other hosts are reached at `address`, and plaintext must not go there.
+    /// Fails if other hosts are reached at `address` and plaintext must not go there.
     ///
     /// # Errors
-    /// A sentence that begins with `what` is reached.
+    /// A sentence that begins with `what`.
     pub fn check_reach(&self, what: &str, address: IpAddr) -> Result<(), String> {
         match self.0 {
             Kind::Plaintext { anywhere: false } if !address.to_canonical().is_loopback() => Err(format!(
-                "{what} is beyond this host's loopback, where plaintext is not spoken unasked: {REMEDY}"
+                "{what} is beyond this host's loopback, where plaintext is refused by default: {REMEDY}"
             )),
             _ => Ok(()),
         }
     }
 
-    /// What is doubtful about the credentials that were opened.
+    /// The doubts about the credentials that were opened.
     fn doubts(&self, files: &Credentials) -> Vec<String> {
         self.material().map_or_else(Vec::new, |material| doubts::doubts(&material, files, SystemTime::now()))
     }
@@ -137,7 +137,7 @@ impl Security {
     }
 }
 
-/// Shows no file and no key.
+/// Prints no file and no key.
 impl fmt::Debug for Security {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.identity() {
@@ -147,7 +147,7 @@ impl fmt::Debug for Security {
     }
 }
 
-/// The callers that a port believes.
+/// The callers that a port accepts.
 #[derive(Clone, Debug)]
 pub struct Callers {
     security: Security,

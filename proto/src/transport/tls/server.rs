@@ -16,10 +16,10 @@ use tokio_rustls::rustls::{Error, ServerConfig, version};
 
 /// The first byte of TLS: a record that carries a handshake.
 const HANDSHAKE: u8 = 22;
-/// The answer of a plaintext port to TLS. It cannot be taken for TLS, so that the client learns at once.
+/// The answer of a plaintext port to TLS. It is not valid TLS, so the client notices at once.
 const NO_TLS: &[u8] = b"plaintext is spoken here\n";
 
-/// A connection that does not become a caller's.
+/// A connection that was refused before its caller was known.
 pub(crate) struct Stranger {
     /// The rest of a sentence that begins with the address of the stranger; `None` for a connection that said nothing.
     pub why: Option<String>,
@@ -114,8 +114,8 @@ fn config(material: &Material, verifier: Arc<Verifier>) -> Result<ServerConfig, 
     Ok(config)
 }
 
-/// What a handshake broke off for, where this end had nothing against the other end's certificate; `None` where the
-/// network is the reason.
+/// The reason for which a handshake ended, if this end did not refuse the other end's certificate; `None` if the
+/// network failed.
 fn broken(error: &io::Error, material: &Material) -> Option<String> {
     Some(match of_tls(error)? {
         Error::AlertReceived(alert) => alert::refusal(&material.certificate, *alert),
@@ -125,6 +125,6 @@ fn broken(error: &io::Error, material: &Material) -> Option<String> {
         Error::InvalidMessage(_) => {
             "does not speak TLS, as this port does: it needs --tls-ca, --tls-cert and --tls-key".into()
         }
-        error => format!("spoils the TLS handshake ({error})"),
+        error => format!("broke the TLS handshake ({error})"),
     })
 }

@@ -9,20 +9,20 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsStream;
 
-/// How long the other side of a refused connection may take to read why.
+/// How long the other side of a refused connection may take to read the reason.
 const LINGER: Duration = Duration::from_secs(1);
-/// The most bytes that are read from it meanwhile.
+/// The most bytes that this side reads from it meanwhile.
 const LEFT_OVER: u64 = 256 << 10;
 
 /// A connection whose handshake is done.
 pub(crate) enum Secured {
-    /// Without protection.
+    /// A connection in plaintext.
     Plain(TcpStream),
-    /// In TLS.
+    /// A connection in TLS.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Ends a connection so that the other side can read what was written last: a socket that is closed while bytes wait in
+/// Ends a connection so that the other side can read the last bytes. A socket that is closed while unread bytes wait in
 /// it is reset, and the reset overtakes an alert.
 pub(crate) async fn linger(mut stream: TcpStream) {
     let _ = timeout(LINGER, async {

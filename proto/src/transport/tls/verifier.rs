@@ -1,5 +1,5 @@
-//! The check of a peer's certificate within a handshake, for rustls. The refusal's sentence stays behind in a slot,
-//! because the handshake's own error keeps only the alert.
+//! The check of a peer's certificate within a handshake, for rustls. The refusal's sentence is kept in a slot, because
+//! the handshake's own error keeps only the alert.
 
 use super::material::Material;
 use super::verify::{Expectation, Refusal, Shown};
@@ -106,7 +106,7 @@ impl ServerCertVerifier for Verifier {
 }
 
 impl ClientCertVerifier for Verifier {
-    /// Names of CAs would tell strangers what is not theirs to know, and clients have one certificate.
+    /// No names of CAs: strangers should not learn them, and clients have only one certificate.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }

@@ -12,19 +12,19 @@ use webpki::{EndEntityCert, Error, KeyUsage};
 /// The end of a connection that shows a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shown {
-    /// The server's.
+    /// The server's end.
     ByServer,
-    /// The client's.
+    /// The client's end.
     ByClient,
 }
 
-/// A CA that this process believes.
+/// A CA that this process trusts.
 pub(super) struct Authority {
     pub anchor: TrustAnchor<'static>,
     pub certificate: Certificate,
 }
 
-/// What is known before a certificate is shown.
+/// The facts that are known before a certificate is shown.
 pub(super) struct Expectation<'a> {
     /// The CAs of this process.
     pub authorities: &'a [Authority],
@@ -71,7 +71,7 @@ impl Expectation<'_> {
         others: &[CertificateDer<'_>],
         now: SystemTime,
     ) -> Result<(), Error> {
-        // To webpki, a CA of ours has no end.
+        // webpki does not check when a CA of ours ends.
         let holds = |authority: &&Authority| authority.certificate.holds_at(now);
         let anchors: Vec<_> =
             self.authorities.iter().filter(holds).map(|authority| authority.anchor.clone()).collect();
@@ -109,7 +109,7 @@ impl Expectation<'_> {
                     Shown::ByServer => {
                         "which is for clients only: a node needs the certificate of its stage".into()
                     }
-                    Shown::ByClient => "which is for servers only: a client's certificate is due".into(),
+                    Shown::ByClient => "which is for servers only: a client's certificate is expected".into(),
                 },
             ),
             Error::BadDer | Error::BadDerTime => {
@@ -150,13 +150,13 @@ impl Expectation<'_> {
         };
         let names = self.roles.iter().map(name).collect::<Vec<_>>().join(" or ");
         match self.shown {
-            Shown::ByServer => format!("where {names} is due: check the addresses and their order"),
+            Shown::ByServer => format!("where {names} is expected: check the addresses and their order"),
             Shown::ByClient => format!("and only {names} may call here"),
         }
     }
 }
 
-/// Whether a process of the role `shown` may stand where `expected` is due.
+/// Whether a process of the role `shown` is accepted where `expected` is expected.
 fn meets(shown: Role, expected: Role) -> bool {
     shown == expected || matches!((expected, shown), (Role::Node, Role::Stage(_) | Role::Backward(_)))
 }
@@ -170,7 +170,7 @@ mod tests {
 
     const STAGE: &str = "neuropil:lab:stage:3";
 
-    /// What the coordinator of `lab` makes of `leaf` at `now`, where it expects `roles`.
+    /// The coordinator's verdict of `leaf` at `now`, in the deployment `lab`, if it expects `roles`.
     fn verify(
         ca: &Ca,
         leaf: &CertificateDer<'_>,
@@ -197,11 +197,15 @@ mod tests {
             (said(Leaf { uses: vec![ClientAuth], ..right() }, now), InvalidPurpose, "for clients only"),
             (said(right(), now + 40 * DAY), UnknownIssuer, "renew the CA"),
             (said(Leaf::of(&["neuropil:barn:stage:3"]), now), Identity, "another deployment"),
-            (said(Leaf::of(&["neuropil:lab:stage:2"]), now), Identity, "where neuropil:lab:stage:3 is due"),
+            (
+                said(Leaf::of(&["neuropil:lab:stage:2"]), now),
+                Identity,
+                "where neuropil:lab:stage:3 is expected",
+            ),
             (
                 said(Leaf::of(&["neuropil:lab:coordinator"]), now),
                 Identity,
-                "where neuropil:lab:stage:3 is due",
+                "where neuropil:lab:stage:3 is expected",
             ),
             (said(Leaf::of(&[]), now), Identity, "proves no identity"),
         ];
@@ -222,10 +226,14 @@ mod tests {
         let (ca, now) = (Ca::new("ca"), SystemTime::now());
         let [stage, backward] = [STAGE, BACKWARD].map(|uri| ca.issue(&Leaf::of(&[uri])));
         for (leaf, due, words) in [
-            (&backward, Role::Stage(3), "where neuropil:lab:stage:3 is due: check the addresses"),
-            (&stage, Role::Backward(3), "where neuropil:lab:stage:3:backward is due: check the addresses"),
-            (&backward, Role::Backward(2), "where neuropil:lab:stage:2:backward is due"),
-            (&backward, Role::Coordinator, "where neuropil:lab:coordinator is due"),
+            (&backward, Role::Stage(3), "where neuropil:lab:stage:3 is expected: check the addresses"),
+            (
+                &stage,
+                Role::Backward(3),
+                "where neuropil:lab:stage:3:backward is expected: check the addresses",
+            ),
+            (&backward, Role::Backward(2), "where neuropil:lab:stage:2:backward is expected"),
+            (&backward, Role::Coordinator, "where neuropil:lab:coordinator is expected"),
         ] {
             let refusal = verify(&ca, leaf, &[due], now).unwrap_err();
             assert_eq!(refusal.alert, CertificateError::ApplicationVerificationFailure, "{refusal:?}");

@@ -1,18 +1,14 @@
 //! Reading of snapshots: a snapshot is checked to its last byte, and moved away if it is damaged.
 
-use super::header::FORMAT;
-use super::{CHECKSUM, CheckpointError, checksum, dtype, file, io_error, step_folder, torn, unusable};
-use crate::state::named::State;
+use super::error::{StateFileError, io_error, torn};
+use super::header::{CHECKSUM, FORMAT, checksum};
+use super::layout::{file, step_folder};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use tch::Tensor;
-
-/// The advice for state that does not fit.
-const ELSEWHERE: &str = "it belongs to another network or cut, so give the configuration that wrote it, and the addresses of its nodes, and of its backward nodes, in its order";
 
 /// A snapshot's bytes, and the run and step that its header names.
 pub struct Snapshot {
@@ -29,10 +25,17 @@ impl Snapshot {
     ///
     /// # Errors
     /// When the snapshot does not exist, is torn or damaged, or has another format.
-    pub fn open(state_dir: &Path, updates: u64) -> Result<Self, CheckpointError> {
-        let path = file(state_dir, updates);
+    pub fn open(state_dir: &Path, updates: u64) -> Result<Self, StateFileError> {
+        Self::at(file(state_dir, updates), updates)
+    }
+
+    /// As [`Snapshot::open`], from the file at `path`.
+    ///
+    /// # Errors
+    /// As [`Snapshot::open`].
+    pub fn at(path: PathBuf, updates: u64) -> Result<Self, StateFileError> {
         let bytes = fs::read(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => CheckpointError::Gone {
+            io::ErrorKind::NotFound => StateFileError::Gone {
                 path: path.clone(),
                 why: "is not there: give --nodes that keep the run's state, in their order, or resume at a step that all have".into(),
             },
@@ -43,14 +46,15 @@ impl Snapshot {
         let metadata = header.metadata().clone().unwrap_or_default();
         let read = |key: &str| metadata.get(key).cloned().unwrap_or_default();
         if read("format") != FORMAT || read("step") != updates.to_string() {
-            return Err(unusable(&path, "was not written as a snapshot of this format: use another one"));
+            let why = "was not written as a snapshot of this format: use another one".into();
+            return Err(StateFileError::Unusable { path, why });
         }
         let snapshot = Self { run: read("run"), updates, path, bytes };
         let bytes = checksum(snapshot.tensors()?.iter().map(|(_, tensor)| tensor.data()));
         // Earlier releases wrote no checksum.
         if metadata.get(CHECKSUM).is_some_and(|written| *written != bytes) {
             let why = "damaged (its bytes are not those that were written)".into();
-            return Err(CheckpointError::Damaged { path: snapshot.path, why });
+            return Err(StateFileError::Damaged { path: snapshot.path, why });
         }
         Ok(snapshot)
     }
@@ -59,10 +63,10 @@ impl Snapshot {
     /// neither offered to the coordinator nor removed as an old snapshot.
     ///
     /// # Errors
-    /// As [`Snapshot::open`]; [`CheckpointError::Gone`] if the snapshot was moved.
-    pub fn open_or_retire(state_dir: &Path, updates: u64) -> Result<Self, CheckpointError> {
+    /// As [`Snapshot::open`]; [`StateFileError::Gone`] if the snapshot was moved.
+    pub fn open_or_retire(state_dir: &Path, updates: u64) -> Result<Self, StateFileError> {
         let (path, why) = match Self::open(state_dir, updates) {
-            Err(CheckpointError::Damaged { path, why }) => (path, why),
+            Err(StateFileError::Damaged { path, why }) => (path, why),
             opened => return opened,
         };
         let name = format!("damaged-step-{updates:08}");
@@ -75,7 +79,7 @@ impl Snapshot {
         let why = format!(
             "was {why} and lies in {name} now: --resume auto takes the newest snapshot that all nodes still have"
         );
-        Err(CheckpointError::Gone { path, why })
+        Err(StateFileError::Gone { path, why })
     }
 
     /// The path of the file.
@@ -83,11 +87,16 @@ impl Snapshot {
         &self.path
     }
 
+    /// The path of the file, and its bytes.
+    pub fn into_file(self) -> (PathBuf, Vec<u8>) {
+        (self.path, self.bytes)
+    }
+
     /// The file's metadata by key, without the checksum: another file has other bytes.
     ///
     /// # Errors
     /// When the file is torn.
-    pub fn metadata(&self) -> Result<HashMap<String, String>, CheckpointError> {
+    pub fn metadata(&self) -> Result<HashMap<String, String>, StateFileError> {
         let header = SafeTensors::read_metadata(&self.bytes);
         let (_, header) = header.map_err(|error| torn(&self.path, &error))?;
         let mut metadata = header.metadata().clone().unwrap_or_default();
@@ -95,41 +104,11 @@ impl Snapshot {
         Ok(metadata)
     }
 
-    /// Fills `state` from the snapshot: the same names and shapes, no more and no fewer.
-    ///
-    /// # Errors
-    /// When a tensor is missing, left over, or of another shape.
-    pub fn restore(&self, state: &mut State) -> Result<(), CheckpointError> {
-        let tensors = self.tensors()?;
-        if let Some((name, _)) = tensors.iter().find(|(name, _)| !state.0.contains_key(name)) {
-            return Err(unusable(
-                &self.path,
-                format!("holds '{name}', which this stage does not have: {ELSEWHERE}"),
-            ));
-        }
-        let stored: HashMap<String, TensorView> = tensors.into_iter().collect();
-        for (name, tensor) in &mut state.0 {
-            let Some(view) = stored.get(name) else {
-                return Err(unusable(&self.path, format!("lacks '{name}': {ELSEWHERE}")));
-            };
-            let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
-            if shape != tensor.size() || view.dtype() != dtype(tensor.kind())? {
-                let want = tensor.size();
-                return Err(unusable(
-                    &self.path,
-                    format!("holds '{name}' as {shape:?} where {want:?} is needed: {ELSEWHERE}"),
-                ));
-            }
-            tensor.f_copy_(&Tensor::f_from_data_size(view.data(), &shape, tensor.kind())?)?;
-        }
-        Ok(())
-    }
-
     /// The tensors by name, sorted.
     ///
     /// # Errors
     /// When the file is torn.
-    pub fn tensors(&self) -> Result<Vec<(String, TensorView<'_>)>, CheckpointError> {
+    pub fn tensors(&self) -> Result<Vec<(String, TensorView<'_>)>, StateFileError> {
         let tensors = SafeTensors::deserialize(&self.bytes);
         let mut tensors = tensors.map_err(|error| torn(&self.path, &error))?.tensors();
         tensors.sort_by(|a, b| a.0.cmp(&b.0));

@@ -1,12 +1,12 @@
 //! The layout of snapshots in a state folder.
 
-use super::error::{CheckpointError, io_error};
+use super::error::{StateFileError, io_error};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// The file of a snapshot in its folder.
-pub(super) const FILE: &str = "stage.safetensors";
+pub(crate) const FILE: &str = "stage.safetensors";
 /// The prefix of the folder of a snapshot that is being written.
 const WRITING: &str = ".writing-";
 
@@ -24,7 +24,7 @@ pub fn file(state_dir: &Path, updates: u64) -> PathBuf {
 ///
 /// # Errors
 /// When the folder cannot be read. A folder that does not exist has no snapshots.
-pub fn list(state_dir: &Path) -> Result<Vec<u64>, CheckpointError> {
+pub fn list(state_dir: &Path) -> Result<Vec<u64>, StateFileError> {
     let entries = match fs::read_dir(state_dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
