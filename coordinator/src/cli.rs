@@ -4,19 +4,20 @@ mod check;
 mod evaluate;
 mod flags;
 mod manifests;
+mod origin;
 mod security;
+mod split;
 mod stage_specs;
 mod words;
 
 use crate::certificates;
+use crate::compare::{self, CompareOptions};
 use crate::config::{self, Config, Environment};
 use crate::console::{answer, remark};
 use crate::locality::{self, ProofOptions};
 use crate::manifests::SweepOrder;
 use crate::plan::{self, Host, Needs};
 use crate::prepare::{self, Placement, Prepared};
-use crate::record::files::publish;
-use crate::report;
 use crate::run::{self, Measured, Naming, TrainOptions};
 use crate::run_error::RunError;
 use crate::survey::{self, SurveyOptions};
@@ -26,10 +27,10 @@ use flags::{
     BackwardFlags, CertificatesFlags, CompareFlags, ConfigFlags, DataFlags, EvaluateFlags, LocalityFlags,
     ManifestsFlags, PlaceFlags, PlanFlags, SweepFlags, SweepManifestsFlags, TrainFlags, addresses,
 };
-use proto::disk::cannot;
 use proto::host::Memory;
 use proto::process::{self, room};
 use proto::transport::tls::TlsFlags;
+use split::SplitFlags;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -67,13 +68,17 @@ enum Command {
     Sweep(SweepFlags),
     /// Evaluate a saved state of a run on the test set; the final state by default
     Evaluate(EvaluateFlags),
+    /// Split weights in files into one file for each node of a configuration, for layer-node import
+    Split(SplitFlags),
     /// Show the plan of a run: stages, traffic, memory, lanes
     Plan(PlanFlags),
     /// Look through a whole data set: decode every sample, count classes and broken files, measure sizes and colours
     Data(DataFlags),
     /// Connect to nodes and show their descriptions
     Check(check::CheckFlags),
-    /// Overlay the reports of several runs on one page
+    /// Compare runs and the trials of sweeps: a page, and for a paper a CSV and pictures
+    ///
+    /// Runs that differ in their seeds alone are one case: one colour, the mean as a line, and the range as a band.
     Compare(CompareFlags),
     /// Make the certificates by which nodes and coordinator know each other, or renew them
     ///
@@ -116,10 +121,11 @@ pub fn execute(cli: Cli) -> Result<(), RunError> {
         Command::Train(flags) => runtime.block_on(train(flags)),
         Command::Sweep(flags) => runtime.block_on(start_sweep(flags)),
         Command::Evaluate(flags) => runtime.block_on(evaluate::evaluate(flags)),
+        Command::Split(flags) => split::split(&flags),
         Command::Plan(flags) => runtime.block_on(show_plan(&flags)),
         Command::Data(flags) => look_through(&flags),
         Command::Check(flags) => runtime.block_on(check::check(flags)),
-        Command::Compare(flags) => compare(&flags),
+        Command::Compare(flags) => compare_runs(&flags),
         Command::Certificates(flags) => make_certificates(flags),
         Command::Manifests(flags) => manifests::write(flags),
         Command::Locality(flags) => runtime.block_on(prove(flags)),
@@ -136,6 +142,7 @@ async fn train(flags: TrainFlags) -> Result<(), RunError> {
     if flags.exit_with_stdin {
         run::signals::when_stdin_ends(&stop)?;
     }
+    let origin = flags.origin.origin(flags.resume)?;
     let placement = placement(flags.place, flags.backward, &flags.tls).await?;
     let config = load(&flags.config)?;
     let prepared = run::signals::unless_stopped(&stop, || Prepared::new(config)).await?;
@@ -143,7 +150,7 @@ async fn train(flags: TrainFlags) -> Result<(), RunError> {
     let stem = flags.stem.as_deref().unwrap_or(flags.config.stem());
     let naming = Naming { name: flags.name.as_deref(), run_dir: flags.run_dir.as_deref(), stem };
     let TrainFlags { resume, restarts, trace, metrics, .. } = flags;
-    let options = TrainOptions { resume, restarts, trace, metrics };
+    let options = TrainOptions { resume, origin, restarts, trace, metrics };
     run::train(prepared, placement, naming, options, stop).await
 }
 
@@ -199,7 +206,7 @@ async fn start_sweep(flags: SweepFlags) -> Result<(), RunError> {
 async fn show_plan(flags: &PlanFlags) -> Result<(), RunError> {
     let config = load(&flags.config)?;
     if let Some(folder) = &flags.stage_specs {
-        let stages = Prepared::new(config.clone())?.stages("", 0, None)?;
+        let stages = Prepared::new(config.clone())?.stages("", 0, None, None)?;
         stage_specs::write(&stages, folder)?;
     }
     let (network, facts) = match config.input_shape() {
@@ -233,13 +240,10 @@ fn look_through(flags: &DataFlags) -> Result<(), RunError> {
     survey::survey(&config, SurveyOptions { json: flags.json, picture: flags.picture.as_deref() })
 }
 
-fn compare(flags: &CompareFlags) -> Result<(), RunError> {
-    let runs = flags.runs.iter().map(|run| report::Run::read(run)).collect::<Result<Vec<_>, _>>();
-    let page = report::render(&runs.map_err(RunError::configuration)?);
-    publish(&flags.out, page.as_bytes()).map_err(|error| {
-        RunError::internal(cannot("cannot write", &flags.out, &error, "give --out another file"))
-    })?;
-    answer(format_args!("{}\n", flags.out.display()))
+fn compare_runs(flags: &CompareFlags) -> Result<(), RunError> {
+    let CompareFlags { runs, out, csv, svg, png } = flags;
+    let (csv, svg, png) = (csv.as_deref(), svg.as_deref(), png.as_deref());
+    compare::compare(CompareOptions { folders: runs, out, csv, svg, png })
 }
 
 fn make_certificates(flags: CertificatesFlags) -> Result<(), RunError> {

@@ -17,7 +17,8 @@
 //!   [`driver`] exchanges messages with them, [`loss`] computes the error signal, and [`record`] writes the run's
 //!   folder; [`platform`] posts the progress where the platform asks for it.
 //! - Around runs: [`cli`] parses the command line, [`console`] prints, [`run_error`] is the failure of a command,
-//!   [`report`] makes the page of a run, [`survey`] looks through a data set ahead, [`sweep`] runs many trials, [`certificates`] makes the identities of all
+//!   [`report`] makes the page of a run, [`compare`] lays several over each other, [`survey`] looks through a data set
+//!   ahead, [`sweep`] runs many trials, [`weights`] cuts files of weights for nodes, [`certificates`] makes the identities of all
 //!   processes, and [`manifests`] writes what Kubernetes needs.
 //!
 //! Decisions are pure functions: those of `config`, `rule`, `model`, `partition`, `pipeline`, `plan` and `loss`, the
@@ -27,9 +28,12 @@
 pub mod certificates;
 pub mod cli;
 mod columns;
+pub mod compare;
 pub mod config;
 pub mod console;
 pub mod data;
+#[cfg(test)]
+mod documented;
 pub mod driver;
 pub mod locality;
 pub mod loss;
@@ -51,3 +55,4 @@ pub mod run_error;
 mod shell;
 pub mod survey;
 pub mod sweep;
+pub mod weights;

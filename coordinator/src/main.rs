@@ -19,8 +19,11 @@ fn main() -> ExitCode {
     }
 }
 
+/// The levels of the log where RUST_LOG does not say them. The library that draws pictures warns of lines of one point.
+const LEVELS: &str = "info,tiny_skia=error";
+
 fn start_log(cli: &Cli) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LEVELS));
     let log = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())

@@ -1,4 +1,5 @@
-//! The kustomize component that makes Secrets of the files: it must be there, and the order must make all of its files.
+//! The kustomize component that makes Secrets of the files. The component must be in the folder, and the order must
+//! make all files that it lists.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,10 +8,10 @@ use std::path::Path;
 pub(super) const COMPONENT: &str = "kustomization.yaml";
 
 /// Checks the component, whose text is `component`, against the files that will be in the folder `out`. Without a
-/// component, keys would lie in a folder that git does not ignore, and become no Secret.
+/// component, keys would lie in a folder that git does not ignore, and would not become Secrets.
 ///
 /// # Errors
-/// A sentence: no component, or a file of the component that nobody makes.
+/// A sentence about a missing component, or about a file of the component that the order does not make.
 pub(super) fn check(component: Option<&str>, files: &BTreeSet<String>, out: &Path) -> Result<(), String> {
     let Some(text) = component else {
         return Err(format!(

@@ -1,4 +1,4 @@
-//! The folder of certificates: its lock, what it holds, and how files are written to it.
+//! The folder of certificates: its lock, its contents, and the writing of its files.
 
 use super::component::{self, COMPONENT};
 use super::names::{self, CA, CA_KEY};
@@ -15,9 +15,9 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use x509_parser::pem::parse_x509_pem;
 
-/// The mode of a key: its owner reads and writes it, and nobody else does anything.
+/// The mode of a key: only its owner may read and write it.
 const SECRET: u32 = 0o600;
-/// The mode of a certificate, less what the process's mask takes away.
+/// The mode of a certificate, from which the process's mask removes bits.
 const PUBLIC: u32 = 0o644;
 /// The longest file that can be a certificate or a key.
 const MAX_FILE: u64 = 1 << 20;
@@ -55,7 +55,7 @@ impl Folder {
         Ok(Self { path: path.to_owned(), handle })
     }
 
-    /// Checks that the folder is that of a kustomize component, whose files are there or are to be made.
+    /// Checks that the folder holds a kustomize component whose files exist or will be made.
     ///
     /// # Errors
     /// A folder without a component, or a file of the component that the plan does not make.
@@ -74,10 +74,10 @@ impl Folder {
         })
     }
 
-    /// The CA's certificate, and all that matters for a plan.
+    /// The CA's certificate, and the contents that matter for a plan.
     ///
     /// # Errors
-    /// A file that cannot be read, or is not what its name says.
+    /// A file that cannot be read, or that is no certificate or key although its name says so.
     pub(super) fn look(&self) -> Result<Found, RunError> {
         let authority = self.certificate(CA)?;
         let key = self.key(CA_KEY)?;
@@ -179,7 +179,7 @@ impl Folder {
         }
     }
 
-    /// The sentence for a file that is not what it should be.
+    /// The sentence for a file with unexpected contents.
     fn told<T>(&self, name: &str, result: Option<Result<T, String>>) -> Result<Option<T>, RunError> {
         result
             .transpose()

@@ -6,9 +6,9 @@
 //! time  ┘
 //! ```
 //!
-//! A certificate says which process its holder is (`neuropil:DEPLOYMENT:stage:3`), and the CA's key says who may say so.
-//! There is no revocation: a stolen key is worth what its certificate says until the certificate ends, and a stolen CA
-//! key is the end of the deployment.
+//! A certificate names the process of its holder (`neuropil:DEPLOYMENT:stage:3`), and the CA's signature vouches for
+//! it. There is no revocation. A thief of a key can be that process until the certificate ends, and a thief of the CA's
+//! key can be any process of the deployment.
 
 mod backward;
 mod component;
@@ -32,9 +32,9 @@ use rcgen::{CertificateParams, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256};
 use std::path::Path;
 use std::time::SystemTime;
 
-/// Makes the certificates of `order` in the folder `out`, and returns what there is to say about them.
+/// Makes the certificates of `order` in the folder `out`, and returns a report about them.
 ///
-/// The CA and the keys that are there stay; certificates that are there are renewed.
+/// Existing CAs and keys stay; existing certificates are renewed.
 ///
 /// # Errors
 /// A folder that another process uses, whose CA cannot sign, or that cannot be written.
@@ -50,7 +50,7 @@ pub fn issue(order: &Order, out: &Path, now: SystemTime) -> Result<String, RunEr
     let issuer = authority(&folder, &plan)?;
     let made = plan.leaves.iter().map(|leaf| make(&folder, leaf, &issuer)).collect::<Result<Vec<_>, _>>()?;
     let (keys, certificates): (Vec<_>, Vec<_>) = made.into_iter().unzip();
-    // A certificate without its key would be of no use after a crash; a key without its certificate is used again.
+    // The key is written first: after a crash, a key without its certificate can still be used, but not the reverse.
     folder.write(&keys.into_iter().flatten().collect::<Vec<_>>())?;
     folder.write(&certificates)?;
     Ok(table::table(&plan, out, now, order.kubernetes))

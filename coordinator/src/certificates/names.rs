@@ -32,7 +32,7 @@ pub(super) fn stem(identity: &Identity) -> String {
     file_stem(identity.role())
 }
 
-/// The file's process, and whether the file is the key; `None` for a name that no process's file has.
+/// The file's process, and whether the file is the key; `None` for any other file's name.
 pub(super) fn process_of(file: &str) -> Option<(Role, bool)> {
     let (stem, is_key) = match file.strip_suffix(KEY) {
         Some(stem) => (stem, true),

@@ -1,4 +1,4 @@
-//! The plan of a call: which certificates to make, decided from the order, what the folder holds, and the time.
+//! The plan of a call: it chooses the certificates to make, from the order, the contents of the folder, and the time.
 //!
 //! ```text
 //! folder                          plan
@@ -10,7 +10,7 @@
 //! a CA that cannot sign, or signs for another deployment: a sentence, and nothing changes
 //! ```
 //!
-//! A key that is there stays: the new certificate is for the same key, so that a renewal moves no secret to any host.
+//! An existing key stays. Its new certificate is for the same key, so a renewal moves no secret to any host.
 
 use super::backward::BackwardOf;
 use super::host::{Host, HostOf};
@@ -26,7 +26,7 @@ const SKEW: Duration = Duration::minutes(10);
 /// How long a CA is valid, unless certificates are wanted for longer.
 const CA_DAYS: u32 = 3650;
 
-/// What the user orders.
+/// The user's order.
 #[derive(Clone, Debug)]
 pub struct Order {
     /// The number of stages.
@@ -43,18 +43,18 @@ pub struct Order {
     pub kubernetes: bool,
 }
 
-/// What a folder holds.
+/// The contents of a folder.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Found {
     /// The CA's certificate.
     pub(super) authority: Option<Authority>,
     /// Whether the CA's key is there; where the certificate is there too, whether it is the certificate's key.
     pub(super) key: Option<bool>,
-    /// What there is of each process.
+    /// The files of each process.
     pub(super) processes: HashMap<Role, Held>,
 }
 
-/// A CA that is there.
+/// An existing CA.
 #[derive(Clone, Debug)]
 pub(super) struct Authority {
     /// Its deployment.
@@ -63,7 +63,7 @@ pub(super) struct Authority {
     pub(super) valid: Validity,
 }
 
-/// What a folder holds of one process.
+/// The files of one process in a folder.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Held {
     /// The certificate.
@@ -72,7 +72,7 @@ pub(super) struct Held {
     pub(super) key: bool,
 }
 
-/// A process's certificate that is there.
+/// An existing certificate of a process.
 #[derive(Clone, Debug)]
 pub(super) struct Certificate {
     /// The identity.
@@ -88,7 +88,7 @@ pub(super) struct Validity {
     pub(super) to: OffsetDateTime,
 }
 
-/// What is to be made.
+/// The certificates to make.
 #[derive(Debug)]
 pub(super) struct Plan {
     /// The deployment's name.
@@ -126,7 +126,7 @@ pub(super) enum Change {
 /// Decides what to make. `spare` is the name of a new deployment to which the order gives none.
 ///
 /// # Errors
-/// A sentence: a folder whose CA cannot sign, or an order that cannot be met.
+/// A sentence about a folder whose CA cannot sign, or about an order that cannot be met.
 pub(super) fn plan(order: &Order, found: &Found, now: OffsetDateTime, spare: &str) -> Result<Plan, String> {
     let backward = order.backward.among(order.stages)?;
     let nodes: Vec<Role> =
@@ -155,7 +155,7 @@ pub(super) fn plan(order: &Order, found: &Found, now: OffsetDateTime, spare: &st
     })
 }
 
-/// Why `node` is none of those that are ordered.
+/// The reason why `node` is not among the ordered nodes.
 fn beyond(node: Role, stages: u32) -> String {
     match node {
         Role::Backward(stage) if stage < stages => format!("--backward does not name stage {stage}"),
@@ -220,8 +220,8 @@ fn leaf(order: &Order, found: &Found, identity: &Identity, valid: Validity) -> R
     })
 }
 
-/// The hosts that a certificate names: those of the order, or else those of the certificate before it, and on Kubernetes
-/// the process's Service.
+/// The hosts that a certificate names: those of the order, or else those of the certificate before it, and on
+/// Kubernetes the process's Service.
 fn hosts(order: &Order, identity: &Identity, before: Option<&Certificate>) -> Vec<Host> {
     let role = identity.role();
     if role == Role::Coordinator {
@@ -252,7 +252,7 @@ fn hosts(order: &Order, identity: &Identity, before: Option<&Certificate>) -> Ve
     hosts
 }
 
-/// A moment as people read it, in UTC.
+/// A moment in a readable form, in UTC.
 pub(super) fn date(moment: OffsetDateTime) -> String {
     let (year, month, day) = moment.to_calendar_date();
     let (hour, minute, _) = moment.to_hms();

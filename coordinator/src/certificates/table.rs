@@ -1,4 +1,5 @@
-//! What the command says about the certificates it made: which are new, what goes to which host, and when all ends.
+//! The command's report about the certificates that it made: the new ones, the files for each host, and the dates of
+//! their ends.
 
 use super::names::{self, CA, CA_KEY};
 use super::plan::{Change, Leaf, Plan, date};
@@ -7,7 +8,7 @@ use std::fmt::Write;
 use std::path::Path;
 use time::OffsetDateTime;
 
-/// The width of the column of processes, where no name is longer.
+/// The least width of the column of processes.
 const NAMES: usize = 12;
 
 /// The report on a plan that has been carried out in the folder `out`, for hosts or for the Secrets of Kubernetes.

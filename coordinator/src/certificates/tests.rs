@@ -1,4 +1,4 @@
-//! Tests of the command: certificates are made in a folder, and read back by other code than that which made them.
+//! Tests of the command: it makes certificates in a folder, and other code than its own reads them back.
 
 use super::*;
 use proto::identity::Identity;
@@ -199,7 +199,8 @@ fn a_backward_node_gets_an_identity_of_its_own_and_hosts_of_its_own() {
     let name = certificate.subject().iter_common_name().next().unwrap().as_str().unwrap();
     assert_eq!(name, "stage 1, backward");
 
-    // Without --backward what is there stays as it is; with it, the certificate is renewed for the same key and hosts.
+    // Without --backward the certificate stays as it is; with it, the certificate is renewed for the same key and
+    // hosts.
     let held = || fs::read(folder.join("stage-1-backward.pem")).unwrap();
     let (first, key) = (held(), fs::read(folder.join("stage-1-backward-key.pem")).unwrap());
     let said = issue(&order(3), folder, after(1)).unwrap();
@@ -287,7 +288,7 @@ fn a_folder_that_cannot_be_trusted_is_refused_in_a_sentence_and_stays_as_it_is()
     assert!(said.starts_with("another coordinator makes certificates in "), "{said}");
     drop(lock);
 
-    // Each fault: a file that is replaced by that of the other folder, by other text, or by nothing.
+    // Each fault: a file is replaced by the other folder's file, by other text, or by nothing.
     let foreign = |name: &str| Some(fs::read(theirs.join(name)).unwrap());
     for (name, other, why) in [
         (CA_KEY, None, "ca-key.pem is missing: put it back"),

@@ -1,4 +1,4 @@
-//! Certificates in X.509: what each says, and what is read back from one that is there.
+//! Certificates in X.509: the contents of new ones, and the reading of existing ones.
 //!
 //! The identity is the URI among the subject's alternative names, and the only name that Neuropil reads. The subject,
 //! as in `O = lab, CN = stage 3`, and the hosts are for people and other tools; a CA's organisation is its deployment.
@@ -21,8 +21,8 @@ use x509_parser::prelude::FromDer;
 /// The common name of every CA.
 const CA_NAME: &str = "Neuropil CA";
 
-/// What a process does with its connections, which is all that its certificate may be used for. Nobody dials the
-/// coordinator; a node also dials the neighbour above.
+/// The allowed uses of a process's certificate. The coordinator only dials. A node serves, and also dials the neighbour
+/// above.
 fn usages(role: Role) -> Vec<ExtendedKeyUsagePurpose> {
     match role {
         Role::Coordinator => vec![ClientAuth],
@@ -41,7 +41,7 @@ pub(super) fn authority(deployment: &str, valid: Validity) -> CertificateParams 
 /// A process's certificate before it is signed.
 ///
 /// # Errors
-/// A name that X.509 has no room for.
+/// A name that does not fit into X.509.
 pub(super) fn leaf(leaf: &Leaf) -> Result<CertificateParams, rcgen::Error> {
     let mut params = common(leaf.identity.deployment(), &names::words(&leaf.identity), leaf.valid);
     params.is_ca = IsCa::ExplicitNoCa;
@@ -70,7 +70,7 @@ fn common(organisation: &str, name: &str, valid: Validity) -> CertificateParams 
 /// Reads a CA's certificate.
 ///
 /// # Errors
-/// A sentence's end: why the file is no CA of ours.
+/// The end of a sentence: the reason why the file is no CA of Neuropil's.
 pub(super) fn read_authority(der: &[u8]) -> Result<Authority, String> {
     let certificate = parse(der)?;
     let subject = certificate.subject();
@@ -87,7 +87,7 @@ pub(super) fn read_authority(der: &[u8]) -> Result<Authority, String> {
 /// Reads a process's certificate.
 ///
 /// # Errors
-/// A sentence's end: why the file is no process's certificate.
+/// The end of a sentence: the reason why the file is no process's certificate.
 pub(super) fn read_certificate(der: &[u8]) -> Result<Certificate, String> {
     let certificate = parse(der)?;
     let names = certificate.subject_alternative_name().ok().flatten();

@@ -1,10 +1,12 @@
 //! The flags of every command; clap shows each field's rustdoc as the help text of the flag.
 
+use super::origin::OriginFlags;
 use crate::certificates::{BackwardOf, HostOf};
 use crate::locality::Allowed;
 use crate::manifests::{ClaimName, DataVolume, Image, QueueName, RunName};
 use crate::partition::{ComputeSpeed, LinkSpeed, Rates};
 use crate::run::{Resume, Which};
+use crate::weights::{Backward, PartsId};
 use clap::{Args, ValueEnum};
 use proto::transport::tls::TlsFlags;
 use std::net::SocketAddr;
@@ -74,9 +76,11 @@ pub(super) struct TrainFlags {
     pub(super) stem: Option<String>,
     /// Resume the run in the folder: from the snapshot after STEP updates, or from the newest snapshot that all
     /// nodes have; auto begins a run with a name or folder that is not there yet, and of unnamed runs it takes the
-    /// unfinished or else the newest run
+    /// unfinished or else the newest run. Some keys may have other values now, among them pipeline.stages
     #[arg(long, value_name = "STEP|auto")]
     pub(super) resume: Option<Resume>,
+    #[command(flatten)]
+    pub(super) origin: OriginFlags,
     #[command(flatten)]
     pub(super) tls: TlsFlags,
     /// How often the run may roll back to the newest common snapshot and go on after a node failed
@@ -153,7 +157,8 @@ pub(super) struct EvaluateFlags {
     /// The folder of a run
     #[arg(long, value_name = "DIR")]
     pub(super) run: PathBuf,
-    /// The state to evaluate: the final one, the one with the best test accuracy, or the one after N updates
+    /// The state to evaluate: the final one, the one with the best test accuracy, or the one after N updates; 0 is the
+    /// beginning
     #[arg(long, value_name = "last|best|N", default_value = "last")]
     pub(super) step: Which,
     /// Control addresses of the nodes that keep the run's state; without the flag, nodes start on this host
@@ -229,12 +234,21 @@ pub(super) struct DataFlags {
 
 #[derive(Args, Debug)]
 pub(super) struct CompareFlags {
-    /// The folders of the runs
-    #[arg(required = true, value_name = "RUN")]
+    /// The folders of runs, or of sweeps for all trials that trained to their end
+    #[arg(required = true, value_name = "RUN|SWEEP")]
     pub(super) runs: Vec<PathBuf>,
     /// The page to write
-    #[arg(long, default_value = "compare.html")]
+    #[arg(long, value_name = "FILE.html", default_value = "compare.html")]
     pub(super) out: PathBuf,
+    /// Write every number: a row for each run, step and series
+    #[arg(long, value_name = "FILE.csv")]
+    pub(super) csv: Option<PathBuf>,
+    /// Write the charts as one figure, and each by itself beside it as FILE-NAME.svg
+    #[arg(long, value_name = "FILE.svg")]
+    pub(super) svg: Option<PathBuf>,
+    /// Write the same pictures as PNG
+    #[arg(long, value_name = "FILE.png")]
+    pub(super) png: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -288,6 +302,13 @@ pub(super) struct ManifestsFlags {
     /// Give every node a GPU (nvidia.com/gpu: 1) and shared memory
     #[arg(long)]
     pub(super) gpu: bool,
+    /// The id of the parts that the nodes are to begin from, as coordinator split printed it: each node gets its part by
+    /// layer-node import, and the Job waits for them
+    #[arg(long, value_name = "ID")]
+    pub(super) init: Option<PartsId>,
+    /// The first B: the value that coordinator split was given
+    #[arg(long, value_enum, requires = "init")]
+    pub(super) backward: Option<Backward>,
 }
 
 #[derive(Args, Debug)]

@@ -25,8 +25,8 @@ pub(super) fn write(flags: ManifestsFlags) -> Result<(), RunError> {
     let portable = config::load(&flags.config.config, &flags.config.overrides, &Environment::empty())
         .map_err(RunError::configuration)?;
     let stem = flags.config.stem().to_owned();
-    let ManifestsFlags { out, name, image, data, gpu, .. } = flags;
-    let order = Order { out, name, stem, image, data: data.unwrap_or_default(), gpu };
+    let ManifestsFlags { out, name, image, data, gpu, init, backward, .. } = flags;
+    let order = Order { out, name, stem, image, data: data.unwrap_or_default(), gpu, init, backward };
     let made = manifests::manifests(&order, &portable, &plan, held)?;
     manifests::write(&made.files, &order.out)?;
     answer(format_args!("{}", made.said))

@@ -10,6 +10,7 @@ use super::sections::CUSTOM;
 use super::split::split;
 use super::tree::{Origin, Tree};
 use super::{Config, ConfigError, data, network};
+use crate::model::zoo;
 use crate::rule::Name;
 
 /// Checks all combinations of keys; `tree` says where each key was set.
@@ -31,6 +32,14 @@ pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
             "model.width",
             "says nothing of a custom network: its [[layer]]s have widths of their own".into(),
         );
+    }
+    if model.last_gamma.is_some() && !zoo::takes_last_gamma(&model.name) {
+        let why = format!(
+            "is for networks whose blocks end with a norm, and \"{}\" is none: leave it out (a [[layer]] of the kind \
+             \"batch_norm\" has its own 'gamma')",
+            model.name
+        );
+        return refuse("model.last_gamma", why);
     }
     data::check(&config.data, tree)?;
     let rules = || std::iter::once(&config.rule.all).chain(config.rule.layers.values());

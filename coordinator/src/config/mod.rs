@@ -9,7 +9,7 @@
 //!
 //! The result is a function of the text, the flags and the [`Environment`]. The module uses no clock and no
 //! randomness, and reads no file but that of [`load`]. Every refusal is one sentence that names the key, the value
-//! found and the values allowed. `docs/configuration.md` is the reference; its tables are [`reference()`].
+//! found and the values allowed. `docs/configuration.md` is the reference; its tables are [`reference()`] and [`rules()`].
 
 mod advice;
 mod allowed;
@@ -61,7 +61,9 @@ pub(crate) use device::kind as kind_of_device;
 pub use error::ConfigError;
 pub(crate) use keys::{is_key, is_table, is_whole};
 pub use optimizer::{LearningRateSchedule, Method, Optimizer, Shape};
-pub use reference::reference;
+#[cfg(test)]
+pub(crate) use reference::page;
+pub use reference::{reference, rules};
 pub use rule::Rule;
 pub(crate) use sections::CONNECT_DEADLINE;
 pub use sections::{Alarm, Data, Halves, Links, Metrics, Model, Node, Pipeline, Snapshot, Stages, Train};

@@ -71,6 +71,7 @@ fn draw(model: &Model, input: [u64; 3]) -> Result<Network, String> {
         width: model.width.unwrap_or(usual.width),
         image: small(height)?,
         channels: small(channels)?,
+        last_gamma: model.last_gamma.unwrap_or(usual.last_gamma),
         ..usual
     };
     zoo::by_name(&model.name, &options).ok_or_else(|| format!("no model is named '{}'", model.name))

@@ -1,7 +1,26 @@
-//! The reference of all keys in Markdown: the part of `docs/configuration.md` between the two marks.
+//! The references in Markdown: the parts of `docs/configuration.md` between their marks, of the rules and of all keys.
 
 use super::keys::KEYS;
 use super::layers;
+use crate::rule::{Name, Surroundings, listed};
+use proto::spec::rule::{Primitive, RuleSpec};
+
+/// The table of the rules.
+pub fn rules() -> String {
+    let mut text = "| rule | B's loss by default | reads W |\n|---|---|---|\n".to_owned();
+    for name in Name::ALL {
+        let rule = name.rule(Surroundings { weight_decay: 0.0, microbatch: 1 });
+        let reads = match &rule {
+            RuleSpec::SignSymmetry { .. } => "its signs".to_owned(),
+            _ if *name == Name::Custom => {
+                format!("with {}", listed(Primitive::ALL.into_iter().filter(|one| one.reads_weight()), "or"))
+            }
+            rule => if rule.reads().weight { "yes" } else { "no" }.to_owned(),
+        };
+        text += &format!("| `{name}` | {} | {reads} |\n", name.loss());
+    }
+    text
+}
 
 /// The tables of all keys, of the kinds of layers, and of the keys of a `[[layer]]`.
 pub fn reference() -> String {
@@ -31,24 +50,34 @@ pub fn reference() -> String {
     text
 }
 
+/// Checks that the part `name` of `docs/configuration.md` holds `text`, or writes it there where the page's mark says how.
+#[cfg(test)]
+pub(crate) fn page(name: &str, text: &str) {
+    use std::sync::{Mutex, PoisonError};
+    // Tests run at once, and each of them writes a part of the same page.
+    static PAGE: Mutex<()> = Mutex::new(());
+    let _alone = PAGE.lock().unwrap_or_else(PoisonError::into_inner);
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let begin =
+        format!("<!-- {name}: begin; NEUROPIL_WRITE_REFERENCE=1 cargo test -p coordinator writes it -->\n");
+    let end = format!("<!-- {name}: end -->\n");
+    let (head, rest) = page.split_once(&begin).unwrap();
+    let (old, tail) = rest.split_once(&end).unwrap();
+    if std::env::var_os("NEUROPIL_WRITE_REFERENCE").is_some() {
+        std::fs::write(path, format!("{head}{begin}\n{text}\n{end}{tail}")).unwrap();
+        return;
+    }
+    assert_eq!(old.trim(), text.trim(), "write it anew as the page's mark says");
+}
+
 #[cfg(test)]
 mod tests {
-    use super::reference;
-
-    const BEGIN: &str =
-        "<!-- reference: begin; NEUROPIL_WRITE_REFERENCE=1 cargo test -p coordinator writes it -->\n";
-    const END: &str = "<!-- reference: end -->\n";
+    use super::{page, reference, rules};
 
     #[test]
-    fn the_page_holds_the_reference() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
-        let page = std::fs::read_to_string(path).unwrap();
-        let (head, rest) = page.split_once(BEGIN).unwrap();
-        let (old, tail) = rest.split_once(END).unwrap();
-        if std::env::var_os("NEUROPIL_WRITE_REFERENCE").is_some() {
-            std::fs::write(path, format!("{head}{BEGIN}\n{}\n{END}{tail}", reference())).unwrap();
-            return;
-        }
-        assert_eq!(old.trim(), reference().trim(), "write it anew as the page's mark says");
+    fn the_page_holds_the_references() {
+        page("rules", &rules());
+        page("reference", &reference());
     }
 }

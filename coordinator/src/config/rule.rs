@@ -5,7 +5,7 @@ pub(super) mod keys;
 
 use std::collections::BTreeMap;
 
-use proto::spec::rule::{Coefficients, RuleSpec};
+use proto::spec::rule::RuleSpec;
 use serde::Serialize;
 use toml::{Table, Value};
 
@@ -58,7 +58,7 @@ impl Rule {
         };
         let layers = tree.layers().map(own).collect::<Result<_, _>>()?;
         let rule = Rule { all, layers, course };
-        let has_loss = |rule: &RuleSpec| matches!(rule, RuleSpec::Learned { coefficients, .. } if *coefficients != Coefficients::default());
+        let has_loss = |rule: &RuleSpec| matches!(rule, RuleSpec::Learned { coefficients, .. } if !coefficients.are_zero());
         if !is_usual(&rule.course) && !rule.layers.values().chain([&rule.all]).any(has_loss) {
             let set = keys::schedule("rule").into_iter().find(|key| tree.get(&key.path).is_some());
             let why = "is the course of the coefficients, of which no rule has one: leave it out";

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::allowed::Allowed::{self, Any, Switch, Text, Tuple, Whole, Words};
 use super::allowed::{
-    FRACTION, MANY, NOT_NEGATIVE, NUMBERS, POSITIVES, POWER_OF_TWO, SECONDS, SHARE, SMALL, TEXTS, one_of,
+    FINITE, FRACTION, MANY, NOT_NEGATIVE, NUMBERS, POSITIVES, POWER_OF_TWO, SECONDS, SHARE, SMALL, TEXTS,
+    one_of,
 };
 use super::device::{DEVICES, Devices};
 use super::schema::{Key, follows, is, section};
@@ -34,6 +35,8 @@ section! {
             "values of the network's output";
         width: Option<u32> = SMALL, follows("64"),
             "channels of a model's first stage, or features of `mlp`'s; not for `custom`";
+        last_gamma: Option<f64> = FINITE, follows("0"),
+            "`resnet18`, `resnet34` and `resnet50`: scale γ at which each block's last norm starts; 0 as in the paper's code, torchvision starts at 1";
         image: Option<u32> = SMALL, follows("the data's"), "side of the (square) images";
         channels: Option<u32> = SMALL, follows("the data's"), "channels of the images";
         .. {
@@ -117,6 +120,8 @@ section! {
         batch: u32 = Whole(1, MAX_MICROBATCHES as i64 * MAX_MICROBATCH as i64), is(128),
             "samples in a minibatch, in training and evaluation";
         max_steps: Option<u64> = MANY, follows("no limit"), "minibatches after which training ends early";
+        evaluate_every: u64 = Whole(0, i64::MAX), is(0),
+            "minibatches between evaluations of the test set within an epoch; 0: only at every epoch's end";
         remainder: Remainder = one_of::<Remainder>(), is(Remainder::default()),
             "an epoch's last, short minibatch: used or left out";
         label_smoothing: f64 = FRACTION, is(0.0), "share of the target spread evenly over the classes";
@@ -248,7 +253,7 @@ section! {
         every_steps: u64 = Whole(0, i64::MAX), is(0), "minibatches between snapshots; 0: only at the end";
         keep_last: u32 = Whole(2, 1000), is(2), "newest snapshots that a node keeps";
         best: bool = Switch, is(false),
-            "snapshots at every epoch's end too, of which the one with the best test accuracy is kept as well";
+            "snapshots before every evaluation too, of which the one with the best test accuracy is kept as well";
     }
 }
 
@@ -256,6 +261,15 @@ section! {
     /// `[metrics]`: the measurements during the run.
     pub struct Metrics {
         layers_every: u64 = MANY, is(50), "minibatches between measurements of the layers' B against W";
+        signals_every: Option<u64> = Whole(0, i64::MAX), follows("`metrics.layers_every`"),
+            "minibatches between measurements of the signals through B against those through W; 0 for none";
+    }
+}
+
+impl Metrics {
+    /// Minibatches between measurements of the layers' signals; 0 for none.
+    pub fn signals_every(&self) -> u64 {
+        self.signals_every.unwrap_or(self.layers_every)
     }
 }
 

@@ -53,7 +53,7 @@ fn refusal(sets: &[&str]) -> String {
 }
 
 /// A valid value for each key that has no default of its own.
-const UNSET: [&str; 12] = [
+const UNSET: [&str; 13] = [
     "model.image=6",
     "model.channels=1",
     "train.max_steps=9",
@@ -66,6 +66,7 @@ const UNSET: [&str; 12] = [
     "data.augment=true",
     "data.workers=3",
     "data.prefetch=5",
+    "metrics.signals_every=7",
 ];
 
 /// A valid value for each key of photographs that has no default of its own.

@@ -1,4 +1,4 @@
-//! Augmentation: random crops and flips. A sample gets the same crop in an epoch, wherever it stands in its batch.
+//! Augmentation: random crops and flips. The crop of a sample in an epoch does not depend on its position in the batch.
 
 use proto::seed;
 
@@ -7,8 +7,8 @@ use super::draw::below;
 /// The augmentation of training images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Augment {
-    /// Black pixels on every side, out of which a crop of the image's own size is taken; 0 for none. They are black as
-    /// images have it, before normalisation.
+    /// The width of the black border around the image, in pixels; a crop of the image's own size is taken from the
+    /// whole. 0 for no border. Black is the pixel value 0 before normalisation.
     pub pad: u32,
     /// Whether half of the images are mirrored, left to right.
     pub flip: bool,
@@ -48,8 +48,8 @@ impl Placement {
     /// The image without a shift or a flip.
     pub const STRAIGHT: Placement = Placement { down: 0, right: 0, flip: false };
 
-    /// Writes one channel of an image, `width` columns wide, to `out`, which must come zeroed, because the padding is not
-    /// written.
+    /// Writes one channel of an image, `width` columns wide, to `out`. `out` must be zeroed before, because the
+    /// function does not write the padding.
     pub(super) fn write(self, plane: &[u8], width: usize, out: &mut [u8]) {
         let (from_rows, to_rows) = overlap(plane.len() / width, self.down);
         let (from, to) = overlap(width, self.right);

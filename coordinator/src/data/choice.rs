@@ -1,4 +1,4 @@
-//! What is asked for of a data set: its folder and split, and what only some kinds of sets need to know.
+//! The choice of a data set: its folder and split, and options for some kinds of sets.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Random, Split, View};
 
-/// What is asked for of a data set.
+/// The choice of a data set.
 #[derive(Clone, Copy, Debug)]
 pub struct Choice<'a> {
     /// The folder of the files.
@@ -19,27 +19,27 @@ pub struct Choice<'a> {
     pub limit: Option<usize>,
     /// The choice among idx files, and how they are read.
     pub idx: IdxChoice<'a>,
-    /// The choice among photographs, and how they are seen.
+    /// The choice among photographs, and the way in which the network sees them.
     pub photos: PhotoChoice<'a>,
 }
 
-/// What is asked for of idx files; the default is MNIST's form.
+/// The options for idx files; the default is MNIST's form.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct IdxChoice<'a> {
     /// The prefix of the files' names (`data.prefix`), where the folder holds several sets.
     pub prefix: Option<&'a str>,
-    /// Whether rows and columns change places (`data.transpose`).
+    /// Whether rows and columns are swapped (`data.transpose`).
     pub transpose: bool,
     /// The label of the first class (`data.first_label`).
     pub first_label: u32,
 }
 
-/// What is asked for of photographs; the default is ImageNet's usual form, without augmentation.
+/// The options for photographs; the default is ImageNet's usual form, without augmentation.
 #[derive(Clone, Copy, Debug)]
 pub struct PhotoChoice<'a> {
-    /// Where the training data are, below the folder (`data.train`); empty for the kind's own place.
+    /// The place of the training data below the folder (`data.train`); empty for the kind's usual place.
     pub train: &'a [String],
-    /// Where the test data are, below the folder (`data.test`); empty for the kind's own place.
+    /// The place of the test data below the folder (`data.test`); empty for the kind's usual place.
     pub test: &'a [String],
     /// The side of the network's input (`data.crop`).
     pub crop: u32,
@@ -59,17 +59,17 @@ pub struct PhotoChoice<'a> {
     pub label_key: &'a str,
     /// The file with the labels of test files that no class folders sort (`data.test_labels`).
     pub test_labels: Option<&'a Path>,
-    /// What the numbers in that file mean (`data.test_numbering`).
+    /// The meaning of the numbers in that file (`data.test_numbering`).
     pub test_numbering: Option<Numbering>,
     /// The file that names the synsets of the devkit's numbers (`data.synsets`).
     pub synsets: Option<&'a Path>,
 }
 
-/// What the numbers of a list of labels mean.
+/// The meaning of the numbers in a list of labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Numbering {
-    /// `sorted`: places among the sorted names of the classes, from 0.
+    /// `sorted`: positions among the sorted names of the classes, from 0.
     Sorted,
     /// `devkit`: the ILSVRC2012 ids of ImageNet's development kit, from 1, which `data.synsets` names.
     Devkit,
@@ -102,14 +102,14 @@ impl<'a> Choice<'a> {
         Self { folder, split, classes, limit: None, idx, photos }
     }
 
-    /// The places of the photographs that are wanted of `count`, in order: where there is a limit they are spread
-    /// evenly, so that all classes keep some.
+    /// The indices of the wanted photographs among `count`, in order. Under a limit they are spread evenly, so that all
+    /// classes keep some.
     pub(super) fn places(&self, count: usize) -> impl Iterator<Item = usize> + use<> {
         let wanted = self.limit.map_or(count, |limit| limit.min(count));
         (0..wanted).map(move |number| (number as u128 * count as u128 / wanted as u128) as usize)
     }
 
-    /// How the photographs of the half are seen: only training images by random crops.
+    /// The view of the half's photographs: only training images get random crops.
     pub(super) fn view(&self) -> View {
         let PhotoChoice { crop, resize, area, jitter, augment, seed, .. } = self.photos;
         let random = augment && self.split == Split::Train;

@@ -25,16 +25,16 @@ pub(super) const CIFAR_10: [&str; 10] =
 /// The file of CIFAR-100's archive that lists the fine labels.
 const CIFAR_100: &str = "fine_label_names.txt";
 
-/// The most bytes of a list that are read; CIFAR-100's has about 900.
+/// The most bytes that are read of a list; CIFAR-100's has about 900.
 const LIST: u64 = 1 << 16;
 
-/// Names as a data set owns them.
+/// Names in the form that a data set owns.
 pub(super) fn owned(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()
 }
 
-/// The names of CIFAR-100's fine labels, from the file in `folder`, a line each. Names decide nothing, so a file that is
-/// missing or lists another number of classes is no error: the classes then have numbers.
+/// The names of CIFAR-100's fine labels, from the file in `folder`, a line each. Names decide nothing, so a file that
+/// is missing or lists another number of classes is no error: the classes then have numbers.
 pub(super) fn cifar_100(folder: &Path) -> Option<Vec<String>> {
     let mut text = String::new();
     File::open(folder.join(CIFAR_100)).ok()?.take(LIST).read_to_string(&mut text).ok()?;

@@ -100,8 +100,8 @@ impl Samples for Dataset {
     }
 }
 
-/// Checks that every label has a class: those from `first` on, as many as `classes`. `path` is the file that holds
-/// the labels.
+/// Checks that every label has a class: there are `classes` of them, from the label `first` on. `path` is the file that
+/// holds the labels.
 pub(super) fn check_labels(path: &Path, labels: &[u32], classes: usize, first: u32) -> Result<(), DataError> {
     let labels = || labels.iter().copied();
     let fits = |label: u32| label.checked_sub(first).is_some_and(|class| (class as usize) < classes);

@@ -7,7 +7,7 @@ pub(super) type Opened = Result<Box<dyn Samples>, DataError>;
 
 /// The facts of one kind; the file that reads the kind declares them.
 pub(super) struct Facts {
-    /// The folder, within the folder of data sets, where the kind is looked for.
+    /// The usual folder of the kind, within the folder of data sets.
     pub folder: &'static str,
     /// The files that mark a folder: one of them is enough to show that the folder holds the kind's files directly.
     pub files: &'static [&'static str],

@@ -1,7 +1,7 @@
-//! The kept index of a set of many files, so that a set is opened without looking at each of them.
+//! The kept index of a set of many files, with which a set can be opened without a look at each file.
 //!
-//! An index is kept in the folder `.neuropil-index` beside the data, or in the user's cache where that cannot be
-//! written. It is an aid and no data: without a place for it, or with a damaged one, the files are listed again.
+//! An index is kept in the folder `.neuropil-index` beside the data, or in the user's cache if that folder cannot be
+//! written. Nothing depends on it: if it cannot be kept, or is damaged, the files are listed again.
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, BufWriter, Read, Write};
@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// The folder of kept indices, in the folder of the data.
 const FOLDER: &str = ".neuropil-index";
-/// The number of this form of an index. It changes with every change of what is kept.
+/// The version of the index's form. It changes with every change of the contents.
 const FORM: u32 = 1;
 /// The most bytes of an index that is read: some ten million files.
 const LONGEST: u64 = 1 << 30;
@@ -25,7 +25,7 @@ const UNSURE: i64 = 2_000_000_000;
 /// The place of a kept index.
 #[derive(Debug, Clone)]
 pub(super) struct Kept {
-    /// The files that may hold it. It is written to the first that can be written, and the newest is read.
+    /// The files that may hold the index. It is written to the first writable one, and read from the newest.
     places: Vec<PathBuf>,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Kept {
 pub(super) struct Found<T> {
     /// The index.
     pub index: T,
-    /// What changed after this time is not known to be in the index ([`modified`]).
+    /// The time up to which the index surely contains all changes ([`modified`]).
     pub sure: i64,
 }
 
@@ -55,8 +55,8 @@ impl Kept {
         Self { places: [Some(beside), cached].into_iter().flatten().collect() }
     }
 
-    /// The newest index of this form, if one is kept: one beside data that this user cannot write to may be older than
-    /// the user's own.
+    /// The newest index of this form, if one is kept. An index beside data that this user cannot write to may be older
+    /// than the one in the user's cache.
     pub fn read<T: DeserializeOwned>(&self) -> Option<Found<T>> {
         self.places.iter().filter_map(|place| read(place).ok()).max_by_key(|found| found.sure)
     }

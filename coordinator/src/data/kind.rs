@@ -38,8 +38,8 @@ impl DataKind {
         }
     }
 
-    /// The folder of this kind within the folder of data sets (`NEUROPIL_DATA`), which counts if the configuration
-    /// names no path. CIFAR's folders have the names that its archives unpack to.
+    /// The folder of this kind within the folder of data sets (`NEUROPIL_DATA`), for a configuration without a path.
+    /// CIFAR's folders have the names in its archives.
     pub fn folder(self) -> &'static str {
         self.facts().folder
     }

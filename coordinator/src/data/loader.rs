@@ -13,8 +13,8 @@ use super::{Augment, DataError, Samples};
 pub struct Microbatch {
     /// Samples, channels, height, width.
     pub shape: [usize; 4],
-    /// The images: a byte for each pixel, contiguous in the order of the shape. Each thread that loaded a part contributes
-    /// one piece.
+    /// The images: a byte for each pixel, contiguous in the order of the shape. Each thread that loaded a part
+    /// contributes one piece.
     pub images: Vec<Bytes>,
     /// One label per sample, below the data set's number of classes.
     pub labels: Vec<u32>,
@@ -31,7 +31,7 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// A loader of `data`, varied as given; `seed` is the run's.
+    /// A loader of `data` with the augmentation `augment`; `seed` is the run's.
     pub fn new(data: Arc<dyn Samples>, augment: Augment, seed: u64) -> Self {
         Loader { data, augment, seed }
     }
@@ -46,7 +46,7 @@ impl Loader {
         &*self.data
     }
 
-    /// The number of threads that should load at the same time: all of the machine if decoding is costly.
+    /// The number of threads that should load at the same time: one per core if decoding is costly, else one.
     pub fn threads(&self) -> usize {
         if !self.data.is_costly() {
             return 1;
@@ -54,7 +54,7 @@ impl Loader {
         thread::available_parallelism().map_or(1, usize::from)
     }
 
-    /// The microbatch of the samples `indices`, in that order, as epoch `epoch` varies them.
+    /// The microbatch of the samples `indices`, in that order, with the augmentation of epoch `epoch`.
     ///
     /// # Errors
     /// The first sample that is missing or cannot be decoded. A panic of the decoder is such an error too.
@@ -72,7 +72,7 @@ impl Loader {
         Ok(Microbatch { shape: [indices.len(), channels, height, width], images, labels })
     }
 
-    /// Writes the pixels of sample `index` to `out`, which comes zeroed; returns the sample's label.
+    /// Writes the pixels of sample `index` to the zeroed `out`, and returns the sample's label.
     fn write(&self, epoch: u64, index: usize, out: &mut [u8]) -> Result<u32, DataError> {
         let [_, height, width] = self.data.shape();
         let plane = height * width;
@@ -133,7 +133,7 @@ pub(super) mod tests {
 
     #[test]
     fn padding_is_black() {
-        // At this padding, the crops of these three samples show nothing but padding.
+        // With this padding, the crops of these three samples contain only padding.
         let microbatch = loader(Augment { pad: 1000, flip: false }).load(0, &[0, 1, 2]).unwrap();
         assert_eq!(microbatch.images.concat(), [0; 3 * 50]);
     }

@@ -59,7 +59,7 @@ use std::sync::Arc;
 
 /// Reads one split of a data set from the files in a folder, as far as `choice` asks for it, and checks what it reads.
 ///
-/// No byte after the last wanted sample is read: a file that is torn beyond it does as well as a whole one.
+/// No byte after the last wanted sample is read, so a file may be torn after that sample.
 ///
 /// # Errors
 /// One sentence that names the file or setting, the fault and the remedy: a folder or file that is missing or

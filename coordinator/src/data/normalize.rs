@@ -1,11 +1,11 @@
-//! The normalisation of the network's input, (v / 255 − mean) / std by channel: the figures that the stages get, which
-//! compute it.
+//! The figures for the normalisation of the network's input, (v / 255 − mean) / std by channel. The stages get the
+//! figures and normalise.
 
 use proto::spec::input::InputSpec;
 
 use super::{DataError, DataKind, Samples};
 
-/// Each channel's mean and standard deviation, on the scale where a pixel goes from 0 to 1.
+/// Each channel's mean and standard deviation, for pixels on a scale from 0 to 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Normalization {
     mean: Vec<f32>,
@@ -18,8 +18,8 @@ impl Normalization {
     ///
     /// The known figures are over the whole training split, rounded to four digits: Fashion-MNIST's are checked
     /// against the data in a test, CIFAR's are the usual published ones. For idx files the figures are computed
-    /// from exact counts in f64, over the samples of `train`. A limit changes them, so a run should write them down
-    /// rather than compute them again from other samples.
+    /// from exact counts in f64, over the samples of `train`. A limit changes them, so a run should record them
+    /// and not compute them again from other samples.
     ///
     /// # Errors
     /// A figure that isn't finite, a deviation that isn't above 0 (as that of a constant channel), a number of
@@ -55,7 +55,7 @@ impl Normalization {
         &self.std
     }
 
-    /// The normalisation as stages get it.
+    /// The normalisation in the form that the stages get.
     pub fn input(&self) -> InputSpec {
         InputSpec { mean: self.mean.clone(), deviation: self.std.clone() }
     }

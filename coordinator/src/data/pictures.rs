@@ -1,4 +1,4 @@
-//! Single pictures from the command line, as the network's inputs: the view that test photographs have.
+//! Single pictures from the command line, as inputs of the network, with the view of test photographs.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! A data file, plain or gzip-compressed, that is read as far as it is wanted and never beyond its declared size.
+//! A data file, plain or gzip-compressed. It is read up to the last wanted byte, never beyond its declared size.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Cursor, ErrorKind, Read};
@@ -12,7 +12,7 @@ use super::error::missing;
 /// The first bytes of every gzip file (RFC 1952, 2.3.1).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// How often a file may be compressed: some downloads compress a `.gz` once more.
+/// The number of times that a file may be compressed: some downloads compress a `.gz` once more.
 const MOST_PACKED: u32 = 2;
 
 /// Deflate's best ratio: 258 bytes in 2 bits is 1032 to 1 (RFC 1951). A file that declares more is a decompression
@@ -26,9 +26,9 @@ const REPLACE: &str = "replace it with a fresh copy, or set data.path to another
 pub(super) struct Source {
     path: PathBuf,
     reader: Box<dyn Read>,
-    /// The most bytes that can still come out of `reader`.
+    /// The most bytes that `reader` can still give.
     ceiling: u64,
-    /// How often the file is compressed.
+    /// The number of times that the file is compressed.
     packed: u32,
 }
 
@@ -59,7 +59,7 @@ impl Source {
         Ok(source)
     }
 
-    /// Whether the bytes that come next are those of a gzip file; they stay to be read.
+    /// Whether the next bytes are those of a gzip file. They stay in the reader.
     fn starts_as_gzip(&mut self) -> Result<bool, DataError> {
         let mut start = Vec::with_capacity(GZIP.len());
         self.append(&mut start, GZIP.len() as u64)?;
@@ -103,7 +103,7 @@ impl Source {
     }
 
     /// The first `wanted` of the `declared` bytes that are the rest of the file. If all are wanted, the file must end
-    /// there; otherwise nobody looks at what comes after them.
+    /// there; otherwise the bytes after them are not read.
     pub(super) fn body(mut self, declared: u64, wanted: u64) -> Result<Vec<u8>, DataError> {
         self.must_hold(declared, wanted)?;
         let mut bytes = Vec::new();
@@ -128,7 +128,7 @@ impl Source {
         }
     }
 
-    /// Appends the next `count` bytes to `bytes`, or those that are left if they are fewer.
+    /// Appends the next `count` bytes to `bytes`, or all remaining bytes if they are fewer.
     pub(super) fn append(&mut self, bytes: &mut Vec<u8>, count: u64) -> Result<(), DataError> {
         match self.reader.by_ref().take(count).read_to_end(bytes) {
             Ok(_) => Ok(()),

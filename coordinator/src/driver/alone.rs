@@ -13,7 +13,7 @@ use super::failures::FailureCollector;
 use super::precedence::Precedence;
 use crate::data::microbatches;
 use crate::run_error::RunError;
-use proto::control::{Command, Report, RunLane, Start, StepDone};
+use proto::control::{Command, Measure, Report, RunLane, Start, StepDone};
 use proto::lane::Lane;
 use proto::link::{Link, Outgoing};
 use proto::microbatch::Phase;
@@ -117,7 +117,7 @@ async fn run(
     let gone = || RunError::node(format!("{peer} ended its run"));
     let mut found = Vec::new();
     for step in 1..=trial.steps {
-        let work = RunLane::of_one_step(trial.lane.starting_at(step), trial.minibatch, false);
+        let work = RunLane::of_one_step(trial.lane.starting_at(step), trial.minibatch, Measure::Nothing);
         commands.send(Command::Lane(work)).await.map_err(|_| gone())?;
         match tokio::time::timeout(*message_deadline, done.recv()).await {
             Ok(Some(Report::Step(done))) => found.push(done),
@@ -178,6 +178,6 @@ async fn feed(link: Outgoing, messages: Vec<Message>, steps: u64) {
             }
         }
     }
-    // The link stays open until everything ends.
+    // The link stays open until the run ends.
     std::future::pending().await
 }

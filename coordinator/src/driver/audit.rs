@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
-/// How long the counts of a pipeline in which nothing is under way may take to agree.
+/// How long the counts of an empty pipeline may take to agree.
 pub const SETTLING: Duration = Duration::from_secs(3);
 /// The pause before the nodes are asked again.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long a node may take at least to answer: after a failure, the user waits for the reason meanwhile.
+/// The least time that a node gets to answer. It is short, since after a failure the user waits for the reason
+/// meanwhile.
 const ANSWER: Duration = Duration::from_millis(500);
 
 /// The means to audit one start of a run. They outlive the pipeline, since nodes keep their ledgers until the next
@@ -87,8 +88,8 @@ impl Audit {
 }
 
 impl Ledgers {
-    /// Whether both ends of every link and of every control plane count as many messages, or there is an end that
-    /// nobody can ask any more.
+    /// Whether both ends of every link and of every control plane count the same number of messages, or there is an end
+    /// that nobody can ask any more.
     fn are_settled(&self) -> bool {
         let nodes = self.nodes.iter().map(|(_, ledger)| ledger.as_ref().ok()).collect::<Option<Vec<_>>>();
         let Some(nodes) = nodes else { return true };

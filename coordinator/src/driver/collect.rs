@@ -47,7 +47,7 @@ impl Driver {
         let around = Around { peer, wire: self.wire, before: self.lost_signal.as_deref() };
         let outcome = outcome(minibatch, batch, reports, &around).map_err(Some)?;
         if phase == Phase::Train {
-            // What it made infinite stays so: a later loss may be the first to show it.
+            // Weights that became infinite stay infinite, and a later loss may be the first to show it.
             self.lost_signal = self.lost_signal.take().or(lost);
         }
         Ok(outcome)
@@ -112,7 +112,7 @@ impl Driver {
     }
 }
 
-/// The failure for a report that says what cannot be so; the audit has the refusal. `at` is the node's place among all.
+/// The failure for a report that cannot be true; the audit has the refusal. `at` is the node's place among all nodes.
 fn untrue(audit: &Audit, at: usize, node: &NodeStream, due: &str, why: &str) -> RunError {
     let peer = &node.peer;
     let sentence =

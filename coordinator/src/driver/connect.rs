@@ -42,11 +42,11 @@ pub struct NodeAddress {
 /// The parts of a pipeline.
 pub struct Setup {
     /// The specification of each node: those of the stages in order, and those of their backward nodes, if the pipeline
-    /// has any. Without them it can evaluate, and not train a split stage.
+    /// has any. Without them the pipeline can evaluate, but cannot train a split stage.
     pub specs: Vec<StageSpec>,
     /// The addresses of the nodes, in the same order.
     pub nodes: Vec<NodeAddress>,
-    /// How the nodes are spoken with.
+    /// The security of the connections to the nodes.
     pub security: Security,
     /// The data, for inputs and labels.
     pub sets: Sets,
@@ -166,8 +166,8 @@ async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
     Ok((driver, configured))
 }
 
-/// The beginning of the run for the node of `spec`: a stage opens the links to the stage above and to its backward node,
-/// and a backward node opens none. `data` are the nodes on the data plane.
+/// The beginning of the run for the node of `spec`: a stage opens the links to the stage above and to its backward
+/// node, and a backward node opens none. `data` are the nodes on the data plane.
 fn begin(spec: &StageSpec, data: &[&Peer], [connect_deadline, message_deadline]: [Duration; 2]) -> Start {
     let opens = spec.half == Half::Forward;
     let address = |role| {
@@ -210,9 +210,11 @@ pub(super) async fn prepare(
             ),
         ));
     }
-    // A run that goes on says itself which of its snapshots a node lacks.
+    let mut unused = description.snapshots.clone();
+    unused.retain(|held| spec.begin.as_ref().is_none_or(|begin| begin.run != held.run));
+    // A resumed run names the snapshots that a node lacks by itself.
     if spec.restore.is_none()
-        && let Some(others) = of_others(&description.snapshots, &spec.run)
+        && let Some(others) = of_others(&unused, &spec.run)
     {
         tracing::warn!("{control} {others}");
     }
@@ -240,8 +242,8 @@ pub(super) async fn start(ready: &Ready, start: Start) -> Result<(mpsc::Sender<C
     }
 }
 
-/// Opens a run as [`start`] does, and lets a task of `tasks` listen from then on: a node that ends must not go unnoticed
-/// while another one still waits for its links.
+/// Opens a run as [`start`] does, and lets a task of `tasks` listen from then on: a node that ends must not go
+/// unnoticed while another one still waits for its links.
 async fn stream(
     ready: &Ready,
     spec: &StageSpec,
@@ -283,8 +285,8 @@ pub(super) async fn listen(
     }
 }
 
-/// Takes all messages from a link until the link ends. The first stage's answers say that a microbatch has passed
-/// all the way down.
+/// Takes all messages from a link until the link ends: the first stage's `done`, each of which says that the errors of
+/// a microbatch have come all the way down.
 pub(super) async fn drain(mut link: Incoming, failures: FailureCollector) {
     loop {
         match link.next().await {

@@ -19,7 +19,7 @@ impl Deadline {
     /// Waits for a part.
     ///
     /// # Errors
-    /// `None` if the part's source has ended, because another task then reports the reason; else a sentence that
+    /// `None` if the part's source has ended, since another task then reports the reason; else a sentence that
     /// `what` did not come.
     pub(super) async fn wait<T>(
         &self,

@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long failures are collected after the first one.
 const GRACE: Duration = Duration::from_millis(700);
-/// How long the collector waits for a closer failure if only neighbours have complained. They may notice a silent
-/// node earlier than the coordinator does: by as much as the time between two keepalives, which is 3 s.
+/// How long the collector waits for a closer failure if only neighbours have complained. A neighbour may notice a
+/// silent node earlier than the coordinator does, by up to the time between two keepalives, which is 3 s.
 const LONGEST: Duration = Duration::from_millis(3500);
 /// The interval at which the collector looks at the failures meanwhile.
 const LOOK: Duration = Duration::from_millis(50);

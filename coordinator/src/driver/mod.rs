@@ -7,7 +7,8 @@
 //!            └─ commands ──▶ every node ──reports──▶ next
 //! ```
 //!
-//! The nodes are those of the stages and, behind them, those that keep the B of split layers. Feeding, the loss and draining are independent tasks: where one of them waits, the others go on.
+//! The nodes are in the order of the stages, followed by the nodes that keep the B of split layers. Feeding, the loss
+//! and draining are independent tasks: when one of them waits, the others go on.
 
 mod alone;
 mod audit;
@@ -37,7 +38,7 @@ use crate::data::{Loader, Prefetch};
 use crate::loss::Guess;
 use crate::run_error::RunError;
 use loss_task::BatchLoss;
-use proto::control::{Align, Command, Keep, RunLane, SnapshotDone, StepDone};
+use proto::control::{Align, Command, Keep, Measure, RunLane, SnapshotDone, StepDone};
 use proto::lane::Lane;
 use proto::microbatch::Phase;
 use proto::tensor::Kind;
@@ -55,7 +56,7 @@ pub struct Sets {
     pub train: Loader,
     /// Test samples without augmentation.
     pub test: Loader,
-    /// The threads that load samples (`data.workers`); `None` for as many as the sets are worth.
+    /// The number of threads that load samples (`data.workers`); `None` for the number that suits the data set.
     pub workers: Option<usize>,
     /// How far ahead microbatches are loaded (`data.prefetch`).
     pub prefetch: Prefetch,
@@ -81,8 +82,8 @@ pub struct Minibatch {
     pub indices: Vec<usize>,
     /// M; at most the number of samples.
     pub microbatches: u32,
-    /// Whether the layers are measured after the update.
-    pub measure: bool,
+    /// What the nodes measure of the layers.
+    pub measure: Measure,
 }
 
 /// The result of a minibatch.
@@ -166,8 +167,8 @@ impl Driver {
         self.pending.len()
     }
 
-    /// Puts a minibatch into the pipeline; `lanes` has one lane per stage. The backward node of a stage follows the lane
-    /// of its stage in training, and has no part in an evaluation.
+    /// Puts a minibatch into the pipeline; `lanes` has one lane per stage. The backward node of a stage follows the
+    /// lane of its stage in training, and has no part in an evaluation.
     ///
     /// # Errors
     /// The run's failure, if it has failed.

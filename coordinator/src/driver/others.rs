@@ -3,7 +3,8 @@
 use proto::control::HeldSnapshot;
 use std::collections::BTreeMap;
 
-/// The most runs that the sentence names. A node never removes what it set aside, and a message has room for thousands.
+/// The most runs that the sentence names. A node never removes a state that it set aside, and a message has room for
+/// thousands.
 const NAMED: usize = 3;
 
 /// The sentence about the states of runs other than `run` that a node keeps; `None` if it keeps none.
@@ -31,7 +32,8 @@ mod tests {
 
     #[test]
     fn the_state_of_other_runs_is_named_by_its_newest_step() {
-        let held = |run: &str, updates| HeldSnapshot { run: run.into(), updates, imported: false };
+        let held =
+            |run: &str, updates| HeldSnapshot { run: run.into(), updates, imported: false, tensors: 0 };
         assert_eq!(of_others(&[held("own", 3)], "own"), None);
         let said = of_others(&[held("b", 40), held("own", 3), held("b", 33), held("a", 7)], "own").unwrap();
         assert!(

@@ -1,4 +1,4 @@
-//! The result of a minibatch: joins its parts, and says why a run has diverged.
+//! The result of a minibatch: joins its parts, and finds the reason why a run has diverged.
 
 use super::loss_task::BatchLoss;
 use super::{Minibatch, Outcome};
@@ -82,8 +82,9 @@ fn wider(wire: Kind) -> String {
     format!("{wire}, the number format of the links, ends at {end}: set network.wire to {others}")
 }
 
-/// The value of a training step that the links' number format does not hold, and that is no output: that of the highest
-/// stage, where error signals begin. The updates that follow from it are not finite then, and a later loss shows it.
+/// The value of a training step that is no output and that the links' number format does not hold. Of several, it is
+/// that of the highest stage, where error signals begin. The updates from it are not finite, and a later loss shows
+/// that.
 pub(super) fn lost_signal<'p>(
     reports: &[StepDone],
     step: u64,
@@ -111,7 +112,7 @@ pub(super) fn lost_signal<'p>(
     })
 }
 
-/// A magnitude for people.
+/// A magnitude, readable for people.
 fn shown(magnitude: f64) -> String {
     if magnitude < 1e7 { format!("{magnitude:.0}") } else { format!("{magnitude:.2e}") }
 }
@@ -120,7 +121,7 @@ fn shown(magnitude: f64) -> String {
 mod tests {
     use super::*;
 
-    /// Why step 12 diverged, where the stages' outputs were finite or had these overflows.
+    /// The reason why step 12 diverged, if the stages' outputs were finite or had these overflows.
     fn said(stages: &[(bool, Option<Overflow>)], wire: Kind, before: Option<&str>) -> String {
         let done = |&(finite, overflow): &(bool, Option<Overflow>)| StepDone {
             finite,

@@ -1,11 +1,11 @@
-//! The precedence of failures: it decides which of several failures of a run is shown.
+//! The precedence of failures: it decides which of several failures of a run the user sees.
 //!
 //! A node that dies breaks its neighbours' links, so the neighbours report failures too.
 
 use crate::run_error::RunError;
 use proto::failure::FailureKind;
 
-/// The distance of a failure from its cause; the smaller, the closer.
+/// The distance of a failure from its cause; a smaller distance is closer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Precedence {
     /// The process ended, or the data could not be read.
@@ -39,7 +39,7 @@ impl From<FailureKind> for Precedence {
 pub(super) struct Choice<T> {
     /// The failure to show; `None` without any failure.
     pub shown: Option<T>,
-    /// Whether to wait for a closer failure: the neighbour itself, or the coordinator, may know more.
+    /// Whether to wait for a closer failure, since the neighbour itself or the coordinator may know more.
     pub wait: bool,
 }
 

@@ -1,16 +1,16 @@
 //! The content of a node's report of a step, as far as the coordinator knows it: the actions of the lane, the weight
-//! layers of the stage, and the bytes that the node sends. A report has no room for anything else of the node's own
-//! choice but times and norms.
+//! layers of the stage, and the bytes that the node sends. The node itself chooses only the times and norms of a
+//! report.
 
 use super::sent::Sent;
-use proto::control::{LayerMeasure, StepDone, Underflow};
+use proto::control::{LayerMeasure, Measure, StepDone, Underflow};
 use proto::error::ProtocolError;
 use proto::lane::Lane;
 use proto::microbatch::Phase;
 use proto::spec::stage::{Half, StageSpec};
 use proto::tensor::Kind;
 
-/// What the reports of one node have in common.
+/// The facts that all reports of one node share.
 pub(super) struct Reporting {
     /// The names of the weight layers, in order, and whether their B is on another host.
     layers: Vec<(String, bool)>,
@@ -25,8 +25,8 @@ pub(super) struct Reported<'a> {
     pub lane: &'a Lane,
     /// N.
     pub samples: usize,
-    /// Whether the layers are measured after the update.
-    pub measure: bool,
+    /// What the node measures of the layers.
+    pub measure: Measure,
     /// The number of updates after the minibatch.
     pub updates: u64,
 }
@@ -46,7 +46,7 @@ impl Reporting {
     /// Checks a report.
     ///
     /// # Errors
-    /// What the report says, and what is due.
+    /// A sentence with the value of the report and the expected value.
     pub(super) fn check(&self, done: &StepDone, due: &Reported<'_>) -> Result<(), String> {
         let Reported { lane, samples, measure, updates } = due;
         let actions = lane.actions().iter().map(|action| action.in_step(done.step));
@@ -76,7 +76,7 @@ impl Reporting {
         Ok(())
     }
 
-    /// Whether as many numbers as the report counts can have become 0 on the links.
+    /// Whether so many numbers as the report counts can have become 0 on the links.
     fn can_lose(&self, done: &StepDone) -> bool {
         let &Underflow { activations, error_signals, layer_values } = &done.underflow;
         let numbers = |bytes: u64| if self.wire == Kind::F16 { bytes / self.wire.size() as u64 } else { 0 };
@@ -86,8 +86,8 @@ impl Reporting {
     }
 
     /// Checks the measurements of the layers.
-    fn check_layers(&self, done: &StepDone, measure: bool) -> Result<(), String> {
-        let due = if measure { self.layers.as_slice() } else { &[] };
+    fn check_layers(&self, done: &StepDone, measure: Measure) -> Result<(), String> {
+        let due = if measure.is_due() { self.layers.as_slice() } else { &[] };
         let named = done.layers.iter().map(|layer| &layer.name);
         if !named.eq(due.iter().map(|(name, _)| name)) {
             let (found, due) = (done.layers.len(), due.len());
@@ -101,7 +101,7 @@ impl Reporting {
             let ([said, due], name) = (hosts, &layer.name);
             return Err(format!("it measures '{name}' with W and B on {said}, where they are on {due}"));
         }
-        match done.layers.iter().find(|layer| !possible(layer)) {
+        match done.layers.iter().find(|layer| !possible(layer, measure)) {
             Some(layer) => Err(format!("no layer has an angle or a norm as '{}' has", layer.name)),
             None => Ok(()),
         }
@@ -109,12 +109,18 @@ impl Reporting {
 }
 
 /// Whether a measurement can be that of a layer. A number without a value is NaN, and so is every number that compares W
-/// with a B on another host.
-fn possible(layer: &LayerMeasure) -> bool {
+/// with a B on another host, and every angle of signals in a step that does not measure them.
+fn possible(layer: &LayerMeasure, measure: Measure) -> bool {
     let &LayerMeasure { angle_deg, norm_ratio, norm, difference, split, .. } = layer;
-    let unknown = [angle_deg, norm_ratio, difference].into_iter().all(f64::is_nan);
+    let signals = [layer.output_angle_deg, layer.error_angle_deg];
+    let unknown = |values: &[f64]| values.iter().all(|value| value.is_nan());
+    let split_is_unknown = unknown(&[angle_deg, norm_ratio, difference]) && unknown(&signals);
     let norms = [norm_ratio, norm, difference].into_iter().all(|norm| norm.is_nan() || norm >= 0.0);
-    (unknown || !split) && norms && (angle_deg.is_nan() || (0.0..=180.0).contains(&angle_deg))
+    let is_angle = |angle: &f64| angle.is_nan() || (0.0..=180.0).contains(angle);
+    (split_is_unknown || !split)
+        && (measure == Measure::Signals || unknown(&signals))
+        && norms
+        && signals.iter().chain([&angle_deg]).all(is_angle)
 }
 
 #[cfg(test)]
@@ -142,6 +148,8 @@ mod tests {
             norm: f64::INFINITY,
             difference: 0.0,
             split: false,
+            output_angle_deg: 90.0,
+            error_angle_deg: f64::NAN,
         };
         StepDone {
             step: 7,
@@ -162,11 +170,11 @@ mod tests {
         let actions = report().spans.iter().map(|span| span.action.in_step(0)).collect();
         let lane = Lane::new(Phase::Train, Default::default(), actions).unwrap();
         let check = |done: &StepDone, lane: &Lane| {
-            reporting.check(done, &Reported { lane, samples: 5, measure: true, updates: 7 })
+            reporting.check(done, &Reported { lane, samples: 5, measure: Measure::Signals, updates: 7 })
         };
         assert_eq!(check(&report(), &lane), Ok(()));
         type Change = fn(&mut StepDone);
-        let table: [(Change, &str); 12] = [
+        let table: [(Change, &str); 13] = [
             (|done| _ = done.spans.pop(), "it has times of 3 actions that are not the 4 actions of its lane"),
             (|done| done.spans.push(done.spans[0]), "it has times of 5 actions"),
             (|done| done.spans.swap(1, 2), "it has times of 4 actions that are not the 4 actions"),
@@ -175,6 +183,7 @@ mod tests {
             (|done| done.layers.push(done.layers[0].clone()), "it measures 3 layers where"),
             (|done| done.layers[0].norm = -0.1, "no layer has an angle or a norm as 'first' has"),
             (|done| done.layers[0].angle_deg = 180.5, "no layer has an angle"),
+            (|done| done.layers[0].error_angle_deg = -0.5, "no layer has an angle"),
             (
                 |done| done.layers[0].split = true,
                 "it measures 'first' with W and B on two hosts, where they are on one",
@@ -195,6 +204,8 @@ mod tests {
             let why = check(&done, &lane).unwrap_err();
             assert!(why.starts_with(says), "{why}");
         }
+        let matrices = Reported { lane: &lane, samples: 5, measure: Measure::Matrices, updates: 7 };
+        assert!(reporting.check(&report(), &matrices).unwrap_err().starts_with("no layer has an angle"));
         let evaluation = Lane::evaluate(1);
         let mut done = StepDone { bytes_backward: 0, phase: Phase::Evaluate, ..report() };
         done.spans.truncate(1);
@@ -212,7 +223,7 @@ mod tests {
         let spec = StageSpec { max_microbatch: 5, ..StageSpec::alone(layers, inputs) };
         let actions = report().spans.iter().map(|span| span.action.in_step(0)).collect();
         let lane = Lane::new(Phase::Train, Default::default(), actions).unwrap();
-        let due = Reported { lane: &lane, samples: 5, measure: true, updates: 7 };
+        let due = Reported { lane: &lane, samples: 5, measure: Measure::Signals, updates: 7 };
         let forward = Reporting::of(&spec).unwrap();
         let mut done = StepDone { bytes_split: 4 * 2 * 5, ..report() };
         assert!(forward.check(&done, &due).unwrap_err().contains("'second' with W and B on one host"));
@@ -221,6 +232,7 @@ mod tests {
             forward.check(&done, &due).unwrap_err().contains("no layer has an angle or a norm as 'second'")
         );
         (done.layers[1].norm_ratio, done.layers[1].difference) = (f64::NAN, f64::NAN);
+        done.layers[1].output_angle_deg = f64::NAN;
         assert_eq!(forward.check(&done, &due), Ok(()));
         let half_size = Reporting { wire: Kind::F16, ..Reporting::of(&spec).unwrap() };
         let lost = |activations, error_signals, layer_values| {

@@ -1,4 +1,4 @@
-//! The payload bytes that a node sends in a step, as they follow from its specification.
+//! The payload bytes that a node sends in a step, computed from its specification.
 
 use proto::control::StepDone;
 use proto::error::ProtocolError;
@@ -51,10 +51,10 @@ impl Sent {
         })
     }
 
-    /// Checks what a report says of the bytes of a minibatch of so many samples, after which there are `updates`.
+    /// Checks the bytes in the report of a minibatch of so many samples, after which there are `updates`.
     ///
     /// # Errors
-    /// What the report says, and what is due.
+    /// A sentence with the bytes of the report and the expected bytes.
     pub(super) fn check(&self, done: &StepDone, samples: u64, updates: u64) -> Result<(), String> {
         let training = done.phase == Phase::Train;
         let of_training = |bytes: u64| if training { bytes } else { 0 };
@@ -90,7 +90,7 @@ impl Mirror {
         })
     }
 
-    /// Whether a mirror step follows the update after which there are `updates`.
+    /// Whether a mirror step follows the update with the number `updates`.
     fn follows(&self, updates: u64) -> bool {
         self.every > 0 && updates.is_multiple_of(self.every)
     }
@@ -105,7 +105,7 @@ fn bytes<'a>(values: impl Iterator<Item = &'a Value>, wire: Kind) -> u64 {
 mod tests {
     use super::*;
     use proto::spec::graph::{Init, LayerSpec, Op};
-    use proto::spec::rule::{Alignment, Coefficients, Mirror as Steps, Noise, RuleSpec};
+    use proto::spec::rule::{Alignment, Coefficients, Mirror as Steps, Noise, Primitive, RuleSpec};
 
     /// A stage of two dense layers in f16, from three numbers by four to two, under `rule`; only the second is split if
     /// `some`.
@@ -125,7 +125,7 @@ mod tests {
         RuleSpec::Learned {
             name: "weight_mirror".into(),
             task: false,
-            coefficients: Coefficients { amp: 1.0, decay: 1.0, ..Coefficients::default() },
+            coefficients: Coefficients::new(&[(Primitive::Amp, 1.0), (Primitive::Decay, 1.0)]),
             alignment: Alignment { mirror: Some(mirror), ..Alignment::default() },
         }
     }
@@ -152,12 +152,11 @@ mod tests {
     fn what_crosses_between_the_halves_follows_from_the_rule() {
         let learned = |name: &str, task, coefficients| RuleSpec::learned(name, task, coefficients);
         let feedback = learned("feedback_alignment", false, Coefficients::default());
-        let decay = Coefficients { decay: 1.0, ..Coefficients::default() };
+        let decay = Coefficients::new(&[(Primitive::Decay, 1.0)]);
         let pollack = learned("kolen_pollack", true, decay);
-        let amp =
-            learned("activation_alignment", false, Coefficients { amp: 1.0, ..Coefficients::default() });
+        let amp = learned("activation_alignment", false, Coefficients::new(&[(Primitive::Amp, 1.0)]));
         for (spec, due) in [
-            // The errors at both y go, and those at both x come back.
+            // The errors at both y cross to B's host, and the errors at both x come back.
             (stage(feedback.clone(), false), [5 * (4 + 2), 5 * (3 + 4)]),
             (stage(feedback, true), [5 * 2, 5 * 4]),
             // x as well.

@@ -4,7 +4,7 @@ use super::outcome::{Around, outcome};
 use super::reports::Reporting;
 use super::*;
 use crate::run_error::Cause;
-use proto::control::{Report, Span};
+use proto::control::{Measure, Report, Span};
 use proto::lane::Action;
 use proto::ledger::LinkLedger;
 use proto::link::{Peer, Role};
@@ -12,8 +12,8 @@ use proto::spec::graph::{INPUT, Init, LayerSpec, Op, Value};
 use proto::spec::rule::{Coefficients, RuleSpec};
 use proto::spec::stage::StageSpec;
 
-/// A driver of nodes that say nothing by themselves: the senders of their reports, the commands to them, and the sender of
-/// the loss task's results.
+/// A driver of nodes that are silent by themselves; with it the senders of their reports, the commands to them, and the
+/// sender of the loss task's results.
 struct Silent {
     driver: Driver,
     reports: Vec<mpsc::Sender<Report>>,
@@ -77,7 +77,7 @@ async fn said(driver: &mut Driver) -> String {
 
 fn minibatch() -> Minibatch {
     let (step, phase) = (12, Phase::Train);
-    Minibatch { step, phase, epoch: 0, indices: vec![0], microbatches: 1, measure: false }
+    Minibatch { step, phase, epoch: 0, indices: vec![0], microbatches: 1, measure: Measure::Nothing }
 }
 
 const LOSS: BatchLoss = BatchLoss { loss: 1.0, accuracy: (0.0, 0.0), finite: true, guesses: Vec::new() };
@@ -198,7 +198,7 @@ async fn a_result_holds_the_reports_of_both_halves_and_waits_for_both() {
     assert_eq!(outcome.backward[0].0, 0);
 }
 
-/// The backward half of a stage of one split layer, to which nothing comes back.
+/// The backward half of a stage of one split layer, which returns nothing.
 fn half() -> StageSpec {
     let op = Op::Linear { out: 4, bias: false, init: Init::FanIn };
     let rule = RuleSpec::learned("feedback_alignment", false, Coefficients::default());

@@ -26,18 +26,18 @@ pub struct Findings {
     pub stages: usize,
     /// The number of stages that are split, each of which has a backward node.
     pub split: usize,
-    /// What the backward nodes get that gives W away.
+    /// The most revealing values that the backward nodes get.
     pub given_away: GivenAway,
 }
 
-/// What the backward nodes get that gives W away, by what crosses between the halves of the stages.
+/// The values from which a backward node can compute W, by the kind of values that cross to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum GivenAway {
-    /// Neither y nor x with an error.
+    /// None: neither y, nor x with an error.
     Nothing,
     /// x and the error at y of a layer, whose products are the steps of W.
     Steps,
-    /// y of a layer, which is W x.
+    /// y of a layer, which equals W x.
     Outputs,
 }
 
@@ -110,7 +110,7 @@ pub struct Violation {
     pub message: String,
     /// The tensor or tensors, where the message has any; or a layer's name.
     pub tensor: Option<String>,
-    /// One sentence: what was counted, and what is due.
+    /// One sentence with the counted and the expected value.
     pub sentence: String,
 }
 
@@ -120,7 +120,7 @@ impl Verdict {
         if holds { Self::Holds } else { Self::Broken }
     }
 
-    /// The verdict of two checks together: a violation decides, and an open check decides nothing.
+    /// The verdict of two checks together: a violation wins, and an open check leaves the other's verdict.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         match (self, other) {

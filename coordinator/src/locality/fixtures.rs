@@ -1,4 +1,4 @@
-//! Runs for tests, with the ledgers of processes that are honest.
+//! Runs for tests, with the ledgers of honest processes.
 
 use super::check::{Allowed, Evidence, check};
 use super::findings::Findings;
@@ -75,7 +75,7 @@ impl Run {
     fn honest(config: &Config, split: &[&str], delay: u64) -> Self {
         let network = config.network([1, 4, 4]).unwrap();
         let ranges = cut(config, &network).unwrap();
-        let start = RunStart { run: &"r".repeat(32), incarnation: 1, restore: None };
+        let start = RunStart { run: &"r".repeat(32), incarnation: 1, restore: None, begin: None };
         let mut stages = stages(config, &network, &InputSpec::plain(1), &ranges, [3, 3], start).unwrap();
         for layer in stages.iter_mut().flat_map(|spec| &mut spec.layers) {
             layer.split = split.contains(&layer.name.as_str());
@@ -105,7 +105,7 @@ impl Run {
         ledgers.flat_map(|ledger| &mut ledger.crossed).filter(of).for_each(change);
     }
 
-    /// Both ends' records of what crosses between the halves of `stage` and has a tensor of this name.
+    /// Both ends' records of the messages between the halves of `stage` that have a tensor of this name.
     pub fn halves(&mut self, stage: u32, tensor: &str, change: impl Fn(&mut LinkRecord)) {
         let of = |record: &&mut LinkRecord| record.tensors.iter().any(|value| value.name == tensor);
         for role in [Role::Stage(stage), Role::Backward(stage)] {
@@ -134,7 +134,7 @@ fn config(sets: &[String]) -> Config {
     config::parse(NETWORK, "c.toml", sets, &Environment::empty()).unwrap()
 }
 
-/// The values that the rules of a node's layers read: all that they declare.
+/// The values that the rules of a node's layers read: all values that they declare.
 fn reads(node: &StageSpec) -> Vec<LayerReads> {
     let reads = |layer: &LayerSpec| LayerReads { layer: layer.name.clone(), read: layer.rule.reads() };
     learning(node).map(reads).collect()

@@ -1,4 +1,5 @@
-//! The proof of locality: a run whose messages are all counted at both ends, and compared with what the plan predicts.
+//! The proof of locality: both ends count all messages of a run, and the counts are compared with the plan's
+//! prediction.
 //!
 //! ```text
 //! specifications, lanes, course ─▶ prediction ─┐
@@ -6,7 +7,7 @@
 //!                        and of every node ────┘
 //! ```
 //!
-//! Everything but [`prove`] is pure.
+//! Everything except [`prove`] is pure.
 
 mod check;
 mod findings;

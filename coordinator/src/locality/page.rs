@@ -1,7 +1,7 @@
 //! The page of a proof: one HTML file with the drawing of the links, the control planes, the rules and the violations.
 //!
-//! The drawing goes from the loss at the top to the data at the bottom; the coordinator is at both ends of the ring, and
-//! the backward node of a stage that is split is beside it:
+//! The drawing goes from the loss at the top to the data at the bottom. The coordinator is at both ends of the ring,
+//! and the backward node of a split stage is beside the stage:
 //!
 //! ```text
 //! coordinator ─ link ─ stage n-1 ─ … ─ stage 0 ─ link ─ coordinator
@@ -97,7 +97,7 @@ struct Flow<'a> {
     violations: Vec<&'a Violation>,
 }
 
-/// What a direction carries in one phase.
+/// The messages of a direction in one phase.
 struct Count {
     phase: Phase,
     messages: u64,
@@ -121,7 +121,7 @@ fn tiers<'a>(cut: usize, about: &About, stages: &'a [StageSpec], findings: &'a F
     [top, link].into_iter().chain(bottom).collect()
 }
 
-/// A stage, with its backward node where it is split.
+/// A stage, with its backward node if it is split.
 fn stage<'a>(spec: &StageSpec, about: &About, findings: &'a Findings) -> Tier<'a> {
     let [forward, backward] = [Role::Stage(spec.index), Role::Backward(spec.index)];
     let process = |role| Process::node(role, about, findings);
@@ -239,7 +239,7 @@ fn capital(sentence: &str) -> String {
     first.to_uppercase() + rest
 }
 
-/// Bytes for people.
+/// Bytes in a readable unit.
 fn bytes(bytes: &u64) -> text::Bytes {
     text::Bytes(Some(*bytes))
 }

@@ -1,4 +1,5 @@
-//! `coordinator locality`: trains some steps, fetches the ledgers of all processes, checks them, and shows the findings.
+//! `coordinator locality`: trains some steps, fetches the ledgers of all processes, checks them, and shows the
+//! findings.
 
 use super::check::{Allowed, Evidence, check};
 use super::findings::{Findings, Violation};
@@ -61,8 +62,8 @@ pub async fn prove(
     }
 }
 
-/// The configuration of a run of `steps` steps. Its evaluation is no longer than its training: a proof needs no whole
-/// test set.
+/// The configuration of a run of `steps` steps. Its evaluation is no longer than its training, since a proof does not
+/// need the whole test set.
 fn shortened(mut config: Config, steps: u64) -> Config {
     config.train.max_steps = Some(steps);
     // An epoch has a step or more.
@@ -76,7 +77,7 @@ fn shortened(mut config: Config, steps: u64) -> Config {
 /// The findings of a run that ended in order, or that a violation ended.
 ///
 /// # Errors
-/// The failure of the run, where it is no violation; a node that did not answer with its ledger.
+/// The failure of the run, if it is no violation; a node that did not answer with its ledger.
 fn findings(
     audited: &Audited,
     prediction: &Prediction,
@@ -106,7 +107,7 @@ fn findings(
         return Ok(findings);
     };
     let broken = matches!(failure.cause, Cause::Protocol | Cause::Violation);
-    // Of a run that ended for another reason nothing was proven, and its reason is what the user needs.
+    // If the run ended for another reason, nothing was proven, and the user needs that reason.
     if !broken && findings.violations.iter().all(|violation| violation.message.starts_with("rule")) {
         return Err(failure.clone());
     }
@@ -119,7 +120,7 @@ fn findings(
     Ok(findings)
 }
 
-/// Whether the reason of the run's end is that of a refusal.
+/// Whether the run ended because of a refusal.
 fn is_told(findings: &Findings, sentence: &str) -> bool {
     let refused =
         findings.violations.iter().filter_map(|violation| violation.sentence.split_once("refused it: "));
@@ -159,7 +160,7 @@ fn nothing(stages: &[StageSpec]) -> Ledger {
     }
 }
 
-/// The violation of a node that counts other parameters than it has.
+/// The violation of a node that reports another number of parameters than its stage has.
 fn miscounted(node: Role, counted: u64, due: u64) -> Option<Violation> {
     (counted != due).then(|| Violation {
         link: words::link(node, Role::Coordinator),

@@ -1,4 +1,4 @@
-//! The findings as text: the links, the control planes, the rules, and what was proven.
+//! The findings as text: the links, the control planes, the rules, and the claims that were proven.
 
 use super::check::Allowed;
 use super::findings::{Findings, GivenAway, LayerFinding, LinkFinding, Verdict};
@@ -10,7 +10,7 @@ use proto::ledger::Chain;
 /// The digits of a hash that are shown.
 const DIGITS: usize = 8;
 
-/// The tables of all findings, the violations, and a last line that says what was proven.
+/// The tables of all findings, the violations, and a last line with the claims that were proven.
 pub fn table(findings: &Findings, allowed: Allowed) -> String {
     let links = findings.links.iter().map(|finding| link(finding, used(findings, finding))).collect();
     let control = planes(&findings.control).iter().map(plane).collect();
@@ -27,7 +27,7 @@ pub fn table(findings: &Findings, allowed: Allowed) -> String {
     text + gap + &violations + "\n" + &conclusion(findings, allowed) + "\n"
 }
 
-/// What was proven and what was not, in one line.
+/// The claims that were proven and those that were not, in one line.
 pub fn conclusion(findings: &Findings, allowed: Allowed) -> String {
     let Findings { steps, stages, split, given_away, violations, .. } = findings;
     if let count @ 1.. = violations.len() {
@@ -54,18 +54,18 @@ pub fn conclusion(findings: &Findings, allowed: Allowed) -> String {
         ),
     };
     let rules = match allowed {
-        Allowed::Declared => "each rule read only what it declares",
+        Allowed::Declared => "each rule read only the values that it declares",
         Allowed::Local => "no rule read W",
     };
     format!(
-        "no weight crossed a link in {steps} over {stages}{nodes}: every message was {values} of the plan without a spare byte, or a control message within its budget; both ends counted the same messages, and {rules}. Not proven: what a node sends past its links (a firewall and a capture tell){and} what hides in numbers of the right shape{secret}"
+        "no weight crossed a link in {steps} over {stages}{nodes}: every message was {values} of the plan without a spare byte, or a control message within its budget; both ends counted the same messages, and {rules}. Not proven: that a node sent nothing outside its links (a firewall and a capture show that){and} that numbers of the right shape hide nothing{secret}"
     )
 }
 
 const LINK_NUMBERS: [&str; 8] = ["messages", "bytes", "hash", "ends", "tensors", "count", "size", "used"];
 const CONTROL_NUMBERS: [&str; 7] = ["messages", "bytes", "largest", "budget", "ends", "count", "size"];
 
-/// Whether training consumed what crossed; open for messages that training does not consume.
+/// Whether training consumed the messages that crossed; open for messages that training does not consume.
 pub(super) fn used(findings: &Findings, finding: &LinkFinding) -> Verdict {
     let way = |finding: &LinkFinding| finding.record.order();
     let consumed = findings.consumed.iter().find(|consumed| way(consumed) == way(finding));

@@ -1,4 +1,4 @@
-//! Tests of what a proof shows: the table, the JSON and the page say the same.
+//! Tests of a proof's results: the table, the JSON and the page say the same.
 
 use super::fixtures::Run;
 use super::*;
@@ -7,7 +7,7 @@ use proto::microbatch::Phase;
 use proto::spec::graph::Value;
 use serde_json::{Value as Json, json};
 
-/// An honest run, and one in which a tensor too many crossed.
+/// An honest run, and a run in which one tensor too many crossed.
 fn runs() -> [Run; 2] {
     let mut leaking = Run::of("symmetric_alignment");
     leaking.both(Role::Stage(0), Carried::Activations, Phase::Train, |record| {
@@ -88,7 +88,7 @@ fn a_violation_is_told_by_the_table_the_json_and_the_page() {
     let (table, _, page) = honest;
     let last = table.lines().last().unwrap();
     assert!(last.starts_with("no weight crossed a link in 3 steps over 3 stages: "), "{last}");
-    assert!(last.contains("each rule read only what it declares. Not proven: "), "{last}");
+    assert!(last.contains("each rule read only the values that it declares. Not proven: "), "{last}");
     assert!(
         !table.contains("NO") && !page.contains("broken\">") && page.contains("No weight crossed a link")
     );
@@ -110,7 +110,7 @@ fn the_reason_why_w_may_not_stay_secret_is_what_crosses() {
     let outputs = "stays secret from its backward node, since x and y of enough samples determine W";
     let steps = "stays secret from its backward node, since x and the error at y add up to W's own steps";
     for (rule, due) in [
-        (&["name=feedback_alignment"][..], "and what hides in numbers of the right shape"),
+        (&["name=feedback_alignment"][..], "and that numbers of the right shape hide nothing"),
         (&["name=custom", "sparse=0.1"], steps),
         (&["name=kolen_pollack"], steps),
         (&["name=weight_mirror"], outputs),
@@ -121,7 +121,7 @@ fn the_reason_why_w_may_not_stay_secret_is_what_crosses() {
         assert!(last.ends_with(due), "{rule:?}: {last}");
         assert_eq!(
             page.contains("stays secret from its backward node"),
-            due != "and what hides in numbers of the right shape"
+            due != "and that numbers of the right shape hide nothing"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The words of the proof: links, messages and tensors by name, as the table, the page and the JSON say them.
+//! The words of the proof: the names of links, messages and tensors in the table, the page and the JSON.
 
 pub(super) use crate::plural::plural;
 use proto::ledger::{ControlMessage, LinkRecord};
@@ -85,7 +85,7 @@ pub(super) fn names(record: &LinkRecord) -> Option<String> {
     Some(names.join(", ")).filter(|names| !names.is_empty())
 }
 
-/// The beginning of a name that a node gives.
+/// The first characters of a name that a node gives.
 pub(super) fn short(name: &str) -> String {
     name.chars().take(64).collect()
 }

@@ -8,9 +8,9 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-/// Writes `files` into the folder `out`, which is made if it is not there. The first line of all files is the same, and
-/// says which command wrote them. Files that an earlier call of the command wrote are replaced, and removed where the run
-/// has them no longer; all other files stay as they are.
+/// Writes `files` into the folder `out`, and makes the folder if it is not there. The first line of all files is the
+/// same, and names the command that wrote them. The function replaces files of an earlier call of the command, and
+/// removes them if the run has them no longer; all other files stay as they are.
 ///
 /// # Errors
 /// A file in the way that no call of this command wrote, before anything is written; or a file that cannot be written.

@@ -1,5 +1,5 @@
-//! The manifests of a run on Kubernetes: a kustomize base of one StatefulSet per node and a Job for the coordinator, and
-//! the components that add certificates or turn all of it into one JobSet.
+//! The manifests of a run on Kubernetes: a kustomize base of one StatefulSet per node and a Job for the coordinator,
+//! and the components that add certificates or turn the base into one JobSet.
 //!
 //! ```text
 //! Order ─┐
@@ -7,8 +7,9 @@
 //! Plan ──┘
 //! ```
 //!
-//! Everything up to the texts is pure; [`write()`] alone touches the disk. The names of all objects follow from the roles
-//! of the processes, so one namespace holds one run. A sweep has manifests of its own, of one pod per trial ([`trials()`]).
+//! Everything up to the texts is pure; [`write()`] alone touches the disk. The names of all objects follow from the
+//! roles of the processes, so one namespace holds one run. A sweep has manifests of its own, of one pod per trial
+//! ([`trials()`]).
 
 mod folder;
 mod labels;
@@ -64,7 +65,7 @@ pub struct Manifests {
 /// The manifests that `order` asks for, for the run of `config` that `plan` predicts. The coordinator holds `held` in
 /// memory.
 ///
-/// `config` was read without an environment: its `data.path` is what the user wrote, or the default.
+/// `config` was read without an environment: its `data.path` is the user's text, or the default.
 ///
 /// # Errors
 /// A run that Kubernetes has no names for, in one sentence.

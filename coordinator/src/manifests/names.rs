@@ -1,5 +1,5 @@
-//! The names that a user gives, checked against what Kubernetes takes. None of them needs quotes in YAML beyond those
-//! that the templates have.
+//! The names that a user gives, checked against the rules of Kubernetes. None of them needs more quotes in YAML than
+//! the templates have.
 
 use super::VERSION;
 use std::fmt;
@@ -29,15 +29,15 @@ pub struct QueueName(String);
 pub struct Image(String);
 
 impl RunName {
-    /// A name made of `stem`, in which a hyphen stands for everything that a label has no room for; at most `most`
-    /// bytes of it.
+    /// A name made of the first `most` bytes of `stem`, in which a hyphen replaces every character that a label does
+    /// not allow.
     pub fn of(stem: &str, most: usize) -> Self {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
         let lower = stem.to_lowercase();
         let text: String = lower.chars().map(|c| if fits(c) { c } else { '-' }).collect();
         let text = text.trim_matches('-');
         let text = text[..text.len().min(most)].trim_end_matches('-');
-        // Not every kind takes a name that begins with a digit.
+        // Not every kind of object allows a name that begins with a digit.
         match text.starts_with(|c: char| c.is_ascii_lowercase()) {
             true => Self(text.into()),
             false => {

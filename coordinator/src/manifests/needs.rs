@@ -1,4 +1,4 @@
-//! The resources of every pod, from the plan: what it asks its host for, and where it is stopped.
+//! The resources of every pod, from the plan: its requests and its limits.
 
 use crate::config::Snapshot;
 use std::fmt;
@@ -21,7 +21,7 @@ const RUNS_BYTES: u64 = 5 << 30;
 /// Space for the files of a trial beside its snapshots: metrics, logs, report.
 const TRIAL_BYTES: u64 = 64 << 20;
 
-/// What the coordinator holds in memory, in bytes.
+/// The coordinator's memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
     /// The data set; `None` where its size is not known.
@@ -80,7 +80,7 @@ impl PodNeeds {
         let threads = u64::from(threads) * 1000;
         let busy = (load.busy * threads as f64).ceil() as u64;
         let memory = load.memory + if gpu { CUDA_BYTES } else { 0 };
-        // Beside the newest snapshots: the one that is being written, and the best. All of that a second time, for an
+        // Beside the newest snapshots there are the one that is being written, and the best. All count twice, for an
         // earlier run's state, which a node sets aside.
         let snapshots = 2 * (u64::from(snapshot.keep_last) + 2);
         Self {

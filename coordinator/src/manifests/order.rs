@@ -1,10 +1,11 @@
-//! What the user orders.
+//! The user's order for manifests.
 
 use super::names::{ClaimName, Image, RunName};
+use crate::weights::{Backward, PartsId};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// What the user orders, beside the configuration.
+/// The user's order, beside the configuration.
 #[derive(Clone, Debug)]
 pub struct Order {
     /// The folder of the files.
@@ -19,6 +20,10 @@ pub struct Order {
     pub data: DataVolume,
     /// Whether each node has a GPU.
     pub gpu: bool,
+    /// The parts that the nodes begin from; `None` for the seed.
+    pub init: Option<PartsId>,
+    /// The B that `coordinator split` was told for these parts.
+    pub backward: Option<Backward>,
 }
 
 /// Where the coordinator finds the data.
@@ -27,7 +32,7 @@ pub enum DataVolume {
     /// Within the image.
     #[default]
     Image,
-    /// In an existing PersistentVolumeClaim, which is only read.
+    /// In an existing PersistentVolumeClaim, mounted read-only.
     Claim(ClaimName),
     /// In a volume that is empty until a patch's init container fills it.
     EmptyDir,

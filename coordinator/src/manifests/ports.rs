@@ -1,4 +1,4 @@
-//! The ports of all pods. The manifests number them everywhere, since a probe by gRPC takes no port's name.
+//! The ports of all pods. The manifests use their numbers everywhere, since a gRPC probe does not take a port's name.
 
 /// The data plane of a node.
 pub const DATA: u16 = 7100;

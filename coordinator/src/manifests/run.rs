@@ -11,10 +11,10 @@ use crate::prepare::file_stem;
 use proto::identity::Identity;
 use proto::link::Role;
 
-/// The name of the coordinator, and of everything that is its own.
+/// The name of the coordinator, and of all its objects.
 const COORDINATOR: &str = "coordinator";
-/// What the JobSet controller appends to the names of the run and of a process, for a pod: the numbers of the job and of
-/// the pod, and five characters.
+/// The suffix that the JobSet controller appends to the names of the run and of a process, for a pod: the numbers of
+/// the job and of the pod, and five characters.
 const POD_SUFFIX: usize = "-0-0-12345".len();
 
 /// A run.
@@ -23,6 +23,8 @@ pub(super) struct Run {
     pub(super) image: String,
     pub(super) data: DataVolume,
     pub(super) gpu: bool,
+    /// The flags of the coordinator by which a run begins from parts.
+    pub(super) origin: Vec<String>,
     pub(super) threads: u32,
     pub(super) nodes: Vec<Node>,
     /// The needs of the coordinator.
@@ -42,7 +44,7 @@ pub(super) struct Node {
     pub(super) layers: Vec<String>,
 }
 
-/// What the certificate of a process says.
+/// The contents of a process's certificate.
 pub(super) struct Certificate {
     /// The name of the process.
     pub(super) name: String,
@@ -50,7 +52,7 @@ pub(super) struct Certificate {
     pub(super) words: String,
     /// Its identity.
     pub(super) identity: Identity,
-    /// Whether others call the process.
+    /// Whether other processes call this one.
     pub(super) listens: bool,
 }
 
@@ -58,6 +60,13 @@ pub(super) struct Certificate {
 fn longest_name(roles: impl Iterator<Item = Role>) -> usize {
     let longest = roles.map(|role| file_stem(role).len()).max().unwrap_or(0).max(COORDINATOR.len());
     MAX_LABEL - longest - 1 - POD_SUFFIX
+}
+
+/// The flags by which a run begins from parts.
+fn origin(order: &Order) -> Vec<String> {
+    let init = order.init.as_ref().map(|id| format!("--init={id}"));
+    let backward = order.backward.map(|backward| format!("--backward={backward}"));
+    init.into_iter().chain(backward).collect()
 }
 
 impl Run {
@@ -85,6 +94,7 @@ impl Run {
             image: order.image.to_string(),
             data: order.data.clone(),
             gpu: order.gpu,
+            origin: origin(order),
             threads: config.node.threads,
             nodes,
             needs: PodNeeds::of_coordinator(held),
@@ -195,7 +205,7 @@ impl Node {
         matches!(self.role, Role::Backward(_))
     }
 
-    /// What the node is, in a sentence.
+    /// The description of the node, in a sentence.
     pub(super) fn title(&self) -> String {
         let layers = match &self.layers[..] {
             [] => "no layer".to_owned(),

@@ -1,4 +1,4 @@
-//! The configuration as the pods get it: that of the user, resolved, without a path of the user's machine and with the
+//! The configuration for the pods: the user's configuration, resolved, without paths of the user's machine and with the
 //! settings that a cluster needs.
 
 use super::MARK;
@@ -10,8 +10,8 @@ use toml::{Table, Value};
 /// Seconds for which the coordinator and the nodes look for each other. Pods come in any order, and each may have to
 /// wait for a host and for its image.
 const CONNECT_DEADLINE_OF_PODS: f64 = 600.0;
-/// Steps between snapshots, where the configuration has no snapshots: a run that a pod's end set back to its beginning
-/// would hardly come to an end on a cluster. Snapshots change no bit of the result.
+/// Steps between snapshots if the configuration has no snapshots. Without them, every lost pod would set the run back
+/// to its beginning, so that it would hardly ever end on a cluster. Snapshots change no bit of the result.
 pub const SNAPSHOT_STEPS: u64 = 100;
 /// Where the demo's image has its data.
 const IMAGE_DATA: &str = "/usr/share/neuropil/data";
@@ -19,7 +19,7 @@ const IMAGE_DATA: &str = "/usr/share/neuropil/data";
 /// The most bytes of a configuration: a ConfigMap has room for 1 MiB, names and labels among them.
 const MAX_CONFIG: usize = 1_000_000;
 
-/// Where the pods look for the data, if that is another place than `data.path`, which the user wrote.
+/// The place where the pods look for the data, if it differs from the user's `data.path`.
 pub fn other_path(config: &Config) -> Option<PathBuf> {
     let default = default_path(config.data.kind.folder());
     let path =
@@ -31,7 +31,7 @@ pub fn other_path(config: &Config) -> Option<PathBuf> {
 /// The text of `config.toml`.
 ///
 /// # Errors
-/// A configuration that a ConfigMap has no room for.
+/// A configuration that does not fit into a ConfigMap.
 pub(super) fn toml(config: &Config) -> Result<String, ConfigError> {
     let mut config = config.clone();
     if config.network.connect_deadline == CONNECT_DEADLINE {
@@ -55,8 +55,8 @@ pub(super) fn toml(config: &Config) -> Result<String, ConfigError> {
     }
 }
 
-/// Leaves `path` out, unless it is a place within `NEUROPIL_DATA`, or one that a pod has: the coordinator then looks for
-/// the folder of its kind within `NEUROPIL_DATA`, or for the files themselves.
+/// Leaves `path` out, unless it is a place within `NEUROPIL_DATA`, or one that a pod has: the coordinator then looks
+/// for the folder of its kind within `NEUROPIL_DATA`, or for the files themselves.
 fn place(data: &mut Table, folder: &str) {
     let default = default_path(folder);
     let stays = data.get("path").and_then(Value::as_str).map(Path::new);

@@ -1,8 +1,8 @@
-//! The neighbours of every process: which may call which. The network policies follow from it.
+//! The neighbours of every process: the list of who may call whom. The network policies follow from it.
 //!
 //! ```text
 //! data     coordinator ─▶ stage 0 ─▶ stage 1 ─▶ … ─▶ stage n-1 ◀─ coordinator
-//!                            └─▶ its backward node, where it has one
+//!                            └─▶ its backward node, if it has one
 //! control  coordinator ─▶ every node
 //! ```
 

@@ -18,7 +18,7 @@ const QUEUE: &str = "default";
 /// The claim of the run folders, unless the user names another.
 const CLAIM: &str = "runs";
 
-/// What the user orders for a sweep, beside the sweep itself.
+/// The user's order for a sweep's manifests, beside the sweep itself.
 #[derive(Clone, Debug)]
 pub struct SweepOrder {
     /// The image of all containers.
@@ -27,7 +27,7 @@ pub struct SweepOrder {
     pub data: DataVolume,
     /// The existing claim of the run folders; `None` for a new one.
     pub claim: Option<ClaimName>,
-    /// The queue by which Kueue admits the sweep, where it shall wait for that.
+    /// The queue by which Kueue admits the sweep; `None` if the sweep need not wait for Kueue.
     pub queue: Option<QueueName>,
     /// The most trials at once; `None` for all.
     pub parallel: Option<usize>,

@@ -1,15 +1,15 @@
-//! What the command says: what it wrote, and which commands come next.
+//! The message of the command: the files that it wrote, and the commands that come next.
 
 use super::run::Run;
 use crate::plural::plural;
 use crate::shell;
 use std::path::Path;
 
-/// What the user must know where the pods have not the folder of `data.path`.
+/// The note to the user if the pods do not have the folder of `data.path`.
 pub(super) const NO_SUCH_FOLDER: &str = "data.path is left out, since pods have no such folder: they look in NEUROPIL_DATA, where --data mounts a claim.\n";
 
-/// The report on the files of `run` that have been written to the folder `out`. `drops_path` says that `data.path` is not
-/// among the settings of the pods.
+/// The report on the files of `run` that have been written to the folder `out`. `drops_path` says that `data.path` is
+/// not among the settings of the pods.
 pub(super) fn told(run: &Run, out: &Path, drops_path: bool) -> String {
     let stages = plural(run.stages().into(), "stage");
     let backward = match run.backward_stages().len() as u64 {
@@ -35,7 +35,8 @@ pub(super) fn told(run: &Run, out: &Path, drops_path: bool) -> String {
     )
 }
 
-/// The commands that make an overlay beside the base in `out`, and apply it. kustomize takes no overlay within its base.
+/// The commands that make an overlay beside the base in `out`, and apply it. kustomize allows no overlay inside its
+/// base.
 fn overlay(out: &Path) -> Vec<String> {
     let logs = "kubectl logs -f job/coordinator --pod-running-timeout=10m".to_owned();
     let Some(base) = out.file_name().map(|name| name.to_string_lossy()) else {

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use proto::error::ProtocolError;
 use proto::spec::graph::{self, INPUT, LayerSpec, Op};
 use proto::spec::precision::Precision;
-use proto::spec::rule::{Alignment, Coefficients, Mirror, RuleSpec, Transfer};
+use proto::spec::rule::{Alignment, Coefficients, Mirror, Primitive, RuleSpec, Transfer};
 use proto::tensor::Kind;
 
 use super::Network;
@@ -142,7 +142,7 @@ fn count(
         RuleSpec::SignSymmetry { .. } => (weights, false, 0),
         RuleSpec::Learned { task, coefficients: c, alignment, .. } => {
             let extra = if alignment.mirror.is_none() { alignment_passes(c, alignment) } else { 0 };
-            (weights, *task || *c != Coefficients::default(), extra)
+            (weights, *task || !c.are_zero(), extra)
         }
     };
     let macs = op.macs(x);
@@ -176,14 +176,14 @@ fn mirror_macs(rule: &RuleSpec, macs: u64) -> u64 {
 
 /// Passes over B's samples that B's loss takes, each with the work of a forward.
 fn alignment_passes(c: &Coefficients, alignment: &Alignment) -> u64 {
-    // self and decay need no sample.
-    let Coefficients { amp, null, sparse, self_: _, decay: _ } = *c;
-    let [amp, null, sparse] = [amp, null, sparse].map(|c| c != 0.0);
-    // One filter gradient serves amp and sparse; sparse also needs z, as amp does under an activation.
-    let with_z = sparse || (amp && alignment.transfer != Transfer::Identity);
-    // null needs r and a filter gradient; an x that isn't the layer's input needs a y of its own.
+    let alone: u64 = c.terms().map(|(one, _)| one.facts().passes).sum();
+    let [amp, sparse] = [Primitive::Amp, Primitive::Sparse].map(|one| c.of(one) != 0.0);
+    // One filter gradient serves amp and sparse. Under an activation amp needs z, which sparse has.
+    let shared = u64::from(amp && sparse);
+    let with_z = amp && !sparse && alignment.transfer != Transfer::Identity;
+    // An x that isn't the layer's input needs a y of its own.
     let again = !alignment.is_fed_input() && c.use_output();
-    u64::from(amp || sparse) + u64::from(with_z) + 2 * u64::from(null) + u64::from(again)
+    alone - shared + u64::from(with_z) + u64::from(again)
 }
 
 /// Numbers over the cut before each layer and after the last layer, upwards and downwards.

@@ -58,6 +58,9 @@ pub struct Options {
     pub channels: u32,
     /// The stem of residual networks.
     pub stem: Stem,
+    /// The scale γ at which the last norm of each residual block starts. At 0, as in the paper's code, every block starts
+    /// as its skip; torchvision starts at 1.
+    pub last_gamma: f64,
     /// The learning rule of B, in every weight layer.
     pub rule: RuleSpec,
 }
@@ -65,7 +68,15 @@ pub struct Options {
 /// The options of the papers' networks for ImageNet.
 impl Default for Options {
     fn default() -> Self {
-        Self { classes: 1000, width: 64, image: 224, channels: 3, stem: Stem::Auto, rule: RuleSpec::Backprop }
+        Self {
+            classes: 1000,
+            width: 64,
+            image: 224,
+            channels: 3,
+            stem: Stem::Auto,
+            last_gamma: 0.0,
+            rule: RuleSpec::Backprop,
+        }
     }
 }
 
@@ -74,4 +85,10 @@ impl Default for Options {
 /// Impossible options (no classes, an image smaller than a window) lead to an error in [`Network::values`].
 pub fn by_name(name: &str, options: &Options) -> Option<Network> {
     NETWORKS.iter().find(|(known, _)| *known == name).map(|(_, network)| network(options))
+}
+
+/// Whether [`Options::last_gamma`] changes the network called `name`: whether its blocks end with a norm.
+pub fn takes_last_gamma(name: &str) -> bool {
+    let drawn = |last_gamma| by_name(name, &Options { last_gamma, ..Options::default() });
+    drawn(0.0) != drawn(1.0)
 }

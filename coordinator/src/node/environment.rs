@@ -1,6 +1,6 @@
-//! The environment of local nodes. The coordinator says how many threads a node computes with, and the system's
-//! scheduler gives them their cores; variables of OpenMP and of the libraries that compute with it say something else,
-//! and were set for another program. `OMP_PROC_BIND=true` would put the threads of all nodes on the same core.
+//! The environment of local nodes. The coordinator decides the number of a node's threads, and the system's scheduler
+//! gives them their cores. Variables of OpenMP and of the libraries that compute with it would overrule both, although
+//! they were set for another program: `OMP_PROC_BIND=true` would put the threads of all nodes on the same core.
 
 use std::ffi::{OsStr, OsString};
 

@@ -1,4 +1,5 @@
-//! Local nodes (`--local`): one layer-node for each role of a run on loopback. They end with the coordinator, however it ends.
+//! Local nodes (`--local`): one layer-node for each role of a run on loopback. They end with the coordinator, however
+//! it ends.
 
 use super::environment::put_aside;
 use super::log::Log;
@@ -37,7 +38,7 @@ const FIRST_LINE: u64 = 4096;
 /// How long a node may take to write its state and end.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
 
-/// The variables of the environment that would have a node speak TLS.
+/// The variables of the environment that would make a node speak TLS.
 const CREDENTIALS: [&str; 3] = ["NEUROPIL_TLS_CA", "NEUROPIL_TLS_CERT", "NEUROPIL_TLS_KEY"];
 
 /// The first line of a node on stdout.
@@ -122,7 +123,7 @@ impl LocalNodes {
         Ok(Self { nodes, addresses })
     }
 
-    /// The most memory that each node's process has had resident, in bytes; `None` if the system does not say.
+    /// The most memory that each node's process has had resident, in bytes; `None` if the system does not tell.
     pub fn peaks(&self) -> Vec<Option<u64>> {
         self.nodes.iter().map(|node| node.process.and_then(peak)).collect()
     }
@@ -163,7 +164,7 @@ fn has_room(count: usize, threads: u32) -> Result<(), RunError> {
     room::check(needs).map_err(RunError::configuration)
 }
 
-/// What the starts of all local nodes have in common.
+/// The settings that the starts of all local nodes share.
 struct Plan {
     binary: PathBuf,
     rooms: Rooms,
@@ -173,7 +174,7 @@ struct Plan {
 }
 
 impl Plan {
-    /// The command that starts the node of this `number` and `role`, but for its standard streams.
+    /// The command that starts the node of this `number` and `role`, except for its standard streams.
     fn command(&self, number: usize, role: Role) -> Command {
         let mut command = Command::new(&self.binary);
         let any = "127.0.0.1:0";
@@ -182,7 +183,7 @@ impl Plan {
         command.args(["--device", self.settings.device.of(number), "--exit-with-stdin", "--state-dir"]);
         command.arg(self.rooms.state(role)).args(self.rooms.read_only().then_some("--read-only"));
         self.aside.iter().for_each(|name| _ = command.env_remove(name));
-        // On loopback, with a coordinator that speaks plaintext with them.
+        // Local nodes are on loopback, and the coordinator speaks plaintext with them.
         CREDENTIALS.iter().for_each(|name| _ = command.env_remove(name));
         // A node gets a process group of its own, so that only the coordinator handles an interrupt from the terminal.
         command.process_group(0).kill_on_drop(true);
@@ -245,7 +246,7 @@ fn unready(role: Role, log: &Log, binary: &Path) -> RunError {
     ))
 }
 
-/// Completes when a process has been idle for [`IDLE_DEADLINE`]; never completes if the system does not say.
+/// Completes when a process has been idle for [`IDLE_DEADLINE`]; never completes if the system does not tell.
 async fn idle(process: Option<u32>) {
     let (mut effort, mut since) = (None, Instant::now());
     while since.elapsed() < IDLE_DEADLINE {

@@ -1,4 +1,4 @@
-//! The log of a local node: the words that say why the node failed.
+//! The log of a local node, and the sentence in it about the node's failure.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -32,7 +32,7 @@ impl Log {
         failure(&self.tail())
     }
 
-    /// The last line of this start that says something.
+    /// The last line of this start that is not empty.
     pub(super) fn last(&self) -> Option<String> {
         last(&self.tail())
     }

@@ -25,10 +25,10 @@ use proto::transport::tls::Security;
 use proto::transport::waiting::Waiting;
 use std::time::Duration;
 
-/// The threads of a coordinator in a run, beside those that it has from the beginning: the feeder, and one that loads.
+/// The threads that a coordinator adds in a run: the feeder, and one that loads.
 const THREADS: usize = 2;
-/// The files and sockets of a coordinator in a run, beside those that it has from the beginning and those for each
-/// node: the run's files, and the ends of the ring.
+/// The files and sockets that a coordinator adds in a run, beside those for each node: the run's files, and the ends of
+/// the ring.
 const FILES: usize = 16;
 /// The files and sockets of a coordinator for each node that it connects to.
 const FILES_PER_NODE: usize = 2;
@@ -36,7 +36,7 @@ const FILES_PER_NODE: usize = 2;
 /// A node that has answered.
 #[derive(Clone, Debug)]
 pub struct Answered {
-    /// What the node says.
+    /// The node's description.
     pub description: Description,
     /// The identity that the node has proved; `None` in plaintext.
     pub identity: Option<Identity>,
@@ -59,7 +59,7 @@ pub async fn check(
 /// long.
 ///
 /// # Errors
-/// The first node that refuses, or that is not there at the deadline.
+/// The first node that refuses, or that has not answered at the deadline.
 pub async fn wait_for(
     security: &Security,
     peers: &[Peer],
@@ -81,8 +81,8 @@ pub enum Nodes {
 }
 
 impl Nodes {
-    /// Starts local nodes of these `roles`, with their files in `rooms`, or takes the given addresses. A local node that
-    /// ends by itself is reported to `failures`.
+    /// Starts local nodes of these `roles`, with their files in `rooms`, or takes the given addresses. A local node
+    /// that ends by itself is reported to `failures`.
     ///
     /// # Errors
     /// A number of addresses that is not that of the roles, or a node that could not be started.

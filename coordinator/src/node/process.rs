@@ -7,7 +7,7 @@ use std::fs;
 pub struct Effort {
     /// The state letter of `/proc/PID/stat`: `D` waits for the disk, `T` and `t` are stopped.
     pub state: String,
-    /// Page faults that took the disk, and ticks of processor time: the user's and the system's.
+    /// Page faults that read the disk, and ticks of processor time: the user's and the system's.
     pub spent: [u64; 3],
 }
 

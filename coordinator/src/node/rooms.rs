@@ -16,7 +16,7 @@ pub struct Rooms {
     states: PathBuf,
     logs: PathBuf,
     read_only: bool,
-    /// How the user names another place for what is written.
+    /// The advice that names another place for written files.
     elsewhere: &'static str,
 }
 

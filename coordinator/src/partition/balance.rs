@@ -1,8 +1,8 @@
 //! Balanced cuts: a given number of stages, cut so that the costliest stage is as cheap as possible.
 //!
-//! The search first finds the exact optimum. Of all cuts whose costliest stage takes at most [`SLACK`] more, it
-//! takes the cut that sends least, and among equals the cut with the most boundaries before a weight layer or a
-//! block.
+//! The search first finds the exact optimum. Of all cuts whose costliest stage takes at most [`SLACK`] more, it takes
+//! the cut that sends the fewest bytes, and among equal cuts the one with the most boundaries before a weight layer or
+//! a block.
 
 #[cfg(test)]
 mod tests;

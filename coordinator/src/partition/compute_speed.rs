@@ -1,10 +1,10 @@
-//! The speed of a stage's device, in the notation of people: multiply-adds, and perhaps memory, as in `20TMAC/s,1TB/s`.
+//! The speed of a stage's device, in the usual notation: multiply-adds, and perhaps memory, as in `20TMAC/s,1TB/s`.
 
 use std::str::FromStr;
 
 use super::Rates;
 
-/// The speed of the device that a stage computes on.
+/// The speed of the device on which a stage computes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ComputeSpeed {
     macs_per_second: f64,
@@ -12,10 +12,10 @@ pub struct ComputeSpeed {
     bytes_per_second: Option<f64>,
 }
 
-/// The error for a text that is no speed of a device.
+/// The error for a text that does not give a device's speed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "'{0}' is no speed of a device: 20TMAC/s and 20GMAC/s,5GB/s are, multiply-adds and bytes of memory per second"
+    "'{0}' is no speed of a device: give one such as 20TMAC/s or 20GMAC/s,5GB/s, multiply-adds and bytes of memory per second"
 )]
 pub struct ComputeSpeedError(String);
 

@@ -1,5 +1,5 @@
-//! The costs of stages whose W and B are on two hosts: the times of a layer are divided between them, and so are the
-//! bytes that cross.
+//! The costs of stages whose W and B are on two hosts: the times of each layer are divided between the hosts, and bytes
+//! cross between them.
 
 use std::ops::Range;
 
@@ -8,10 +8,11 @@ use super::{Estimator, LayerTime, Rates, Workload};
 use crate::model::profile::{LayerProfile, Split};
 use crate::pipeline::timing::{BackwardCost, SplitCost};
 
-/// The times of a layer on the host of W, and on the host of B. A layer that is not split is on the first alone.
+/// The times of a layer on the host of W, and on the host of B. A layer that is not split takes time on the first
+/// alone.
 ///
-/// E is B's, and G is divided by the passes over W's shape that either host computes. Kolen-Pollack computes one pass on
-/// both hosts that it computes once where they are one. U is divided as the rates would have it.
+/// E is on the host of B. G is divided by the passes over W's shape that each host computes; under Kolen-Pollack both
+/// hosts compute a pass that a single host computes once. U is divided in proportion to the assumed rates.
 pub(super) fn divided(time: LayerTime, layer: &LayerProfile, workload: &Workload) -> [LayerTime; 2] {
     let Some(split) = &layer.split else { return [time, LayerTime::default()] };
     let Rates { macs_per_second, bytes_per_second, .. } = workload.rates;
@@ -38,7 +39,7 @@ pub(super) fn divided(time: LayerTime, layer: &LayerProfile, workload: &Workload
 }
 
 impl Estimator {
-    /// The indices of the split layers of a stage, and what crosses between their hosts.
+    /// The indices of the split layers of a stage, and the values that cross between their hosts.
     fn split(&self, range: Range<usize>) -> impl DoubleEndedIterator<Item = (usize, &Split)> {
         let layers = self.profile().layers();
         range.filter_map(|at| Some((at, layers[at].split.as_ref()?)))
@@ -71,8 +72,8 @@ impl Estimator {
         self.split(range).map(macs).sum()
     }
 
-    /// The predicted memory of a stage's backward node, whose lane holds at most `held` microbatches; `None` for a stage
-    /// without one.
+    /// The predicted memory of a stage's backward node, whose lane holds at most `held` microbatches; `None` for a
+    /// stage without one.
     pub fn backward_memory(&self, range: Range<usize>, held: u32) -> Option<Memory> {
         self.split(range.clone()).next()?;
         Some(backward(self.profile().layers()[range].iter(), held, self.workload()))

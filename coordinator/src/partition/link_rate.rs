@@ -1,13 +1,13 @@
-//! The rate of a link, in the notation of people: `10Gbit/s`, `1 GB/s`, `100MiB/s`.
+//! The rate of a link, in the usual notations: `10Gbit/s`, `1 GB/s`, `100MiB/s`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-/// The share of a link that carries what programs send: a segment of 1448 bytes is 1514 on Ethernet.
+/// The share of a link that carries the programs' bytes: a segment of 1448 bytes is 1514 on Ethernet.
 const PAYLOAD: f64 = 1448.0 / 1514.0;
-/// What a connection may send before anything is acknowledged: ten segments.
+/// The bytes that a connection may send before the first acknowledgement: ten segments.
 const WINDOW: f64 = 14480.0;
 
 /// A link's rate, above 0 and finite; each direction has the whole rate.
@@ -18,7 +18,7 @@ pub struct LinkRate {
 
 /// The error for a text that is no rate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no rate of a link: 10Gbit/s, 1GB/s and 100MiB/s are")]
+#[error("'{0}' is no rate of a link: give one such as 10Gbit/s, 1GB/s or 100MiB/s")]
 pub struct LinkRateError(String);
 
 impl LinkRate {
@@ -47,7 +47,7 @@ impl Default for LinkRate {
 }
 
 /// Parses a number, a prefix (k, M, G, T; Ki, Mi, Gi, Ti), and `bit/s`, `bps` or `B/s`. The case of `b` and `B`
-/// counts only where it alone tells bits from bytes.
+/// matters only where it alone distinguishes bits from bytes.
 impl FromStr for LinkRate {
     type Err = LinkRateError;
 

@@ -1,4 +1,4 @@
-//! The speed of a link, in the notation of people: a rate, and perhaps a latency, as in `100Mbit/s,5ms`.
+//! The speed of a link, in the usual notation: a rate, and perhaps a latency, as in `100Mbit/s,5ms`.
 
 use std::str::FromStr;
 
@@ -7,7 +7,7 @@ use super::{LinkRate, LinkRateError, Rates};
 /// The longest latency: a satellite's is a quarter of a second.
 const LONGEST: f64 = 10.0;
 
-/// The rate of a link, and how long each way takes.
+/// The rate of a link, and its latency for each way.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LinkSpeed {
     rate: LinkRate,
@@ -22,7 +22,9 @@ pub enum LinkSpeedError {
     #[error(transparent)]
     Rate(#[from] LinkRateError),
     /// The second part is no latency.
-    #[error("'{0}' is no latency of a link: 5ms, 250us and 0.02s are, up to {LONGEST} s, for one way")]
+    #[error(
+        "'{0}' is no latency of a link: give one such as 5ms, 250us or 0.02s, up to {LONGEST} s, for one way"
+    )]
     Latency(String),
 }
 
@@ -85,6 +87,9 @@ mod tests {
             assert!(read(bad).is_err(), "{bad}");
         }
         let said = read("1GB/s,5 minutes").unwrap_err().to_string();
-        assert!(said.starts_with("'5 minutes' is no latency of a link: 5ms, 250us"), "{said}");
+        assert!(
+            said.starts_with("'5 minutes' is no latency of a link: give one such as 5ms, 250us"),
+            "{said}"
+        );
     }
 }

@@ -2,15 +2,16 @@
 //!
 //! ```text
 //! process     code, libtorch's libraries, threads
-//! weights     W, biases and norms: values, optimizer state, gradients; B the same where it is its own and on this host;
+//! weights     W, biases and norms: values, optimizer state, gradients; the same of B, if it is not W and is on this host;
 //!             under bf16 the copies of W and B
-//! activations held × what F keeps of a microbatch, or × what waits between E and G if that is more
+//! activations held × the values that F keeps of a microbatch, or × those that wait between E and G if they are more
 //! workspace   values that end with their F, the largest layer's scratch, one more gradient, a mirror step
 //! queues      2 microbatches in each direction on each side, and to and from the other half of a stage
 //! kept        blocks that are free again, and stay with the process: see [`KEPT_OF_VALUES`]
 //! ```
 //!
-//! A backward node has the same parts: B's weights, the samples that wait for their G, and what it exchanges with its stage.
+//! A backward node has the same parts: B's weights, the samples that wait for their G, and the messages to and from its
+//! stage.
 
 use proto::link::QUEUE;
 use serde::Serialize;
@@ -105,7 +106,7 @@ impl Stock {
         self.kept += new.map(|kept| kept.bytes).sum::<u64>();
         self.waiting += layer.waiting;
         self.passing += layer.passing;
-        self.scratch = self.scratch.max((layer.inputs + layer.output) * workload.number());
+        self.scratch = self.scratch.max(scratch(layer, workload));
         self.gradient = self.gradient.max(layer.weights * (FLOAT + workload.copied_weight()));
         self.mirror = self.mirror.max(layer.mirror);
         layer.split.iter().for_each(|split| self.halves.add(split));
@@ -156,6 +157,15 @@ pub(super) fn backward<'l>(
     let size = workload.microbatch() * workload.number();
     let gradient = gradient * (FLOAT + workload.copied_weight());
     Memory::of(weights, size * kept, size * scratch + gradient + mirror, halves.queues(workload))
+}
+
+/// Bytes per sample of the largest values that an action of a layer computes on the way. A comparison of signals adds the
+/// output through B to that through W, or the error by W to that by B.
+fn scratch(layer: &LayerProfile, workload: &Workload) -> u64 {
+    let LayerProfile { inputs, output, backward, split, .. } = layer;
+    let compares = workload.signals && *backward > 0 && split.is_none();
+    let compared = if compares { *inputs.max(output) } else { 0 };
+    (inputs + output + compared) * workload.number()
 }
 
 /// Bytes of a layer's parameters with optimizer state and gradients, as far as they are on the stage's own host.

@@ -3,7 +3,7 @@
 //! ```text
 //! layers   conv1 bn1 relu │ conv2 bn2 add relu │ flatten fc
 //!             stage 0             stage 1         stage 2
-//!                         ↑ relu               ↑ relu         what crosses a cut, as named tensors
+//!                         ↑ relu               ↑ relu         the values that cross a cut, as named tensors
 //! ```
 //!
 //! Every cut is legal, because a skip travels beside the branch that it jumps over. Cuts are named in the

@@ -28,13 +28,15 @@ pub struct Workload {
     pub optimizer_backward: Method,
     /// Whether a stage keeps only its inputs and computes the other values again before E.
     pub recompute: bool,
+    /// Whether steps compare the signals of W with those of B.
+    pub signals: bool,
     /// The number format in which the layers compute.
     pub precision: Precision,
     /// The assumed rates.
     pub rates: Rates,
 }
 
-/// The assumed rates. They decide a prediction without measurements, so they are shown beside it.
+/// The assumed rates. They decide a prediction without measurements, so the plan shows them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Rates {
     /// Multiply-adds per second of one stage, in convolutions and dense layers.
@@ -67,6 +69,7 @@ impl Default for Workload {
             optimizer,
             optimizer_backward: optimizer,
             recompute: false,
+            signals: false,
             precision: Precision::F32,
             rates: Rates::default(),
         }

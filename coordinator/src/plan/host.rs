@@ -1,4 +1,4 @@
-//! A plan beside the host that it is made on: the cores and the memory that local nodes would share.
+//! A plan compared with the host on which it is made: the cores and the memory that local nodes would share.
 
 use super::{Plan, Shared};
 use crate::model::Network;
@@ -22,12 +22,12 @@ pub struct Host {
     pub memory_total: u64,
     /// Bytes of them that can still be taken.
     pub memory_available: u64,
-    /// What decides the available bytes.
+    /// The source of the available bytes.
     pub memory_bound: String,
 }
 
 impl Host {
-    /// The host of this process; `None` if the system does not say what it has.
+    /// The host of this process; `None` if the system does not tell.
     pub fn now() -> Option<Self> {
         let cores = std::thread::available_parallelism().ok()?.get();
         let Memory { total, available, bound } = Memory::now()?;
@@ -84,13 +84,13 @@ impl Needs {
 }
 
 impl Plan {
-    /// The plan beside the host that it is made on.
+    /// The plan with the host on which it is made.
     pub fn on(self, host: Option<Host>) -> Self {
         Self { host, ..self }
     }
 }
 
-/// One line on the host, with what all nodes of the plan together take.
+/// One line on the host, with the needs of all nodes of the plan together.
 pub(super) fn line(plan: &Plan) -> String {
     let Some(host) = &plan.host else { return String::new() };
     let predicted = |stage: &super::PlannedStage| {

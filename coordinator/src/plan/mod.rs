@@ -38,7 +38,7 @@ pub struct Plan {
     pub lanes: Vec<Vec<String>>,
     /// The share of all stages' time in which they wait, 0 to 1.
     pub bubble: f64,
-    /// Seconds of one step of N samples, once steps follow one another.
+    /// Seconds of one step of N samples among consecutive steps.
     pub step_seconds: f64,
     /// N over those seconds.
     pub images_per_s: f64,
@@ -57,7 +57,7 @@ pub struct Plan {
     /// The prediction for nodes that share this host, if times were measured on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub here: Option<Shared>,
-    /// The host that the plan was made on.
+    /// The host on which the plan was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<Host>,
     /// The lanes as [`draw::lanes`] draws them.
@@ -205,7 +205,7 @@ fn loss_seconds(network: &Network, estimator: &Estimator) -> f64 {
     (4 * logits * FLOAT) as f64 / estimator.workload().rates.bytes_per_second
 }
 
-/// Checks every norm with the smallest microbatch, which decides.
+/// Checks every norm with the smallest microbatch, since it has the fewest values.
 fn check_norms(network: &Network, estimator: &Estimator) -> Result<(), PlanError> {
     let Workload { batch, microbatches, .. } = *estimator.workload();
     let single = |(layer, value): &(&LayerSpec, &Value)| {

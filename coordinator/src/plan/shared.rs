@@ -1,4 +1,4 @@
-//! The prediction of a run whose nodes share the cores of one host, as those of `train --local` do.
+//! The prediction of a run whose nodes share the cores of one host, as the nodes of `train --local` do.
 
 use super::{Plan, PlanError, costs};
 use crate::model::Network;
@@ -7,12 +7,12 @@ use crate::pipeline::timing::{Costs, pace};
 use serde::Serialize;
 use std::ops::Range;
 
-/// The pace of nodes on one host. What links and copies cost the cores is not in it.
+/// The pace of nodes on one host. It does not include the cores' work for links and copies.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Shared {
     /// The cores that the nodes share.
     pub cores: usize,
-    /// Seconds of one step, once steps follow one another.
+    /// Seconds of one step among consecutive steps.
     pub step_seconds: f64,
     /// Images per second.
     pub images_per_s: f64,

@@ -24,7 +24,7 @@ const HEAD: [&str; 10] = [
     "compute s/step",
 ];
 
-/// The columns of backward nodes: what goes to them and comes back in a step, and how long their stages wait for it.
+/// The columns of backward nodes: the bytes to them and back in a step, and the time that their stages wait.
 const BACKWARD: [&str; 8] = [
     "stage, backward",
     "split layers",

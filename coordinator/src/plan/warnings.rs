@@ -1,4 +1,5 @@
-//! The warnings of a plan: links that slow the stages down, stages that wait, and stages that stand out.
+//! The warnings of a plan: links that slow the stages down, stages that wait, and stages with much more work than
+//! others.
 
 use super::{Plan, PlannedStage};
 

@@ -1,4 +1,4 @@
-//! The platform that started the program, and that wants to know how the run does: Kubeflow Trainer's status server.
+//! The platform that started the program and asks for the run's progress: Kubeflow Trainer's status server.
 //!
 //! ```text
 //! environment ─▶ server (pure) ─┐

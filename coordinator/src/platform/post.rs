@@ -1,9 +1,9 @@
 //! One request to the status server: HTTP/1.1 in TLS 1.3, on a connection of its own.
 //!
-//! The server's certificate must be of the CA in the given file, for the name in the URL: the CAs of the system count
-//! for nothing, as the server's CA is the cluster's own. A redirect is not followed, since the token is for this
-//! server, and proxies in the environment are not asked, since the server is in the cluster. Whatever the server
-//! answers, a request takes a bounded time and reads a bounded answer.
+//! The server's certificate must be issued by the CA in the given file, for the name in the URL. The CAs of the system
+//! do not count, since the server's CA is the cluster's own. A redirect is not followed, since the token is for this
+//! server. Proxies in the environment are not used, since the server is in the cluster. Whatever the server answers, a
+//! request takes a bounded time and reads a bounded answer.
 
 use super::server::Server;
 use bytes::Bytes;
@@ -54,9 +54,9 @@ pub enum Kind {
     Certificates,
     /// No connection.
     Unreachable,
-    /// No TLS on it, or of another server.
+    /// No TLS on the connection, or the certificate of another server.
     Tls,
-    /// No answer in time.
+    /// The answer did not come in time.
     Slow,
     /// An answer that is not HTTP, or that breaks off.
     Broken,
@@ -85,7 +85,7 @@ impl Failure {
 /// The reason why the server did not take it.
 pub async fn post(server: &Server, body: String) -> Result<(), Failure> {
     let of = server.clone();
-    // A file system that hangs is waited for: a second reader would take a second thread.
+    // This waits for a file system that hangs, since a second reader would need a second thread.
     let read = tokio::task::spawn_blocking(move || Ok((token(&of.token)?, authorities(&of.ca)?))).await;
     let (token, authorities) = read
         .unwrap_or_else(|_| Err(Failure::new(Kind::Token, "the reader of the token and the CA panicked")))?;
@@ -110,7 +110,7 @@ fn token(path: &Path) -> Result<HeaderValue, Failure> {
     Ok(field)
 }
 
-/// The CAs that the server's certificate may be of.
+/// The CAs that may have issued the server's certificate.
 fn authorities(path: &Path) -> Result<RootCertStore, Failure> {
     let cannot = |why: &str| {
         let sentence = format!("the CA's certificates in {} cannot be used: {why}", path.display());
@@ -125,7 +125,7 @@ fn authorities(path: &Path) -> Result<RootCertStore, Failure> {
     Ok(authorities)
 }
 
-/// The bytes of a file. To open a pipe could take for ever.
+/// The bytes of a file. The file must be a regular one, since opening a pipe could wait for ever.
 fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a file"));
@@ -179,7 +179,7 @@ async fn connect(server: &Server, authorities: RootCertStore) -> Result<TlsStrea
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|error| tls(&error))
 }
 
-/// The first bytes of a body; less where the answer breaks off.
+/// The first bytes of a body; fewer if the answer breaks off.
 async fn beginning(mut body: Incoming) -> Vec<u8> {
     let mut bytes = Vec::new();
     while bytes.len() < BODY {

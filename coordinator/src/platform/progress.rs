@@ -5,13 +5,13 @@ use crate::record::{Evaluation, Step};
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
-/// The pace is that of this time before the newest step: long enough for evaluations and snapshots to count, short
-/// enough to follow a change.
+/// The window before the newest step in which the pace is measured. It is long enough that evaluations and snapshots
+/// count, and short enough to follow a change.
 const WINDOW: Duration = Duration::from_secs(5 * 60);
 /// The shortest distance between two marks, which bounds their number.
 const SPACING: Duration = Duration::from_secs(1);
 
-/// A moment at which so many steps were done.
+/// A moment, and the number of steps that were done at it.
 #[derive(Clone, Copy, Debug)]
 struct Mark {
     step: u64,
@@ -32,13 +32,13 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// The progress of a run of `total` steps, of which nothing is known yet.
+    /// The progress of a run of `total` steps, before any step is known.
     pub fn of(total: u64) -> Self {
         Self { total, metrics: None, marks: VecDeque::new(), pace: None }
     }
 
-    /// Goes on after `step` of a run, whose newest records these are. The time until the next step is that of a start
-    /// and tells nothing about the pace.
+    /// Goes on after `step` of a run with these newest records. The time until the next step includes the start, so it
+    /// does not count for the pace.
     pub fn rewound(&mut self, step: u64, newest: Option<&Step>, evaluation: Option<&Evaluation>) {
         (self.pace, self.metrics) = (None, None);
         self.marks.clear();
@@ -70,8 +70,8 @@ impl Progress {
         }
     }
 
-    /// The status of the run under way; `None` while nothing is known. A run with all its steps has its last
-    /// evaluation before it, so 100 is left for a run that is done.
+    /// The status of the run under way; `None` while no step is known. A run that has made all its steps still has its
+    /// last evaluation ahead, so only a finished run shows 100.
     pub fn status(&self, at: SystemTime) -> Option<Status> {
         let metrics = self.metrics?;
         let percentage = (metrics.step * 100).checked_div(self.total).unwrap_or(0).min(99);
@@ -81,7 +81,7 @@ impl Progress {
         Some(Status { percentage, remaining, metrics, at })
     }
 
-    /// The status of the run at its end. A run that ended before it was done has no time that remains.
+    /// The status of the run at its end. A run that ended early has no remaining time.
     pub fn end(&self, done: bool, at: SystemTime) -> Option<Status> {
         let status = self.status(at)?;
         Some(match done {

@@ -14,8 +14,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// The pause after a request. Kubeflow asks its clients for no more than one status in this time.
 const PAUSE: Duration = Duration::from_secs(5);
-/// How long the end of a run waits for its last status: longer than for any request, since the files of the token and of
-/// the CA may be on a file system that hangs.
+/// How long the end of a run waits for its last status: longer than for any request, since the files of the token and
+/// of the CA may be on a file system that hangs.
 const LAST: Duration = Duration::from_secs(10);
 
 /// The reporter of one run. Its calls only replace the status that the task posts next, so they take no time.
@@ -124,7 +124,7 @@ impl Failures<'_> {
         if self.known.insert(kind) {
             let server = &self.server.authority;
             tracing::warn!(
-                "the progress could not be posted to {server}: {sentence}; the run goes on, and this is not said again"
+                "the progress could not be posted to {server}: {sentence}; the run goes on, and this kind of failure is not logged again"
             );
         }
     }

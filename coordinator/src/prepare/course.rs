@@ -4,7 +4,7 @@
 use crate::config::{self, Config};
 use crate::data::{Epoch, Sampler, evaluation};
 use crate::driver::Minibatch;
-use proto::control::Align;
+use proto::control::{Align, Measure};
 use proto::microbatch::Phase;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -39,8 +39,12 @@ pub struct Course {
     batch: usize,
     microbatches: u32,
     snapshot: config::Snapshot,
+    /// Minibatches between evaluations within an epoch; 0 for none.
+    evaluate_every: u64,
     /// Minibatches between measurements of the layers; 0 measures only after the first and the last.
     measure_every: u64,
+    /// Minibatches between measurements of the signals; 0 never measures them.
+    signals_every: u64,
 }
 
 impl Course {
@@ -54,13 +58,15 @@ impl Course {
             batch: config.train.batch as usize,
             microbatches: config.pipeline.microbatches,
             snapshot: config.snapshot.clone(),
+            evaluate_every: config.train.evaluate_every,
             measure_every: if config.alarm.kolen_pollack { 1 } else { config.metrics.layers_every },
+            signals_every: config.metrics.signals_every(),
         }
     }
 
     /// The items that are left once the state has seen `done` updates.
     ///
-    /// If these updates end an epoch, the epoch's evaluation comes first: a resumed run may have missed it.
+    /// If an evaluation follows the last of these updates, it comes first: a resumed run may have missed it.
     pub fn items(&self, done: u64) -> Items<'_> {
         let mut items = Items { course: self, next: done + 1, epoch: None, queue: VecDeque::new() };
         match done {
@@ -79,7 +85,7 @@ impl Course {
             epoch,
             microbatches: self.microbatches(range.len()),
             indices: range.collect(),
-            measure: false,
+            measure: Measure::Nothing,
         })
     }
 
@@ -89,18 +95,32 @@ impl Course {
         starts.map(|done| Item::Align(Align { done, steps: ALIGN.min(self.delay - done) }))
     }
 
-    /// M for a minibatch of `samples`: as configured, or one sample per microbatch if there are fewer samples.
+    /// M for a minibatch of `samples`: the configured number, or one sample per microbatch if there are fewer samples.
     fn microbatches(&self, samples: usize) -> u32 {
         self.microbatches.min(samples as u32)
     }
 
     fn epoch_of(&self, step: u64) -> u64 {
-        self.sampler.locate(step - 1).0
+        self.sampler.locate(step.saturating_sub(1)).0
+    }
+
+    /// Whether `step` is the last of its epoch.
+    pub fn ends_epoch(&self, step: u64) -> bool {
+        self.epoch_of(step) != self.epoch_of(step + 1)
     }
 
     /// Whether an evaluation follows `step`.
     fn evaluated(&self, step: u64) -> bool {
-        step == self.total || self.epoch_of(step) != self.epoch_of(step + 1)
+        let every = self.evaluate_every;
+        step == self.total || self.ends_epoch(step) || (every > 0 && step.is_multiple_of(every))
+    }
+
+    /// The newest step before `step` that an evaluation follows.
+    pub fn evaluated_before(&self, step: u64) -> Option<u64> {
+        let before = step.saturating_sub(1);
+        let last = |every: u64| before.checked_div(every).map(|times| times * every);
+        let newest = last(self.sampler.minibatches() as u64).max(last(self.evaluate_every));
+        newest.filter(|newest| *newest > 0)
     }
 
     /// Whether a snapshot follows `step`.
@@ -111,10 +131,11 @@ impl Course {
             || (self.snapshot.best && self.evaluated(step))
     }
 
-    /// Whether the layers are measured after `step`.
-    fn measured(&self, step: u64) -> bool {
-        let every = self.measure_every;
-        step == 1 || step == self.total || (every > 0 && step.is_multiple_of(every))
+    /// The measurements of the layers in `step`.
+    fn measured(&self, step: u64) -> Measure {
+        let ends = step == 1 || step == self.total;
+        let due = |every: u64| every > 0 && (ends || step.is_multiple_of(every));
+        Measure::of(ends || due(self.measure_every), due(self.signals_every))
     }
 }
 
@@ -162,5 +183,35 @@ impl Iterator for Items<'_> {
 
     fn next(&mut self) -> Option<Item> {
         self.queue.pop_front().or_else(|| self.train())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Environment;
+
+    #[test]
+    fn matrices_and_signals_are_measured_in_steps_of_their_own() {
+        let text = "train.batch = 4\n[[layer]]\nkind = \"flatten\"\n[[layer]]\nkind = \"linear\"\nout = 10";
+        let steps = |keys: &[&str]| {
+            let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+            let config = config::parse(text, "c.toml", &keys, &Environment::empty()).unwrap();
+            let sampler = Sampler::new(0, 28, 4, config.train.remainder).unwrap();
+            let course = Course::new(&config, sampler, 4, 0);
+            let due = |measure: Measure| {
+                let steps = (1..=7).filter(|step| course.measured(*step) >= measure);
+                steps.map(|step: u64| step.to_string()).collect::<String>()
+            };
+            [Measure::Matrices, Measure::Signals].map(due)
+        };
+        let keys = |signals: &'static str| ["train.epochs=1", "metrics.layers_every=3", signals];
+        assert_eq!(steps(&keys("")[..2]), ["1367", "1367"]);
+        assert_eq!(steps(&keys("metrics.signals_every=0")), ["1367", ""]);
+        assert_eq!(
+            steps(&keys("metrics.signals_every=4")),
+            ["13467", "147"],
+            "signals bring the matrices along"
+        );
     }
 }

@@ -28,6 +28,7 @@ pub fn estimator_at(config: &Config, network: &Network, rates: Rates) -> Result<
         optimizer: config.optimizer.method(),
         optimizer_backward: config.optimizer_b.method(),
         recompute: config.pipeline.recompute,
+        signals: config.metrics.signals_every() > 0,
         precision: config.node.precision,
         rates,
     };
@@ -42,7 +43,7 @@ pub fn cut(config: &Config, network: &Network) -> Result<Vec<Range<usize>>, RunE
     cut_by(config, network, &estimator(config, network)?)
 }
 
-/// Cuts `network` as `config` says, balanced by `estimator` where the configuration gives only the number of stages.
+/// Cuts `network` as `config` says, balanced by `estimator` if the configuration gives only the number of stages.
 ///
 /// # Errors
 /// A cut that the network does not have.

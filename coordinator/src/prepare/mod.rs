@@ -28,8 +28,11 @@ use crate::driver::Sets;
 use crate::model::Network;
 use crate::run_error::RunError;
 use proto::link::Role;
+use proto::spec::begin::Begin;
+use proto::spec::fingerprint::fingerprint;
 use proto::spec::input::InputSpec;
 use proto::spec::stage::StageSpec;
+use proto::spec::state::state_of;
 use std::collections::HashSet;
 use std::ops::Range;
 
@@ -91,7 +94,8 @@ impl Prepared {
         [per_epoch, self.config.train.steps(per_epoch)]
     }
 
-    /// The specification of each stage, for a run with the name `run` on the wire.
+    /// The specification of each stage, for a run with the name `run` on the wire, which restores a snapshot or begins as
+    /// `begin` says.
     ///
     /// # Errors
     /// Shapes that do not fit, by the layer's name.
@@ -100,9 +104,34 @@ impl Prepared {
         run: &str,
         incarnation: u32,
         restore: Option<u64>,
+        begin: Option<&Begin>,
     ) -> Result<Vec<StageSpec>, RunError> {
-        let start = RunStart { run, incarnation, restore };
+        let start = RunStart { run, incarnation, restore, begin };
         stages(&self.config, &self.network, &self.input, &self.ranges, self.minibatches(), start)
+    }
+
+    /// The fingerprint of each node's state, in the order of the roles.
+    ///
+    /// # Errors
+    /// Shapes that do not fit, by the layer's name.
+    pub fn fingerprints(&self) -> Result<Vec<u64>, RunError> {
+        let stages = self.stages("", 1, None, None)?;
+        let of = |spec: &StageSpec| {
+            let state = state_of(spec).map_err(RunError::configuration)?;
+            Ok(fingerprint(state.iter().map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice()))))
+        };
+        nodes(&stages).iter().map(of).collect()
+    }
+
+    /// The network as another configuration of the same run cuts it.
+    ///
+    /// # Errors
+    /// A network or a cut that the configuration cannot have.
+    pub fn cut_by(&self, other: &Config) -> Result<(Network, Vec<Range<usize>>), RunError> {
+        let shape = <[u64; 3]>::try_from(self.network.input.shape.as_slice()).map_err(RunError::internal)?;
+        let network = other.network(shape).map_err(RunError::configuration)?;
+        let ranges = cut(other, &network)?;
+        Ok((network, ranges))
     }
 
     /// The roles of all nodes of a training, the stages first.

@@ -17,13 +17,14 @@ pub enum Placement {
         nodes: Vec<String>,
         /// The control addresses of the nodes that keep the B of split layers, one per stage that has such layers.
         backward_nodes: Vec<String>,
-        /// How they are spoken with.
+        /// The security of the connections to them.
         security: Security,
     },
 }
 
 impl Placement {
-    /// How the nodes are spoken with. Local nodes have no certificates, and nobody else reaches them.
+    /// The security of the connections to the nodes. Local nodes have no certificates, and other hosts cannot reach
+    /// them.
     pub fn security(&self) -> Security {
         match self {
             Placement::Local => Security::plaintext(),
@@ -64,7 +65,7 @@ impl Placement {
     }
 }
 
-/// Checks that there is an address for each of the backward nodes `due`.
+/// Checks that each of the backward nodes `due` has an address.
 fn count(due: &[Role], given: &[String]) -> Result<(), RunError> {
     if due.len() == given.len() {
         return Ok(());

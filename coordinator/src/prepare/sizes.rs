@@ -1,4 +1,4 @@
-//! The sizes of a run that are known before it reads its data: those of its network and of its data set.
+//! The sizes of a run that are known before it reads its data: the sizes of its network and of its data set.
 
 use super::Prepared;
 use crate::config::Config;
@@ -10,8 +10,8 @@ const MOST_PHOTOGRAPHS: u64 = 1 << 24;
 /// Bytes of a photograph's name, size, time and label; its pixels stay in its file.
 const INDEXED: u64 = 128;
 
-/// The network, and the bytes of the data set in memory where they are known. The data is opened only where the network follows from
-/// it.
+/// The network, and the bytes of the data set in memory if they are known. The data is opened only if the network
+/// depends on it.
 ///
 /// # Errors
 /// A configuration without a network, or data that cannot be read.
@@ -37,7 +37,7 @@ pub fn network(config: &Config) -> Result<(Network, Option<u64>), RunError> {
     Ok((network, known.then(|| bytes(samples, shape.iter().product()))))
 }
 
-/// The bytes of a data set in memory: one per pixel and channel, and little beside them.
+/// The bytes of a data set in memory: one per pixel and channel, and few others.
 fn bytes(samples: [u64; 2], size: u64) -> u64 {
     const BESIDE_PIXELS: u64 = 16;
     samples.iter().sum::<u64>().saturating_mul(size + BESIDE_PIXELS)

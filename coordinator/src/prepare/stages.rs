@@ -7,6 +7,7 @@ use crate::prepare::estimator;
 use crate::run_error::RunError;
 use proto::lane::Lane;
 use proto::link::Role;
+use proto::spec::begin::Begin;
 use proto::spec::graph::{INPUT, LayerSpec};
 use proto::spec::input::InputSpec;
 use proto::spec::rule::RuleSpec;
@@ -22,10 +23,12 @@ pub struct RunStart<'a> {
     pub incarnation: u32,
     /// The update whose snapshot is restored; `None` draws the weights from the seed.
     pub restore: Option<u64>,
+    /// The snapshot of another run from which the drawn layers are filled, where none is restored.
+    pub begin: Option<&'a Begin>,
 }
 
-/// The specifications of all nodes of a run: those of the stages, and then those of the nodes that keep the B of split
-/// layers, in the order of their stages.
+/// The specifications of all nodes of a run: first the stages, and then the nodes that keep the B of split layers, in
+/// the order of their stages.
 pub fn nodes(stages: &[StageSpec]) -> Vec<StageSpec> {
     stages.iter().cloned().chain(stages.iter().filter_map(StageSpec::backward_half)).collect()
 }
@@ -43,8 +46,8 @@ pub fn file_stem(role: Role) -> String {
     role.to_string().replace(", ", "-").replace(' ', "-")
 }
 
-/// The specification of each stage of `network`, whose inputs are normalised by `input`, cut at `ranges`; `minibatches` are the numbers of minibatches in
-/// an epoch and in the whole run.
+/// The specification of each stage of `network`, whose inputs are normalised by `input`, cut at `ranges`; `minibatches`
+/// are the numbers of minibatches in an epoch and in the whole run.
 ///
 /// # Errors
 /// Shapes that do not fit, by the layer's name.
@@ -58,7 +61,7 @@ pub fn stages(
 ) -> Result<Vec<StageSpec>, RunError> {
     let slices = slices(network, ranges).map_err(RunError::configuration)?;
     let [per_epoch, total] = minibatches;
-    let RunStart { run, incarnation, restore } = start;
+    let RunStart { run, incarnation, restore, begin } = start;
     let (count, memory) = (slices.len() as u32, tensors(config, network, ranges)?);
     let course = config.rule.course.spec(per_epoch, total);
     let scheduled = |mut layer: LayerSpec| {
@@ -84,6 +87,7 @@ pub fn stages(
         max_microbatches: config.pipeline.microbatches,
         wire: config.network.wire,
         restore,
+        begin: begin.filter(|_| restore.is_none()).cloned(),
         keep_snapshots: config.snapshot.keep_last,
         recompute: config.pipeline.recompute,
         half: Half::Forward,
@@ -95,7 +99,7 @@ pub fn stages(
     Ok(slices.into_iter().enumerate().map(stage).collect())
 }
 
-/// The bytes that the tensors of each stage are expected to take, without what a process has besides.
+/// The expected bytes of the tensors of each stage, without the other memory of a process.
 fn tensors(config: &Config, network: &Network, ranges: &[Range<usize>]) -> Result<Vec<u64>, RunError> {
     let estimator = estimator(config, network)?;
     let lanes = estimator.workload().lanes(ranges.len() as u32).map_err(RunError::configuration)?;
@@ -137,7 +141,7 @@ mod tests {
             let config = config::parse(NETWORK, "c.toml", &sets, &Environment::empty()).unwrap();
             let network = config.network([1, 2, 2]).unwrap();
             let ranges = cut(&config, &network).unwrap();
-            let start = RunStart { run: "r", incarnation: 1, restore: None };
+            let start = RunStart { run: "r", incarnation: 1, restore: None, begin: None };
             let input = InputSpec::plain(1);
             let stages = stages(&config, &network, &input, &ranges, [3, 3], start).unwrap();
             assert!((0..).zip(&stages).all(|(at, stage)| stage.input == (at == 0).then(|| input.clone())));

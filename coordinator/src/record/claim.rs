@@ -121,6 +121,23 @@ impl Claim {
         Err(RunError::internal("there are no names left for a run"))
     }
 
+    /// Fails where the folder holds a run, a sweep or a part of a run, so that no new run can begin in it.
+    ///
+    /// # Errors
+    /// What the folder holds, in one sentence.
+    pub fn check_free(&self) -> Result<(), RunError> {
+        let place = self.path.display();
+        let why = match self.holds {
+            Holds::Nothing => return Ok(()),
+            Holds::Run => format!(
+                "there is a run in {place} already: choose another --name or --run-dir, or go on with --resume auto"
+            ),
+            Holds::Sweep => format!("there is a sweep in {place}: choose another --name or --run-dir"),
+            Holds::Part(file) => part(&self.path, file),
+        };
+        Err(RunError::configuration(why))
+    }
+
     /// Claims a folder that is there; `None` if another process has locked it.
     pub(super) fn attempt(path: &Path) -> Result<Option<Self>, RunError> {
         let folder = File::open(path).map_err(|error| unopened(path, &error, "choose another --run-dir"))?;
@@ -165,6 +182,14 @@ fn taken(path: &Path, what: &str) -> RunError {
         "another coordinator works on the {what} in {}: wait for its end, or end it first",
         path.display()
     ))
+}
+
+/// The sentence for a folder that holds the `file` of a run, and no whole run.
+pub(super) fn part(folder: &Path, file: &str) -> String {
+    format!(
+        "{} holds {file}, but no whole run: bring its run.json and config.toml back, or choose another --name or --run-dir",
+        folder.display()
+    )
 }
 
 /// The failure for a folder in which no run can go on.

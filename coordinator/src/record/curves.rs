@@ -1,7 +1,9 @@
 //! The curves of a run: an event file for TensorBoard, with the points of `metrics.jsonl` and `evaluations.jsonl`.
 
 mod event;
+pub mod hparams;
 
+use super::drawn::Drawn;
 use super::evaluation::Evaluation;
 use super::files::unwritable;
 use super::step::Step;
@@ -50,17 +52,22 @@ impl Curves {
         Ok(Self { file, path })
     }
 
-    /// Appends the points of a training step.
-    pub fn step(&mut self, step: &Step) -> Result<(), RunError> {
+    /// Appends the points of a training step, which followed the step `before`.
+    pub fn step(&mut self, before: Option<&Step>, step: &Step) -> Result<(), RunError> {
+        let drawn = Drawn::of(before, step);
         let mut points = vec![
-            scalar("train/loss", step.loss),
-            scalar("train/accuracy", step.accuracy),
-            scalar("train/images_per_s", step.images_per_s),
+            scalar("train/loss", drawn.loss),
+            scalar("train/accuracy", drawn.accuracy),
+            scalar("train/images_per_s", drawn.images_per_s),
             scalar("train/epoch", Some(step.epoch as f64)),
+            scalar("lr/w", step.lr),
+            scalar("lr/b", step.lr_b),
         ];
         for layer in &step.layers {
             points.push(scalar(format!("angle_deg/{}", layer.name), layer.angle_deg));
             points.push(scalar(format!("norm_ratio/{}", layer.name), layer.norm_ratio));
+            points.push(scalar(format!("output_angle_deg/{}", layer.name), layer.output_angle_deg));
+            points.push(scalar(format!("error_angle_deg/{}", layer.name), layer.error_angle_deg));
         }
         self.add(step.step, points)
     }
@@ -85,7 +92,7 @@ impl Curves {
 
 /// A point on the curve `tag`.
 fn scalar(tag: impl Into<String>, value: Option<f64>) -> Scalar {
-    Scalar { tag: tag.into(), value: value.map(|value| value as f32) }
+    Scalar { tag: tag.into(), value: value.map(|value| value as f32), ..Scalar::default() }
 }
 
 /// Whether an event stays in the history when the run goes back to `step`.

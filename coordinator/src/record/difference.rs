@@ -1,35 +1,10 @@
 //! The keys in which a resumed run's configuration differs from the one that it began with.
 
+use super::changeable::{Consequence, consequence, why_kept};
 use crate::config::{Config, ConfigError, Devices, kind_of_device};
 use std::collections::BTreeMap;
 use std::path::Path;
 use toml::Value;
-
-/// The keys that decide no bit of a run: places, measurements, deadlines, and the order of a lane's actions. A name
-/// that ends in a dot is a table. Where data are does not count, since the mark of the data does. Every other key
-/// decides bits, a new one too.
-const FREE: [&str; 18] = [
-    "pipeline.schedule",
-    "pipeline.ahead",
-    "pipeline.recompute",
-    "data.path",
-    "data.test_limit",
-    "data.train",
-    "data.test",
-    "data.test_labels",
-    "data.test_numbering",
-    "data.synsets",
-    "data.max_broken",
-    "data.workers",
-    "data.prefetch",
-    "snapshot.",
-    "metrics.",
-    "alarm.",
-    "network.connect_deadline",
-    "network.message_deadline",
-];
-/// The keys that decide where a run ends.
-const END: [&str; 2] = ["train.epochs", "train.max_steps"];
 
 /// A key that two configurations set differently.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,15 +18,12 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// The first key by which a run that began with `began` would be another run under `now`. Where the run ends does
-    /// not count.
+    /// The first key by which a run that began with `began` would be another run under `now`: one that a run keeps.
     ///
     /// # Errors
     /// A value that TOML cannot hold.
     pub fn of_run(began: &Config, now: &Config) -> Result<Option<Self>, ConfigError> {
-        let is = |key: &str, free: &str| key == free || free.ends_with('.') && key.starts_with(free);
-        let free = |key: &str| END.contains(&key) || FREE.iter().any(|free| is(key, free));
-        Ok(Self::all(began, now)?.into_iter().find(|difference| !free(&difference.key)))
+        Ok(Self::all(began, now)?.into_iter().find(|difference| consequence(&difference.key).is_none()))
     }
 
     /// The first key that moves the end of the run.
@@ -59,7 +31,32 @@ impl Difference {
     /// # Errors
     /// A value that TOML cannot hold.
     pub fn of_end(began: &Config, now: &Config) -> Result<Option<Self>, ConfigError> {
-        Ok(Self::all(began, now)?.into_iter().find(|difference| END.contains(&difference.key.as_str())))
+        Ok(Self::with(Consequence::End, began, now)?.into_iter().next())
+    }
+
+    /// The keys that change the numbers of the steps to come.
+    ///
+    /// # Errors
+    /// A value that TOML cannot hold.
+    pub fn of_numbers(began: &Config, now: &Config) -> Result<Vec<Self>, ConfigError> {
+        Self::with(Consequence::Numbers, began, now)
+    }
+
+    /// Whether a run that began with `began` would go on under `now` as it began: in its cut, and with the numbers that
+    /// it would have had. Where it ends does not count.
+    ///
+    /// # Errors
+    /// A value that TOML cannot hold.
+    pub fn is_free(began: &Config, now: &Config) -> Result<bool, ConfigError> {
+        let free = |difference: &Self| {
+            matches!(consequence(&difference.key), Some(Consequence::Nothing | Consequence::End))
+        };
+        Ok(Self::all(began, now)?.iter().all(free))
+    }
+
+    fn with(due: Consequence, began: &Config, now: &Config) -> Result<Vec<Self>, ConfigError> {
+        let all = Self::all(began, now)?.into_iter();
+        Ok(all.filter(|difference| consequence(&difference.key) == Some(due)).collect())
     }
 
     /// All differences; names of models, rules and methods come first, since other keys depend on them.
@@ -83,21 +80,41 @@ impl Difference {
 
     /// `'KEY' is HERE here and THERE in FILE`.
     pub fn told(&self, file: &Path) -> String {
-        let value =
-            |value: &Option<Value>| value.as_ref().map_or_else(|| "not set".to_owned(), Value::to_string);
+        let (here, there) = (value(&self.here), value(&self.there));
+        format!("'{}' is {here} here and {there} in {}", self.key, file.display())
+    }
+
+    /// The refusal of a resume by this key of the run in `folder`, whose configuration is `file`.
+    pub fn refused(&self, file: &Path, folder: &Path) -> String {
         format!(
-            "'{}' is {} here and {} in {}",
+            "{}, and a run keeps this key, since {}: resume a run with its own configuration, or begin a new run from its state with --from {}",
+            self.told(file),
+            why_kept(&self.key),
+            folder.display()
+        )
+    }
+
+    /// The message about a key that changes the numbers of the steps to come.
+    pub fn of_steps_to_come(&self) -> String {
+        format!(
+            "{} is {} from here on, and was {}: the steps to come differ from those of a run that kept it",
             self.key,
             value(&self.here),
-            value(&self.there),
-            file.display()
+            value(&self.there)
         )
     }
 }
 
+fn value(value: &Option<Value>) -> String {
+    value.as_ref().map_or_else(|| "not set".to_owned(), Value::to_string)
+}
+
 /// The values of a resolved configuration by their dotted keys; the third layer's keys are `layer[3].…`. Of devices the
 /// kinds count: a run may move to another GPU.
-fn flat(config: &Config) -> Result<BTreeMap<String, Value>, ConfigError> {
+///
+/// # Errors
+/// A value that TOML cannot hold.
+pub fn flat(config: &Config) -> Result<BTreeMap<String, Value>, ConfigError> {
     let mut config = config.clone();
     let kinds = match &config.node.device {
         Devices::All(device) => vec![kind_of_device(device).to_owned()],
@@ -112,7 +129,8 @@ fn flat(config: &Config) -> Result<BTreeMap<String, Value>, ConfigError> {
     Ok(flat)
 }
 
-fn flatten(path: String, value: Value, flat: &mut BTreeMap<String, Value>) {
+/// Adds the values in `value`, whose own key is `path`, by their dotted keys.
+pub fn flatten(path: String, value: Value, flat: &mut BTreeMap<String, Value>) {
     match value {
         Value::Table(table) => {
             let dot = if path.is_empty() { "" } else { "." };
@@ -148,12 +166,11 @@ mod tests {
             ("data.limit=100", Some("'data.limit' is 100 here and 10000 in f")),
             ("data.augment=true", Some("'data.augment' is true here and false in f")),
             ("data.mean=[0.25]", Some("'data.mean' is [0.25] here and not set in f")),
-            ("node.threads=2", Some("'node.threads' is 2 here and 1 in f")),
+            ("node.threads=2 network.wire=f16 pipeline.stages=3", None),
             ("node.precision=bf16", Some("'node.precision' is \"bf16\" here and \"f32\" in f")),
             ("node.device=cuda:1", Some("'node.device' is \"cuda\" here and \"cpu\" in f")),
             ("node.device=[\"cpu\",\"cpu\"]", None),
             ("node.deterministic=true", Some("'node.deterministic' is true here and false in f")),
-            ("network.wire=bf16", Some("'network.wire' is \"bf16\" here and \"f32\" in f")),
             ("optimizer.lr=0.5", Some("'optimizer.lr' is 0.5 here and ")),
             ("optimizer_b.lr=0.5", Some("'optimizer_b.lr' is 0.5 here and ")),
             ("rule.name=feedback_alignment", Some("'rule.")),
@@ -169,20 +186,39 @@ mod tests {
     }
 
     #[test]
-    fn a_run_goes_on_with_the_hosts_of_w_and_b_that_it_began_with() {
+    fn the_keys_that_change_the_steps_to_come_are_told() {
         let example = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/small.toml"));
-        let config = |placement: &str| {
-            let sets = ["rule.name=feedback_alignment".into(), format!("pipeline.placement={placement}")];
+        let config = |sets: &[&str]| {
+            let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
             config::load(example, &sets, &Environment::empty()).unwrap()
         };
-        let told = |began: &str, now: &str| {
-            let found = Difference::of_run(&config(began), &config(now)).unwrap();
-            found.map(|difference| difference.told(Path::new("f"))).unwrap_or_default()
+        let told = |sets: &[&str]| {
+            let found = Difference::of_numbers(&config(&[]), &config(sets)).unwrap();
+            found.iter().map(Difference::of_steps_to_come).collect::<Vec<_>>()
         };
-        let list = "[\"hidden1\"]";
-        assert_eq!(told("together", "split"), "'pipeline.placement' is \"split\" here and \"together\" in f");
-        assert_eq!(told("split", list), "'pipeline.placement' is [\"hidden1\"] here and \"split\" in f");
-        assert!(["together", "split", list].iter().all(|placement| told(placement, placement).is_empty()));
+        assert!(told(&["pipeline.stages=2", "metrics.layers_every=3", "train.epochs=9"]).is_empty());
+        let due = [
+            "network.wire is \"f16\" from here on, and was \"f32\": the steps to come differ from those of a run that kept it",
+            "train.loss_scale is 1024.0 from here on, and was 1.0: the steps to come differ from those of a run that kept it",
+        ];
+        assert_eq!(told(&["network.wire=f16"]), due, "the loss scale follows the format");
+        assert_eq!(told(&["node.threads=2"]).len(), 1);
+        let free = |set: &str| Difference::is_free(&config(&[]), &config(&[set])).unwrap();
+        assert!(free("train.epochs=9") && free("metrics.layers_every=3"));
+        assert!(!free("pipeline.stages=3") && !free("network.wire=f16") && !free("node.threads=2"));
+    }
+
+    #[test]
+    fn a_refusal_has_the_key_both_values_the_reason_and_the_remedy() {
+        let config = |lr: &str| {
+            let text = "[[layer]]\nkind = \"flatten\"\n[[layer]]\nkind = \"linear\"\nout = 10";
+            config::parse(text, "c.toml", &[format!("optimizer.lr={lr}")], &Environment::empty()).unwrap()
+        };
+        let found = Difference::of_run(&config("0.1"), &config("0.2")).unwrap().unwrap();
+        let due = "'optimizer.lr' is 0.2 here and 0.1 in r/config.toml, and a run keeps this key, since it decides the step \
+                   of every weight, and what the optimizer keeps of the steps before: resume a run with its own \
+                   configuration, or begin a new run from its state with --from r";
+        assert_eq!(found.refused(Path::new("r/config.toml"), Path::new("r")), due);
     }
 
     #[test]
@@ -193,13 +229,5 @@ mod tests {
         };
         let found = Difference::of_run(&config(10), &config(12)).unwrap().unwrap();
         assert_eq!(found.told(Path::new("f")), "'layer[2].out' is 12 here and 10 in f");
-    }
-
-    #[test]
-    fn the_free_keys_are_keys() {
-        let reference = config::reference();
-        for key in FREE.iter().chain(&END) {
-            assert!(reference.contains(&format!("`{key}")), "{key}");
-        }
     }
 }

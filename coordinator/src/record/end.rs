@@ -41,7 +41,7 @@ impl End {
         }
         if let Some(table) = end.bent(began, now, per_epoch, done) {
             return Err(RunError::configuration(format!(
-                "{told}, and under {table}.schedule = \"cosine\" the end decides the rate of every step, so the {done} steps so far would have been others: begin a new run with this end (its nodes can take the weights along: layer-node export, then import), and with --set {table}.schedule=constant or step if its end may move later"
+                "{told}, and under {table}.schedule = \"cosine\" the end decides the rate of every step, so the {done} steps so far would have been others: begin a new run with this end from the state of this one (--from), and with --set {table}.schedule=constant or step if its end may move later"
             )));
         }
         Ok(Some(end))

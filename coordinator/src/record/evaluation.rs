@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 pub struct Evaluation {
     /// The training step before the evaluation.
     pub step: u64,
-    /// The epoch that the evaluation ends, from 0.
+    /// The epoch of that step, from 0.
     #[serde(default)]
     pub epoch: u64,
     /// Mean loss, without label smoothing.
@@ -74,6 +74,11 @@ mod tests {
 
     fn evaluation((step, top1): (u64, f64)) -> Evaluation {
         Evaluation { step, top1: Some(top1), ..Evaluation::default() }
+    }
+
+    #[test]
+    fn every_field_of_a_line_is_documented() {
+        crate::documented::holds("evaluations.jsonl", &[serde_json::json!(Evaluation::default())]);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! A run's folder: it is created, reopened, taken back to an earlier step, and appended to.
 
 use super::assessment::Assessment;
-use super::claim::{Claim, Holds, no_run};
+use super::changes::Changes;
+use super::claim::{Claim, Holds, no_run, part};
 use super::curves::Curves;
+use super::cut::Cut;
 use super::data_mark::DataMark;
 use super::difference::Difference;
 use super::end::End;
@@ -12,10 +14,12 @@ use super::identity::RunIdentity;
 use super::lines::{self, Appended};
 use super::names::{CONFIG, EVALUATION, EVALUATIONS, METRICS, REPORT, SUMMARY};
 use super::past::Past;
+use super::start::{self, Start};
 use super::step::Step;
-use crate::config::{self, Config, Environment, Train};
+use crate::config::{self, Config, Environment};
 use crate::run_error::RunError;
 use proto::disk::cannot;
+use proto::spec::begin::Begin;
 use serde::Serialize;
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -31,41 +35,39 @@ pub struct RunFolder {
     curves: Curves,
     /// Whether this start has taken over the history. Until then the end that an earlier start wrote is still true.
     begun: bool,
-    /// The configuration with a moved end, until this start takes over the history.
-    moved: Option<String>,
+    /// Whether the coordinator itself began this start, after a failure.
+    by_itself: bool,
+    /// The step that was recorded last, with which a short minibatch is drawn.
+    last: Option<Step>,
+    /// The configuration with the keys that have changed, until this start takes over the history.
+    changed: Option<String>,
     /// The folder itself, locked: one process at a time writes a run's history.
     owned: Arc<File>,
 }
 
 impl RunFolder {
-    /// Begins a new run in a folder, with its resolved configuration and the mark of its data.
+    /// Begins a new run in a folder, with its resolved configuration, the mark of its data, and what it begins from.
     ///
     /// # Errors
     /// A folder that already holds a run, a sweep or a part of a run, or that cannot be written.
-    pub fn create(claim: Claim, config: &Config, data: DataMark) -> Result<Self, RunError> {
+    pub fn create(
+        claim: Claim,
+        config: &Config,
+        data: DataMark,
+        begin: Option<Begin>,
+    ) -> Result<Self, RunError> {
+        claim.check_free()?;
         let text = config.to_toml().map_err(RunError::configuration)?;
-        let Claim { path, holds, owned } = claim;
-        let place = path.display();
-        let why = match holds {
-            Holds::Nothing => None,
-            Holds::Run => Some(format!(
-                "there is a run in {place} already: choose another --name or --run-dir, or go on with --resume auto"
-            )),
-            Holds::Sweep => Some(format!("there is a sweep in {place}: choose another --name or --run-dir")),
-            Holds::Part(file) => Some(part(&path, file)),
-        };
-        if let Some(why) = why {
-            return Err(RunError::configuration(why));
-        }
-        let identity = RunIdentity { data: Some(data), ..RunIdentity::draw()? };
+        let Claim { path, owned, .. } = claim;
+        let identity = RunIdentity { data: Some(data), begin, ..RunIdentity::draw()? };
         identity.write(&path)?;
         write(&path.join(CONFIG), text.as_bytes())?;
         Ok(Self { begun: true, ..Self::open(path, identity, owned, 0)? })
     }
 
     /// Opens the folder of a run that is resumed, under a new incarnation. The run goes on after the step `after`, or
-    /// else no later than its history ends; an epoch has `per_epoch` minibatches. Also returns the end of the run, if
-    /// it moves.
+    /// else no later than its history ends; an epoch has `per_epoch` minibatches. Also returns what has changed since the
+    /// start before.
     ///
     /// # Errors
     /// A folder without a run, or a configuration or data that would make it another run.
@@ -75,7 +77,7 @@ impl RunFolder {
         data: &DataMark,
         per_epoch: u64,
         after: Option<u64>,
-    ) -> Result<(Self, Option<End>), RunError> {
+    ) -> Result<(Self, Changes), RunError> {
         let Claim { path, holds, owned } = claim;
         match holds {
             Holds::Run => {}
@@ -85,8 +87,7 @@ impl RunFolder {
         let file = path.join(CONFIG);
         let began = began(&path)?;
         if let Some(key) = Difference::of_run(&began, config).map_err(RunError::configuration)? {
-            let why = format!("{}: resume a run with its own configuration", key.told(&file));
-            return Err(RunError::configuration(why));
+            return Err(RunError::configuration(key.refused(&file, &path)));
         }
         let done = after.map_or_else(|| written(&path), Ok)?;
         let end = End::moved(&began, config, per_epoch, done, &file)?;
@@ -94,12 +95,10 @@ impl RunFolder {
         if let Some(mark) = &identity.data {
             mark.check(data, began.data.test_limit == config.data.test_limit, config, &path)?;
         }
-        let Train { epochs, max_steps, .. } = config.train;
-        let moved =
-            end.map(|_| Config { train: Train { epochs, max_steps, ..began.train }, ..began }.to_toml());
-        let moved = moved.transpose().map_err(RunError::configuration)?;
+        let changes = Changes::of(began, config, end).map_err(RunError::configuration)?;
         let identity = identity.next(&path)?;
-        Ok((Self { moved, ..Self::open(path, identity, owned, u64::MAX)? }, end))
+        let opened = Self::open(path, identity, owned, u64::MAX)?;
+        Ok((Self { changed: changes.config.clone(), ..opened }, changes))
     }
 
     /// Opens the folder's files for appending; the curves keep their points up to `step`.
@@ -107,12 +106,14 @@ impl RunFolder {
         let metrics = Appended::open(path.join(METRICS))?;
         let evaluations = Appended::open(path.join(EVALUATIONS))?;
         let curves = Curves::begin(&path, step)?;
-        Ok(Self { path, identity, metrics, evaluations, curves, begun: false, moved: None, owned })
+        let (begun, by_itself, last, changed) = (false, false, None, None);
+        Ok(Self { path, identity, metrics, evaluations, curves, begun, by_itself, last, changed, owned })
     }
 
-    /// Counts another start of the run.
+    /// Counts another start of the run, which the coordinator begins by itself.
     pub fn start_again(&mut self) -> Result<(), RunError> {
         self.identity = self.identity.clone().next(&self.path)?;
+        self.by_itself = true;
         Ok(())
     }
 
@@ -126,15 +127,16 @@ impl RunFolder {
     }
 
     /// Drops the lines of steps after `step`, which will run again, and the line of the evaluation that follows
-    /// `step` itself. The newest evaluation by class is of a step that may run again, so it goes too. The summary that an earlier start wrote is removed first: if this start is killed, readers
-    /// must not take the old summary for the end of the run. The run goes on as `past` says.
+    /// `step` itself. The newest evaluation by class is of a step that may run again, so it goes too. The summary that
+    /// an earlier start wrote is removed first: if this start is killed, readers must not take the old summary for the
+    /// end of the run. The run goes on as `past` says.
     pub fn rewind(&mut self, step: u64, past: Past) -> Result<(), RunError> {
-        if let Some(config) = self.moved.take() {
-            write(&self.path.join(CONFIG), config.as_bytes())?;
-        }
+        self.keep_changes()?;
         for name in [SUMMARY, REPORT, EVALUATION] {
             remove(&self.path.join(name))?;
         }
+        let start = Start::now(self.identity.incarnation, self.by_itself, step, self.last_step()?);
+        start::add(&mut self.identity.starts, start);
         (self.identity.saved, self.identity.past) = (step, past);
         self.identity.write(&self.path)?;
         for (name, limit) in [(METRICS, step + 1), (EVALUATIONS, step)] {
@@ -144,8 +146,37 @@ impl RunFolder {
             write(&self.path.join(name), &kept.collect::<Vec<_>>().concat())?;
         }
         let (path, identity, owned) = (self.path.clone(), self.identity.clone(), self.owned.clone());
-        *self = Self { begun: true, ..Self::open(path, identity, owned, step)? };
+        let last = self.steps()?.pop();
+        *self = Self { begun: true, last, ..Self::open(path, identity, owned, step)? };
         Ok(())
+    }
+
+    /// Writes the keys that have changed into `config.toml`.
+    fn keep_changes(&mut self) -> Result<(), RunError> {
+        match self.changed.take() {
+            Some(config) => write(&self.path.join(CONFIG), config.as_bytes()),
+            None => Ok(()),
+        }
+    }
+
+    /// Remembers how the network was cut before, if a release that began the run did not.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn cut_before(&mut self, cut: impl FnOnce() -> Result<Cut, RunError>) -> Result<(), RunError> {
+        if !self.identity.past.cuts.is_empty() {
+            return Ok(());
+        }
+        self.identity.past.cuts.push((0, cut()?));
+        self.identity.write(&self.path)
+    }
+
+    /// Records that the nodes' states are of another cut now, so that no reader of the run takes the former.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn recut(&mut self) -> Result<(), RunError> {
+        self.keep_changes()
     }
 
     fn text(&self, name: &str) -> Result<Vec<u8>, RunError> {
@@ -194,7 +225,8 @@ impl RunFolder {
     /// Appends one training step to the curves and then to `metrics.jsonl`, so that every line there has its
     /// points.
     pub fn step(&mut self, step: &Step) -> Result<(), RunError> {
-        self.curves.step(step)?;
+        self.curves.step(self.last.as_ref(), step)?;
+        self.last = Some(step.clone());
         self.metrics.add(step)
     }
 
@@ -246,11 +278,4 @@ fn text(path: &Path) -> Result<Vec<u8>, RunError> {
             RunError::internal(cannot("cannot read", path, &error, "choose another --run-dir"))
         }),
     }
-}
-
-fn part(folder: &Path, file: &str) -> String {
-    format!(
-        "{} holds {file}, but no whole run: bring its run.json and config.toml back, or choose another --name or --run-dir",
-        folder.display()
-    )
 }

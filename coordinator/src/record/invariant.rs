@@ -201,7 +201,17 @@ mod tests {
     fn layer(difference: f64) -> [LayerTrace; 1] {
         let (name, one) = ("layer".to_owned(), Some(1.0));
         let difference = Some(difference);
-        [LayerTrace { name, angle_deg: one, norm_ratio: one, norm: one, difference, no_angle: None }]
+        let (no_angle, [output_angle_deg, error_angle_deg]) = (None, [None; 2]);
+        [LayerTrace {
+            name,
+            angle_deg: one,
+            norm_ratio: one,
+            norm: one,
+            difference,
+            no_angle,
+            output_angle_deg,
+            error_angle_deg,
+        }]
     }
 
     fn invariant(past: &Past) -> Invariant {
@@ -318,6 +328,8 @@ mod tests {
             norm: 1.0,
             difference: f64::NAN,
             split: true,
+            output_angle_deg: f64::NAN,
+            error_angle_deg: f64::NAN,
         };
         law.check(1, &[LayerTrace::from(&split)]).unwrap();
         assert!(law.check(2, &whole("fc2")).is_err());

@@ -141,3 +141,46 @@ fn refusals(ledger: &Ledger) -> impl Iterator<Item = Refused<'_>> {
         sentence: &refusal.sentence,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proto::failure::{Failure, FailureKind};
+    use proto::ledger::{Chain, ControlMessage, LayerReads, Refusal};
+    use proto::microbatch::Phase;
+    use proto::spec::graph::Value as Shaped;
+    use proto::spec::reads::Reads;
+    use proto::tensor::Kind;
+
+    #[test]
+    fn every_field_is_documented() {
+        let ends = [Role::Coordinator, Role::Stage(0)];
+        let link = LinkRecord::empty(ends, Carried::Activations, Phase::Train);
+        let link = link.of(1, vec![Shaped { name: "input".into(), shape: vec![1] }], Kind::F32);
+        let control = ControlRecord {
+            from: ends[0],
+            to: ends[1],
+            message: ControlMessage::Describe,
+            messages: 1,
+            bytes: 1,
+            largest: 1,
+            chain: Chain::default(),
+        };
+        let refusal = Refusal { from: ends[1], carried: Some(Carried::Activations), sentence: "why".into() };
+        let coordinator = Ledger {
+            of: ends[0],
+            run: "run".into(),
+            incarnation: 1,
+            crossed: vec![link.clone()],
+            consumed: vec![link],
+            consumed_since: 0,
+            control: vec![control],
+            layers: vec![LayerReads { layer: "fc".into(), read: Reads { x: true, ..Reads::default() } }],
+            refusals: vec![refusal],
+        };
+        let lost = Err(Failure::new(FailureKind::Lost, "it is gone"));
+        let mut starts = Starts::default();
+        starts.add(&Ledgers { coordinator, nodes: vec![(ends[1], lost)], held: 0 }).unwrap();
+        crate::documented::holds("ledger.json", &[serde_json::json!(starts)]);
+    }
+}

@@ -1,16 +1,16 @@
 //! The metrics of a run, for its metrics port.
 
 use super::evaluation::Evaluation;
+use super::rates::Rate;
 use crate::driver::Outcome;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use proto::control::StepDone;
-use proto::metrics::Shown;
+use proto::metrics::{Family, Shown};
 use std::sync::atomic::AtomicU64;
 
 /// A sum of seconds.
@@ -32,6 +32,7 @@ pub struct Meters {
     epoch: Gauge,
     loss: Measured,
     accuracy: Measured,
+    rate: Family<Labels, Measured>,
     test_loss: Measured,
     test_accuracy: Family<Labels, Measured>,
     compute: Family<Labels, Seconds>,
@@ -40,6 +41,8 @@ pub struct Meters {
     sent: Family<Labels, Counter>,
     angle: Family<Labels, Measured>,
     norm_ratio: Family<Labels, Measured>,
+    output_angle: Family<Labels, Measured>,
+    error_angle: Family<Labels, Measured>,
 }
 
 impl Meters {
@@ -58,8 +61,8 @@ impl Meters {
         self.shown.clone()
     }
 
-    /// Records a training step, whole: no scrape sees a part of it.
-    pub fn trained(&self, outcome: &Outcome) {
+    /// Records a training step at these rates, whole: no scrape sees a part of it.
+    pub fn trained(&self, outcome: &Outcome, rate: Rate) {
         let _whole = self.shown.hold();
         self.steps.inc();
         self.images.inc_by(outcome.samples as u64);
@@ -67,6 +70,9 @@ impl Meters {
         self.epoch.set(outcome.epoch as i64);
         self.loss.set(outcome.loss);
         self.accuracy.set(outcome.top1);
+        for (of, rate) in [("w", Some(rate.forward)), ("b", rate.backward)] {
+            show(&self.rate, &vec![("of", of.to_owned())], rate.unwrap_or(f64::NAN));
+        }
         for (stage, done) in outcome.stages.iter().enumerate() {
             let stage = vec![("stage", stage.to_string())];
             let split = (done.bytes_split > 0).then_some(("split", done.bytes_split));
@@ -76,6 +82,8 @@ impl Meters {
                 let labels = vec![("layer", layer.name.clone())];
                 show(&self.angle, &labels, layer.angle_deg);
                 show(&self.norm_ratio, &labels, layer.norm_ratio);
+                show(&self.output_angle, &labels, layer.output_angle_deg);
+                show(&self.error_angle, &labels, layer.error_angle_deg);
             }
         }
         for (stage, done) in &outcome.backward {
@@ -89,11 +97,11 @@ impl Meters {
         for (family, time) in
             [(&self.compute, done.compute), (&self.wait, done.wait), (&self.send, done.send)]
         {
-            family.get_or_create(node).inc_by(time.as_secs_f64());
+            family.of(node).inc_by(time.as_secs_f64());
         }
         for (direction, bytes) in sent {
             let labels: Labels = node.iter().cloned().chain([("direction", direction.to_owned())]).collect();
-            self.sent.get_or_create(&labels).inc_by(bytes);
+            self.sent.of(&labels).inc_by(bytes);
         }
     }
 
@@ -119,6 +127,8 @@ impl Meters {
         known("neuropil_loss", "Its mean loss.", &self.loss);
         known("neuropil_accuracy_ratio", "Fraction of its images whose class came first.", &self.accuracy);
         known("neuropil_test_loss", "Mean loss over the test set.", &self.test_loss);
+        let help = "The learning rate of its update: of W, and of B where B takes steps";
+        all.register("neuropil_learning_rate", help, self.rate.clone());
         let help = "Fraction of the test set whose class was among the first";
         all.register("neuropil_test_accuracy_ratio", help, self.test_accuracy.clone());
         let help = "Time in which a stage computed, in training";
@@ -132,13 +142,17 @@ impl Meters {
         let help = "The angle between W and B of a layer";
         all.register("neuropil_layer_angle_degrees", help, self.angle.clone());
         all.register("neuropil_layer_norm_ratio", "|B| / |W| of a layer", self.norm_ratio.clone());
+        let help = "The angle between the outputs of a layer through W and through B";
+        all.register("neuropil_layer_output_angle_degrees", help, self.output_angle.clone());
+        let help = "The angle between the error that a layer sends below by B and the one that W would send";
+        all.register("neuropil_layer_error_angle_degrees", help, self.error_angle.clone());
     }
 }
 
 /// Shows a measurement of a family; one that is not finite goes, so that no older one stands for it.
 fn show(family: &Family<Labels, Measured>, labels: &Labels, value: f64) {
     if value.is_finite() {
-        family.get_or_create(labels).set(value);
+        family.of(labels).set(value);
     } else {
         family.remove(labels);
     }
@@ -195,9 +209,9 @@ mod tests {
             stages: vec![done(1, bytes)],
             backward,
         };
-        meters.trained(&outcome(0, Vec::new()));
+        meters.trained(&outcome(0, Vec::new()), Rate::default());
         assert!(!text().contains("split\"") && !text().contains("half=\""), "{}", text());
-        meters.trained(&outcome(12, vec![(0, done(2, 4))]));
+        meters.trained(&outcome(12, vec![(0, done(2, 4))]), Rate::default());
         for line in [
             "neuropil_stage_compute_seconds_total{stage=\"0\"} 2.0\n",
             "neuropil_stage_compute_seconds_total{stage=\"0\",half=\"backward\"} 2.0\n",
@@ -227,6 +241,8 @@ mod tests {
                 norm: one,
                 difference: one,
                 split: false,
+                output_angle_deg: angle_deg,
+                error_angle_deg: f64::NAN,
             };
             let done = StepDone { layers: vec![layer], ..StepDone::nothing(Phase::Train) };
             let (step, phase, epoch, samples, top1, top5) = (1, Phase::Train, 0, 4, 0.5, 1.0);
@@ -243,10 +259,14 @@ mod tests {
                 backward: Vec::new(),
             }
         };
-        meters.trained(&step(60.0));
+        meters.trained(&step(60.0), Rate { forward: 0.5, backward: None });
         let angle = "neuropil_layer_angle_degrees{layer=\"fc\"} 60.0";
         assert!(text().contains("neuropil_loss 0.25\n") && text().contains(angle), "{}", text());
-        meters.trained(&step(f64::NAN));
+        assert!(text().contains("neuropil_learning_rate{of=\"w\"} 0.5") && !text().contains("of=\"b\""));
+        assert!(text().contains("neuropil_layer_output_angle_degrees{layer=\"fc\"} 60.0"), "{}", text());
+        assert!(!text().contains("error_angle_degrees{"), "{}", text());
+        meters.trained(&step(f64::NAN), Rate { forward: 0.5, backward: Some(0.25) });
+        assert!(text().contains("neuropil_learning_rate{of=\"b\"} 0.25"));
         assert!(!text().contains("layer=\"fc\"") && !text().contains("NaN"), "{}", text());
         meters.evaluated(&Evaluation { top1: Some(0.5), ..Evaluation::default() });
         assert!(text().contains("{top=\"1\"} 0.5") && !text().contains("top=\"5\""), "{}", text());

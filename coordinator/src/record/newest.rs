@@ -63,7 +63,8 @@ fn may_go_on(path: &Path, config: &Config) -> bool {
     let summary =
         fs::read(path.join(SUMMARY)).ok().and_then(|bytes| serde_json::from_slice::<Summary>(&bytes).ok());
     let status = summary.and_then(|summary| summary.status).unwrap_or_default();
-    let same = || began(path).is_ok_and(|began| matches!(Difference::of_run(&began, config), Ok(None)));
+    // A run that would go on in another cut, or with other numbers, is named by the user.
+    let same = || began(path).is_ok_and(|began| matches!(Difference::is_free(&began, config), Ok(true)));
     !matches!(status.as_str(), "done" | "diverged") && same()
 }
 

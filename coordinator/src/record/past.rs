@@ -1,8 +1,9 @@
 //! The past of a run, as far as it may differ from what the present configuration and the nodes' state suggest: weights
-//! were imported into a snapshot, or a start came with another optimizer.
+//! were imported into a snapshot, or a start came with another optimizer or another cut.
 //!
 //! Whatever compares a measurement with an earlier one asks here which of them it may compare.
 
+use super::cut::Cut;
 use proto::spec::optimizer::OptimizerSpec;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,10 @@ pub struct Past {
     /// earlier release.
     #[serde(default)]
     pub optimizers: Vec<(u64, OptimizerSpec)>,
+    /// The cuts of the network, each with the number of updates before its first one, ascending. Empty for a run of an
+    /// earlier release.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cuts: Vec<(u64, Cut)>,
 }
 
 impl Past {
@@ -32,6 +37,21 @@ impl Past {
             self.optimizers.push((since, optimizer));
         }
         self
+    }
+
+    /// The past of a run that goes on after `step` with the network cut as `cut`.
+    pub fn cut_as(mut self, step: u64, cut: Cut) -> Self {
+        self.cuts.retain(|(since, _)| *since < step);
+        let since = if self.cuts.is_empty() { 0 } else { step };
+        if self.cuts.last().is_none_or(|(_, last)| *last != cut) {
+            self.cuts.push((since, cut));
+        }
+        self
+    }
+
+    /// The updates after which the network was cut as it is now; 0 if it always was.
+    pub fn cut_since(&self) -> u64 {
+        self.cuts.last().map_or(0, |(since, _)| *since)
     }
 
     /// The updates after which weights were imported last; 0 for never.
@@ -67,5 +87,23 @@ mod tests {
         assert_eq!((seed.imported(), lr(&seed, 0)), (0, Some(0.3)));
         let old = Past::default().going_on(7, false, sgd(0.1));
         assert_eq!(lr(&old, 0), Some(0.1), "a run of an earlier release had the same optimizer throughout");
+    }
+
+    #[test]
+    fn the_cuts_of_a_run_follow_each_other() {
+        let cut = |stages: &[&str]| {
+            let stages = stages.iter().map(|name| (*name).to_owned()).collect();
+            Cut { stages, ..Cut::default() }
+        };
+        let (five, two) = (cut(&["a", "b", "c", "d", "e"]), cut(&["a", "d"]));
+        let past = Past::default().cut_as(0, five.clone()).cut_as(20, five.clone());
+        assert_eq!((past.cut_since(), past.cuts.len()), (0, 1), "the same cut is no other");
+        let past = past.cut_as(20, two.clone());
+        assert_eq!(past.clone().cut_as(20, two.clone()), past, "the same start once more");
+        assert_eq!(past.cuts, [(0, five.clone()), (20, two.clone())]);
+        let back = past.clone().cut_as(30, five.clone());
+        assert_eq!((back.cut_since(), back.cuts.len()), (30, 3));
+        assert_eq!(past.clone().cut_as(20, five.clone()).cuts, [(0, five)], "the second cut made no update");
+        assert_eq!(past.cut_as(0, two.clone()).cuts, [(0, two)]);
     }
 }

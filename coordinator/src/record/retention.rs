@@ -15,18 +15,19 @@ pub struct Known {
     pub keep_best: bool,
     /// The best step so far.
     pub best: Option<u64>,
+    /// The newest step before the snapshot whose evaluation has begun.
+    pub begun: Option<u64>,
     /// The newest step whose evaluation is complete.
     pub evaluated: Option<u64>,
 }
 
-/// The snapshots that nodes keep when they write the snapshot after `step`, for epochs of `epoch` minibatches.
+/// The snapshots that nodes keep when they write another one.
 ///
-/// The evaluation of the last epoch may still be under way; until it is complete, that epoch's snapshot may be the
-/// best.
-pub fn keep(step: u64, epoch: u64, known: Known) -> Keep {
-    let Known { common, keep_best, best, evaluated } = known;
-    let ended = step.saturating_sub(1) / epoch.max(1) * epoch;
-    let open = Some(ended).filter(|ended| evaluated.is_none_or(|evaluated| evaluated < *ended));
+/// The newest evaluation may still be under way; until it is complete, the snapshot before it may be the best. Older
+/// evaluations are complete: a snapshot is commanded once all nodes have written the one before.
+pub fn keep(known: Known) -> Keep {
+    let Known { common, keep_best, best, begun, evaluated } = known;
+    let open = begun.filter(|begun| evaluated.is_none_or(|evaluated| evaluated < *begun));
     let mut steps = vec![common];
     if keep_best {
         steps.extend(best.into_iter().chain(open));
@@ -43,14 +44,13 @@ mod tests {
 
     #[test]
     fn the_common_the_best_and_the_one_that_may_become_the_best_are_kept() {
-        let begun = Known { common: 0, keep_best: true, best: None, evaluated: None };
-        let kept = |step, known| keep(step, 10, known).0;
-        assert_eq!(kept(10, begun), [0; 0]);
-        assert_eq!(kept(12, begun), [10], "its evaluation is under way");
-        let evaluated = Known { common: 30, best: Some(10), evaluated: Some(30), ..begun };
-        assert_eq!(kept(32, evaluated), [10, 30]);
-        assert_eq!(kept(40, evaluated), [10, 30]);
-        assert_eq!(kept(42, evaluated), [10, 30, 40]);
-        assert_eq!(kept(42, Known { keep_best: false, ..evaluated }), [30]);
+        let none = Known { common: 0, keep_best: true, best: None, begun: None, evaluated: None };
+        let kept = |begun, known| keep(Known { begun, ..known }).0;
+        assert_eq!(kept(None, none), [0; 0]);
+        assert_eq!(kept(Some(10), none), [10], "its evaluation is under way");
+        let evaluated = Known { common: 30, best: Some(10), evaluated: Some(30), ..none };
+        assert_eq!(kept(Some(30), evaluated), [10, 30]);
+        assert_eq!(kept(Some(40), evaluated), [10, 30, 40]);
+        assert_eq!(kept(Some(40), Known { keep_best: false, ..evaluated }), [30]);
     }
 }

@@ -3,6 +3,7 @@
 //! A number that is not finite is written as `null`, and read as `None`. Lines of other releases may have more or
 //! fewer fields.
 
+use super::rates::Rate;
 use crate::driver::Outcome;
 use proto::control::LayerMeasure;
 use serde::{Deserialize, Serialize};
@@ -16,12 +17,21 @@ pub struct Step {
     /// The epoch, from 0.
     #[serde(default)]
     pub epoch: u64,
+    /// Samples of the minibatch; `None` in lines of earlier releases.
+    #[serde(default)]
+    pub samples: Option<u64>,
     /// Mean loss over the minibatch.
     pub loss: Option<f64>,
     /// Fraction of the minibatch whose label ranks first.
     pub accuracy: Option<f64>,
     /// Samples of the minibatch per second of the step.
     pub images_per_s: Option<f64>,
+    /// The learning rate of W, biases and norms in the step's update; `None` in lines of earlier releases.
+    #[serde(default)]
+    pub lr: Option<f64>,
+    /// The learning rate of B in the step's update; `None` where no B takes steps.
+    #[serde(default)]
+    pub lr_b: Option<f64>,
     /// The step's duration: the time since the previous event of the pipeline.
     pub seconds: Option<f64>,
     /// The times and traffic of every stage.
@@ -105,6 +115,14 @@ pub struct LayerTrace {
     /// The reason why there is no angle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_angle: Option<String>,
+    /// The angle between map(x, W) and map(x, B) in the step's first microbatch, in degrees; `None` where the step did not
+    /// measure it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_angle_deg: Option<f64>,
+    /// The angle between the error that B sent below and the one that W would have sent, likewise; `None` as well where
+    /// the layer sends no error below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_angle_deg: Option<f64>,
 }
 
 /// The reason why a split layer has no angle: no process has both W and B.
@@ -112,7 +130,7 @@ pub const TWO_HOSTS: &str = "W and B are on two hosts";
 
 impl From<&LayerMeasure> for LayerTrace {
     fn from(layer: &LayerMeasure) -> Self {
-        let &LayerMeasure { ref name, angle_deg, norm_ratio, norm, difference, split } = layer;
+        let &LayerMeasure { ref name, angle_deg, norm_ratio, norm, difference, split, .. } = layer;
         let number = |value: f64| Some(value).filter(|value| value.is_finite());
         let why = match (norm, norm_ratio) {
             _ if split => TWO_HOSTS,
@@ -128,13 +146,15 @@ impl From<&LayerMeasure> for LayerTrace {
             // The law of Kolen-Pollack must see a difference that is not finite, unless there is none to be had.
             difference: (!split).then_some(difference),
             no_angle: (!angle_deg.is_finite()).then(|| why.to_owned()),
+            output_angle_deg: number(layer.output_angle_deg),
+            error_angle_deg: number(layer.error_angle_deg),
         }
     }
 }
 
 impl Step {
-    /// The record of a step that took the time `took`.
-    pub fn new(outcome: &Outcome, took: Duration) -> Self {
+    /// The record of a step that took the time `took` and updated the weights at these rates.
+    pub fn new(outcome: &Outcome, took: Duration, rate: Rate) -> Self {
         // A duration of zero would make the speed infinite, and lose the number of samples.
         let seconds = took.max(Duration::from_nanos(1)).as_secs_f64();
         let stages = outcome.stages.iter().enumerate().map(|(stage, done)| StageTrace {
@@ -161,9 +181,12 @@ impl Step {
         Self {
             step: outcome.step,
             epoch: outcome.epoch,
+            samples: Some(outcome.samples as u64),
             loss: Some(outcome.loss),
             accuracy: Some(outcome.top1),
             images_per_s: Some(outcome.samples as f64 / seconds),
+            lr: Some(rate.forward),
+            lr_b: rate.backward,
             seconds: Some(seconds),
             stages: stages.collect(),
             backward: backward.collect(),
@@ -173,7 +196,8 @@ impl Step {
 
     /// The samples of the step's minibatch.
     pub fn samples(&self) -> u64 {
-        (self.images_per_s.unwrap_or(0.0) * self.seconds.unwrap_or(0.0)).round() as u64
+        let told = || (self.images_per_s.unwrap_or(0.0) * self.seconds.unwrap_or(0.0)).round() as u64;
+        self.samples.unwrap_or_else(told)
     }
 
     /// The step's duration.
@@ -202,6 +226,8 @@ mod tests {
             norm,
             difference: 1.0,
             split: false,
+            output_angle_deg: f64::NAN,
+            error_angle_deg: f64::NAN,
         };
         for (measure, why) in [
             (measure(90.0, 1.0, 1.0), None),
@@ -228,6 +254,8 @@ mod tests {
             norm: 2.0,
             difference: nan,
             split: true,
+            output_angle_deg: nan,
+            error_angle_deg: nan,
         };
         let line = serde_json::to_string(&LayerTrace::from(&measure)).unwrap();
         let due = r#"{"name":"fc","angle_deg":null,"norm_ratio":null,"norm":2.0,"difference":null,"no_angle":"W and B are on two hosts"}"#;
@@ -254,22 +282,73 @@ mod tests {
             stages: vec![StepDone::nothing(Phase::Train), stage.clone()],
             backward,
         };
-        let step = Step::new(&outcome(vec![(1, half)]), Duration::from_secs(1));
+        let step = Step::new(&outcome(vec![(1, half)]), Duration::from_secs(1), Rate::default());
         let json = serde_json::to_value(&step).unwrap();
         let due = r#"[{"stage":1,"compute_s":0.25,"wait_s":0.0,"send_s":0.0,"bytes_split":4}]"#;
         assert_eq!(json["backward"], serde_json::from_str::<serde_json::Value>(due).unwrap());
         assert_eq!(json["stages"][1]["bytes_split"], 12);
         assert!(json["stages"][0].get("bytes_split").is_none(), "a stage that sends nothing to another half");
         assert_eq!(serde_json::from_value::<Step>(json).unwrap(), step);
-        let together = Step::new(&outcome(Vec::new()), Duration::from_secs(1));
+        let together = Step::new(&outcome(Vec::new()), Duration::from_secs(1), Rate::default());
         assert!(!serde_json::to_string(&together).unwrap().contains("\"backward\""));
+    }
+
+    #[test]
+    fn every_field_of_a_line_is_documented() {
+        let stage = StageTrace {
+            stage: 0,
+            compute_s: Some(0.5),
+            wait_s: Some(0.5),
+            send_s: Some(0.5),
+            bytes_forward: 1,
+            bytes_backward: 1,
+            bytes_split: 1,
+            underflow_forward: 1,
+            underflow_backward: 1,
+            underflow_split: 1,
+        };
+        let backward = BackwardTrace {
+            stage: 0,
+            compute_s: Some(0.5),
+            wait_s: Some(0.5),
+            send_s: Some(0.5),
+            bytes_split: 1,
+            underflow_split: 1,
+        };
+        let layer = LayerTrace {
+            name: "fc".into(),
+            angle_deg: Some(45.0),
+            norm_ratio: Some(1.0),
+            norm: Some(1.0),
+            difference: Some(1.0),
+            output_angle_deg: Some(45.0),
+            error_angle_deg: Some(45.0),
+            no_angle: Some("B is zero".into()),
+        };
+        let step = Step {
+            step: 1,
+            epoch: 0,
+            samples: Some(2),
+            loss: Some(0.5),
+            accuracy: Some(0.5),
+            images_per_s: Some(2.0),
+            lr: Some(0.1),
+            lr_b: Some(0.1),
+            seconds: Some(1.0),
+            stages: vec![stage],
+            backward: vec![backward],
+            layers: vec![layer],
+        };
+        crate::documented::holds("metrics.jsonl", &[serde_json::json!(step)]);
     }
 
     #[test]
     fn a_line_has_the_fields_of_every_release_and_null_for_what_is_no_number() {
         let old = r#"{"step":7,"epoch":1,"loss":0.1,"accuracy":0.25,"images_per_s":32.0,"seconds":0.5,"stages":[{"stage":0,"compute_s":0.125,"wait_s":0.0,"send_s":0.25,"bytes_forward":12,"bytes_backward":0}],"layers":[{"name":"fc1","angle_deg":null,"norm_ratio":1.5,"norm":2.0,"difference":3.0}]}"#;
         let step: Step = serde_json::from_str(old).unwrap();
-        assert_eq!(serde_json::to_string(&step).unwrap(), old);
+        let now = old.replace(r#""loss""#, r#""samples":null,"loss""#);
+        let now = now.replace(r#""seconds""#, r#""lr":null,"lr_b":null,"seconds""#);
+        assert_eq!(serde_json::to_string(&step).unwrap(), now);
         assert_eq!((step.samples(), step.took()), (16, Duration::from_millis(500)));
         let infinite = Step { loss: Some(f64::INFINITY), ..step };
         assert!(serde_json::to_string(&infinite).unwrap().contains(r#""loss":null"#));

@@ -41,6 +41,9 @@ pub struct Summary {
     pub steps: Option<u64>,
     /// Seconds that snapshots took.
     pub snapshot_seconds: Option<f64>,
+    /// The step after which the network was cut anew; bytes, times and underflow of `nodes` are those since then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nodes_after: Option<u64>,
     /// The nodes: those of the stages in order, then the backward nodes in the order of their stages.
     pub nodes: Vec<NodeSummary>,
 }
@@ -119,14 +122,11 @@ pub struct LayerSummary {
 /// The least width of the first column, in characters.
 const LABEL: usize = 5;
 
-/// The table at the end of a run, for people.
-pub fn table(summary: &Summary) -> String {
-    let mut text = String::new();
+/// The result of a run, and the step since which the columns of its nodes count, where that is not the beginning.
+fn result(summary: &Summary) -> String {
     let percent = |fraction: Option<f64>| or_dash(fraction, |fraction| format!("{:.2} %", 100.0 * fraction));
-    let megabytes = |bytes: Option<u64>| format!("{:.1} MB", bytes.unwrap_or(0) as f64 / 1e6);
-    let _ = writeln!(
-        text,
-        "\n{}, {} over {} nodes: test accuracy {} (top 5: {}), {} images/s, {:.0} s of training\n",
+    let mut text = format!(
+        "\n{}, {} over {} nodes: test accuracy {} (top 5: {}), {} images/s, {:.0} s of training\n\n",
         summary.rule.as_deref().unwrap_or_default(),
         summary.schedule.as_deref().unwrap_or_default(),
         summary.nodes.len(),
@@ -135,6 +135,19 @@ pub fn table(summary: &Summary) -> String {
         or_dash(summary.images_per_s, |speed| format!("{speed:.0}")),
         summary.seconds.unwrap_or(0.0)
     );
+    if let Some(step) = summary.nodes_after {
+        let _ = writeln!(
+            text,
+            "sent, received and computing since step {step}, after which the network was cut anew:\n"
+        );
+    }
+    text
+}
+
+/// The table at the end of a run, for people.
+pub fn table(summary: &Summary) -> String {
+    let mut text = result(summary);
+    let megabytes = |bytes: Option<u64>| format!("{:.1} MB", bytes.unwrap_or(0) as f64 / 1e6);
     let labels = summary.nodes.iter().map(|node| label(node.stage, node.half).len()).max().unwrap_or(0);
     let width = labels.max(LABEL);
     let mut row = |cells: [&str; 8]| {
@@ -206,6 +219,54 @@ mod tests {
         );
         let columns = |row: usize| text.lines().nth(3 + row).unwrap().find("fc1");
         assert_eq!(columns(1), columns(3), "{text}");
+    }
+
+    #[test]
+    fn the_table_says_since_when_its_nodes_count() {
+        let text = table(&Summary { nodes_after: Some(40), ..Summary::default() });
+        assert!(text.contains("since step 40, after which the network was cut anew"), "{text}");
+        assert!(!table(&Summary::default()).contains("cut anew"));
+    }
+
+    #[test]
+    fn every_field_is_documented() {
+        let layer = LayerSummary {
+            name: "fc".into(),
+            parameters: Some(1),
+            angle_deg: Some(45.0),
+            angle_step: Some(1),
+            no_angle: Some("B is zero".into()),
+        };
+        let node = NodeSummary {
+            stage: 0,
+            half: Half::Backward,
+            address: Some("a:1".into()),
+            layers: vec![layer],
+            bytes_sent: Some(1),
+            bytes_received: Some(1),
+            underflow: 1,
+            compute_share: Some(0.5),
+            memory_peak_bytes: Some(1),
+        };
+        let summary = Summary {
+            status: Some("failed".into()),
+            error: Some("a node is gone".into()),
+            rule: Some("backprop".into()),
+            seed: Some(0),
+            epochs: Some(1),
+            stages: Some(1),
+            schedule: Some("gpipe".into()),
+            test_top1: Some(0.5),
+            test_top5: Some(0.5),
+            best_step: Some(1),
+            images_per_s: Some(1.0),
+            seconds: Some(1.0),
+            steps: Some(1),
+            snapshot_seconds: Some(1.0),
+            nodes: vec![node],
+            nodes_after: Some(1),
+        };
+        crate::documented::holds("summary.json", &[serde_json::json!(summary)]);
     }
 
     #[test]

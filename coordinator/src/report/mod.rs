@@ -1,4 +1,4 @@
-//! The report page: HTML of one run, or of several runs laid over each other.
+//! The report page: HTML of one run. [`crate::compare`] lays several over each other, with the same parts.
 //!
 //! ```text
 //! runs/NAME/ ──Run::read──▶ Run ──Model::of──▶ Model ─┬─ templates/report/*.html ─┬─▶ one page
@@ -10,10 +10,10 @@
 //! in tables too, so the page says the same without its script.
 //!
 //! The page loads no resource from elsewhere (its policy forbids it) and depends on no clock and no
-//! randomness: the same runs give the same bytes. The template engine escapes every string of a run.
+//! randomness: the same run gives the same bytes. The template engine escapes every string of a run.
 
 mod error;
-mod model;
+pub(crate) mod model;
 mod read;
 mod run;
 #[cfg(test)]
@@ -29,34 +29,31 @@ use model::{Classes, Model, facts_of};
 
 /// The style of every page.
 pub const STYLE: &str = include_str!("assets/report.css");
-const SCRIPT: &str = include_str!("assets/report.js");
-const PLOT_STYLE: &str = include_str!("assets/uPlot.min.css");
-const PLOT_SCRIPT: &str = include_str!("assets/uPlot.iife.min.js");
-const PLOT_LICENCE: &str = include_str!("assets/uPlot.LICENSE");
+pub(crate) const SCRIPT: &str = include_str!("assets/report.js");
+pub(crate) const PLOT_STYLE: &str = include_str!("assets/uPlot.min.css");
+pub(crate) const PLOT_SCRIPT: &str = include_str!("assets/uPlot.iife.min.js");
+pub(crate) const PLOT_LICENCE: &str = include_str!("assets/uPlot.LICENSE");
 
-/// The page's template, filled in with the runs and the model of the page.
+/// The page's template, filled in with the run and the model of the page.
 #[derive(Template)]
 #[template(path = "report/page.html", whitespace = "minimize")]
 struct Page<'a> {
-    runs: &'a [Run],
+    run: &'a Run,
     model: Model<'a>,
 }
 
-/// One self-contained page: a report of one run, or a comparison of several.
-///
-/// The page opens without a network and is a function of the runs alone. In a comparison a run keeps
-/// its colour throughout, in the order given; runs may differ in length, layers and stages.
+/// One self-contained page: the report of a run. It opens without a network and is a function of the run alone.
 ///
 /// # Examples
 /// ```no_run
 /// use coordinator::report::{Run, render};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let runs = [Run::read("runs/first".as_ref())?, Run::read("runs/second".as_ref())?];
-/// std::fs::write("compare.html", render(&runs))?;
+/// let run = Run::read("runs/first".as_ref())?;
+/// std::fs::write("report.html", render(&run))?;
 /// # Ok(()) }
 /// ```
-pub fn render(runs: &[Run]) -> String {
-    Page { runs, model: Model::of(runs) }.to_string()
+pub fn render(run: &Run) -> String {
+    Page { run, model: Model::of(run) }.to_string()
 }
 
 /// The page of an evaluation.

@@ -4,14 +4,17 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use proto::spec::begin::Begin;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::error::ReadError;
 use super::run::Run;
-use crate::record::{EVALUATION, EVALUATIONS, Evaluation, METRICS, SUMMARY, Step, lines};
+use crate::record::{EVALUATION, EVALUATIONS, Evaluation, IDENTITY, METRICS, SUMMARY, Start, Step, lines};
 
 impl Run {
-    /// Reads a run's folder. `evaluations.jsonl` and `evaluation.json` may be absent, the other three files may not.
+    /// Reads a run's folder. `evaluations.jsonl`, `evaluation.json` and `run.json` may be absent, the other three files
+    /// may not.
     ///
     /// A line that is no JSON was torn when the run was killed, and is skipped: the last line, or a line behind
     /// which a resumed run has written. Steps that a resumed run repeated count once, with the last record.
@@ -32,9 +35,21 @@ impl Run {
             Err(ReadError::Missing { .. }) => None,
             read => Some(read?),
         };
+        let Identity { starts, begin } = match whole(dir.join(IDENTITY)) {
+            Err(ReadError::Missing { .. }) => Identity::default(),
+            read => read?,
+        };
         let config_toml = String::from_utf8_lossy(&config).into_owned();
-        Ok(Run { name, config_toml, metrics, evaluations, assessment, summary })
+        Ok(Run { name, config_toml, metrics, evaluations, assessment, starts, begin, summary })
     }
+}
+
+/// The part of `run.json` that a page shows.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Identity {
+    starts: Vec<Start>,
+    begin: Option<Begin>,
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, ReadError> {

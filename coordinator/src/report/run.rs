@@ -3,10 +3,11 @@
 //! Nearly every field of a record may be missing, because a run that failed knows less. A number that was not
 //! finite is a `None`.
 
-use crate::record::{Assessment, Evaluation, Step, Summary};
+use crate::record::{Assessment, Evaluation, Start, Step, Summary};
+use proto::spec::begin::Begin;
 
 /// The records of one run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Run {
     /// The run's name on the page: the name of its folder.
     pub name: String,
@@ -18,6 +19,10 @@ pub struct Run {
     pub evaluations: Vec<Evaluation>,
     /// The newest evaluation by class; runs of earlier releases have none.
     pub assessment: Option<Assessment>,
+    /// The starts of the run in order; runs of earlier releases have none.
+    pub starts: Vec<Start>,
+    /// The state of another run, or the weights, that the run began from.
+    pub begin: Option<Begin>,
     /// The run's summary.
     pub summary: Summary,
 }

@@ -8,7 +8,9 @@
 //! rule does not read W, but drives B forward.
 //! Kunin et al., "Two Routes to Scalable Credit Assignment without Weight Symmetry", ICML 2020.
 
-use super::{Form, NONE, loss};
-use proto::spec::rule::Coefficients;
+use super::{Form, Surroundings, loss};
+use proto::spec::rule::Primitive;
 
-pub(super) const FORM: Form = loss(Coefficients { amp: 2e-3, sparse: 1e-3, ..NONE });
+pub(super) fn form(_: Surroundings) -> Form {
+    loss(&[(Primitive::Amp, 2e-3), (Primitive::Sparse, 1e-3)])
+}

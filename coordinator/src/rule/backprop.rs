@@ -2,6 +2,8 @@
 //!
 //! Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors", Nature 1986.
 
-use super::Form;
+use super::{Form, Surroundings};
 
-pub(super) const FORM: Form = Form::Transport;
+pub(super) fn form(_: Surroundings) -> Form {
+    Form::Transport
+}

@@ -9,9 +9,14 @@
 //! Kolen and Pollack, "Backpropagation without weight transport", ICNN 1994; Akrout, Wilson, Humphreys,
 //! Lillicrap and Tweed, "Deep Learning without Weight Transport", NeurIPS 2019.
 
-use super::{Form, NONE};
+use super::{Form, Surroundings};
+use proto::spec::rule::{Alignment, Coefficients, Primitive};
 
-pub(super) const FORM: Form = Form::Learned { task: true, coefficients: NONE, noise: false };
+pub(super) fn form(around: Surroundings) -> Form {
+    let decay = matched_decay(around.weight_decay);
+    let coefficients = Coefficients::new(&[(Primitive::Decay, decay)]);
+    Form::Learned { task: true, coefficients, alignment: Alignment::default() }
+}
 
 /// The coefficient of decay that matches W's weight decay λ: λB is the gradient of λ/2 ΣB².
 pub fn matched_decay(weight_decay: f64) -> f64 {

@@ -8,6 +8,8 @@
 mod activation_alignment;
 mod backprop;
 mod custom;
+#[cfg(test)]
+mod examples;
 mod feedback_alignment;
 mod information_alignment;
 mod kolen_pollack;
@@ -17,33 +19,52 @@ mod weight_mirror;
 
 use std::fmt;
 
-use proto::spec::rule::{Alignment, Coefficients, Magnitude, Mirror, Noise, RuleSpec};
+use proto::spec::rule::{Alignment, Coefficients, Magnitude, Mirror, Noise, Primitive, RuleSpec};
 use serde::{Deserialize, Serialize};
 
 pub use kolen_pollack::matched_decay;
 
-/// The names of the rules; `rule.name` in a configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Name {
-    /// B is W.
-    Backprop,
-    /// B keeps its initial values.
-    FeedbackAlignment,
-    /// B has W's signs.
-    SignSymmetry,
-    /// B is pulled to W.
-    SymmetricAlignment,
-    /// B takes W's steps.
-    KolenPollack,
-    /// B learns from noise that goes through W.
-    WeightMirror,
-    /// B sends back the input behind y.
-    InformationAlignment,
-    /// B, driven forward, computes the same as W.
-    ActivationAlignment,
-    /// B's loss is that of the configuration.
-    Custom,
+/// Declares the names of the rules: a variant, its file, and B's loss by default in words. A variant's word in a
+/// configuration is the name of its file.
+macro_rules! rules {
+    ($($name:ident = $file:ident, $loss:literal;)+) => {
+        /// The names of the rules; `rule.name` in a configuration.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Name {
+            $(#[doc = $loss] $name,)+
+        }
+
+        impl Name {
+            /// Every name, in the order of the reference.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// B's loss by default, in words.
+            pub fn loss(self) -> &'static str {
+                match self {
+                    $(Self::$name => $loss,)+
+                }
+            }
+
+            fn form(self, around: Surroundings) -> Form {
+                match self {
+                    $(Self::$name => $file::form(around),)+
+                }
+            }
+        }
+    };
+}
+
+rules! {
+    Backprop = backprop, "none: B is W; takes no coefficient";
+    FeedbackAlignment = feedback_alignment, "none: B stays as it was drawn";
+    SignSymmetry = sign_symmetry, "none: B has W's signs; `magnitude` says how large its elements are";
+    SymmetricAlignment = symmetric_alignment, "0.002 self + 0.001 decay";
+    KolenPollack = kolen_pollack, "W's own task gradient, and decay = `optimizer.weight_decay` / 2";
+    WeightMirror = weight_mirror, "0.001 amp + 0.001 decay, x being noise";
+    InformationAlignment = information_alignment, "0.002 amp + 0.001 null + 0.001 decay";
+    ActivationAlignment = activation_alignment, "0.002 amp + 0.001 sparse";
+    Custom = custom, "what you set: at least one coefficient, or `task = true`";
 }
 
 /// Prints the name in the configuration.
@@ -53,8 +74,8 @@ impl fmt::Display for Name {
     }
 }
 
-/// The form of a rule.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// The form of a rule, with its defaults.
+#[derive(Clone, Debug, PartialEq)]
 enum Form {
     /// B is W.
     Transport,
@@ -66,16 +87,14 @@ enum Form {
         task: bool,
         /// The primitives.
         coefficients: Coefficients,
-        /// Whether the rule learns from noise in mirror steps by default.
-        noise: bool,
+        /// The primitives' options.
+        alignment: Alignment,
     },
 }
 
-const NONE: Coefficients = Coefficients { amp: 0.0, null: 0.0, sparse: 0.0, self_: 0.0, decay: 0.0 };
-
-/// A loss of B's own, of x as it arrives.
-const fn loss(coefficients: Coefficients) -> Form {
-    Form::Learned { task: false, coefficients, noise: false }
+/// A loss of B's own, of these primitives, with the plain options.
+fn loss(terms: &[(Primitive, f64)]) -> Form {
+    Form::Learned { task: false, coefficients: Coefficients::new(terms), alignment: Alignment::default() }
 }
 
 /// The facts of a run that complete a rule.
@@ -88,31 +107,12 @@ pub struct Surroundings {
 }
 
 impl Name {
-    fn form(self) -> Form {
-        match self {
-            Name::Backprop => backprop::FORM,
-            Name::FeedbackAlignment => feedback_alignment::FORM,
-            Name::SignSymmetry => sign_symmetry::FORM,
-            Name::SymmetricAlignment => symmetric_alignment::FORM,
-            Name::KolenPollack => kolen_pollack::FORM,
-            Name::WeightMirror => weight_mirror::FORM,
-            Name::InformationAlignment => information_alignment::FORM,
-            Name::ActivationAlignment => activation_alignment::FORM,
-            Name::Custom => custom::FORM,
-        }
-    }
-
     /// The rule of this name, with its defaults.
     pub fn rule(self, around: Surroundings) -> RuleSpec {
-        match self.form() {
+        match self.form(around) {
             Form::Transport => RuleSpec::Backprop,
             Form::Signs => RuleSpec::SignSymmetry { magnitude: Magnitude::default() },
-            Form::Learned { task, mut coefficients, noise } => {
-                if self == Name::KolenPollack {
-                    coefficients.decay = matched_decay(around.weight_decay);
-                }
-                let mirror = noise.then(|| mirror(around));
-                let alignment = Alignment { mirror, ..Alignment::default() };
+            Form::Learned { task, coefficients, alignment } => {
                 RuleSpec::Learned { name: self.to_string(), task, coefficients, alignment }
             }
         }
@@ -127,4 +127,13 @@ impl Name {
 /// The default mirror steps: one after each update, of a microbatch's size.
 pub fn mirror(around: Surroundings) -> Mirror {
     Mirror { noise: Noise::Normal, sigma: 1.0, batch: around.microbatch, every: 1, delay: 0 }
+}
+
+/// The keys of `primitives`, as in "amp, null and sparse".
+pub fn listed(primitives: impl Iterator<Item = Primitive>, word: &str) -> String {
+    let words: Vec<&str> = primitives.map(Primitive::word).collect();
+    match words.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} {word} {last}", others.join(", ")),
+        _ => words.concat(),
+    }
 }

@@ -9,6 +9,8 @@
 //! Liao, Leibo and Poggio, "How Important Is Weight Symmetry in Backpropagation?", AAAI 2016. The rule reads W:
 //! its signs are transported, its magnitudes are not.
 
-use super::Form;
+use super::{Form, Surroundings};
 
-pub(super) const FORM: Form = Form::Signs;
+pub(super) fn form(_: Surroundings) -> Form {
+    Form::Signs
+}

@@ -7,7 +7,9 @@
 //! B settles at self / (2 decay) · W, which is W itself if self is twice decay. The rule reads W.
 //! Kunin et al., "Two Routes to Scalable Credit Assignment without Weight Symmetry", ICML 2020.
 
-use super::{Form, NONE, loss};
-use proto::spec::rule::Coefficients;
+use super::{Form, Surroundings, loss};
+use proto::spec::rule::Primitive;
 
-pub(super) const FORM: Form = loss(Coefficients { self_: 2e-3, decay: 1e-3, ..NONE });
+pub(super) fn form(_: Surroundings) -> Form {
+    loss(&[(Primitive::Self_, 2e-3), (Primitive::Decay, 1e-3)])
+}

@@ -12,8 +12,13 @@
 //! Akrout, Wilson, Humphreys, Lillicrap and Tweed, "Deep Learning without Weight Transport", NeurIPS 2019;
 //! coefficients of Kunin et al. 2020.
 
-use super::{Form, NONE};
-use proto::spec::rule::Coefficients;
+use super::{Form, Surroundings, mirror};
+use proto::spec::rule::{Alignment, Coefficients, Primitive};
 
-pub(super) const FORM: Form =
-    Form::Learned { task: false, coefficients: Coefficients { amp: 1e-3, decay: 1e-3, ..NONE }, noise: true };
+pub(super) fn form(around: Surroundings) -> Form {
+    Form::Learned {
+        task: false,
+        coefficients: Coefficients::new(&[(Primitive::Amp, 1e-3), (Primitive::Decay, 1e-3)]),
+        alignment: Alignment { mirror: Some(mirror(around)), ..Alignment::default() },
+    }
+}

@@ -1,6 +1,6 @@
 //! A run of its own whose ledgers are fetched at its end, for a proof.
 
-use super::begin::{Begun, begin};
+use super::begin::{Begun, Start, begin};
 use super::drive::Run;
 use super::recorder::Recorder;
 use crate::driver::Ledgers;
@@ -36,7 +36,8 @@ pub async fn audited(
 ) -> Result<Audited, RunError> {
     let folder = temporary("locality")?;
     let place = Place::At(folder.path().join("run"));
-    let Begun { folder: begun, resume, .. } = begin(place, None, prepared)?;
+    let Begun { folder: begun, resume, .. } =
+        begin(place, Start { resume: None, origin: None, placement }, prepared).await?;
     let mut run = Run::new(prepared, placement, stop, Recorder::new(begun, prepared, false));
     let result = run.drive(resume, 0).await;
     if matches!(&result, Err(failure) if failure.cause.is_of_a_node()) {

@@ -78,7 +78,8 @@ impl<'a> Run<'a> {
     /// The reason why the run ended early.
     pub async fn drive(&mut self, resume: Option<Resume>, restarts: u32) -> Result<(), RunError> {
         let (course, folder) = (self.prepared.course(), self.recorder.folder().path().to_owned());
-        let mut supervisor = Supervisor::new(&course, folder, resume, restarts);
+        let begin = self.recorder.folder().identity().begin.clone();
+        let mut supervisor = Supervisor::new(&course, folder, resume, restarts).from(begin);
         let (begun, mut event) = (Instant::now(), Event::Begun);
         loop {
             if self.stop.is_cancelled() {
@@ -182,15 +183,35 @@ impl<'a> Run<'a> {
             let others = driver::of_others(&node.snapshots, &identity.id);
             others.iter().for_each(|others| tracing::warn!("{peer} {others}"));
         }
+        let (held, other_cut) = self.of_this_cut(held)?;
         let imported = held.iter().flatten().filter(|held| held.imported).map(|held| held.updates).collect();
         let updates = |held: &Vec<HeldSnapshot>| held.iter().map(|held| held.updates).collect();
         let snapshots = held.iter().map(updates).collect();
-        Ok(Event::Held(Survey { snapshots, imported, written: folder.last_step()?, saved: identity.saved }))
+        let (written, saved) = (folder.last_step()?, identity.saved);
+        Ok(Event::Held(Survey { snapshots, other_cut, imported, written, saved }))
+    }
+
+    /// The snapshots of each node that are of the node's place in this cut, and the nodes that hold others.
+    fn of_this_cut(
+        &self,
+        mut held: Vec<Vec<HeldSnapshot>>,
+    ) -> Result<(Vec<Vec<HeldSnapshot>>, Vec<usize>), RunError> {
+        let due = self.prepared.fingerprints()?;
+        let mut other_cut = Vec::new();
+        for (node, (held, due)) in held.iter_mut().zip(due).enumerate() {
+            let all = held.len();
+            held.retain(|held| held.tensors == due);
+            if held.len() < all {
+                other_cut.push(node);
+            }
+        }
+        Ok((held, other_cut))
     }
 
     async fn open(&mut self, restore: Option<u64>) -> Result<Event, RunError> {
         let identity = self.recorder.folder().identity();
-        let stages = self.prepared.stages(&identity.id, identity.incarnation, restore)?;
+        let stages =
+            self.prepared.stages(&identity.id, identity.incarnation, restore, identity.begin.as_ref())?;
         let specs = nodes(&stages);
         self.stages = stages;
         let setup = setup(self.prepared, specs, &self.addresses, self.placement.security());

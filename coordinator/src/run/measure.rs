@@ -100,7 +100,7 @@ impl Bench<'_> {
         microbatches: u32,
         recompute: bool,
     ) -> Result<Vec<Found>, RunError> {
-        let start = RunStart { run: &self.run, incarnation: 1, restore: None };
+        let start = RunStart { run: &self.run, incarnation: 1, restore: None, begin: None };
         let input = InputSpec::plain(self.network.input.shape[0] as usize);
         let mut specs = stages(self.config, self.network, &input, ranges, [1, 1], start)?;
         // A stage is measured alone: one process computes what its two halves do.

@@ -5,10 +5,10 @@ use super::progress::Progress;
 use super::resume::Common;
 use crate::driver::{Event, Ledgers, Outcome};
 use crate::platform::Reporter;
-use crate::prepare::Prepared;
+use crate::prepare::{Course, Prepared};
 use crate::record::{
-    Assessment, Evaluation, Invariant, LEDGER, Meters, Pass, RunFolder, Starts, Step, Totals, Trace, lost,
-    or_dash,
+    Assessment, Cut, Evaluation, Invariant, LEDGER, Meters, Pass, Rates, RunFolder, Starts, Step, Totals,
+    Trace, lost, or_dash,
 };
 use crate::run_error::RunError;
 use proto::control::{Keep, SnapshotDone};
@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 /// The recorder of a run's events.
 pub struct Recorder<'a> {
     prepared: &'a Prepared,
+    course: Course,
+    rates: Rates,
     folder: RunFolder,
     progress: Progress,
     trace: Option<Trace>,
@@ -43,8 +45,11 @@ pub struct Recorder<'a> {
 impl<'a> Recorder<'a> {
     /// A recorder, which writes `trace.json` at the end if `trace` is set.
     pub fn new(folder: RunFolder, prepared: &'a Prepared, trace: bool) -> Self {
+        let rates = Rates::of(&prepared.config, &prepared.network, prepared.minibatches());
         Self {
             prepared,
+            course: prepared.course(),
+            rates,
             folder,
             progress: Progress::new(),
             trace: trace.then(Trace::default),
@@ -80,10 +85,11 @@ impl<'a> Recorder<'a> {
         let optimizer = config.optimizer.spec(config.train.batch, prepared.minibatches());
         let before = self.folder.identity().past.clone();
         let past = before.going_on(step, common.imported.contains(&step), optimizer);
+        let past = past.cut_as(step, Cut::of(&prepared.network, &prepared.ranges));
         self.folder.rewind(step, past.clone())?;
         let (steps, evaluations) = (self.folder.steps()?, self.folder.evaluations()?);
         let evaluated = common.evaluated(&past.imports);
-        self.totals = Totals::of(step, &evaluated, &steps, &evaluations, past.imported());
+        self.totals = Totals::of(step, &evaluated, &steps, &evaluations, &past);
         (self.pass, self.last) = (Pass::default(), Instant::now());
         if let Some(platform) = &mut self.platform {
             platform.rewound(step, steps.last(), self.totals.evaluation.as_ref());
@@ -106,8 +112,8 @@ impl<'a> Recorder<'a> {
 
     /// The snapshots that nodes keep when they write the snapshot after `step`.
     pub fn keep(&self, step: u64) -> Keep {
-        let [per_epoch, _] = self.prepared.minibatches();
-        self.totals.keep(step, per_epoch, self.prepared.config.snapshot.best)
+        let evaluated = self.course.evaluated_before(step);
+        self.totals.keep(evaluated, self.prepared.config.snapshot.best)
     }
 
     /// Writes `trace.json`, if it was asked for.
@@ -165,7 +171,7 @@ impl<'a> Recorder<'a> {
     }
 
     fn aligned(&mut self, steps: u64) {
-        let total = self.prepared.course().delay;
+        let total = self.course.delay;
         if steps < total {
             self.progress.show(|| format!("delay phase   mirror step {steps}/{total}"));
         } else {
@@ -174,7 +180,8 @@ impl<'a> Recorder<'a> {
     }
 
     fn trained(&mut self, outcome: &Outcome, took: Duration) -> Result<(), RunError> {
-        let step = Step::new(outcome, took);
+        let rate = self.rates.at(outcome.step);
+        let step = Step::new(outcome, took, rate);
         self.totals.add(&step);
         if let Some(invariant) = &mut self.invariant {
             invariant.check(step.step, &step.layers)?;
@@ -186,7 +193,7 @@ impl<'a> Recorder<'a> {
             self.progress.finish();
             tracing::warn!("{warning}");
         }
-        self.meters.trained(outcome);
+        self.meters.trained(outcome, rate);
         self.folder.step(&step)?;
         if let Some(platform) = &mut self.platform {
             platform.trained(&step);
@@ -223,9 +230,13 @@ impl<'a> Recorder<'a> {
             platform.evaluated(&evaluation);
         }
         let Evaluation { step, epoch, loss, top1, samples, .. } = evaluation;
+        let epoch = epoch + 1;
+        let when = match self.course.ends_epoch(step) {
+            true => format!("epoch {epoch} done after step {step}"),
+            false => format!("step {step}, in epoch {epoch}"),
+        };
         self.progress.say(&format!(
-            "epoch {} done after step {step}: test accuracy {}, loss {} ({samples} images); trained at {} images/s",
-            epoch + 1,
+            "{when}: test accuracy {}, loss {} ({samples} images); trained at {} images/s",
             or_dash(top1, |top1| format!("{:.2} %", 100.0 * top1)),
             or_dash(loss, |loss| format!("{loss:.3}")),
             or_dash(self.totals.speed(), |speed| format!("{speed:.0}"))

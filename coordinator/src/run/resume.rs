@@ -1,5 +1,6 @@
 //! The choice of the snapshot at which a run resumes: the newest snapshot that all of its nodes have.
 
+use super::other_cut::other_cut;
 use crate::record::METRICS;
 use crate::run_error::{Cause, RunError};
 use proto::link::Peer;
@@ -59,8 +60,10 @@ impl Common {
 /// The snapshots and the history of a run that is resumed.
 #[derive(Clone, Debug)]
 pub struct Survey {
-    /// The snapshots of each node, in the order of the nodes.
+    /// The snapshots of each node, in the order of the nodes; those of another cut do not count.
     pub snapshots: Vec<BTreeSet<u64>>,
+    /// The nodes that hold snapshots of the run in another cut.
+    pub other_cut: Vec<usize>,
     /// The snapshots into which weights were imported, at any node.
     pub imported: BTreeSet<u64>,
     /// The step up to which the history is complete.
@@ -81,15 +84,22 @@ impl Survey {
     /// the snapshots, and `folder` is the run's.
     ///
     /// # Errors
-    /// A step that a node does not have, or a run that has lost its common snapshot.
+    /// A step that a node does not have, or a run that has lost its common snapshot, or has it in another cut.
     pub fn choose(&self, resume: Resume, nodes: &[Peer], folder: &Path) -> Result<Common, RunError> {
-        let Self { snapshots, imported, written, saved } = self;
+        let Self { snapshots, imported, written, saved, .. } = self;
         let gone = |why: String| Err(RunError::new(Cause::StateGone, format!("{why}, or {SEED}")));
         let have = |step: &u64| snapshots.iter().all(|steps| steps.contains(step));
         let all: BTreeSet<u64> = snapshots.first().into_iter().flatten().copied().filter(have).collect();
         let known: BTreeSet<u64> = all.range(..=*written).copied().collect();
         let common =
             |held: BTreeSet<u64>| Common { imported: held.intersection(imported).copied().collect(), held };
+        let lacking = match resume {
+            Resume::Auto => known.is_empty() && *saved > 0,
+            Resume::Step(step) => step > 0 && !known.contains(&step),
+        };
+        if let Some(node) = self.other_cut.first().filter(|_| lacking) {
+            return Err(RunError::configuration(other_cut(&nodes[*node])));
+        }
         match (resume, all.first()) {
             (Resume::Auto, Some(first)) if known.is_empty() && *saved > 0 => gone(format!(
                 "{} is whole up to step {written} only, and the first snapshot that all nodes have is that after step {first}: bring the file back",
@@ -107,17 +117,20 @@ impl Survey {
             (Resume::Step(step), _) if step == 0 || known.contains(&step) => {
                 Ok(common(known.range(..=step).copied().collect()))
             }
-            (Resume::Step(step), _) => {
-                let lacks = |node: &usize| !self.known(*node).contains(&step);
-                let node = (0..snapshots.len()).find(lacks).unwrap_or(0);
-                let has: Vec<String> = self.known(node).iter().map(u64::to_string).collect();
-                let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
-                Err(RunError::configuration(format!(
-                    "{} has no snapshot after step {step} (it has: {has}): --resume auto takes the newest common one",
-                    nodes[node].role
-                )))
-            }
+            (Resume::Step(step), _) => Err(self.without(step, nodes)),
         }
+    }
+
+    /// The refusal of a step after which a node has no snapshot.
+    fn without(&self, step: u64, nodes: &[Peer]) -> RunError {
+        let lacks = |node: &usize| !self.known(*node).contains(&step);
+        let node = (0..self.snapshots.len()).find(lacks).unwrap_or(0);
+        let has: Vec<String> = self.known(node).iter().map(u64::to_string).collect();
+        let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
+        RunError::configuration(format!(
+            "{} has no snapshot after step {step} (it has: {has}): --resume auto takes the newest common one",
+            nodes[node].role
+        ))
     }
 }
 
@@ -132,7 +145,7 @@ mod tests {
             held.iter().map(|steps| steps.iter().copied().collect()).collect();
         let nodes: Vec<Peer> =
             (0..).map(|stage| Peer::stage(stage).at(format!("n:{stage}"))).take(held.len()).collect();
-        let survey = Survey { snapshots, imported: [20].into(), written, saved };
+        let survey = Survey { snapshots, other_cut: Vec::new(), imported: [20].into(), written, saved };
         let chosen = survey.choose(resume, &nodes, Path::new("r"));
         chosen
             .map(|common| {
@@ -160,7 +173,13 @@ mod tests {
         let chosen = |backward: &[u64], resume| {
             let stages: BTreeSet<u64> = [10, 20].into();
             let snapshots = vec![stages.clone(), stages, backward.iter().copied().collect()];
-            let survey = Survey { snapshots, imported: BTreeSet::new(), written: 25, saved: 20 };
+            let survey = Survey {
+                snapshots,
+                other_cut: Vec::new(),
+                imported: BTreeSet::new(),
+                written: 25,
+                saved: 20,
+            };
             let chosen = survey.choose(resume, &nodes, Path::new("r"));
             chosen.map(|common| common.newest()).map_err(|failure| failure.sentence)
         };
@@ -200,5 +219,22 @@ mod tests {
         assert_eq!(chosen(&[&[10, 20], &[10, 20]], 3, Resume::Auto), unwritten, "a damaged history");
         assert_eq!(chosen(&[&[10, 20], &[10]], 25, Resume::Auto), Ok(vec![10]), "an older one is left");
         assert_eq!(chosen(&[&[10, 20], &[]], 3, Resume::Step(0)), Ok(vec![]), "asked for");
+    }
+
+    #[test]
+    fn a_state_of_another_cut_is_not_missing() {
+        let chosen = |held: [&[u64]; 2], resume| {
+            let snapshots = held.map(|steps| steps.iter().copied().collect()).into();
+            let survey =
+                Survey { snapshots, other_cut: vec![1], imported: BTreeSet::new(), written: 25, saved: 20 };
+            let nodes = [0, 1].map(|stage| Peer::stage(stage).at("n:1"));
+            let chosen = survey.choose(resume, &nodes, Path::new("r"));
+            chosen.map(|common| common.newest()).map_err(|failure| failure.sentence)
+        };
+        let why = chosen([&[], &[]], Resume::Auto).unwrap_err();
+        assert!(why.starts_with("stage 1 at n:1 holds the snapshots of this run for other layers"), "{why}");
+        assert_eq!(chosen([&[], &[]], Resume::Step(20)).unwrap_err(), why);
+        assert_eq!(chosen([&[], &[]], Resume::Step(0)), Ok(0), "begun again on request");
+        assert_eq!(chosen([&[10], &[10]], Resume::Auto), Ok(10), "what was carried over counts");
     }
 }

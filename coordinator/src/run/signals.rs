@@ -56,6 +56,20 @@ fn before() -> RunError {
     RunError::new(Cause::Interrupted, why)
 }
 
+/// The result of `work`, which waits for others before a run begins. An interrupt gives the work up.
+///
+/// # Errors
+/// The work's own failure, or the interrupt.
+pub async fn or_stopped<T>(
+    stop: &CancellationToken,
+    work: impl Future<Output = Result<T, RunError>>,
+) -> Result<T, RunError> {
+    tokio::select! {
+        done = work => done,
+        () = stop.cancelled() => Err(before()),
+    }
+}
+
 /// The result of `work`, which blocks and comes before a run begins. An interrupt gives the work up.
 ///
 /// # Errors

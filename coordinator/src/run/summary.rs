@@ -38,6 +38,7 @@ pub fn summarize(
         seconds: Some(totals.training.as_secs_f64()),
         steps: Some(totals.steps),
         snapshot_seconds: Some(saving),
+        nodes_after: Some(totals.cut).filter(|step| *step > 0),
         nodes: nodes_of(prepared, nodes, totals),
     }
 }
@@ -84,9 +85,9 @@ fn backward_node(stage: usize, prepared: &Prepared, totals: &Totals) -> NodeSumm
     }
 }
 
-/// The share of the training time in which a node computed.
+/// The share of the training time since the newest cut in which a node computed.
 fn share(compute: Duration, totals: &Totals) -> Option<f64> {
-    let training = totals.training.as_secs_f64();
+    let training = totals.training_of_cut.as_secs_f64();
     (training > 0.0).then(|| compute.as_secs_f64() / training)
 }
 
@@ -97,7 +98,8 @@ fn node(stage: usize, prepared: &Prepared, totals: &Totals) -> NodeSummary {
     let returned = totals.backward.get(&stage).map_or(0, |half| half.bytes_split);
     let input = prepared.network.input.bytes(prepared.config.network.wire);
     // A node receives its neighbours' messages; the coordinator sends inputs, and errors of the outputs' size.
-    let from_below = stage.checked_sub(1).map_or(input * totals.samples, |below| total(below).bytes_forward);
+    let from_below =
+        stage.checked_sub(1).map_or(input * totals.samples_of_cut, |below| total(below).bytes_forward);
     let last = stage + 1 == prepared.ranges.len();
     let from_above = if last { bytes_forward } else { total(stage + 1).bytes_backward };
     NodeSummary {

@@ -1,7 +1,8 @@
 //! `coordinator train`: runs a training from its first step to its table.
 
-use super::begin::{Begun, begin};
+use super::begin::{Begun, Start, begin};
 use super::drive::Run;
+use super::origin::Origin;
 use super::recorder::Recorder;
 use super::resume::Resume;
 use super::signals;
@@ -32,10 +33,12 @@ pub struct Naming<'a> {
 }
 
 /// The options of a run beyond its configuration.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct TrainOptions {
     /// Whether and where to resume the run in the folder.
     pub resume: Option<Resume>,
+    /// The origin of the first weights of a run that begins; `None` for its seed.
+    pub origin: Option<Origin>,
     /// How often the run may roll back and go on by itself after a node failed.
     pub restarts: u32,
     /// Whether to write `trace.json`.
@@ -64,7 +67,8 @@ pub async fn train(
     };
     signals::check(&stop)?;
     let place = Place::of(naming.name, naming.run_dir, naming.stem)?;
-    let Begun { folder, resume, say } = begin(place, options.resume, &prepared)?;
+    let start = Start { resume: options.resume, origin: options.origin.as_ref(), placement: &placement };
+    let Begun { folder, resume, say } = signals::or_stopped(&stop, begin(place, start, &prepared)).await?;
     prepared.doubts().iter().for_each(|doubt| tracing::warn!("{}", doubt.sentence));
     let mut recorder = Recorder::new(folder, &prepared, options.trace);
     say.iter().for_each(|line| recorder.say(line));
@@ -96,7 +100,7 @@ fn leave(summary: &Summary, recorder: &mut Recorder<'_>) -> Result<(), RunError>
     recorder.finish()?;
     let folder = recorder.folder();
     let run = report::Run::read(folder.path()).map_err(RunError::internal)?;
-    folder.write(REPORT, report::render(&[run]).as_bytes())
+    folder.write(REPORT, report::render(&run).as_bytes())
 }
 
 /// Serves the run's metrics for as long as the handle lives.

@@ -9,7 +9,7 @@ use super::ledger::Status;
 use super::sources::Sources;
 use super::trial::Restart;
 use super::turn::Turn;
-use super::{Sweep, SweepOptions, records, table};
+use super::{Sweep, SweepOptions, hparams, records, table};
 use crate::config::Environment;
 use crate::console::{answer, remark};
 use crate::run::signals;
@@ -69,6 +69,7 @@ pub async fn trial(
     output.show();
     let Some(record) = ran? else { return Err(interrupted(number)) };
     records::write(&file, &record)?;
+    hparams::end(&trial.run_dir, &record)?;
     answer(format_args!("{}\n", table::ended(objective, &record)))?;
     if record.status == Status::Failed {
         let why = format!("trial {number} failed: {}", record.error.unwrap_or_default());

@@ -97,17 +97,17 @@ impl SweepFolder {
 
     /// The run folder of a trial.
     pub fn trial(&self, number: usize) -> PathBuf {
-        self.path.join("trials").join(format!("trial-{number:03}"))
+        self.path.join("trials").join(trial_name(number))
     }
 
     /// The file of a trial's output.
     pub fn log(&self, number: usize) -> PathBuf {
-        self.path.join("logs").join(format!("trial-{number:03}.log"))
+        self.path.join("logs").join(format!("{}.log", trial_name(number)))
     }
 
     /// The record of a trial that ran by itself.
     pub fn record(&self, number: usize) -> PathBuf {
-        self.path.join("records").join(format!("trial-{number:03}.json"))
+        self.path.join("records").join(format!("{}.json", trial_name(number)))
     }
 
     /// The path of the folder.
@@ -119,6 +119,11 @@ impl SweepFolder {
     pub fn write(&self, page: &str, text: &str) -> Result<(), RunError> {
         write(&self.path.join(page), text.as_bytes())
     }
+}
+
+/// The name that a trial's files and folders begin with.
+pub fn trial_name(number: usize) -> String {
+    format!("trial-{number:03}")
 }
 
 /// The first key in which two sweeps differ; the paths of the base configuration and of the data do not count.

@@ -183,6 +183,28 @@ pub(super) mod tests {
         }
     }
 
+    #[test]
+    fn every_field_of_a_line_is_documented() {
+        let record = Record {
+            trial: 0,
+            case: Some("a".into()),
+            subset: Some(vec![proto::spec::rule::Primitive::Amp].try_into().unwrap()),
+            settings: BTreeMap::from([("KEY".to_owned(), Value::Float(0.1))]),
+            status: Status::Done,
+            test_top1: Some(0.5),
+            test_top5: Some(0.5),
+            loss: Some(0.5),
+            angles: IndexMap::from([("LAYER".to_owned(), Some(45.0))]),
+            steps: 1,
+            seconds: Some(1.0),
+            images_per_s: Some(1.0),
+            error: Some("why".into()),
+            code: Some(1),
+            curve: vec![0.5],
+        };
+        crate::documented::holds("trials.jsonl", &[serde_json::json!(record)]);
+    }
+
     /// The variable by which a test gives its child process a ledger. The child's files can't grow beyond a few
     /// kilobytes.
     const CRAMPED: &str = "NEUROPIL_TEST_CRAMPED_LEDGER";

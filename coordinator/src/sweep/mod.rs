@@ -13,7 +13,9 @@
 mod alone;
 mod collect;
 mod common;
+mod ended;
 mod folder;
+mod hparams;
 mod ledger;
 mod manifests;
 mod median;
@@ -34,6 +36,7 @@ mod turn;
 
 pub use alone::trial;
 pub use collect::collect;
+pub use ended::{EndedTrial, EndedTrials, ended, is_sweep};
 pub use manifests::manifests;
 
 use crate::config::Environment;
@@ -107,6 +110,7 @@ impl Sweep {
         let (folder, ledger, began) = SweepFolder::open(path, &spec, &base, here.as_deref(), resume)?;
         // A path that is set now comes before the one that the sweep began with.
         let data = if spec.set.contains_key(common::DATA_PATH) { here } else { began.or(here) };
+        hparams::begin(folder.path(), &spec.name, &plan)?;
         Ok(Self { spec, plan, common, data, folder, ledger })
     }
 
@@ -166,6 +170,7 @@ impl Sweep {
     /// Adds an ended trial to the ledger, and reports it.
     fn note(&mut self, record: &Record) -> Result<(), RunError> {
         self.ledger.append(record)?;
+        hparams::end(&self.folder.trial(record.trial), record)?;
         let best = self.spec.objective.best(self.ledger.records());
         let best = best.map_or_else(String::new, |best| {
             format!("; best so far: trial {}, {}", best.trial, self.spec.objective.show(best))
@@ -194,6 +199,9 @@ impl Sweep {
 
     /// Writes the pages of the trials that have ended, and returns the table.
     fn pages(&self) -> Result<String, RunError> {
+        for record in self.ledger.records() {
+            hparams::fill(&self.folder.trial(record.trial), record)?;
+        }
         let text = table::table(&self.spec.name, self.spec.objective, self.ledger.records());
         self.folder.write("table.md", &text)?;
         if let Some(text) = results::results(&self.spec, &self.common, self.ledger.records()) {

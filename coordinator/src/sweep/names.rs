@@ -58,10 +58,10 @@ fn is_range(path: &str, table: &Table) -> bool {
 fn known_keys(table: &Table, keys: &[&str], file: &str) -> Result<(), ConfigError> {
     known(table, "", keys, file)?;
     let inner = |name: &str| table.get(name).and_then(Value::as_table);
-    for (name, keys) in [("primitives", keys_of_table::<Primitives>()), ("stop", keys_of_table::<Stop>())] {
-        inner(name).map_or(Ok(()), |inner| known(inner, &format!("{name}."), keys, file))?;
+    for (name, keys) in [("primitives", Primitives::keys()), ("stop", keys_of_table::<Stop>().to_vec())] {
+        inner(name).map_or(Ok(()), |inner| known(inner, &format!("{name}."), &keys, file))?;
     }
-    let is_range = |table: &str, key: &str| table == "space" || words::<Primitive>().contains(&key);
+    let is_range = |table: &str, key: &str| table == "space" || Primitive::named(key).is_some();
     for name in ["space", "primitives"] {
         for (key, range) in inner(name).into_iter().flatten().filter(|(key, _)| is_range(name, key)) {
             let Some(range) = range.as_table() else {

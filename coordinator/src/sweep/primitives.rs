@@ -1,12 +1,13 @@
-//! The matrix of the five primitives: every combination of them as a rule, with coefficients of its own.
+//! The matrix of the primitives: every combination of them as a rule, with coefficients of its own.
 
 use super::range::{Range, Scale};
+use crate::config::keys_of_table;
 use crate::rule::Name;
-use proto::spec::rule::{Needs, Primitive};
+use proto::spec::rule::Primitive;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
-use toml::Value;
+use toml::{Table, Value};
 
 /// A combination of primitives, each once, in their order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -54,7 +55,7 @@ impl Subset {
 
     /// Whether the combination needs W.
     pub fn reads_weight(&self) -> bool {
-        self.0.iter().any(|member| member.needs() == Needs::Weight)
+        self.0.iter().any(|member| member.reads_weight())
     }
 
     /// The keys that make the combination a rule, except for its own coefficients: the coefficients of the other
@@ -68,30 +69,50 @@ impl Subset {
 
 /// `[primitives]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Table", into = "Table")]
 pub struct Primitives {
     /// The combinations to try; `None` tries every combination.
     subsets: Option<Vec<Subset>>,
     /// The number of trials for each combination; a grid decides the number itself.
     pub trials_per_subset: Option<usize>,
-    #[serde(default = "usual")]
-    amp: Range,
-    #[serde(default = "usual")]
-    null: Range,
-    #[serde(default = "usual")]
-    sparse: Range,
-    #[serde(default = "usual", rename = "self")]
-    self_: Range,
-    #[serde(default = "usual")]
-    decay: Range,
+    /// The ranges of coefficients that the sweep sets itself.
+    ranges: BTreeMap<Primitive, Range>,
 }
 
-/// The default range: coefficients about as large as those of the paper's rules, and as short runs need.
-fn usual() -> Range {
-    Range::Span { low: 1e-5, high: 1e-1, scale: Scale::Log, points: None }
+/// The keys of `[primitives]` beside those of the primitives.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    subsets: Option<Vec<Subset>>,
+    trials_per_subset: Option<usize>,
+}
+
+impl TryFrom<Table> for Primitives {
+    type Error = toml::de::Error;
+
+    fn try_from(table: Table) -> Result<Self, toml::de::Error> {
+        let (ranges, keys): (Table, Table) =
+            table.into_iter().partition(|(key, _)| Primitive::named(key).is_some());
+        let Keys { subsets, trials_per_subset } = keys.try_into()?;
+        Ok(Self { subsets, trials_per_subset, ranges: ranges.try_into()? })
+    }
+}
+
+impl From<Primitives> for Table {
+    fn from(Primitives { subsets, trials_per_subset, ranges }: Primitives) -> Self {
+        let keys = Table::try_from(Keys { subsets, trials_per_subset });
+        let mut table = keys.expect("lists and numbers are TOML");
+        table.extend(Table::try_from(ranges).expect("ranges are TOML"));
+        table
+    }
 }
 
 impl Primitives {
+    /// The keys of the table.
+    pub fn keys() -> Vec<&'static str> {
+        keys_of_table::<Keys>().iter().chain(Primitive::WORDS).copied().collect()
+    }
+
     /// The combinations, each once.
     pub fn subsets(&self) -> Vec<Subset> {
         let mut seen: Vec<Subset> = Vec::new();
@@ -104,38 +125,40 @@ impl Primitives {
     }
 
     /// The range of the coefficient of `primitive`.
-    pub fn range(&self, primitive: Primitive) -> &Range {
-        match primitive {
-            Primitive::Amp => &self.amp,
-            Primitive::Null => &self.null,
-            Primitive::Sparse => &self.sparse,
-            Primitive::Self_ => &self.self_,
-            Primitive::Decay => &self.decay,
-        }
+    pub fn range(&self, primitive: Primitive) -> Range {
+        let [low, high] = primitive.facts().range;
+        let usual = || Range::Span { low, high, scale: Scale::Log, points: None };
+        self.ranges.get(&primitive).cloned().unwrap_or_else(usual)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{keys_of_table, words};
 
     #[test]
-    fn every_primitive_is_in_the_list_and_has_a_range() {
-        let all = Primitive::ALL.map(|one| one.to_string());
-        assert_eq!(words::<Primitive>(), all);
-        let ranges = keys_of_table::<Primitives>();
-        assert!(all.iter().all(|one| ranges.contains(&one.as_str())), "{ranges:?}");
+    fn a_table_is_read_as_it_is_written_and_refuses_what_it_does_not_know() {
+        let text =
+            "trials_per_subset = 2\nsubsets = [[\"decay\", \"amp\"]]\namp = { low = 1e-3, high = 1.0 }";
+        let read: Primitives = text.parse::<Table>().unwrap().try_into().unwrap();
+        assert_eq!(Table::try_from(read.clone()).unwrap().try_into::<Primitives>().unwrap(), read);
+        let [low, high] = Primitive::Decay.facts().range;
+        let usual = Range::Span { low, high, scale: Scale::Log, points: None };
+        assert_eq!(read.range(Primitive::Decay), usual);
+        assert!(matches!(read.range(Primitive::Amp), Range::Span { low: 1e-3, .. }));
+        assert!(format!("{text}\nmirror = 1").parse::<Table>().unwrap().try_into::<Primitives>().is_err());
+        assert!(Primitives::keys().contains(&"subsets") && Primitives::keys().contains(&"self"));
     }
 
     #[test]
-    fn there_are_31_combinations_and_each_is_a_rule() {
+    fn every_combination_of_the_primitives_is_a_rule() {
         let all = Subset::all();
-        assert_eq!(all.len(), 31);
+        assert_eq!(all.len(), (1 << Primitive::COUNT) - 1);
         let names: Vec<String> = all.iter().map(Subset::to_string).collect();
-        assert_eq!(names[..6], ["amp", "null", "sparse", "self", "decay", "amp+null"]);
-        assert_eq!(names[30], "amp+null+sparse+self+decay");
-        let settings = all[5].settings();
+        assert_eq!(names[..Primitive::COUNT], *Primitive::WORDS);
+        assert_eq!(names[Primitive::COUNT], "amp+null");
+        assert_eq!(names[all.len() - 1], Primitive::WORDS.join("+"));
+        let settings = all[Primitive::COUNT].settings();
         assert_eq!(settings["rule.name"], Value::from("custom"));
         assert_eq!(settings["rule.decay"], Value::Float(0.0));
         assert!(!settings.contains_key("rule.amp"));

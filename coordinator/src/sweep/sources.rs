@@ -121,6 +121,21 @@ mod tests {
     }
 
     #[test]
+    fn every_sweep_among_the_examples_is_read_without_a_doubt() {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples"));
+        for (name, trials) in
+            [("compare-rules", 8), ("rules", 30), ("primitives", 31 * 12), ("sweep", 31 * 2)]
+        {
+            let config = &folder.join(format!("{name}.toml"));
+            let (run_dir, parallel, cores, set, resume) = (None, None, None, &[][..], false);
+            let options = SweepOptions { config, run_dir, parallel, cores, set, resume };
+            let sources = Sources::read(options, &Environment::empty()).unwrap();
+            assert_eq!(sources.plan.len(), trials, "{name}");
+            assert_eq!(sources.doubts(&Environment::empty()), [""; 0], "{name}");
+        }
+    }
+
+    #[test]
     fn trials_that_need_the_results_of_others_cannot_run_each_by_itself() {
         let stop = format!("{SWEEP}\n[stop]\nafter_steps = 4");
         let cases = [

@@ -78,6 +78,11 @@ impl Plan {
         self.trials.iter().take_while(even).count()
     }
 
+    /// The first trial of every arm.
+    pub fn firsts(&self) -> impl Iterator<Item = usize> {
+        (0..self.trials.len()).filter(|trial| self.trials[*trial].1 == 0)
+    }
+
     /// The number of trials.
     pub fn len(&self) -> usize {
         self.trials.len()
@@ -146,7 +151,7 @@ fn arms(spec: &Spec) -> Vec<Arm> {
     };
     let arm = |subset: Subset| {
         let members = subset.members().iter();
-        let own = members.map(|one| Dimension::new(format!("rule.{one}"), primitives.range(*one)));
+        let own = members.map(|one| Dimension::new(format!("rule.{one}"), &primitives.range(*one)));
         let (dimensions, fixed) = (own.chain(space()).collect(), subset.settings());
         Arm { case: None, dimensions, fixed, subset: Some(subset) }
     };
@@ -193,6 +198,7 @@ mod tests {
     use super::*;
     use crate::sweep::ledger::Status;
     use crate::sweep::ledger::tests::record;
+    use proto::spec::rule::Primitive;
 
     fn plan(text: &str) -> Plan {
         Plan::new(&Spec::parse(&format!("base = \"b\"\n{text}"), "sweep.toml").unwrap()).unwrap()
@@ -282,10 +288,12 @@ mod tests {
         let plan = plan(
             "method = \"random\"\n[primitives]\ntrials_per_subset = 2\namp = { low = 0.5, high = 0.6 }\n[space]\n\"optimizer.lr\" = { values = [0.1] }",
         );
-        assert_eq!(plan.len(), 62);
+        let all = (1 << Primitive::COUNT) - 1;
+        assert_eq!(plan.len(), 2 * all);
         let subset = |trial| plan.subset(trial).unwrap().to_string();
-        assert_eq!((subset(0), subset(30), subset(31)), (subset(31), subset(61), "amp".into()));
-        let settings = plan.propose(31, &[]);
+        assert_eq!([subset(0), subset(all - 1)], [subset(all), subset(2 * all - 1)]);
+        assert_eq!(subset(all), "amp");
+        let settings = plan.propose(all, &[]);
         let amp = settings["rule.amp"].as_float().unwrap();
         assert!((0.5..=0.6).contains(&amp));
         assert_ne!(plan.propose(0, &[])["rule.amp"], settings["rule.amp"]);

@@ -138,10 +138,9 @@ impl Spec {
             );
         }
         if self.primitives.as_ref().is_some_and(|primitives| primitives.subsets().is_empty()) {
-            return refuse(
-                "primitives.subsets",
-                "is empty: name a combination, or leave it out to try all 31",
-            );
+            let all = (1 << Primitive::COUNT) - 1;
+            let why = format!("is empty: name a combination, or leave it out to try all {all}");
+            return refuse("primitives.subsets", &why);
         }
         if self.primitives.is_some() && !self.cases.is_empty() {
             return refuse("case", "does not go with [primitives]: each needs a sweep of its own");
@@ -183,7 +182,7 @@ impl Spec {
         let refuse = |key: &str, why: &str| Err(ConfigError::new(format!("'{key}' in {file} {why}")));
         let owned = |key: &str| {
             let own = key.strip_prefix("rule.");
-            let own = own.is_some_and(|key| key == "name" || config::words::<Primitive>().contains(&key));
+            let own = own.is_some_and(|key| key == "name" || Primitive::named(key).is_some());
             self.primitives.is_some() && own
         };
         if let Some(key) = self.set.keys().chain(self.space.keys()).find(|key| owned(key)) {

@@ -180,6 +180,11 @@ pub(super) const KEYS: &[Synonyms] = &[
         "model.width",
         ", for a named model (a [[layer]] has its own 'out')",
     ),
+    almost(
+        "zero_init_residual zero_init_last zero_init_last_gamma init_residual_zero zero_gamma",
+        "model.last_gamma",
+        ", the scale of each block's last norm at the start",
+    ),
     absent(
         "n_layers num_layers n_layer depth num_hidden_layers n_hidden_layers hidden_layers layers n_blocks \
          num_blocks",

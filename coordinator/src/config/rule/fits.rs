@@ -5,17 +5,18 @@ use proto::spec::rule::{Alignment, Centering, Coefficients, Mirror, Primitive, R
 use super::{Reader, is_usual};
 use crate::config::ConfigError;
 use crate::config::optimizer::Method;
-use crate::rule::{Name, matched_decay};
+use crate::rule::{Name, listed, matched_decay};
 
 impl Reader<'_> {
     /// Refuses a rule that cannot do what its name or its keys promise.
     pub(super) fn check(&self, prefix: &str, rule: &RuleSpec) -> Result<(), ConfigError> {
         let RuleSpec::Learned { name, task, coefficients, alignment } = rule else { return Ok(()) };
         let fixed = Name::FeedbackAlignment;
-        if !fixed.is(rule) && !task && *coefficients == Coefficients::default() {
+        if !fixed.is(rule) && !task && coefficients.are_zero() {
             let why = format!(
-                "is \"{name}\", which needs a coefficient other than 0 (amp, null, sparse, self or decay) or task = true: \
-                 a B that stays as it was drawn is \"{fixed}\""
+                "is \"{name}\", which needs a coefficient other than 0 ({}) or task = true: a B that stays as it was drawn \
+                 is \"{fixed}\"",
+                listed(Primitive::ALL.into_iter(), "or")
             );
             return Err(self.refuse(&format!("{prefix}.name"), &why));
         }
@@ -44,12 +45,11 @@ impl Reader<'_> {
         ];
         if !c.use_samples() {
             if let Some((key, _, what)) = fed.iter().find(|(_, set, _)| *set) {
-                let why = format!(
-                    "{what}, of which only amp, null and sparse learn: give one of them a coefficient"
-                );
+                let learn = listed(Primitive::ALL.into_iter().filter(|one| one.uses_samples()), "and");
+                let why = format!("{what}, of which only {learn} learn: give one of them a coefficient");
                 return refuse(key, &why);
             }
-            if *update_noise != 0.0 && !task && *c == Coefficients::default() {
+            if *update_noise != 0.0 && !task && c.are_zero() {
                 return refuse("update_noise", "is noise on the steps of B, which takes none: leave it out");
             }
         }
@@ -84,11 +84,9 @@ impl Reader<'_> {
     /// the same decay.
     fn check_kolen_pollack(&self, prefix: &str, task: bool, c: &Coefficients) -> Result<(), ConfigError> {
         let decay = c.of(Primitive::Decay);
-        let other = |one: &Primitive| *one != Primitive::Decay && c.of(*one) != 0.0;
-        if let Some(key) = Primitive::ALL.into_iter().find(other) {
+        if let Some((key, value)) = c.terms().find(|(one, _)| *one != Primitive::Decay) {
             let why = format!(
-                "is {}, but kolen_pollack has no such term: leave it out, or call the rule \"custom\"",
-                c.of(key)
+                "is {value}, but kolen_pollack has no such term: leave it out, or call the rule \"custom\""
             );
             return Err(self.refuse(&format!("{prefix}.{key}"), &why));
         }

@@ -1,7 +1,7 @@
 //! The keys of `[rule]` and `[rule.layers.LAYER]`. Names and words are those of the types in `proto::spec::rule`.
 
 use proto::spec::limits::MAX_MICROBATCH;
-use proto::spec::rule::{Centering, Input, Magnitude, Noise, Transfer};
+use proto::spec::rule::{Centering, Input, Magnitude, Noise, Primitive, Transfer};
 use serde::Serialize;
 use toml::Value;
 
@@ -16,41 +16,33 @@ use crate::rule::Name;
 pub(in crate::config) fn of_loss(table: &str) -> Vec<Key> {
     let (key, of_rule) =
         (|name, takes, unset, doc| Key::new(table, name, takes, unset, doc), || follows("the rule's"));
-    vec![
-        key("name", one_of::<Name>(), is(Name::Backprop), "how B learns; it decides the defaults below"),
-        key("amp", FINITE, of_rule(), "coefficient of −Σ mean(z∘y): B's output should agree with W's"),
-        key("null", FINITE, of_rule(), "coefficient of Σ mean(r²): what B sends back of y should be small"),
-        key("sparse", FINITE, of_rule(), "coefficient of Σ mean(z²): B's output should be small"),
-        key("self", FINITE, of_rule(), "coefficient of −ΣW∘B: B should point where W does; reads W"),
-        key("decay", FINITE, of_rule(), "coefficient of ΣB²"),
+    let name =
+        key("name", one_of::<Name>(), is(Name::Backprop), "how B learns; it decides the defaults below");
+    let coefficient = |one: Primitive| key(one.word(), FINITE, of_rule(), one.facts().doc);
+    let options = vec![
         key("task", Switch, of_rule(), "whether W's own task gradient is added to B's"),
         key("magnitude", one_of::<Magnitude>(), usual(Magnitude::default()), MAGNITUDE),
-        key("input", Words(tags::<Input>("input")), follows("`noise` for `weight_mirror`"), INPUT),
+        key("input", Words(tags::<Input>("input")), mostly("`activation`"), INPUT),
         key("noise", one_of::<Noise>(), usual(Noise::default()), "the distribution of that noise"),
         key("noise_sigma", POSITIVE, follows("1"), "its standard deviation"),
         key("noise_batch", SAMPLES, follows("a microbatch's"), "samples of noise in a mirror step"),
         key("mirror_every", Whole(0, i64::MAX), follows("1"), EVERY),
         key("mirror_delay", Whole(0, 1_000_000), follows("0"), "mirror steps before the first update"),
-        key("centering", one_of::<Centering>(), usual(Centering::default()), CENTERING),
-        key(
-            "activation",
-            one_of::<Transfer>(),
-            usual(Transfer::default()),
-            "applied to y and z in amp, null and sparse",
-        ),
-        key("per_position", Switch, follows("false"), PER_POSITION),
-        key("update_noise", NOT_NEGATIVE, follows("0"), UPDATE_NOISE),
-    ]
+        key("centering", one_of::<Centering>(), mostly("`none`"), CENTERING),
+        key("activation", one_of::<Transfer>(), mostly("`none`"), "applied to the y and z of the primitives"),
+        key("per_position", Switch, mostly("false"), PER_POSITION),
+        key("update_noise", NOT_NEGATIVE, mostly("0"), UPDATE_NOISE),
+    ];
+    [name].into_iter().chain(Primitive::ALL.map(coefficient)).chain(options).collect()
 }
 
 const SAMPLES: Allowed = Whole(1, MAX_MICROBATCH as i64);
 const MAGNITUDE: &str = "`sign_symmetry`: the size of B's elements is one for all (uSF), drawn anew after every update (brSF), or kept (frSF)";
-const INPUT: &str =
-    "what amp, null and sparse take for x: what comes in, or the layer's own noise in mirror steps";
+const INPUT: &str = "what the primitives take for x: what comes in, or the layer's own noise in mirror steps";
 const EVERY: &str = "updates between mirror steps; 0 for none once training has begun";
 const CENTERING: &str =
-    "takes each sample's mean, or each feature's over the microbatch, off the x of amp, null and sparse";
-const PER_POSITION: &str = "amp, null and sparse are means over the positions of y, and no sums: one coefficient then fits every resolution";
+    "takes each sample's mean, or each feature's over the microbatch, off the x of the primitives";
+const PER_POSITION: &str = "the primitives of x, y and z are means over positions, and no sums: one coefficient then fits every resolution";
 const UPDATE_NOISE: &str =
     "after each step B also moves by learning rate times normal noise of this deviation";
 
@@ -58,8 +50,13 @@ const UPDATE_NOISE: &str =
 pub(in crate::config) fn schedule(table: &str) -> Vec<Key> {
     let mut keys = LearningRateSchedule::keys(table);
     keys[0].unset = is(LearningRateSchedule::default().schedule);
-    keys[0].doc = "the course of a factor on the five coefficients";
+    keys[0].doc = "the course of a factor on all coefficients";
     keys
+}
+
+/// A default of the rule, which is `word` where the rule has no reason for another.
+fn mostly(word: &str) -> Unset {
+    follows(&format!("the rule's, {word} in most"))
 }
 
 /// A default that holds only under some rules.

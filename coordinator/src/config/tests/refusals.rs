@@ -32,6 +32,11 @@ fn every_refusal_is_a_sentence_that_says_where_and_what_is_allowed() {
             "'pipeline.stages' in --set is \"per_leyer\": it must be a number of stages, \"per_layer\", \"per_block\", or \
              a list of the layers that begin a new stage; did you mean \"per_layer\"?",
         ),
+        (
+            "model.last_gamma=1",
+            "'model.last_gamma' in --set is for networks whose blocks end with a norm, and \"custom\" is none: leave it out (a \
+             [[layer]] of the kind \"batch_norm\" has its own 'gamma')",
+        ),
         ("data.mean=[]", "'data.mean' in --set is []: it must be a list of numbers"),
         ("train.batch", "'train.batch' in --set is not of the form key=value"),
         (

@@ -1,7 +1,7 @@
 //! Tests of the rules that a configuration asks for.
 
 use proto::spec::optimizer::{Schedule, Shape};
-use proto::spec::rule::{Coefficients, Magnitude, Mirror, Noise, RuleSpec};
+use proto::spec::rule::{Coefficients, Magnitude, Mirror, Noise, Primitive, RuleSpec};
 
 use super::{NET, read, refusal, set};
 
@@ -12,11 +12,11 @@ fn another_rule_in_a_flag_puts_the_files_coefficients_aside() {
         format!("[rule]\nname = 'symmetric_alignment'\nself = 0.04\n[rule.layers.middle]\nself = 0.5\n{NET}");
     let all = |sets: &[&str]| read(&text, sets).unwrap().rule.all;
     let learned = |name: &str, coefficients| RuleSpec::learned(name, false, coefficients);
-    let tuned = Coefficients { self_: 0.04, decay: 1e-3, ..Coefficients::default() };
+    let tuned = Coefficients::new(&[(Primitive::Self_, 0.04), (Primitive::Decay, 1e-3)]);
     assert_eq!(all(&["rule.name=symmetric_alignment"]), learned("symmetric_alignment", tuned));
     let fixed = Coefficients::default();
     assert_eq!(all(&["rule.name=feedback_alignment"]), learned("feedback_alignment", fixed));
-    let amp = Coefficients { amp: 0.5, ..fixed };
+    let amp = Coefficients::new(&[(Primitive::Amp, 0.5)]);
     assert_eq!(all(&["rule.amp=0.5", "rule.name=custom"]), learned("custom", amp));
 }
 
@@ -28,7 +28,7 @@ fn kolen_pollack_needs_one_way_to_step() {
     else {
         panic!("learned")
     };
-    assert!(task && coefficients.decay == 0.025);
+    assert!(task && coefficients.of(Primitive::Decay) == 0.025);
     assert!(with(&["optimizer.weight_decay=0.05", "rule.decay=0.025"]).is_ok());
     for (sets, part) in [
         (
@@ -57,7 +57,9 @@ fn rules_are_what_their_names_and_coefficients_say() {
         set(&["rule.name=activation_alignment", "rule.sparse=1", "rule.layers.middle.amp=3"]).unwrap();
     let network = config.network([1, 6, 6]).unwrap();
     let found = network.layers.iter().filter(|layer| layer.op.is_weight()).map(|layer| match &layer.rule {
-        RuleSpec::Learned { name, coefficients: c, .. } => (&*layer.name, &**name, c.amp, c.sparse),
+        RuleSpec::Learned { name, coefficients: c, .. } => {
+            (&*layer.name, &**name, c.of(Primitive::Amp), c.of(Primitive::Sparse))
+        }
         other => panic!("{} has {other:?}", layer.name),
     });
     let aa = |layer, amp| (layer, "activation_alignment", amp, 1.0);

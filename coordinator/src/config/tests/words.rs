@@ -50,6 +50,10 @@ fn a_word_of_another_framework_finds_its_key() {
         ("model.num_classes=3", "did you mean 'model.classes'?"),
         ("model.type=mlp", "did you mean 'model.name'?"),
         ("model.hidden_size=3", "did you mean 'model.width', for a named model"),
+        (
+            "model.zero_init_residual=true",
+            "did you mean 'model.last_gamma', the scale of each block's last norm",
+        ),
         ("data.name=mnist", "did you mean 'data.kind'?"),
         ("dataset=mnist", "did you mean 'data.kind'?"),
         ("data.root=here", "did you mean 'data.path'?"),

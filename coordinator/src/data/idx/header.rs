@@ -28,11 +28,11 @@ impl Part {
         }
     }
 
-    /// The file that is due, in words.
+    /// The expected file, in words.
     fn due(self) -> &'static str {
         match self {
-            Part::Labels => "labels are due as unsigned bytes in 1 dimension",
-            Part::Images => "images are due as unsigned bytes in 3 dimensions (grey) or in 4 (colour)",
+            Part::Labels => "labels must be unsigned bytes in 1 dimension",
+            Part::Images => "images must be unsigned bytes in 3 dimensions (grey) or in 4 (colour)",
         }
     }
 }
@@ -92,7 +92,7 @@ pub(super) fn images(source: &mut Source) -> Result<(u64, [usize; 3]), DataError
     Ok((count.into(), [channels as usize, rows as usize, columns as usize]))
 }
 
-/// Reads the kind of the values and the number of dimensions, and refuses those that are not due.
+/// Reads the kind of the values and the number of dimensions, and refuses unexpected ones.
 fn read(source: &mut Source, part: Part) -> Result<(u8, u8), DataError> {
     let start: [u8; 4] = source.header()?;
     let [0, 0, kind, dimensions] = start else { return Err(not_idx(source, start, part)) };

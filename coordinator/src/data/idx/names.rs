@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Names without a prefix, of which one shows that a folder holds the files of a set directly.
+/// Names without a prefix. One of them is enough to show that a folder holds the files of a set directly.
 pub(super) const PLAIN: &[&str] = &[
     "train-images-idx3-ubyte",
     "train-images-idx3-ubyte.gz",
@@ -50,19 +50,20 @@ pub(super) const KNOWN: &[&str] = &[
     "qmnist-train-images-idx3-ubyte.gz",
 ];
 
-/// The name of an idx file, taken apart.
+/// The parsed name of an idx file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Name {
     file: String,
     prefix: String,
     split: Split,
     part: Part,
-    /// Of several files of one part the least is read: unsigned bytes, few dimensions, plain, and MNIST's spelling.
+    /// If several files hold one part, the first by this order is read: unsigned bytes, few dimensions, plain, MNIST's
+    /// spelling.
     rank: (bool, u8, bool, bool, bool),
 }
 
 impl Name {
-    /// Takes a file's name apart; `None` for any other file.
+    /// Parses a file's name; `None` for any other file.
     fn parse(file: &str) -> Option<Self> {
         let stem = file.trim_end_matches(".gz");
         let (rest, kind) = stem.rsplit_once('-')?;
@@ -130,7 +131,7 @@ fn listed(folder: &Path) -> Vec<String> {
     words.flat_map(|name| [format!("{name}.gz"), name]).filter(|name| folder.join(name).exists()).collect()
 }
 
-/// The prefix of the files to read: the one that is set, none where files without a prefix are there, or the only
+/// The prefix of the files to read: the configured one, none if there are files without a prefix, or the only
 /// one.
 fn prefix(choice: &Choice<'_>, names: &[Name]) -> Result<String, DataError> {
     let there: BTreeSet<&str> = names.iter().map(|name| name.prefix.as_str()).collect();
@@ -148,7 +149,7 @@ fn prefix(choice: &Choice<'_>, names: &[Name]) -> Result<String, DataError> {
         (Some(set), _) => Ok(set.to_owned()),
         (None, 2..) if !there.contains("") => Err(DataError::setting(
             format!("the folder {folder} holds several data sets ({listed})"),
-            "set data.prefix to the one that is meant",
+            "set data.prefix to one of them",
         )),
         (None, _) => Ok(there.first().copied().unwrap_or_default().to_owned()),
     }

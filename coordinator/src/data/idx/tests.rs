@@ -72,7 +72,7 @@ fn every_fault_is_a_sentence_that_names_the_file() {
         (longer(&images), "goes on after the 12 bytes"),
         (cut(&images, 17), "ends within its header"),
         (Vec::new(), "ends within its header"),
-        (b"\x89PNG, or so".to_vec(), "is no idx file, since it starts with 0x89504e47, and images are due"),
+        (b"\x89PNG, or so".to_vec(), "is no idx file, since it starts with 0x89504e47, and images must be"),
         (idx_images([3, 2, 3], &[0; 18]), "declares 3 images, but t10k-labels-idx1-ubyte declares 2 labels"),
         (idx_images([2, 0, 3], &[]), "declares images of 0×3 pixels"),
         (huge, "impossible size"),
@@ -157,7 +157,7 @@ fn a_limit_keeps_the_first_samples() {
     assert_eq!(limited(5).unwrap().len(), 2);
     assert!(limited(0).err().unwrap().to_string().contains("data.limit"));
 
-    // What comes after the last wanted sample is not read, and what comes before must be whole.
+    // Bytes after the last wanted sample are not read, and bytes before it must be whole.
     let start = &images()[..22];
     for file in [start.to_vec(), [&gzip(start)[..], b"torn"].concat()] {
         fs::write(folder.path().join(IMAGE_FILE), file).unwrap();
@@ -194,7 +194,7 @@ fn fashion_mnist_opens_where_it_is_there() {
 
 #[test]
 fn values_of_another_kind_are_named_with_what_is_due() {
-    let due = "but images are due as unsigned bytes in 3 dimensions (grey) or in 4 (colour)";
+    let due = "but images must be unsigned bytes in 3 dimensions (grey) or in 4 (colour)";
     let swapped = "check whether the files of images and labels are swapped";
     for (file, found, remedy) in [
         (idx(0x0903, &[2, 2, 3], &[0; 12]), "holds signed bytes in 3 dimensions", "convert the file"),
@@ -211,7 +211,7 @@ fn values_of_another_kind_are_named_with_what_is_due() {
         }
     }
     let error = opened(&[(IMAGE_FILE, &images()), (LABEL_FILE, &images())]).err().unwrap();
-    let due = "holds unsigned bytes in 3 dimensions, but labels are due as unsigned bytes in 1 dimension";
+    let due = "holds unsigned bytes in 3 dimensions, but labels must be unsigned bytes in 1 dimension";
     assert!(error.contains(due) && error.contains(swapped), "{error}");
 }
 
@@ -267,8 +267,7 @@ fn a_prefix_chooses_among_several_sets() {
     assert_eq!(with(Some("emnist-mnist")), Ok(vec![7, 7]));
     assert_eq!(with(Some("emnist-letters-")), Ok(vec![1, 1]));
     let error = with(None).unwrap_err();
-    let said =
-        "holds several data sets (emnist-letters, emnist-mnist): set data.prefix to the one that is meant";
+    let said = "holds several data sets (emnist-letters, emnist-mnist): set data.prefix to one of them";
     assert!(error.ends_with(said), "{error}");
     let error = with(Some("letters")).unwrap_err();
     assert!(error.ends_with("set it to a prefix that is there (emnist-letters, emnist-mnist)"), "{error}");

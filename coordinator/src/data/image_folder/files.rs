@@ -1,4 +1,4 @@
-//! The files of one split, with their labels: which there are, and how one of them is read.
+//! The files of one split with their labels, and the reading of one file.
 
 use std::fs::File;
 use std::io::Read;
@@ -99,7 +99,7 @@ impl Files for Listed {
             Ok((bytes, [metadata.len() as i64, modified(&metadata)]))
         };
         let (bytes, now) = read().map_err(|cause| DataError::Unreadable { path: path.clone(), cause })?;
-        // A larger file is not read to its end, so this comes before its length is compared.
+        // A larger file is not read to its end, so this check comes before the comparison of its length.
         if bytes.len() as u64 > LARGEST {
             let wrong = format!("has more than the {LARGEST} bytes of a photograph");
             return Err(DataError::malformed(&path, wrong, "remove it"));
@@ -134,7 +134,7 @@ impl Files for Listed {
     }
 }
 
-/// The one name that `key` gives, or the usual one.
+/// The single name that `key` gives, or the usual name.
 fn one<'a>(key: &str, names: &'a [String], usual: &'a str) -> Result<&'a str, DataError> {
     match names {
         [] => Ok(usual),
@@ -147,7 +147,7 @@ fn one<'a>(key: &str, names: &'a [String], usual: &'a str) -> Result<&'a str, Da
     }
 }
 
-/// Refuses a folder that is not there.
+/// Refuses a missing folder.
 fn must_exist(root: &Path, split: Split) -> Result<(), DataError> {
     if root.is_dir() {
         return Ok(());
@@ -161,7 +161,7 @@ fn must_exist(root: &Path, split: Split) -> Result<(), DataError> {
     Err(DataError::Missing { what, remedy })
 }
 
-/// The index of `root`: the kept one where it still holds, or else a new one, which is kept.
+/// The index of `root`: the kept index if it is still valid, or else a new one, which is then kept.
 fn indexed(root: &Path, kept: &Kept) -> Result<Index, DataError> {
     if let Some(found) = kept.read().filter(|found| Index::holds(found, root)) {
         return Ok(found.index);

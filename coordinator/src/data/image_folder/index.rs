@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::data::DataError;
 use crate::data::index_cache::{Found, modified};
 
-/// The ends of names that torchvision takes for images; those of formats that are not decoded count as broken files.
+/// The extensions that torchvision takes for images. Files of formats that are not decoded count as broken.
 const EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp"];
-/// How deep folders are looked into: a link may lead in a circle.
+/// The depth down to which folders are read, since links may form a circle.
 const DEEPEST: usize = 8;
 
 /// All images below a folder, in torchvision's order: by class, then by folder, then by name.
@@ -56,7 +56,7 @@ impl Index {
         Ok(Self { folders })
     }
 
-    /// Whether a kept index is whole, and still that of `root`: no folder has changed since.
+    /// Whether a kept index is whole and still valid for `root`: no folder has changed since then.
     pub fn holds(found: &Found<Self>, root: &Path) -> bool {
         let folders = &found.index.folders;
         let unchanged = |folder: &Folder| {
@@ -75,7 +75,7 @@ impl Index {
 }
 
 impl Folder {
-    /// Whether a kept folder has all numbers of its files, and names that lead nowhere else.
+    /// Whether a kept folder has all numbers of its files, and no name that leads out of the folder.
     fn is_sound(&self) -> bool {
         let plain = |name: &str| !name.is_empty() && name != ".." && !name.contains(['/', '\0']);
         let files = self.names.len();
@@ -85,7 +85,7 @@ impl Folder {
     }
 }
 
-/// The names of the class folders in `root`, sorted, without a look into them.
+/// The names of the class folders in `root`, sorted; the folders themselves are not read.
 ///
 /// # Errors
 /// A folder that cannot be read, or a name that is not UTF-8.
@@ -103,7 +103,7 @@ fn list(root: &Path, path: String, depth: usize, folders: &mut Vec<Folder>) -> R
         let wrong = format!("lies more than {DEEPEST} folders deep");
         return Err(DataError::malformed(&place, wrong, "check for a link that leads in a circle"));
     }
-    // The time comes before the names: a file that is added between the two is noticed at the next start.
+    // The time is read before the names, so that a file that is added between the two is noticed at the next start.
     let changed = fs::metadata(&place).map_err(|error| unreadable(&place, error))?;
     let mut files = Vec::new();
     let mut below = Vec::new();
@@ -126,7 +126,7 @@ fn list(root: &Path, path: String, depth: usize, folders: &mut Vec<Folder>) -> R
     below.into_iter().try_for_each(|name| list(root, format!("{prefix}{name}"), depth + 1, folders))
 }
 
-/// The files and folders in `folder` with what links lead to, but for hidden folders.
+/// The files and folders in `folder`, links followed, without hidden folders.
 fn entries(folder: &Path) -> Result<Vec<(String, Metadata)>, DataError> {
     let refused = |error| unreadable(folder, error);
     let mut all = Vec::new();

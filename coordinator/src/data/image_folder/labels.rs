@@ -1,4 +1,4 @@
-//! The labels of a flat folder of test images: a list of numbers, and what they mean.
+//! The labels of a flat folder of test images: a list of numbers, and their meaning.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -81,7 +81,7 @@ fn numbers(list: &Path, text: &str, names: &[String]) -> Result<Vec<u32>, DataEr
     names.iter().map(|name| named.get(name.as_str()).copied().ok_or_else(|| missing(name))).collect()
 }
 
-/// The label of each line of `data.synsets`; `None` for a synset that is no class.
+/// The label of each line of `data.synsets`; `None` for a synset without a class.
 fn synsets(choice: &Choice<'_>, classes: &[String]) -> Result<Vec<Option<u32>>, DataError> {
     let Some(path) = choice.photos.synsets else {
         let wrong =

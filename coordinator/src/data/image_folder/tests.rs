@@ -155,7 +155,7 @@ fn every_fault_of_a_folder_is_a_sentence() {
     assert!(error.starts_with("data.train names 2 folders"), "{error}");
 }
 
-/// Lets the times of all folders lie some time back, so that a kept index may be sure of them.
+/// Sets the times of all folders some time back, so that a kept index is surely newer.
 fn aged(folder: &Path) {
     let back = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
     for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir())
@@ -174,10 +174,10 @@ fn the_kept_index_stands_in_for_the_files_until_a_folder_changes() {
     assert_eq!(names().unwrap(), due);
     let kept = fs::read_dir(folder.path().join(".neuropil-index")).unwrap().next().unwrap().unwrap().path();
     let text = fs::read_to_string(&kept).unwrap();
-    // The index, and nothing else, has this name: it is believed as long as the folders' times are those of the index.
+    // Only the index has this name. It is valid as long as the folders' times are those of the index.
     fs::write(&kept, text.replace("a.jpg", "kept.jpg")).unwrap();
     assert_eq!(names().unwrap()[0].0, "cat/kept.jpg");
-    // A name that leads elsewhere is not believed.
+    // An index with a name that leads out of the folder is not valid.
     fs::write(&kept, text.replace("a.jpg", "../../x.jpg")).unwrap();
     assert_eq!(names().unwrap(), due);
 

@@ -1,4 +1,4 @@
-//! Where a view looks: torchvision's random resized crop, and the central square.
+//! The region that a view shows: torchvision's random resized crop, or the central square.
 
 use rand_chacha::rand_core::Rng;
 
@@ -28,7 +28,7 @@ pub(super) fn random([width, height]: [u32; 2], area: [f64; 2], rng: &mut impl R
     fallback([width, height])
 }
 
-/// The central region of an image that is too long for the ratios: all of its shorter side.
+/// The central region of an image that is too long for the ratios; it has the whole shorter side.
 fn fallback([width, height]: [u32; 2]) -> Region {
     let ratio = f64::from(width) / f64::from(height);
     let [w, h] = if ratio < RATIO[0] {
@@ -44,7 +44,7 @@ fn fallback([width, height]: [u32; 2]) -> Region {
 
 /// The size of the whole image once its shorter side is `side` (torchvision's `Resize`).
 pub(super) fn resized([width, height]: [u32; 2], side: u32) -> [u32; 2] {
-    // An image of one row and millions of columns would be too long for a u32; the view refuses what is that long.
+    // An image of one row and millions of columns would be too long for a u32; the view refuses such an image.
     let long = |short: u32, long: u32| {
         u32::try_from(u64::from(side) * u64::from(long) / u64::from(short)).unwrap_or(u32::MAX)
     };

@@ -37,7 +37,7 @@ pub(super) fn size(bytes: &[u8]) -> Result<[u32; 2], Fault> {
 /// it) needs it. The region must lie within the image.
 ///
 /// # Errors
-/// Bytes that are no whole image of a format that is read.
+/// Bytes that are no whole image of a supported format.
 pub(super) fn decode(bytes: &[u8], region: Option<Region>) -> Result<Part, Fault> {
     let size = size(bytes)?;
     let read = match format(bytes)? {
@@ -69,7 +69,7 @@ fn format(bytes: &[u8]) -> Result<Format, Fault> {
     }
 }
 
-/// Runs a decoder. Where one panics at a malformed file, the file is at fault.
+/// Runs a decoder. A decoder that panics at a malformed file counts as an error of the file.
 fn contained<T>(decoder: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
     catch_unwind(AssertUnwindSafe(decoder)).unwrap_or_else(|_| Err("makes its decoder panic".to_owned()))
 }

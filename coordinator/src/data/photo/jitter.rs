@@ -7,7 +7,7 @@ use crate::data::draw::{below, fraction};
 /// Changes brightness, contrast, saturation and hue of RGB pixels, each by a random factor within its strength.
 ///
 /// The first three factors are even between max(0, 1 − s) and 1 + s, the shift of the hue between −s and s turns. A
-/// strength of 0 draws its number all the same and changes nothing.
+/// strength of 0 still draws its number, but changes nothing.
 pub(super) fn apply(pixels: &mut [u8], strengths: [f64; 4], rng: &mut impl Rng) {
     let mut order = [0, 1, 2, 3];
     for place in (1..order.len()).rev() {

@@ -1,6 +1,7 @@
-//! JPEG, as libjpeg reads it for Pillow: which colours a file means, and the pixels by zune-jpeg.
+//! JPEG, as libjpeg reads it for Pillow: the colours of a file by libjpeg's rules, and the pixels by zune-jpeg.
 //!
-//! With the feature `turbojpeg`, libjpeg-turbo decodes what it has nothing to say against, and zune-jpeg the rest.
+//! With the feature `turbojpeg`, libjpeg-turbo decodes the files that it neither refuses nor warns of, and zune-jpeg
+//! the rest.
 
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
@@ -13,18 +14,18 @@ use super::picture::{Fault, Part, Region};
 /// The most scans of a progressive file. libjpeg writes about ten.
 const MOST_SCANS: usize = 100;
 
-/// What the segments before the first scan say of the image.
+/// The contents of the segments before the first scan.
 #[derive(Default)]
 struct Header {
     size: [u32; 2],
     components: u8,
-    /// Whether the channels are called R, G and B, which zune-jpeg believes.
+    /// Whether the channels are called R, G and B; zune-jpeg then takes them for RGB.
     named_rgb: bool,
     /// Whether a JFIF segment says that the colours are YCbCr.
     jfif: bool,
-    /// The byte of Adobe's segment that names the colours, as its place in the file.
+    /// The position in the file of the byte of Adobe's segment that names the colours.
     transform: Option<usize>,
-    /// Where the first scan begins.
+    /// The position of the first scan.
     scan: usize,
 }
 
@@ -76,7 +77,7 @@ impl Header {
     }
 }
 
-/// The marker at or after `at`, which moves behind it. libjpeg, too, skips what stands between segments.
+/// The marker at or after `at`, which moves behind it. Like libjpeg, this skips bytes between segments.
 fn next_marker(bytes: &[u8], at: &mut usize) -> Result<u8, Fault> {
     loop {
         let found = bytes.get(*at..).and_then(|rest| {
@@ -85,7 +86,7 @@ fn next_marker(bytes: &[u8], at: &mut usize) -> Result<u8, Fault> {
         *at += found.ok_or("ends before its first scan")? + 2;
         match bytes[*at - 1] {
             0xd9 => return Err("ends before its first scan".to_owned()),
-            // Markers that stand alone.
+            // Markers without a segment.
             0x01 | 0xd0..=0xd8 => {}
             marker => return Ok(marker),
         }
@@ -105,7 +106,7 @@ pub(super) fn size(bytes: &[u8]) -> Result<[u32; 2], Fault> {
 /// Decodes the whole image, or with the feature `turbojpeg` little more than the region.
 pub(super) fn decode(bytes: &[u8], region: Region) -> Result<Part, Fault> {
     let header = Header::read(bytes)?;
-    // Pillow takes no file without its end, and within the scans the marker stands for nothing else.
+    // Pillow refuses a file without the marker of its end, and within the scans this marker has no other meaning.
     if !bytes[header.scan..].windows(2).rev().any(|pair| pair == [0xff, 0xd9]) {
         return Err("is cut off".to_owned());
     }
@@ -117,7 +118,7 @@ pub(super) fn decode(bytes: &[u8], region: Region) -> Result<Part, Fault> {
     }
     let transform = header.transform.map(|at| bytes[at]);
     // Three channels are YCbCr for libjpeg, unless Adobe's segment says otherwise and no JFIF segment contradicts it.
-    // zune-jpeg takes them for CMYK then, so that it is told YCbCr, and asked not to convert them.
+    // zune-jpeg would take them for CMYK then, so it is told that they are YCbCr, and asked not to convert them.
     let pixels = match (header.components, header.jfif, transform) {
         _ if header.named_rgb => run(bytes, ColorSpace::RGB),
         (3, false, Some(0)) => run(&with_transform(bytes, &header, 1), ColorSpace::YCbCr),

@@ -3,7 +3,7 @@
 /// The most pixels of an image: beyond this number Pillow, too, warns of a decompression bomb.
 pub(super) const MOST_PIXELS: u64 = 89_478_485;
 
-/// Why an image cannot be decoded: a phrase that follows the file's name.
+/// The reason why an image cannot be decoded: a phrase that follows the file's name.
 pub(super) type Fault = String;
 
 /// A rectangle of an image, in pixels.

@@ -13,7 +13,7 @@ fn open(bytes: &[u8]) -> Result<Open<'_>, Fault> {
     let mut options = DecodeOptions::default();
     options.set_ignore_text_chunk(true);
     options.set_ignore_iccp_chunk(true);
-    // Pillow looks at the checksum of the unpacked pixels, and not at that of each chunk of them.
+    // Pillow checks the checksum of the unpacked pixels, and not the checksum of each of their chunks.
     options.set_ignore_adler32(false);
     options.set_ignore_crc(true);
     let mut decoder = Decoder::new_with_options(Cursor::new(bytes), options);

@@ -12,7 +12,7 @@ thread_local! {
     static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new());
 }
 
-/// The region of `part` in the size `width` × `height`, as RGB. Pixels outside of the region have no part in it.
+/// The region of `part` in the size `width` × `height`, as RGB. Pixels outside of the region have no effect.
 ///
 /// # Errors
 /// A region outside of the part.

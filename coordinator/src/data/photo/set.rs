@@ -31,7 +31,7 @@ pub(in crate::data) trait Files: Send + Sync {
     ///
     /// # Errors
     /// A file that cannot be read, is too large, or is not the one that was indexed. Such a fault ends the run, since
-    /// it is not the content's.
+    /// it is no fault of the content.
     fn read(&self, index: usize) -> Result<Vec<u8>, DataError>;
 
     /// The folder or file that an error should name.
@@ -43,7 +43,7 @@ pub(in crate::data) trait Files: Send + Sync {
     /// The fingerprint of the files: their names, sizes and labels, and not the times of their last change.
     fn fingerprint(&self) -> u64;
 
-    /// What is no whole sample and was left out: its name, and why, as a phrase that follows the name.
+    /// The incomplete samples that were left out: the name of each, and the reason, as a phrase that follows the name.
     fn left_out(&self) -> &[(String, String)] {
         &[]
     }
@@ -80,7 +80,7 @@ impl<F: Files> Photographs<F> {
     /// Counts the broken file `index`, and warns of the first ones.
     ///
     /// # Errors
-    /// When more files are broken than may be.
+    /// When more files are broken than `data.max_broken` allows.
     fn count(&self, index: usize, fault: String) -> Result<(), DataError> {
         let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
         let (files, before) = (self.files.len(), broken.len());
@@ -145,7 +145,7 @@ impl<F: Files> Samples for Photographs<F> {
                 Ok(planes) => return Ok((planes.into(), self.files.label(place))),
                 Err(fault) => self.count(place, fault)?,
             }
-            // Where all files are broken, the count has ended the loop: the share that is allowed is below 1.
+            // If all files are broken, the count has ended the loop, since the allowed share is below 1.
             place = (place + 1) % self.files.len();
         }
     }

@@ -10,10 +10,10 @@ use turbojpeg_sys as turbo;
 
 use super::picture::{Part, Region};
 
-/// The left edge of what is decoded must stand at a unit of the compressed image, which is at most this wide.
+/// The left edge of the decoded part must be at a unit of the compressed image. A unit is at most this wide.
 const UNIT: u32 = 32;
-/// Pixels around the region that its own colours depend on: colours of a coarser grid are interpolated, from one
-/// neighbour on each side, and the grid is at most four pixels wide.
+/// Pixels around the region on which its colours depend: colours of a coarser grid are interpolated from one neighbour
+/// on each side, and the grid is at most four pixels wide.
 const MARGIN: u32 = 4;
 
 /// An instance of the library for decoding. Each is used by one thread.
@@ -69,15 +69,15 @@ impl Drop for Decoder {
     }
 }
 
-/// The library's word that all went well. Warnings count as failures.
+/// Whether the library reports success. Warnings count as failures.
 fn done(code: c_int) -> Option<()> {
     (code == 0).then_some(())
 }
 
 /// The part of the image in `bytes`, of this size and of one or three colours, that holds `region`.
 ///
-/// `None` wherever the library refuses the file or warns of it: the decoder without C then says what is wrong, so
-/// that a file is broken under both decoders or under none.
+/// `None` if the library refuses the file or warns of it. The decoder without C then decides, so that a file is broken
+/// under both decoders or under none.
 pub(super) fn decode(bytes: &[u8], size: [u32; 2], region: Region, scans: usize) -> Option<Part> {
     let mut decoder = Decoder::new()?;
     decoder.limit_scans(scans)?;

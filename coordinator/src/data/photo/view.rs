@@ -1,4 +1,4 @@
-//! What the network sees of a photograph: a random crop in training, the centre otherwise.
+//! The part of a photograph that the network sees: a random crop in training, the centre otherwise.
 
 use proto::seed;
 use rand_chacha::rand_core::Rng;
@@ -7,7 +7,7 @@ use super::picture::{Fault, MOST_PIXELS, Part, Region};
 use super::{crop, decode, jitter, resize};
 use crate::data::draw::below;
 
-/// How a photograph becomes an input.
+/// The way in which a photograph becomes an input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
     /// The side of the (square) result, in pixels.
@@ -23,7 +23,7 @@ pub struct View {
 pub struct Random {
     /// The least and the largest share of the image's area.
     pub area: [f64; 2],
-    /// How far brightness, contrast, saturation and hue may change; `None` for not at all.
+    /// The strengths by which brightness, contrast, saturation and hue may change; `None` for no change.
     pub jitter: Option<[f64; 4]>,
     /// The seed of the run.
     pub seed: u64,
@@ -39,7 +39,7 @@ impl View {
     /// epoch `epoch`. A random view draws from the stream "photo", epoch, index.
     ///
     /// # Errors
-    /// Why the image cannot be decoded, as a phrase that follows the file's name.
+    /// The reason why the image cannot be decoded, as a phrase that follows the file's name.
     pub fn planes(&self, bytes: &[u8], epoch: u64, index: usize) -> Result<Vec<u8>, String> {
         let Some(random) = &self.random else {
             return centre(&decode::decode(bytes, None)?, self);
@@ -54,7 +54,7 @@ impl View {
 }
 
 impl Random {
-    /// Where the view looks: the region's left and top edge, width and height, and whether it is mirrored.
+    /// The region that the view shows: its left and top edge, width and height, and whether it is mirrored.
     ///
     /// # Errors
     /// As those of [`View::planes`].

@@ -13,7 +13,7 @@ fn open(bytes: &[u8]) -> Result<Open<'_>, Fault> {
     let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(told)?;
     decoder.set_memory_limit(4 * MOST_PIXELS as usize);
     if decoder.is_animated() {
-        // libwebp's animations begin on nothing, whatever background the file names.
+        // libwebp's animations begin with a transparent picture, whatever background the file names.
         decoder.set_background_color([0; 4]).map_err(told)?;
     }
     Ok(decoder)

@@ -1,6 +1,6 @@
-//! Archives for tests, written block by block, so that they may be wrong in every way.
+//! Archives for tests, written block by block, so that they can have any fault.
 
-/// The header of a member, with a right checksum.
+/// The header of a member, with a correct checksum.
 pub fn header(name: &[u8], size: &[u8], kind: u8, magic: &[u8], prefix: &[u8]) -> Vec<u8> {
     let mut block = vec![0; 512];
     let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);

@@ -18,7 +18,7 @@ pub(super) enum Kind {
     LongName,
     /// A file whose data are not in one piece (GNU).
     Sparse,
-    /// Any other member: its data are of no interest.
+    /// Any other member; the reader skips its data.
     Other,
 }
 
@@ -58,7 +58,7 @@ impl Header {
     }
 }
 
-/// Whether the sum of the bytes, with the checksum's own field as spaces, is the one that is written.
+/// Whether the sum of the bytes, with the checksum's own field as spaces, equals the written checksum.
 fn checks(block: &[u8; BLOCK]) -> bool {
     let others = block[..148].iter().chain(&block[156..]);
     let unsigned: u64 = others.clone().map(|&byte| u64::from(byte)).sum::<u64>() + 8 * 32;
@@ -68,7 +68,7 @@ fn checks(block: &[u8; BLOCK]) -> bool {
         .is_some_and(|written| written == unsigned || i64::try_from(written) == Ok(signed))
 }
 
-/// The name: ustar puts the beginning of a long one into another field.
+/// The name; ustar puts the beginning of a long name into another field.
 fn name(block: &[u8; BLOCK]) -> Vec<u8> {
     let short = text(&block[..100]);
     match text(&block[345..500]) {
@@ -90,6 +90,6 @@ fn number(field: &[u8]) -> Option<u64> {
         return field[1..].iter().try_fold(start, digit);
     }
     let digits = str::from_utf8(text(field)).ok()?.trim_matches(' ');
-    // `from_str_radix` takes a sign.
+    // `from_str_radix` would accept a sign.
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| u64::from_str_radix(digits, 8).ok()).flatten()
 }

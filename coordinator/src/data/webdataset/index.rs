@@ -1,4 +1,4 @@
-//! The index of the shards of a split: what each holds, read once and kept for as long as the shard does not change.
+//! The index of the shards of a split: the contents of each shard, read once and kept until the shard changes.
 
 use std::collections::HashMap;
 use std::fs::{self, File, Metadata};
@@ -17,12 +17,12 @@ use crate::data::index_cache::{Kept, modified};
 
 /// The remedy for a shard with wrong content.
 const REPLACE: &str = "replace it with a fresh copy, or leave it out of data.train and data.test";
-/// The remedy for a shard that is not there.
+/// The remedy for a missing shard.
 const FIND: &str = "set data.path to the folder of the shards, and data.train and data.test to their names";
 /// The first bytes of compressed files: gzip, Zstandard, xz and bzip2.
 const COMPRESSED: [&[u8]; 4] = [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ", b"BZh"];
 
-/// One shard, as it was when it was indexed.
+/// One shard in the state in which it was indexed.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Shard {
     /// The name below the folder of the data.
@@ -31,7 +31,7 @@ pub(super) struct Shard {
     pub size: u64,
     /// The time of the last change ([`modified`]).
     pub modified: i64,
-    /// What it holds.
+    /// The contents.
     pub contents: Contents,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Shard {
 /// A shard that is missing, unreadable or no whole tar archive.
 pub(super) fn index(folder: &Path, names: &[String], label_key: &str) -> Result<Vec<Shard>, DataError> {
     let kept = Kept::of(folder, "webdataset", &format!("{label_key}\0{}", names.join("\0")));
-    // A shard that changed shortly before the index was written may have changed again unseen.
+    // A shard that changed shortly before the index was written may have changed again unnoticed.
     let known = kept.read::<Vec<Shard>>().map_or_else(Vec::new, |found| {
         let holds = |shard: &Shard| shard.modified < found.sure && shard.contents.fits(shard.size);
         found.index.into_iter().filter(holds).collect()
@@ -128,7 +128,7 @@ fn several<T: Send>(
     };
     let threads = thread::available_parallelism().map_or(1, usize::from).min(places.len());
     thread::scope(|scope| {
-        // The caller's thread works as well, so the work is done even where the system refuses every other thread.
+        // The caller's thread works as well, so the work is done even if the system refuses every other thread.
         let others = (1..threads).map_while(|_| thread::Builder::new().spawn_scoped(scope, one).ok());
         let others: Vec<_> = others.collect();
         let mut all: Vec<T> = one()?;

@@ -31,7 +31,7 @@ use super::photo::Photographs;
 use super::{Choice, DataError, Split, image_folder};
 use shards::Shards;
 
-/// The facts of photographs in shards: those of photographs in class folders, but for the place.
+/// The facts of photographs in shards: those of photographs in class folders, with another place.
 pub(super) const FACTS: Facts = Facts { folder: "imagenet-shards", files: &[], open, ..image_folder::FACTS };
 
 fn open(choice: &Choice<'_>) -> Opened {
@@ -45,7 +45,7 @@ fn open(choice: &Choice<'_>) -> Opened {
     Ok(Box::new(Photographs::new(files, choice.view(), choice.classes, choice.photos.max_broken)))
 }
 
-/// The names of the classes of the training shards, which number those of the test shards too.
+/// The names of the classes of the training shards. They also decide the numbers of the test shards' classes.
 fn of_training(choice: &Choice<'_>) -> Result<Vec<String>, DataError> {
     let train = Choice { split: Split::Train, ..*choice };
     shards::classes(&train, &index::index(train.folder, &names(&train)?, train.photos.label_key)?)
@@ -77,7 +77,7 @@ fn names(choice: &Choice<'_>) -> Result<Vec<String>, DataError> {
     }
 }
 
-/// The shards in `folder` whose names begin as those of the split usually do, sorted.
+/// The shards in `folder` whose names begin with the split's usual words, sorted.
 fn found(folder: &Path, key: &str, starts: &[&str]) -> Result<Vec<String>, DataError> {
     let all =
         fs::read_dir(folder).map_err(|cause| DataError::Unreadable { path: folder.to_owned(), cause })?;

@@ -1,4 +1,4 @@
-//! Very many names in one text, since each by itself would take as much again.
+//! A list of very many names in one text, since a `String` for each would take twice the memory.
 
 /// A list of names.
 #[derive(Default)]

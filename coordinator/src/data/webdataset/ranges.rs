@@ -3,7 +3,7 @@
 /// The most names of one pattern.
 const MOST: usize = 100_000;
 
-/// The names that `pattern` stands for, in order: of several braces the last varies first, as in a shell.
+/// The names that `pattern` stands for, in order. If it has several braces, the last varies fastest, as in a shell.
 ///
 /// # Errors
 /// A phrase that follows the pattern: a brace without its partner, a range that is none or runs backwards, or too
@@ -30,7 +30,7 @@ pub(super) fn expand(pattern: &str) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-/// Refuses text outside of braces that closes one.
+/// Refuses a closing brace without an opening one.
 fn closed(plain: &str) -> Result<(), String> {
     if plain.contains('}') { Err("has a } without its {".into()) } else { Ok(()) }
 }

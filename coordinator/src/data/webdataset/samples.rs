@@ -1,8 +1,8 @@
 //! The samples of a shard: the files of an archive, grouped by their names.
 //!
 //! ```text
-//! n0144/a.jpg  n0144/a.cls │ n0144/b.jpg  n0144/b.json │ …      files that follow each other and have one key
-//! └── key ──┘ └ext┘          are one sample
+//! n0144/a.jpg  n0144/a.cls │ n0144/b.jpg  n0144/b.json │ …      consecutive files with one key
+//! └── key ──┘ └ext┘                                             are one sample
 //! ```
 //!
 //! Source: the convention of WebDataset, <https://github.com/webdataset/webdataset>: the key ends before the first dot
@@ -22,7 +22,7 @@ const LONGEST_JSON: usize = 1 << 20;
 /// The most bytes of a class's name.
 const LONGEST_NAME: usize = 256;
 
-/// A label as a shard has it.
+/// A label in a shard's form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Label {
@@ -42,7 +42,7 @@ impl Label {
     }
 }
 
-/// A sample of a shard. An index has very many, and so it is written as a list without names of fields.
+/// A sample of a shard. An index has very many samples, so each is written as a list without names of fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "(String, u64, u32, Label)", into = "(String, u64, u32, Label)")]
 pub(super) struct Sample {
@@ -68,16 +68,16 @@ impl From<Sample> for (String, u64, u32, Label) {
     }
 }
 
-/// What a shard holds.
+/// The contents of a shard.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Contents {
     /// The samples, in the order of the shard.
     pub samples: Vec<Sample>,
-    /// The keys that are no whole samples, and why, as a phrase that follows the key.
+    /// The keys of incomplete samples, each with the reason, as a phrase that follows the key.
     pub left_out: Vec<(String, String)>,
 }
 
-/// The files of one key, as far as they were met.
+/// The files of one key that were read so far.
 struct Group {
     key: String,
     images: Vec<Member>,
@@ -107,7 +107,8 @@ impl Contents {
         Ok(contents)
     }
 
-    /// Whether a kept index can be one of a shard of `length` bytes: its images lie within it, and none is too large.
+    /// Whether a kept index can belong to a shard of `length` bytes: its images lie within the shard, and none is too
+    /// large.
     pub(super) fn fits(&self, length: u64) -> bool {
         let fits = |sample: &Sample| {
             let size = u64::from(sample.size);
@@ -116,7 +117,7 @@ impl Contents {
         self.samples.iter().all(fits)
     }
 
-    /// Takes over the sample of a group without further files, or leaves it out.
+    /// Adds the sample of a complete group, or leaves it out.
     fn close(&mut self, group: Option<Group>) {
         let Some(group) = group else { return };
         let key = group.key.clone();
@@ -151,7 +152,7 @@ impl Group {
         Ok(())
     }
 
-    /// The sample, if the group is one. A `.cls` file goes before a `.json` file.
+    /// The sample, if the group is one. A `.cls` file takes precedence over a `.json` file.
     fn sample(mut self) -> Result<Sample, String> {
         let Some(Member { name, offset, size }) = self.images.pop() else {
             return Err("has no image (.jpg, .jpeg, .png or .webp)".into());
@@ -191,7 +192,7 @@ fn cls(data: &[u8]) -> Result<Label, String> {
 /// The label in a `.json` file: the number or the name of a class under `label_key`.
 fn json(data: &[u8], label_key: &str) -> Result<Label, String> {
     let value: serde_json::Value =
-        serde_json::from_slice(data).map_err(|error| format!("has a .json file that is none ({error})"))?;
+        serde_json::from_slice(data).map_err(|error| format!("has a malformed .json file ({error})"))?;
     let found = value.get(label_key).ok_or_else(|| format!("has a .json file without {label_key:?}"))?;
     match (found.as_u64().map(u32::try_from), found.as_str()) {
         (Some(Ok(number)), _) => Ok(Label::Number(number)),

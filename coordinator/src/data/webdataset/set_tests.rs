@@ -1,4 +1,5 @@
-//! Tests of sets in shards: the same samples as in folders, what changes and what is missing.
+//! Tests of sets in shards: they have the same samples as folders; also shards that change and samples that are
+//! missing.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -120,7 +121,7 @@ fn an_index_is_kept_until_its_shard_changes() {
     shard(&path, &[("a.png", &image, "1")]);
     let before = shards(folder.path(), &[]).unwrap();
     let pixels = before.pixels(0, 0).unwrap();
-    // As many other bytes at the same time: only who reads the shard can notice.
+    // The same number of other bytes with the same time: only reading the shard can show it.
     let length = fs::metadata(&path).unwrap().len() as usize;
     let modified = fs::metadata(&path).unwrap().modified().unwrap();
     let whole = fs::read(&path).unwrap();

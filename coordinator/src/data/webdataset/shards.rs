@@ -1,4 +1,4 @@
-//! The images of a split in its shards: each is read at its place when it is asked for.
+//! The images of a split in its shards. An image is read at its place when it is needed.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -26,7 +26,7 @@ pub(super) struct Shards {
     left_out: Vec<(String, String)>,
 }
 
-/// A shard as it was when it was indexed.
+/// A shard in the state in which it was indexed.
 struct Archive {
     name: String,
     state: (u64, i64),
@@ -49,7 +49,7 @@ impl Shards {
     /// The images in `shards`, as far as `choice` asks for them, whose labels are numbers or names of `classes`.
     ///
     /// # Errors
-    /// Labels without a class, more left-out samples than may be, or no sample.
+    /// Labels without a class, more left-out samples than `data.max_broken` allows, or no sample.
     pub fn new(choice: &Choice<'_>, shards: Vec<Shard>, classes: Vec<String>) -> Result<Self, DataError> {
         let mut this = Self {
             folder: choice.folder.to_owned(),
@@ -77,7 +77,7 @@ impl Shards {
         Ok(this)
     }
 
-    /// Adds a sample of the shard that comes next.
+    /// Adds a sample of the next shard.
     fn add(&mut self, choice: &Choice<'_>, shard: &str, sample: &Sample) -> Result<(), DataError> {
         let label = match &sample.label {
             Label::Number(number) => *number,
@@ -111,7 +111,7 @@ impl Shards {
     /// Warns of the samples that were left out.
     ///
     /// # Errors
-    /// When they are more than the share that is allowed, or no other sample is there.
+    /// When they are more than the allowed share, or no other sample is left.
     fn check_left_out(&self, choice: &Choice<'_>, count: usize) -> Result<(), DataError> {
         let first: Vec<_> =
             self.left_out.iter().take(NAMED).map(|(key, fault)| format!("{key} {fault}")).collect();
@@ -149,7 +149,7 @@ impl Shards {
     }
 }
 
-/// The names of the classes of `shards`, sorted; none where the labels are numbers.
+/// The names of the classes of `shards`, sorted; none if the labels are numbers.
 ///
 /// # Errors
 /// When some labels are numbers, and others are names.

@@ -8,7 +8,7 @@ use super::window::Window;
 
 /// The most bytes of pax's records or of a long name that are read.
 const LONGEST: u64 = 1 << 20;
-/// The most bytes of a member's name: Linux takes no longer path.
+/// The most bytes of a member's name: Linux allows no longer path.
 const LONGEST_NAME: usize = 4096;
 
 /// A regular file in an archive.
@@ -22,7 +22,7 @@ pub(super) struct Member {
     pub size: u64,
 }
 
-/// What precedes a member and is about it.
+/// The records before a member that describe it.
 #[derive(Default)]
 struct Ahead {
     name: Option<Vec<u8>>,
@@ -86,7 +86,7 @@ impl<'a> Members<'a> {
     /// The header at the current place, which moves behind it; `None` at the archive's end.
     fn header(&mut self) -> Result<Option<Header>, String> {
         let at = self.at;
-        // Some programs leave the closing blocks out.
+        // Some programs leave out the closing blocks.
         if at == self.window.length() && at > 0 {
             return Ok(None);
         }
@@ -124,7 +124,7 @@ impl<'a> Members<'a> {
 
     /// Reads pax's records, `LENGTH KEY=VALUE` and a line break each, which are about the next member.
     fn records(&mut self, start: u64, offset: u64, size: u64, ahead: &mut Ahead) -> Result<(), String> {
-        let wrong = || format!("has at byte {start} a pax header that is none");
+        let wrong = || format!("has at byte {start} a pax header that is malformed");
         let mut rest = self.short(start, offset, size)?;
         while !rest.is_empty() {
             let (record, after) = record(rest).ok_or_else(wrong)?;
@@ -157,8 +157,8 @@ fn sparse(start: u64) -> String {
     format!("has at byte {start} a sparse file, which is not read")
 }
 
-/// The name as text. It is never used as a path; but a name that leads out of the archive shows that something else
-/// than a data set was meant.
+/// The name as text. It is never used as a path. But a name that leads out of the archive shows that the archive is no
+/// data set.
 fn legible(start: u64, name: &[u8]) -> Result<String, String> {
     if name.len() > LONGEST_NAME {
         return Err(format!("has at byte {start} a name of {} bytes, more than {LONGEST_NAME}", name.len()));

@@ -1,4 +1,4 @@
-//! Tests of archives: all forms of tar, and archives that are wrong.
+//! Tests of archives: all forms of tar, and faulty archives.
 
 use std::fs;
 use std::io::Write;
@@ -8,7 +8,7 @@ use super::samples::{Contents, Label};
 use super::tar::Members;
 use super::window::Window;
 
-/// What `read` makes of an archive of these bytes.
+/// The result of `read` for an archive of these bytes.
 fn with<T>(bytes: &[u8], read: impl FnOnce(Members) -> T) -> T {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
@@ -61,7 +61,7 @@ fn sizes_beyond_octal_digits_are_read() {
     let mut bytes = header(b"a.cls", &base256, b'0', b"ustar  \0", b"");
     bytes.extend([b"123".to_vec(), vec![0; 509], vec![0; 1024]].concat());
     assert_eq!(listed(&bytes).unwrap(), [("a.cls".to_owned(), b"123".to_vec())]);
-    // pax's size counts, and not the one in the header, which has no room for it.
+    // pax's size counts, since the header's field has no room for it.
     let zero = header(b"b.cls", b"00000000000\0", b'0', b"ustar\x0000", b"");
     let bytes =
         [member("x", b'x', b"10 size=3\n"), zero, b"123".to_vec(), vec![0; 509], vec![0; 1024]].concat();
@@ -106,11 +106,11 @@ fn a_wrong_archive_is_told_its_fault_and_takes_no_memory() {
         (header(b"a", b"0000000009x\0", b'0', b"ustar\x0000", b""), "a header without a size"),
         (member("a", b'S', b""), "a sparse file"),
         (member("x", b'x', b"22 GNU.sparse.major=1\n"), "a sparse file"),
-        (member("x", b'x', b"99 path=a\n"), "a pax header that is none"),
-        (member("x", b'x', b"0 path=a\n"), "a pax header that is none"),
-        (member("x", b'x', b"2 path=a\n"), "a pax header that is none"),
-        (member("x", b'x', b"9 path\na\n"), "a pax header that is none"),
-        (member("x", b'x', b"11 size=-1\n"), "a pax header that is none"),
+        (member("x", b'x', b"99 path=a\n"), "a pax header that is malformed"),
+        (member("x", b'x', b"0 path=a\n"), "a pax header that is malformed"),
+        (member("x", b'x', b"2 path=a\n"), "a pax header that is malformed"),
+        (member("x", b'x', b"9 path\na\n"), "a pax header that is malformed"),
+        (member("x", b'x', b"11 size=-1\n"), "a pax header that is malformed"),
         (member("x", b'L', &[b'a'; (1 << 20) + 1]), "a header of 1048577 bytes, more than 1048576"),
         ([member("x", b'L', &[b'a'; 5000]), file("a", b"")].concat(), "a name of 5000 bytes, more than 4096"),
         (file("../a.jpg", b""), "the name \"../a.jpg\", which leads out of the archive"),
@@ -202,7 +202,7 @@ fn a_key_that_is_no_whole_sample_is_left_out_and_told_its_fault() {
         "f has a .cls file of more than 64 bytes",
         "g has a .json file without \"label\"",
         "h has a .json file whose \"label\" is 1.5, which is no class",
-        "i has a .json file that is none (EOF",
+        "i has a malformed .json file (EOF",
         "j has a .json file without \"label\"",
     ]) {
         assert!(fault.starts_with(says), "{fault} should say: {says}");

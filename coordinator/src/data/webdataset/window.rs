@@ -1,4 +1,4 @@
-//! A file that is read by place, through a window that keeps the last few blocks.
+//! A file that is read at any position, through a window that keeps the last few blocks.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 /// The length of the window, in bytes: a header, the small files that follow it, and their headers come in one read.
 const WINDOW: usize = 16 << 10;
 
-/// An open file, read by place.
+/// An open file, read at any position.
 pub(super) struct Window<'a> {
     file: &'a File,
     length: u64,

@@ -1,5 +1,5 @@
-//! The check of the control planes: known messages, as many as the commands ask for, within their budgets, and counted
-//! alike at both ends.
+//! The check of the control planes: all messages are known, as many as the commands require, within their budgets, and
+//! counted alike at both ends.
 
 use super::super::findings::{ControlFinding, Verdict, Violation};
 use super::super::prediction::Budget;
@@ -87,7 +87,7 @@ fn refused(way: Way, ledgers: &Ledgers<'_>) -> u64 {
     ledger.map_or(0, |ledger| ledger.refusals.iter().map(|refusal| refusal.size() + FIELD).sum())
 }
 
-/// How often the coordinator asked a node for its ledger, which is once at least.
+/// The number of times that the coordinator asked a node for its ledger, at least one.
 fn audits(node: Role, ledgers: &Ledgers<'_>) -> u64 {
     let asked = Way { from: Role::Coordinator, to: node, message: ControlMessage::Audit };
     asked.find(ledgers.coordinator).map_or(1, |record| record.messages)
@@ -117,7 +117,7 @@ fn finding(
     let counted = own.or(nodes);
     let messages = counted.map_or(0, |record| record.messages);
     let count = if complete { Verdict::of(messages == due) } else { Verdict::Open };
-    // Both ends are judged by the coordinator's count where they differ.
+    // Where the ends differ, the coordinator's count is judged.
     if count == Verdict::Broken && broken.is_empty() {
         broken.push(format!("{} where the run has {due}", words::plural(messages, "message")));
     }
@@ -160,7 +160,7 @@ fn ends(way: Way, own: Option<&ControlRecord>, node: Option<&ControlRecord>) -> 
     Some(format!("the coordinator {} and {process} {}", of(own), of(node)))
 }
 
-/// What exceeds the budget.
+/// The excess over the budget.
 fn over(budget: &Budget, record: &ControlRecord) -> Option<String> {
     let Budget { bytes, largest, messages, .. } = *budget;
     if record.largest > largest {

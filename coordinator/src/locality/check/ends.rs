@@ -34,7 +34,7 @@ enum Check {
     Tensors,
     Count,
     Size,
-    /// No plan knows the numbers that cross: only the ends are compared.
+    /// Only the ends are compared, since no plan knows the numbers that cross.
     Hash,
 }
 
@@ -46,7 +46,7 @@ struct Field {
 }
 
 impl Field {
-    /// What one or both ends say, as in `counted 9 messages`.
+    /// The value at one end or at both, as in `counted 9 messages`.
     fn told(&self, value: &str) -> String {
         let [before, after] = self.words;
         format!("{before} {value}{after}")
@@ -73,7 +73,7 @@ pub(super) struct Compared<'a> {
     pub way: Way,
     pub ends: Vec<(Role, Option<&'a LinkRecord>)>,
     pub plan: Option<&'a LinkRecord>,
-    /// Whether counts are compared. Those of a run that broke off differ while messages are under way.
+    /// Whether counts are compared. In a run that broke off they may differ, since messages were under way.
     pub counted: bool,
 }
 
@@ -144,7 +144,7 @@ impl Compared<'_> {
         Some(self.way.violation(tensor, format!("{}{due}", counted.join(" and "))))
     }
 
-    /// What all ends counted alike.
+    /// The value that all ends counted.
     fn together(&self, told: String) -> String {
         match &self.ends[..] {
             [(role, _)] => format!("{} {told}", words::process(*role)),
@@ -184,7 +184,7 @@ fn each(found: &[(Role, String)], field: &Field) -> Vec<String> {
     found.iter().map(told).collect()
 }
 
-/// The first tensor that the plan does not have like this, or that is missing.
+/// The first tensor that differs from the plan's, or that is missing.
 fn odd_tensor(record: &LinkRecord, plan: &LinkRecord) -> Option<String> {
     let odd = record.tensors.iter().find(|value| !plan.tensors.contains(value));
     let missing = plan.tensors.iter().find(|value| !record.tensors.contains(value));

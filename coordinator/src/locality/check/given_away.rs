@@ -1,12 +1,12 @@
-//! What the backward nodes get that gives W away, as the plan has it.
+//! The values that the backward nodes get by the plan, and from which W can be computed.
 
 use crate::locality::findings::GivenAway;
 use proto::spec::split::{Crossing, Parcel};
 use proto::spec::stage::StageSpec;
 
-/// The most telling of what crosses to the backward nodes of `stages`.
+/// The most revealing kind of the values that cross to the backward nodes of `stages`.
 pub(super) fn of(stages: &[StageSpec]) -> GivenAway {
-    // A stage that has no crossings, because its layers do not fit each other, was refused before the run.
+    // A stage without crossings, because its layers do not fit each other, was refused before the run.
     let crossings = stages.iter().filter_map(|spec| spec.crossings().ok()).flatten();
     crossings.map(|crossing| of_layer(&crossing)).max().unwrap_or(GivenAway::Nothing)
 }

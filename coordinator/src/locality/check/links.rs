@@ -1,4 +1,4 @@
-//! The check of the links: what crossed, and what training consumed.
+//! The check of the links: the messages that crossed, and the messages that training consumed.
 
 use super::super::findings::{LinkFinding, Violation};
 use super::super::words;
@@ -47,7 +47,7 @@ pub(super) fn consumed(
     compare(evidence, ledgers, &account, violations)
 }
 
-/// The violation of a ledger whose count of what training consumed lacks its beginning.
+/// The violation of a ledger whose count of consumed messages lacks its beginning.
 fn begins_late(role: Role, ledger: &Ledger) -> Option<Violation> {
     let (process, since) = (words::process(role), ledger.consumed_since);
     let sentence = format!(

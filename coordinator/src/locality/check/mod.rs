@@ -1,4 +1,4 @@
-//! The check of a run's ledgers against its prediction: a pure function, which believes no single process.
+//! The check of a run's ledgers against its prediction: a pure function, which trusts no single process.
 //!
 //! ```text
 //! prediction ─┐
@@ -22,7 +22,7 @@ use proto::ledger::Ledger;
 use proto::link::Role;
 use proto::spec::stage::StageSpec;
 
-/// Everything that is known of a run.
+/// Everything that is known about a run.
 pub struct Evidence<'a> {
     /// The specifications of the stages, as the coordinator sent them.
     pub stages: &'a [StageSpec],
@@ -32,7 +32,7 @@ pub struct Evidence<'a> {
     pub coordinator: &'a Ledger,
     /// The ledgers of the nodes that answered, each with the role of the node that was asked.
     pub nodes: &'a [(Role, Ledger)],
-    /// Whether the run ended in order. Of any other run nothing is counted, because messages were under way.
+    /// Whether the run ended in order. In any other run no counts are compared, because messages were under way.
     pub complete: bool,
 }
 

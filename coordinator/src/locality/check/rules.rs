@@ -1,6 +1,6 @@
-//! The check of the rules: the update of each layer's B read only what its rule declares. The declaration is the
-//! coordinator's own specification, and never the word of a node. Only the node that has a layer's B says what its rule
-//! read: the stage, or the backward node of a layer that is split.
+//! The check of the rules: the update of each layer's B read only the values that its rule declares. The declaration is
+//! the coordinator's own specification, never a node's statement. The values read are reported by the node that has the
+//! layer's B: the stage, or the backward node of a split layer.
 
 use super::super::findings::{LayerFinding, Verdict, Violation};
 use super::super::prediction::learning;
@@ -10,7 +10,7 @@ use proto::ledger::{LayerReads, Ledger};
 use proto::link::Role;
 use proto::spec::graph::LayerSpec;
 use proto::spec::reads::Reads;
-use proto::spec::rule::{Primitive, RuleSpec};
+use proto::spec::rule::RuleSpec;
 use proto::spec::stage::StageSpec;
 
 /// Checks every weight layer of every stage, by stage: first those whose B the stage has, then those of its backward
@@ -34,7 +34,7 @@ pub(super) fn check(
     findings
 }
 
-/// Checks a layer by the ledger of the node that has its B, in which `due` records of it are due.
+/// Checks a layer by the ledger of the node that has its B. The ledger must have `due` records of the layer.
 fn finding(
     node: &StageSpec,
     layer: &LayerSpec,
@@ -64,7 +64,7 @@ fn violation(node: Role, rule: &str, layer: &str, sentence: String) -> Violation
     Violation { link, message, tensor: Some(layer.into()), sentence }
 }
 
-/// What was read and is not declared.
+/// The values that were read although they are not declared.
 fn beyond(read: Reads, declared: Reads, rule: &str) -> Option<String> {
     let declares = declared.names();
     let undeclared: Vec<_> = read.names().into_iter().filter(|name| !declares.contains(name)).collect();
@@ -73,22 +73,22 @@ fn beyond(read: Reads, declared: Reads, rule: &str) -> Option<String> {
     })
 }
 
-/// Why a rule that reads W is not local.
+/// The reason why a rule that reads W is not local.
 fn forbidden(rule: &RuleSpec) -> String {
     let why = match rule {
         RuleSpec::Backprop => "its B is W itself, which carries the error back".to_owned(),
         RuleSpec::SignSymmetry { .. } => "it gives B the signs of W".to_owned(),
         RuleSpec::Learned { coefficients, .. } => {
-            format!(
-                "its primitive self, with coefficient {}, pulls B to W",
-                coefficients.of(Primitive::Self_)
-            )
+            let reads = coefficients.terms().filter(|(one, _)| one.reads_weight());
+            let reads: Vec<_> =
+                reads.map(|(one, value)| format!("{one}, with coefficient {value}")).collect();
+            format!("its primitive {}, pulls B to W", reads.join(", and "))
         }
     };
     format!("the rule reads W, which --rules local forbids: {why}")
 }
 
-/// The violation of a node that says what a rule read whose B the node does not have.
+/// The violation of a node that reports the reads of a rule although it does not have the rule's B.
 fn unknown(node: &StageSpec, reads: &LayerReads) -> Option<Violation> {
     if learning(node).any(|layer| layer.name == reads.layer) {
         return None;

@@ -44,7 +44,7 @@ fn honest_ledgers_have_no_violation_and_every_check_holds() {
 
 type Tampering = fn(&mut Run);
 
-/// Each tampering with honest ledgers, and what the only violation says.
+/// Each tampering with honest ledgers, and the text of the only violation.
 const TABLE: &[(&str, Tampering, &str)] = &[
     (
         "a weight as a message of its own, at one end",
@@ -275,7 +275,7 @@ fn every_tampering_gives_the_violation_that_names_it() {
     for (name, tamper, says) in TABLE {
         let found = violations(tamper);
         assert!(found.iter().any(|said| said.starts_with(says)), "{name}: {found:#?}");
-        // A record that no end may have is said once for each such record, and so are the phases of a missing link.
+        // Each record that no end may have gives one violation, and so does each phase of a missing link.
         let few = if name.contains("no end") || name.contains("without a record") || name.contains("between")
         {
             4

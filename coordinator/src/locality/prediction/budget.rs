@@ -1,8 +1,8 @@
-//! The budgets of the control plane: how many messages of each kind a run has, and the bytes that they may take.
+//! The budgets of the control plane: the number of messages of each kind in a run, and the bytes that they may take.
 //!
 //! A budget is the size of the widest honest message: every number that the plan knows has its value, and every other
-//! number its most digits. What remains for anything else is the difference between the widest and the actual digits,
-//! some twenty bytes in a report of a step, so that a leak of more bytes a reply is seen in the sum.
+//! number its most digits. Other content has room only in the difference between the widest and the actual digits, some
+//! twenty bytes in a report of a step, so the sum shows a leak of more bytes per reply.
 //!
 //! | message | messages | budget of each |
 //! |---|---|---|
@@ -18,10 +18,10 @@
 //! | step | one for each minibatch | its counts and times; for each action of the lane two times; where layers are measured, for each weight layer its name, four numbers and whether it is split |
 //! | snapshot_done | one for each snapshot | updates, bytes, seconds |
 //! | aligned | one for each part of the delay phase | exact: one number |
-//! | audit, ledger | one for each question | exact but for the digits of the control plane's bytes: the node's records |
+//! | audit, ledger | one for each question | exact except for the digits of the control plane's bytes: the node's records |
 //!
-//! A backward node has the same control plane as its stage, but for evaluations, which need no B, and for the layers in
-//! its reports, since it can compare no B with W.
+//! A backward node has the same control plane as its stage, with two exceptions: it has no evaluations, which need no
+//! B, and its reports have no layers, since it cannot compare B with W.
 //!
 //! Leaving and failure have no budget: a run with such a message did not end in order.
 
@@ -47,7 +47,8 @@ const WORD: usize = 24;
 const DEVICE: usize = 64;
 /// The bytes of a run's name: 16 random bytes in hexadecimal.
 const RUN: usize = 32;
-/// The most snapshots that a command keeps: the one that all nodes have, the best one, and the one that may become it.
+/// The most snapshots that a command keeps: the one that all nodes have, the best one, and one that may become the
+/// best.
 const KEPT: usize = 3;
 
 /// The budget of one kind of message in one direction of a control plane.
@@ -181,7 +182,7 @@ impl Plane {
     }
 
     fn snapshot(&mut self) {
-        // A step of a run is a far smaller number than any count may be: its digits take 5 bytes.
+        // A step's number is far smaller than the widest count: its digits take 5 bytes.
         let keep = Keep(vec![u32::MAX.into(); KEPT]);
         self.add(ControlMessage::Snapshot, Command::Snapshot(keep).size());
         let done = SnapshotDone { updates: u32::MAX.into(), bytes: WIDE, seconds: f64::MAX };
@@ -212,7 +213,8 @@ impl Plane {
 /// The widest description of a node that holds `held` snapshots.
 fn description(held: usize) -> Description {
     let word = "x".repeat(WORD);
-    let snapshot = HeldSnapshot { run: "x".repeat(RUN), updates: u32::MAX.into(), imported: true };
+    let snapshot =
+        HeldSnapshot { run: "x".repeat(RUN), updates: u32::MAX.into(), imported: true, tensors: u64::MAX };
     Description {
         version: word,
         protocol: u32::MAX,

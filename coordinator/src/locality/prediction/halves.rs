@@ -1,4 +1,4 @@
-//! The prediction of the link between the halves of a stage that is split: the messages of each form.
+//! The prediction of the link between the halves of a split stage: the messages of each form.
 //!
 //! ```text
 //!           sample, error, in each training microbatch
@@ -59,8 +59,8 @@ fn mirror<'a>(spec: &'a StageSpec, layer: &str) -> Option<&'a Mirror> {
     spec.layers.iter().find(|known| known.name == layer)?.rule.mirror()
 }
 
-/// The number in the header of each of the mirror steps: in the delay phase that of the mirror step from 1, and then
-/// that of the update before it.
+/// The number in the header of each mirror step: in the delay phase the number of the mirror step, from 1, and later
+/// the number of the update before it.
 fn mirrored<'a>(work: &'a [Work], mirror: &'a Mirror) -> impl Iterator<Item = u64> + 'a {
     work.iter().flat_map(|work| match work {
         Work::Align(align) => align.done + 1..(align.done + align.steps).min(mirror.delay) + 1,
@@ -99,7 +99,7 @@ pub(super) struct Exchanged {
 }
 
 impl Exchanged {
-    /// What the node `half` sends.
+    /// The bytes that the node `half` sends.
     pub(super) fn of(half: &StageSpec) -> Result<Self, ProtocolError> {
         let mut exchanged = Self { of_sample: 0, noise: Vec::new() };
         let bytes = |parcel: &Parcel| -> u64 {

@@ -1,4 +1,4 @@
-//! The prediction of the links: what each direction of each link carries in each phase.
+//! The prediction of the links: the messages of each direction of each link in each phase.
 //!
 //! ```text
 //! cut          0           1                n
@@ -15,7 +15,8 @@ use proto::spec::graph::{INPUT, Value};
 use proto::spec::stage::StageSpec;
 use proto::tensor::{Kind, byte_len};
 
-/// The records of every link of the ring, without chains. A phase in which a direction carries no message has no record.
+/// The records of every link of the ring, without chains. A phase in which a direction carries no message has no
+/// record.
 pub(super) fn predict(stages: &[StageSpec], work: &[Work]) -> Result<Vec<LinkRecord>, ProtocolError> {
     let mut links = Vec::new();
     for cut in 0..=stages.len() {
@@ -25,7 +26,7 @@ pub(super) fn predict(stages: &[StageSpec], work: &[Work]) -> Result<Vec<LinkRec
             Some(above) => above.inputs.clone(),
             None => spec.output_values()?,
         };
-        // The coordinator needs no error of the network's input: the first stage answers without tensors.
+        // The coordinator needs no error of the network's input: the first stage sends `done`, without tensors.
         let down: Vec<Value> = up.iter().filter(|value| value.name != INPUT).cloned().collect();
         let (below, above) = (role(below), role(above));
         for phase in [Phase::Train, Phase::Evaluate] {

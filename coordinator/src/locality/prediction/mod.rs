@@ -13,7 +13,7 @@ pub use budget::Budget;
 use crate::data::microbatches;
 use crate::prepare::{Item, Lanes};
 use crate::run_error::RunError;
-use proto::control::Align;
+use proto::control::{Align, Measure};
 use proto::lane::Lane;
 use proto::ledger::LinkRecord;
 use proto::microbatch::Phase;
@@ -26,8 +26,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Prediction {
     /// One record for each phase and form in each direction of each link: the links of the ring from the first to the
-    /// last, and then those between the halves of stages that are split. The chains are empty, because no plan knows the
-    /// numbers that cross.
+    /// last, and then those between the halves of stages that are split. The chains are empty, because no plan knows
+    /// the numbers that cross.
     pub links: Vec<LinkRecord>,
     /// One budget for each kind of message in each direction of each control plane: by stage, then by backward node.
     pub control: Vec<Budget>,
@@ -74,8 +74,8 @@ struct Minibatch {
     parts: Vec<Range<usize>>,
     /// The lane of each stage.
     lanes: Arc<[Lane]>,
-    /// Whether the layers are measured after the update.
-    measure: bool,
+    /// What the nodes measure of the layers.
+    measure: Measure,
     /// The number of updates after the minibatch.
     updates: u64,
 }
@@ -112,7 +112,7 @@ fn minibatches(work: &[Work]) -> impl Iterator<Item = &Minibatch> {
     })
 }
 
-/// The weight layers whose B a node has, in order: it says what their rules read.
+/// The weight layers whose B a node has, in order: the node reports the values that their rules read.
 pub(super) fn learning(node: &StageSpec) -> impl Iterator<Item = &LayerSpec> {
     let split = node.half == Half::Backward;
     node.layers.iter().filter(move |layer| layer.op.is_weight() && layer.split == split)

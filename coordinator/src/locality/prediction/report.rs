@@ -1,4 +1,5 @@
-//! The widest honest report of a step: what the plan knows has its value, and times and norms have their most digits.
+//! The widest honest report of a step: numbers that the plan knows have their values, and times and norms have their
+//! most digits.
 
 use super::Minibatch;
 use super::halves::Exchanged;
@@ -12,12 +13,12 @@ use proto::spec::stage::{Half, StageSpec};
 use proto::tensor::Kind;
 use std::time::Duration;
 
-/// The widest count of anything: 9 bytes on the wire, as have the nanoseconds since 1970.
+/// The widest count: 9 bytes on the wire, as the nanoseconds since 1970 take.
 pub(super) const WIDE: u64 = i64::MAX as u64;
 /// The longest time that one step may take: 7 bytes in nanoseconds, six days.
 const LONG: Duration = Duration::from_nanos((1 << 49) - 1);
 
-/// What the reports of one node have in common.
+/// The facts that all reports of one node share.
 pub(super) struct Reporting {
     /// The weight layers, with the most digits of their norms.
     layers: Vec<LayerMeasure>,
@@ -61,7 +62,7 @@ impl Reporting {
             Phase::Evaluate => 0,
         };
         let (bytes_forward, bytes_split) = (samples * self.forward, self.split.bytes(minibatch));
-        // Only f16 loses numbers, at most all of them.
+        // Only in f16 can numbers become 0, at most all of them.
         let lost = |bytes: u64| if self.wire == Kind::F16 { bytes / 2 } else { 0 };
         StepDone {
             step: minibatch.step,
@@ -81,7 +82,7 @@ impl Reporting {
                 layer_values: lost(bytes_split),
             },
             updates: minibatch.updates,
-            layers: if minibatch.measure { self.layers.clone() } else { Vec::new() },
+            layers: if minibatch.measure.is_due() { self.layers.clone() } else { Vec::new() },
         }
     }
 }
@@ -95,5 +96,7 @@ fn measured(layer: &LayerSpec) -> LayerMeasure {
         norm: number,
         difference: number,
         split: layer.split,
+        output_angle_deg: number,
+        error_angle_deg: number,
     }
 }

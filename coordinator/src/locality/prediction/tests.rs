@@ -1,4 +1,4 @@
-//! Tests of what a plan predicts of the halves of a stage; the tests of the check need the rest.
+//! Tests of the prediction for the halves of a stage; the tests of the check cover the other predictions.
 
 use super::super::fixtures::Run;
 use super::super::words;

@@ -1,4 +1,5 @@
-//! The certificates that cert-manager would make: issued here from the same fields, and given to the programs' own check.
+//! The certificates that cert-manager would make: issued here from the same fields, and given to the programs' own
+//! check.
 
 use super::*;
 use proto::identity::Identity;
@@ -13,7 +14,7 @@ use std::fs;
 use std::time::SystemTime;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
-/// What cert-manager makes of a Certificate's fields.
+/// The certificate that cert-manager makes from a Certificate's fields.
 fn params(certificate: &Value) -> CertificateParams {
     let spec = &certificate["spec"];
     let mut params = CertificateParams::default();
@@ -86,7 +87,7 @@ fn cert_manager_makes_certificates_that_both_programs_believe() {
             "the Secret is its own"
         );
 
-        // The chain, and the uses: what the other end of a connection demands.
+        // The chain and the uses, which the other end of a connection demands.
         let anchors = [anchor_from_trusted_cert(ca.der()).unwrap()];
         let verified = |usage: KeyUsage| {
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();

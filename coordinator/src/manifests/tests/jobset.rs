@@ -46,7 +46,8 @@ fn a_job_set_has_the_pods_of_the_base_and_leaves_none_of_its_workloads() {
     }
 }
 
-/// A pod without what a JobSet must say in another way than the base: the claims, the restarts and the attempt.
+/// A pod without the parts that a JobSet must spell in another way than the base: the claims, the restarts, the
+/// attempt.
 fn plain(pod: &Value) -> Value {
     let mut pod = pod.clone();
     pod["spec"].as_object_mut().unwrap().remove("restartPolicy");

@@ -1,4 +1,4 @@
-//! Tests of the manifests: what holds for the files of any run, together and split, with few stages and with many.
+//! Tests of the manifests: rules for the files of any run, together and split, with few stages and with many.
 
 mod base;
 mod certificates;
@@ -25,7 +25,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// An order of what the demo's is.
+/// The demo's order.
 fn order() -> Order {
     Order {
         out: "deploy/base".into(),
@@ -34,6 +34,8 @@ fn order() -> Order {
         image: Image::default(),
         data: DataVolume::Image,
         gpu: false,
+        init: None,
+        backward: None,
     }
 }
 
@@ -102,7 +104,7 @@ fn of_kind(objects: &[Value], kind: &str) -> Vec<Value> {
     objects.iter().filter(|object| object["kind"] == kind).cloned().collect()
 }
 
-/// The name of an object, or of anything else that has one.
+/// The name of an object, or of any other value with a name.
 fn name(object: &Value) -> String {
     let own = if object["metadata"].is_object() { &object["metadata"]["name"] } else { &object["name"] };
     words(own)

@@ -1,4 +1,4 @@
-//! Names, labels and ports: whatever an object refers to is there.
+//! Names, labels and ports: everything that an object refers to exists.
 
 use super::*;
 use std::collections::BTreeSet;

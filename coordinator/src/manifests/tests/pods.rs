@@ -1,4 +1,4 @@
-//! Single pods: what follows from the flags and from the plan, and how the coordinator's Job takes its exit codes.
+//! Single pods: the parts that follow from the flags and from the plan, and the Job's treatment of the exit codes.
 
 use super::*;
 use crate::run_error::Cause;
@@ -51,6 +51,22 @@ fn data_comes_from_the_image_from_a_claim_or_from_a_volume_that_a_patch_fills() 
     for mounted in [claim, empty] {
         assert_eq!(folder(&mounted).as_deref(), Some("/data"));
     }
+}
+
+#[test]
+fn a_run_from_parts_waits_for_them_at_every_start() {
+    let id = "0123456789abcdef0123456789abcdef";
+    let order = Order {
+        init: Some(id.parse().unwrap()),
+        backward: Some(crate::weights::Backward::Weight),
+        ..order()
+    };
+    let job = of_kind(&try_made(&order, &[]).unwrap().base(), "Job").remove(0);
+    let given = items(&container(pod(&job))["args"]);
+    for flag in [&*format!("--init={id}"), "--backward=weight", "--resume=auto"] {
+        assert!(given.contains(&flag.into()), "{given:?}");
+    }
+    assert!("0123".parse::<crate::weights::PartsId>().is_err());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The network policies, carried out: which process of a run, and which stranger, reaches which port of which process.
+//! The network policies, evaluated: the ports that each process of a run, and each stranger, can reach.
 
 use super::*;
 use std::collections::BTreeSet;
@@ -67,7 +67,7 @@ fn open(made: &Manifests) -> BTreeSet<String> {
     let mut open = BTreeSet::new();
     for from in &pods {
         for to in pods.iter().filter(|to| to.name != from.name) {
-            // Pods outside of the run are refused by no policy of the run.
+            // Calls between two pods outside of the run concern no policy of the run.
             if [from, to].iter().any(|pod| made.nodes().contains(&pod.name) || pod.name == "coordinator") {
                 let ports = [53, 443, 7100, 7101, 7102, 7103].into_iter();
                 open.extend(
@@ -81,7 +81,7 @@ fn open(made: &Manifests) -> BTreeSet<String> {
     open
 }
 
-/// What must be open, with the links of the data plane given.
+/// The ports that must be open, for the given links of the data plane.
 fn due(nodes: &[String], links: &str) -> BTreeSet<String> {
     let mut due: BTreeSet<String> = links.split(' ').map(|link| format!("{link}:7100")).collect();
     due.insert("coordinator>dns:53".into());
@@ -90,7 +90,7 @@ fn due(nodes: &[String], links: &str) -> BTreeSet<String> {
         due.insert(format!("coordinator>{node}:7101"));
         due.insert(format!("{node}>dns:53"));
         due.insert(format!("prometheus>{node}:7103"));
-        // The port is open to everybody, but a pod of the run may not even ask.
+        // The port is open to everybody, but a pod of the run may not send the request.
         due.extend(["stranger", "elsewhere", "prometheus", "dns"].map(|from| format!("{from}>{node}:7102")));
     }
     due

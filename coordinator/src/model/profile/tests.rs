@@ -1,7 +1,7 @@
 //! Tests of the profile: counts agree with the graph's own functions, and a shared tensor is counted once.
 
 use proto::spec::graph::crossing;
-use proto::spec::rule::{Alignment, Centering, Coefficients, Mirror, Noise};
+use proto::spec::rule::{Alignment, Centering, Coefficients, Mirror, Noise, Primitive};
 
 use super::*;
 use crate::model::zoo::{Options, by_name, names};
@@ -65,9 +65,21 @@ fn a_rule_costs_what_its_primitives_compute() {
     let none = Coefficients::default();
     assert_eq!(passes(none, false), (1, 1, false, 1));
     assert_eq!(passes(none, true), (1, 1, true, 1));
-    assert_eq!(passes(Coefficients { self_: 1.0, decay: 1.0, ..none }, false), (1, 1, true, 1));
-    assert_eq!(passes(Coefficients { amp: 1.0, sparse: 1.0, ..none }, false), (1, 3, true, 2));
-    assert_eq!(passes(Coefficients { amp: 1.0, null: 1.0, decay: 1.0, ..none }, false), (1, 4, true, 2));
+    assert_eq!(
+        passes(Coefficients::new(&[(Primitive::Self_, 1.0), (Primitive::Decay, 1.0)]), false),
+        (1, 1, true, 1)
+    );
+    assert_eq!(
+        passes(Coefficients::new(&[(Primitive::Amp, 1.0), (Primitive::Sparse, 1.0)]), false),
+        (1, 3, true, 2)
+    );
+    assert_eq!(
+        passes(
+            Coefficients::new(&[(Primitive::Amp, 1.0), (Primitive::Null, 1.0), (Primitive::Decay, 1.0)]),
+            false
+        ),
+        (1, 4, true, 2)
+    );
     let first =
         &Profile::new(&small("resnet18", RuleSpec::Backprop), Precision::F32).unwrap().layers()[0].clone();
     assert_eq!((first.error_passes, first.backward), (0, 0));
@@ -79,7 +91,7 @@ fn mirror_steps_cost_what_their_own_batch_does() {
     let mirror = |every| Mirror { noise: Noise::Normal, sigma: 1.0, batch: 6, every, delay: 9 };
     let costs = |every| {
         let alignment = Alignment { mirror: Some(mirror(every)), ..Alignment::default() };
-        let coefficients = Coefficients { amp: 1.0, decay: 1.0, ..Coefficients::default() };
+        let coefficients = Coefficients::new(&[(Primitive::Amp, 1.0), (Primitive::Decay, 1.0)]);
         let rule = RuleSpec::Learned { name: "custom".into(), task: false, coefficients, alignment };
         let layer = Profile::new(&small("mlp", rule), Precision::F32).unwrap().layers()[3].clone();
         assert_eq!(layer.gradient_passes, 1, "G of the task is W's alone");
@@ -105,7 +117,7 @@ fn the_halves_of_a_layer_share_its_work() {
         coefficients,
         alignment,
     };
-    let amp = Coefficients { amp: 1.0, ..Coefficients::default() };
+    let amp = Coefficients::new(&[(Primitive::Amp, 1.0)]);
     let (layer, half) = split(learned(true, amp, Alignment::default()));
     let (x, y) = (layer.inputs, layer.output);
     assert_eq!((half.sample, half.error, half.returned, half.noise), (x + y, y, x, 0));

@@ -20,6 +20,11 @@ impl<'a> Draft<'a> {
         Self { options, layers: Vec::new(), blocks: Vec::new() }
     }
 
+    /// The options of the network.
+    pub(super) fn options(&self) -> &'a Options {
+        self.options
+    }
+
     /// Makes the next layer begin a block.
     pub(super) fn block(&mut self) {
         self.blocks.push(self.layers.len());

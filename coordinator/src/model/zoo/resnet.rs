@@ -5,8 +5,8 @@
 //! └────── (downsample.0 ─ downsample.1) ───┘               projected where the shapes differ
 //! ```
 //!
-//! As in torchvision the stride of a bottleneck stands in its 3×3 convolution ("v1.5"). The last γ of
-//! each block starts at 0, so that every block starts as its skip.
+//! As in torchvision the stride of a bottleneck stands in its 3×3 convolution ("v1.5"). The γ of each block's last norm
+//! starts at `Options::last_gamma`: by default 0, so that every block starts as its skip.
 
 use proto::spec::graph::Op;
 
@@ -77,11 +77,12 @@ fn residual(draft: &mut Draft, block: Block, x: &str, place: &Place) -> String {
     let Place { name, width, stride, projected } = place;
     let convolutions = block.convolutions(*width, *stride);
     let last = convolutions.len();
+    let last_gamma = draft.options().last_gamma;
     let mut y = x.to_string();
     draft.block();
     for (i, &convolution) in (1..).zip(&convolutions) {
         y = draft.conv(format!("{name}.conv{i}"), &y, convolution);
-        y = draft.norm(format!("{name}.bn{i}"), &y, if i == last { 0.0 } else { 1.0 });
+        y = draft.norm(format!("{name}.bn{i}"), &y, if i == last { last_gamma } else { 1.0 });
         if i < last {
             y = draft.relu(format!("{name}.relu{i}"), &y);
         }

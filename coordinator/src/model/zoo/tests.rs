@@ -84,6 +84,23 @@ fn a_basic_block_is_written_in_torchvisions_names_with_its_projection_before_the
 }
 
 #[test]
+fn last_gamma_is_where_the_last_norm_of_each_block_starts_and_nothing_else() {
+    let options = |last_gamma| Options { last_gamma, ..Options::default() };
+    for (name, last, blocks) in [("resnet18", "bn2", 8), ("resnet50", "bn3", 16)] {
+        let [paper, torchvision] = [0.0, 1.0].map(|gamma| network(name, &options(gamma)).layers);
+        let changed: Vec<_> = paper.iter().zip(&torchvision).filter(|(one, other)| one != other).collect();
+        assert_eq!(changed.len(), blocks, "{name}");
+        for (paper, torchvision) in changed {
+            assert!(paper.name.ends_with(last), "{}", paper.name);
+            let norm = |gamma| Op::BatchNorm { eps: 1e-5, momentum: 0.1, gamma };
+            assert_eq!([&paper.op, &torchvision.op], [&norm(0.0), &norm(1.0)]);
+        }
+    }
+    let taking: Vec<_> = names().filter(|name| takes_last_gamma(name)).collect();
+    assert_eq!(taking, ["resnet18", "resnet34", "resnet50"]);
+}
+
+#[test]
 fn only_the_classes_are_drawn_small_and_every_weight_layer_has_the_rule() {
     let rule = RuleSpec::learned("custom", true, Default::default());
     for name in names() {

@@ -1,5 +1,5 @@
-//! Doubts about a run: settings that are allowed, and with which training cannot do what they promise. A doubt is one
-//! sentence, and the run goes on all the same.
+//! Doubts about a run: settings that are allowed but cannot have the effect that their names promise. A doubt is one
+//! sentence, and the run goes on.
 
 mod rules;
 #[cfg(test)]
@@ -12,13 +12,13 @@ use proto::spec::graph::Op;
 /// A doubt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Doubt {
-    /// What the doubt is about. Doubts of different runs about one topic say the same with other numbers.
+    /// The topic of the doubt. Doubts of different runs about one topic differ only in their numbers.
     pub topic: Topic,
-    /// The sentence: what is set, what will happen, and the remedy.
+    /// The sentence: the setting, its effect, and the remedy.
     pub sentence: String,
 }
 
-/// What a doubt is about, a topic for each sentence.
+/// The topic of a doubt; each sentence has its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topic {
     /// W does not learn.
@@ -45,26 +45,26 @@ pub enum Topic {
     KolenPollack,
     /// Kolen-Pollack with clipped gradients.
     ClippedKolenPollack,
-    /// A fixed B was drawn as good as zero.
+    /// A fixed B was drawn almost zero.
     Faint,
-    /// A rule whose B stays is told to let it learn.
+    /// The options of a rule with a fixed B let B learn.
     NamedFixed,
-    /// No mirror step comes.
+    /// The run has no mirror step.
     NoMirrorStep,
-    /// The coefficients lead B nowhere.
+    /// The coefficients lead B away from W.
     Coefficients(Lead),
 }
 
-/// Where coefficients lead B.
+/// The place to which coefficients lead B.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lead {
     /// Away from W.
     Away,
-    /// To infinity, since what should hold B drives it.
+    /// To infinity, since a term that should hold B drives it.
     Driven,
     /// Beyond its goal with every step.
     Overshoot,
-    /// To zero.
+    /// To zero, since nothing pulls it.
     Zero,
     /// To infinity, since nothing holds it.
     Unheld,
@@ -100,7 +100,7 @@ pub fn doubts(config: &Config, network: Option<&Network>, facts: Option<&Facts>)
     all.concat()
 }
 
-/// A doubt, as a list that others may be added to.
+/// A doubt, as a list to which others may be added.
 fn doubt(topic: Topic, sentence: String) -> Vec<Doubt> {
     vec![Doubt { topic, sentence }]
 }

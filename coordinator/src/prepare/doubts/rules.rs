@@ -1,15 +1,15 @@
-//! Doubts about rules: coefficients that lead B nowhere, and rules that their surroundings keep from working.
+//! Doubts about rules: coefficients that lead B away from W, and rules that other settings keep from working.
 
 use super::{Doubt, Lead, Topic, doubt, round};
 use crate::config::Config;
 use crate::model::Network;
-use crate::rule::Name;
+use crate::rule::{Name, listed};
 use proto::spec::graph::{Init, LayerSpec, Op};
-use proto::spec::rule::{Alignment, Coefficients, Magnitude, RuleSpec, Transfer};
+use proto::spec::rule::{Alignment, Coefficients, Effect, Magnitude, Primitive, RuleSpec, Transfer};
 
 /// How many times larger or smaller than W a settled B may be.
 const FAR: f64 = 100.0;
-/// The deviation of a B that stays as it was drawn below which the errors that it sends vanish.
+/// The standard deviation below which a fixed B makes the errors that it sends vanish.
 const FAINT: f64 = 1e-6;
 
 /// One rule and the layers that have it.
@@ -28,7 +28,7 @@ pub(super) fn learn(config: &Config) -> bool {
 
 /// Whether the rule trains B.
 fn trains(rule: &RuleSpec) -> bool {
-    matches!(rule, RuleSpec::Learned { task, coefficients, .. } if *task || *coefficients != Coefficients::default())
+    matches!(rule, RuleSpec::Learned { task, coefficients, .. } if *task || !coefficients.are_zero())
 }
 
 /// The doubts about the rules of a run of so many updates, if their number is known.
@@ -77,7 +77,7 @@ fn weights(network: &Network) -> Vec<(&LayerSpec, u64)> {
     layers.map(|(layer, value)| (layer, value.shape.iter().skip(1).product())).collect()
 }
 
-/// Doubts about a B that stays as it was drawn, and was drawn as good as zero.
+/// Doubts about a B that stays as it was drawn, and was drawn almost zero.
 fn faint(ruled: &Ruled) -> Vec<Doubt> {
     let fixed = match ruled.rule {
         RuleSpec::Backprop => false,
@@ -118,7 +118,7 @@ fn named_fixed(ruled: &Ruled) -> Vec<Doubt> {
     doubt(Topic::NamedFixed, why)
 }
 
-/// Doubts about mirror steps of which none comes.
+/// Doubts about mirror steps that the run never makes.
 fn no_mirror_step(ruled: &Ruled, alignment: &Alignment, updates: Option<u64>) -> Vec<Doubt> {
     match (alignment.mirror, updates) {
         (Some(mirror), Some(updates)) if mirror.delay == 0 && mirror.every > updates => {
@@ -145,7 +145,8 @@ fn coefficients_lead(
     let (table, b) = (&ruled.table, &config.optimizer_b);
     let rate = b.rate(config.train.batch);
     let say = |lead, why: String| doubt(Topic::Coefficients(lead), why);
-    if let Some((key, value)) = [("amp", c.amp), ("self", c.self_)].iter().find(|(_, value)| *value < 0.0) {
+    let below_zero = |effect| c.terms().find(|(one, value)| one.facts().effect == effect && *value < 0.0);
+    if let Some((key, value)) = below_zero(Effect::Pulls) {
         return say(
             Lead::Away,
             format!(
@@ -154,8 +155,7 @@ fn coefficients_lead(
             ),
         );
     }
-    let held = [("decay", c.decay), ("null", c.null), ("sparse", c.sparse)];
-    if let Some((key, value)) = held.iter().find(|(_, value)| *value < 0.0) {
+    if let Some((key, value)) = below_zero(Effect::Holds) {
         return say(
             Lead::Driven,
             format!(
@@ -163,7 +163,7 @@ fn coefficients_lead(
             ),
         );
     }
-    let shrink = 2.0 * c.decay + b.weight_decay;
+    let shrink = 2.0 * c.of(Primitive::Decay) + b.weight_decay;
     if rate * shrink >= b.steady_below() {
         let why = format!(
             "'optimizer_b.lr' times the decay of B, 2 · '{table}.decay' + 'optimizer_b.weight_decay', is {}, and from {} on \
@@ -173,21 +173,23 @@ fn coefficients_lead(
         );
         return say(Lead::Overshoot, why);
     }
-    let pulled = c.amp > 0.0 || c.self_ > 0.0;
-    match (pulled, shrink > 0.0 || c.null > 0.0 || c.sparse > 0.0) {
+    let keys = |effect| listed(Primitive::ALL.into_iter().filter(|one| one.facts().effect == effect), "and");
+    let has = |effect| c.terms().any(|(one, _)| one.facts().effect == effect);
+    match (has(Effect::Pulls), shrink > 0.0 || has(Effect::Holds)) {
         _ if task => Vec::new(),
         (false, _) => say(
             Lead::Zero,
             format!(
-                "nothing in [{table}] pulls B to W (amp and self are 0, task is false), so that B only shrinks, and the errors \
-             with it: set '{table}.self' or '{table}.amp' above 0"
+                "nothing in [{table}] pulls B to W ({} are 0, task is false), so that B only shrinks, and the errors \
+             with it: set '{table}.self' or '{table}.amp' above 0",
+                keys(Effect::Pulls)
             ),
         ),
         (true, false) => say(
             Lead::Unheld,
             format!(
-                "nothing in [{table}] holds B (decay, sparse and null are 0), so that B grows without bound: set \
-             '{table}.decay' above 0"
+                "nothing in [{table}] holds B ({} are 0), so that B grows without bound: set '{table}.decay' above 0",
+                keys(Effect::Holds)
             ),
         ),
         (true, true) => far(ruled, c, alignment, shrink),
@@ -209,27 +211,29 @@ fn far(ruled: &Ruled, c: &Coefficients, alignment: &Alignment, shrink: f64) -> V
         "the errors below it vanish"
     };
     let why = format!(
-        "by the coefficients in [{table}] B{whose} settles near {} · W, so that {errors}: bring what pulls B and what holds \
-         it closer together",
+        "by the coefficients in [{table}] B{whose} settles near {} · W, so that {errors}: bring the coefficients that pull B \
+         and those that hold it closer together",
         round(times)
     );
     doubt(Topic::Coefficients(Lead::Size), why)
 }
 
-/// The factor on W at which B settles, where it does not depend on the data. Noise has the same variance in all
+/// The factor on W at which B settles, if the factor does not depend on the data. Noise has the same variance in all
 /// directions, and in a convolution each position counts.
 fn times_weight(c: &Coefficients, alignment: &Alignment, shrink: f64, positions: u64) -> Option<f64> {
-    if c.null != 0.0 || alignment.transfer != Transfer::Identity {
+    let solved = [Primitive::Amp, Primitive::Sparse, Primitive::Self_, Primitive::Decay];
+    if c.terms().any(|(one, _)| !solved.contains(&one)) || alignment.transfer != Transfer::Identity {
         return None;
     }
+    let [amp, sparse, self_, _] = solved.map(|one| c.of(one));
     match alignment.mirror {
         Some(mirror) => {
             let positions = if alignment.per_position { 1 } else { positions };
             let variance = mirror.sigma.powi(2) * positions as f64;
-            Some((c.amp * variance + c.self_) / (2.0 * c.sparse * variance + shrink))
+            Some((amp * variance + self_) / (2.0 * sparse * variance + shrink))
         }
-        None if c.amp == 0.0 && c.sparse == 0.0 => Some(c.self_ / shrink),
-        None if c.self_ == 0.0 && shrink == 0.0 => Some(c.amp / (2.0 * c.sparse)),
+        None if amp == 0.0 && sparse == 0.0 => Some(self_ / shrink),
+        None if self_ == 0.0 && shrink == 0.0 => Some(amp / (2.0 * sparse)),
         None => None,
     }
 }

@@ -169,6 +169,22 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn every_field_is_documented() {
+        let class =
+            ClassScore { class: 0, name: Some("cat".into()), samples: 1, top1: Some(1.0), top5: Some(1.0) };
+        let found = Assessment {
+            step: 1,
+            samples: 1,
+            test_loss: Some(1.0),
+            test_top1: Some(1.0),
+            test_top5: Some(1.0),
+            classes: vec![class],
+            confusions: vec![Confusion { class: 0, taken_for: 1, count: 1 }],
+        };
+        crate::documented::holds("evaluation.json", &[serde_json::json!(found)]);
+    }
+
+    #[test]
     fn the_record_reads_back_and_keeps_the_keys_of_earlier_releases() {
         let found = assessment(&["cat"]);
         let text = serde_json::to_string(&found).unwrap();

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The framing is TensorFlow's (`tensorflow/core/lib/io/record_writer.h`). The messages are
-//! `tensorflow/core/util/event.proto` and `framework/summary.proto`, with the fields that scalars need.
+//! `tensorflow/core/util/event.proto` and `framework/summary.proto`, with the fields that scalars and plugins need.
 //!
 //! The format is written here because the only crate for it, tensorboard-rs (0.5.9, of 2022), is not maintained: it
 //! depends on protobuf 2 and image 0.23.
@@ -49,6 +49,47 @@ pub struct Scalar {
     /// The value, which is written even if it is zero.
     #[prost(float, optional, tag = "2")]
     pub value: Option<f32>,
+    /// The tensor of a value that is no point of a curve.
+    #[prost(message, optional, tag = "8")]
+    pub tensor: Option<Null>,
+    /// The message of the value to a plugin of TensorBoard.
+    #[prost(message, optional, tag = "9")]
+    pub metadata: Option<Metadata>,
+}
+
+/// A tensor of no elements, which stands where TensorBoard wants a tensor.
+#[derive(Clone, PartialEq, Message)]
+pub struct Null {
+    /// f32.
+    #[prost(int32, tag = "1", default = "1")]
+    pub dtype: i32,
+}
+
+/// The metadata of a value.
+#[derive(Clone, PartialEq, Message)]
+pub struct Metadata {
+    /// The plugin, and its message.
+    #[prost(message, optional, tag = "1")]
+    pub plugin: Option<PluginData>,
+    /// The class of the data.
+    #[prost(int32, tag = "4")]
+    pub class: i32,
+}
+
+impl Metadata {
+    /// The class of values with a tensor.
+    pub const TENSOR: i32 = 2;
+}
+
+/// A message for a plugin.
+#[derive(Clone, PartialEq, Message)]
+pub struct PluginData {
+    /// The plugin's name.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// The message, encoded.
+    #[prost(bytes = "vec", tag = "2")]
+    pub content: Vec<u8>,
 }
 
 /// Encodes `event` as a record.
@@ -93,7 +134,7 @@ mod tests {
     use super::*;
 
     fn event(step: i64) -> Event {
-        let values = vec![Scalar { tag: "train/loss".into(), value: Some(0.0) }];
+        let values = vec![Scalar { tag: "train/loss".into(), value: Some(0.0), ..Scalar::default() }];
         Event { wall_time: 1.5, step, file_version: None, summary: Some(Summary { values }) }
     }
 

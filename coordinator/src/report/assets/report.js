@@ -1,9 +1,9 @@
 // Draws the page's curves: what they are stands in the page as JSON, how they look in its style.
 (() => {
   "use strict";
-  const { steps, epochs, charts } = JSON.parse(document.getElementById("data").textContent);
-  const dashes = [[], [9, 4], [2, 3], [9, 3, 2, 3]];
-  const dash = (hue) => Math.floor(hue.run / 8) % 4;
+  const { steps, epochs, marks, charts } = JSON.parse(document.getElementById("data").textContent);
+  const dashes = [[], [9, 4], [2, 3], [9, 3, 2, 3], [16, 4]];
+  const dash = (hue) => Math.floor(hue.run / 7) % 5;
   const plural = new Intl.NumberFormat("en");
   const digits = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
   const decimals = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
@@ -14,7 +14,7 @@
 
   // The colour of a run, or of a place between the first layer (0) and the last (1).
   function colour(hue) {
-    if ("run" in hue) return css(`--c${hue.run % 8}`);
+    if ("run" in hue) return css(`--c${hue.run % 7}`);
     const place = hue.depth * 4, below = Math.min(3, Math.floor(place));
     const [a, b] = [below, below + 1].map((i) => css(`--d${i}`).match(/\w\w/g).map((h) => parseInt(h, 16)));
     return `rgb(${a.map((v, i) => Math.round(v + (b[i] - v) * (place - below)))})`;
@@ -57,6 +57,43 @@
     return [from - line, to + line];
   }
 
+  // The vertical range of the values and of the bands that are shown.
+  function reach(chart, u, low, high) {
+    const min = u.scales.x.min ?? -Infinity, max = u.scales.x.max ?? Infinity;
+    chart.curves.forEach((curve, i) => {
+      if (!curve.low || !u.series[i + 1].show) return;
+      curve.x.forEach((x, at) => {
+        if (x < min || x > max) return;
+        low = Math.min(low ?? curve.low[at], curve.low[at]);
+        high = Math.max(high ?? curve.high[at], curve.high[at]);
+      });
+    });
+    return range(chart, low, high);
+  }
+
+  // The range over the runs of a case, behind its line.
+  function bands(chart) {
+    return (u) => {
+      const { ctx, bbox } = u, at = (x, y) => [u.valToPos(x, "x", true), u.valToPos(y, "y", true)];
+      ctx.save();
+      ctx.beginPath();
+      ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+      ctx.clip();
+      ctx.globalAlpha = 0.18;
+      chart.curves.forEach((curve, i) => {
+        if (!curve.low || !u.series[i + 1].show) return;
+        ctx.fillStyle = ctx.strokeStyle = colour(curve.hue);
+        ctx.lineWidth = 4 * devicePixelRatio;
+        ctx.beginPath();
+        curve.x.forEach((x, k) => ctx.lineTo(...at(x, curve.high[k])));
+        for (let k = curve.x.length - 1; k >= 0; k -= 1) ctx.lineTo(...at(curve.x[k], curve.low[k]));
+        ctx.fill();
+        if (curve.x.length === 1) ctx.stroke();
+      });
+      ctx.restore();
+    };
+  }
+
   function guide(chart) {
     return (u) => {
       if (chart.guide == null || chart.guide < u.scales.y.min || chart.guide > u.scales.y.max) return;
@@ -68,6 +105,33 @@
       ctx.moveTo(bbox.left, y);
       ctx.lineTo(bbox.left + bbox.width, y);
       ctx.stroke();
+      ctx.restore();
+    };
+  }
+
+  // A vertical line with a word where a start of the run went on. Words take up to three rows; one that has no room is
+  // left out.
+  function starts(chart) {
+    return (u) => {
+      const { ctx, bbox } = u, dpr = devicePixelRatio;
+      ctx.save();
+      ctx.strokeStyle = ctx.fillStyle = css("--muted");
+      ctx.font = `${11 * dpr}px system-ui, sans-serif`;
+      ctx.setLineDash([2 * dpr, 3 * dpr]);
+      [ctx.lineWidth, ctx.textAlign, ctx.textBaseline] = [dpr, "left", "alphabetic"];
+      const free = [bbox.left, bbox.left, bbox.left];
+      for (const { step, word } of marks.filter(({ step }) => step >= u.scales.x.min && step <= u.scales.x.max)) {
+        const x = Math.round(u.valToPos(step, "x", true)), width = ctx.measureText(word).width + 8 * dpr;
+        ctx.beginPath();
+        ctx.moveTo(x, bbox.top);
+        ctx.lineTo(x, bbox.top + bbox.height);
+        ctx.stroke();
+        const right = x + width <= bbox.left + bbox.width, at = right ? x : x - width;
+        const row = free.findIndex((from) => at >= from);
+        if (chart.small || row < 0) continue;
+        ctx.fillText(word, at + 4 * dpr, bbox.top + (10 + 13 * row) * dpr);
+        free[row] = at + width;
+      }
       ctx.restore();
     };
   }
@@ -100,10 +164,11 @@
       box.replaceChildren();
       text(box, "b", `Step ${plural.format(step)}${epochs.length > 1 ? `, epoch ${epoch}` : ""}`);
       for (const i of rows) {
-        const { name, part, hue, style } = chart.curves[i - 1];
-        const row = text(box, "div", part ? `${name}, ${part}` : name);
+        const { name, hue, style, x, low, high } = chart.curves[i - 1], k = x.indexOf(u.data[0][idxs[i]]);
+        const row = text(box, "div", name);
         swatch(row, { hue, style });
-        text(row, "span", number(chart, value(i)));
+        const to = low && k >= 0 ? ` (${number(chart, low[k])} to ${number(chart, high[k])})` : "";
+        text(row, "span", number(chart, value(i)) + to);
       }
       const right = left > u.over.clientWidth / 2;
       box.style.left = right ? "" : `${left + 14}px`;
@@ -144,7 +209,7 @@
       focus: { alpha: 0.25 },
       scales: {
         x: { time: false, range: (_, a, b) => (a === b ? [a - 1, b + 1] : [a, b]) },
-        y: { distr: chart.log ? 3 : 1, range: (_, low, high) => range(chart, low, high) },
+        y: { distr: chart.log ? 3 : 1, range: (u, low, high) => reach(chart, u, low, high) },
       },
       axes: [
         { ...axis, grid: { show: false }, size: 28, space: chart.small ? 48 : 70, incrs: whole, values: (_, t) => t.map((v) => plural.format(v)) },
@@ -152,11 +217,11 @@
           ...(chart.log ? { splits: decades, filter: (_, splits) => splits } : {}),
           incrs: chart.unit === "°" ? [1, 5, 10, 15, 30, 45, 90] : undefined },
       ],
-      hooks: { draw: [guide(chart)], setCursor: [tip(chart)] },
+      hooks: { drawAxes: [bands(chart)], draw: [guide(chart), starts(chart)], setCursor: [tip(chart)] },
     };
   }
 
-  // A button per curve (those of one run are one), which shows and hides its curves. Many layers are folded under the scale of their colours.
+  // A button per curve, which shows and hides it. Many are folded: layers under the scale of their colours.
   function chips(chart, place, hidden, toggle) {
     const curves = [...new Map(chart.curves.map((curve) => [id(curve), curve])).values()];
     if (curves.length < 2) return () => {};
@@ -169,6 +234,9 @@
       text(line, "span", curves[0].name);
       line.appendChild(document.createElement("i")).style.background = "linear-gradient(90deg, var(--d0), var(--d1), var(--d2), var(--d3), var(--d4))";
       text(line, "span", curves.at(-1).name);
+    } else if (curves.length > 12) {
+      parent = place.appendChild(document.createElement("details"));
+      text(parent, "summary", `${curves.length} cases`);
     }
     const list = text(parent, "div", "");
     list.className = "chips";

@@ -1,9 +1,7 @@
-//! The alignment section: the angle between B and W in every layer, and the ratio of their norms.
+//! The alignment section: the angle between B and W in every layer, the ratio of their norms, and the angles between
+//! their signals where a run measured them.
 //!
-//! The layers of a single run share a chart, coloured by depth. With several runs every layer gets a small chart of
-//! its own, with a curve per run.
-
-use std::slice::from_ref;
+//! The layers share a chart, coloured by depth.
 
 use indexmap::IndexSet;
 
@@ -18,6 +16,7 @@ use proto::spec::stage::Half;
 
 /// A number that a step records for a layer, and the look of its charts.
 struct Quantity {
+    /// The head of its column.
     name: &'static str,
     title: &'static str,
     unit: &'static str,
@@ -25,12 +24,17 @@ struct Quantity {
     axis: fn(Chart) -> Chart,
 }
 
+/// The axis of angles.
+fn degrees(chart: Chart) -> Chart {
+    Chart { at_least: Some([0.0, 90.0]), at_most: Some([0.0, 180.0]), ..chart }
+}
+
 static ANGLE: Quantity = Quantity {
     name: "Angle",
     title: "Angle between W and B",
     unit: "°",
     of: |layer| layer.angle_deg,
-    axis: |chart| Chart { at_least: Some([0.0, 90.0]), at_most: Some([0.0, 180.0]), ..chart },
+    axis: degrees,
 };
 
 static RATIO: Quantity = Quantity {
@@ -41,12 +45,30 @@ static RATIO: Quantity = Quantity {
     axis: |chart| Chart { at_least: Some([0.9, 1.1]), guide: Some(1.0), ..chart }.log_if_wide(),
 };
 
-/// Both quantities as charts, and their last values as rows of a table.
+static OUTPUTS: Quantity = Quantity {
+    name: "Outputs",
+    title: "Angle between the outputs through W and B",
+    unit: "°",
+    of: |layer| layer.output_angle_deg,
+    axis: degrees,
+};
+
+static ERRORS: Quantity = Quantity {
+    name: "Errors",
+    title: "Angle between the errors sent by W and B",
+    unit: "°",
+    of: |layer| layer.error_angle_deg,
+    axis: degrees,
+};
+
+/// The quantities as charts, and their last values as rows of a table.
 pub struct Alignment<'a> {
+    /// The heads of the quantities' columns.
+    pub names: Vec<&'static str>,
+    /// Whether the run measured signals.
+    pub signals: bool,
     /// The chart of each quantity; none if no step measured B against W.
     pub charts: Vec<usize>,
-    /// The charts of each quantity by layer, for several runs.
-    pub grids: Vec<Grid>,
     pub layers: Vec<Layer<'a>>,
     /// The sentences on layers whose W and B are on two hosts.
     pub split: Option<Split>,
@@ -60,54 +82,47 @@ pub struct Split {
     pub command: String,
 }
 
-/// One quantity in every layer.
-pub struct Grid {
-    pub quantity: &'static str,
-    pub charts: Vec<usize>,
-}
-
-/// One layer, with its last angle and ratio in every run.
+/// One layer, with the last value of each quantity.
 pub struct Layer<'a> {
     pub name: &'a str,
     pub parameters: String,
-    pub ends: Vec<[String; 2]>,
+    pub ends: Vec<String>,
 }
 
 impl<'a> Alignment<'a> {
-    pub fn of(runs: &'a [Run], charts: &mut Charts) -> Self {
-        let layers = layers(runs);
-        let measured = layers.iter().any(|layer| !runs.iter().all(|run| is_split(run, layer)));
-        let shown = if measured { vec![&ANGLE, &RATIO] } else { Vec::new() };
-        let whole = shown.iter().map(|quantity| charts.add(quantity.whole(runs, &layers))).collect();
-        let grid = |quantity: &&Quantity| Grid {
-            quantity: quantity.name,
-            charts: layers.iter().map(|layer| charts.add(quantity.of_layer(runs, layer))).collect(),
-        };
-        let grids = if runs.len() > 1 { shown.iter().map(grid).collect() } else { Vec::new() };
-        let end = |run, layer, quantity: &Quantity| number(&quantity.last(run, layer), 2, quantity.unit);
+    pub fn of(run: &'a Run, charts: &mut Charts) -> Self {
+        let layers = layers(run);
+        let measured = layers.iter().any(|layer| !is_split(run, layer));
+        let signals = [&OUTPUTS, &ERRORS].into_iter().filter(|signal| signal.is_in(run));
+        let columns: Vec<&Quantity> = [&ANGLE, &RATIO].into_iter().chain(signals).collect();
+        let shown = if measured { columns.as_slice() } else { &[] };
+        let end = |layer, quantity: &&Quantity| number(&last(run, layer, quantity.of), 2, quantity.unit);
         let layer = |name: &&'a str| Layer {
             name,
-            parameters: parameters(runs, name),
-            ends: runs.iter().map(|run| [&ANGLE, &RATIO].map(|quantity| end(run, name, quantity))).collect(),
+            parameters: parameters(run, name),
+            ends: columns.iter().map(|quantity| end(name, quantity)).collect(),
         };
         Self {
-            charts: whole,
-            grids,
+            names: columns.iter().map(|quantity| quantity.name).collect(),
+            signals: columns.len() > 2,
+            charts: shown.iter().map(|quantity| charts.add(quantity.chart(run, &layers))).collect(),
             layers: layers.iter().map(layer).collect(),
-            split: Split::of(runs, &layers),
+            split: Split::of(&[run]),
         }
     }
 }
 
 impl Split {
-    fn of(runs: &[Run], layers: &IndexSet<&str>) -> Option<Self> {
+    /// The sentences on `runs`; `None` where no layer is on two hosts.
+    pub fn of(runs: &[&Run]) -> Option<Self> {
+        let layers: IndexSet<&str> = runs.iter().flat_map(|run| layers(run)).collect();
         let split = |run: &Run| layers.iter().any(|layer| is_split(run, layer));
         let first = runs.iter().find(|run| split(run))?;
         let count = layers.iter().filter(|layer| runs.iter().any(|run| is_split(run, layer))).count();
         let law = |run: &Run| layers.iter().any(|layer| is_split(run, layer) && has_law(run, layer));
         Some(Self {
             layers: plural(count as u64, "layer"),
-            law: runs.iter().any(law),
+            law: runs.iter().any(|run| law(run)),
             command: format!("layer-node angles {}", folders(first)),
         })
     }
@@ -139,30 +154,15 @@ fn is_split(run: &Run, layer: &str) -> bool {
 }
 
 impl Quantity {
-    /// The chart of a quantity: of every layer for a single run, of the layers' mean for several runs.
-    fn whole(&self, runs: &[Run], layers: &IndexSet<&str>) -> Chart {
-        let (title, curves) = match runs {
-            [run] => {
-                let last = (layers.len() - 1).max(1) as f64;
-                let curve = |(i, layer): (usize, &&str)| {
-                    let hue = Hue::Depth(i as f64 / last);
-                    Curve::new(layer, hue, Style::Line, &self.points(run, layer), 1000)
-                };
-                (self.title.to_owned(), layers.iter().enumerate().map(curve).collect())
-            }
-            runs => {
-                let mean = |layers: &[LayerTrace]| mean(layers.iter().filter_map(self.of));
-                let means = |run: &Run| finite(run.metrics.iter().map(|s| (s.step, mean(&s.layers))));
-                (format!("{}, mean of the layers", self.title), Curve::of_runs(runs, 1000, means))
-            }
+    /// The chart of a quantity of every layer.
+    fn chart(&self, run: &Run, layers: &IndexSet<&str>) -> Chart {
+        let last = (layers.len() - 1).max(1) as f64;
+        let curve = |(i, layer): (usize, &&str)| {
+            let hue = Hue::Depth(i as f64 / last);
+            Curve::new(layer, hue, Style::Line, &self.points(run, layer), 1000)
         };
-        (self.axis)(Chart::new(title, self.unit, curves))
-    }
-
-    /// The small chart of one layer.
-    fn of_layer(&self, runs: &[Run], layer: &str) -> Chart {
-        let curves = Curve::of_runs(runs, 300, |run| self.points(run, layer));
-        Chart { small: true, ..(self.axis)(Chart::new(layer, self.unit, curves)) }
+        let curves = layers.iter().enumerate().map(curve).collect();
+        (self.axis)(Chart::new(self.title, self.unit, curves))
     }
 
     fn points(&self, run: &Run, layer: &str) -> Vec<Point> {
@@ -172,21 +172,26 @@ impl Quantity {
         }))
     }
 
-    /// The quantity at the last measurement in a run. `None` if that measurement found none, or if it is one of
-    /// weights that others have replaced since.
-    fn last(&self, run: &Run, layer: &str) -> Option<f64> {
-        let mut layers = run.summary.nodes.iter().flat_map(|node| &node.layers);
-        if layers.any(|l| l.name == layer && l.no_angle.is_some() && l.angle_step.is_none()) {
-            return None;
-        }
-        let of_layer = |step: &Step| step.layers.iter().find(|l| l.name == layer).map(self.of);
-        run.metrics.iter().rev().find_map(of_layer)?
+    /// Whether a step of the run has the quantity.
+    fn is_in(&self, run: &Run) -> bool {
+        run.metrics.iter().flat_map(|step| &step.layers).any(|layer| (self.of)(layer).is_some())
     }
+}
+
+/// A quantity of a layer at the last measurement in a run. `None` if that measurement found none, or if it is one of
+/// weights that others have replaced since.
+pub fn last(run: &Run, layer: &str, of: fn(&LayerTrace) -> Option<f64>) -> Option<f64> {
+    let mut layers = run.summary.nodes.iter().flat_map(|node| &node.layers);
+    if layers.any(|l| l.name == layer && l.no_angle.is_some() && l.angle_step.is_none()) {
+        return None;
+    }
+    let of_layer = |step: &Step| step.layers.iter().find(|l| l.name == layer).map(of);
+    run.metrics.iter().rev().find_map(of_layer)?
 }
 
 /// The words below the mean angle of a run.
 pub fn angle_note(run: &Run) -> &'static str {
-    let layers = layers(from_ref(run));
+    let layers = layers(run);
     match !layers.is_empty() && layers.iter().all(|layer| is_split(run, layer)) {
         true => TWO_HOSTS,
         false => "mean of the layers, at the end",
@@ -195,7 +200,7 @@ pub fn angle_note(run: &Run) -> &'static str {
 
 /// The mean over the layers of their last angles.
 pub fn mean_angle(run: &Run) -> Option<f64> {
-    mean(layers(from_ref(run)).into_iter().filter_map(|layer| ANGLE.last(run, layer)))
+    mean(layers(run).into_iter().filter_map(|layer| last(run, layer, ANGLE.of)))
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
@@ -203,16 +208,15 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     (count > 0).then(|| sum / f64::from(count))
 }
 
-/// The names of all layers that were measured, in the order in which they first appear.
-fn layers(runs: &[Run]) -> IndexSet<&str> {
-    let measured = runs.iter().filter_map(|run| run.metrics.iter().find(|step| !step.layers.is_empty()));
-    measured.flat_map(|step| &step.layers).map(|layer| layer.name.as_str()).collect()
+/// The names of all layers that were measured, in their order.
+pub fn layers(run: &Run) -> IndexSet<&str> {
+    let measured = run.metrics.iter().find(|step| !step.layers.is_empty());
+    measured.into_iter().flat_map(|step| &step.layers).map(|layer| layer.name.as_str()).collect()
 }
 
-/// The number of the layer's parameters, from the first run that records it.
-fn parameters(runs: &[Run], layer: &str) -> String {
-    let mut layers = runs.iter().flat_map(|run| &run.summary.nodes).flat_map(|node| &node.layers);
-    layers
-        .find_map(|l| l.parameters.filter(|_| l.name == layer))
-        .map_or_else(|| NONE.to_owned(), |parameters| count(&parameters))
+/// The number of the layer's parameters.
+fn parameters(run: &Run, layer: &str) -> String {
+    let mut layers = run.summary.nodes.iter().flat_map(|node| &node.layers);
+    let known = layers.find_map(|l| l.parameters.filter(|_| l.name == layer));
+    known.map_or_else(|| NONE.to_owned(), |parameters| count(&parameters))
 }

@@ -1,8 +1,11 @@
 //! A chart: its curves and axes, as data for `report.js` and as a sentence for screen readers.
 
+use std::slice::from_ref;
+
 use serde::Serialize;
 
 use super::curve::{Curve, Style};
+use super::starts::{Mark, marks};
 use super::text::number;
 use crate::report::Run;
 
@@ -65,8 +68,7 @@ impl Chart {
     pub fn in_words(&self) -> String {
         let curve = |c: &Curve| {
             let end = |value: Option<&f64>| number(&value.copied(), 2, self.unit);
-            let name = if c.part.is_empty() { c.name.clone() } else { format!("{}, {}", c.name, c.part) };
-            format!("{name}: from {} to {}", end(c.values().first()), end(c.values().last()))
+            format!("{}: from {} to {}", c.name, end(c.values().first()), end(c.values().last()))
         };
         let curves: Vec<_> = self.curves.iter().filter(|c| c.style != Style::Faint).map(curve).collect();
         format!("{}. {}.", self.title, curves.join("; "))
@@ -76,23 +78,22 @@ impl Chart {
 /// The charts of a page, in the order of their figures.
 #[derive(Debug, Serialize)]
 pub struct Charts {
-    /// The first and the last step of all runs.
+    /// The first and the last step.
     steps: [u64; 2],
-    /// The first step of every epoch, for a single run.
+    /// The first step of every epoch.
     epochs: Vec<u64>,
+    /// The places at which the run went on, as vertical lines.
+    marks: Vec<Mark>,
     pub charts: Vec<Chart>,
 }
 
 impl Charts {
-    /// No chart yet, for a page about `runs`.
-    pub fn of(runs: &[Run]) -> Self {
-        let steps = || runs.iter().flat_map(|run| &run.metrics).map(|s| s.step);
-        let epochs = match runs {
-            [run] => run.metrics.chunk_by(|a, b| a.epoch == b.epoch).map(|epoch| epoch[0].step).collect(),
-            _ => Vec::new(),
-        };
-        let steps = [steps().min().unwrap_or(0), steps().max().unwrap_or(0)];
-        Self { steps, epochs, charts: Vec::new() }
+    /// No chart yet, for a page about `run`.
+    pub fn of(run: &Run) -> Self {
+        let ends = [run.metrics.first(), run.metrics.last()];
+        let epochs = run.metrics.chunk_by(|a, b| a.epoch == b.epoch).map(|epoch| epoch[0].step).collect();
+        let steps = ends.map(|step| step.map_or(0, |step| step.step));
+        Self { steps, epochs, marks: marks(from_ref(run)), charts: Vec::new() }
     }
 
     /// Adds a chart and returns its index.

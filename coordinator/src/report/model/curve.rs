@@ -2,31 +2,32 @@
 
 use serde::Serialize;
 
-use crate::report::Run;
-
 /// A step and a finite value.
 pub type Point = (u64, f64);
 
 /// One curve of a chart, as `report.js` draws it.
 #[derive(Debug, Serialize)]
 pub struct Curve {
-    /// The name; curves with the same name and colour are shown and hidden together.
+    /// The name.
     pub name: String,
-    /// The part, which tells curves with the same name apart; empty if the name is enough.
-    pub part: &'static str,
     /// The source of the curve's colour.
     pub hue: Hue,
     /// The style of the line.
     pub style: Style,
-    x: Vec<u64>,
-    y: Vec<f64>,
+    pub x: Vec<u64>,
+    pub y: Vec<f64>,
+    /// The least and the largest value of several runs at each point, of which `y` is the mean; empty without a band.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub low: Vec<f64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub high: Vec<f64>,
 }
 
 /// The source of a curve's colour; the page's theme decides the colour itself.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Hue {
-    /// The colour of the run with this index.
+    /// The colour with this index: of one of few curves, or of a case.
     Run(usize),
     /// A position on the scale from the first layer (0) to the last (1).
     Depth(f64),
@@ -48,19 +49,14 @@ impl Curve {
     /// The curve through `points`, thinned to at most `limit` of them.
     pub fn new(name: &str, hue: Hue, style: Style, points: &[Point], limit: usize) -> Self {
         let (x, y) = thin(points, limit).into_iter().map(|(x, y)| (x, short(y))).unzip();
-        Self { name: name.to_owned(), part: "", hue, style, x, y }
+        Self { name: name.to_owned(), hue, style, x, y, low: Vec::new(), high: Vec::new() }
     }
 
-    /// One curve per run, in the run's colour.
-    pub fn of_runs(runs: &[Run], limit: usize, points: impl Fn(&Run) -> Vec<Point>) -> Vec<Self> {
-        let line =
-            |(i, run): (usize, &Run)| Self::new(&run.name, Hue::Run(i), Style::Line, &points(run), limit);
-        runs.iter().enumerate().map(line).collect()
-    }
-
-    /// The same curve, with a part that tells it from others of its name.
-    pub fn part(self, part: &'static str) -> Self {
-        Self { part, ..self }
+    /// The same curve with a band: the least and the largest value at each of its steps.
+    pub fn band(self, range: impl Fn(u64) -> [f64; 2]) -> Self {
+        let range = self.x.iter().map(|step| range(*step).map(short));
+        let (low, high) = range.map(|[low, high]| (low, high)).unzip();
+        Self { low, high, ..self }
     }
 
     /// The curve's values in order.

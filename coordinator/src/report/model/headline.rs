@@ -2,22 +2,16 @@
 
 use super::alignment;
 use super::settings::Settings;
+use super::starts;
 use super::text::{count, plural, words};
 use crate::report::Run;
-
-/// The page's title.
-pub fn title(runs: &[Run]) -> String {
-    match runs {
-        [run] => run.name.clone(),
-        runs => format!("{} compared", plural(runs.len() as u64, "run")),
-    }
-}
 
 /// The result of one run, in words that its summary does not hold.
 pub struct Outcome {
     /// The facts of the run: network, data, rule, distribution.
     pub facts: Vec<String>,
-    pub rule: String,
+    /// A sentence for every start, where the run had several.
+    pub starts: Vec<String>,
     pub status: String,
     /// The status: `good`, `bad` or `open`.
     pub verdict: &'static str,
@@ -40,7 +34,7 @@ impl Outcome {
         let epochs = epochs.map(|n| format!(", {}", plural(n, "epoch"))).unwrap_or_default();
         Self {
             facts: facts(run),
-            rule: words(summary.rule.as_deref().unwrap_or("unknown")),
+            starts: starts::sentences(run),
             status: words(status),
             verdict: match status {
                 "done" => "good",
@@ -64,6 +58,11 @@ fn facts(run: &Run) -> Vec<String> {
     let seed = summary.seed.map(|seed| format!("seed {seed}"));
     let rule = summary.rule.as_deref().map(words);
     [network(&settings), rule, stages, seed].into_iter().flatten().collect()
+}
+
+/// The network of this configuration and its data.
+pub fn network_of(config_toml: &str) -> Option<String> {
+    network(&Settings::of(config_toml))
 }
 
 /// The network and its data.

@@ -1,13 +1,14 @@
-//! The model of the page: every sentence, number and curve that depends on the runs, without markup.
+//! The model of the page: every sentence, number and curve that depends on the run, without markup.
 
-mod alignment;
-mod chart;
-mod classes;
-mod curve;
-mod headline;
+pub(crate) mod alignment;
+pub(crate) mod chart;
+pub(crate) mod classes;
+pub(crate) mod curve;
+pub(crate) mod headline;
 mod learning;
 mod settings;
-mod stages;
+pub(crate) mod stages;
+mod starts;
 #[cfg(test)]
 mod tests;
 pub mod text;
@@ -19,18 +20,15 @@ pub use classes::Classes;
 use headline::Outcome;
 pub use headline::facts_of;
 use learning::Learning;
-use settings::Differences;
 use stages::Stages;
 
 /// The whole page, section by section.
 pub struct Model<'a> {
     pub title: String,
-    pub outcomes: Vec<Outcome>,
-    /// The settings in which several runs differ.
-    pub differences: Option<Differences>,
+    pub outcome: Outcome,
     pub learning: Learning,
-    /// The newest evaluation of each run by class, where it was counted.
-    pub classes: Vec<Option<Classes>>,
+    /// The newest evaluation by class, where it was counted.
+    pub classes: Option<Classes>,
     pub alignment: Alignment<'a>,
     pub stages: Stages<'a>,
     /// Every chart of the page. Sections name a chart by its index.
@@ -38,17 +36,16 @@ pub struct Model<'a> {
 }
 
 impl<'a> Model<'a> {
-    /// The model of the page about `runs`.
-    pub fn of(runs: &'a [Run]) -> Self {
-        let mut charts = Charts::of(runs);
+    /// The model of the page about `run`.
+    pub fn of(run: &'a Run) -> Self {
+        let mut charts = Charts::of(run);
         Self {
-            title: headline::title(runs),
-            outcomes: runs.iter().map(Outcome::of).collect(),
-            differences: Differences::of(runs),
-            learning: Learning::of(runs, &mut charts),
-            classes: runs.iter().map(|run| run.assessment.as_ref().and_then(Classes::of)).collect(),
-            alignment: Alignment::of(runs, &mut charts),
-            stages: Stages::of(runs, &mut charts),
+            title: run.name.clone(),
+            outcome: Outcome::of(run),
+            learning: Learning::of(run, &mut charts),
+            classes: run.assessment.as_ref().and_then(Classes::of),
+            alignment: Alignment::of(run, &mut charts),
+            stages: Stages::of(run, &mut charts),
             charts,
         }
     }

@@ -1,9 +1,6 @@
-//! The settings of a configuration, and those in which several runs differ.
+//! The settings of a configuration.
 
-use indexmap::{IndexMap, IndexSet};
-
-use super::text::NONE;
-use crate::report::Run;
+use indexmap::IndexMap;
 
 /// The settings of a configuration by their dotted names, in the order of the file.
 ///
@@ -44,47 +41,5 @@ impl Settings {
     /// The value of a setting that is a name, without its quotes.
     pub fn name(&self, key: &str) -> Option<&str> {
         self.get(key).map(|value| value.trim_matches('"'))
-    }
-}
-
-/// The settings in which several runs differ. Both lists are empty where the configurations are the same.
-pub struct Differences {
-    pub open: Vec<Setting>,
-    /// The settings of single layers, if they are too many to show at once.
-    pub folded: Vec<Setting>,
-}
-
-/// One setting, and its value in every run.
-pub struct Setting {
-    pub key: String,
-    pub values: Vec<String>,
-}
-
-/// The most settings of single layers that the page shows at once. Runs with different networks differ in far more.
-const MANY: usize = 12;
-
-impl Differences {
-    /// The differences between several runs; `None` for a single run.
-    pub fn of(runs: &[Run]) -> Option<Self> {
-        if runs.len() < 2 {
-            return None;
-        }
-        let settings: Vec<Settings> = runs.iter().map(|run| Settings::of(&run.config_toml)).collect();
-        let keys: IndexSet<&String> = settings.iter().flat_map(|settings| settings.0.keys()).collect();
-        let setting = |key: &String| {
-            let values = settings.iter().map(|s| s.get(key).unwrap_or(NONE).to_owned());
-            Setting { key: key.clone(), values: values.collect() }
-        };
-        let differs = |setting: &Setting| setting.values.iter().any(|value| *value != setting.values[0]);
-        let differing: Vec<Setting> = keys.into_iter().map(setting).filter(differs).collect();
-        let many = differing.iter().filter(|setting| setting.is_of_layer()).count() > MANY;
-        let (folded, open) = differing.into_iter().partition(|setting| many && setting.is_of_layer());
-        Some(Self { open, folded })
-    }
-}
-
-impl Setting {
-    fn is_of_layer(&self) -> bool {
-        self.key.starts_with("layer[") || self.key.starts_with("rule.layers.")
     }
 }

@@ -3,20 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::chart::{Chart, Charts};
-use super::curve::{Curve, Point, finite, smooth, window};
+use super::curve::{Curve, Hue, Point, Style, finite, smooth, window};
 use super::text::{Bytes, duration};
-use crate::record::{NodeSummary, label};
+use crate::record::{Drawn, NodeSummary, Step, label};
 use crate::report::Run;
 use proto::spec::stage::Half;
 
-/// The time and the traffic of every run's stages, and the speed over time.
+/// The time and the traffic of a run's stages, and the speed over time.
 pub struct Stages<'a> {
-    pub times: Vec<Time>,
+    pub time: Time,
     pub speed: usize,
-    /// A row for each run, all stages together.
-    pub runs: Table<'a>,
-    /// A table for each run, with a row for each node.
-    pub stages: Vec<Table<'a>>,
+    /// A row for each node.
+    pub nodes: Table<'a>,
+    /// The words about the step since which the numbers of the nodes count; empty for the run's beginning.
+    pub since: String,
 }
 
 /// The time of a run's nodes: a bar for each node, as long as the run; no bar if no node measured its time.
@@ -58,32 +58,23 @@ pub struct Traffic<'a> {
 }
 
 impl<'a> Stages<'a> {
-    pub fn of(runs: &'a [Run], charts: &mut Charts) -> Self {
-        let speed = Chart::new("Images per second", "", Curve::of_runs(runs, 1000, speeds));
+    pub fn of(run: &'a Run, charts: &mut Charts) -> Self {
+        let curve = Curve::new(&run.name, Hue::Run(0), Style::Line, &speeds(run), 1000);
+        let speed = Chart::new("Images per second", "", vec![curve]);
         Self {
-            times: runs.iter().map(Time::of).collect(),
+            time: Time::of(run),
             speed: charts.add(Chart { at_least: Some([0.0, 1.0]), ..speed }),
-            runs: Table::of(runs.iter().map(Traffic::of_run).collect()),
-            stages: runs.iter().map(|run| Table::of(Traffic::of_nodes(run))).collect(),
+            nodes: Table::of(Traffic::of_nodes(run)),
+            since: since(run),
         }
-    }
-
-    /// Whether a stage of a run has its W and B on two hosts.
-    pub fn split(&self) -> bool {
-        self.stages.iter().any(|table| table.split)
-    }
-
-    /// Whether the memory of a node of a run is known.
-    pub fn memory(&self) -> bool {
-        self.stages.iter().any(|table| table.memory)
     }
 }
 
 /// Images per second, smoothed as time per image. When steps finish in a burst, the first step carries the time of
 /// all, so the speed of a single step means nothing.
-fn speeds(run: &Run) -> Vec<Point> {
-    let times =
-        finite(run.metrics.iter().map(|step| (step.step, step.images_per_s.map(|speed| 1.0 / speed))));
+pub fn speeds(run: &Run) -> Vec<Point> {
+    let drawn = Drawn::all(&run.metrics);
+    let times = finite(drawn.iter().map(|step| (step.step, step.images_per_s.map(|speed| 1.0 / speed))));
     let smoothed = smooth(&times, window(times.len()).max(BURST));
     smoothed.into_iter().map(|(step, time)| (step, 1.0 / time)).collect()
 }
@@ -120,6 +111,17 @@ impl Node {
     }
 }
 
+/// The steps of `run` since its network was cut as it is now: a stage of another cut is another stage.
+fn steps(run: &Run) -> impl Iterator<Item = &Step> {
+    let after = run.summary.nodes_after.unwrap_or(0);
+    run.metrics.iter().filter(move |step| step.step > after)
+}
+
+/// The words about the time since when the numbers of nodes count; empty where that is the run's beginning.
+fn since(run: &Run) -> String {
+    run.summary.nodes_after.map(|step| format!(" since step {step}")).unwrap_or_default()
+}
+
 fn totals(run: &Run) -> BTreeMap<Node, Total> {
     let mut totals: BTreeMap<Node, Total> = BTreeMap::new();
     let mut worked = |node: Node, times: [Option<f64>; 3], split: u64, ring: Option<[u64; 2]>| {
@@ -133,12 +135,12 @@ fn totals(run: &Run) -> BTreeMap<Node, Total> {
             *total.backward.get_or_insert(0) += backward;
         }
     };
-    for trace in run.metrics.iter().flat_map(|step| &step.stages) {
+    for trace in steps(run).flat_map(|step| &step.stages) {
         let times = [trace.compute_s, trace.wait_s, trace.send_s];
         let ring = [trace.bytes_forward, trace.bytes_backward];
         worked(Node { backward: false, stage: trace.stage }, times, trace.bytes_split, Some(ring));
     }
-    for trace in run.metrics.iter().flat_map(|step| &step.backward) {
+    for trace in steps(run).flat_map(|step| &step.backward) {
         let times = [trace.compute_s, trace.wait_s, trace.send_s];
         worked(Node { backward: true, stage: trace.stage }, times, trace.bytes_split, None);
     }
@@ -146,12 +148,16 @@ fn totals(run: &Run) -> BTreeMap<Node, Total> {
 }
 
 impl Time {
-    /// The times of a run. The whole is the training time in its summary, or the time of its busiest stage if that
-    /// is longer.
-    fn of(run: &Run) -> Self {
+    /// The times of a run. The whole is the training time in its summary, or that of the steps since its newest cut, or
+    /// the time of its busiest stage if that is longer.
+    pub fn of(run: &Run) -> Self {
         let totals = totals(run);
         let busiest = totals.values().map(|t| t.compute + t.wait + t.send).fold(0.0, f64::max);
-        let whole = run.summary.seconds.unwrap_or(0.0).max(busiest);
+        let training = match run.summary.nodes_after {
+            None => run.summary.seconds.unwrap_or(0.0),
+            Some(_) => steps(run).map(|step| step.took().as_secs_f64()).sum(),
+        };
+        let whole = training.max(busiest);
         let part = |name, seconds| {
             let share = seconds / whole * 100.0;
             Part { name, time: duration(&Some(seconds)), share }
@@ -162,7 +168,8 @@ impl Time {
             (node.name(), parts.map(|(name, seconds)| part(name, seconds)))
         };
         let measured = totals.into_iter().filter(|_| busiest > 0.0);
-        Self { whole: duration(&Some(whole)), bars: measured.map(bar).collect() }
+        let whole = duration(&Some(whole)) + &since(run);
+        Self { whole, bars: measured.map(bar).collect() }
     }
 }
 
@@ -176,7 +183,8 @@ impl<'a> Table<'a> {
 }
 
 impl<'a> Traffic<'a> {
-    fn of_run(run: &'a Run) -> Self {
+    /// All nodes of a run together.
+    pub fn of_run(run: &'a Run) -> Self {
         let (totals, nodes) = (totals(run), Vec::from_iter(&run.summary.nodes));
         Self::of(run.name.clone(), run, &Vec::from_iter(totals.values()), &nodes)
     }
@@ -193,7 +201,7 @@ impl<'a> Traffic<'a> {
 
     /// The sums over the `totals` of nodes and over the `nodes` of a run.
     fn of(name: String, run: &Run, totals: &[&Total], nodes: &[&'a NodeSummary]) -> Self {
-        let steps = run.metrics.iter().filter(|step| !step.stages.is_empty()).count() as u64;
+        let steps = steps(run).filter(|step| !step.stages.is_empty()).count() as u64;
         let in_step = |bytes: fn(&Total) -> Option<u64>| {
             let known = totals.iter().filter_map(|total| bytes(total)).map(Some);
             Bytes(sum(known).map(|bytes| bytes / steps.max(1)))

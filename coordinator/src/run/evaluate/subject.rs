@@ -78,7 +78,10 @@ impl<'a> Subject<'a> {
             mark.check(&DataMark::of(&prepared.sets), !another, &prepared.config, run_dir)?;
         }
         let identity = identity.for_evaluation()?;
-        let stages = prepared.stages(&identity.id, identity.incarnation, Some(step))?;
+        // Before the first update a run has no snapshot of its own: its nodes begin as they did.
+        let restore = Some(step).filter(|step| *step > 0);
+        let begin = identity.begin.as_ref();
+        let stages = prepared.stages(&identity.id, identity.incarnation, restore, begin)?;
         Ok(Self { run_dir, placement, step, prepared, stages, stop, _shared })
     }
 

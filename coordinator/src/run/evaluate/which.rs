@@ -35,7 +35,7 @@ impl FromStr for Which {
 impl Which {
     /// The updates of the chosen state of the run in `run_dir`. The last and the best state are known only for a
     /// run that has ended.
-    pub(super) fn of(self, run_dir: &Path) -> Result<u64, RunError> {
+    pub(in crate::run) fn of(self, run_dir: &Path) -> Result<u64, RunError> {
         let word = match self {
             Which::Step(step) => return Ok(step),
             Which::Last => "last",

@@ -17,6 +17,7 @@ use crate::report::text::plural;
 use crate::run_error::{Cause, RunError};
 use proto::link::{Peer, Role};
 use proto::microbatch::Phase;
+use proto::spec::begin::Begin;
 use std::collections::VecDeque;
 use std::iter::Peekable;
 use std::path::PathBuf;
@@ -118,6 +119,8 @@ pub struct Supervisor<'a> {
     folder: PathBuf,
     resume: Option<Resume>,
     restarts: u32,
+    /// The origin of the run's first weights, in words.
+    origin: String,
     /// The snapshot that was chosen last and could not be restored. The next chosen snapshot must be older, so that
     /// this happens at most once per snapshot.
     refused: u64,
@@ -151,6 +154,7 @@ impl<'a> Supervisor<'a> {
             folder,
             resume,
             restarts,
+            origin: "the seed".into(),
             refused: u64::MAX,
             stopping: false,
             nodes: Vec::new(),
@@ -163,6 +167,17 @@ impl<'a> Supervisor<'a> {
             left: None,
             leaving: false,
             result: Ok(()),
+        }
+    }
+
+    /// The same for a run that begins from the state of another one.
+    #[must_use]
+    pub fn from(self, begin: Option<Begin>) -> Self {
+        match begin {
+            Some(Begin { run, updates, .. }) => {
+                Self { origin: format!("the state of run {run} after {updates} updates"), ..self }
+            }
+            None => self,
         }
     }
 
@@ -263,7 +278,10 @@ impl<'a> Supervisor<'a> {
             Ok(common) => {
                 let step = common.newest();
                 say.push(match step {
-                    0 => "beginning from the seed: no later snapshot was asked for, or none ever was common to all nodes".into(),
+                    0 => format!(
+                        "beginning from {}: no later snapshot was asked for, or none ever was common to all nodes",
+                        self.origin
+                    ),
                     step => format!("going on after step {step}, from the snapshot that all nodes have"),
                 });
                 if common.imported.contains(&step) {

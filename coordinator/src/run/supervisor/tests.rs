@@ -83,6 +83,7 @@ fn event_of(text: &str) -> Event {
         // As in `held 3+6 3 written 8 saved 6`: the snapshots by stage, and the state of the run's folder.
         ["held", one, two, "written", written, "saved", saved] => Event::Held(Survey {
             snapshots: [one, two].map(steps).into(),
+            other_cut: Vec::new(),
             imported: steps(""),
             written: number(written),
             saved: number(saved),
@@ -153,6 +154,17 @@ fn a_snapshot_waits_until_all_nodes_have_the_one_before() {
     Story::of(&course, None, 0).plays(
         "begun → find back open 1 S1 2 take take S2 3 take take S3 E1 take E2 take take take close release end",
     );
+}
+
+#[test]
+fn an_evaluation_follows_every_so_many_steps_and_every_epoch_each_behind_a_snapshot() {
+    let course = course_of(&["train.epochs=2", "train.evaluate_every=3", "snapshot.best=true"], 0);
+    let items =
+        |done| course.items(done).map(|item| word(&Command::Submit(item))).collect::<Vec<_>>().join(" ");
+    assert_eq!(items(0), "1 2 3 S3 E1 E2 4 S4 E1 E2 5 6 S6 E1 E2 7 8 S8 E1 E2");
+    assert_eq!(items(6), "E1 E2 7 8 S8 E1 E2", "a resumed run may have missed that of its last step");
+    let before: Vec<u64> = (1..=9).map(|step| course.evaluated_before(step).unwrap_or(0)).collect();
+    assert_eq!(before, [0, 0, 0, 3, 4, 4, 6, 6, 8]);
 }
 
 #[test]

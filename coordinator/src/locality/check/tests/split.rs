@@ -1,5 +1,5 @@
-//! Tests of the check on runs in which layers are split: `a` of stage 0 and `classes` of stage 1; `skip` of stage 0 has its
-//! B beside its W.
+//! Tests of the check on runs in which layers are split: `a` of stage 0 and `classes` of stage 1; `skip` of stage 0 has
+//! its B beside its W.
 
 use super::*;
 
@@ -42,7 +42,7 @@ fn extra(run: &mut Run, tensors: Vec<Value>, form: u32) {
     }
 }
 
-/// Each tampering with honest ledgers, and what the only violation says.
+/// Each tampering with honest ledgers, and the text of the only violation.
 const TABLE: &[(&str, Tampering, &str)] = &[
     (
         "W in the place of x",

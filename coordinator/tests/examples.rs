@@ -1,21 +1,30 @@
-//! Tests of `examples/imagenet/`: the files are those of the script's tables, and each of them can be planned.
+//! Tests of `examples/`: every configuration can be planned without a doubt, and those of ImageNet are what their script's
+//! tables say.
 
 use coordinator::config::{self, Config, Environment, Shape};
-use coordinator::plan;
+use coordinator::model::Network;
+use coordinator::plan::{self, Plan};
 use coordinator::prepare::{self, cut, doubts};
 use proto::spec::rule::RuleSpec;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The folder of ImageNet's examples.
+const IMAGENET: &str = "examples/imagenet";
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The configurations, by the names of their files.
-fn examples() -> BTreeMap<String, Config> {
-    let files =
-        std::fs::read_dir(root().join("examples/imagenet")).unwrap().map(|entry| entry.unwrap().path());
+/// The configurations in a folder, by the names of their files; sweeps, which have a `base`, are left out.
+fn examples(folder: &str) -> BTreeMap<String, Config> {
+    let files = std::fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| {
+        path.is_file()
+            && !std::fs::read_to_string(path).unwrap().lines().any(|line| line.starts_with("base = "))
+    });
+    let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
     let load = |path: PathBuf| {
         let config = config::load(&path, &[], &Environment::empty());
         let config = config.unwrap_or_else(|why| panic!("{}: {why}", path.display()));
@@ -33,9 +42,21 @@ fn named(name: &str) -> (&str, &str, bool) {
     }
 }
 
+/// The network of a configuration, and its plan; there must be no doubt about them.
+fn planned(name: &str, config: &Config) -> (Network, Plan) {
+    let network = config.network(config.input_shape().unwrap()).unwrap_or_else(|why| panic!("{name}: {why}"));
+    let said: Vec<String> =
+        doubts(config, Some(&network), None).into_iter().map(|one| one.sentence).collect();
+    assert_eq!(said, [""; 0], "{name}");
+    let ranges = cut(config, &network).unwrap_or_else(|why| panic!("{name}: {}", why.sentence));
+    let estimator = prepare::estimator(config, &network).unwrap();
+    let plan = plan::plan(&network, &ranges, &estimator).unwrap_or_else(|why| panic!("{name}: {why}"));
+    (network, plan)
+}
+
 #[test]
 fn every_example_of_imagenet_has_the_network_the_rule_and_the_recipe_of_its_name() {
-    let examples = examples();
+    let examples = examples(IMAGENET);
     assert_eq!(examples.len(), 6 * 10 + 5);
     for (name, config) in &examples {
         let (model, rule, second) = named(name);
@@ -65,18 +86,21 @@ fn every_example_of_imagenet_has_the_network_the_rule_and_the_recipe_of_its_name
 
 #[test]
 fn every_example_of_imagenet_is_planned_without_a_doubt() {
-    for (name, config) in examples() {
-        let network =
-            config.network(config.input_shape().unwrap()).unwrap_or_else(|why| panic!("{name}: {why}"));
+    for (name, config) in examples(IMAGENET) {
+        let (network, plan) = planned(&name, &config);
         assert_eq!(network.input.shape, [3, 224, 224], "{name}");
-        let said: Vec<String> =
-            doubts(&config, Some(&network), None).into_iter().map(|one| one.sentence).collect();
-        assert_eq!(said, [""; 0], "{name}");
-        let ranges = cut(&config, &network).unwrap_or_else(|why| panic!("{name}: {}", why.sentence));
-        let estimator = prepare::estimator(&config, &network).unwrap();
-        let plan = plan::plan(&network, &ranges, &estimator).unwrap_or_else(|why| panic!("{name}: {why}"));
         assert_eq!(plan.stages.len(), 4, "{name}");
     }
+}
+
+#[test]
+fn every_other_example_is_planned_without_a_doubt() {
+    let examples = examples("examples");
+    let stages: Vec<_> =
+        examples.iter().map(|(name, config)| (name.as_str(), planned(name, config).1.stages.len())).collect();
+    let known =
+        [("cifar10-resnet18", 2), ("fashion", 5), ("imagenet-gpu", 4), ("photographs", 2), ("small", 1)];
+    assert_eq!(stages, known);
 }
 
 #[test]
