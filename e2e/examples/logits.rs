@@ -16,7 +16,7 @@ use layer_node::state::checkpoint::{self, Snapshot};
 use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::INPUT;
 use proto::spec::optimizer::{Method, OptimizerSpec};
-use proto::spec::rule::{Coefficients, RuleSpec};
+use proto::spec::rule::{Coefficients, Primitive, RuleSpec};
 use proto::spec::stage::StageSpec;
 use std::error::Error;
 use std::fs;
@@ -45,7 +45,7 @@ fn main() -> Result<(), RunError> {
 /// The network's stages, one stage for each block, as a coordinator would describe them, with B and
 /// optimizer state.
 fn stages(classes: u32, image: u32, seed: u64) -> Result<Vec<StageSpec>, RunError> {
-    let decay = Coefficients { decay: 1e-4, ..Coefficients::default() };
+    let decay = Coefficients::new(&[(Primitive::Decay, 1e-4)]);
     let rule = RuleSpec::learned("kolen_pollack", true, decay);
     let options = Options { classes, image, rule, ..Options::default() };
     let network = zoo::by_name("resnet18", &options).ok_or("the zoo has no resnet18")?;
@@ -104,7 +104,7 @@ fn run(state: &Path, stages: &[StageSpec], images: Tensor) -> Result<Tensor, Run
         let steps = checkpoint::list(&folder)?;
         let step = steps.last().ok_or_else(|| format!("there is no snapshot in {}", folder.display()))?;
         let mut stage = build(spec)?;
-        Snapshot::open(&folder, *step)?.restore(&mut stage.state())?;
+        checkpoint::restore(&Snapshot::open(&folder, *step)?, &mut stage.state())?;
         values = stage.forward(MicrobatchId { step: 0, index: 0 }, values, Phase::Evaluate, &mut Whole)?;
     }
     Ok(values.swap_remove(0).1)

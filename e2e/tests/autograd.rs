@@ -31,7 +31,7 @@ stages = "per_layer"
 
 /// The weights that the nodes draw, by name, as leaves of autograd's graph.
 fn drawn(prepared: &Prepared) -> BTreeMap<String, Tensor> {
-    let whole = prepared.stages("run", 1, None).unwrap();
+    let whole = prepared.stages("run", 1, None, None).unwrap();
     let mut weights = BTreeMap::new();
     for spec in &whole {
         let mut stage = Stage::new(spec, Settings::of(spec, Device::Cpu, Kind::Float)).unwrap();

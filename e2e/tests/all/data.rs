@@ -148,7 +148,7 @@ fn idx_files_of_other_spellings_are_read_by_their_keys() {
         let sets = more.iter().flat_map(|set| ["--set", set]);
         bench.ended(&plan.into_iter().chain(sets).collect::<Vec<_>>())
     };
-    failed(&plan(&[]), 2, &["several data sets (emnist-other, emnist-own): set data.prefix to the one"]);
+    failed(&plan(&[]), 2, &["several data sets (emnist-other, emnist-own): set data.prefix to one of them"]);
     let said = ["the label 5, but the network has 5 classes, from 0: set data.first_label to 1"];
     failed(&plan(&["data.prefix=emnist-own"]), 3, &said);
     let keys = ["data.prefix=emnist-own", "data.first_label=1"];

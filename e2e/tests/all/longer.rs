@@ -76,7 +76,7 @@ fn a_cosine_is_not_bent_after_the_fact() {
         "'train.epochs' is 2 here and 1 in ",
         "cosine/config.toml, and under optimizer.schedule = \"cosine\"",
         "the 10 steps so far would have been others",
-        "layer-node export",
+        "from the state of this one (--from)",
         "--set optimizer.schedule=constant",
     ];
     failed(&ended, 2, &said);

@@ -1,9 +1,12 @@
 //! Tests of the real binaries over real sockets, in one program: a module for each part of the contract.
 
+mod begin;
 mod best;
 mod by_hand;
 mod chaos;
 mod cluster;
+mod compare;
+mod curves;
 mod data;
 mod evaluation;
 mod folders;
@@ -25,6 +28,7 @@ mod pinned;
 mod precision;
 mod primitives;
 mod reading;
+mod recut;
 mod resnet;
 mod resume;
 mod split;

@@ -1,5 +1,7 @@
-//! Tests of the primitives through both programs: each of them, alone, trains B in every layer.
+//! Tests of the primitives and the rules through both programs: each primitive, alone, trains B in every layer, and each
+//! rule trains by its name.
 
+use coordinator::rule::Name;
 use e2e::Bench;
 use proto::spec::rule::Primitive;
 use std::collections::BTreeMap;
@@ -28,5 +30,16 @@ fn every_primitive_moves_b_when_only_it_is_on() {
         for (tensor, digest) in &drawn {
             assert_ne!(moved[tensor], *digest, "{one} does nothing to {tensor}");
         }
+    }
+}
+
+#[test]
+fn every_rule_trains_by_its_name_alone() {
+    let bench = Bench::new();
+    let config = bench.tiny(KEYS);
+    // A custom rule has no loss of its own.
+    for name in Name::ALL.iter().filter(|name| **name != Name::Custom) {
+        let digests = bench.trained(&config, &name.to_string(), &[&format!("rule.name={name}")]).digests();
+        assert!(digests.keys().any(|tensor| tensor.ends_with(".weight")), "{name}");
     }
 }

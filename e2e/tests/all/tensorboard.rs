@@ -21,6 +21,9 @@ keep_last = 10
 layers_every = 4
 "#;
 
+/// The training samples: nine minibatches of an epoch have 16, and the last has 6.
+const LIMIT: &str = "data.limit=150";
+
 /// A curve's points, in the order of the file.
 type Curves = BTreeMap<String, Vec<(u64, f32)>>;
 
@@ -28,28 +31,36 @@ type Curves = BTreeMap<String, Vec<(u64, f32)>>;
 fn the_event_file_holds_what_the_json_files_hold() {
     let bench = Bench::new();
     let config = bench.config(KEYS);
-    let run = bench.trained(&config, "curves", &[]);
+    let run = bench.trained(&config, "curves", &[LIMIT]);
     assert_eq!(curves(&run), told(&run));
     // The run resumes at the end of the second epoch: it repeats that evaluation and the third epoch.
-    let ended = bench.start("curves", &config, &["--local", "--resume", "20"]).ended();
+    let ended = bench.start("curves", &config, &["--local", "--resume", "20", "--set", LIMIT]).ended();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert_eq!(curves(&run), told(&run));
 }
 
-/// The curves from `metrics.jsonl` and `evaluations.jsonl`.
+/// The curves from `metrics.jsonl` and `evaluations.jsonl`. The last minibatch of each epoch has 6 samples and is drawn with
+/// the 16 before it.
 fn told(run: &Run) -> Curves {
     let mut curves = Curves::new();
     let mut point = |curve: String, line: &Value, value: &Value| {
         let point = (line["step"].as_u64().unwrap(), value.as_f64().unwrap() as f32);
         curves.entry(curve).or_default().push(point);
     };
-    for line in run.metrics() {
-        for name in ["loss", "accuracy", "images_per_s", "epoch"] {
-            point(format!("train/{name}"), &line, &line[name]);
+    let lines = run.metrics();
+    for (at, line) in lines.iter().enumerate() {
+        let short = line["samples"] == 6;
+        assert_eq!((short, line["step"].as_u64().unwrap() % 10 == 0), (short, short), "{line}");
+        for name in ["loss", "accuracy", "images_per_s"] {
+            let drawn = if short { pooled(&lines[at - 1], line, name) } else { line[name].clone() };
+            point(format!("train/{name}"), line, &drawn);
         }
+        point("train/epoch".into(), line, &line["epoch"]);
+        point("lr/w".into(), line, &line["lr"]);
         for layer in line["layers"].as_array().unwrap() {
-            for name in ["angle_deg", "norm_ratio"] {
-                point(format!("{name}/{}", layer["name"].as_str().unwrap()), &line, &layer[name]);
+            let quantities = ["angle_deg", "norm_ratio", "output_angle_deg", "error_angle_deg"];
+            for name in quantities.into_iter().filter(|name| !layer[*name].is_null()) {
+                point(format!("{name}/{}", layer["name"].as_str().unwrap()), line, &layer[name]);
             }
         }
     }
@@ -58,9 +69,24 @@ fn told(run: &Run) -> Curves {
             point(format!("test/{name}"), &line, &line[name]);
         }
     }
-    assert_eq!(curves.len(), 4 + 2 * 5 + 3, "{:?}", curves.keys());
+    // The first layer sends no error, so it has none to compare.
+    assert_eq!(curves.len(), 5 + 4 * 5 - 1 + 3, "{:?}", curves.keys());
     assert_eq!(curves["test/top1"].len(), 3);
     curves
+}
+
+/// The point of a short minibatch: that of its samples and those of the step before it.
+fn pooled(before: &Value, line: &Value, name: &str) -> Value {
+    let number = |line: &Value, name: &str| line[name].as_f64().unwrap();
+    let samples = number(before, "samples") + number(line, "samples");
+    let sum = |name: &str| {
+        number(before, name) * number(before, "samples") + number(line, name) * number(line, "samples")
+    };
+    match name {
+        "images_per_s" => samples / (number(before, "seconds") + number(line, "seconds")),
+        name => sum(name) / samples,
+    }
+    .into()
 }
 
 /// The curves from the only event file.

@@ -99,6 +99,11 @@ mod tests {
         let row = rates("pipeline", "a, b".into(), &[90.0, 98.0, 120.0], &[100.0, 100.0, 100.0], (0.9, 1.0));
         let expected = r#"{"bench":"pipeline","case":"a, b","ratio":0.9800,"floor":0.9,"goal":1,"ours":98.00,"reference":100.00,"unit":"images/s","rounds":3,"ratio_min":0.9000,"ratio_max":1.2000,"machine":"m"}"#;
         assert_eq!(row.json("m"), expected);
+        let page = include_str!("../../../docs/files.md");
+        let (_, section) = page.split_once("\n## Rows of `cargo xtask bench`").unwrap();
+        for key in expected.split('"').filter(|word| expected.contains(&format!("\"{word}\":"))) {
+            assert!(section.contains(&format!("| `{key}` |")), "docs/files.md has no row for {key}");
+        }
         assert_eq!(table(&[row]).lines().count(), 2);
     }
 

@@ -82,17 +82,3 @@ fn a_backward_node_that_is_not_there_is_named() {
     failed(&ended, 4, &["stage 0, backward at 127.0.0.1:1 could not be reached"]);
     assert_eq!(hosts.idle(), 1);
 }
-
-/// The state of one placement is not that of the other.
-#[test]
-fn a_run_does_not_go_on_with_another_placement() {
-    let bench = Bench::new();
-    let config = bench.tiny(KEYS);
-    for (was, now) in [("together", "split"), ("split", "together")] {
-        let set = format!("pipeline.placement={was}");
-        bench.trained(&config, was, &[&set]);
-        let set = format!("pipeline.placement={now}");
-        let resumed = bench.start(was, &config, &["--local", "--resume", "auto", "--set", &set]).ended();
-        failed(&resumed, 2, &["'pipeline.placement'", now, was]);
-    }
-}

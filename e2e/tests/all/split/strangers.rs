@@ -4,7 +4,7 @@
 use e2e::harm::Hosts;
 use e2e::{Bench, Node};
 use proto::client;
-use proto::control::{Command, Report, RunLane, Start};
+use proto::control::{Command, Measure, Report, RunLane, Start};
 use proto::failure::FailureKind;
 use proto::lane::{Lane, WeightVersion};
 use proto::ledger::Refusal;
@@ -12,7 +12,7 @@ use proto::link::framing::parts;
 use proto::link::{Carried, Peer, Role};
 use proto::microbatch::{Message, MicrobatchHeader, MicrobatchId, Phase};
 use proto::spec::graph::{INPUT, Init, LayerSpec, Op, Value};
-use proto::spec::rule::{Coefficients, RuleSpec};
+use proto::spec::rule::{Coefficients, Primitive, RuleSpec};
 use proto::spec::split::Parcel;
 use proto::spec::stage::StageSpec;
 use proto::tensor::TensorData;
@@ -80,7 +80,7 @@ fn strangers_at_a_backward_nodes_data_port_are_refused_and_the_run_goes_on() {
 
 /// The backward half of the only stage of a run: dense layers `a` and `b`, whose B takes W's own gradient.
 fn half(run: &str) -> StageSpec {
-    let decay = Coefficients { decay: 0.1, ..Coefficients::default() };
+    let decay = Coefficients::new(&[(Primitive::Decay, 0.1)]);
     let dense = |name: &str, from: &str, out| LayerSpec {
         rule: RuleSpec::learned("custom", true, decay),
         split: true,
@@ -147,7 +147,7 @@ impl Waiting {
         assert_eq!(reports.next().await.unwrap(), Some(Report::Started));
         let actions = "F0 E0 G0 F1 E1 G1 U".split(' ').map(|action| action.parse().unwrap()).collect();
         let lane = Lane::new(Phase::Train, WeightVersion::default(), actions).unwrap().starting_at(1);
-        commands.send(Command::Lane(RunLane::of_one_step(lane, 4, false))).await.unwrap();
+        commands.send(Command::Lane(RunLane::of_one_step(lane, 4, Measure::Nothing))).await.unwrap();
 
         let mut client = LayerClient::connect(format!("http://{}", self.node.address("data"))).await.unwrap();
         let sent = messages.into_iter().flat_map(parts::<LayerValues>);

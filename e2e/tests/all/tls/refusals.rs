@@ -87,7 +87,7 @@ fn a_caller_that_is_not_expected_is_refused_in_a_sentence_at_both_ends() {
         Case {
             wrong: "foreign",
             files: other.issue("coordinator", &right).believing(&lab),
-            client: &["refuses neuropil:lab:coordinator's certificate", "no CA that it believes"],
+            client: &["refuses neuropil:lab:coordinator's certificate", "no CA that it trusts"],
             server: &["shows neuropil:lab:coordinator's certificate", "no CA of --tls-ca has issued"],
         },
         case(
@@ -105,7 +105,10 @@ fn a_caller_that_is_not_expected_is_refused_in_a_sentence_at_both_ends() {
         case(
             "server",
             Leaf { uses: Leaf::stage(0).uses[..1].to_vec(), ..right.clone() },
-            &["refuses neuropil:lab:coordinator's certificate", "for servers only where a client's is due"],
+            &[
+                "refuses neuropil:lab:coordinator's certificate",
+                "for servers only where a client's is expected",
+            ],
             &["shows neuropil:lab:coordinator's certificate", "for servers only"],
         ),
         case(
@@ -235,7 +238,7 @@ fn a_node_that_is_not_expected_is_refused_in_a_sentence_at_both_ends() {
             Leaf::stage(2),
             &[
                 "shows neuropil:lab:stage:2's certificate",
-                "where neuropil:lab:stage:1 is due: check the addresses and their order",
+                "where neuropil:lab:stage:1 is expected: check the addresses and their order",
             ],
             &["refuses neuropil:lab:stage:2's certificate", "expects another identity"],
         ),
@@ -258,7 +261,11 @@ fn swapped_addresses_and_files_that_cannot_be_used_are_told_before_anything_star
     let config = hosts.bench.config("[pipeline]\nstages = [\"down\"]\nmicrobatches = 2\n");
     hosts.nodes.swap(0, 1);
     let train = ["train", "--config", config.to_str().unwrap(), "--name", "swapped"];
-    failed(&hosts.ended(&train), 4, &["stage:0", "stage:1", "is due: check the addresses and their order"]);
+    failed(
+        &hosts.ended(&train),
+        4,
+        &["stage:0", "stage:1", "is expected: check the addresses and their order"],
+    );
 
     let files = Authority::new(&hosts.bench.path("more")).issue("stage-0", &Leaf::stage(0));
     let flags = files.flags();

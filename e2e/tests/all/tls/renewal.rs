@@ -40,7 +40,7 @@ fn renewed_files_are_used_without_a_restart_and_a_bad_file_keeps_the_old_one() {
     assert_ne!(check(), before, "the date of its end has changed");
 
     fs::write(&files.certificate, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
-    eventually("a sentence", || expiry() > 30.0 && log().contains("the old ones are used on: --tls-cert"));
+    eventually("a sentence", || expiry() > 30.0 && log().contains("the old ones stay in use: --tls-cert"));
     check();
     lab.issue("stage-0", &Leaf { uris: Leaf::stage(1).uris, ..short });
     eventually("a sentence", || expiry() > 30.0 && log().contains("name neuropil:lab:stage:1"));

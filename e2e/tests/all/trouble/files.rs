@@ -164,7 +164,8 @@ fn state_of_another_network_or_cut_is_refused_by_tensor_and_file() {
     let file = "/step-00000004/stage.safetensors holds '";
     let said =
         ["stage ", " at 127.0.0.1:", file, "which this stage does not have", "the addresses of its nodes"];
-    failed(&hosts.ended(&resume), 4, &said);
+    let order = ["stage 0 at 127.0.0.1:", "of this run for other layers", "in the order of the stages"];
+    failed(&hosts.ended(&resume), 2, &order);
     failed(&hosts.ended(&evaluate), 4, &said);
     hosts.nodes.reverse();
 
@@ -183,7 +184,7 @@ fn state_of_another_network_or_cut_is_refused_by_tensor_and_file() {
     fs::write(&resolved, wider).unwrap();
     let said = ["stage 0 at 127.0.0.1:", "host-0", file, "branch1.", "is needed", "another network"];
     failed(&hosts.ended(&evaluate), 4, &said);
-    failed(&hosts.ended(&resume), 2, &[".out' is 8 here and 9 in", "config.toml", "its own configuration"]);
+    failed(&hosts.ended(&resume), 2, &[".out' is 8 here and 9 in", "config.toml", "which weights there are"]);
     fs::write(&resolved, text).unwrap();
 
     let ended = hosts.ended(&evaluate);

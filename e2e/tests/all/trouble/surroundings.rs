@@ -85,14 +85,14 @@ fn a_node_started_by_hand_warns_of_each_variable_that_harms() {
 fn the_attempt_of_a_controller_is_logged_where_there_is_one() {
     let folder = tempfile::tempdir().unwrap();
     let (_, log) = ready(folder.path(), &ANY, &[("NEUROPIL_ATTEMPT", "3")]);
-    assert!(log.contains("this is attempt 3 of what started this process (NEUROPIL_ATTEMPT)"), "{log}");
+    assert!(log.contains("this process is attempt 3 of its controller (NEUROPIL_ATTEMPT)"), "{log}");
     let (_, log) = ready(folder.path(), &ANY, &[("NEUROPIL_ATTEMPT", "")]);
     assert!(!log.contains("attempt"), "{log}");
     let bench = Bench::new();
     let config = bench.config(ENDLESS);
     let mut train = bench.coordinator(&["train", "--nodes", "127.0.0.1:1", "--config"]);
     let ended = Ended::from(train.arg(&config).env("NEUROPIL_ATTEMPT", "4").output().unwrap());
-    assert!(ended.stderr.contains("this is attempt 4 of "), "{}", ended.stderr);
+    assert!(ended.stderr.contains("this process is attempt 4 of "), "{}", ended.stderr);
 }
 
 #[test]

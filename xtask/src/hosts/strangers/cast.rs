@@ -22,8 +22,8 @@ pub enum Shown {
     Bare,
     /// One that `scripts/strangers.py` makes, by the name of what is wrong with it.
     Made(&'static str),
-    /// One of the deployment that belongs elsewhere. A client shows it by `scripts/tls_client.py`: a coordinator does not
-    /// start with the certificate of a stage.
+    /// One of the deployment that belongs elsewhere. A client shows it by `scripts/tls_client.py`: a coordinator does
+    /// not start with the certificate of a stage.
     Stolen(&'static str),
 }
 
@@ -64,11 +64,11 @@ pub const SERVERS: &[Stranger] = &[
     stranger("an expired certificate", Made("expired"), "which has expired", "has expired"),
     stranger("a certificate of tomorrow", Made("early"), "which is not valid yet", "not valid yet"),
     stranger("a certificate for clients", Made("other-use"), "for clients only", "or the reverse"),
-    stranger("another stage's certificate", Stolen("stage-1"), "is due", ELSEWHERE),
+    stranger("another stage's certificate", Stolen("stage-1"), "is expected", ELSEWHERE),
 ];
 
 const FOREIGN: &str = "no CA of --tls-ca has issued";
-const UNKNOWN: &str = "no CA that it believes has issued";
+const UNKNOWN: &str = "no CA that it trusts has issued";
 /// TLS has one word for all identities that are not due.
 const ELSEWHERE: &str = "expects another identity";
 
