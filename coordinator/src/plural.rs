@@ -9,3 +9,12 @@ pub(crate) fn plural(count: u64, noun: &str) -> String {
     };
     format!("{count} {noun}{ending}")
 }
+
+/// The numbers of a run's nodes: stages, and backward nodes if there are any.
+pub(crate) fn parties(stages: usize, backward: usize) -> String {
+    let stages = plural(stages as u64, "stage");
+    match backward {
+        0 => stages,
+        backward => format!("{stages} and {}", plural(backward as u64, "backward node")),
+    }
+}

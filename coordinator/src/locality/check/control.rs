@@ -117,7 +117,7 @@ fn finding(
     let counted = own.or(nodes);
     let messages = counted.map_or(0, |record| record.messages);
     let count = if complete { Verdict::of(messages == due) } else { Verdict::Open };
-    // Where the ends differ, the coordinator's count is judged.
+    // Where the ends differ, the check goes by the coordinator's count.
     if count == Verdict::Broken && broken.is_empty() {
         broken.push(format!("{} where the run has {due}", words::plural(messages, "message")));
     }

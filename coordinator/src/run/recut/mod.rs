@@ -8,7 +8,7 @@ mod states;
 mod swap;
 
 use super::resume::Resume;
-use crate::plural::plural;
+use crate::plural::parties;
 use crate::prepare::{Prepared, file_stem, nodes};
 use crate::record::RunFolder;
 use crate::record::files::unwritable;
@@ -145,8 +145,8 @@ impl Recut {
         let count = |half| new.iter().filter(|node| node.half == half).count();
         let now = [count(Half::Forward), count(Half::Backward)];
         let cut = match former == now {
-            true => format!("{}, which begin at other layers", parties(now)),
-            false => format!("{} → {}", parties(former), parties(now)),
+            true => format!("{}, which begin at other layers", parties(now[0], now[1])),
+            false => format!("{} → {}", parties(former[0], former[1]), parties(now[0], now[1])),
         };
         let left_out = self
             .left_out
@@ -158,15 +158,6 @@ impl Recut {
             (None, false) => "there is no snapshot of another cut to go on with".to_owned(),
         };
         left_out.chain([taken]).collect()
-    }
-}
-
-/// Numbers of stages and of backward nodes, in words.
-fn parties([stages, backward]: [usize; 2]) -> String {
-    let stages = plural(stages as u64, "stage");
-    match backward {
-        0 => stages,
-        backward => format!("{stages} and {}", plural(backward as u64, "backward node")),
     }
 }
 

@@ -12,8 +12,8 @@
 mod tests;
 
 use super::resume::{Common, Resume, Survey};
+use crate::plural::parties;
 use crate::prepare::{Course, Item, Items};
-use crate::report::text::plural;
 use crate::run_error::{Cause, RunError};
 use proto::link::{Peer, Role};
 use proto::microbatch::Phase;
@@ -242,11 +242,7 @@ impl<'a> Supervisor<'a> {
     /// The numbers of the nodes, in words.
     fn parties(&self) -> String {
         let stages = self.nodes.iter().filter(|node| matches!(node.role, Role::Stage(_))).count();
-        let whole = plural(stages as u64, "stage");
-        match (self.nodes.len() - stages) as u64 {
-            0 => whole,
-            backward => format!("{whole} and {}", plural(backward, "backward node")),
-        }
+        parties(stages, self.nodes.len() - stages)
     }
 
     /// The pause before the nodes are asked.
