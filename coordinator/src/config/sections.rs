@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use proto::microbatch::MAX_MICROBATCHES;
 use proto::spec::graph::LayerSpec;
+use proto::spec::layout::Layout;
 use proto::spec::limits::MAX_MICROBATCH;
 use proto::spec::precision::Precision;
 use proto::tensor::Kind;
@@ -287,6 +288,8 @@ section! {
         threads: u32 = Whole(1, 1024), is(1), "threads of each local node; part of the result";
         precision: Precision = one_of::<Precision>(), is(Precision::default()),
             "number format in which layers compute, see above; weights and sums stay in f32; part of the result";
+        layout: Layout = one_of::<Layout>(), is(Layout::default()),
+            "memory order of values with planes, in nodes and between them; part of the result, but for rounding";
         device: Devices = DEVICES, is(Devices::cpu()),
             "where local nodes compute; other nodes have their `--device`. Part of the result, but for a GPU's number";
         deterministic: bool = Switch, is(false),

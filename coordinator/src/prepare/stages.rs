@@ -93,6 +93,7 @@ pub fn stages(
         half: Half::Forward,
         loss_scale: config.train.loss_scale,
         precision: config.node.precision,
+        layout: config.node.layout,
         deterministic: config.node.deterministic,
         memory: memory[index],
     };

@@ -47,7 +47,7 @@ impl WeightLayer {
     /// # Errors
     /// When memory or device fail.
     pub fn new(spec: &LayerSpec, x: &[u64], settings: &Settings) -> Result<Self, TchError> {
-        let WeightOp { map, bias, init, shape } = WeightOp::of(spec, x)?;
+        let WeightOp { map, bias, init, shape } = WeightOp::of(spec, x, settings.layout)?;
         let method = settings.optimizer.method;
         let drawn = init::draw(settings, &spec.name, "weight", &shape, init)?;
         let forward = Matrix::new(drawn, &method, settings.kind)?;
@@ -106,8 +106,8 @@ impl WeightLayer {
 }
 
 impl Layer for WeightLayer {
-    fn forward(&mut self, m: MicrobatchId, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
-        let x = inputs[0];
+    fn forward(&mut self, m: MicrobatchId, inputs: Vec<Tensor>, pass: Pass) -> Result<Tensor, TchError> {
+        let x = &inputs[0];
         let y = self.map.forward(x, self.forward.factor()?)?;
         if pass.keeps() {
             let kept = self.show.keeps_output().then(|| y.shallow_clone());
@@ -125,13 +125,13 @@ impl Layer for WeightLayer {
         self.show.sample_to_send(&saved.x, y.as_ref(), self.forward.factor()?)
     }
 
-    fn error(&mut self, m: MicrobatchId, error: &Tensor, needed: bool) -> Result<Vec<Tensor>, TchError> {
+    fn error(&mut self, m: MicrobatchId, error: Tensor, needed: bool) -> Result<Vec<Tensor>, TchError> {
         let saved = self.held.get(m)?;
         saved.error = Some(error.shallow_clone());
         match &self.backward {
             Some(backward) if needed => {
                 let x = saved.x.shallow_clone();
-                Ok(vec![self.map.adjoint(error, backward.carrier(self.forward.factor()?)?, &x)?])
+                Ok(vec![self.map.adjoint(&error, backward.carrier(self.forward.factor()?)?, &x)?])
             }
             Some(_) | None => Ok(Vec::new()),
         }

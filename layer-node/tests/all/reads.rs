@@ -17,8 +17,8 @@ fn recorded(op: Op, shape: &[u64], rule: &RuleSpec) -> [Reads; 2] {
     let before = layer.reads().unwrap().read;
     let size: Vec<i64> = [3].into_iter().chain(shape.iter().map(|&size| size as i64)).collect();
     for updates in 0..2 {
-        let y = layer.forward(id(0), &[&random("x", &size)], Pass::Train).unwrap();
-        layer.error(id(0), &random("error", &y.size()), true).unwrap();
+        let y = layer.forward(id(0), vec![random("x", &size)], Pass::Train).unwrap();
+        layer.error(id(0), random("error", &y.size()), true).unwrap();
         layer.gradient(id(0), 3).unwrap();
         layer.update(&settings, updates).unwrap();
     }

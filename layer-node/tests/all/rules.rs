@@ -50,9 +50,9 @@ fn minibatch(layer: &mut WeightLayer, op: &Op, n: i64, name: &str) -> Tensor {
     let size: Vec<i64> = [n].into_iter().chain(shape(op).iter().map(|&s| s as i64)).collect();
     // x is not centred, so that centring has an effect.
     let x = random(name, &size) + 0.5;
-    let y = layer.forward(id(0), &[&x], Pass::Train).unwrap();
+    let y = layer.forward(id(0), vec![x.shallow_clone()], Pass::Train).unwrap();
     let error = random(&format!("{name} error"), &y.size()) / n as f64;
-    layer.error(id(0), &error, true).unwrap();
+    layer.error(id(0), error.shallow_clone(), true).unwrap();
     layer.gradient(id(0), n as u32).unwrap();
     x
 }
@@ -225,8 +225,8 @@ fn aligned(side: i64, per_position: bool, amp: f64) -> f64 {
     for step in 0..120 {
         // As behind a ReLU: its mean is most of what the layer sees.
         let x = random(&format!("x {step}"), &[4, 8, side, side]).relu();
-        let y = layer.forward(id(0), &[&x], Pass::Train).unwrap();
-        layer.error(id(0), &y.zeros_like(), false).unwrap();
+        let y = layer.forward(id(0), vec![x.shallow_clone()], Pass::Train).unwrap();
+        layer.error(id(0), y.zeros_like(), false).unwrap();
         layer.gradient(id(0), 4).unwrap();
         layer.update(&settings, step).unwrap();
     }

@@ -7,6 +7,7 @@ use crate::microbatch::MAX_MICROBATCHES;
 use crate::role::Role;
 use crate::spec::graph::{self, LayerSpec, Value};
 use crate::spec::input::InputSpec;
+use crate::spec::layout::Layout;
 pub use crate::spec::limits::{MAX_MICROBATCH, MAX_VALUES};
 use crate::spec::optimizer::OptimizerSpec;
 use crate::spec::precision::Precision;
@@ -63,6 +64,8 @@ pub struct StageSpec {
     pub loss_scale: f64,
     /// The number format in which the layers compute.
     pub precision: Precision,
+    /// The memory order of values with planes.
+    pub layout: Layout,
     /// Whether a GPU is to choose kernels that give the same bits run after run.
     pub deterministic: bool,
     /// The bytes that the coordinator's plan expects the stage's tensors to take; 0 where it does not say.
@@ -117,6 +120,7 @@ impl StageSpec {
             half: Half::Forward,
             loss_scale: 1.0,
             precision: Precision::F32,
+            layout: Layout::ChannelsLast,
             deterministic: false,
             memory: 0,
         }

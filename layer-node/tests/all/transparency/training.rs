@@ -8,6 +8,7 @@ use proto::lane::{Action, Lane};
 use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::{INPUT, LayerSpec};
 use proto::spec::input::InputSpec;
+use proto::spec::layout::Layout;
 use proto::spec::optimizer::OptimizerSpec;
 use proto::spec::precision::Precision;
 use proto::spec::stage::StageSpec;
@@ -76,7 +77,7 @@ impl Formats {
     /// Converts values to bytes and back, as two processes do.
     fn wire(self, values: Values) -> Values {
         let mut device = device::open(Device::Cpu).unwrap();
-        device.compute_in(self.0).unwrap();
+        device.compute_in(self.0, Layout::default()).unwrap();
         let sent = device.download(values, self.1).and_then(|sent| sent.complete()).unwrap();
         device.upload(&sent).unwrap()
     }
