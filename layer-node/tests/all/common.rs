@@ -8,6 +8,7 @@ use proto::lane::{Action, Lane, WeightVersion};
 use proto::microbatch::{MicrobatchId, Phase};
 use proto::seed;
 use proto::spec::graph::{self, Init, LayerSpec, Op, Value, Window};
+use proto::spec::layout::Layout;
 use proto::spec::optimizer::{Method, OptimizerSpec};
 use proto::spec::rule::RuleSpec;
 use proto::spec::stage::StageSpec;
@@ -71,6 +72,7 @@ pub fn double(optimizer: OptimizerSpec, optimizer_backward: OptimizerSpec) -> Se
     Settings {
         device,
         kind,
+        layout: Layout::default(),
         seed: 3,
         optimizer,
         optimizer_backward,
