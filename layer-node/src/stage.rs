@@ -189,9 +189,14 @@ impl Stage {
         self.updates
     }
 
-    /// Whether an update failed half-way, so that the state belongs to no step.
+    /// Whether the state belongs to no step: an update failed half-way, or some B still owes its part of the last one.
     pub fn is_torn(&self) -> bool {
-        self.torn
+        self.torn || self.owes()
+    }
+
+    /// Whether some B owes its part of the last update, which [`Stage::follow`] makes good.
+    pub fn owes(&self) -> bool {
+        self.layers.iter().any(|placed| placed.layer.owes())
     }
 
     /// Sets the number of updates of a restored state.
@@ -321,7 +326,7 @@ impl Stage {
         Ok(())
     }
 
-    /// U: steps every layer.
+    /// U: steps every layer, W and B.
     ///
     /// # Errors
     /// When a torch operation fails, or the `other` half is out of reach.
@@ -329,11 +334,41 @@ impl Stage {
         self.torn = true;
         for placed in &mut self.layers {
             placed.layer.update(&self.settings, self.updates)?;
+            placed.layer.follow(&self.settings, self.updates)?;
             placed.show_noise(&self.settings, MirrorStep::AfterUpdate(self.updates), other)?;
         }
         self.torn = false;
         self.updates += 1;
         Ok(())
+    }
+
+    /// The first part of U, for a stage without split layers: everything that a forward pass reads steps. Until
+    /// [`Stage::follow`] has made good what every B owes, the stage runs no action but F.
+    ///
+    /// # Errors
+    /// When a torch operation fails.
+    pub fn update_forward(&mut self) -> Result<(), StageError> {
+        self.torn = true;
+        for placed in &mut self.layers {
+            placed.layer.update(&self.settings, self.updates)?;
+        }
+        self.torn = false;
+        self.updates += 1;
+        Ok(())
+    }
+
+    /// Makes good what the B of one layer owes of the last update; `false` if no B owes anything.
+    ///
+    /// # Errors
+    /// When a torch operation fails.
+    pub fn follow(&mut self) -> Result<bool, StageError> {
+        let Some(placed) = self.layers.iter_mut().find(|placed| placed.layer.owes()) else {
+            return Ok(false);
+        };
+        let torn = std::mem::replace(&mut self.torn, true);
+        placed.layer.follow(&self.settings, self.updates - 1)?;
+        self.torn = torn;
+        Ok(true)
     }
 
     /// Makes the mirror step after `done` others, before the first update.
@@ -348,8 +383,14 @@ impl Stage {
         Ok(())
     }
 
-    /// Drops an unfinished minibatch; the state stays as of the last update.
+    /// Drops an unfinished minibatch; the state stays as of the last update, whose rest is made good here. Where that
+    /// fails, the stage is torn.
     pub fn abandon(&mut self) {
+        while !self.torn && self.owes() {
+            if let Err(error) = self.follow() {
+                tracing::error!(%error, "the rest of the last update failed");
+            }
+        }
         for placed in &mut self.layers {
             placed.layer.abandon();
         }

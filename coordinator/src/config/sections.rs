@@ -56,7 +56,8 @@ section! {
             "where W and B of a layer are kept: on one host, or on two, so that no process has both";
         microbatches: u32 = Whole(1, MAX_MICROBATCHES as i64), is(4),
             "parts of a minibatch; part of the result";
-        schedule: Schedule = one_of::<Schedule>(), is(Schedule::OneFOneB), "the order of a stage's actions";
+        schedule: Schedule = one_of::<Schedule>(), is(Schedule::OneFOneB),
+            "the order of a stage's actions: `zero_bubble` waits least and holds most, and no order changes a bit";
         ahead: u32 = Whole(0, 10_000), is(1),
             "stages' worth of forwards beyond the network's own; 1 for the loss";
         recompute: bool = Switch, is(false),

@@ -5,7 +5,7 @@
 use super::sent::Sent;
 use proto::control::{LayerMeasure, Measure, StepDone, Underflow};
 use proto::error::ProtocolError;
-use proto::lane::Lane;
+use proto::lane::{Action, Lane};
 use proto::microbatch::Phase;
 use proto::spec::stage::{Half, StageSpec};
 use proto::tensor::Kind;
@@ -14,6 +14,8 @@ use proto::tensor::Kind;
 pub(super) struct Reporting {
     /// The names of the weight layers, in order, and whether their B is on another host.
     layers: Vec<(String, bool)>,
+    /// Whether U has a second span, that of B's part.
+    two_parts: bool,
     sent: Sent,
     /// The number format of the links.
     wire: Kind,
@@ -40,7 +42,8 @@ impl Reporting {
         let measures = spec.half == Half::Forward;
         let layers = spec.layers.iter().filter(|layer| measures && layer.op.is_weight());
         let layers = layers.map(|layer| (layer.name.clone(), layer.split)).collect();
-        Ok(Self { layers, sent: Sent::of(spec)?, wire: spec.wire })
+        let two_parts = spec.updates_in_two_parts();
+        Ok(Self { layers, two_parts, sent: Sent::of(spec)?, wire: spec.wire })
     }
 
     /// Checks a report.
@@ -49,9 +52,10 @@ impl Reporting {
     /// A sentence with the value of the report and the expected value.
     pub(super) fn check(&self, done: &StepDone, due: &Reported<'_>) -> Result<(), String> {
         let Reported { lane, samples, measure, updates } = due;
-        let actions = lane.actions().iter().map(|action| action.in_step(done.step));
+        let second = (self.two_parts && lane.phase() == Phase::Train).then_some(Action::Update(done.step));
+        let actions = lane.actions().iter().map(|action| action.in_step(done.step)).chain(second);
         if !done.spans.iter().map(|span| span.action).eq(actions) {
-            let (found, due) = (done.spans.len(), lane.actions().len());
+            let (found, due) = (done.spans.len(), lane.actions().len() + usize::from(second.is_some()));
             return Err(format!(
                 "it has times of {found} actions that are not the {due} actions of its lane, in order"
             ));
@@ -127,7 +131,6 @@ fn possible(layer: &LayerMeasure, measure: Measure) -> bool {
 mod tests {
     use super::*;
     use proto::control::Span;
-    use proto::lane::Action;
     use proto::spec::graph::{Init, LayerSpec, Op, Value};
     use proto::spec::rule::{Coefficients, RuleSpec};
 
@@ -212,6 +215,22 @@ mod tests {
         assert_eq!(check(&done, &evaluation), Ok(()));
         done.updates = 6;
         assert!(check(&done, &evaluation).unwrap_err().contains("made 6 updates where the run has made 7"));
+    }
+
+    #[test]
+    fn u_has_a_second_span_where_a_b_of_its_own_follows() {
+        let inputs = vec![Value { name: "below".into(), shape: vec![3] }];
+        let rule = RuleSpec::learned("feedback_alignment", false, Coefficients::default());
+        let layers = vec![dense("first", "below"), LayerSpec { rule, ..dense("second", "first") }];
+        let reporting = Reporting::of(&StageSpec::alone(layers, inputs)).unwrap();
+        let mut done = report();
+        let actions = done.spans.iter().map(|span| span.action.in_step(0)).collect();
+        let lane = Lane::new(Phase::Train, Default::default(), actions).unwrap();
+        let due = Reported { lane: &lane, samples: 5, measure: Measure::Signals, updates: 7 };
+        let why = reporting.check(&done, &due).unwrap_err();
+        assert!(why.starts_with("it has times of 4 actions that are not the 5 actions"), "{why}");
+        done.spans.push(Span { start_ns: 5, end_ns: 9, ..done.spans[3] });
+        assert_eq!(reporting.check(&done, &due), Ok(()));
     }
 
     #[test]

@@ -71,11 +71,27 @@ pub trait Layer: Send {
         Ok(())
     }
 
-    /// Steps along the gathered gradients, after `updates` finished updates.
+    /// The first part of the update after `updates` finished updates: everything that a forward pass reads steps along
+    /// the gathered gradients. B may keep its part for [`Layer::follow`].
     ///
     /// # Errors
     /// When a torch operation fails.
     fn update(&mut self, _settings: &Settings, _updates: u64) -> Result<(), TchError> {
+        Ok(())
+    }
+
+    /// Whether B has kept its part of the last update.
+    fn owes(&self) -> bool {
+        false
+    }
+
+    /// The second part of the update after `updates` finished updates: B steps, follows W, and makes a mirror step if one
+    /// is due. Forward passes may run between both parts, and nothing else of a microbatch. Does nothing where B owes
+    /// nothing.
+    ///
+    /// # Errors
+    /// When a torch operation fails.
+    fn follow(&mut self, _settings: &Settings, _updates: u64) -> Result<(), TchError> {
         Ok(())
     }
 

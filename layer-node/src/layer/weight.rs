@@ -171,18 +171,30 @@ impl Layer for WeightLayer {
 
     fn update(&mut self, settings: &Settings, updates: u64) -> Result<(), TchError> {
         self.task.unscale(settings.loss_scale)?;
-        // B's gradient comes first, because it reads W as it is before this step.
-        let backward_gradient = self.backward_gradient(updates)?;
-        if let Some(gradient) = self.task.take() {
+        let task = self.task.take();
+        if let Some(backward) = &mut self.backward {
+            // This comes first, because a rule may read W as it is before this step.
+            backward.keep(self.forward.value(), task.as_ref(), updates)?;
+        }
+        if let Some(gradient) = task {
             self.forward.step(&settings.optimizer, updates, &gradient)?;
         }
-        if let Some(backward) = &mut self.backward {
-            backward.update(backward_gradient, settings, updates)?;
-            backward.follow_signs(self.forward.value(), settings, updates + 1)?;
+        match &mut self.bias {
+            Some(bias) => bias.update(settings, updates),
+            None => Ok(()),
         }
-        if let Some(bias) = &mut self.bias {
-            bias.update(settings, updates)?;
+    }
+
+    fn owes(&self) -> bool {
+        self.backward.as_ref().is_some_and(Backward::owes)
+    }
+
+    fn follow(&mut self, settings: &Settings, updates: u64) -> Result<(), TchError> {
+        let Some(backward) = &mut self.backward else { return Ok(()) };
+        if !backward.pay(settings, updates)? {
+            return Ok(());
         }
+        backward.follow_signs(self.forward.value(), settings, updates + 1)?;
         self.mirror(MirrorStep::AfterUpdate(updates), settings)
     }
 

@@ -11,6 +11,7 @@ use crate::spec::layout::Layout;
 pub use crate::spec::limits::{MAX_MICROBATCH, MAX_VALUES};
 use crate::spec::optimizer::OptimizerSpec;
 use crate::spec::precision::Precision;
+use crate::spec::rule::RuleSpec;
 use crate::tensor::Kind;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
@@ -132,6 +133,15 @@ impl StageSpec {
             Half::Forward => Role::Stage(self.index),
             Half::Backward => Role::Backward(self.index),
         }
+    }
+
+    /// Whether U has two parts on this node: what a forward pass reads steps first, and B follows while the node waits. A
+    /// B that is W has no part of its own, and a B on another host steps there.
+    pub fn updates_in_two_parts(&self) -> bool {
+        let has_b = |layer: &LayerSpec| layer.op.is_weight() && layer.rule != RuleSpec::Backprop;
+        self.half == Half::Forward
+            && self.layers.iter().any(has_b)
+            && self.layers.iter().all(|layer| !layer.split)
     }
 
     /// The values that go above, with the shapes that follow from the stage's layers.

@@ -27,6 +27,8 @@ pub(super) struct Reporting {
     backward: u64,
     /// The bytes that the node sends to the other half of its stage.
     split: Exchanged,
+    /// Whether U has a second span, that of B's part.
+    two_parts: bool,
     /// The number format of the links.
     wire: Kind,
 }
@@ -39,7 +41,8 @@ impl Reporting {
     pub(super) fn of(spec: &StageSpec) -> Result<Self, ProtocolError> {
         let split = Exchanged::of(spec)?;
         if spec.half == Half::Backward {
-            return Ok(Self { layers: Vec::new(), forward: 0, backward: 0, split, wire: spec.wire });
+            let (two_parts, wire) = (false, spec.wire);
+            return Ok(Self { layers: Vec::new(), forward: 0, backward: 0, split, two_parts, wire });
         }
         let bytes = |value: &Value| value.bytes(spec.wire);
         let below = spec.inputs.iter().filter(|value| value.name != INPUT);
@@ -49,6 +52,7 @@ impl Reporting {
             forward: spec.output_values()?.iter().map(bytes).sum(),
             backward: below.map(bytes).sum(),
             split,
+            two_parts: spec.updates_in_two_parts(),
             wire: spec.wire,
         })
     }
@@ -56,7 +60,9 @@ impl Reporting {
     /// The widest report of `minibatch`, whose lane has these actions.
     pub(super) fn widest(&self, minibatch: &Minibatch, actions: &[Action]) -> StepDone {
         let samples = u64::from(minibatch.samples);
-        let span = |&action: &Action| Span { action, start_ns: WIDE, end_ns: WIDE };
+        let span = |action: Action| Span { action, start_ns: WIDE, end_ns: WIDE };
+        let is_second = |action: &&Action| self.two_parts && matches!(action, Action::Update(_));
+        let second = actions.iter().filter(is_second);
         let bytes_backward = match minibatch.phase {
             Phase::Train => samples * self.backward,
             Phase::Evaluate => 0,
@@ -67,7 +73,7 @@ impl Reporting {
         StepDone {
             step: minibatch.step,
             phase: minibatch.phase,
-            spans: actions.iter().map(span).collect(),
+            spans: actions.iter().chain(second).copied().map(span).collect(),
             compute: LONG,
             wait: LONG,
             send: LONG,

@@ -90,7 +90,8 @@ fn lane(order: Order, s: usize, n: usize, steps: &Range<u64>) -> Lane {
 }
 
 /// Runs some steps: every stage follows one lane until it needs a value that has not come, and the loss answers at
-/// once. Returns the network's outputs.
+/// once. In a network that is cut, the B of each layer follows its W as late as it may: one layer after each F, and the rest
+/// before E. Returns the network's outputs.
 pub fn run(
     stages: &mut [Stage],
     order: Order,
@@ -116,6 +117,7 @@ pub fn run(
                 Action::Forward(m) => {
                     let Some(inputs) = up.remove(&(s, m)) else { continue };
                     let above = wire(stage.forward(m, wire(inputs), Phase::Train, &mut Whole).unwrap());
+                    stage.follow().unwrap();
                     if s + 1 == n {
                         let (name, y) = &above[0];
                         down.insert((s, m), vec![(name.clone(), loss_error(y, &sample(m).1))]);
@@ -126,17 +128,20 @@ pub fn run(
                 }
                 Action::Error(m) => {
                     let Some(errors) = down.remove(&(s, m)) else { continue };
+                    while stage.follow().unwrap() {}
                     let below = wire(stage.error(m, wire(errors), &mut Whole).unwrap());
                     if s > 0 {
                         down.insert((s - 1, m), below);
                     }
                 }
                 Action::Gradient(m) => stage.gradient(m, N).unwrap(),
+                Action::Update(_) if n > 1 => stage.update_forward().unwrap(),
                 Action::Update(_) => stage.update(&mut Whole).unwrap(),
             }
             at[s] += 1;
         }
         assert_ne!(at, before, "the lanes wait for each other");
     }
+    stages.iter_mut().for_each(|stage| while stage.follow().unwrap() {});
     outputs
 }
