@@ -14,7 +14,7 @@ use crate::settings::Settings;
 use crate::stage::Whole;
 use bytes::Bytes;
 use proto::cancellation::Cancellation;
-use proto::control::{Measure, RunLane, Start, StepDone};
+use proto::control::{Measure, Report, RunLane, Start, StepDone};
 use proto::lane::Lane;
 use proto::link::{Contract, Link, Peer, Port};
 use proto::seed;
