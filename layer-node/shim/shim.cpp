@@ -20,6 +20,15 @@ bool is_alone(const Tensor& tensor) {
   return tensor.use_count() == 1 && storage.use_count() == 1 && storage.allocator() != nullptr;
 }
 
+// Whether both tensors have the same shape and the same memory order. The strides of dimensions of size 1 mean nothing.
+bool are_alike(const Tensor& left, const Tensor& right) {
+  if (left.sizes() != right.sizes()) return false;
+  for (int64_t at = 0; at < left.dim(); ++at) {
+    if (left.size(at) > 1 && left.stride(at) != right.stride(at)) return false;
+  }
+  return left.is_non_overlapping_and_dense() && right.is_non_overlapping_and_dense();
+}
+
 }  // namespace
 
 extern "C" {
@@ -90,9 +99,8 @@ char* neuropil_add(Tensor* left, const Tensor* right, Tensor** out) {
 char* neuropil_sgd_step(Tensor* value, const Tensor* gradient, Tensor* buffer, const double* numbers, bool nesterov) {
   return guarded([&] {
     // The kernel goes through memory, whatever the strides are.
-    TORCH_CHECK(value->strides() == gradient->strides() && value->strides() == buffer->strides() &&
-                    value->sizes() == gradient->sizes() && value->sizes() == buffer->sizes(),
-                "a step of ", value->sizes(), " does not fit a gradient of ", gradient->sizes());
+    TORCH_CHECK(are_alike(*value, *gradient) && are_alike(*value, *buffer), "a step of ", value->sizes(),
+                " does not fit a gradient of ", gradient->sizes());
     at::_fused_sgd_(at::TensorList(*value), at::TensorList(*gradient), at::TensorList(*buffer), numbers[2], numbers[1],
                     numbers[0], /*dampening=*/0, nesterov, /*maximize=*/false, /*is_first_step=*/false);
   });
