@@ -1,6 +1,7 @@
 //! The words that `cargo xtask` understands.
 
 use crate::bench::Bench;
+use crate::fuzz;
 use crate::release::Profile;
 use crate::run::{CONFIGURATION, Failure};
 use std::ffi::OsString;
@@ -24,6 +25,8 @@ Usage: cargo xtask COMMAND
   results [--full] train every rule with three seeds, search the matrix of the primitives, and fill
                    the tables of docs/results.md: under an hour on two cores, or with the demo's
                    whole training; what was trained before is not trained again
+  fuzz [--runs N]  build every decoder with a fuzzer, and run 200,000 inputs through each, or N; installs
+                   cargo-fuzz where it is missing
   bench memory     train 2,000 small steps over five nodes and compare their memory at the end with
                    that at the beginning, and with what `coordinator plan` predicts
   bench pipeline [--rounds N] [--against DIR]
@@ -81,6 +84,7 @@ pub enum Command {
     Cuda,
     Image,
     Results { full: bool },
+    Fuzz { runs: u64 },
     Bench(Bench),
     Hosts { full: bool },
     Leaks,
@@ -113,6 +117,12 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failu
         ["results"] => Ok(Command::Results { full: false }),
         ["results", "--full"] => Ok(Command::Results { full: true }),
         ["results", ..] => Err(refusal("`results` takes --full or nothing")),
+        ["fuzz"] => Ok(Command::Fuzz { runs: fuzz::RUNS }),
+        ["fuzz", "--runs", number] => match number.parse() {
+            Ok(runs @ 1..) => Ok(Command::Fuzz { runs }),
+            _ => Err(refusal("`--runs` takes a number from 1")),
+        },
+        ["fuzz", ..] => Err(refusal("`fuzz` takes --runs N or nothing")),
         ["bench"] => Err(refusal("`bench` takes a name")),
         ["bench", "memory"] => Ok(Command::Bench(Bench::Memory)),
         ["bench", "memory", ..] => Err(Failure::new(CONFIGURATION, "`bench memory` takes no options")),
@@ -261,5 +271,8 @@ mod tests {
         check("bench tls --rounds 2", Some(Command::Bench(Bench::Tls { rounds: 2 })));
         check("bench tls --rounds", None);
         check("bench tls --against a", None);
+        check("fuzz", Some(Command::Fuzz { runs: 200_000 }));
+        check("fuzz --runs 7", Some(Command::Fuzz { runs: 7 }));
+        check("fuzz --runs 0", None);
     }
 }
