@@ -181,10 +181,17 @@ fn received(tensor: Tensor, kind: tch::Kind) -> Result<Tensor, TchError> {
     if is_bytes(&tensor) { Ok(tensor) } else { tensor.f_to_kind(kind) }
 }
 
-/// Copies received bytes once, into a tensor of torch's own allocator, which aligns it.
+/// Received bytes as a tensor, which shares them if they are one aligned piece, as links receive them. Other bytes are
+/// copied once, into memory of torch's own allocator, which aligns it.
 fn in_main_memory(data: &TensorData) -> Result<Tensor, TchError> {
     let shape: Vec<i64> = data.shape().iter().map(|&size| size as i64).collect();
-    let mut tensor = Tensor::f_empty(shape, (kind_of(data.kind()), tch::Device::Cpu))?;
+    let kind = kind_of(data.kind());
+    if let [piece] = data.pieces()
+        && torch::is_aligned(piece)
+    {
+        return torch::adopt(piece.clone(), &shape, kind);
+    }
+    let mut tensor = Tensor::f_empty(shape, (kind, tch::Device::Cpu))?;
     torch::fill(&mut tensor, data.pieces())?;
     Ok(tensor)
 }
@@ -193,6 +200,7 @@ fn in_main_memory(data: &TensorData) -> Result<Tensor, TchError> {
 mod tests {
     use super::*;
     use proto::control::{Overflow, Underflow};
+    use proto::tensor::Receiving;
 
     #[test]
     fn bytes_come_back_as_the_tensor_that_they_were_and_aligned() {
@@ -201,11 +209,23 @@ mod tests {
         let sent = device.download(vec![("x".into(), tensor.shallow_clone())], Kind::F32).unwrap();
         let sent = sent.complete().unwrap().remove(0).1;
         let bytes = sent.into_bytes();
-        let pieces = vec![bytes.slice(..7), bytes.slice(7..)];
-        let data = TensorData::new(Kind::F32, vec![3, 5], pieces).unwrap();
-        let back = device.upload(&[("x".into(), data)]).unwrap().remove(0).1;
-        assert_eq!(back, tensor);
-        assert_eq!(back.data_ptr() as usize % 64, 0);
+        let mut aligned = Receiving::new(bytes.len());
+        aligned.extend(&bytes);
+        let aligned = aligned.into_tensor(Kind::F32, vec![3, 5]).unwrap().into_bytes();
+        let mut padded = Receiving::new(bytes.len() + 4);
+        [&bytes[..4], &bytes].iter().for_each(|piece| padded.extend(piece));
+        let misaligned = padded.into_tensor(Kind::U8, vec![64]).unwrap().into_bytes().slice(4..);
+        for (pieces, shared) in [
+            (vec![bytes.slice(..7), bytes.slice(7..)], false),
+            (vec![misaligned], false),
+            (vec![aligned.clone()], true),
+        ] {
+            let data = TensorData::new(Kind::F32, vec![3, 5], pieces).unwrap();
+            let back = device.upload(&[("x".into(), data)]).unwrap().remove(0).1;
+            assert_eq!(back, tensor);
+            assert_eq!(back.data_ptr() as usize % 64, 0);
+            assert_eq!(back.data_ptr() as *const u8 == aligned.as_ptr(), shared);
+        }
     }
 
     #[test]
