@@ -1,11 +1,17 @@
-//! Assembles messages from the parts of a stream, for the fuzzer and for the corpus test.
+//! Assembles messages from the parts of a stream, whole and as bytes of a call, for the fuzzer and for the corpus test.
 
 use super::received::received;
+use prost::bytes::Bytes;
+use proto::error::ProtocolError;
 use proto::link::Contract;
 use proto::link::framing::Assembler;
+use proto::microbatch::Message;
 use proto::spec::contract::Form;
 use proto::spec::graph::Value;
 use proto::tensor::Kind;
+use proto::transport::DATA_MESSAGE_LIMIT;
+use proto::transport::codec::Received;
+use proto::transport::grpc::PartReader;
 use proto::wire::Activation;
 
 /// The contract of the link. Its messages have one of two forms, as between the hosts of W and B.
@@ -23,12 +29,19 @@ pub fn contract() -> Contract {
     }
 }
 
-/// Pushes length-delimited parts, one after the other, into an assembler.
+/// Pushes length-delimited parts, one after the other, into an assembler, and the same parts into the reader of a call.
 pub fn run(mut bytes: &[u8]) {
     let contract = contract();
     let mut assembler = Assembler::new(contract.clone());
-    while let Some(part) = next(&mut bytes) {
-        match assembler.push(part) {
+    let mut reader = PartReader::<Activation>::new(contract.clone());
+    while let Some((part, encoding)) = next(&mut bytes) {
+        let read = reader.take(&mut prefixed(encoding));
+        let pushed = assembler.push(part);
+        if Activation::receive(encoding.to_vec().into()).is_err() {
+            return assert!(read.is_err(), "a part that is not its own encoding was read");
+        }
+        assert_eq!(told(&pushed), told(&read), "both read the same");
+        match pushed {
             Ok(None) => {}
             Ok(Some(message)) => {
                 assert!(assembler.is_idle());
@@ -53,10 +66,20 @@ pub fn run(mut bytes: &[u8]) {
     }
 }
 
-/// Takes the next length-delimited part.
-fn next(bytes: &mut &[u8]) -> Option<Activation> {
+/// Whether an outcome is a message; a refusal's sentence.
+fn told(outcome: &Result<Option<Message>, ProtocolError>) -> Result<bool, String> {
+    outcome.as_ref().map(Option::is_some).map_err(ToString::to_string)
+}
+
+/// Takes the next length-delimited part, and its bytes.
+fn next<'a>(bytes: &mut &'a [u8]) -> Option<(Activation, &'a [u8])> {
     let length = prost::decode_length_delimiter(&mut *bytes).ok()?;
-    let (part, rest) = bytes.split_at_checked(length)?;
+    let (part, rest) = bytes.split_at_checked(length).filter(|(part, _)| part.len() <= DATA_MESSAGE_LIMIT)?;
     *bytes = rest;
-    received(part)
+    Some((received(part)?, part))
+}
+
+/// A part as it lies in the bytes of a call.
+fn prefixed(part: &[u8]) -> Bytes {
+    [&[0][..], &(part.len() as u32).to_be_bytes(), part].concat().into()
 }

@@ -2,9 +2,12 @@
 //! module with `unsafe`, with those below it: streams of a GPU, and the search for one.
 #![allow(unsafe_code)]
 
+mod adopt;
 pub mod cuda;
 pub mod gpu;
 pub mod streams;
+
+pub use adopt::{adopt, is_aligned};
 
 use bytes::Bytes;
 use std::ffi::{CStr, c_char, c_int};

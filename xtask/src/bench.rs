@@ -7,6 +7,7 @@ mod process;
 mod resident;
 mod tls;
 mod turns;
+mod wire;
 
 use crate::libtorch;
 use crate::run::{Failure, Root};
@@ -31,6 +32,10 @@ pub enum Bench {
     Tls {
         rounds: usize,
     },
+    /// How often every rate is measured.
+    Wire {
+        rounds: usize,
+    },
 }
 
 /// Floor and goal of a ratio.
@@ -50,6 +55,7 @@ pub fn bench(root: &Root, bench: Bench) -> Result<(), Failure> {
         Bench::Input { rounds } => input::input(root, rounds)?,
         Bench::Memory => memory::memory(root)?,
         Bench::Tls { rounds } => tls::tls(root, rounds)?,
+        Bench::Wire { rounds } => wire::wire(root, rounds)?,
         Bench::Pipeline { rounds, against } => pipeline::pipeline(root, rounds, against.as_deref())?,
     };
     let machine = machine(root)?;

@@ -41,6 +41,9 @@ Usage: cargo xtask COMMAND
   bench tls [--rounds N]
                    train two networks over TLS and in plaintext by turns, and start one of 21 stages:
                    five rounds, or N
+  bench wire [--rounds N]
+                   send tensors of 1, 4 and 16 MiB over a link and over TCP by turns, in plaintext and
+                   over TLS, on loopback: five rounds, or N
   hosts [--full]   prove locality from outside: train on three hosts of this machine (network namespaces,
                    so as root; else on loopback) in plaintext, and have every captured packet explained
                    by a decoder that shares nothing with the programs; then over TLS, and among
@@ -135,8 +138,11 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failu
         ["bench", "tls"] => Ok(Command::Bench(Bench::Tls { rounds: ROUNDS })),
         ["bench", "tls", "--rounds", number] => Ok(Command::Bench(Bench::Tls { rounds: rounds(number)? })),
         ["bench", "tls", ..] => Err(refusal("`bench tls` takes --rounds N or nothing")),
+        ["bench", "wire"] => Ok(Command::Bench(Bench::Wire { rounds: ROUNDS })),
+        ["bench", "wire", "--rounds", number] => Ok(Command::Bench(Bench::Wire { rounds: rounds(number)? })),
+        ["bench", "wire", ..] => Err(refusal("`bench wire` takes --rounds N or nothing")),
         ["bench", name, ..] => {
-            let sentence = format!("there is no bench `{name}`: choose input, memory, pipeline or tls");
+            let sentence = format!("there is no bench `{name}`: choose input, memory, pipeline, tls or wire");
             Err(Failure::new(CONFIGURATION, sentence))
         }
         ["hosts"] => Ok(Command::Hosts { full: false }),
@@ -269,6 +275,7 @@ mod tests {
         check("bench input --rounds x", None);
         check("bench tls", Some(Command::Bench(Bench::Tls { rounds: 5 })));
         check("bench tls --rounds 2", Some(Command::Bench(Bench::Tls { rounds: 2 })));
+        check("bench wire --rounds 2", Some(Command::Bench(Bench::Wire { rounds: 2 })));
         check("bench tls --rounds", None);
         check("bench tls --against a", None);
         check("fuzz", Some(Command::Fuzz { runs: 200_000 }));

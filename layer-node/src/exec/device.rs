@@ -219,9 +219,16 @@ fn shape_of(tensor: &Tensor) -> Vec<u64> {
     tensor.size().iter().map(|&size| size as u64).collect()
 }
 
-/// Copies received bytes once, into a tensor of torch's own allocator, which aligns it. Its dimensions are in memory order.
+/// Received bytes as a tensor, which shares them if they are one aligned piece, as links receive them. Other bytes are
+/// copied once, into memory of torch's own allocator, which aligns it. The dimensions are in memory order.
 fn in_main_memory(data: &TensorData, numbers: Numbers) -> Result<Tensor, TchError> {
-    let mut tensor = Tensor::f_empty(numbers.sizes(data), (kind_of(data.kind()), tch::Device::Cpu))?;
+    let (sizes, kind) = (numbers.sizes(data), kind_of(data.kind()));
+    if let [piece] = data.pieces()
+        && torch::is_aligned(piece)
+    {
+        return torch::adopt(piece.clone(), &sizes, kind);
+    }
+    let mut tensor = Tensor::f_empty(sizes, (kind, tch::Device::Cpu))?;
     torch::fill(&mut tensor, data.pieces())?;
     Ok(tensor)
 }
@@ -230,6 +237,7 @@ fn in_main_memory(data: &TensorData, numbers: Numbers) -> Result<Tensor, TchErro
 mod tests {
     use super::*;
     use proto::control::{Overflow, Underflow};
+    use proto::tensor::Receiving;
 
     #[test]
     fn bytes_come_back_as_the_tensor_that_they_were_and_aligned() {
@@ -238,11 +246,23 @@ mod tests {
         let sent = device.download(vec![("x".into(), tensor.shallow_clone())], Kind::F32).unwrap();
         let sent = sent.complete().unwrap().remove(0).1;
         let bytes = sent.into_bytes();
-        let pieces = vec![bytes.slice(..7), bytes.slice(7..)];
-        let data = TensorData::new(Kind::F32, vec![3, 5], pieces).unwrap();
-        let back = device.upload(&[("x".into(), data)]).unwrap().remove(0).1;
-        assert_eq!(back, tensor);
-        assert_eq!(back.data_ptr() as usize % 64, 0);
+        let mut aligned = Receiving::new(bytes.len());
+        aligned.extend(&bytes);
+        let aligned = aligned.into_tensor(Kind::F32, vec![3, 5]).unwrap().into_bytes();
+        let mut padded = Receiving::new(bytes.len() + 4);
+        [&bytes[..4], &bytes].iter().for_each(|piece| padded.extend(piece));
+        let misaligned = padded.into_tensor(Kind::U8, vec![64]).unwrap().into_bytes().slice(4..);
+        for (pieces, shared) in [
+            (vec![bytes.slice(..7), bytes.slice(7..)], false),
+            (vec![misaligned], false),
+            (vec![aligned.clone()], true),
+        ] {
+            let data = TensorData::new(Kind::F32, vec![3, 5], pieces).unwrap();
+            let back = device.upload(&[("x".into(), data)]).unwrap().remove(0).1;
+            assert_eq!(back, tensor);
+            assert_eq!(back.data_ptr() as usize % 64, 0);
+            assert_eq!(back.data_ptr() as *const u8 == aligned.as_ptr(), shared);
+        }
     }
 
     #[test]

@@ -3,16 +3,16 @@
 use super::Serve;
 use crate::failure::Failure;
 use crate::meters::Meters;
-use crate::service::{ControlService, DataService};
+use crate::service::ControlService;
 use futures::Stream;
 use proto::identity::Identity;
 use proto::link::Role;
 use proto::metrics::{self, Shown};
 use proto::transport::admission::{self, CALLS, PROBES};
+use proto::transport::grpc::LinkServer;
 use proto::transport::tls::{Callers, Security};
-use proto::transport::{self, CONTROL_MESSAGE_LIMIT, DATA_MESSAGE_LIMIT, REPORT_MESSAGE_LIMIT};
+use proto::transport::{self, CONTROL_MESSAGE_LIMIT, REPORT_MESSAGE_LIMIT};
 use proto::wire;
-use proto::wire::layer_server::LayerServer;
 use proto::wire::node_server::NodeServer;
 use std::io;
 use std::net::SocketAddr;
@@ -71,7 +71,7 @@ impl Ports {
     /// Serves the ports until `stopping`. Each port whose streams must end has its own task.
     pub(super) fn serve(
         self,
-        data: DataService,
+        data: LinkServer,
         control: ControlService,
         health: HealthServer<impl Health>,
         meters: &Meters,
@@ -86,7 +86,7 @@ impl Ports {
                     meters.refused("data"),
                     Callers::of(security, below(security)),
                 ),
-                transport::data_server().add_service(data_plane(data)).add_service(reflection()?),
+                transport::data_server().add_service(data).add_service(reflection()?),
                 stopping,
             ),
             spawn_server(
@@ -131,12 +131,6 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, String> {
 
 async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
     admission::listen(flag, address).await.map_err(Failure::configuration)
-}
-
-fn data_plane(service: DataService) -> LayerServer<DataService> {
-    LayerServer::new(service)
-        .max_decoding_message_size(DATA_MESSAGE_LIMIT)
-        .max_encoding_message_size(DATA_MESSAGE_LIMIT)
 }
 
 fn control_plane(service: ControlService) -> NodeServer<ControlService> {

@@ -1,16 +1,15 @@
 //! The one encoding of a message: prost's, with its fields in the order of their tags.
 
+use super::chunk::ChunkHead;
 use crate::error::ProtocolError;
 use crate::wire::{self, activation, error_signal, layer_values};
 use bytes::{Buf, Bytes};
 use prost::Message;
-use prost::encoding::{DecodeContext, WireType, decode_key, encode_key, encode_varint, skip_field};
+use prost::encoding::{DecodeContext, WireType, decode_key, skip_field};
 
 /// The most fields of a message, where each element of a repeated field counts: more than the layers and values of a
 /// stage, the snapshots of a node, the actions and layers in a report, or the records of a ledger.
 const MAX_FIELDS: usize = 1 << 16;
-/// The tag of the data in a chunk.
-const DATA: u32 = 3;
 
 /// A message that a process of this protocol receives.
 pub trait Received: Message + Default + Send + 'static {
@@ -114,35 +113,23 @@ macro_rules! part {
             fn encoding(&self) -> (Vec<u8>, usize) {
                 use $part as P;
                 match &self.part {
-                    Some(P::Chunk(chunk)) => (chunk_head(chunk), chunk.data.len()),
+                    Some(P::Chunk(chunk)) => (head_of(chunk), chunk.data.len()),
                     Some(P::Header(_)) | None => (self.encode_to_vec(), 0),
                 }
             }
         }
     )+ };
 }
+
+/// The encoding of a part with `chunk`, up to the chunk's data.
+fn head_of(chunk: &wire::Chunk) -> Vec<u8> {
+    ChunkHead::encode(chunk.tensor, chunk.offset, chunk.data.len())
+}
+
 part! {
     Activation activation::Part, "an activation"
     ErrorSignal error_signal::Part, "an error signal"
     LayerValues layer_values::Part, "a layer's values"
-}
-
-/// The tag of a chunk in a part.
-const CHUNK: u32 = 2;
-
-/// The encoding of a part with `chunk`, up to the chunk's data.
-fn chunk_head(chunk: &wire::Chunk) -> Vec<u8> {
-    let mut head = Vec::with_capacity(32);
-    encode_key(CHUNK, WireType::LengthDelimited, &mut head);
-    encode_varint(chunk.encoded_len() as u64, &mut head);
-    let wire::Chunk { tensor, offset, .. } = *chunk;
-    let without = wire::Chunk { tensor, offset, data: Bytes::new() };
-    head.extend(without.encode_to_vec());
-    if !chunk.data.is_empty() {
-        encode_key(DATA, WireType::LengthDelimited, &mut head);
-        encode_varint(chunk.data.len() as u64, &mut head);
-    }
-    head
 }
 
 #[cfg(test)]

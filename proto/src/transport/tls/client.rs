@@ -99,7 +99,12 @@ impl Service<Uri> for Connector {
     }
 }
 
-async fn secure(stream: TcpStream, security: &Security, peer: Peer) -> Result<(Secured, Waiting), Failure> {
+/// The handshake with `peer` over `stream`.
+pub(super) async fn secure(
+    stream: TcpStream,
+    security: &Security,
+    peer: Peer,
+) -> Result<(Secured, Waiting), Failure> {
     match &security.0 {
         Kind::Plaintext { .. } => {
             let address = stream.peer_addr().map_err(lost)?;

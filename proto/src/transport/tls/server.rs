@@ -86,7 +86,7 @@ async fn shake_hands(
         roles: callers.roles.clone(),
         outcome: OnceLock::new(),
     });
-    let config = match config(&material, verifier.clone()) {
+    let config = match config(&material, verifier.clone(), tls.aes) {
         Ok(config) => config,
         Err(error) => return Err(Stranger::said(format!("meets a port without TLS ({error})"), stream)),
     };
@@ -103,12 +103,14 @@ async fn shake_hands(
     }
 }
 
-fn config(material: &Material, verifier: Arc<Verifier>) -> Result<ServerConfig, Error> {
+fn config(material: &Material, verifier: Arc<Verifier>, aes: bool) -> Result<ServerConfig, Error> {
     let mut config = ServerConfig::builder_with_provider(verifier.provider.clone())
         .with_protocol_versions(&[&version::TLS13])?
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(material.shown.clone());
     config.alpn_protocols = vec![ALPN.to_vec()];
+    // A client without instructions for AES asks for another cipher itself.
+    config.ignore_client_order = !aes;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)
