@@ -20,8 +20,9 @@ use proto::lane::{Action, WeightVersion};
 use proto::link::{Carried, Role};
 use proto::microbatch::{Message, MicrobatchHeader, MicrobatchId, Phase};
 use proto::spec::stage::ErrorSource;
+use proto::timeline::Transfer;
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::Duration;
 
 /// Executes one lane and measures its own work.
 pub struct LaneRunner<'a> {
@@ -86,6 +87,7 @@ impl<'a> LaneRunner<'a> {
         }
         (done.finite, done.overflow, done.underflow) = (finite, overflow, underflow);
         (done.step, done.updates) = (step, self.ring.stage.updates());
+        self.ring.call.moments.complete(&mut done);
         #[cfg(feature = "leaks")]
         crate::leak::step(self.ring.stage, &mut done);
         self.context().meters.step(&done);
@@ -206,8 +208,7 @@ impl<'a> LaneRunner<'a> {
     }
 
     fn receive(&mut self, m: MicrobatchId, direction: Direction) -> Result<Message> {
-        let begun = Instant::now();
-        let phase = self.phase();
+        let (begun, phase) = (self.context().clock.now_ns(), self.phase());
         let StageLinks { below, above, .. } = &mut *self.ring.links;
         let (port, what) = match direction {
             Direction::Up => (below, "activation"),
@@ -216,7 +217,13 @@ impl<'a> LaneRunner<'a> {
         let due = || format!("the {what} of {phase} {m}");
         let message =
             self.progress.context.runtime.block_on(port.receive(self.ring.call.start.message_deadline, due));
-        self.progress.done.wait += begun.elapsed();
+        let peer = port.peer().role;
+        let ended = self.context().clock.now_ns();
+        self.progress.done.wait += Duration::from_nanos(ended - begun);
+        if let Ok(message) = &message {
+            let (of, noted) = ((peer, false, direction.carried()), (m.index, message.header.form));
+            self.progress.done.transferred(|| Transfer::of(of, noted, message.payload(), [begun, ended]));
+        }
         message
     }
 
@@ -233,7 +240,7 @@ impl<'a> LaneRunner<'a> {
 
     /// Sends `values` under a header, and returns the number of bytes of their tensors.
     fn send(&mut self, header: MicrobatchHeader, values: Values, direction: Direction) -> Result<u64> {
-        let begun = Instant::now();
+        let begun = self.context().clock.now_ns();
         let values = self.ring.device.download(values, self.ring.of.spec.wire).map_err(Failure::own)?;
         let bytes = values.bytes();
         let (StageLinks { below, above, .. }, call) = (&*self.ring.links, self.ring.call);
@@ -242,6 +249,8 @@ impl<'a> LaneRunner<'a> {
             Direction::Down => below,
         };
         let account = || (self.ring.of.account.clone(), [self.own(), port.peer().role], direction.carried());
+        let of = (port.peer().role, true, direction.carried());
+        let noted = (header.id.index, header.form);
         let letter = Letter {
             to: port.outgoing.clone(),
             deadline: call.start.message_deadline,
@@ -250,7 +259,9 @@ impl<'a> LaneRunner<'a> {
             account: (self.phase() == Phase::Train).then(account),
         };
         let sent = self.context().outbox.send(letter, values);
-        self.progress.done.send += begun.elapsed();
+        let ended = self.context().clock.now_ns();
+        self.progress.done.send += Duration::from_nanos(ended - begun);
+        self.progress.done.transferred(|| Transfer::of(of, noted, bytes, [begun, ended]));
         sent.map(|()| bytes)
     }
 
