@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use proto::microbatch::MAX_MICROBATCHES;
 use proto::spec::graph::LayerSpec;
+use proto::spec::layout::Layout;
 use proto::spec::limits::MAX_MICROBATCH;
 use proto::spec::precision::Precision;
 use proto::tensor::Kind;
@@ -55,7 +56,8 @@ section! {
             "where W and B of a layer are kept: on one host, or on two, so that no process has both";
         microbatches: u32 = Whole(1, MAX_MICROBATCHES as i64), is(4),
             "parts of a minibatch; part of the result";
-        schedule: Schedule = one_of::<Schedule>(), is(Schedule::OneFOneB), "the order of a stage's actions";
+        schedule: Schedule = one_of::<Schedule>(), is(Schedule::OneFOneB),
+            "the order of a stage's actions: `zero_bubble` waits least and holds most, and no order changes a bit";
         ahead: u32 = Whole(0, 10_000), is(1),
             "stages' worth of forwards beyond the network's own; 1 for the loss";
         recompute: bool = Switch, is(false),
@@ -287,6 +289,8 @@ section! {
         threads: u32 = Whole(1, 1024), is(1), "threads of each local node; part of the result";
         precision: Precision = one_of::<Precision>(), is(Precision::default()),
             "number format in which layers compute, see above; weights and sums stay in f32; part of the result";
+        layout: Layout = one_of::<Layout>(), is(Layout::default()),
+            "memory order of values with planes, in nodes and between them; part of the result, but for rounding";
         device: Devices = DEVICES, is(Devices::cpu()),
             "where local nodes compute; other nodes have their `--device`. Part of the result, but for a GPU's number";
         deterministic: bool = Switch, is(false),

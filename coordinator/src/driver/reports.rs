@@ -15,6 +15,8 @@ use proto::tensor::Kind;
 pub(super) struct Reporting {
     /// The names of the weight layers, in order, and whether their B is on another host.
     layers: Vec<(String, bool)>,
+    /// Whether U has a second span, that of B's part.
+    two_parts: bool,
     sent: Sent,
     transfers: Transfers,
     /// The number format of the links.
@@ -44,7 +46,8 @@ impl Reporting {
         let measures = spec.half == Half::Forward;
         let layers = spec.layers.iter().filter(|layer| measures && layer.op.is_weight());
         let layers = layers.map(|layer| (layer.name.clone(), layer.split)).collect();
-        Ok(Self { layers, sent: Sent::of(spec)?, transfers: Transfers::of(spec)?, wire: spec.wire })
+        let (two_parts, transfers) = (spec.updates_in_two_parts(), Transfers::of(spec)?);
+        Ok(Self { layers, two_parts, sent: Sent::of(spec)?, transfers, wire: spec.wire })
     }
 
     /// Checks a report.
@@ -53,14 +56,11 @@ impl Reporting {
     /// A sentence with the value of the report and the expected value.
     pub(super) fn check(&self, done: &StepDone, due: &Reported<'_>) -> Result<(), String> {
         let Reported { lane, samples, measure, updates, timeline } = due;
-        let actions = lane.actions().iter().map(|action| action.in_step(done.step));
-        let (parts, whole): (Vec<&Span>, Vec<&Span>) = done.spans.iter().partition(|span| span.backward);
-        let of_update = |span: &&Span| span.action == Action::Update(done.step);
-        if parts.len() > lane.actions().len() || !parts.iter().all(of_update) {
-            return Err("it has times of parts of an action that no node makes in parts".into());
-        }
-        if !whole.iter().map(|span| span.action).eq(actions) {
-            let (found, due) = (whole.len(), lane.actions().len());
+        let second = self.two_parts && lane.phase() == Phase::Train;
+        let second = second.then_some((Action::Update(done.step), true));
+        let actions = lane.actions().iter().map(|action| (action.in_step(done.step), false)).chain(second);
+        if !done.spans.iter().map(|span| (span.action, span.backward)).eq(actions) {
+            let (found, due) = (done.spans.len(), lane.actions().len() + usize::from(second.is_some()));
             return Err(format!(
                 "it has times of {found} actions that are not the {due} actions of its lane, in order"
             ));
@@ -228,6 +228,24 @@ mod tests {
         assert_eq!(check(&done, &evaluation), Ok(()));
         done.updates = 6;
         assert!(check(&done, &evaluation).unwrap_err().contains("made 6 updates where the run has made 7"));
+    }
+
+    #[test]
+    fn u_has_a_second_span_where_a_b_of_its_own_follows() {
+        let inputs = vec![Value { name: "below".into(), shape: vec![3] }];
+        let rule = RuleSpec::learned("feedback_alignment", false, Coefficients::default());
+        let layers = vec![dense("first", "below"), LayerSpec { rule, ..dense("second", "first") }];
+        let reporting = Reporting::of(&StageSpec::alone(layers, inputs)).unwrap();
+        let mut done = report();
+        let actions = done.spans.iter().map(|span| span.action.in_step(0)).collect();
+        let lane = Lane::new(Phase::Train, Default::default(), actions).unwrap();
+        let due = Reported { lane: &lane, samples: 5, measure: Measure::Signals, updates: 7, timeline: false };
+        let why = reporting.check(&done, &due).unwrap_err();
+        assert!(why.starts_with("it has times of 4 actions that are not the 5 actions"), "{why}");
+        done.spans.push(Span { start_ns: 5, end_ns: 9, ..done.spans[3] });
+        assert!(reporting.check(&done, &due).is_err(), "the second span is B's");
+        done.spans[4].backward = true;
+        assert_eq!(reporting.check(&done, &due), Ok(()));
     }
 
     #[test]

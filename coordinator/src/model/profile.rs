@@ -56,7 +56,7 @@ pub struct LayerProfile {
     pub passing: u64,
     /// The tensors that F keeps for E or G.
     pub kept: Vec<Kept>,
-    /// Bytes that wait between E and G: x, and the error at y.
+    /// Bytes that wait between E and G: x, the error at y, and y if the rule needs it.
     pub waiting: u64,
     /// Bytes of a mirror step, which do not depend on the batch: noise, y, and as much again for intermediate
     /// values.
@@ -146,6 +146,8 @@ fn count(
         }
     };
     let macs = op.macs(x);
+    // Where B is on another host, y has gone there by the end of F.
+    let shown = if layer.rule.keeps_output() && !layer.split { output } else { 0 };
     LayerProfile {
         parameters: op.parameters(x),
         backward,
@@ -157,7 +159,7 @@ fn count(
         touched: if op.is_weight() || matches!(op, Op::Flatten) { 0 } else { inputs + output },
         inputs,
         output,
-        waiting: if op.is_weight() { (inputs + output) * number } else { 0 },
+        waiting: if op.is_weight() { (inputs + output + shown) * number } else { 0 },
         mirror: layer
             .rule
             .mirror()

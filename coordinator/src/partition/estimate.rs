@@ -10,6 +10,7 @@ use super::memory::{Memory, Stock, backward_bytes, forward_bytes};
 use super::{PartitionError, Rates, Workload};
 use crate::model::Network;
 use crate::model::profile::{LayerProfile, Profile};
+use crate::pipeline::Held;
 use crate::pipeline::timing::{LinkCost, StageCost};
 
 /// The times of one layer, in seconds: per sample, and `update` per step.
@@ -115,14 +116,14 @@ impl Estimator {
         self.profile.bytes(at, self.workload.wire.size() as u64)
     }
 
-    /// The cost of the stage of layers `range` that holds at most `held` microbatches.
-    pub fn stage(&self, range: Range<usize>, held: u32) -> StageEstimate {
+    /// The cost of the stage of layers `range` whose lane holds `held`.
+    pub fn stage(&self, range: Range<usize>, held: &Held) -> StageEstimate {
         self.ending_at(range.end, held)[range.start]
     }
 
-    /// The costs of the stages `0..end`, `1..end`, … that end before layer `end` and hold at most `held`
-    /// microbatches.
-    pub fn ending_at(&self, end: usize, held: u32) -> Vec<StageEstimate> {
+    /// The costs of the stages `0..end`, `1..end`, … that end before layer `end` and whose lane
+    /// holds `held`.
+    pub fn ending_at(&self, end: usize, held: &Held) -> Vec<StageEstimate> {
         let mut stock = Stock::default();
         let mut seconds = 0.0;
         let link = self.workload.rates.link;
@@ -157,8 +158,24 @@ impl Estimator {
         let forward = size * sum(|t| t.forward);
         let again = if self.workload.recompute { forward } else { 0.0 };
         let error = self.errors_between(range.clone())[0];
-        let [gradient, update] = [size * sum(|t| t.gradient), sum(|t| t.update)];
-        StageCost { forward, error: again + error, gradient, update }
+        let (follow, followers) = self.follow(range.clone());
+        let [gradient, update] = [size * sum(|t| t.gradient), sum(|t| t.update) - follow];
+        StageCost { forward, error: again + error, gradient, update: update.max(0.0), follow, followers }
+    }
+
+    /// Seconds of B's part of U, and the layers that have such a part: none where the stage has a backward node. A layer's
+    /// U is divided in proportion to the assumed rates.
+    fn follow(&self, range: Range<usize>) -> (f64, u32) {
+        let layers = &self.profile.layers()[range.clone()];
+        if layers.iter().any(|layer| layer.split.is_some()) {
+            return (0.0, 0);
+        }
+        let with_b = range.filter(|&at| self.profile.layers()[at].backward > 0);
+        with_b.fold((0.0, 0), |(seconds, count), at| {
+            let [of_w, of_b] = updates(&self.profile.layers()[at], &self.workload);
+            let share = if of_w + of_b > 0.0 { of_b / (of_w + of_b) } else { 0.0 };
+            (seconds + self.times[at].update * share, count + 1)
+        })
     }
 
     /// The cost of the link at the cut before layer `at`, in the form of `pipeline::timing`.
@@ -179,7 +196,14 @@ fn assumed(layer: &LayerProfile, workload: &Workload) -> LayerTime {
         forward: pass + touch,
         error: layer.error_passes as f64 * (pass + touch),
         gradient: layer.gradient_passes as f64 * pass,
-        update: (forward_bytes(layer, workload) + backward_bytes(layer, workload)) as f64 / bytes_per_second
-            + layer.mirror_macs as f64 / macs_per_second,
+        update: updates(layer, workload).iter().sum(),
     }
+}
+
+/// The seconds of W's part of U by the rates, and those of B's part with its mirror steps.
+fn updates(layer: &LayerProfile, workload: &Workload) -> [f64; 2] {
+    let Rates { macs_per_second, bytes_per_second, .. } = workload.rates;
+    let of_b = backward_bytes(layer, workload) as f64 / bytes_per_second;
+    let of_w = forward_bytes(layer, workload) as f64 / bytes_per_second;
+    [of_w, of_b + layer.mirror_macs as f64 / macs_per_second]
 }

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::model::Network;
 use crate::partition::{Slice, slices};
+use crate::pipeline::Held;
 use crate::prepare::estimator;
 use crate::run_error::RunError;
 use proto::lane::Lane;
@@ -93,6 +94,7 @@ pub fn stages(
         half: Half::Forward,
         loss_scale: config.train.loss_scale,
         precision: config.node.precision,
+        layout: config.node.layout,
         deterministic: config.node.deterministic,
         memory: memory[index],
     };
@@ -104,7 +106,7 @@ fn tensors(config: &Config, network: &Network, ranges: &[Range<usize>]) -> Resul
     let estimator = estimator(config, network)?;
     let lanes = estimator.workload().lanes(ranges.len() as u32).map_err(RunError::configuration)?;
     let of = |(range, lane): (&Range<usize>, &Lane)| {
-        let memory = estimator.stage(range.clone(), lane.held()).memory;
+        let memory = estimator.stage(range.clone(), &Held::of(lane)).memory;
         memory.total() - memory.process
     };
     Ok(ranges.iter().zip(&lanes).map(of).collect())

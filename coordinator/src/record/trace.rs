@@ -98,8 +98,7 @@ impl Trace {
     fn actions(&mut self, adding: &Adding<'_>, of: Role, done: &StepDone) {
         let row = self.row(Row { of, track: Track::Work });
         for span in &done.spans {
-            let part = if span.backward { " of B" } else { "" };
-            let name = format!("{}{part}", span.action);
+            let name = span.action.to_string();
             let slice = adding.slice(row, ACTION, name, [span.start_ns, span.end_ns], Args::default());
             self.events.push(Event::Slice(slice));
         }

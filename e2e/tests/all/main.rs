@@ -41,3 +41,4 @@ mod trouble;
 mod wire;
 mod words;
 mod zero;
+mod zero_bubble;

@@ -15,10 +15,12 @@ mod times;
 pub use notes::Noted;
 pub use times::Computed;
 
+use crate::layout::{from_memory_order, in_memory_order, settled, sizes_in_memory_order};
 use crate::stage::{StageError, Values};
 use crate::torch;
 use crate::torch::cuda::CudaStreams;
 use proto::link::Carried;
+use proto::spec::layout::Layout;
 use proto::spec::precision::Precision;
 use proto::tensor::{Kind, TensorData};
 use tch::{TchError, Tensor};
@@ -28,11 +30,11 @@ pub trait Device: Send {
     /// The place of the tensors, and the number format of the computation.
     fn options(&self) -> (tch::Device, tch::Kind);
 
-    /// Sets the number format of the computation, for the stage that is configured next.
+    /// Sets the number format of the computation and the memory order, for the stage that is configured next.
     ///
     /// # Errors
     /// When memory or device fail.
-    fn compute_in(&mut self, precision: Precision) -> Result<(), StageError>;
+    fn compute_in(&mut self, precision: Precision, layout: Layout) -> Result<(), StageError>;
 
     /// The tensors of a received message, in the number format of the computation; bytes stay bytes. In main memory
     /// they lie at 64-byte alignment, however their bytes arrived.
@@ -176,15 +178,50 @@ fn sent_as(tensor: &Tensor, wire: Kind) -> Kind {
     if is_bytes(tensor) { Kind::U8 } else { wire }
 }
 
-/// A received `tensor` in the number format `kind` of the computation, if it has not come in bytes.
-fn received(tensor: Tensor, kind: tch::Kind) -> Result<Tensor, TchError> {
-    if is_bytes(&tensor) { Ok(tensor) } else { tensor.f_to_kind(kind) }
+/// The form of the numbers in a computation.
+#[derive(Clone, Copy)]
+struct Numbers {
+    kind: tch::Kind,
+    layout: Layout,
 }
 
-/// Copies received bytes once, into a tensor of torch's own allocator, which aligns it.
-fn in_main_memory(data: &TensorData) -> Result<Tensor, TchError> {
-    let shape: Vec<i64> = data.shape().iter().map(|&size| size as i64).collect();
-    let mut tensor = Tensor::f_empty(shape, (kind_of(data.kind()), tch::Device::Cpu))?;
+impl Numbers {
+    /// The numbers of a node that is not configured yet.
+    const DEFAULT: Self = Self { kind: tch::Kind::Float, layout: Layout::ChannelsLast };
+
+    /// The memory order of a value. The network's input, which crosses in bytes, is row-major.
+    fn layout_of(self, bytes: bool) -> Layout {
+        if bytes { Layout::RowMajor } else { self.layout }
+    }
+
+    /// The sizes of the value in `data`, in memory order.
+    fn sizes(self, data: &TensorData) -> Vec<i64> {
+        let shape: Vec<i64> = data.shape().iter().map(|&size| size as i64).collect();
+        sizes_in_memory_order(self.layout_of(data.kind() == Kind::U8), &shape)
+    }
+
+    /// The value of a received `tensor`, in the number format of the computation, if it has not come in bytes.
+    fn received(self, tensor: Tensor) -> Result<Tensor, TchError> {
+        let value = from_memory_order(self.layout_of(is_bytes(&tensor)), tensor)?;
+        if is_bytes(&value) { Ok(value) } else { value.f_to_kind(self.kind) }
+    }
+
+    /// The numbers of `tensor` as they cross links in `wire`, contiguous in memory order.
+    fn sent(self, tensor: Tensor, wire: Kind) -> Result<Tensor, TchError> {
+        let layout = self.layout_of(is_bytes(&tensor));
+        let tensor = settled(layout, tensor.f_to_kind(kind_of(sent_as(&tensor, wire)))?)?;
+        in_memory_order(layout, &tensor)
+    }
+}
+
+/// The shape of a tensor, as messages have it.
+fn shape_of(tensor: &Tensor) -> Vec<u64> {
+    tensor.size().iter().map(|&size| size as u64).collect()
+}
+
+/// Copies received bytes once, into a tensor of torch's own allocator, which aligns it. Its dimensions are in memory order.
+fn in_main_memory(data: &TensorData, numbers: Numbers) -> Result<Tensor, TchError> {
+    let mut tensor = Tensor::f_empty(numbers.sizes(data), (kind_of(data.kind()), tch::Device::Cpu))?;
     torch::fill(&mut tensor, data.pieces())?;
     Ok(tensor)
 }
@@ -230,7 +267,7 @@ mod tests {
             (Precision::Bf16, tch::Kind::BFloat16, 1.0),
             (Precision::Tf32, tch::Kind::Float, 1.0 + 2f64.powi(-9)),
         ] {
-            device.compute_in(precision).unwrap();
+            device.compute_in(precision, Layout::ChannelsLast).unwrap();
             let (_, tensor) = device.upload(&[("x".into(), data.clone())]).unwrap().remove(0);
             assert_eq!((tensor.kind(), tensor.double_value(&[1])), (kind, second));
         }

@@ -1,10 +1,12 @@
 //! Execution of a lane: its actions run in order, never by arrival, and every step is reported when it is closed.
 
+mod open_step;
 mod progress;
 mod ring;
 #[cfg(test)]
 mod tests;
 
+pub use open_step::OpenStep;
 pub use progress::Progress;
 pub use ring::{Ring, align};
 
@@ -14,10 +16,10 @@ use crate::exec::other_half::mirror_header;
 use crate::exec::outbox::Letter;
 use crate::exec::session::StageLinks;
 use crate::stage::{OtherHalf, Stage, StageError, Values};
-use proto::control::{Measure, Minibatch, Report};
+use proto::control::{Measure, Minibatch};
 use proto::failure::Failure;
 use proto::lane::{Action, WeightVersion};
-use proto::link::{Carried, Role};
+use proto::link::{Carried, Port, Role};
 use proto::microbatch::{Message, MicrobatchHeader, MicrobatchId, Phase};
 use proto::spec::stage::ErrorSource;
 use proto::timeline::Transfer;
@@ -72,26 +74,23 @@ impl<'a> LaneRunner<'a> {
         Ok(())
     }
 
-    /// Reports `step`, and starts new counts.
+    /// Ends the counts of `step`, and reports it unless some B still owes its part of the update.
     fn close(&mut self, step: u64) -> Result<()> {
         self.context().outbox.settle(&self.ring.call.cancellation)?;
         if self.phase() == Phase::Train {
             self.ring.of.account.close(step);
-            self.ring.of.account.read(self.ring.stage.reads());
         }
         let Noted { finite, overflow, underflow } = self.ring.device.noted().map_err(Failure::own)?;
         self.progress.compute_times(self.ring.device.times().map_err(Failure::own)?);
         let mut done = self.progress.take();
-        if self.progress.minibatch(step).0.measure.is_due() {
-            done.layers = self.ring.stage.measure().map_err(Failure::own)?;
-        }
         (done.finite, done.overflow, done.underflow) = (finite, overflow, underflow);
         (done.step, done.updates) = (step, self.ring.stage.updates());
-        self.ring.call.moments.complete(&mut done);
-        #[cfg(feature = "leaks")]
-        crate::leak::step(self.ring.stage, &mut done);
-        self.context().meters.step(&done);
-        self.context().runtime.block_on(self.ring.call.report(Report::Step(done)))
+        let measured = self.progress.minibatch(step).0.measure.is_due();
+        *self.ring.open = Some(OpenStep::new(done, measured));
+        match self.ring.stage.owes() {
+            true => Ok(()),
+            false => self.ring.finish(self.context()),
+        }
     }
 
     fn context(&self) -> &'a Context {
@@ -130,6 +129,8 @@ impl<'a> LaneRunner<'a> {
             return Err(link.refuse(Carried::ErrorSignals, why));
         }
         self.count([self.ring.links.above.peer().role, self.own()], Direction::Down, &message);
+        // E reads B.
+        self.ring.finish(self.context())?;
         self.check_version(Action::Error(m), m)?;
         if m.index == 0 && self.progress.minibatch(m.step).0.measure == Measure::Signals {
             self.ring.stage.compare_signals(m);
@@ -159,6 +160,9 @@ impl<'a> LaneRunner<'a> {
     fn update(&mut self, step: u64) -> Result<()> {
         let header = mirror_header(&self.ring.of.spec.run, self.ring.of.spec.incarnation, step);
         self.timed(Action::Update(step), |runner| {
+            if runner.ring.links.backward.is_none() {
+                return runner.ring.stage.update_forward();
+            }
             let (stage, mut other) = runner.with_other_half(header);
             stage.update(&mut *other)
         })
@@ -208,16 +212,22 @@ impl<'a> LaneRunner<'a> {
     }
 
     fn receive(&mut self, m: MicrobatchId, direction: Direction) -> Result<Message> {
+        let came = self.ring.work_until(self.context(), |links| direction.source(links).try_receive())?;
         let (begun, phase) = (self.context().clock.now_ns(), self.phase());
-        let StageLinks { below, above, .. } = &mut *self.ring.links;
-        let (port, what) = match direction {
-            Direction::Up => (below, "activation"),
-            Direction::Down => (above, "error signal"),
+        let what = match direction {
+            Direction::Up => "activation",
+            Direction::Down => "error signal",
         };
+        let port = direction.source(self.ring.links);
         let due = || format!("the {what} of {phase} {m}");
-        let message =
-            self.progress.context.runtime.block_on(port.receive(self.ring.call.start.message_deadline, due));
         let peer = port.peer().role;
+        let message = match came {
+            Some(message) => Ok(message),
+            None => {
+                let received = port.receive(self.ring.call.start.message_deadline, due);
+                self.progress.context.runtime.block_on(received)
+            }
+        };
         let ended = self.context().clock.now_ns();
         self.progress.done.wait += Duration::from_nanos(ended - begun);
         if let Ok(message) = &message {
@@ -286,6 +296,14 @@ enum Direction {
 }
 
 impl Direction {
+    /// The link from which messages of the direction come.
+    fn source(self, links: &mut StageLinks) -> &mut Port {
+        match self {
+            Direction::Up => &mut links.below,
+            Direction::Down => &mut links.above,
+        }
+    }
+
     fn carried(self) -> Carried {
         match self {
             Direction::Up => Carried::Activations,

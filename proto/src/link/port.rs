@@ -40,6 +40,11 @@ impl Port {
         self.incoming.receive(deadline, what).await
     }
 
+    /// The next message if it has come, without a wait.
+    pub fn try_receive(&mut self) -> Option<Message> {
+        self.incoming.queue.try_recv().ok()
+    }
+
     /// See [`Outgoing::send`].
     ///
     /// # Errors

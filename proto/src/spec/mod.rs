@@ -7,6 +7,7 @@ pub mod contract;
 pub mod fingerprint;
 pub mod graph;
 pub mod input;
+pub mod layout;
 pub mod limits;
 pub mod op;
 pub mod optimizer;

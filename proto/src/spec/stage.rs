@@ -7,9 +7,11 @@ use crate::microbatch::MAX_MICROBATCHES;
 use crate::role::Role;
 use crate::spec::graph::{self, LayerSpec, Value};
 use crate::spec::input::InputSpec;
+use crate::spec::layout::Layout;
 pub use crate::spec::limits::{MAX_MICROBATCH, MAX_VALUES};
 use crate::spec::optimizer::OptimizerSpec;
 use crate::spec::precision::Precision;
+use crate::spec::rule::RuleSpec;
 use crate::tensor::Kind;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
@@ -63,6 +65,8 @@ pub struct StageSpec {
     pub loss_scale: f64,
     /// The number format in which the layers compute.
     pub precision: Precision,
+    /// The memory order of values with planes.
+    pub layout: Layout,
     /// Whether a GPU is to choose kernels that give the same bits run after run.
     pub deterministic: bool,
     /// The bytes that the coordinator's plan expects the stage's tensors to take; 0 where it does not say.
@@ -117,6 +121,7 @@ impl StageSpec {
             half: Half::Forward,
             loss_scale: 1.0,
             precision: Precision::F32,
+            layout: Layout::ChannelsLast,
             deterministic: false,
             memory: 0,
         }
@@ -128,6 +133,15 @@ impl StageSpec {
             Half::Forward => Role::Stage(self.index),
             Half::Backward => Role::Backward(self.index),
         }
+    }
+
+    /// Whether U has two parts on this node: what a forward pass reads steps first, and B follows while the node waits. A
+    /// B that is W has no part of its own, and a B on another host steps there.
+    pub fn updates_in_two_parts(&self) -> bool {
+        let has_b = |layer: &LayerSpec| layer.op.is_weight() && layer.rule != RuleSpec::Backprop;
+        self.half == Half::Forward
+            && self.layers.iter().any(has_b)
+            && self.layers.iter().all(|layer| !layer.split)
     }
 
     /// The values that go above, with the shapes that follow from the stage's layers.

@@ -30,6 +30,8 @@ pub(super) struct Reporting {
     /// The bytes that the node sends to the other half of its stage.
     split: Exchanged,
     transfers: Transfers,
+    /// Whether U has a second span, that of B's part.
+    two_parts: bool,
     /// The number format of the links.
     wire: Kind,
 }
@@ -42,14 +44,8 @@ impl Reporting {
     pub(super) fn of(spec: &StageSpec) -> Result<Self, ProtocolError> {
         let (split, transfers) = (Exchanged::of(spec)?, Transfers::of(spec)?);
         if spec.half == Half::Backward {
-            return Ok(Self {
-                layers: Vec::new(),
-                forward: 0,
-                backward: 0,
-                split,
-                transfers,
-                wire: spec.wire,
-            });
+            let (two_parts, wire) = (false, spec.wire);
+            return Ok(Self { layers: Vec::new(), forward: 0, backward: 0, split, transfers, two_parts, wire });
         }
         let bytes = |value: &Value| value.bytes(spec.wire);
         let below = spec.inputs.iter().filter(|value| value.name != INPUT);
@@ -60,6 +56,7 @@ impl Reporting {
             backward: below.map(bytes).sum(),
             split,
             transfers,
+            two_parts: spec.updates_in_two_parts(),
             wire: spec.wire,
         })
     }
@@ -68,6 +65,9 @@ impl Reporting {
     pub(super) fn widest(&self, minibatch: &Minibatch, lane: &Lane) -> StepDone {
         let samples = u64::from(minibatch.samples);
         let span = |&action: &Action| Span::of(action, WIDE, WIDE);
+        let is_second = |action: &&Action| self.two_parts && matches!(action, Action::Update(_));
+        let second = lane.actions().iter().filter(is_second);
+        let second = second.map(|action| Span { backward: true, ..span(action) });
         let bytes_backward = match minibatch.phase {
             Phase::Train => samples * self.backward,
             Phase::Evaluate => 0,
@@ -78,7 +78,7 @@ impl Reporting {
         StepDone {
             step: minibatch.step,
             phase: minibatch.phase,
-            spans: lane.actions().iter().map(span).collect(),
+            spans: lane.actions().iter().map(span).chain(second).collect(),
             compute: LONG,
             wait: LONG,
             send: LONG,

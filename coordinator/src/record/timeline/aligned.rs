@@ -90,7 +90,7 @@ fn crossing((&(from, to, ..), ends): (&Key, &Ends)) -> Option<Crossing> {
     Some(Crossing { from, to, departed_ns, arrived_ns })
 }
 
-/// The end of a node's last action, by its own clock.
+/// The end of a node's last action, by its own clock. B's part of U may follow in the next step.
 pub(super) fn end_ns(done: &StepDone) -> Option<u64> {
-    done.spans.iter().map(|span: &Span| span.end_ns).max()
+    done.spans.iter().filter(|span| !span.backward).map(|span: &Span| span.end_ns).max()
 }

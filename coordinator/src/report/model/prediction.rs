@@ -42,11 +42,14 @@ fn lane(stage: &ProcessLane) -> Option<Lane> {
 
 /// The mean times of a stage's actions.
 fn cost(stage: &ProcessLane) -> StageCost {
-    let of = |first: char| {
-        let spans = stage.actions.iter().filter(|action| action.action.starts_with(first));
+    let of = |first: char, backward: bool| {
+        let spans = stage.actions.iter().filter(move |action| action.backward == backward);
+        let spans = spans.filter(move |action| action.action.starts_with(first));
         spans.map(|action| action.end_s - action.start_s)
     };
-    StageCost { forward: mean(of('F')), error: mean(of('E')), gradient: mean(of('G')), update: of('U').sum() }
+    let [forward, error, gradient, update] = ['F', 'E', 'G', 'U'].map(|first| mean(of(first, false)));
+    let follow = of('U', true).map(|seconds| seconds.max(0.0)).sum();
+    StageCost { forward, error, gradient, update, follow, followers: u32::from(follow > 0.0) }
 }
 
 /// The time of a message between two processes. It is the shortest, because others may have waited for room at their

@@ -99,6 +99,7 @@ struct Bench {
     call: Call,
     account: Account,
     context: Context,
+    open: Option<OpenStep>,
     sent: [JoinHandle<Vec<Message>>; 2],
     reports: mpsc::Receiver<Result<Report>>,
     _runtime: Runtime,
@@ -153,6 +154,7 @@ impl Bench {
             spec,
             account,
             device,
+            open: None,
             reports,
             _runtime: runtime,
         }
@@ -172,9 +174,15 @@ impl Bench {
         LaneRunner::new(ring, Progress::new(&work, context)).run()
     }
 
+    /// Closes the step that is still open.
+    fn finish(&mut self) -> Result<()> {
+        let (mut ring, context) = self.ring();
+        ring.finish(context)
+    }
+
     fn ring(&mut self) -> (Ring<'_>, &Context) {
-        let Self { stage, device, links, call, spec, account, context, .. } = self;
-        (Ring { stage, device: &mut **device, links, call, of: Of { spec, account } }, context)
+        let Self { stage, device, links, call, spec, account, context, open, .. } = self;
+        (Ring { stage, device: &mut **device, links, call, of: Of { spec, account }, open }, context)
     }
 
     /// The bits of all sent messages and of the state, the reports without their times, and the consumed messages.

@@ -8,6 +8,7 @@ use proto::lane::{Action, Lane};
 use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::{INPUT, LayerSpec};
 use proto::spec::input::InputSpec;
+use proto::spec::layout::Layout;
 use proto::spec::optimizer::OptimizerSpec;
 use proto::spec::precision::Precision;
 use proto::spec::stage::StageSpec;
@@ -76,7 +77,7 @@ impl Formats {
     /// Converts values to bytes and back, as two processes do.
     fn wire(self, values: Values) -> Values {
         let mut device = device::open(Device::Cpu).unwrap();
-        device.compute_in(self.0).unwrap();
+        device.compute_in(self.0, Layout::default()).unwrap();
         let sent = device.download(values, self.1).and_then(|sent| sent.complete()).unwrap();
         device.upload(&sent).unwrap()
     }
@@ -89,7 +90,8 @@ fn lane(order: Order, s: usize, n: usize, steps: &Range<u64>) -> Lane {
 }
 
 /// Runs some steps: every stage follows one lane until it needs a value that has not come, and the loss answers at
-/// once. Returns the network's outputs.
+/// once. In a network that is cut, the B of each layer follows its W as late as it may: one layer after each F, and the rest
+/// before E. Returns the network's outputs.
 pub fn run(
     stages: &mut [Stage],
     order: Order,
@@ -115,6 +117,7 @@ pub fn run(
                 Action::Forward(m) => {
                     let Some(inputs) = up.remove(&(s, m)) else { continue };
                     let above = wire(stage.forward(m, wire(inputs), Phase::Train, &mut Whole).unwrap());
+                    stage.follow().unwrap();
                     if s + 1 == n {
                         let (name, y) = &above[0];
                         down.insert((s, m), vec![(name.clone(), loss_error(y, &sample(m).1))]);
@@ -125,17 +128,20 @@ pub fn run(
                 }
                 Action::Error(m) => {
                     let Some(errors) = down.remove(&(s, m)) else { continue };
+                    while stage.follow().unwrap() {}
                     let below = wire(stage.error(m, wire(errors), &mut Whole).unwrap());
                     if s > 0 {
                         down.insert((s - 1, m), below);
                     }
                 }
                 Action::Gradient(m) => stage.gradient(m, N).unwrap(),
+                Action::Update(_) if n > 1 => stage.update_forward().unwrap(),
                 Action::Update(_) => stage.update(&mut Whole).unwrap(),
             }
             at[s] += 1;
         }
         assert_ne!(at, before, "the lanes wait for each other");
     }
+    stages.iter_mut().for_each(|stage| while stage.follow().unwrap() {});
     outputs
 }
