@@ -14,6 +14,7 @@ use crate::service::{ControlService, NodeIdentity, Pinned};
 use crate::state::state_dir::StateDir;
 use clap::Args;
 use ports::Ports;
+use proto::clock::Clock;
 use proto::link::LinkRegistry;
 use proto::process::signals::{Asked, Signals};
 use proto::process::{self, signals};
@@ -145,14 +146,14 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
         pinned,
         security: security.clone(),
     };
-    let (meters, runtime) = (Meters::default(), tokio::runtime::Handle::current());
-    let preparing = worker::spawn(device, flags.threads, state, runtime, meters.clone());
+    let (clock, meters, runtime) = (Clock::start(), Meters::default(), tokio::runtime::Handle::current());
+    let preparing = worker::spawn(device, flags.threads, state, runtime, clock, meters.clone());
     let (mailbox, spoiled) = tokio::select! {
         ready = preparing => ready.map_err(Failure::configuration)?,
         asked = signals.first() => return Ok(Stop::Asked(asked)),
     };
     let registry = LinkRegistry::default();
-    let control = ControlService::new(identity, mailbox.clone(), registry.clone(), meters.clone());
+    let control = ControlService::new(identity, mailbox.clone(), registry.clone(), meters.clone(), clock);
     let data = LinkServer::new(registry, meters.refused_links.clone());
     let (reporter, health) = tonic_health::server::health_reporter();
     tell(&reporter, ServingStatus::Serving).await;

@@ -10,9 +10,11 @@
 use super::NodeAddress;
 use super::connect::{drain, listen, prepare, start};
 use super::failures::FailureCollector;
+use super::journal::Journal;
 use super::precedence::Precedence;
 use crate::data::microbatches;
 use crate::run_error::RunError;
+use proto::clock::Clock;
 use proto::control::{Command, Measure, Report, RunLane, Start, StepDone};
 use proto::lane::Lane;
 use proto::link::{Link, Outgoing};
@@ -111,8 +113,9 @@ async fn run(
     let errors = messages(trial, down.values(), 1.0 / f64::from(trial.minibatch))?;
     tasks.spawn(feed(below.outgoing, messages(trial, up.values(), 1.0)?, trial.steps));
     tasks.spawn(feed(above.outgoing, errors, trial.steps));
-    tasks.spawn(drain(below.incoming, failures.clone()));
-    tasks.spawn(drain(above.incoming, failures.clone()));
+    let journal = Journal::new(Clock::start());
+    tasks.spawn(drain(below.incoming, failures.clone(), journal.clone()));
+    tasks.spawn(drain(above.incoming, failures.clone(), journal));
 
     let gone = || RunError::node(format!("{peer} ended its run"));
     let mut found = Vec::new();

@@ -50,7 +50,19 @@ pub(super) fn outcome<'p>(
     if batch.finite && batch.loss.is_finite() {
         let (top1, top5) = batch.accuracy;
         let (samples, BatchLoss { loss, guesses, .. }) = (indices.len(), batch);
-        return Ok(Outcome { step, phase, epoch, samples, loss, top1, top5, guesses, stages, backward });
+        return Ok(Outcome {
+            step,
+            phase,
+            epoch,
+            samples,
+            loss,
+            top1,
+            top5,
+            guesses,
+            stages,
+            backward,
+            own: None,
+        });
     }
     let why = diverged(&stages, around);
     Err(RunError::new(Cause::Diverged, format!("the loss of {phase} step {step} is not finite; {why}")))

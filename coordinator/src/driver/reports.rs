@@ -3,7 +3,8 @@
 //! report.
 
 use super::sent::Sent;
-use proto::control::{LayerMeasure, Measure, StepDone, Underflow};
+use super::transfers::Transfers;
+use proto::control::{LayerMeasure, Measure, Span, StepDone, Underflow};
 use proto::error::ProtocolError;
 use proto::lane::{Action, Lane};
 use proto::microbatch::Phase;
@@ -17,6 +18,7 @@ pub(super) struct Reporting {
     /// Whether U has a second span, that of B's part.
     two_parts: bool,
     sent: Sent,
+    transfers: Transfers,
     /// The number format of the links.
     wire: Kind,
 }
@@ -31,6 +33,8 @@ pub(super) struct Reported<'a> {
     pub measure: Measure,
     /// The number of updates after the minibatch.
     pub updates: u64,
+    /// Whether a timeline is due.
+    pub timeline: bool,
 }
 
 impl Reporting {
@@ -42,8 +46,8 @@ impl Reporting {
         let measures = spec.half == Half::Forward;
         let layers = spec.layers.iter().filter(|layer| measures && layer.op.is_weight());
         let layers = layers.map(|layer| (layer.name.clone(), layer.split)).collect();
-        let two_parts = spec.updates_in_two_parts();
-        Ok(Self { layers, two_parts, sent: Sent::of(spec)?, wire: spec.wire })
+        let (two_parts, transfers) = (spec.updates_in_two_parts(), Transfers::of(spec)?);
+        Ok(Self { layers, two_parts, sent: Sent::of(spec)?, transfers, wire: spec.wire })
     }
 
     /// Checks a report.
@@ -51,10 +55,11 @@ impl Reporting {
     /// # Errors
     /// A sentence with the value of the report and the expected value.
     pub(super) fn check(&self, done: &StepDone, due: &Reported<'_>) -> Result<(), String> {
-        let Reported { lane, samples, measure, updates } = due;
-        let second = (self.two_parts && lane.phase() == Phase::Train).then_some(Action::Update(done.step));
-        let actions = lane.actions().iter().map(|action| action.in_step(done.step)).chain(second);
-        if !done.spans.iter().map(|span| span.action).eq(actions) {
+        let Reported { lane, samples, measure, updates, timeline } = due;
+        let second = self.two_parts && lane.phase() == Phase::Train;
+        let second = second.then_some((Action::Update(done.step), true));
+        let actions = lane.actions().iter().map(|action| (action.in_step(done.step), false)).chain(second);
+        if !done.spans.iter().map(|span| (span.action, span.backward)).eq(actions) {
             let (found, due) = (done.spans.len(), lane.actions().len() + usize::from(second.is_some()));
             return Err(format!(
                 "it has times of {found} actions that are not the {due} actions of its lane, in order"
@@ -62,6 +67,11 @@ impl Reporting {
         }
         if let Some(span) = done.spans.iter().find(|span| span.start_ns > span.end_ns) {
             return Err(format!("{} ends before it begins", span.action));
+        }
+        match &done.timeline {
+            Some(found) if *timeline => self.transfers.check(found, lane)?,
+            Some(_) => return Err("it has a timeline, for which nobody asked".into()),
+            None => {}
         }
         self.check_layers(done, *measure)?;
         self.sent.check(done, *samples as u64, *updates)?;
@@ -130,7 +140,6 @@ fn possible(layer: &LayerMeasure, measure: Measure) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proto::control::Span;
     use proto::spec::graph::{Init, LayerSpec, Op, Value};
     use proto::spec::rule::{Coefficients, RuleSpec};
 
@@ -142,7 +151,7 @@ mod tests {
     fn report() -> StepDone {
         let span = |word: &str| {
             let action: Action = word.parse().unwrap();
-            Span { action: action.in_step(7), start_ns: 1, end_ns: 2 }
+            Span::of(action.in_step(7), 1, 2)
         };
         let layer = |name: &str| LayerMeasure {
             name: name.into(),
@@ -173,7 +182,10 @@ mod tests {
         let actions = report().spans.iter().map(|span| span.action.in_step(0)).collect();
         let lane = Lane::new(Phase::Train, Default::default(), actions).unwrap();
         let check = |done: &StepDone, lane: &Lane| {
-            reporting.check(done, &Reported { lane, samples: 5, measure: Measure::Signals, updates: 7 })
+            reporting.check(
+                done,
+                &Reported { lane, samples: 5, measure: Measure::Signals, updates: 7, timeline: false },
+            )
         };
         assert_eq!(check(&report(), &lane), Ok(()));
         type Change = fn(&mut StepDone);
@@ -207,7 +219,8 @@ mod tests {
             let why = check(&done, &lane).unwrap_err();
             assert!(why.starts_with(says), "{why}");
         }
-        let matrices = Reported { lane: &lane, samples: 5, measure: Measure::Matrices, updates: 7 };
+        let matrices =
+            Reported { lane: &lane, samples: 5, measure: Measure::Matrices, updates: 7, timeline: false };
         assert!(reporting.check(&report(), &matrices).unwrap_err().starts_with("no layer has an angle"));
         let evaluation = Lane::evaluate(1);
         let mut done = StepDone { bytes_backward: 0, phase: Phase::Evaluate, ..report() };
@@ -226,10 +239,12 @@ mod tests {
         let mut done = report();
         let actions = done.spans.iter().map(|span| span.action.in_step(0)).collect();
         let lane = Lane::new(Phase::Train, Default::default(), actions).unwrap();
-        let due = Reported { lane: &lane, samples: 5, measure: Measure::Signals, updates: 7 };
+        let due = Reported { lane: &lane, samples: 5, measure: Measure::Signals, updates: 7, timeline: false };
         let why = reporting.check(&done, &due).unwrap_err();
         assert!(why.starts_with("it has times of 4 actions that are not the 5 actions"), "{why}");
         done.spans.push(Span { start_ns: 5, end_ns: 9, ..done.spans[3] });
+        assert!(reporting.check(&done, &due).is_err(), "the second span is B's");
+        done.spans[4].backward = true;
         assert_eq!(reporting.check(&done, &due), Ok(()));
     }
 
@@ -242,7 +257,8 @@ mod tests {
         let spec = StageSpec { max_microbatch: 5, ..StageSpec::alone(layers, inputs) };
         let actions = report().spans.iter().map(|span| span.action.in_step(0)).collect();
         let lane = Lane::new(Phase::Train, Default::default(), actions).unwrap();
-        let due = Reported { lane: &lane, samples: 5, measure: Measure::Signals, updates: 7 };
+        let due =
+            Reported { lane: &lane, samples: 5, measure: Measure::Signals, updates: 7, timeline: false };
         let forward = Reporting::of(&spec).unwrap();
         let mut done = StepDone { bytes_split: 4 * 2 * 5, ..report() };
         assert!(forward.check(&done, &due).unwrap_err().contains("'second' with W and B on one host"));

@@ -186,7 +186,7 @@ mod tests {
                 let samples = if action.to_string() == "F1" { 2.0 } else { 3.0 };
                 let start_ns = end_ns;
                 end_ns += (seconds * samples * 1e9) as u64;
-                Span { action, start_ns, end_ns }
+                Span::of(action, start_ns, end_ns)
             };
             let spans = spans.split(' ').map(span).collect();
             StepDone { step: 1, updates: 1, spans, ..StepDone::nothing(Phase::Train) }

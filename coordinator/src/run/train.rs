@@ -70,7 +70,7 @@ pub async fn train(
     let start = Start { resume: options.resume, origin: options.origin.as_ref(), placement: &placement };
     let Begun { folder, resume, say } = signals::or_stopped(&stop, begin(place, start, &prepared)).await?;
     prepared.doubts().iter().for_each(|doubt| tracing::warn!("{}", doubt.sentence));
-    let mut recorder = Recorder::new(folder, &prepared, options.trace);
+    let mut recorder = Recorder::new(folder, &prepared, options.trace, shared_host(&prepared, &placement));
     say.iter().for_each(|line| recorder.say(line));
     recorder.platform = Reporter::announced(prepared.minibatches()[1]);
     recorder.meters.shown().show_expiry(&placement.security());
@@ -88,6 +88,14 @@ pub async fn train(
     written?;
     let folder = recorder.folder().path().display();
     answer(format_args!("{}\nrun folder: {folder}\n", record::table(&summary)))
+}
+
+/// The cores of this host and the threads of each node, where all nodes compute on them.
+fn shared_host(prepared: &Prepared, placement: &Placement) -> Option<(usize, u32)> {
+    let node = &prepared.config.node;
+    let shared = matches!(placement, Placement::Local) && node.device.are_cpus();
+    let cores = std::thread::available_parallelism().ok().filter(|_| shared)?;
+    Some((cores.get(), node.threads))
 }
 
 /// Writes the files of a run's end, however the run ended. A start that ended before it changed anything leaves the

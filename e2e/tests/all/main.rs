@@ -34,6 +34,7 @@ mod resume;
 mod split;
 mod sweep;
 mod tensorboard;
+mod timeline;
 mod tls;
 mod transparency;
 mod trouble;

@@ -22,8 +22,9 @@ use proto::lane::{Action, WeightVersion};
 use proto::link::{Carried, Port, Role};
 use proto::microbatch::{Message, MicrobatchHeader, MicrobatchId, Phase};
 use proto::spec::stage::ErrorSource;
+use proto::timeline::Transfer;
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::Duration;
 
 /// Executes one lane and measures its own work.
 pub struct LaneRunner<'a> {
@@ -212,14 +213,14 @@ impl<'a> LaneRunner<'a> {
 
     fn receive(&mut self, m: MicrobatchId, direction: Direction) -> Result<Message> {
         let came = self.ring.work_until(self.context(), |links| direction.source(links).try_receive())?;
-        let begun = Instant::now();
-        let phase = self.phase();
+        let (begun, phase) = (self.context().clock.now_ns(), self.phase());
         let what = match direction {
             Direction::Up => "activation",
             Direction::Down => "error signal",
         };
         let port = direction.source(self.ring.links);
         let due = || format!("the {what} of {phase} {m}");
+        let peer = port.peer().role;
         let message = match came {
             Some(message) => Ok(message),
             None => {
@@ -227,7 +228,12 @@ impl<'a> LaneRunner<'a> {
                 self.progress.context.runtime.block_on(received)
             }
         };
-        self.progress.done.wait += begun.elapsed();
+        let ended = self.context().clock.now_ns();
+        self.progress.done.wait += Duration::from_nanos(ended - begun);
+        if let Ok(message) = &message {
+            let (of, noted) = ((peer, false, direction.carried()), (m.index, message.header.form));
+            self.progress.done.transferred(|| Transfer::of(of, noted, message.payload(), [begun, ended]));
+        }
         message
     }
 
@@ -244,7 +250,7 @@ impl<'a> LaneRunner<'a> {
 
     /// Sends `values` under a header, and returns the number of bytes of their tensors.
     fn send(&mut self, header: MicrobatchHeader, values: Values, direction: Direction) -> Result<u64> {
-        let begun = Instant::now();
+        let begun = self.context().clock.now_ns();
         let values = self.ring.device.download(values, self.ring.of.spec.wire).map_err(Failure::own)?;
         let bytes = values.bytes();
         let (StageLinks { below, above, .. }, call) = (&*self.ring.links, self.ring.call);
@@ -253,6 +259,8 @@ impl<'a> LaneRunner<'a> {
             Direction::Down => below,
         };
         let account = || (self.ring.of.account.clone(), [self.own(), port.peer().role], direction.carried());
+        let of = (port.peer().role, true, direction.carried());
+        let noted = (header.id.index, header.form);
         let letter = Letter {
             to: port.outgoing.clone(),
             deadline: call.start.message_deadline,
@@ -261,7 +269,9 @@ impl<'a> LaneRunner<'a> {
             account: (self.phase() == Phase::Train).then(account),
         };
         let sent = self.context().outbox.send(letter, values);
-        self.progress.done.send += begun.elapsed();
+        let ended = self.context().clock.now_ns();
+        self.progress.done.send += Duration::from_nanos(ended - begun);
+        self.progress.done.transferred(|| Transfer::of(of, noted, bytes, [begun, ended]));
         sent.map(|()| bytes)
     }
 

@@ -2,7 +2,6 @@
 
 use crate::exec::account::Account;
 use crate::exec::backward_node::{self, BackwardRunner, Node};
-use crate::exec::clock::Clock;
 use crate::exec::configuration::Configuration;
 use crate::exec::context::{Context, Of};
 use crate::exec::device::fault::Fault;
@@ -15,6 +14,7 @@ use crate::meters::Meters;
 use crate::state::state_dir::StateDir;
 use crate::torch::gpu;
 use proto::cancellation::Cancellation;
+use proto::clock::Clock;
 use proto::control::{Align, Command, Configured, Keep, Report};
 use proto::failure::{Failure, FailureKind};
 use proto::microbatch::Phase;
@@ -77,6 +77,7 @@ pub async fn spawn(
     threads: u32,
     state_dir: StateDir,
     runtime: Handle,
+    clock: Clock,
     meters: Meters,
 ) -> Result<(mpsc::Sender<Job>, Spoiled), String> {
     // The worker holds one run and one control call at a time; every other call waits in its connection.
@@ -92,7 +93,7 @@ pub async fn spawn(
         };
         let _ = prepared.send(ready);
         let Some((device, outbox)) = begun else { return };
-        let context = Context { runtime, clock: Clock::start(), meters, outbox };
+        let context = Context { runtime, clock, meters, outbox };
         Worker { device, state_dir, context, stage: None, spoiled: told }.work(jobs);
     })?;
     let cannot =

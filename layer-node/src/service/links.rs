@@ -2,6 +2,7 @@
 //! other half.
 
 use super::ledger::NodeLedger;
+use crate::exec::moments::Moments;
 use crate::exec::session::{BackwardLink, Links, StageLinks};
 use crate::meters::Meters;
 use proto::cancellation::Cancellation;
@@ -11,6 +12,7 @@ use proto::link::{Contract, End, Link, LinkRegistry, Peer, Role};
 use proto::spec::stage::{Half, StageSpec};
 use proto::transport::grpc;
 use proto::transport::tls::Security;
+use std::sync::Arc;
 
 /// The facts from which the links of a run follow.
 pub(super) struct Connecting<'a> {
@@ -21,6 +23,7 @@ pub(super) struct Connecting<'a> {
     pub cancellation: &'a Cancellation,
     pub ledger: &'a NodeLedger,
     pub meters: &'a Meters,
+    pub moments: &'a Moments,
 }
 
 impl Connecting<'_> {
@@ -109,7 +112,10 @@ impl Connecting<'_> {
     }
 
     fn link(&self, peer: Peer, contract: Contract) -> Link {
-        let observer = self.ledger.observer(peer.role, self.meters);
+        let observer = Arc::new((
+            self.ledger.observer(peer.role, self.meters),
+            Arc::new(self.moments.observer(peer.role)),
+        ));
         Link { peer, contract, cancellation: self.cancellation.clone(), observer }
     }
 }

@@ -1,11 +1,13 @@
 //! Conversions of commands and reports.
 
+use super::timeline::timeline;
 use super::{Result, all, into_all, need};
 use crate::control::*;
 use crate::error::ProtocolError;
 use crate::lane::{Action, Lane, MAX_ACTIONS, WeightVersion};
 use crate::link::Carried;
 use crate::microbatch::{MicrobatchId, Phase};
+use crate::timeline::{Exchange, Timeline};
 use crate::wire;
 use std::time::Duration;
 
@@ -150,17 +152,19 @@ impl From<RunLane> for wire::Lane {
 
 impl TryFrom<wire::Minibatch> for Minibatch {
     type Error = ProtocolError;
-    fn try_from(wire::Minibatch { samples, measure, measure_signals }: wire::Minibatch) -> Result<Self> {
+    fn try_from(minibatch: wire::Minibatch) -> Result<Self> {
+        let wire::Minibatch { samples, measure, measure_signals, timeline } = minibatch;
         if measure_signals && !measure {
             return Err(ProtocolError::invalid("signals are measured only where the layers are measured"));
         }
-        Ok(Self { samples, measure: Measure::of(measure, measure_signals) })
+        Ok(Self { samples, measure: Measure::of(measure, measure_signals), timeline })
     }
 }
 
 impl From<Minibatch> for wire::Minibatch {
-    fn from(Minibatch { samples, measure }: Minibatch) -> Self {
-        Self { samples, measure: measure.is_due(), measure_signals: measure == Measure::Signals }
+    fn from(Minibatch { samples, measure, timeline }: Minibatch) -> Self {
+        let measure_signals = measure == Measure::Signals;
+        Self { samples, measure: measure.is_due(), measure_signals, timeline }
     }
 }
 
@@ -235,8 +239,9 @@ impl From<Overflow> for wire::Overflow {
 
 impl TryFrom<wire::StepDone> for StepDone {
     type Error = ProtocolError;
-    fn try_from(done: wire::StepDone) -> Result<Self> {
+    fn try_from(mut done: wire::StepDone) -> Result<Self> {
         Ok(Self {
+            timeline: timeline(&mut done)?,
             step: done.step,
             phase: Phase::try_from(done.phase())?,
             spans: done.spans.into_iter().map(|each| span(each, done.step)).collect::<Result<_>>()?,
@@ -258,6 +263,8 @@ impl TryFrom<wire::StepDone> for StepDone {
 impl From<StepDone> for wire::StepDone {
     fn from(done: StepDone) -> Self {
         let nanos = |d: Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
+        let Timeline { transfers, exchange } = done.timeline.unwrap_or_default();
+        let Exchange { received_ns, answered_ns, .. } = exchange;
         Self {
             step: done.step,
             phase: wire::Phase::from(done.phase).into(),
@@ -273,6 +280,9 @@ impl From<StepDone> for wire::StepDone {
             send_ns: nanos(done.send),
             updates: done.updates,
             bytes_split: done.bytes_split,
+            transfers: into_all(transfers),
+            received_ns,
+            answered_ns,
         }
     }
 }
@@ -280,10 +290,12 @@ impl From<StepDone> for wire::StepDone {
 /// A span from the report of `step`.
 fn span(span: wire::Span, step: u64) -> Result<Span> {
     let action = action(need(span.action, "action in a span")?, step)?;
-    Ok(Span { action, start_ns: span.start_ns, end_ns: span.end_ns })
+    let wire::Span { start_ns, end_ns, backward, .. } = span;
+    Ok(Span { action, start_ns, end_ns, backward })
 }
 
 fn wire_span(span: Span, step: u64) -> wire::Span {
     let action = Some(wire_action(span.action, step));
-    wire::Span { action, start_ns: span.start_ns, end_ns: span.end_ns }
+    let Span { start_ns, end_ns, backward, .. } = span;
+    wire::Span { action, start_ns, end_ns, backward }
 }

@@ -48,6 +48,7 @@ mod failure;
 mod learning;
 mod ledger;
 mod stage;
+mod timeline;
 
 use crate::error::{ProtocolError, short};
 use crate::microbatch::{MicrobatchHeader, MicrobatchId, Phase};

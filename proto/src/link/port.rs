@@ -116,6 +116,11 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
+    /// The process at the other end.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
     /// Hands `message` to the link, waiting while the link's queue is full.
     ///
     /// # Errors

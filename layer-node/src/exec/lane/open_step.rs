@@ -33,7 +33,7 @@ impl OpenStep {
     fn add(&mut self, start_ns: u64, end_ns: u64) {
         let before = self.followed.map_or(0, |span| span.end_ns - span.start_ns);
         let start_ns = start_ns.saturating_sub(before);
-        self.followed = Some(Span { action: Action::Update(self.done.step), start_ns, end_ns });
+        self.followed = Some(Span { action: Action::Update(self.done.step), start_ns, end_ns, backward: true });
     }
 
     /// The report, and whether it has measurements.
@@ -97,6 +97,7 @@ impl Ring<'_> {
         if measured {
             done.layers = self.stage.measure().map_err(Failure::own)?;
         }
+        self.call.moments.complete(&mut done);
         #[cfg(feature = "leaks")]
         crate::leak::step(self.stage, &mut done);
         context.meters.step(&done);

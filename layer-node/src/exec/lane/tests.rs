@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::exec::account::{Account, Consumed};
-use crate::exec::clock::Clock;
 use crate::exec::context::Of;
 use crate::exec::device::fake::{self, LateStreams};
 use crate::exec::device::gpu::Gpu;
 use crate::exec::device::{self, Device};
+use crate::exec::moments::Moments;
 use crate::exec::outbox::Outbox;
 use crate::exec::session::{Call, StageLinks};
 use crate::meters::Meters;
@@ -14,6 +14,7 @@ use crate::settings::Settings;
 use crate::stage::Whole;
 use bytes::Bytes;
 use proto::cancellation::Cancellation;
+use proto::clock::Clock;
 use proto::control::{Measure, Report, RunLane, Start, StepDone};
 use proto::lane::Lane;
 use proto::link::{Contract, Link, Peer, Port};
@@ -142,7 +143,12 @@ impl Bench {
         Self {
             stage: Stage::new(&spec, Settings::of(&spec, place, kind)).unwrap(),
             links: StageLinks { below, above, backward: None },
-            call: Call { start, reports: to_coordinator, cancellation: Cancellation::default() },
+            call: Call {
+                start,
+                reports: to_coordinator,
+                cancellation: Cancellation::default(),
+                moments: Moments::new(clock),
+            },
             context: Context { runtime: runtime.handle().clone(), clock, meters, outbox },
             sent: [errors, outputs],
             spec,
@@ -156,8 +162,11 @@ impl Bench {
 
     fn run(&mut self, drawing: &str) -> Result<()> {
         let lane = lane_of(drawing);
-        let minibatch =
-            |sizes: &[u32; 2]| Minibatch { samples: sizes.iter().sum(), measure: Measure::Signals };
+        let minibatch = |sizes: &[u32; 2]| Minibatch {
+            samples: sizes.iter().sum(),
+            measure: Measure::Signals,
+            timeline: true,
+        };
         let first = lane.first() as usize - 7;
         let minibatches = SIZES[first..first + lane.microbatches().len()].iter().map(minibatch).collect();
         let work = RunLane { lane, minibatches };
