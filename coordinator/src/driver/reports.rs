@@ -4,7 +4,7 @@
 
 use super::sent::Sent;
 use super::transfers::Transfers;
-use proto::control::{LayerMeasure, Measure, Span, StepDone, Underflow};
+use proto::control::{LayerMeasure, Measure, StepDone, Underflow};
 use proto::error::ProtocolError;
 use proto::lane::{Action, Lane};
 use proto::microbatch::Phase;
@@ -140,6 +140,7 @@ fn possible(layer: &LayerMeasure, measure: Measure) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proto::control::Span;
     use proto::spec::graph::{Init, LayerSpec, Op, Value};
     use proto::spec::rule::{Coefficients, RuleSpec};
 

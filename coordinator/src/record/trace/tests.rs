@@ -110,9 +110,10 @@ fn every_field_is_documented_and_no_message_arrives_before_it_departs() {
         assert!(receive["ts"].as_f64() >= send["ts"].as_f64(), "{send} {receive}");
         assert!(receive["dur"].as_f64() >= Some(0.0) && receive["args"]["bytes"] == 64);
     }
-    let arrows =
-        |end: &str| events.iter().filter(|event| event["ph"] == end).map(|event| event["id"].clone());
-    assert!(arrows("s").eq(arrows("f")) && arrows("s").count() == 2, "{found:#}");
+    let arrows = |end: &str| -> Vec<Value> {
+        events.iter().filter(|event| event["ph"] == end).map(|event| event["id"].clone()).collect()
+    };
+    assert_eq!((arrows("s"), arrows("s").len()), (arrows("f"), 2), "{found:#}");
     let mut kept = keeper.chosen().unwrap().clone();
     assert_eq!(kept.lanes[1].offset_s.round(), -1.0);
     (kept.messages[0].form, kept.lanes[1].actions[0].backward) = (1, true);
