@@ -7,7 +7,7 @@ use proto::lane::{Action, Lane};
 
 use super::network::{Call, Network};
 use super::worker::{Part, Worker};
-use super::{Costs, Run, Timed};
+use super::{Costs, Run};
 
 /// The minibatches that the coordinator keeps in the pipeline: it sends the inputs of so many.
 const IN_FLIGHT: u64 = 3;
