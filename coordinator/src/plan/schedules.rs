@@ -78,15 +78,15 @@ pub(super) fn advice(schedules: &[PlannedSchedule]) -> String {
     }
     let faster = 100.0 * (configured.step_seconds / best.step_seconds - 1.0);
     let speed = match faster >= 100.0 * ALIKE {
-        true => format!("is {faster:.1} % faster"),
-        false => "is as fast".to_owned(),
+        true => format!("is {faster:.1} % faster than"),
+        false => "is as fast as".to_owned(),
     };
     let memory = match best.memory_bytes.cmp(&configured.memory_bytes) {
         std::cmp::Ordering::Equal => format!("in the same {}", Bytes(best.memory_bytes)),
         _ => format!("with {} instead of {}", Bytes(best.memory_bytes), Bytes(configured.memory_bytes)),
     };
     format!(
-        "pipeline.schedule = \"{}\" pays: it {speed} than {}, {memory} in the largest node",
+        "pipeline.schedule = \"{}\" pays: it {speed} {}, {memory} in the largest node",
         best.schedule, configured.schedule
     )
 }
