@@ -97,14 +97,20 @@ fn pushed(contract: &Contract, parts: &[Vec<u8>]) -> Outcome {
 
 #[test]
 fn messages_are_read_from_frames_of_any_length() {
-    let contract = contract(&[3, CHUNK as u64 / 4 + 5, 1]);
-    let parts = encoded(&contract, 3);
-    let due: Vec<_> = (0..3).map(|index| tensors(message(&contract, index))).collect();
-    assert_eq!(pushed(&contract, &parts), (due.clone(), Ok(true)));
-    for frame in [1, 5, 31, 4096, 1 << 18, usize::MAX] {
-        assert_eq!(read(&contract, &joined(&parts), frame), (due.clone(), Ok(true)), "{frame}");
+    for (features, frames) in [
+        ([3, 20, 1], [1, 5, 31, 33]),
+        ([3, CHUNK as u64 / 4 + 5, 1], [4097, 1 << 18, (1 << 20) + 1, usize::MAX]),
+    ] {
+        let contract = contract(&features);
+        let parts = encoded(&contract, 3);
+        let due: Vec<_> = (0..3).map(|index| tensors(message(&contract, index))).collect();
+        assert_eq!(pushed(&contract, &parts), (due.clone(), Ok(true)));
+        for frame in frames {
+            assert_eq!(read(&contract, &joined(&parts), frame), (due.clone(), Ok(true)), "{frame}");
+        }
     }
-    let torn = joined(&parts);
+    let contract = contract(&[3, 20]);
+    let torn = joined(&encoded(&contract, 1));
     for end in [1, 4, 5, 20, torn.len() - 1] {
         assert_eq!(read(&contract, &torn[..end], 7).1, Ok(false), "an end at byte {end}");
     }
