@@ -1,5 +1,9 @@
 //! Tensors on the wire: a kind, a shape and bytes that always agree.
 
+mod receiving;
+
+pub use receiving::{ALIGNMENT, Receiving};
+
 use crate::error::ProtocolError;
 use bytes::Bytes;
 use half::{bf16, f16};
@@ -72,7 +76,7 @@ pub fn byte_len(kind: Kind, shape: &[u64]) -> Option<usize> {
 
 /// A tensor's elements, row-major and little-endian. Their length always matches the shape.
 ///
-/// The bytes may lie in several pieces, as they arrived: a receiver copies each piece once, to its destination.
+/// The bytes of a received tensor are one piece at [`ALIGNMENT`]. Those of other tensors may be several pieces.
 #[derive(Clone, Debug)]
 pub struct TensorData {
     kind: Kind,

@@ -5,11 +5,11 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use proto::error::ProtocolError;
 use proto::link::Contract;
-use proto::link::framing::{Assembler, CHUNK, parts};
+use proto::link::framing::{Assembler, CHUNK, Direction, Part, parts};
 use proto::microbatch::Message;
 use proto::spec::contract::Form;
 use proto::spec::graph::{INPUT, Value};
-use proto::tensor::Kind;
+use proto::tensor::{ALIGNMENT, Kind};
 use proto::wire::{Activation, Header};
 
 /// A fault's name, and the function that causes it.
@@ -125,6 +125,56 @@ fn what_does_not_continue_the_message_is_refused() {
         harm(&mut parts);
         assert!(receive(&contract, parts).is_err(), "{name}");
     }
+}
+
+#[test]
+fn a_tensor_becomes_one_aligned_piece_however_its_bytes_come() {
+    let contract = contract(&[vec![CHUNK as u64 / 16], vec![3]]);
+    let original = message(&contract, 9, 1);
+    for length in [1000, 65_537, CHUNK] {
+        let mut assembler = Assembler::new(contract.clone());
+        let mut received = None;
+        for part in sent(&contract, 9) {
+            match part.into_part().unwrap() {
+                Part::Header(header) => assert!(assembler.header(header).unwrap().is_none()),
+                Part::Chunk(chunk) => {
+                    assembler.chunk(chunk.tensor, chunk.offset, chunk.data.len()).unwrap();
+                    for bytes in chunk.data.chunks(length) {
+                        assert!(received.is_none() && !assembler.is_idle());
+                        received = assembler.fill(bytes).unwrap();
+                    }
+                }
+            }
+        }
+        for ((_, tensor), (_, same)) in received.unwrap().tensors.into_iter().zip(&original.tensors) {
+            let [piece] = tensor.pieces() else { panic!("one piece") };
+            assert_eq!(piece.as_ptr().align_offset(ALIGNMENT), 0);
+            assert_eq!(*piece, same.clone().into_bytes());
+        }
+    }
+}
+
+#[test]
+fn bytes_are_taken_only_for_a_chunk_that_is_due() {
+    let contract = contract(&[vec![3]]);
+    let opened = || {
+        let mut assembler = Assembler::new(contract.clone());
+        assembler.push(sent(&contract, 9).remove(0)).unwrap();
+        assembler
+    };
+    let mut assembler = Assembler::new(contract.clone());
+    assert!(assembler.chunk(0, 0, 108).is_err() && assembler.fill(&[1]).is_err(), "no header");
+    assert!(opened().fill(&[1]).is_err(), "no chunk");
+    for (tensor, offset, length) in [(1, 0, 108), (0, 4, 104), (0, 0, 107), (0, 0, 109), (0, 0, 0)] {
+        assert!(opened().chunk(tensor, offset, length).is_err(), "{tensor} {offset} {length}");
+    }
+    let mut assembler = opened();
+    assembler.chunk(0, 0, 108).unwrap();
+    assert!(assembler.fill(&[1; 100]).unwrap().is_none());
+    let refused = assembler.chunk(0, 100, 8).unwrap_err().to_string();
+    assert!(refused.contains("a new chunk while the last one lacks 8 bytes"), "{refused}");
+    let refused = assembler.fill(&[1; 9]).unwrap_err().to_string();
+    assert!(refused.contains("9 bytes of a chunk while 8 are due"), "{refused}");
 }
 
 #[test]
