@@ -25,6 +25,12 @@ pub fn leaking(root: &Root) -> Result<(), Failure> {
     step(&mut root.cargo("build --workspace --features layer-node/leaks --bin layer-node-leaking"))
 }
 
+/// Builds an example program of a package without libtorch as it is used, and returns its path.
+pub fn example_of(root: &Root, package: &str, name: &str) -> Result<PathBuf, Failure> {
+    step(root.cargo("build --release").args(["-p", package, "--example", name]))?;
+    Ok(beside()?.with_file_name("release").join("examples").join(name))
+}
+
 /// Builds an example program of the coordinator as it is used, with a feature or without, and returns its path.
 pub fn example(root: &Root, name: &str, feature: Option<&str>) -> Result<PathBuf, Failure> {
     let mut cargo = root.cargo("build --release -p coordinator --example");

@@ -35,6 +35,9 @@ Usage: cargo xtask COMMAND
                    (which takes cmake and nasm to build) and with torchvision, and compare their images per
                    second on one core: five rounds, or N; then train on 100,000 of them, and compare the
                    coordinator's memory at the end with that at the beginning
+  bench shared_memory [--rounds N]
+                   send tensors of 1, 4 and 16 MiB through shared memory to another process, and copy them
+                   within one thread, by turns: five rounds, or N
   bench tls [--rounds N]
                    train two networks over TLS and in plaintext by turns, and start one of 21 stages:
                    five rounds, or N
@@ -122,11 +125,16 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failu
             Ok(Command::Bench(Bench::Input { rounds: rounds(number)? }))
         }
         ["bench", "input", ..] => Err(refusal("`bench input` takes --rounds N or nothing")),
+        ["bench", "shared_memory"] => Ok(Command::Bench(Bench::SharedMemory { rounds: ROUNDS })),
+        ["bench", "shared_memory", "--rounds", number] => {
+            Ok(Command::Bench(Bench::SharedMemory { rounds: rounds(number)? }))
+        }
+        ["bench", "shared_memory", ..] => Err(refusal("`bench shared_memory` takes --rounds N or nothing")),
         ["bench", "tls"] => Ok(Command::Bench(Bench::Tls { rounds: ROUNDS })),
         ["bench", "tls", "--rounds", number] => Ok(Command::Bench(Bench::Tls { rounds: rounds(number)? })),
         ["bench", "tls", ..] => Err(refusal("`bench tls` takes --rounds N or nothing")),
         ["bench", name, ..] => {
-            let sentence = format!("there is no bench `{name}`: choose input, memory, pipeline or tls");
+            let sentence = format!("there is no bench `{name}`: choose input, memory, pipeline, shared_memory or tls");
             Err(Failure::new(CONFIGURATION, sentence))
         }
         ["hosts"] => Ok(Command::Hosts { full: false }),
@@ -257,6 +265,7 @@ mod tests {
         check("bench input", Some(Command::Bench(Bench::Input { rounds: 5 })));
         check("bench input --rounds 2", Some(Command::Bench(Bench::Input { rounds: 2 })));
         check("bench input --rounds x", None);
+        check("bench shared_memory --rounds 2", Some(Command::Bench(Bench::SharedMemory { rounds: 2 })));
         check("bench tls", Some(Command::Bench(Bench::Tls { rounds: 5 })));
         check("bench tls --rounds 2", Some(Command::Bench(Bench::Tls { rounds: 2 })));
         check("bench tls --rounds", None);

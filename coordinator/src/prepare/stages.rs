@@ -95,6 +95,7 @@ pub fn stages(
         precision: config.node.precision,
         deterministic: config.node.deterministic,
         memory: memory[index],
+        transport: config.network.transport,
     };
     Ok(slices.into_iter().enumerate().map(stage).collect())
 }

@@ -9,6 +9,7 @@ use crate::spec::input::InputSpec;
 use crate::spec::precision::Precision;
 use crate::spec::rule::RuleSpec;
 use crate::spec::stage::{ErrorSource, Half, MAX_VALUES, StageSpec};
+use crate::spec::transport::Transport;
 use crate::tensor::Kind;
 use crate::wire;
 
@@ -20,6 +21,7 @@ impl TryFrom<wire::Stage> for StageSpec {
             (Kind::try_from(stage.wire())?, ErrorSource::try_from(stage.error_source())?);
         let half = Half::try_from(stage.half())?;
         let precision = Precision::try_from(stage.precision())?;
+        let transport = Transport::try_from(stage.transport())?;
         let spec = StageSpec {
             run: stage.run,
             incarnation: stage.incarnation,
@@ -45,6 +47,7 @@ impl TryFrom<wire::Stage> for StageSpec {
             precision,
             deterministic: stage.deterministic,
             memory: stage.memory,
+            transport,
         };
         spec.check()
     }
@@ -88,6 +91,7 @@ impl From<StageSpec> for wire::Stage {
             loss_scale: spec.loss_scale,
             deterministic: spec.deterministic,
             memory: spec.memory,
+            transport: wire::Transport::from(spec.transport).into(),
         }
     }
 }
@@ -95,6 +99,7 @@ impl From<StageSpec> for wire::Stage {
 alike!(ErrorSource = wire::ErrorSource { Above } or "source of the error");
 alike!(Half = wire::Half { Forward, Backward } or "half of a stage");
 alike!(Precision = wire::Precision { F32, Tf32, Bf16 } or "precision");
+alike!(Transport = wire::Transport { Auto, Grpc, SharedMemory } or "transport");
 
 impl TryFrom<wire::Begin> for Begin {
     type Error = ProtocolError;

@@ -31,6 +31,14 @@ pub(crate) async fn connect(
     tls::connect(&endpoint, security, peer).await
 }
 
+/// Connects to the port at `address` once, in plaintext, whoever answers there.
+///
+/// # Errors
+/// The innermost reason.
+pub async fn probe(address: &str) -> Result<Channel, Failure> {
+    Ok(connect(&Security::insecure_plaintext(), &Peer::node(address)).await?.0)
+}
+
 /// The time for which a call is attempted again, and the peers that are missing meanwhile.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attempts<'a> {

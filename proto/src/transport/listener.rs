@@ -1,17 +1,28 @@
 //! Ports of both families: a port of TCP, or a socket of this host.
 
 use super::address::{ListenAddress, Origin};
-use super::unix::{self, SocketFile};
-use super::socket;
+use super::{socket, unix};
+use std::fs;
 use std::io;
+use std::path::PathBuf;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+/// The file of a socket, which is removed with this handle.
+#[must_use = "the file is removed once this is dropped"]
+pub struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
 
 /// A port that is open.
 pub enum Listener {
     /// A port of TCP.
     Tcp(TcpListener),
     /// A socket of this host.
-    Unix(UnixListener, SocketFile),
+    Unix(UnixListener, PathBuf),
 }
 
 /// An accepted connection, before any handshake.
@@ -33,7 +44,7 @@ pub async fn listen(flag: &str, address: &ListenAddress) -> Result<Listener, Str
             (TcpListener::bind(address).await.map(Listener::Tcp), otherwise)
         }
         ListenAddress::Unix(path) => {
-            (unix::bind(path).await.map(|(listener, file)| Listener::Unix(listener, file)), "")
+            (unix::bind(path).await.map(|listener| Listener::Unix(listener, path.clone())), "")
         }
     };
     bound.map_err(|error| {
@@ -49,7 +60,15 @@ impl Listener {
     pub fn address(&self) -> io::Result<ListenAddress> {
         match self {
             Self::Tcp(listener) => listener.local_addr().map(ListenAddress::Tcp),
-            Self::Unix(_, file) => Ok(ListenAddress::Unix(file.path().to_owned())),
+            Self::Unix(_, path) => Ok(ListenAddress::Unix(path.clone())),
+        }
+    }
+
+    /// The file of a socket of this host, which is removed with the returned handle.
+    pub fn file(&self) -> Option<SocketFile> {
+        match self {
+            Self::Tcp(_) => None,
+            Self::Unix(_, path) => Some(SocketFile(path.clone())),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Sockets of this host: each connects processes of one user, and its file goes when it closes.
+//! Sockets of this host, each of which connects processes of one user.
 
 use super::tls::Security;
 use crate::failure::{Failure, FailureKind};
@@ -7,35 +7,18 @@ use rustix::process::geteuid;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tokio::net::{UnixListener, UnixStream};
 
-/// The file of a socket, which is removed with this handle.
-pub struct SocketFile(PathBuf);
-
-impl SocketFile {
-    /// The path of the socket.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
 /// Opens the socket at `path`. A socket there of a process that is gone is replaced.
-pub(super) async fn bind(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
+pub(super) async fn bind(path: &Path) -> io::Result<UnixListener> {
     if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
         match UnixStream::connect(path).await {
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path)?,
             _ => return Err(io::Error::new(ErrorKind::AddrInUse, "another process listens there")),
         }
     }
-    let listener = UnixListener::bind(path)?;
-    Ok((listener, SocketFile(path.to_owned())))
+    UnixListener::bind(path)
 }
 
 /// Connects to the socket of `peer` at `path`.
@@ -89,7 +72,7 @@ mod tests {
         let (_, origin) = listener.accept().await.unwrap();
         assert_eq!(origin, Origin::Process(Some(std::process::id() as i32)));
         assert_eq!(check_user(&client), Ok(()));
-        drop(listener);
+        drop(listener.file());
         assert!(!path.exists());
         fs::write(&path, "no socket").unwrap();
         assert!(listen("--listen", &address).await.is_err() && path.exists(), "a file of the user stays");

@@ -116,7 +116,7 @@ impl ConnectionInfo {
     }
 
     /// Completes when the connection has to close: it was evicted, or had no answered call in time.
-    pub(super) async fn closing(self) {
+    pub(in crate::transport) async fn closing(self) {
         let silent = async {
             tokio::time::sleep_until(self.0.arrived + FIRST_CALL).await;
             if self.0.answered.load(Relaxed) || self.is_identified() {
