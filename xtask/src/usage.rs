@@ -134,7 +134,8 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failu
         ["bench", "tls", "--rounds", number] => Ok(Command::Bench(Bench::Tls { rounds: rounds(number)? })),
         ["bench", "tls", ..] => Err(refusal("`bench tls` takes --rounds N or nothing")),
         ["bench", name, ..] => {
-            let sentence = format!("there is no bench `{name}`: choose input, memory, pipeline, shared_memory or tls");
+            let sentence =
+                format!("there is no bench `{name}`: choose input, memory, pipeline, shared_memory or tls");
             Err(Failure::new(CONFIGURATION, sentence))
         }
         ["hosts"] => Ok(Command::Hosts { full: false }),

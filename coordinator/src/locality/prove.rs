@@ -19,6 +19,7 @@ use proto::disk::cannot;
 use proto::ledger::Ledger;
 use proto::link::Role;
 use proto::spec::stage::StageSpec;
+use proto::transport::address::path_of;
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
 

@@ -121,6 +121,8 @@ pub struct LayerSummary {
 
 /// The least width of the first column, in characters.
 const LABEL: usize = 5;
+/// The least width of the column of addresses, in characters.
+const ADDRESS: usize = 22;
 
 /// The result of a run, and the step since which the columns of its nodes count, where that is not the beginning.
 fn result(summary: &Summary) -> String {

@@ -61,9 +61,7 @@ pub async fn train(
     placement.check(&prepared.roles())?;
     placement.check_transport(prepared.config.network.transport)?;
     let scraped = match options.metrics {
-        Some(address) => {
-            Some(listen("--metrics", &address.into()).await.map_err(RunError::configuration)?)
-        }
+        Some(address) => Some(listen("--metrics", &address.into()).await.map_err(RunError::configuration)?),
         None => None,
     };
     signals::check(&stop)?;

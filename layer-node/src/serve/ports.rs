@@ -13,7 +13,9 @@ use proto::transport::address::{ListenAddress, side_of};
 use proto::transport::admission::{self, CALLS, PROBES};
 use proto::transport::listener::{self, Listener, SocketFile};
 use proto::transport::tls::{Callers, Security};
-use proto::transport::{self, shared_memory, CONTROL_MESSAGE_LIMIT, DATA_MESSAGE_LIMIT, REPORT_MESSAGE_LIMIT};
+use proto::transport::{
+    self, CONTROL_MESSAGE_LIMIT, DATA_MESSAGE_LIMIT, REPORT_MESSAGE_LIMIT, shared_memory,
+};
 use proto::wire;
 use proto::wire::layer_server::LayerServer;
 use proto::wire::node_server::NodeServer;
@@ -44,7 +46,9 @@ impl Ports {
         Ok(Self {
             data: bind("--listen", &flags.listen).await?,
             side: match &flags.listen {
-                ListenAddress::Unix(path) => Some(bind("--listen", &ListenAddress::Unix(side_of(path))).await?),
+                ListenAddress::Unix(path) => {
+                    Some(bind("--listen", &ListenAddress::Unix(side_of(path))).await?)
+                }
                 ListenAddress::Tcp(_) => None,
             },
             control: bind("--control", &flags.control).await?,
@@ -85,7 +89,12 @@ impl Ports {
     }
 
     /// Takes the links of `registry` that come through the side socket, until `stopping`.
-    pub(super) fn serve_side(&mut self, registry: &LinkRegistry, meters: &Meters, stopping: &CancellationToken) {
+    pub(super) fn serve_side(
+        &mut self,
+        registry: &LinkRegistry,
+        meters: &Meters,
+        stopping: &CancellationToken,
+    ) {
         if let Some(side) = self.side.take() {
             let (refused, links) = (meters.refused("data"), meters.refused_links.clone());
             let serving = shared_memory::take_links(side, registry.clone(), refused, links);

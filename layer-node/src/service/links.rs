@@ -50,11 +50,8 @@ impl Connecting<'_> {
             }
         };
         self.registry.announce((spec.run.clone(), spec.incarnation), pending);
-        let opener = Opener {
-            security: self.security,
-            transport: spec.transport,
-            deadline: start.connect_deadline,
-        };
+        let opener =
+            Opener { security: self.security, transport: spec.transport, deadline: start.connect_deadline };
         let opening = async {
             tokio::try_join!(
                 async {

@@ -31,7 +31,8 @@ fn main() -> Outcome<()> {
 
 fn measure(rounds: usize) -> Outcome<()> {
     let runtime = proto::process::runtime()?;
-    let mut table = format!("{:<16} {:>7} {:>13} {:>9} {:>9}  MB/s\n", "case", "ratio", "by round", "link", "memcpy");
+    let mut table =
+        format!("{:<16} {:>7} {:>13} {:>9} {:>9}  MB/s\n", "case", "ratio", "by round", "link", "memcpy");
     for mib in SIZES {
         let (load, case) = (Load::of(mib), format!("{mib} MiB"));
         let measured = by_turns(&case, rounds, [&|| link::measure(&runtime, load), &|| memcpy(load)])?;

@@ -6,7 +6,9 @@ use crate::error::ProtocolError;
 use crate::lane::{Action, Lane, MAX_ACTIONS, WeightVersion};
 use crate::link::Carried;
 use crate::microbatch::{MicrobatchId, Phase};
+use crate::transport::address::check_path;
 use crate::wire;
+use std::path::Path;
 use std::time::Duration;
 
 impl From<Description> for wire::Description {
@@ -36,7 +38,7 @@ impl TryFrom<wire::Description> for Description {
     fn try_from(d: wire::Description) -> Result<Self> {
         let data = match (u16::try_from(d.data_port), d.data_path) {
             (Ok(port @ 1..), path) if path.is_empty() => Some(DataAddress::Port(port)),
-            (Ok(0), path) if path.starts_with('/') => Some(DataAddress::Path(path)),
+            (Ok(0), path) if check_path(Path::new(&path)).is_ok() => Some(DataAddress::Path(path)),
             _ => None,
         };
         Ok(Self {

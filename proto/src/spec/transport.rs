@@ -61,6 +61,8 @@ mod tests {
         assert_eq!([of(Transport::Auto, true), of(Transport::Auto, false)], [Ok(SharedMemory), Ok(Grpc)]);
         assert_eq!([of(Transport::Grpc, true), of(Transport::Grpc, false)], [Ok(Grpc), Ok(Grpc)]);
         assert_eq!(of(Transport::SharedMemory, true), Ok(SharedMemory));
-        assert!(of(Transport::SharedMemory, false).unwrap_err().starts_with("'a:1' is an address of TCP, and"));
+        assert!(
+            of(Transport::SharedMemory, false).unwrap_err().starts_with("'a:1' is an address of TCP, and")
+        );
     }
 }

@@ -10,6 +10,8 @@ use std::str::FromStr;
 pub const UNIX: &str = "unix:";
 /// The most bytes in the path of a socket: the system keeps 108, of which the last is 0.
 const LONGEST: usize = 107;
+/// The most bytes in the path of a data socket, whose side socket has a longer one.
+pub const MOST_OF_PATH: usize = LONGEST - SIDE.len();
 /// The end of the name of a side socket, whose name begins with the name of its data socket.
 const SIDE: &str = ".shm";
 
@@ -35,13 +37,14 @@ pub fn side_of(path: &Path) -> PathBuf {
 /// # Errors
 /// The rest of a sentence that begins with the path.
 pub fn check_path(path: &Path) -> Result<(), String> {
-    let length = side_of(path).as_os_str().len();
+    let length = path.as_os_str().len();
     if path.to_str().is_none_or(|path| !path.starts_with('/') || path.contains(['\0', '\n', ','])) {
         return Err("is no path of a socket: a whole path from / is expected, in UTF-8".into());
     }
-    if length > LONGEST {
-        let most = LONGEST - SIDE.len();
-        return Err(format!("has {} bytes, and a socket's path has at most {most}: choose a shorter folder", length - SIDE.len()));
+    if length > MOST_OF_PATH {
+        return Err(format!(
+            "has {length} bytes, and a socket's path has at most {MOST_OF_PATH}: choose a shorter folder"
+        ));
     }
     Ok(())
 }
@@ -62,7 +65,9 @@ pub fn check_address(address: &str) -> Result<(), Failure> {
     });
     match well_formed && super::endpoint(address).is_ok() {
         true => Ok(()),
-        false => malformed(format!("'{address}' is no address: host:port is expected, or unix:PATH on this host")),
+        false => {
+            malformed(format!("'{address}' is no address: host:port is expected, or unix:PATH on this host"))
+        }
     }
 }
 
@@ -89,7 +94,9 @@ impl FromStr for ListenAddress {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         match path_of(text) {
-            Some(path) => check_path(path).map(|()| Self::Unix(path.to_owned())).map_err(|why| format!("it {why}")),
+            Some(path) => {
+                check_path(path).map(|()| Self::Unix(path.to_owned())).map_err(|why| format!("it {why}"))
+            }
             None => text.parse().map(Self::Tcp).map_err(|_| "IP:PORT or unix:PATH is expected".into()),
         }
     }
@@ -139,7 +146,10 @@ mod tests {
         assert!(check_address(&format!("unix:{longest}")).is_ok());
         assert_eq!(side_of(Path::new(&longest)).as_os_str().len(), LONGEST);
         let refused = |address: &str| check_address(address).unwrap_err().sentence;
-        assert!(refused(&format!("unix:{longest}a")).contains("has 104 bytes, and a socket's path has at most 103"));
+        assert!(
+            refused(&format!("unix:{longest}a"))
+                .contains("has 104 bytes, and a socket's path has at most 103")
+        );
         for relative in ["unix:", "unix:a", "unix:a/b", "unix:./a", "unix:/a\0b"] {
             assert!(refused(relative).contains("is no path of a socket"), "{relative}");
         }

@@ -83,7 +83,10 @@ mod tests {
         assert_eq!(same_user(7, 7), Ok(()));
         for (other, own) in [(0, 7), (7, 0), (8, 7)] {
             let refused = same_user(other, own).unwrap_err();
-            assert!(refused.starts_with(&format!("is of user {other}, and")) && refused.contains("as the same user"));
+            assert!(
+                refused.starts_with(&format!("is of user {other}, and"))
+                    && refused.contains("as the same user")
+            );
         }
     }
 }

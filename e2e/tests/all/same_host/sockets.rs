@@ -33,7 +33,8 @@ fn sockets(process: u32) -> BTreeSet<String> {
 
 /// The numbers of all sockets of TCP.
 fn tcp() -> BTreeSet<String> {
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
+    let tables =
+        ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
     let lines = tables.iter().flat_map(|table| table.lines().skip(1));
     lines.filter_map(|line| line.split_whitespace().nth(9)).map(str::to_owned).collect()
 }
@@ -44,7 +45,8 @@ fn no_process_of_a_local_run_has_a_socket_of_tcp_and_the_folder_is_private() {
     let coordinator = training(&bench, temporary.path());
     let [folder] = &folders(temporary.path())[..] else { panic!("one folder") };
     assert_eq!(fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
-    let nodes = (0..3).map(|stage| node(&bench.run("run").folder.join(format!("state/stage-{stage}"))).unwrap());
+    let nodes =
+        (0..3).map(|stage| node(&bench.run("run").folder.join(format!("state/stage-{stage}"))).unwrap());
     let processes: Vec<u32> = nodes.chain([coordinator.id()]).collect();
     for process in &processes {
         let open = sockets(*process);

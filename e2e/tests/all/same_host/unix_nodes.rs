@@ -60,7 +60,11 @@ fn nodes_at_sockets_train_to_the_bits_of_local_ones_and_tell_how_they_do() {
     let authority = Authority::new(&bench.path("tls"));
     let tls = authority.issue("coordinator", &Leaf::coordinator()).flags();
     let tls: Vec<_> = tls.iter().map(String::as_str).collect();
-    failed(&train("tls", &tls), 2, &["--nodes unix:/", "certificates are for addresses of TCP", "leave out --tls-ca"]);
+    failed(
+        &train("tls", &tls),
+        2,
+        &["--nodes unix:/", "certificates are for addresses of TCP", "leave out --tls-ca"],
+    );
 }
 
 #[test]
@@ -74,21 +78,38 @@ fn what_does_not_go_together_is_refused_in_one_sentence() {
         &["are of two kinds", "give both a unix:PATH, or both an IP:PORT"],
     );
     let relative = refused(&bench, &["--listen", "unix:a"]);
-    assert!(relative.code == Some(2) && relative.stderr.contains("a whole path from / is expected"), "{}", relative.stderr);
+    assert!(
+        relative.code == Some(2) && relative.stderr.contains("a whole path from / is expected"),
+        "{}",
+        relative.stderr
+    );
     let long = refused(&bench, &["--listen", &deep]);
-    assert!(long.code == Some(2) && long.stderr.contains("a socket's path has at most 103"), "{}", long.stderr);
+    assert!(
+        long.code == Some(2) && long.stderr.contains("a socket's path has at most 103"),
+        "{}",
+        long.stderr
+    );
     let authority = Authority::new(&bench.path("tls"));
     let tls = authority.issue("stage-0", &Leaf::stage(0)).flags();
     let tls: Vec<_> = tls.iter().map(String::as_str).collect();
-    let ended = refused(&bench, &[&["--listen", data, "--control", control, "--health", health], &tls[..]].concat());
+    let ended =
+        refused(&bench, &[&["--listen", data, "--control", control, "--health", health], &tls[..]].concat());
     failed(&ended, 2, &["--listen unix:/", "certificates are for addresses of TCP"]);
 
     let _serving = start(&bench, folder.path(), 0);
     let taken = refused(&bench, &["--listen", data, "--control", control, "--health", health]);
-    failed(&taken, 2, &["cannot listen on unix:/", "another process listens there", "give --listen another address"]);
+    failed(
+        &taken,
+        2,
+        &["cannot listen on unix:/", "another process listens there", "give --listen another address"],
+    );
 
     let config = bench.config(KEYS);
     let train = ["train", "--config", config.to_str().unwrap(), "--set", "network.transport=shared_memory"];
     let ended = bench.ended(&[&train[..], &["--nodes", "127.0.0.1:1,127.0.0.1:2"]].concat());
-    failed(&ended, 2, &["'127.0.0.1:1' is an address of TCP", "network.transport = \"shared_memory\" needs sockets"]);
+    failed(
+        &ended,
+        2,
+        &["'127.0.0.1:1' is an address of TCP", "network.transport = \"shared_memory\" needs sockets"],
+    );
 }

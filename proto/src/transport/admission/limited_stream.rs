@@ -19,7 +19,11 @@ pub(in crate::transport) struct Place {
 
 impl Place {
     /// The place of `connection`, for which `admission` has `room`.
-    pub fn new(connection: ConnectionInfo, admission: Arc<Admission>, room: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(
+        connection: ConnectionInfo,
+        admission: Arc<Admission>,
+        room: OwnedSemaphorePermit,
+    ) -> Self {
         Self { connection, admission, _room: room }
     }
 
@@ -27,7 +31,7 @@ impl Place {
         &self.connection
     }
 
-    pub fn admission(&self) -> &Admission {
+    pub(super) fn admission(&self) -> &Admission {
         &self.admission
     }
 

@@ -73,7 +73,9 @@ pub fn connections(
     let (accepted, stream) = mpsc::channel(ACCEPTED);
     let admission = Admission::new(&listener, bounds, refused);
     tokio::spawn(async move {
-        let handle = |place: Place, stream| drop(tokio::spawn(place.receive(stream, callers.clone(), accepted.clone())));
+        let handle = |place: Place, stream| {
+            drop(tokio::spawn(place.receive(stream, callers.clone(), accepted.clone())))
+        };
         tokio::select! {
             () = admission.accept(&listener, handle) => {}
             () = accepted.closed() => {}
@@ -245,8 +247,8 @@ mod tests {
     use crate::transport::address::ListenAddress;
     use crate::transport::listener::listen;
     use std::net::SocketAddr;
-    use tokio::net::TcpStream;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
     use tonic::transport::server::Connected;
 
     /// A port with two places, which reads each connection to its end; also the connections as its services see them.

@@ -17,12 +17,7 @@ use tokio::net::UnixStream;
 
 /// Takes the links of the current run from callers at the side socket `listener`, until the returned future is dropped.
 /// It counts in `links` the links that were for no run here.
-pub async fn take_links(
-    listener: Listener,
-    registry: LinkRegistry,
-    refused: Refused,
-    links: Counter,
-) {
+pub async fn take_links(listener: Listener, registry: LinkRegistry, refused: Refused, links: Counter) {
     let handle = |place: Place, caller| {
         let (registry, links) = (registry.clone(), links.clone());
         tokio::spawn(async move {
@@ -131,4 +126,3 @@ async fn directions<In: Direction, Out: Direction>(accepted: Accepted, caller: U
     let receiver = Receiver::<In>::new(caller, ring, parts, link.contract.clone());
     tokio::join!(tokio::spawn(sender), read(receiver, In::CARRIED, link, received)).0.ok();
 }
-

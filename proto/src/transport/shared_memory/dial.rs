@@ -61,11 +61,8 @@ async fn open<Out: Direction, In: Direction>(
     let out = unix::connect(security, &link.peer, &path).await?;
     let (back, theirs) = UnixStream::pair().map_err(|error| Failure::own(cannot(&error)))?;
     let slots = slots().map_err(Failure::own)?;
-    let opening = Opening {
-        run: link.contract.run.clone(),
-        incarnation: link.contract.incarnation,
-        call: call.into(),
-    };
+    let opening =
+        Opening { run: link.contract.run.clone(), incarnation: link.contract.incarnation, call: call.into() };
     send(&out, &opening, &[memory_of(&slots), theirs.as_fd()]).await.map_err(lost)?;
     drop(theirs);
     let (ring, answers) = answer(&out, &link.peer).await?;

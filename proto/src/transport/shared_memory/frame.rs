@@ -77,13 +77,17 @@ impl Frames {
 
     /// The message with which the bytes begin, if it is whole.
     pub fn take<M: Received>(&mut self) -> Result<Option<M>, ProtocolError> {
-        let Some(length) = self.buffer.get(..self.came.min(LENGTH)).and_then(|bytes| bytes.first_chunk::<LENGTH>())
+        let Some(length) =
+            self.buffer.get(..self.came.min(LENGTH)).and_then(|bytes| bytes.first_chunk::<LENGTH>())
         else {
             return Ok(None);
         };
         let length = u32::from_le_bytes(*length) as usize;
         if length > FRAME {
-            return Err(ProtocolError::invalid(format!("{} of {length} bytes, where {FRAME} are allowed", M::NAME)));
+            return Err(ProtocolError::invalid(format!(
+                "{} of {length} bytes, where {FRAME} are allowed",
+                M::NAME
+            )));
         }
         if self.came < LENGTH + length {
             return Ok(None);

@@ -15,7 +15,7 @@ use rustix::net::{
 };
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
@@ -116,5 +116,5 @@ pub(super) fn slots() -> Result<Slots, String> {
 
 /// The descriptor of a ring's memory.
 pub(super) fn memory_of(slots: &Slots) -> BorrowedFd<'_> {
-    slots.memory().file().as_fd()
+    slots.memory().file()
 }

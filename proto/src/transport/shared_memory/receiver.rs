@@ -65,7 +65,9 @@ impl<D: Direction> Source for Receiver<D> {
             let part: SharedPart = match self.parts.next(&self.socket).await {
                 Ok(part) => part,
                 Err(NoFrame::Refused(error)) => return Err(Broken::at(&error, &self.assembler)),
-                Err(NoFrame::Lost(error)) => return Err(Broken::Told(Failure::new(FailureKind::Lost, error))),
+                Err(NoFrame::Lost(error)) => {
+                    return Err(Broken::Told(Failure::new(FailureKind::Lost, error)));
+                }
             };
             let message = match part.part {
                 None => return Err(ProtocolError::Missing("header, chunk or end").into()),

@@ -149,7 +149,8 @@ mod tests {
     #[test]
     fn bytes_cross_in_turn_and_slots_come_back_by_halves() {
         let (mut sender, mut receiver) = ring();
-        let bytes = |round: usize| -> Vec<u8> { (0..SLOT - round).map(|at| (at * 7 + round) as u8).collect() };
+        let bytes =
+            |round: usize| -> Vec<u8> { (0..SLOT - round).map(|at| (at * 7 + round) as u8).collect() };
         let (mut sent, mut came) = (0, 0);
         for _ in 0..5 {
             while let Some(slot) = sender.put(&bytes(sent)).unwrap() {

@@ -105,7 +105,12 @@ impl Sender {
                 }
                 Some(Part::Chunk(wire::Chunk { tensor, offset, data })) => {
                     let (slot, length) = (self.put(&data).await?, data.len() as u32);
-                    self.append(shared_part::Part::SlotChunk(wire::SlotChunk { tensor, offset, length, slot }));
+                    self.append(shared_part::Part::SlotChunk(wire::SlotChunk {
+                        tensor,
+                        offset,
+                        length,
+                        slot,
+                    }));
                     self.flush().await?;
                 }
                 None => {}

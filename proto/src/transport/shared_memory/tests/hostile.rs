@@ -53,8 +53,12 @@ impl Caller {
     async fn header(&self, message: &Message) {
         let (name, tensor) = &message.tensors[0];
         let kind = wire::Kind::from(tensor.kind()).into();
-        let tensors =
-            vec![wire::TensorHeader { name: name.clone(), kind, shape: tensor.shape().to_vec(), checksum: tensor.checksum() }];
+        let tensors = vec![wire::TensorHeader {
+            name: name.clone(),
+            kind,
+            shape: tensor.shape().to_vec(),
+            checksum: tensor.checksum(),
+        }];
         self.say(Part::Header(message.header.to_wire(tensors))).await;
     }
 
@@ -95,7 +99,10 @@ async fn slots_that_do_not_exist_and_chunks_that_are_not_due_are_refused() {
     for number in [1, 4, u32::MAX] {
         let failure = slot(number, SLOT as u32).await;
         assert_eq!(failure.kind, FailureKind::Protocol);
-        assert!(failure.sentence.contains(&format!("in slot {number}, where slot 0 of 4 is due")), "{failure}");
+        assert!(
+            failure.sentence.contains(&format!("in slot {number}, where slot 0 of 4 is due")),
+            "{failure}"
+        );
     }
     for length in [0, 1, SLOT as u32 - 1, SLOT as u32 + 1, u32::MAX] {
         assert!(slot(0, length).await.sentence.contains("a chunk of"), "{length}");
@@ -173,7 +180,8 @@ async fn a_slot_that_is_rewritten_all_the_while_harms_nothing() {
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, last) = (stop.clone(), bytes[SLOT - 1]);
         let writing = std::thread::spawn(move || {
-            let mapping = super::super::mapping::Mapping::of(&Memory::received(memory).unwrap(), true).unwrap();
+            let mapping =
+                super::super::mapping::Mapping::of(&Memory::received(memory).unwrap(), true).unwrap();
             while !stopped.load(Relaxed) {
                 assert!(mapping.write(SLOT - 1, &[last ^ 1]) && mapping.write(SLOT - 1, &[last]));
             }
@@ -220,7 +228,11 @@ async fn a_neighbour_that_gives_back_more_slots_than_it_has_fails_the_run() {
         let _ = node.send(WAIT, message(&contract, index)).await;
     }
     tokio::time::timeout(WAIT, run.ended()).await.unwrap();
-    assert!(run.reason().sentence.contains("5 slots are given back, of 4 that are in use"), "{}", run.reason());
+    assert!(
+        run.reason().sentence.contains("5 slots are given back, of 4 that are in use"),
+        "{}",
+        run.reason()
+    );
 }
 
 /// The refusal of an opening with these descriptors.

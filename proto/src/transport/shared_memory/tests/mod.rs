@@ -1,7 +1,7 @@
 //! Tests of links through shared memory: a node's side socket, honest callers, and hostile ones.
 
-mod hostile;
 mod honest;
+mod hostile;
 
 use super::{SLOT, take_links};
 use crate::cancellation::Cancellation;
