@@ -18,6 +18,7 @@ use proto::clock::Clock;
 use proto::link::LinkRegistry;
 use proto::process::signals::{Asked, Signals};
 use proto::process::{self, signals};
+use proto::transport::address::ListenAddress;
 use proto::transport::grpc::LinkServer;
 use proto::transport::tls::TlsFlags;
 use std::ffi::OsString;
@@ -46,15 +47,17 @@ const SERVICES: [&str; 3] = ["", "neuropil.v1.Node", "neuropil.v1.Layer"];
 /// Flags of `layer-node serve`.
 #[derive(Args, Debug)]
 pub struct Serve {
-    /// Where neighbours reach this node (data plane); port 0 picks a free one. Without the flag, only this host does
+    /// Where neighbours reach this node (data plane): IP:PORT, where port 0 picks a free one, or unix:PATH for processes of
+    /// the same user on this host. Without the flag, only this host does
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7100")]
-    pub listen: SocketAddr,
-    /// Where the coordinator reaches this node (control plane). Without the flag, only from this host
+    pub listen: ListenAddress,
+    /// Where the coordinator reaches this node (control plane): IP:PORT, or unix:PATH as --listen. Without the flag, only
+    /// from this host
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7101")]
-    pub control: SocketAddr,
-    /// Where grpc.health.v1 answers, in plaintext
+    pub control: ListenAddress,
+    /// Where grpc.health.v1 answers, in plaintext: IP:PORT or unix:PATH
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7102")]
-    pub health: SocketAddr,
+    pub health: ListenAddress,
     /// Where Prometheus scrapes this node, at http://ADDR/metrics; without it, nowhere
     #[arg(long, value_name = "ADDR")]
     pub metrics: Option<SocketAddr>,
@@ -136,12 +139,13 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
     if flags.exit_with_stdin {
         signals::when_stdin_ends(parent.clone())?;
     }
-    let ports = Ports::bind(&flags).await?;
+    let mut ports = Ports::bind(&flags).await?;
+    let sockets = ports.files();
     let ready = ports.ready()?;
     let identity = NodeIdentity {
         device: named,
         threads: flags.threads,
-        data_port: ports.data_port()?,
+        data: ports.data()?,
         state_dir: flags.state_dir.clone(),
         pinned,
         security: security.clone(),
@@ -154,10 +158,11 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
     };
     let registry = LinkRegistry::default();
     let control = ControlService::new(identity, mailbox.clone(), registry.clone(), meters.clone(), clock);
+    let stopping = CancellationToken::new();
+    ports.serve_side(&registry, &meters, &stopping);
     let data = LinkServer::new(registry, meters.refused_links.clone());
     let (reporter, health) = tonic_health::server::health_reporter();
     tell(&reporter, ServingStatus::Serving).await;
-    let stopping = CancellationToken::new();
     let servers = ports.serve(data, control.clone(), health, &meters, &security, &stopping)?;
     // A node whose ports were given is useful even if nobody can read this line.
     let _ = writeln!(io::stdout(), "{ready}");
@@ -179,8 +184,18 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
         // Graceful shutdown waits for open streams without limit, so it gets a deadline.
         let _ = tokio::time::timeout(DRAIN, server).await;
     }
+    drop(sockets);
+    leave_folder(&flags);
     let stop = stop?;
     Ok(saved.map(|()| stop)?)
+}
+
+/// Removes the folder of this node's sockets if the process that started the node chose it and nothing else is in it:
+/// that process may be gone, and the last of its nodes leaves nothing behind.
+fn leave_folder(flags: &Serve) {
+    if let (true, ListenAddress::Unix(path)) = (flags.exit_with_stdin, &flags.listen) {
+        let _ = path.parent().map(std::fs::remove_dir);
+    }
 }
 
 /// Handles signals from now on, and logs which attempt this process belongs to. The signals come before all else: the

@@ -378,7 +378,7 @@ mod tests {
             threads: 1,
             memory_total: 0,
             memory_available: 0,
-            data_port: 1,
+            data: crate::control::DataAddress::Port(1),
             run: None,
             snapshots: Vec::new(),
             certificate_expires: 0,

@@ -26,14 +26,34 @@ pub struct Description {
     pub memory_total: u64,
     /// Bytes of main memory that are free for use.
     pub memory_available: u64,
-    /// The port at which the node listens for its neighbours.
-    pub data_port: u16,
+    /// Where the node listens for its neighbours.
+    pub data: DataAddress,
     /// The run that is under way.
     pub run: Option<String>,
     /// The snapshots that the node can restore.
     pub snapshots: Vec<HeldSnapshot>,
     /// When the node's certificate or its CA's expires, in seconds since the epoch; 0 in plaintext.
     pub certificate_expires: u64,
+}
+
+/// Where a node listens for its neighbours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DataAddress {
+    /// A port of the node's host.
+    Port(u16),
+    /// The path of a socket of the node's host.
+    Path(String),
+}
+
+impl DataAddress {
+    /// The address for neighbours of the node, whose control address is `control`.
+    pub fn beside(&self, control: &str) -> String {
+        let host = control.rsplit_once(':').map_or(control, |(host, _)| host);
+        match self {
+            Self::Port(port) => format!("{host}:{port}"),
+            Self::Path(path) => format!("unix:{path}"),
+        }
+    }
 }
 
 /// A complete snapshot on a node's disk.

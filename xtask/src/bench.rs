@@ -5,6 +5,7 @@ mod memory;
 mod pipeline;
 mod process;
 mod resident;
+mod shared_memory;
 mod tls;
 mod turns;
 mod wire;
@@ -27,6 +28,10 @@ pub enum Bench {
     Pipeline {
         rounds: usize,
         against: Option<PathBuf>,
+    },
+    /// How often every rate is measured.
+    SharedMemory {
+        rounds: usize,
     },
     /// How often everything is measured.
     Tls {
@@ -54,6 +59,7 @@ pub fn bench(root: &Root, bench: Bench) -> Result<(), Failure> {
     let rows = match bench {
         Bench::Input { rounds } => input::input(root, rounds)?,
         Bench::Memory => memory::memory(root)?,
+        Bench::SharedMemory { rounds } => shared_memory::shared_memory(root, rounds)?,
         Bench::Tls { rounds } => tls::tls(root, rounds)?,
         Bench::Wire { rounds } => wire::wire(root, rounds)?,
         Bench::Pipeline { rounds, against } => pipeline::pipeline(root, rounds, against.as_deref())?,

@@ -38,6 +38,9 @@ Usage: cargo xtask COMMAND
                    (which takes cmake and nasm to build) and with torchvision, and compare their images per
                    second on one core: five rounds, or N; then train on 100,000 of them, and compare the
                    coordinator's memory at the end with that at the beginning
+  bench shared_memory [--rounds N]
+                   send tensors of 1, 4 and 16 MiB through shared memory to another process, and copy them
+                   within one thread, by turns: five rounds, or N
   bench tls [--rounds N]
                    train two networks over TLS and in plaintext by turns, and start one of 21 stages:
                    five rounds, or N
@@ -135,6 +138,11 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failu
             Ok(Command::Bench(Bench::Input { rounds: rounds(number)? }))
         }
         ["bench", "input", ..] => Err(refusal("`bench input` takes --rounds N or nothing")),
+        ["bench", "shared_memory"] => Ok(Command::Bench(Bench::SharedMemory { rounds: ROUNDS })),
+        ["bench", "shared_memory", "--rounds", number] => {
+            Ok(Command::Bench(Bench::SharedMemory { rounds: rounds(number)? }))
+        }
+        ["bench", "shared_memory", ..] => Err(refusal("`bench shared_memory` takes --rounds N or nothing")),
         ["bench", "tls"] => Ok(Command::Bench(Bench::Tls { rounds: ROUNDS })),
         ["bench", "tls", "--rounds", number] => Ok(Command::Bench(Bench::Tls { rounds: rounds(number)? })),
         ["bench", "tls", ..] => Err(refusal("`bench tls` takes --rounds N or nothing")),
@@ -142,7 +150,8 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failu
         ["bench", "wire", "--rounds", number] => Ok(Command::Bench(Bench::Wire { rounds: rounds(number)? })),
         ["bench", "wire", ..] => Err(refusal("`bench wire` takes --rounds N or nothing")),
         ["bench", name, ..] => {
-            let sentence = format!("there is no bench `{name}`: choose input, memory, pipeline, tls or wire");
+            let sentence =
+                format!("there is no bench `{name}`: choose input, memory, pipeline, shared_memory, tls or wire");
             Err(Failure::new(CONFIGURATION, sentence))
         }
         ["hosts"] => Ok(Command::Hosts { full: false }),
@@ -273,6 +282,7 @@ mod tests {
         check("bench input", Some(Command::Bench(Bench::Input { rounds: 5 })));
         check("bench input --rounds 2", Some(Command::Bench(Bench::Input { rounds: 2 })));
         check("bench input --rounds x", None);
+        check("bench shared_memory --rounds 2", Some(Command::Bench(Bench::SharedMemory { rounds: 2 })));
         check("bench tls", Some(Command::Bench(Bench::Tls { rounds: 5 })));
         check("bench tls --rounds 2", Some(Command::Bench(Bench::Tls { rounds: 2 })));
         check("bench wire --rounds 2", Some(Command::Bench(Bench::Wire { rounds: 2 })));

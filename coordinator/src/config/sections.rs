@@ -8,6 +8,7 @@ use proto::spec::graph::LayerSpec;
 use proto::spec::layout::Layout;
 use proto::spec::limits::MAX_MICROBATCH;
 use proto::spec::precision::Precision;
+use proto::spec::transport::Transport;
 use proto::tensor::Kind;
 use serde::{Deserialize, Serialize};
 
@@ -307,6 +308,8 @@ section! {
         connect_deadline: f64 = SECONDS, is(CONNECT_DEADLINE), "how long a node may take to be reached";
         message_deadline: f64 = SECONDS, is(300.0),
             "how long a connected node may be silent when it should speak";
+        transport: Transport = one_of::<Transport>(), is(Transport::default()),
+            "what carries links: with `auto`, shared memory between nodes at sockets of one host, as those of `--local` are, and gRPC between all others; `shared_memory` refuses any other node";
         wire: Kind = one_of::<Kind>(), is(Kind::default()),
             "number format between neighbours, but for images, which cross in bytes; with f16, `train.loss_scale` keeps small error signals from becoming 0";
     }

@@ -25,7 +25,7 @@ use proto::spec::graph::INPUT;
 use proto::spec::graph::Value;
 use proto::spec::stage::StageSpec;
 use proto::tensor::{Kind, TensorData};
-use proto::transport::grpc;
+use proto::transport::links::Opener;
 use proto::transport::tls::Security;
 use proto::transport::waiting::Waiting;
 use rand::RngExt;
@@ -99,10 +99,11 @@ async fn run(
     let answers = up.with_values(answers);
     let below = Link::new(ready.data.clone(), answers);
     let above = Link::new(ready.data.clone(), logits);
+    let opener = Opener { security: &security, transport: spec.transport, deadline: *connect_deadline };
     let ((commands, reports), below, above) = tokio::try_join!(
         start(&ready, begin),
-        async { grpc::exchange(&security, &below, *connect_deadline).await.map_err(RunError::from) },
-        async { grpc::collect(&security, &above, *connect_deadline).await.map_err(RunError::from) },
+        async { opener.exchange(&below).await.map_err(RunError::from) },
+        async { opener.collect(&above).await.map_err(RunError::from) },
     )?;
 
     // Dropping the set at the end aborts all tasks.

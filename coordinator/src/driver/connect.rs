@@ -19,7 +19,7 @@ use proto::link::{Carried, Contract, Incoming, Link, Outgoing, Peer, QUEUE, Role
 use proto::microbatch::Message;
 use proto::process::threads;
 use proto::spec::stage::{Half, StageSpec};
-use proto::transport::grpc;
+use proto::transport::links::Opener;
 use proto::transport::tls::Security;
 use proto::transport::waiting::Waiting;
 use std::sync::{Mutex, PoisonError};
@@ -37,7 +37,7 @@ const EXPECTED: usize = 64;
 /// The address of one node.
 #[derive(Clone, Debug)]
 pub struct NodeAddress {
-    /// Its control address, `host:port`.
+    /// Its control address, `host:port` or `unix:PATH`.
     pub control: String,
 }
 
@@ -125,10 +125,11 @@ async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
     };
     let bottom = link(&ready[0].data, done);
     let top = link(&ready[top].data, logits);
+    let opener = Opener { security: &security, transport: first.transport, deadline: connect_deadline };
     let (streams, bottom, top) = tokio::try_join!(
         waiting.logged(try_join_all(starting)),
-        async { grpc::exchange(&security, &bottom, connect_deadline).await.map_err(RunError::from) },
-        async { grpc::collect(&security, &top, connect_deadline).await.map_err(RunError::from) },
+        async { opener.exchange(&bottom).await.map_err(RunError::from) },
+        async { opener.collect(&top).await.map_err(RunError::from) },
     )?;
 
     let mut tasks = tasks.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -211,8 +212,7 @@ pub(super) async fn prepare(
     if let Some(doubt) = other_release(&description) {
         tracing::warn!("{control}: {doubt}");
     }
-    let host = address.control.rsplit_once(':').map_or(address.control.as_str(), |(host, _)| host);
-    let data = Peer::of(spec.role()).at(format!("{host}:{}", description.data_port));
+    let data = Peer::of(spec.role()).at(description.data.beside(&address.control));
     let configured = node.configure(spec.clone()).await?;
     let due = spec.restore.unwrap_or(0);
     if configured.updates != due {

@@ -1,10 +1,11 @@
-//! Local nodes (`--local`): one layer-node for each role of a run on loopback. They end with the coordinator, however
-//! it ends.
+//! Local nodes (`--local`): one layer-node for each role of a run, at sockets of this host. They end with the coordinator,
+//! however it ends.
 
 use super::environment::put_aside;
 use super::log::Log;
 use super::process::{Effort, peak};
 use super::rooms::Rooms;
+use super::sockets::{PLANES, Sockets};
 use super::starved::Kills;
 use super::{FILES, THREADS};
 use crate::config::Node as Settings;
@@ -69,6 +70,8 @@ pub struct LocalNodes {
     nodes: Vec<Local>,
     /// The nodes' addresses, in the order of their roles.
     pub addresses: Vec<NodeAddress>,
+    /// The folder of the nodes' sockets, which goes with the nodes.
+    _sockets: Sockets,
 }
 
 /// Finds the node's binary: `NEUROPIL_LAYER_NODE`, a file beside this binary, or a file on PATH.
@@ -116,11 +119,12 @@ impl LocalNodes {
             let names = aside.join(OsStr::new(", "));
             tracing::info!("local nodes start without {}: node.threads decides", names.display());
         }
-        let plan = Plan { binary, rooms: rooms.clone(), settings: settings.clone(), aside };
+        let sockets = Sockets::make(roles)?;
+        let plan = Plan { binary, rooms: rooms.clone(), settings: settings.clone(), aside, sockets };
         let starting =
             roles.iter().enumerate().map(|(number, role)| start(number, *role, &plan, failures.clone()));
         let (nodes, addresses) = try_join_all(starting).await?.into_iter().unzip();
-        Ok(Self { nodes, addresses })
+        Ok(Self { nodes, addresses, _sockets: plan.sockets })
     }
 
     /// The most memory that each node's process has had resident, in bytes; `None` if the system does not tell.
@@ -171,19 +175,22 @@ struct Plan {
     settings: Settings,
     /// The environment variables that no node gets.
     aside: Vec<OsString>,
+    sockets: Sockets,
 }
 
 impl Plan {
     /// The command that starts the node of this `number` and `role`, except for its standard streams.
     fn command(&self, number: usize, role: Role) -> Command {
         let mut command = Command::new(&self.binary);
-        let any = "127.0.0.1:0";
-        command.args(["serve", "--listen", any, "--control", any, "--health", any]);
+        command.arg("serve");
+        for plane in PLANES {
+            command.args([&format!("--{plane}"), &self.sockets.address(role, plane)]);
+        }
         command.args(["--threads", &self.settings.threads.to_string()]);
         command.args(["--device", self.settings.device.of(number), "--exit-with-stdin", "--state-dir"]);
         command.arg(self.rooms.state(role)).args(self.rooms.read_only().then_some("--read-only"));
         self.aside.iter().for_each(|name| _ = command.env_remove(name));
-        // Local nodes are on loopback, and the coordinator speaks plaintext with them.
+        // Local nodes are at sockets of this host, and the coordinator speaks plaintext with them.
         CREDENTIALS.iter().for_each(|name| _ = command.env_remove(name));
         // A node gets a process group of its own, so that only the coordinator handles an interrupt from the terminal.
         command.process_group(0).kill_on_drop(true);

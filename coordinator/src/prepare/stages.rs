@@ -97,6 +97,7 @@ pub fn stages(
         layout: config.node.layout,
         deterministic: config.node.deterministic,
         memory: memory[index],
+        transport: config.network.transport,
     };
     Ok(slices.into_iter().enumerate().map(stage).collect())
 }

@@ -43,6 +43,7 @@ const ROWS: [(&str, Row); 39] = [
     ("train.evaluate_every", May(Nothing)),
     ("train.loss_scale", May(Numbers)),
     ("network.wire", May(Numbers)),
+    ("network.transport", May(Nothing)),
     ("network.connect_deadline", May(Nothing)),
     ("network.message_deadline", May(Nothing)),
     ("node.threads", May(Numbers)),

@@ -14,10 +14,10 @@ use crate::record::{self, Place, REPORT, SUMMARY, Summary};
 use crate::report;
 use crate::run_error::RunError;
 use proto::metrics;
-use proto::transport::admission::{self, Refused};
+use proto::transport::admission::Refused;
+use proto::transport::listener::{Listener, listen};
 use std::net::SocketAddr;
 use std::path::Path;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -59,10 +59,9 @@ pub async fn train(
     stop: CancellationToken,
 ) -> Result<(), RunError> {
     placement.check(&prepared.roles())?;
+    placement.check_transport(prepared.config.network.transport)?;
     let scraped = match options.metrics {
-        Some(address) => {
-            Some(admission::listen("--metrics", address).await.map_err(RunError::configuration)?)
-        }
+        Some(address) => Some(listen("--metrics", &address.into()).await.map_err(RunError::configuration)?),
         None => None,
     };
     signals::check(&stop)?;
@@ -112,10 +111,10 @@ fn leave(summary: &Summary, recorder: &mut Recorder<'_>) -> Result<(), RunError>
 }
 
 /// Serves the run's metrics for as long as the handle lives.
-fn show(listener: TcpListener, recorder: &mut Recorder<'_>) -> Result<AbortOnDropHandle<()>, RunError> {
-    let address = listener.local_addr().map_err(RunError::internal)?;
+fn show(listener: Listener, recorder: &mut Recorder<'_>) -> Result<AbortOnDropHandle<()>, RunError> {
+    let address = listener.address().map_err(RunError::internal)?;
     recorder.say(&format!("metrics at http://{address}/metrics"));
-    if admission::is_open(&address) {
+    if address.is_open() {
         recorder.say(&format!(
             "--metrics {address} is open to other hosts, always in plaintext: whoever reaches the port learns how the run does, and can do nothing to it"
         ));

@@ -31,6 +31,7 @@ mod reading;
 mod recut;
 mod resnet;
 mod resume;
+mod same_host;
 mod split;
 mod sweep;
 mod tensorboard;

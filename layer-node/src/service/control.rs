@@ -11,7 +11,7 @@ use crate::meters::Meters;
 use crate::state::checkpoint;
 use futures::{Stream, StreamExt};
 use proto::clock::Clock;
-use proto::control::{Configured, Description, HeldSnapshot, PROTOCOL, Report, StepDone};
+use proto::control::{Configured, DataAddress, Description, HeldSnapshot, PROTOCOL, Report, StepDone};
 use proto::failure::Failure;
 use proto::host::Memory;
 use proto::link::LinkRegistry;
@@ -37,8 +37,8 @@ pub struct Identity {
     pub device: String,
     /// Compute threads.
     pub threads: u32,
-    /// The port on which neighbours reach the node.
-    pub data_port: u16,
+    /// Where neighbours reach the node.
+    pub data: DataAddress,
     /// The folder with the node's state.
     pub state_dir: PathBuf,
     /// The one stage that the node may become; `None` for any stage.
@@ -151,7 +151,7 @@ impl Node for ControlService {
             threads: self.identity.threads,
             memory_total,
             memory_available,
-            data_port: self.identity.data_port,
+            data: self.identity.data.clone(),
             run: self.occupancy.run(),
             snapshots,
             certificate_expires: self.identity.security.expires_at(),

@@ -10,7 +10,7 @@ use proto::control::Start;
 use proto::failure::{Failure, FailureKind};
 use proto::link::{Contract, End, Link, LinkRegistry, Peer, Role};
 use proto::spec::stage::{Half, StageSpec};
-use proto::transport::grpc;
+use proto::transport::links::Opener;
 use proto::transport::tls::Security;
 use std::sync::Arc;
 
@@ -53,19 +53,19 @@ impl Connecting<'_> {
             }
         };
         self.registry.announce((spec.run.clone(), spec.incarnation), pending);
-        let security = self.security;
-        let deadline = start.connect_deadline;
+        let opener =
+            Opener { security: self.security, transport: spec.transport, deadline: start.connect_deadline };
         let opening = async {
             tokio::try_join!(
                 async {
                     match above {
                         Ok(above) => Ok(above),
-                        Err(link) => grpc::exchange(security, &link, deadline).await,
+                        Err(link) => opener.exchange(&link).await,
                     }
                 },
                 async {
                     match self.to_backward()? {
-                        Some(link) => grpc::serve(security, &link, deadline).await.map(Some),
+                        Some(link) => opener.serve(&link).await.map(Some),
                         None => Ok(None),
                     }
                 },

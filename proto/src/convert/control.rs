@@ -8,11 +8,17 @@ use crate::lane::{Action, Lane, MAX_ACTIONS, WeightVersion};
 use crate::link::Carried;
 use crate::microbatch::{MicrobatchId, Phase};
 use crate::timeline::{Exchange, Timeline};
+use crate::transport::address::check_path;
 use crate::wire;
+use std::path::Path;
 use std::time::Duration;
 
 impl From<Description> for wire::Description {
     fn from(d: Description) -> Self {
+        let (data_port, data_path) = match d.data {
+            DataAddress::Port(port) => (port.into(), String::new()),
+            DataAddress::Path(path) => (0, path),
+        };
         Self {
             version: d.version,
             protocol: d.protocol,
@@ -20,7 +26,8 @@ impl From<Description> for wire::Description {
             threads: d.threads,
             memory_total: d.memory_total,
             memory_available: d.memory_available,
-            data_port: d.data_port.into(),
+            data_port,
+            data_path,
             run: d.run.unwrap_or_default(),
             snapshots: into_all(d.snapshots),
             certificate_expires: d.certificate_expires,
@@ -31,7 +38,11 @@ impl From<Description> for wire::Description {
 impl TryFrom<wire::Description> for Description {
     type Error = ProtocolError;
     fn try_from(d: wire::Description) -> Result<Self> {
-        let port = u16::try_from(d.data_port).ok().filter(|port| *port > 0);
+        let data = match (u16::try_from(d.data_port), d.data_path) {
+            (Ok(port @ 1..), path) if path.is_empty() => Some(DataAddress::Port(port)),
+            (Ok(0), path) if check_path(Path::new(&path)).is_ok() => Some(DataAddress::Path(path)),
+            _ => None,
+        };
         Ok(Self {
             version: d.version,
             protocol: d.protocol,
@@ -39,7 +50,7 @@ impl TryFrom<wire::Description> for Description {
             threads: d.threads,
             memory_total: d.memory_total,
             memory_available: d.memory_available,
-            data_port: need(port, "data port")?,
+            data: need(data, "data port or data path")?,
             run: Some(d.run).filter(|run| !run.is_empty()),
             snapshots: d.snapshots.into_iter().map(Into::into).collect(),
             certificate_expires: d.certificate_expires,

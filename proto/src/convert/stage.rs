@@ -10,6 +10,7 @@ use crate::spec::layout::Layout;
 use crate::spec::precision::Precision;
 use crate::spec::rule::RuleSpec;
 use crate::spec::stage::{ErrorSource, Half, MAX_VALUES, StageSpec};
+use crate::spec::transport::Transport;
 use crate::tensor::Kind;
 use crate::wire;
 
@@ -22,6 +23,7 @@ impl TryFrom<wire::Stage> for StageSpec {
         let half = Half::try_from(stage.half())?;
         let precision = Precision::try_from(stage.precision())?;
         let layout = Layout::try_from(stage.layout())?;
+        let transport = Transport::try_from(stage.transport())?;
         let spec = StageSpec {
             run: stage.run,
             incarnation: stage.incarnation,
@@ -48,6 +50,7 @@ impl TryFrom<wire::Stage> for StageSpec {
             layout,
             deterministic: stage.deterministic,
             memory: stage.memory,
+            transport,
         };
         spec.check()
     }
@@ -92,6 +95,7 @@ impl From<StageSpec> for wire::Stage {
             loss_scale: spec.loss_scale,
             deterministic: spec.deterministic,
             memory: spec.memory,
+            transport: wire::Transport::from(spec.transport).into(),
         }
     }
 }
@@ -100,6 +104,7 @@ alike!(ErrorSource = wire::ErrorSource { Above } or "source of the error");
 alike!(Half = wire::Half { Forward, Backward } or "half of a stage");
 alike!(Layout = wire::Layout { ChannelsLast, RowMajor } or "memory order");
 alike!(Precision = wire::Precision { F32, Tf32, Bf16 } or "precision");
+alike!(Transport = wire::Transport { Auto, Grpc, SharedMemory } or "transport");
 
 impl TryFrom<wire::Begin> for Begin {
     type Error = ProtocolError;

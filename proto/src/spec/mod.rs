@@ -19,4 +19,5 @@ pub mod rule;
 pub mod split;
 pub mod stage;
 pub mod state;
+pub mod transport;
 mod window;

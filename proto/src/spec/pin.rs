@@ -5,8 +5,8 @@
 //! but those that training shows it.
 //!
 //! The pin holds everything that decides what a stage computes. The run's name, the number of its start and the
-//! snapshot to restore or to begin from differ with every start; how many snapshots stay, and whether a stage recomputes, change no
-//! number.
+//! snapshot to restore or to begin from differ with every start; how many snapshots stay, whether a stage recomputes, and how its
+//! links are carried, change no number.
 
 use super::graph::{LayerSpec, Value};
 use super::input::InputSpec;

@@ -12,6 +12,7 @@ pub use crate::spec::limits::{MAX_MICROBATCH, MAX_VALUES};
 use crate::spec::optimizer::OptimizerSpec;
 use crate::spec::precision::Precision;
 use crate::spec::rule::RuleSpec;
+use crate::spec::transport::Transport;
 use crate::tensor::Kind;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
@@ -71,6 +72,8 @@ pub struct StageSpec {
     pub deterministic: bool,
     /// The bytes that the coordinator's plan expects the stage's tensors to take; 0 where it does not say.
     pub memory: u64,
+    /// How the links that the node opens are carried.
+    pub transport: Transport,
 }
 
 /// The half of a stage: its layers may have their W on one host and their B on another.
@@ -124,6 +127,7 @@ impl StageSpec {
             layout: Layout::ChannelsLast,
             deterministic: false,
             memory: 0,
+            transport: Transport::Auto,
         }
     }
 

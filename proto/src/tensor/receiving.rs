@@ -44,11 +44,17 @@ impl Receiving {
         self.len() == self.want
     }
 
-    /// Takes the next bytes; those beyond the wanted number are left out. The copy is hashed, never `bytes`: another
-    /// process may have `bytes` in hand.
+    /// Takes the next bytes; those beyond the wanted number are left out.
     pub fn extend(&mut self, bytes: &[u8]) {
+        let bytes = &bytes[..bytes.len().min(self.want - self.len())];
+        self.extend_by(|into| into.extend_from_slice(bytes));
+    }
+
+    /// Takes the next bytes, which `copy` appends to the given vector, no more than are wanted. The copy is hashed, never
+    /// its source: another process may have the source in hand.
+    pub fn extend_by(&mut self, copy: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
-        self.bytes.extend_from_slice(&bytes[..bytes.len().min(self.want - self.len())]);
+        copy(&mut self.bytes);
         self.hash.update(&self.bytes[start..]);
     }
 

@@ -28,7 +28,7 @@
 use super::report::{Reporting, WIDE};
 use super::{Minibatch, Work, learning};
 use proto::control::{
-    Command, Configured, Description, HeldSnapshot, Keep, Report, RunLane, SnapshotDone, Start,
+    Command, Configured, DataAddress, Description, HeldSnapshot, Keep, Report, RunLane, SnapshotDone, Start,
 };
 use proto::error::ProtocolError;
 use proto::ledger::size::Size;
@@ -37,6 +37,7 @@ use proto::link::Role;
 use proto::microbatch::Phase;
 use proto::spec::reads::Reads;
 use proto::spec::stage::{Half, StageSpec};
+use proto::transport::address::MOST_OF_PATH;
 use std::time::Duration;
 
 /// The longest address: a host's name of 253 bytes, and a port.
@@ -223,7 +224,7 @@ fn description(held: usize) -> Description {
         threads: u32::MAX,
         memory_total: WIDE,
         memory_available: WIDE,
-        data_port: u16::MAX,
+        data: DataAddress::Path("x".repeat(MOST_OF_PATH)),
         certificate_expires: WIDE,
         run: Some("x".repeat(RUN)),
         snapshots: vec![snapshot; held],

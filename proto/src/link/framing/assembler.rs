@@ -82,9 +82,22 @@ impl Assembler {
     /// # Errors
     /// More bytes than the chunk has, or a tensor whose checksum is not its header's.
     pub fn fill(&mut self, bytes: &[u8]) -> Result<Option<Message>, ProtocolError> {
+        self.fill_by(bytes.len(), |into| into.extend_from_slice(bytes))
+    }
+
+    /// As [`Assembler::fill`], for `length` bytes that cannot be lent: `copy` appends them to the given vector, which has
+    /// room for them.
+    ///
+    /// # Errors
+    /// As [`Assembler::fill`].
+    pub fn fill_by(
+        &mut self,
+        length: usize,
+        copy: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Option<Message>, ProtocolError> {
         match self.open.take() {
             Some(mut open) => {
-                open.fill(bytes)?;
+                open.fill(length, copy)?;
                 Ok(self.keep(open))
             }
             None => Err(ProtocolError::invalid("bytes without a chunk")),
@@ -178,13 +191,12 @@ impl Open {
         Ok(())
     }
 
-    fn fill(&mut self, bytes: &[u8]) -> Result<(), ProtocolError> {
+    fn fill(&mut self, length: usize, copy: impl FnOnce(&mut Vec<u8>)) -> Result<(), ProtocolError> {
         let lacking = self.lacking;
-        let (Some(left), Some(receiving)) = (lacking.checked_sub(bytes.len()), &mut self.receiving) else {
-            let bytes = bytes.len();
-            return Err(ProtocolError::invalid(format!("{bytes} bytes of a chunk while {lacking} are due")));
+        let (Some(left), Some(receiving)) = (lacking.checked_sub(length), &mut self.receiving) else {
+            return Err(ProtocolError::invalid(format!("{length} bytes of a chunk while {lacking} are due")));
         };
-        receiving.extend(bytes);
+        receiving.extend_by(copy);
         self.lacking = left;
         match self.receiving.take_if(|receiving| receiving.is_whole()) {
             Some(whole) => self.tensor(whole),

@@ -2,7 +2,7 @@
 
 use super::chunk::ChunkHead;
 use crate::error::ProtocolError;
-use crate::wire::{self, activation, error_signal, layer_values};
+use crate::wire::{self, activation, error_signal, layer_values, shared_part};
 use bytes::{Buf, Bytes};
 use prost::Message;
 use prost::encoding::{DecodeContext, WireType, decode_key, skip_field};
@@ -102,6 +102,9 @@ received! {
     AuditRequest "a request for the ledger"
     Ledger "a ledger" [4, 5]
     Failure "a failure"
+    Opening "the opening of a link"
+    Opened "the answer to the opening of a link"
+    Released "slots that are given back"
 }
 
 /// The parts of a link's message. A chunk's data is neither copied nor compared: it is the tail of the received bytes.
@@ -130,6 +133,17 @@ part! {
     Activation activation::Part, "an activation"
     ErrorSignal error_signal::Part, "an error signal"
     LayerValues layer_values::Part, "a layer's values"
+}
+
+impl Received for wire::SharedPart {
+    const NAME: &'static str = "a part of a message";
+
+    fn encoding(&self) -> (Vec<u8>, usize) {
+        match &self.part {
+            Some(shared_part::Part::Chunk(chunk)) => (head_of(chunk), chunk.data.len()),
+            _ => (self.encode_to_vec(), 0),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -133,6 +133,19 @@ impl Security {
         }
     }
 
+    /// Fails if the address that begins the sentence is a socket of this host and this security is TLS.
+    ///
+    /// # Errors
+    /// A sentence that begins with `what`.
+    pub fn check_unix(&self, what: &str) -> Result<(), String> {
+        match self.0 {
+            Kind::Plaintext { .. } => Ok(()),
+            Kind::Tls(_) => Err(format!(
+                "{what} is a socket of this host, which only processes of the same user reach, and certificates are for addresses of TCP: leave out --tls-ca, --tls-cert and --tls-key, or give an address of TCP"
+            )),
+        }
+    }
+
     /// The doubts about the credentials that were opened.
     fn doubts(&self, files: &Credentials) -> Vec<String> {
         self.material().map_or_else(Vec::new, |material| doubts::doubts(&material, files, SystemTime::now()))

@@ -6,6 +6,8 @@ use super::stream::{Secured, linger};
 use super::verifier::Verifier;
 use super::{ALPN, Callers, Kind, Tls};
 use crate::identity::Identity;
+use crate::transport::listener::Accepted;
+use crate::transport::unix::check_user;
 use std::io;
 use std::sync::{Arc, OnceLock};
 use tokio::io::AsyncWriteExt;
@@ -45,11 +47,19 @@ impl From<io::Error> for Stranger {
     }
 }
 
-/// Receives a connection: in TLS, up to the verified identity of the caller; in plaintext, up to the first byte.
+/// Receives a connection: in TLS, up to the verified identity of the caller; in plaintext, up to the first byte; within
+/// this host, once the system has told the caller's user.
 pub(crate) async fn receive(
-    stream: TcpStream,
+    stream: Accepted,
     callers: &Callers,
 ) -> Result<(Secured, Option<Identity>), Stranger> {
+    let stream = match stream {
+        Accepted::Tcp(stream) => stream,
+        Accepted::Unix(stream) => {
+            let refused = |why| Stranger { why: Some(why), stream: None };
+            return check_user(&stream).map(|()| (Secured::Unix(stream), None)).map_err(refused);
+        }
+    };
     match &callers.security.0 {
         Kind::Plaintext { .. } => plain(stream, callers).await,
         Kind::Tls(tls) => shake_hands(stream, tls, callers).await,
