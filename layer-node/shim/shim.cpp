@@ -98,10 +98,11 @@ char* neuropil_add(Tensor* left, const Tensor* right, Tensor** out) {
 // One step of SGD with momentum. `numbers`: the learning rate, the momentum and the weight decay.
 char* neuropil_sgd_step(Tensor* value, const Tensor* gradient, Tensor* buffer, const double* numbers, bool nesterov) {
   return guarded([&] {
-    // The kernel goes through memory, whatever the strides are.
-    TORCH_CHECK(are_alike(*value, *gradient) && are_alike(*value, *buffer), "a step of ", value->sizes(),
+    TORCH_CHECK(value->sizes() == gradient->sizes() && are_alike(*value, *buffer), "a step of ", value->sizes(),
                 " does not fit a gradient of ", gradient->sizes());
-    at::_fused_sgd_(at::TensorList(*value), at::TensorList(*gradient), at::TensorList(*buffer), numbers[2], numbers[1],
+    // The kernel goes through memory, whatever the strides are.
+    Tensor along = are_alike(*value, *gradient) ? *gradient : at::empty_like(*value).copy_(*gradient);
+    at::_fused_sgd_(at::TensorList(*value), at::TensorList(along), at::TensorList(*buffer), numbers[2], numbers[1],
                     numbers[0], /*dampening=*/0, nesterov, /*maximize=*/false, /*is_first_step=*/false);
   });
 }
