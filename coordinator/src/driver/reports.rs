@@ -240,7 +240,8 @@ mod tests {
         let mut done = report();
         let actions = done.spans.iter().map(|span| span.action.in_step(0)).collect();
         let lane = Lane::new(Phase::Train, Default::default(), actions).unwrap();
-        let due = Reported { lane: &lane, samples: 5, measure: Measure::Signals, updates: 7, timeline: false };
+        let due =
+            Reported { lane: &lane, samples: 5, measure: Measure::Signals, updates: 7, timeline: false };
         let why = reporting.check(&done, &due).unwrap_err();
         assert!(why.starts_with("it has times of 4 actions that are not the 5 actions"), "{why}");
         done.spans.push(Span { start_ns: 5, end_ns: 9, ..done.spans[3] });

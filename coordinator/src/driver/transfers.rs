@@ -158,7 +158,10 @@ mod tests {
         assert_eq!(messages(&plain, &Lane::evaluate(1)), of_first);
         let halves = ["to stage 1, backward LayerValues 0", "from stage 1, backward ErrorSignals 0"];
         let found = messages(&split, &lane());
-        assert!(found.len() == 12 && halves.iter().all(|half| found.contains(&(*half).to_owned())), "{found:?}");
+        assert!(
+            found.len() == 12 && halves.iter().all(|half| found.contains(&(*half).to_owned())),
+            "{found:?}"
+        );
         let half = split.backward_half().unwrap();
         let due = ["from stage 1 LayerValues 0", "to stage 1 ErrorSignals 0"];
         assert_eq!(messages(&half, &lane())[..2], due);
@@ -180,7 +183,10 @@ mod tests {
         ] {
             assert!(check(&[known, stranger]).unwrap_err().contains("that the step does not have"));
         }
-        assert!(check(&[known, known]).unwrap_err().contains("that the step does not have"), "it comes twice");
+        assert!(
+            check(&[known, known]).unwrap_err().contains("that the step does not have"),
+            "it comes twice"
+        );
         assert!(check(&[Transfer { start_ns: 3, ..known }]).unwrap_err().contains("ends before it begins"));
     }
 }

@@ -45,7 +45,15 @@ impl Reporting {
         let (split, transfers) = (Exchanged::of(spec)?, Transfers::of(spec)?);
         if spec.half == Half::Backward {
             let (two_parts, wire) = (false, spec.wire);
-            return Ok(Self { layers: Vec::new(), forward: 0, backward: 0, split, transfers, two_parts, wire });
+            return Ok(Self {
+                layers: Vec::new(),
+                forward: 0,
+                backward: 0,
+                split,
+                transfers,
+                two_parts,
+                wire,
+            });
         }
         let bytes = |value: &Value| value.bytes(spec.wire);
         let below = spec.inputs.iter().filter(|value| value.name != INPUT);

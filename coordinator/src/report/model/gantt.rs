@@ -28,8 +28,10 @@ pub struct Gantt {
     pub ticks: Vec<String>,
     /// Whether there are so many rows that they are low.
     pub many: bool,
-    /// Whether a part of U ran apart from the rest, and whether a row has a node's B.
+    /// Whether a part of U ran apart from the rest.
     pub slips: bool,
+    /// Whether a stage has its W and B on two hosts, so that rows have long names.
+    pub halves: bool,
 }
 
 /// A row.
@@ -63,7 +65,9 @@ impl Gantt {
         let predicted = predicted(step);
         let actions = || step.lanes.iter().flat_map(|lane| &lane.actions);
         let first = actions().map(|action| action.start_s).fold(0.0, f64::min);
-        let last = actions().map(|action| action.end_s).fold(step.seconds, f64::max);
+        // B's part of U may follow in the next step, beyond the end of the chart.
+        let whole = actions().filter(|action| !action.backward);
+        let last = whole.map(|action| action.end_s).fold(step.seconds, f64::max);
         let percent =
             |share: Option<f64>| share.map_or("–".into(), |share| format!("{:.1} %", 100.0 * share));
         let ticks = (0..=4).map(|quarter| milliseconds(first + (last - first) * f64::from(quarter) / 4.0));
@@ -76,6 +80,7 @@ impl Gantt {
             rows: rows(step, [first, last]),
             ticks: ticks.collect(),
             many: step.lanes.len() > MANY,
+            halves: step.lanes.iter().any(|lane| matches!(lane.of, Role::Backward(_))),
             slips: actions().any(|action| action.backward),
         })
     }

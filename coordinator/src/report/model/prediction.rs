@@ -52,12 +52,15 @@ fn cost(stage: &ProcessLane) -> StageCost {
     StageCost { forward, error, gradient, update, follow, followers: u32::from(follow > 0.0) }
 }
 
-/// The time of a message between two processes. It is the shortest, because others may have waited for room at their
-/// receiver.
+/// The mean time of the messages between two processes for which the receiver waited already when they left. Others may
+/// have lain before a receiver without room, and hold nobody up.
 fn way(step: &StepTimeline, from: Role, to: Role) -> f64 {
     let messages = step.messages.iter().filter(|message| (message.from, message.to) == (from, to));
-    let took = |message: &Message| Some((message.came_s()? - message.left_s()?).max(0.0));
-    messages.filter_map(took).reduce(f64::min).unwrap_or(0.0)
+    let took = |message: &Message| {
+        let left = message.left_s()?;
+        message.awaited_s.filter(|awaited| *awaited <= left).and(Some(message.came_s()? - left))
+    };
+    mean(messages.filter_map(took))
 }
 
 fn mean(times: impl Iterator<Item = f64>) -> f64 {
