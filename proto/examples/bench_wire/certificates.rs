@@ -56,10 +56,12 @@ impl Files {
     /// The end that accepts TLS over TCP, with the cipher of links.
     pub fn acceptor(&self) -> Outcome<TlsAcceptor> {
         let chain = vec![CertificateDer::from_pem_file(&self.node.certificate)?];
-        let config = ServerConfig::builder_with_provider(Arc::new(provider()))
+        let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
             .with_protocol_versions(&[&TLS13])?
             .with_no_client_auth()
             .with_single_cert(chain, PrivateKeyDer::from_pem_file(&self.node.key)?)?;
+        // The dialling end reads nothing, and a connection that closes with unread bytes is reset.
+        config.send_tls13_tickets = 0;
         Ok(Arc::new(config).into())
     }
 }

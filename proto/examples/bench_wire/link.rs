@@ -1,6 +1,7 @@
 //! A link of Neuropil: the caller sends messages of one tensor, and the node receives and checks them.
 
-use super::{Clock, Ends, Load, Outcome};
+use super::clock::{Clock, Measured};
+use super::{Ends, Load, Outcome};
 use bytes::Bytes;
 use proto::link::{Contract, End, Link, LinkRegistry, Peer, Port, Role};
 use proto::microbatch::{Message, MicrobatchHeader, MicrobatchId, Phase};
@@ -22,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const MICROBATCHES: u32 = 4096;
 
 /// MB/s over a link whose ends have the first and the second protection.
-pub fn measure(ends: &Ends, [caller, node]: [Security; 2], load: Load) -> Outcome<f64> {
+pub fn measure(ends: &Ends, [caller, node]: [Security; 2], load: Load) -> Outcome<Measured> {
     let contract = contract(load);
     let registry = LinkRegistry::default();
     let (mut above, pending) = Link::new(Peer::of(Role::Coordinator), contract.clone()).queues();
@@ -32,18 +33,18 @@ pub fn measure(ends: &Ends, [caller, node]: [Security; 2], load: Load) -> Outcom
     let peer = Peer::stage(0).at(address.to_string());
     let below = ends.sender.block_on(grpc::exchange(&caller, &Link::new(peer, contract), LIMIT))?;
     let sent = ends.sender.spawn(send(below, load));
-    let took = ends.receiver.block_on(async {
-        let mut clock = Clock::new();
+    let measured = ends.receiver.block_on(async {
+        let mut clock = Clock::new(load);
         for _ in 0..load.messages() {
             above.receive(LIMIT, || "a message".into()).await?;
-            clock.arrived();
+            clock.arrived()?;
         }
-        Outcome::Ok(clock.took())
+        clock.measured()
     })?;
     let below = ends.sender.block_on(sent)??;
     drop((below, above));
     stop.cancel();
-    Ok(load.rate(took))
+    Ok(measured)
 }
 
 /// Sends all messages, and returns the port, which keeps the link open.

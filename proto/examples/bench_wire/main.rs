@@ -4,11 +4,12 @@
 //! Both ends of everything run in this process, each end on a runtime of its own, as programs of Neuropil have it.
 
 mod certificates;
+mod clock;
 mod link;
 mod stream;
 
+use clock::Measured;
 use std::error::Error;
-use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 /// What a part of this program returns.
@@ -45,47 +46,23 @@ impl Load {
         WARM + self.count
     }
 
-    /// MB/s, where the messages that count took this long.
-    fn rate(self, took: Duration) -> f64 {
-        (self.bytes * self.count) as f64 / took.as_secs_f64() / 1e6
-    }
-}
-
-/// The time from the last message that warms up to the last message.
-struct Clock {
-    left: usize,
-    start: Instant,
-}
-
-impl Clock {
-    fn new() -> Self {
-        Self { left: WARM, start: Instant::now() }
-    }
-
-    /// Notes that a message has arrived.
-    fn arrived(&mut self) {
-        if self.left > 0 {
-            self.left -= 1;
-            self.start = Instant::now();
-        }
-    }
-
-    fn took(&self) -> Duration {
-        self.start.elapsed()
+    /// The bytes that count.
+    fn counted(self) -> usize {
+        self.bytes * self.count
     }
 }
 
 fn main() -> Outcome<()> {
-    let rounds = std::env::args().nth(1).map_or(Ok(ROUNDS), |word| word.parse())?;
+    let rounds = std::env::args().nth(1).map_or(Ok(ROUNDS), |word| word.parse())?.max(1);
     let ends = Ends { sender: proto::process::runtime()?, receiver: proto::process::runtime()? };
     let files = certificates::Files::new()?;
     let mut table =
-        format!("{:<16} {:>7} {:>13} {:>9} {:>9}  MB/s\n", "case", "ratio", "by round", "link", "TCP");
+        format!("{:<16} {:>7} {:>13} {:>9} {:>9}  unit\n", "case", "ratio", "by round", "link", "TCP");
     for tls in [false, true] {
         for mib in SIZES {
             let case = format!("{mib} MiB{}", if tls { ", TLS" } else { "" });
             let measured = by_turns(&ends, &files, &case, tls, Load::of(mib), rounds)?;
-            table += &row(&case, &measured);
+            table += &rows(&case, &measured);
         }
     }
     println!("\n{table}");
@@ -100,7 +77,7 @@ fn by_turns(
     tls: bool,
     load: Load,
     rounds: usize,
-) -> Outcome<Vec<[f64; 2]>> {
+) -> Outcome<Vec<[Measured; 2]>> {
     let link = || link::measure(ends, files.security(tls)?, load);
     let tcp = || stream::measure(ends, tls.then_some(files), load);
     let mut measured = Vec::new();
@@ -112,23 +89,31 @@ fn by_turns(
                 [link()?, reference]
             }
         };
-        println!(r#"{{"case":{case:?},"link_mb_per_s":{ours:.1},"tcp_mb_per_s":{reference:.1}}}"#);
+        let [a, b] = [ours, reference];
+        println!(
+            r#"{{"case":{case:?},"link_mb_per_s":{:.1},"tcp_mb_per_s":{:.1},"link_cpu_s_per_gb":{:.3},"tcp_cpu_s_per_gb":{:.3}}}"#,
+            a.rate, b.rate, a.cpu, b.cpu
+        );
         measured.push([ours, reference]);
     }
     Ok(measured)
 }
 
-fn row(case: &str, measured: &[[f64; 2]]) -> String {
-    let [link, tcp] = [0, 1].map(|of| median(measured.iter().map(|pair| pair[of]).collect()));
-    let ratios: Vec<f64> = measured.iter().map(|[link, tcp]| link / tcp).collect();
-    let ends = (f64::INFINITY, f64::NEG_INFINITY);
-    let (least, most) = ratios.iter().fold(ends, |(least, most), ratio| (ratio.min(least), ratio.max(most)));
-    let spread = format!("{least:.3}-{most:.3}");
-    format!("{case:<16} {:>7.3} {spread:>13} {link:>9.0} {tcp:>9.0}\n", median(ratios))
+/// The two lines of a case: by the clock, and by what the processors did.
+fn rows(case: &str, measured: &[[Measured; 2]]) -> String {
+    let rates: Vec<_> =
+        measured.iter().map(|[link, tcp]| [link.rate, tcp.rate, link.rate / tcp.rate]).collect();
+    let work: Vec<_> = measured.iter().map(|[link, tcp]| [link.cpu, tcp.cpu, tcp.cpu / link.cpu]).collect();
+    row(case, &rates, "MB/s") + &row(case, &work, "CPU s/GB")
 }
 
-/// The middle number.
-fn median(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
+fn row(case: &str, rounds: &[[f64; 3]], unit: &str) -> String {
+    let [link, tcp, ratio] = [0, 1, 2].map(|of| {
+        let mut numbers: Vec<f64> = rounds.iter().map(|round| round[of]).collect();
+        numbers.sort_by(f64::total_cmp);
+        numbers
+    });
+    let spread = format!("{:.3}-{:.3}", ratio[0], ratio[ratio.len() - 1]);
+    let [link, tcp, ratio] = [link, tcp, ratio].map(|numbers| numbers[numbers.len() / 2]);
+    format!("{case:<16} {ratio:>7.3} {spread:>13} {link:>9.2} {tcp:>9.2}  {unit}\n")
 }

@@ -1,13 +1,13 @@
 //! TCP, or TLS over TCP: one end writes the bytes of every message, and the other end reads them into one buffer.
 
 use super::certificates::Files;
-use super::{Clock, Ends, Load, Outcome};
-use std::time::Duration;
+use super::clock::{Clock, Measured};
+use super::{Ends, Load, Outcome};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// MB/s over TCP; over TLS where there are files for it.
-pub fn measure(ends: &Ends, files: Option<&Files>, load: Load) -> Outcome<f64> {
+pub fn measure(ends: &Ends, files: Option<&Files>, load: Load) -> Outcome<Measured> {
     let listener = ends.receiver.block_on(TcpListener::bind("127.0.0.1:0"))?;
     let address = listener.local_addr()?;
     let connector = files.map(Files::connector).transpose()?;
@@ -20,7 +20,7 @@ pub fn measure(ends: &Ends, files: Option<&Files>, load: Load) -> Outcome<f64> {
         }
     });
     let acceptor = files.map(Files::acceptor).transpose()?;
-    let took = ends.receiver.block_on(ends.receiver.spawn(async move {
+    let measured = ends.receiver.block_on(ends.receiver.spawn(async move {
         let (stream, _) = listener.accept().await?;
         match acceptor {
             None => read(stream, load).await,
@@ -28,7 +28,7 @@ pub fn measure(ends: &Ends, files: Option<&Files>, load: Load) -> Outcome<f64> {
         }
     }))??;
     ends.sender.block_on(sent)??;
-    Ok(load.rate(took))
+    Ok(measured)
 }
 
 async fn write(mut stream: impl AsyncWrite + Unpin, load: Load) -> Outcome<()> {
@@ -39,12 +39,12 @@ async fn write(mut stream: impl AsyncWrite + Unpin, load: Load) -> Outcome<()> {
     Ok(stream.flush().await?)
 }
 
-async fn read(mut stream: impl AsyncRead + Unpin, load: Load) -> Outcome<Duration> {
+async fn read(mut stream: impl AsyncRead + Unpin, load: Load) -> Outcome<Measured> {
     let mut bytes = vec![0; load.bytes];
-    let mut clock = Clock::new();
+    let mut clock = Clock::new(load);
     for _ in 0..load.messages() {
         stream.read_exact(&mut bytes).await?;
-        clock.arrived();
+        clock.arrived()?;
     }
-    Ok(clock.took())
+    clock.measured()
 }
