@@ -121,7 +121,7 @@ pub(super) const VALUES: &[Synonyms] = &[
     meant("apart separate separated", "split"),
     meant("colocated joint same_host one_host", "together"),
     meant("1f1b pipedream pipedream_flush", "one_f_one_b"),
-    meant("zb zbh1 zb_h1 zb1p zero_bubble_h1 interleaved_zero_bubble zbv zbv_zero_bubble", "zero_bubble"),
+    meant("zb zbh1 zb1p zero_bubble_h1 interleaved_zero_bubble zbv zbv_zero_bubble", "zero_bubble"),
     meant("fill_drain afab all_forward_all_backward", "gpipe"),
     meant("layer layers each", "per_layer"),
     meant("block blocks", "per_block"),
