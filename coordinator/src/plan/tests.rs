@@ -234,7 +234,8 @@ fn gradients_that_are_put_off_cost_memory_and_save_time() {
         planned(small(), "resnet18", &Cuts::PerBlock, workload).unwrap()
     };
     for recompute in [false, true] {
-        let [one, zero] = [Schedule::OneFOneB, Schedule::ZeroBubble].map(|schedule| with(schedule, recompute));
+        let [one, zero] =
+            [Schedule::OneFOneB, Schedule::ZeroBubble].map(|schedule| with(schedule, recompute));
         assert_eq!((one.stages[8].held, zero.stages[8].held), (3, 11));
         assert_eq!(one.stages[0].memory, zero.stages[0].memory);
         let of = |plan: &Plan| plan.stages[8].memory.activations;

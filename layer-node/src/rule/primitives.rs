@@ -73,7 +73,9 @@ fn amp_and_sparse(seen: &Seen, terms: &Terms) -> Result<Option<Tensor>, TchError
     match (amp != 0.0, sparse != 0.0, terms.transfer) {
         (false, false, _) => Ok(None),
         (true, false, Transfer::Identity) => scaled(seen.filter_gradient(seen.x(), seen.y()?)?, amp),
-        (false, true, Transfer::Identity) => scaled(seen.filter_gradient(seen.x(), &through_b(seen)?)?, sparse),
+        (false, true, Transfer::Identity) => {
+            scaled(seen.filter_gradient(seen.x(), &through_b(seen)?)?, sparse)
+        }
         (true, true, Transfer::Identity) => {
             let mut against = through_b(seen)?;
             torch::add_scaled(&mut against, seen.y()?, amp / sparse)?;

@@ -26,8 +26,9 @@ impl TryFrom<wire::MessageTimes> for Transfer {
     type Error = ProtocolError;
     fn try_from(transfer: wire::MessageTimes) -> Result<Self> {
         let carried = Carried::try_from(transfer.carried())?;
-        let wire::MessageTimes { peer, sent, microbatch, form, bytes, start_ns, end_ns, transport_ns, .. } =
-            transfer;
+        let wire::MessageTimes {
+            peer, sent, microbatch, form, bytes, start_ns, end_ns, transport_ns, ..
+        } = transfer;
         let transport_ns = Some(transport_ns).filter(|ns| *ns > 0);
         Ok(Self { peer: role(peer), sent, carried, microbatch, form, bytes, start_ns, end_ns, transport_ns })
     }

@@ -33,7 +33,8 @@ impl OpenStep {
     fn add(&mut self, start_ns: u64, end_ns: u64) {
         let before = self.followed.map_or(0, |span| span.end_ns - span.start_ns);
         let start_ns = start_ns.saturating_sub(before);
-        self.followed = Some(Span { action: Action::Update(self.done.step), start_ns, end_ns, backward: true });
+        self.followed =
+            Some(Span { action: Action::Update(self.done.step), start_ns, end_ns, backward: true });
     }
 
     /// The report, and whether it has measurements.

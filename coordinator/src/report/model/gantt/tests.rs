@@ -14,7 +14,8 @@ fn step(stages: u32, microbatches: u32, slow: Option<usize>) -> (StepTimeline, C
     let cost = StageCost { forward: 1.0, error: 1.0, gradient: 1.0, update: 0.5, ..StageCost::default() };
     let mut costs = Costs::uniform(stages as usize, cost, LinkCost::default(), 0.0);
     if let Some(slow) = slow {
-        costs.stages[slow] = StageCost { forward: 2.0, error: 2.0, gradient: 2.0, update: 1.0, ..StageCost::default() };
+        costs.stages[slow] =
+            StageCost { forward: 2.0, error: 2.0, gradient: 2.0, update: 1.0, ..StageCost::default() };
     }
     let found = predict(&lanes, &costs).unwrap();
     let lane = |of, actions, tasks| ProcessLane { of, offset_s: 0.0, uncertainty_s: 0.0, actions, tasks };
