@@ -5,7 +5,8 @@
 //! weights     W, biases and norms: values, optimizer state, gradients; the same of B, if it is not W and is on this host;
 //!             under bf16 the copies of W and B
 //! activations held × the values that F keeps of a microbatch, or × those that wait between E and G if they are more
-//! workspace   values that end with their F, the largest layer's scratch, one more gradient, a mirror step
+//! workspace   values that end with their F, the largest layer's scratch, one more gradient, a mirror step, the residuals
+//!             of error feedback
 //! queues      2 microbatches in each direction on each side, and to and from the other half of a stage
 //! kept        blocks that are free again, and stay with the process: see [`KEPT_OF_VALUES`]
 //! ```
@@ -94,7 +95,7 @@ impl Between {
     fn queues(&self, workload: &Workload) -> u64 {
         let size = workload.microbatch();
         let numbers = (size * self.there).max(self.noise) + size * self.back;
-        QUEUE as u64 * numbers * workload.wire.size() as u64
+        QUEUE as u64 * workload.wire.bytes(numbers)
     }
 }
 
@@ -124,13 +125,14 @@ impl Stock {
         let (size, held) = (workload.microbatch(), u64::from(held));
         let whole = self.kept.max(self.waiting);
         let activations = if workload.recompute {
-            held * at.bytes(start, workload.number())[0] + whole
+            held * at.bytes(start, |numbers| numbers * workload.number())[0] + whole
         } else {
             held * whole
         };
-        let crossing = |cut| at.bytes(cut, workload.wire.size() as u64).iter().sum::<u64>();
+        let crossing = |cut| at.wired(cut, workload.wire).iter().sum::<u64>();
+        let residuals = if workload.error_feedback { size * at.errors(start) * FLOAT } else { 0 };
         let activations = size * activations;
-        let workspace = size * (self.passing + self.scratch) + self.gradient + self.mirror;
+        let workspace = size * (self.passing + self.scratch) + self.gradient + self.mirror + residuals;
         let ring = size * QUEUE as u64 * (crossing(start) + crossing(end));
         Memory::of(self.weights, activations, workspace, ring + self.halves.queues(workload))
     }

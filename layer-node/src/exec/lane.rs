@@ -1,10 +1,12 @@
 //! Execution of a lane: its actions run in order, never by arrival, and every step is reported when it is closed.
 
+mod feedback;
 mod progress;
 mod ring;
 #[cfg(test)]
 mod tests;
 
+use feedback::Feedback;
 pub use progress::Progress;
 pub use ring::{Ring, align};
 
@@ -31,6 +33,8 @@ pub struct LaneRunner<'a> {
     under_way: HashMap<MicrobatchId, UnderWay>,
     /// The samples received so far of the step whose F actions are running.
     samples: u32,
+    /// The residuals of the error signals, where the run feeds them back.
+    feedback: Option<Feedback>,
 }
 
 /// The record that F leaves for E and G.
@@ -46,7 +50,8 @@ type Result<T> = std::result::Result<T, Failure>;
 impl<'a> LaneRunner<'a> {
     /// A runner for the lane of `progress`.
     pub fn new(ring: Ring<'a>, progress: Progress<'a>) -> Self {
-        Self { ring, progress, under_way: HashMap::new(), samples: 0 }
+        let feedback = Feedback::of(ring.of.spec);
+        Self { ring, progress, under_way: HashMap::new(), samples: 0, feedback }
     }
 
     /// Executes the lane.
@@ -101,7 +106,7 @@ impl<'a> LaneRunner<'a> {
     }
 
     fn forward(&mut self, m: MicrobatchId) -> Result<()> {
-        let (phase, wire) = (self.phase(), self.ring.of.spec.wire);
+        let (phase, wire) = (self.phase(), self.ring.of.spec.wire_above());
         let message = self.receive(m, Direction::Up)?;
         self.expect(m, &message.header)?;
         self.count([self.ring.links.below.peer().role, self.own()], Direction::Up, &message);
@@ -138,6 +143,10 @@ impl<'a> LaneRunner<'a> {
             let (stage, mut other) = runner.with_other_half(message.header.clone());
             let errors = stage.error(m, outputs, &mut *other)?;
             drop(other);
+            let errors = match &mut runner.feedback {
+                Some(feedback) => feedback.correct(m, errors)?,
+                None => errors,
+            };
             runner.ring.device.note_sent(&errors, Carried::ErrorSignals, wire)?;
             Ok(errors)
         })?;
@@ -234,7 +243,12 @@ impl<'a> LaneRunner<'a> {
     /// Sends `values` under a header, and returns the number of bytes of their tensors.
     fn send(&mut self, header: MicrobatchHeader, values: Values, direction: Direction) -> Result<u64> {
         let begun = Instant::now();
-        let values = self.ring.device.download(values, self.ring.of.spec.wire).map_err(Failure::own)?;
+        let spec = self.ring.of.spec;
+        let wire = match direction {
+            Direction::Up => spec.wire_above(),
+            Direction::Down => spec.wire,
+        };
+        let values = self.ring.device.download(values, direction.carried(), wire).map_err(Failure::own)?;
         let bytes = values.bytes();
         let (StageLinks { below, above, .. }, call) = (&*self.ring.links, self.ring.call);
         let port = match direction {

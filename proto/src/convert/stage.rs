@@ -45,6 +45,7 @@ impl TryFrom<wire::Stage> for StageSpec {
             precision,
             deterministic: stage.deterministic,
             memory: stage.memory,
+            error_feedback: stage.error_feedback,
         };
         spec.check()
     }
@@ -88,6 +89,7 @@ impl From<StageSpec> for wire::Stage {
             loss_scale: spec.loss_scale,
             deterministic: spec.deterministic,
             memory: spec.memory,
+            error_feedback: spec.error_feedback,
         }
     }
 }

@@ -41,6 +41,8 @@ struct Written {
     precision: Precision,
     #[serde(default, skip_serializing_if = "is_false")]
     deterministic: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    error_feedback: bool,
     outputs: Vec<String>,
     inputs: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -162,6 +164,7 @@ impl Written {
             loss_scale: spec.loss_scale,
             precision: spec.precision,
             deterministic: spec.deterministic,
+            error_feedback: spec.error_feedback,
             outputs: spec.outputs.clone(),
             inputs: spec.inputs.clone(),
             input: spec.input.clone(),
@@ -184,6 +187,7 @@ impl Written {
             loss_scale: self.loss_scale,
             precision: self.precision,
             deterministic: self.deterministic,
+            error_feedback: self.error_feedback,
             outputs: self.outputs,
             input: self.input,
             optimizer: self.optimizer,

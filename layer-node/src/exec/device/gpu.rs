@@ -12,7 +12,7 @@
 
 use super::notes::{Noted, extremes, largest, may_overflow, vanishing};
 use super::times::{Action, Computed};
-use super::{Device, Download, Pending, kind_of, received, sent_as};
+use super::{Device, Download, Pending, int8, kind_of, received, sent_as};
 use crate::exec::precision;
 use crate::stage::{StageError, Values};
 use crate::torch;
@@ -93,23 +93,38 @@ impl<S: Streams> Device for Gpu<S> {
         let mut begun = Vec::with_capacity(tensors.len());
         for (name, data) in tensors {
             let shape: Vec<i64> = data.shape().iter().map(|&size| size as i64).collect();
-            let mut pinned = self.streams.pinned(&shape, kind_of(data.kind()))?;
+            let (held, format) = int8::held(data.kind(), &shape, data.len());
+            let mut pinned = self.streams.pinned(&held, format)?;
             torch::fill(&mut pinned, data.pieces())?;
             let (tensor, copied) = self.streams.upload(&pinned)?;
-            begun.push((name, tensor, copied));
+            begun.push(((name, data.kind(), shape), tensor, copied));
         }
         self.await_all(begun.iter().map(|(_, _, copied)| copied))?;
-        let computed = |(name, tensor, _): (&String, Tensor, _)| Ok((name.clone(), received(tensor, kind)?));
+        let computed = |((name, wire, shape), tensor, _): ((&String, Kind, Vec<i64>), Tensor, _)| {
+            let tensor = match wire {
+                Kind::Int8(block) => int8::decode(&tensor, &shape, block)?,
+                _ => tensor,
+            };
+            Ok((name.clone(), received(tensor, kind)?))
+        };
         begun.into_iter().map(computed).collect()
     }
 
-    fn download(&mut self, values: Values, wire: Kind) -> Result<Download, StageError> {
+    fn download(&mut self, values: Values, of: Carried, wire: Kind) -> Result<Download, StageError> {
         let mut copies = Vec::with_capacity(values.len());
         for (name, tensor) in values {
             let kind = sent_as(&tensor, wire);
-            let (pinned, copied) =
-                self.streams.download(&tensor.f_to_kind(kind_of(kind))?.f_contiguous()?)?;
-            copies.push(Copy { name, kind, pinned, copied });
+            let shape = tensor.size().iter().map(|&size| size as u64).collect();
+            let sent = match kind {
+                Kind::Int8(block) => {
+                    let int8::Encoded { bytes, vanished } = int8::encode(&tensor, block)?;
+                    self.vanishing.push((vanished, of));
+                    bytes
+                }
+                _ => tensor.f_to_kind(kind_of(kind))?.f_contiguous()?,
+            };
+            let (pinned, copied) = self.streams.download(&sent)?;
+            copies.push(Copy { name, kind, shape, pinned, copied });
         }
         Ok(Download::Pending(Box::new(copies)))
     }
@@ -181,19 +196,20 @@ impl<S: Streams> Device for Gpu<S> {
 struct Copy<E> {
     name: String,
     kind: Kind,
+    shape: Vec<u64>,
+    /// The bytes of the tensor, which have a shape of their own in a format of 8 bits.
     pinned: Tensor,
     copied: E,
 }
 
 impl<E: Event> Pending for Vec<Copy<E>> {
     fn bytes(&self) -> u64 {
-        self.iter().map(|copy| (copy.pinned.numel() * copy.kind.size()) as u64).sum()
+        self.iter().map(|copy| torch::byte_len(&copy.pinned) as u64).sum()
     }
 
     fn complete(self: Box<Self>) -> Result<Vec<(String, TensorData)>, StageError> {
-        let complete = |Copy { name, kind, pinned, copied }: Copy<E>| {
+        let complete = |Copy { name, kind, shape, pinned, copied }: Copy<E>| {
             copied.synchronize()?;
-            let shape: Vec<u64> = pinned.size().iter().map(|&size| size as u64).collect();
             Ok((name, TensorData::new(kind, shape, vec![torch::lend(&pinned)?])?))
         };
         self.into_iter().map(complete).collect()

@@ -5,6 +5,7 @@ use crate::common::{build, id, nesterov, random_f32, slice, state, training, val
 use layer_node::exec::device;
 use layer_node::stage::{Stage, Values, Whole};
 use proto::lane::{Action, Lane};
+use proto::link::Carried;
 use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::{INPUT, LayerSpec};
 use proto::spec::input::InputSpec;
@@ -77,7 +78,8 @@ impl Formats {
     fn wire(self, values: Values) -> Values {
         let mut device = device::open(Device::Cpu).unwrap();
         device.compute_in(self.0).unwrap();
-        let sent = device.download(values, self.1).and_then(|sent| sent.complete()).unwrap();
+        let sent =
+            device.download(values, Carried::Activations, self.1).and_then(|sent| sent.complete()).unwrap();
         device.upload(&sent).unwrap()
     }
 }
