@@ -13,6 +13,7 @@ mod cuda;
 mod dataset;
 mod demo;
 mod dist;
+mod fuzz;
 mod hosts;
 mod image;
 mod json;
@@ -44,7 +45,9 @@ fn main() -> ExitCode {
         Command::Image => image::image(&root),
         Command::Test(extra) => test::test(&root, &extra),
         Command::Results { full } => results::results(&root, full),
-        Command::Bench(bench) => bench::bench(&root, bench),
+        Command::Speed(options) => bench::speed(&root, &options),
+        Command::Fuzz { runs } => fuzz::fuzz(&root, runs),
+        Command::Bench(bench) => bench::bench(&root, &bench),
         Command::Hosts { full } => hosts::hosts(&root, full),
         Command::Leaks => hosts::leaks(&root),
         Command::Readme => hosts::readme(&root),

@@ -1,4 +1,4 @@
-//! `docs/results.md`: tables that commands put between their marks.
+//! Pages with texts that commands put between their marks, above all the tables of `docs/results.md`.
 
 use crate::run::{Failure, Root};
 use std::fmt::Display;
@@ -8,9 +8,14 @@ use std::path::Path;
 /// The page that the tables stand in.
 pub const PAGE: &str = "docs/results.md";
 
-/// Replaces what stands between the marks of a table.
+/// Replaces what stands between the marks of a table of [`PAGE`].
 pub fn put(root: &Root, name: &str, table: &str) -> Result<(), Failure> {
-    let page = root.join(PAGE);
+    put_into(root, PAGE, name, table)
+}
+
+/// Replaces what stands between the marks called `name` of a page.
+pub fn put_into(root: &Root, page: &str, name: &str, table: &str) -> Result<(), Failure> {
+    let page = root.join(page);
     let fault = |path: &Path, error: &dyn Display| format!("{}: {error}", path.display());
     let text = fs::read_to_string(&page).map_err(|error| fault(&page, &error))?;
     let text = between(&text, name, table)

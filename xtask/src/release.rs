@@ -40,6 +40,14 @@ pub fn example(root: &Root, name: &str, feature: Option<&str>) -> Result<PathBuf
     Ok(own)
 }
 
+/// Builds an example program of a package as it is used, and returns its path.
+pub fn example_of(root: &Root, package: &str, name: &str) -> Result<PathBuf, Failure> {
+    prerequisites::check(&libtorch::needs(root)?)?;
+    libtorch::set_up(root)?;
+    step(&mut root.cargo(&format!("build --release -p {package} --example {name}")))?;
+    Ok(beside()?.with_file_name("release").join("examples").join(name))
+}
+
 /// Sets up what building needs, builds both programs, and returns their folder.
 pub fn programs(root: &Root, profile: Profile) -> Result<PathBuf, Failure> {
     prerequisites::check(&libtorch::needs(root)?)?;

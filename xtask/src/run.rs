@@ -130,6 +130,13 @@ pub fn run(command: &mut Command) -> Result<(), Failure> {
     }
 }
 
+/// What a program says, in one line: for words about this machine. A program that says nothing makes them `unknown`.
+pub fn said(root: &Root, program: &str, words: &[&str]) -> String {
+    let output = root.command(program).args(words).stderr(Stdio::null()).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    text.ok().filter(|text| !text.is_empty()).unwrap_or("unknown".into())
+}
+
 /// Whether a program can be started and succeeds; nothing is shown of it.
 pub fn succeeds(command: &mut Command) -> bool {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

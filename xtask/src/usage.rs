@@ -1,6 +1,7 @@
 //! The words that `cargo xtask` understands.
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Name, Options};
+use crate::fuzz;
 use crate::release::Profile;
 use crate::run::{CONFIGURATION, Failure};
 use std::ffi::OsString;
@@ -24,20 +25,29 @@ Usage: cargo xtask COMMAND
   results [--full] train every rule with three seeds, search the matrix of the primitives, and fill
                    the tables of docs/results.md: under an hour on two cores, or with the demo's
                    whole training; what was trained before is not trained again
-  bench memory     train 2,000 small steps over five nodes and compare their memory at the end with
-                   that at the beginning, and with what `coordinator plan` predicts
-  bench pipeline [--rounds N] [--against DIR]
-                   train two networks by turns with this build and with PyTorch, and compare their
-                   images per second: five rounds, or N; DIR holds the programs of another build
-                   to compare with as well
-  bench input [--rounds N]
-                   decode, crop and flip photographs by turns with this build, with its feature turbojpeg
-                   (which takes cmake and nasm to build) and with torchvision, and compare their images per
-                   second on one core: five rounds, or N; then train on 100,000 of them, and compare the
+  results --speed [--rounds N] [--short]
+                   run every bench of speed, and fill its table of docs/results.md
+  fuzz [--runs N]  build every decoder with a fuzzer, and run 200,000 inputs through each, or N; installs
+                   cargo-fuzz where it is missing
+  bench NAME [--rounds N] [--short] [--write]
+                   measure by turns beside a reference: five rounds, or N; --short is one round of fewer
+                   steps, and --write puts the table into docs/results.md. The benches:
+    cuts           ResNet-18 of width 16 on 2, 5, 10 and 21 nodes
+    input          decode, crop and flip photographs with this build, with its feature turbojpeg (which takes
+                   cmake and nasm to build) and with torchvision; then train on 100,000 of them, and compare the
                    coordinator's memory at the end with that at the beginning
-  bench tls [--rounds N]
-                   train two networks over TLS and in plaintext by turns, and start one of 21 stages:
-                   five rounds, or N
+    memory         train 2,000 small steps over five nodes and compare their memory at the end with
+                   that at the beginning, and with what `coordinator plan` predicts; takes no options
+    pipeline [--against DIR]
+                   train two networks with this build and with PyTorch; DIR holds the programs of another
+                   build to compare with as well
+    precision      ResNet-18 in bf16, computed and sent, beside f32
+    rules          the demo's network under each rule that learns B, beside backprop
+    stages         a deep narrow network in 1 to 64 stages: its speed, what the coordinator takes, and how long
+                   start and end take
+    start          a run's start and end beside those of as many bare layer nodes
+    step           a step of one node in process beside a plain loop of torch
+    tls            train two networks over TLS and in plaintext, and start one of 21 stages
   hosts [--full]   prove locality from outside: train on three hosts of this machine (network namespaces,
                    so as root; else on loopback) in plaintext, and have every captured packet explained
                    by a decoder that shares nothing with the programs; then over TLS, and among
@@ -81,6 +91,8 @@ pub enum Command {
     Cuda,
     Image,
     Results { full: bool },
+    Speed(Options),
+    Fuzz { runs: u64 },
     Bench(Bench),
     Hosts { full: bool },
     Leaks,
@@ -112,23 +124,16 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failu
         ["image"] => Ok(Command::Image),
         ["results"] => Ok(Command::Results { full: false }),
         ["results", "--full"] => Ok(Command::Results { full: true }),
-        ["results", ..] => Err(refusal("`results` takes --full or nothing")),
+        ["results", "--speed", ..] => Ok(Command::Speed(options(&words[2..], SHORT)?)),
+        ["results", ..] => Err(refusal("`results` takes --full, --speed or nothing")),
+        ["fuzz"] => Ok(Command::Fuzz { runs: fuzz::RUNS }),
+        ["fuzz", "--runs", number] => match number.parse() {
+            Ok(runs @ 1..) => Ok(Command::Fuzz { runs }),
+            _ => Err(refusal("`--runs` takes a number from 1")),
+        },
+        ["fuzz", ..] => Err(refusal("`fuzz` takes --runs N or nothing")),
         ["bench"] => Err(refusal("`bench` takes a name")),
-        ["bench", "memory"] => Ok(Command::Bench(Bench::Memory)),
-        ["bench", "memory", ..] => Err(Failure::new(CONFIGURATION, "`bench memory` takes no options")),
-        ["bench", "pipeline", ..] => pipeline(&words[2..]),
-        ["bench", "input"] => Ok(Command::Bench(Bench::Input { rounds: ROUNDS })),
-        ["bench", "input", "--rounds", number] => {
-            Ok(Command::Bench(Bench::Input { rounds: rounds(number)? }))
-        }
-        ["bench", "input", ..] => Err(refusal("`bench input` takes --rounds N or nothing")),
-        ["bench", "tls"] => Ok(Command::Bench(Bench::Tls { rounds: ROUNDS })),
-        ["bench", "tls", "--rounds", number] => Ok(Command::Bench(Bench::Tls { rounds: rounds(number)? })),
-        ["bench", "tls", ..] => Err(refusal("`bench tls` takes --rounds N or nothing")),
-        ["bench", name, ..] => {
-            let sentence = format!("there is no bench `{name}`: choose input, memory, pipeline or tls");
-            Err(Failure::new(CONFIGURATION, sentence))
-        }
+        ["bench", name, ..] => bench(name, &words[2..]),
         ["hosts"] => Ok(Command::Hosts { full: false }),
         ["hosts", "--full"] => Ok(Command::Hosts { full: true }),
         ["hosts", "leaks"] => Ok(Command::Leaks),
@@ -166,19 +171,49 @@ fn dist(options: &[&str]) -> Result<Command, Failure> {
     Ok(Command::Dist { profile, cuda })
 }
 
-fn pipeline(options: &[OsString]) -> Result<Command, Failure> {
-    let (mut often, mut against) = (ROUNDS, None);
-    for pair in options.chunks(2) {
-        match (pair[0].to_string_lossy().as_ref(), pair.get(1)) {
-            ("--rounds", Some(number)) => often = rounds(&number.to_string_lossy())?,
-            ("--against", Some(folder)) => against = Some(folder.into()),
-            (name @ ("--rounds" | "--against"), None) => {
-                return Err(refusal(&format!("`{name}` takes a value")));
-            }
-            (word, _) => return Err(refusal(&format!("`bench` has no option `{word}`"))),
+/// The options of most benches.
+const SHORT: &[&str] = &["--rounds", "--short"];
+
+fn bench(word: &str, words: &[OsString]) -> Result<Command, Failure> {
+    let Some(&(_, name)) = Name::ALL.iter().find(|(known, _)| *known == word) else {
+        let known: Vec<&str> = Name::ALL.iter().map(|(known, _)| *known).collect();
+        let sentence = format!("there is no bench `{word}`: choose one of {}", known.join(", "));
+        return Err(Failure::new(CONFIGURATION, sentence));
+    };
+    let known: &[&str] = match name {
+        Name::Memory => &[],
+        Name::Input | Name::Tls => &["--rounds"],
+        Name::Pipeline => &["--rounds", "--short", "--write", "--against"],
+        Name::Cuts | Name::Precision | Name::Rules | Name::Stages | Name::Start | Name::Step => {
+            &["--rounds", "--short", "--write"]
+        }
+    };
+    Ok(Command::Bench(Bench { name, options: options(words, known)? }))
+}
+
+/// The options of a bench, of those that it knows.
+fn options(words: &[OsString], known: &[&str]) -> Result<Options, Failure> {
+    let (mut often, mut is_short, mut writes, mut against) = (None, false, false, None);
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let word = word.to_string_lossy();
+        let word = known.iter().find(|known| **known == word);
+        let mut value = || words.next().ok_or_else(|| refusal("`--rounds` and `--against` take a value"));
+        match word.copied() {
+            Some("--rounds") => often = Some(rounds(&value()?.to_string_lossy())?),
+            Some("--against") => against = Some(value()?.into()),
+            Some("--short") => is_short = true,
+            Some("--write") => writes = true,
+            _ => return Err(refusal(&format!("this bench takes {}", either(known)))),
         }
     }
-    Ok(Command::Bench(Bench::Pipeline { rounds: often, against }))
+    let rounds = often.unwrap_or(if is_short { 1 } else { ROUNDS });
+    Ok(Options { rounds, is_short, writes, against })
+}
+
+/// The options in words.
+fn either(known: &[&str]) -> String {
+    if known.is_empty() { "no options".into() } else { format!("no options but {}", known.join(", ")) }
 }
 
 fn rounds(number: &str) -> Result<usize, Failure> {
@@ -245,21 +280,31 @@ mod tests {
 
     #[test]
     fn a_bench_has_a_name_and_options() {
-        let pipeline = |rounds, against: Option<&str>| {
-            Some(Command::Bench(Bench::Pipeline { rounds, against: against.map(PathBuf::from) }))
+        let bench = |name, rounds, is_short, against: Option<&str>| {
+            let against = against.map(PathBuf::from);
+            Some(Command::Bench(Bench {
+                name,
+                options: Options { rounds, is_short, writes: false, against },
+            }))
         };
-        check("bench memory", Some(Command::Bench(Bench::Memory)));
-        check("bench pipeline", pipeline(5, None));
-        check("bench pipeline --against a/b --rounds 3", pipeline(3, Some("a/b")));
+        check("bench memory", bench(Name::Memory, 5, false, None));
+        check("bench memory --rounds 2", None);
+        check("bench pipeline", bench(Name::Pipeline, 5, false, None));
+        check("bench pipeline --against a/b --rounds 3", bench(Name::Pipeline, 3, false, Some("a/b")));
         check("bench pipeline --rounds", None);
         check("bench pipeline --rounds 0", None);
         check("bench pipeline --laps 3", None);
-        check("bench input", Some(Command::Bench(Bench::Input { rounds: 5 })));
-        check("bench input --rounds 2", Some(Command::Bench(Bench::Input { rounds: 2 })));
+        check("bench input --rounds 2", bench(Name::Input, 2, false, None));
         check("bench input --rounds x", None);
-        check("bench tls", Some(Command::Bench(Bench::Tls { rounds: 5 })));
-        check("bench tls --rounds 2", Some(Command::Bench(Bench::Tls { rounds: 2 })));
-        check("bench tls --rounds", None);
         check("bench tls --against a", None);
+        check("bench stages --short", bench(Name::Stages, 1, true, None));
+        check("bench stages --short --rounds 3", bench(Name::Stages, 3, true, None));
+        check("bench stage", None);
+        let options = Options { rounds: 2, is_short: false, writes: false, against: None };
+        check("results --speed --rounds 2", Some(Command::Speed(options)));
+        check("results --speed --write", None);
+        check("fuzz", Some(Command::Fuzz { runs: 200_000 }));
+        check("fuzz --runs 7", Some(Command::Fuzz { runs: 7 }));
+        check("fuzz --runs 0", None);
     }
 }
