@@ -45,6 +45,7 @@ fn main() -> ExitCode {
         Command::Image => image::image(&root),
         Command::Test(extra) => test::test(&root, &extra),
         Command::Results { full } => results::results(&root, full),
+        Command::Plan => results::plan(&root),
         Command::Speed(options) => bench::speed(&root, &options),
         Command::Fuzz { runs } => fuzz::fuzz(&root, runs),
         Command::Bench(bench) => bench::bench(&root, &bench),

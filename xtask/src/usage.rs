@@ -27,6 +27,7 @@ Usage: cargo xtask COMMAND
                    whole training; what was trained before is not trained again
   results --speed [--rounds N] [--short]
                    run every bench of speed, and fill its table of docs/results.md
+  results --plan   predict large networks on many GPUs, and fill their table of docs/imagenet.md
   fuzz [--runs N]  build every decoder with a fuzzer, and run 200,000 inputs through each, or N; installs
                    cargo-fuzz where it is missing
   bench NAME [--rounds N] [--short] [--write]
@@ -92,6 +93,7 @@ pub enum Command {
     Image,
     Results { full: bool },
     Speed(Options),
+    Plan,
     Fuzz { runs: u64 },
     Bench(Bench),
     Hosts { full: bool },
@@ -125,7 +127,8 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failu
         ["results"] => Ok(Command::Results { full: false }),
         ["results", "--full"] => Ok(Command::Results { full: true }),
         ["results", "--speed", ..] => Ok(Command::Speed(options(&words[2..], SHORT)?)),
-        ["results", ..] => Err(refusal("`results` takes --full, --speed or nothing")),
+        ["results", "--plan"] => Ok(Command::Plan),
+        ["results", ..] => Err(refusal("`results` takes --full, --speed, --plan or nothing")),
         ["fuzz"] => Ok(Command::Fuzz { runs: fuzz::RUNS }),
         ["fuzz", "--runs", number] => match number.parse() {
             Ok(runs @ 1..) => Ok(Command::Fuzz { runs }),
@@ -253,6 +256,7 @@ mod tests {
         check("dome", None);
         check("results", Some(Command::Results { full: false }));
         check("results --full", Some(Command::Results { full: true }));
+        check("results --plan", Some(Command::Plan));
         check("results --long", None);
         check("dist", Some(Command::Dist { profile: Profile::Release, cuda: false }));
         check("dist --tests --cuda", Some(Command::Dist { profile: Profile::Tests, cuda: true }));

@@ -12,6 +12,7 @@
 
 mod alone;
 mod audit;
+mod chain;
 mod collect;
 mod connect;
 mod deadline;
@@ -29,6 +30,7 @@ mod tests;
 
 pub use alone::{Alone, alone};
 pub use audit::{Audit, Ledgers, SETTLING};
+pub use chain::{Chain, Part, chain, forget};
 pub use connect::{NodeAddress, Setup, open};
 pub use failures::FailureCollector;
 pub use others::of_others;

@@ -1,7 +1,6 @@
 //! The networks of the bench: the zoo's ResNet-18 for images of 32 pixels, and that of examples/fashion.toml.
 
-use proto::spec::graph::{INPUT, Init, LayerSpec, Op};
-use proto::spec::window::Window;
+use proto::spec::graph::{INPUT, Init, LayerSpec, Op, Window};
 
 /// A network, and the sizes of its training.
 pub struct Case {
