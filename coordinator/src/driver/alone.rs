@@ -17,7 +17,7 @@ use crate::run_error::RunError;
 use proto::clock::Clock;
 use proto::control::{Command, Measure, Report, RunLane, Start, StepDone};
 use proto::lane::Lane;
-use proto::link::{Link, Outgoing};
+use proto::link::{Contract, Link, Outgoing};
 use proto::microbatch::Phase;
 use proto::microbatch::{Message, MicrobatchHeader, MicrobatchId};
 use proto::seed;
@@ -111,8 +111,8 @@ async fn run(
     let (to_us, mut done) = mpsc::channel(UNDER_WAY);
     let peer = ready.node.peer();
     tasks.spawn(listen(peer.clone(), reports, to_us, failures.clone()));
-    let errors = messages(trial, down.values(), 1.0 / f64::from(trial.minibatch))?;
-    tasks.spawn(feed(below.outgoing, messages(trial, up.values(), 1.0)?, trial.steps));
+    let errors = messages(trial, &down, 1.0 / f64::from(trial.minibatch))?;
+    tasks.spawn(feed(below.outgoing, messages(trial, &up, 1.0)?, trial.steps));
     tasks.spawn(feed(above.outgoing, errors, trial.steps));
     let journal = Journal::new(Clock::start());
     tasks.spawn(drain(below.incoming, failures.clone(), journal.clone()));
@@ -136,8 +136,8 @@ async fn run(
     Ok(found)
 }
 
-/// One step's messages of `values`, drawn evenly from −`scale` to `scale`, and the network's input from all bytes.
-fn messages(trial: &Alone, values: &[Value], scale: f64) -> Result<Vec<Message>, RunError> {
+/// One step's messages of `contract`, drawn evenly from −`scale` to `scale`, and the network's input from all bytes.
+fn messages(trial: &Alone, contract: &Contract, scale: f64) -> Result<Vec<Message>, RunError> {
     let Alone { spec, lane, minibatch, .. } = trial;
     let count = lane.microbatches()[0];
     let cuts = microbatches(*minibatch as usize, count as usize);
@@ -158,14 +158,14 @@ fn messages(trial: &Alone, values: &[Value], scale: f64) -> Result<Vec<Message>,
             let shape: Vec<u64> =
                 std::iter::once(range.len() as u64).chain(value.shape.iter().copied()).collect();
             let count = shape.iter().product::<u64>();
-            let kind = value.kind(spec.wire);
+            let kind = value.kind(contract.kind);
             let (middle, scale) = if kind == Kind::U8 { (127.5, 127.5) } else { (0.0, scale) };
             let number = |_| (middle + rng.random_range(-1.0..1.0) * scale) as f32;
             let numbers: Vec<f32> = (0..count).map(number).collect();
             let tensor = TensorData::round_from_f32(kind, shape, &numbers).map_err(RunError::internal)?;
             Ok((value.name.clone(), tensor))
         };
-        let tensors = values.iter().map(&mut tensor).collect::<Result<_, RunError>>()?;
+        let tensors = contract.values().iter().map(&mut tensor).collect::<Result<_, RunError>>()?;
         Ok(Message { header, tensors })
     };
     cuts.iter().enumerate().map(&mut message).collect()
