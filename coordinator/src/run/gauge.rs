@@ -311,11 +311,8 @@ mod tests {
     fn a_round_trip_does_not_depend_on_the_clocks_of_two_hosts() {
         let step = |clock: u64, forward: [u64; 2], error: [u64; 2]| {
             let m = MicrobatchId { step: 1, index: 0 };
-            let span = |action, [start, end]: [u64; 2]| Span {
-                action,
-                start_ns: clock + start * 1_000_000,
-                end_ns: clock + end * 1_000_000,
-            };
+            let at = |milliseconds: u64| clock + milliseconds * 1_000_000;
+            let span = |action, [start, end]: [u64; 2]| Span::of(action, at(start), at(end));
             let spans = vec![span(Action::Forward(m), forward), span(Action::Error(m), error)];
             StepDone { spans, ..StepDone::nothing(Phase::Train) }
         };
