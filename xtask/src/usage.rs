@@ -4,6 +4,7 @@ use crate::bench::{Bench, Name, Options};
 use crate::fuzz;
 use crate::release::Profile;
 use crate::run::{CONFIGURATION, Failure};
+use crate::test::Test;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -13,7 +14,9 @@ Usage: cargo xtask COMMAND
 
   demo [-- ARGS]   set up what is missing, build, and train the example network in five local
                    processes; ARGS go to `coordinator train`, as in `-- --set train.epochs=1`
-  test [-- ARGS]   set up what is missing and run all tests; ARGS go to `cargo test`
+  test [--minutes N] [-- ARGS]
+                   set up what is missing and run all tests; ARGS go to `cargo test`; once N minutes have
+                   passed, of the tests that start programs only the most important run
   dist [--cuda] [--tests]
                    pack both programs and libtorch as a folder that runs wherever it lies, and as a tar,
                    in target/dist/; for a GPU without libtorch, which PyTorch brings there; with --tests
@@ -76,8 +79,8 @@ Usage: cargo xtask COMMAND
                    with what their manifests say: trained to the end, started in reverse, pods killed,
                    lost and drained, strangers refused, and the same bits; DIR is an image's root, by
                    deploy/image-root.sh, in place of this machine's system
-  verify           formatting, clippy and documentation with warnings denied, the directions of
-                   imports, and dependencies
+  verify [--quick] formatting, clippy and documentation with warnings denied, the directions of
+                   imports, and dependencies; --quick leaves out clippy and documentation, which compile
   arrows           print how modules and crates import each other, as ARCHITECTURE.md lists it
 
 Set-up puts libtorch into .libtorch/ and Fashion-MNIST into data/, once. Your own LIBTORCH,
@@ -90,7 +93,7 @@ const ROUNDS: usize = 5;
 #[derive(Debug, PartialEq)]
 pub enum Command {
     Demo(Vec<OsString>),
-    Test(Vec<OsString>),
+    Test(Test),
     Dist { profile: Profile, cuda: bool },
     Cuda,
     Image,
@@ -107,7 +110,7 @@ pub enum Command {
     Photographs { compare: bool },
     Pods { image: Option<PathBuf> },
     Arrows,
-    Verify,
+    Verify { quick: bool },
     Help,
 }
 
@@ -120,10 +123,8 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failu
     match text[..] {
         [] | ["help" | "--help" | "-h"] | [_, "--help" | "-h", ..] => Ok(Command::Help),
         ["demo"] | ["demo", "--", ..] => Ok(Command::Demo(extra())),
-        ["test"] | ["test", "--", ..] => Ok(Command::Test(extra())),
-        [name @ ("demo" | "test"), word, ..] => {
-            Err(refusal(&format!("`{word}` stands before the `--` of `{name}`")))
-        }
+        ["demo", word, ..] => Err(refusal(&format!("`{word}` stands before the `--` of `demo`"))),
+        ["test", ..] => test(&words[1..]),
         ["dist", ..] => dist(&text[1..]),
         ["cuda"] => Ok(Command::Cuda),
         ["image"] => Ok(Command::Image),
@@ -156,13 +157,31 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failu
         ["pods"] => Ok(Command::Pods { image: None }),
         ["pods", "--root", _] => Ok(Command::Pods { image: Some(PathBuf::from(&words[2])) }),
         ["pods", ..] => Err(refusal("`pods` takes --root DIR or nothing")),
-        ["verify"] => Ok(Command::Verify),
+        ["verify"] => Ok(Command::Verify { quick: false }),
+        ["verify", "--quick"] => Ok(Command::Verify { quick: true }),
+        ["verify", ..] => Err(refusal("`verify` takes --quick or nothing")),
         ["arrows"] => Ok(Command::Arrows),
-        [name @ ("cuda" | "image" | "manifests" | "verify" | "arrows" | "help"), ..] => {
+        [name @ ("cuda" | "image" | "manifests" | "arrows" | "help"), ..] => {
             Err(refusal(&format!("`{name}` takes no arguments")))
         }
         [name, ..] => Err(refusal(&format!("there is no command `{name}`"))),
     }
+}
+
+fn test(options: &[OsString]) -> Result<Command, Failure> {
+    let mut test = Test::default();
+    let mut rest = options.iter();
+    while let Some(option) = rest.next() {
+        match option.to_string_lossy().as_ref() {
+            "--minutes" => {
+                let number = rest.next().and_then(|number| number.to_str()?.parse().ok());
+                test.minutes = Some(number.ok_or_else(|| refusal("`--minutes` takes a number"))?);
+            }
+            "--" => test.extra = rest.by_ref().cloned().collect(),
+            word => return Err(refusal(&format!("`{word}` stands before the `--` of `test`"))),
+        }
+    }
+    Ok(Command::Test(test))
 }
 
 fn dist(options: &[&str]) -> Result<Command, Failure> {
@@ -246,14 +265,19 @@ mod tests {
     #[test]
     fn words_before_the_dashes_are_ours_and_words_after_them_are_passed_on() {
         check("", Some(Command::Help));
-        check("verify", Some(Command::Verify));
+        check("verify", Some(Command::Verify { quick: false }));
+        check("verify --quick", Some(Command::Verify { quick: true }));
         check("demo", Some(Command::Demo(vec![])));
         check("demo --help", Some(Command::Help));
         check("demo -- --help", Some(Command::Demo(vec!["--help".into()])));
-        check(
-            "test -- x -- --nocapture",
-            Some(Command::Test(vec!["x".into(), "--".into(), "--nocapture".into()])),
-        );
+        let test = |minutes, words: &[&str]| {
+            let extra = words.iter().map(OsString::from).collect();
+            Some(Command::Test(Test { minutes, extra }))
+        };
+        check("test", test(None, &[]));
+        check("test -- x -- --nocapture", test(None, &["x", "--", "--nocapture"]));
+        check("test --minutes 50", test(Some(50), &[]));
+        check("test --minutes -- x", None);
         check("bench", None);
         check("arrows", Some(Command::Arrows));
         check("test x", None);

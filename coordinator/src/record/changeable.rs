@@ -32,7 +32,7 @@ const ARITHMETIC: &str = "it decides the arithmetic of every layer";
 
 /// The decision about each key, or about all keys of a table, whose name then ends in a dot (`layer[` for the network's
 /// layers). The longest name that fits counts. A key that is nowhere here is kept.
-const ROWS: [(&str, Row); 39] = [
+const ROWS: [(&str, Row); 40] = [
     ("pipeline.stages", May(Cut)),
     ("pipeline.placement", May(Cut)),
     ("pipeline.schedule", May(Nothing)),

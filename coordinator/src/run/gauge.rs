@@ -312,6 +312,7 @@ mod tests {
             let m = MicrobatchId { step: 1, index: 0 };
             let span = |action, [start, end]: [u64; 2]| Span {
                 action,
+                backward: false,
                 start_ns: clock + start * 1_000_000,
                 end_ns: clock + end * 1_000_000,
             };

@@ -11,6 +11,7 @@ use proto::tensor::{Kind, TensorData};
 use proto::transport::admission::{CALLS, Refused, connections};
 use proto::transport::data_server;
 use proto::transport::grpc::{self, LinkServer};
+use proto::transport::listener::Listener;
 use proto::transport::tls::{Callers, Security};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -61,7 +62,7 @@ async fn serve(registry: LinkRegistry, security: Security, stop: CancellationTok
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let callers = Callers::of(&security, vec![Role::Coordinator]);
-    let arriving = connections(listener, CALLS, Refused::default(), callers);
+    let arriving = connections(Listener::Tcp(listener), CALLS, Refused::default(), callers);
     let server = data_server().add_service(LinkServer::new(registry, Default::default()));
     tokio::spawn(server.serve_with_incoming_shutdown(arriving, stop.cancelled_owned()));
     Ok(address)

@@ -46,6 +46,7 @@ mod tests {
     use super::super::fixtures::Ca;
     use super::super::{Callers, Secured, Security, receive};
     use crate::link::{Peer, Role};
+    use crate::transport::listener::Accepted;
     use tokio::net::{TcpListener, TcpStream};
     use tokio_rustls::rustls::CipherSuite;
 
@@ -69,14 +70,15 @@ mod tests {
                     .await
                     .map(|(stream, _)| stream)
             };
-            let accepted = async { receive(listener.accept().await.unwrap().0, &callers).await };
+            let accepted =
+                async { receive(Accepted::Tcp(listener.accept().await.unwrap().0), &callers).await };
             let (dialled, accepted) = tokio::join!(dialled, accepted);
             let ends = [dialled.unwrap(), accepted.ok().expect("a handshake").0];
             let suites = ends.map(|end| match end {
                 Secured::Tls(stream) => {
                     stream.get_ref().1.negotiated_cipher_suite().map(|suite| suite.suite())
                 }
-                Secured::Plain(_) => None,
+                Secured::Plain(_) | Secured::Unix(_) => None,
             });
             assert_eq!(suites, [Some(due); 2]);
         }
