@@ -56,14 +56,15 @@ pub fn test(root: &Root, chosen: &Test) -> Result<(), Failure> {
     let Some(minutes) = chosen.minutes else { return run("test --workspace") };
     // The target `whole` starts the programs; all others begin with another letter.
     run("test --workspace --lib --bins --test [!w]*")?;
-    run("test --workspace --doc")?;
     run(&format!("test --workspace --test whole -- {}", FIRST.join(" ")))?;
     if begun.elapsed() > Duration::from_secs(60 * minutes) {
         say(&format!(
-            "{minutes} minutes have passed: the other tests of real programs run by `cargo xtask test`"
+            "{minutes} minutes have passed: the other tests of real programs, and of examples in documentation, run by \
+             `cargo xtask test`"
         ));
         return Ok(());
     }
+    run("test --workspace --doc")?;
     let others: Vec<String> = FIRST.iter().map(|name| format!("--skip {name}")).collect();
     run(&format!("test --workspace --test whole -- {}", others.join(" ")))
 }
