@@ -91,7 +91,7 @@ fn every_field_is_documented_and_no_message_arrives_before_it_departs() {
     let aligned = keeper.add(&outcome);
     trace.add(&outcome, aligned.as_ref());
     let found = json!(trace);
-    crate::documented::holds("trace.json", &[found.clone()]);
+    crate::documented::holds("trace.json", std::slice::from_ref(&found));
     let events = found["traceEvents"].as_array().unwrap();
     let named = |name: &str| events.iter().find(|event| event["name"] == name).unwrap_or(&Value::Null);
     for name in [
