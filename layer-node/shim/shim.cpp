@@ -98,8 +98,9 @@ char* neuropil_add(Tensor* left, const Tensor* right, Tensor** out) {
 // One step of SGD with momentum. `numbers`: the learning rate, the momentum and the weight decay.
 char* neuropil_sgd_step(Tensor* value, const Tensor* gradient, Tensor* buffer, const double* numbers, bool nesterov) {
   return guarded([&] {
-    TORCH_CHECK(value->sizes() == gradient->sizes() && are_alike(*value, *buffer), "a step of ", value->sizes(),
-                " does not fit a gradient of ", gradient->sizes());
+    TORCH_CHECK(value->sizes() == gradient->sizes(), "a step of ", value->sizes(), " does not fit a gradient of ",
+                gradient->sizes());
+    TORCH_CHECK(are_alike(*value, *buffer), "the momentum of a step has other strides than its value");
     // The kernel goes through memory, whatever the strides are.
     Tensor along = are_alike(*value, *gradient) ? *gradient : at::empty_like(*value).copy_(*gradient);
     at::_fused_sgd_(at::TensorList(*value), at::TensorList(along), at::TensorList(*buffer), numbers[2], numbers[1],

@@ -117,6 +117,22 @@ mod tests {
     }
 
     #[test]
+    fn a_gradient_in_another_memory_order_makes_the_same_step() {
+        let step = |order: fn(Tensor) -> Tensor| {
+            let spec = OptimizerSpec {
+                method: Method::Sgd { momentum: 0.9, nesterov: true },
+                ..OptimizerSpec::sgd(0.1)
+            };
+            let numbers = || Tensor::arange(24, (Kind::Float, Device::Cpu)).reshape([2, 3, 2, 2]);
+            let value = crate::torch::settled(numbers(), true).unwrap();
+            let mut parameter = Parameter::new(value, &spec.method, true).unwrap();
+            parameter.step(&spec, 0, &order(numbers())).unwrap();
+            parameter.value.copy()
+        };
+        assert_eq!(step(|row_major| row_major), step(|other| crate::torch::settled(other, true).unwrap()));
+    }
+
+    #[test]
     fn a_gradient_longer_than_the_limit_is_shortened_to_it_before_the_decay() {
         let step = |clip, weight_decay, gradient: [f64; 2]| {
             let spec = OptimizerSpec { clip, weight_decay, ..OptimizerSpec::sgd(1.0) };

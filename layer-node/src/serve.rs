@@ -32,6 +32,8 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+/// The first letters of a folder that a coordinator makes for the sockets of its nodes.
+const SOCKETS: &str = "neuropil-";
 /// The reason that a coordinator gets while the node is stopping.
 const STOPPED: &str = "the node is being stopped: start it again, then --resume auto";
 /// How long the coordinator may take to end the run in order once the node was asked to stop. A supervisor that asked
@@ -139,8 +141,8 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
     if flags.exit_with_stdin {
         signals::when_stdin_ends(parent.clone())?;
     }
-    let mut ports = Ports::bind(&flags).await?;
-    let sockets = ports.files();
+    let _folder = SocketFolder::of(&flags);
+    let (mut ports, sockets) = Ports::bind(&flags).await?;
     let ready = ports.ready()?;
     let identity = NodeIdentity {
         device: named,
@@ -185,16 +187,29 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
         let _ = tokio::time::timeout(DRAIN, server).await;
     }
     drop(sockets);
-    leave_folder(&flags);
     let stop = stop?;
     Ok(saved.map(|()| stop)?)
 }
 
-/// Removes the folder of this node's sockets if the process that started the node chose it and nothing else is in it:
-/// that process may be gone, and the last of its nodes leaves nothing behind.
-fn leave_folder(flags: &Serve) {
-    if let (true, ListenAddress::Unix(path)) = (flags.exit_with_stdin, &flags.listen) {
-        let _ = path.parent().map(std::fs::remove_dir);
+/// The folder of this node's sockets, which the coordinator that started the node has made. It is removed with this handle
+/// if nothing else is in it: the coordinator may be gone, and the last of its nodes leaves nothing behind.
+struct SocketFolder(Option<PathBuf>);
+
+impl SocketFolder {
+    fn of(flags: &Serve) -> Self {
+        let (true, ListenAddress::Unix(path)) = (flags.exit_with_stdin, &flags.listen) else {
+            return Self(None);
+        };
+        let folder = path.parent().filter(|folder| {
+            folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(SOCKETS))
+        });
+        Self(folder.map(PathBuf::from))
+    }
+}
+
+impl Drop for SocketFolder {
+    fn drop(&mut self) {
+        let _ = self.0.as_ref().map(std::fs::remove_dir);
     }
 }
 

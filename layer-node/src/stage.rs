@@ -388,7 +388,8 @@ impl Stage {
     pub fn abandon(&mut self) {
         while !self.torn && self.owes() {
             if let Err(error) = self.follow() {
-                tracing::error!(%error, "the rest of the last update failed");
+                let updates = self.updates;
+                tracing::error!(%error, updates, "B's part of the last update failed, so this state is not saved: resume from the last snapshot");
             }
         }
         for placed in &mut self.layers {

@@ -331,7 +331,7 @@ struct Lent(Tensor, usize);
 impl AsRef<[u8]> for Lent {
     fn as_ref(&self) -> &[u8] {
         // SAFETY: the tensor is contiguous on the CPU and holds `self.1` bytes; it lives as long as
-        // `self`. Values are never changed in place once they are computed.
+        // `self`. `self` shares the storage, and a function that writes in place does so only where nothing shares it.
         unsafe { std::slice::from_raw_parts(self.0.data_ptr().cast::<u8>(), self.1) }
     }
 }

@@ -13,12 +13,13 @@ use crate::run_error::{Cause, RunError};
 use futures::future::try_join_all;
 use proto::client::{Node, Reports, other_release};
 use proto::clock::Clock;
-use proto::control::{Command, Configured, Report, Start};
+use proto::control::{Command, Configured, DataAddress, Report, Start};
 use proto::ledger::LinkLedger;
 use proto::link::{Carried, Contract, Incoming, Link, Outgoing, Peer, QUEUE, Role};
 use proto::microbatch::Message;
 use proto::process::threads;
 use proto::spec::stage::{Half, StageSpec};
+use proto::transport::address::path_of;
 use proto::transport::links::Opener;
 use proto::transport::tls::Security;
 use proto::transport::waiting::Waiting;
@@ -211,6 +212,14 @@ pub(super) async fn prepare(
     let (node, description) = Node::wait_for(security, &control, deadline, waiting).await?;
     if let Some(doubt) = other_release(&description) {
         tracing::warn!("{control}: {doubt}");
+    }
+    if matches!(description.data, DataAddress::Path(_)) != path_of(&address.control).is_some() {
+        return Err(RunError::new(
+            Cause::Violation,
+            format!(
+                "{control} says that its neighbours reach it at an address of another kind than its control address: give its --listen and --control both an IP:PORT, or both a unix:PATH"
+            ),
+        ));
     }
     let data = Peer::of(spec.role()).at(description.data.beside(&address.control));
     let configured = node.configure(spec.clone()).await?;

@@ -102,9 +102,11 @@ impl Transfers {
     /// A sentence about a message that the step does not have, or whose times cannot be true.
     pub(super) fn check(&self, timeline: &Timeline, lane: &Lane) -> Result<(), String> {
         let mut left: HashSet<Due> = self.due(lane).into_iter().collect();
+        // A full timeline lacks the messages that came last, and `due` those of the last microbatches.
+        let is_whole = left.len() < MAX_TRANSFERS;
         for transfer in &timeline.transfers {
             let &Transfer { peer, sent, carried, microbatch, form, start_ns, end_ns, .. } = transfer;
-            if !left.remove(&Due { peer, sent, carried, microbatch, form }) {
+            if !left.remove(&Due { peer, sent, carried, microbatch, form }) && is_whole {
                 let way = if sent { "to" } else { "from" };
                 return Err(format!(
                     "its timeline has a message {way} {peer} for microbatch {microbatch} that the step does not have"

@@ -96,7 +96,7 @@ impl Profile {
             let taken = inputs.iter().map(|&input| elements[input]).sum();
             layers.push(count(layer, shapes[inputs[0]], [taken, output], number, &wanted));
         }
-        kept::keep(&mut layers, network, &inputs, &elements, number);
+        kept::keep(&mut layers, network, &inputs, &shapes, number);
         split::split(&mut layers, network)?;
         let (activations, values) = crossings(&inputs, &elements);
         let errors = values.iter().map(|values| values.iter().sum()).collect();

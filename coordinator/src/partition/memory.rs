@@ -22,6 +22,10 @@ use super::Workload;
 use crate::model::profile::{FLOAT, LayerProfile, Profile, Split};
 use crate::pipeline::Held;
 
+/// Tensors of f32 that error feedback needs at once: the residuals, the corrected errors, the latter in whole blocks, and
+/// three with which their rounding is computed.
+const FEEDBACK: u64 = 6;
+
 /// Bytes of a node without a stage: its code, libtorch's code, its threads and their buffers.
 ///
 /// This number and the two shares below were measured by `plan --measure --local` on ResNet-18 at 32 pixels, batch
@@ -132,7 +136,7 @@ impl Stock {
             held.bytes(whole, self.kept, self.waiting)
         };
         let crossing = |cut| at.wired(cut, workload.wire).iter().sum::<u64>();
-        let residuals = if workload.error_feedback { size * at.errors(start) * FLOAT } else { 0 };
+        let residuals = if workload.error_feedback { FEEDBACK * size * at.errors(start) * FLOAT } else { 0 };
         let activations = size * activations;
         let workspace = size * (self.passing + self.scratch) + self.gradient + self.mirror + residuals;
         let ring = size * QUEUE as u64 * (crossing(start) + crossing(end));

@@ -39,29 +39,26 @@ pub(super) struct Ports {
 }
 
 impl Ports {
-    /// Binds the ports to the addresses of the flags.
-    pub(super) async fn bind(flags: &Serve) -> Result<Self, Failure> {
-        Ok(Self {
-            data: bind("--listen", &flags.listen).await?,
+    /// Binds the ports to the addresses of the flags. The files of sockets are removed with the handles, also where a
+    /// later port cannot be bound.
+    pub(super) async fn bind(flags: &Serve) -> Result<(Self, Vec<SocketFile>), Failure> {
+        let mut files = Vec::new();
+        let ports = Self {
+            data: bind("--listen", &flags.listen, &mut files).await?,
             side: match &flags.listen {
                 ListenAddress::Unix(path) => {
-                    Some(bind("--listen", &ListenAddress::Unix(side_of(path))).await?)
+                    Some(bind("--listen", &ListenAddress::Unix(side_of(path)), &mut files).await?)
                 }
                 ListenAddress::Tcp(_) => None,
             },
-            control: bind("--control", &flags.control).await?,
-            health: bind("--health", &flags.health).await?,
+            control: bind("--control", &flags.control, &mut files).await?,
+            health: bind("--health", &flags.health, &mut files).await?,
             metrics: match flags.metrics {
-                Some(address) => Some(bind("--metrics", &address.into()).await?),
+                Some(address) => Some(bind("--metrics", &address.into(), &mut files).await?),
                 None => None,
             },
-        })
-    }
-
-    /// The files of the sockets, which are removed with the handles.
-    pub(super) fn files(&self) -> Vec<SocketFile> {
-        let all = [Some(&self.data), self.side.as_ref(), Some(&self.control), Some(&self.health)];
-        all.into_iter().flatten().filter_map(Listener::file).collect()
+        };
+        Ok((ports, files))
     }
 
     /// Where neighbours dial this node: a port of this host, or a socket.
@@ -161,8 +158,10 @@ fn address(listener: &Listener) -> Result<ListenAddress, String> {
     listener.address().map_err(|error| error.to_string())
 }
 
-async fn bind(flag: &str, address: &ListenAddress) -> Result<Listener, Failure> {
-    listener::listen(flag, address).await.map_err(Failure::configuration)
+async fn bind(flag: &str, address: &ListenAddress, files: &mut Vec<SocketFile>) -> Result<Listener, Failure> {
+    let listener = listener::listen(flag, address).await.map_err(Failure::configuration)?;
+    files.extend(listener.file());
+    Ok(listener)
 }
 
 fn control_plane(service: ControlService) -> NodeServer<ControlService> {

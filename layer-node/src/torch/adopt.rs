@@ -40,8 +40,8 @@ pub fn adopt(bytes: Bytes, shape: &[i64], kind: Kind) -> Result<Tensor, TchError
     let owner = Box::into_raw(Box::new(bytes)).cast();
     let mut out = std::ptr::null_mut();
     // SAFETY: `data` has the bytes of the shape and lives until `release` drops its owner, which the shim calls once,
-    // whether or not the tensor is made. Values are never changed in place once they are computed, so no write reaches
-    // the shared bytes. `out` is set to a new tensor unless a message comes back.
+    // whether or not the tensor is made. Lent memory has no allocator, so the shim's functions that may write in place
+    // leave the shared bytes alone. `out` is set to a new tensor unless a message comes back.
     unsafe {
         checked(neuropil_adopt(data, shape.as_ptr(), shape.len(), number, owner, release, &mut out))?;
         Ok(Tensor::from_ptr(out))

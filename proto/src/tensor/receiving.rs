@@ -58,6 +58,11 @@ impl Receiving {
         self.hash.update(&self.bytes[start..]);
     }
 
+    /// The checksum of the bytes so far.
+    pub fn checksum(&self) -> u64 {
+        self.hash.digest()
+    }
+
     /// The tensor of the bytes, with its checksum.
     ///
     /// # Errors

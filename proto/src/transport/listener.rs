@@ -4,17 +4,34 @@ use super::address::{ListenAddress, Origin};
 use super::{socket, unix};
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-/// The file of a socket, which is removed with this handle.
+/// The file of a socket, which is removed with this handle unless another process has put its own there meanwhile.
 #[must_use = "the file is removed once this is dropped"]
-pub struct SocketFile(PathBuf);
+pub struct SocketFile {
+    path: PathBuf,
+    numbers: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> Self {
+        Self { path: path.to_owned(), numbers: numbers(path) }
+    }
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+        if self.numbers.is_some() && numbers(&self.path) == self.numbers {
+            let _ = fs::remove_file(&self.path);
+        }
     }
+}
+
+/// The numbers by which the system tells a file from all others.
+fn numbers(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 /// A port that is open.
@@ -68,7 +85,7 @@ impl Listener {
     pub fn file(&self) -> Option<SocketFile> {
         match self {
             Self::Tcp(_) => None,
-            Self::Unix(_, path) => Some(SocketFile(path.clone())),
+            Self::Unix(_, path) => Some(SocketFile::of(path)),
         }
     }
 

@@ -15,6 +15,8 @@ pub(super) async fn bind(path: &Path) -> io::Result<UnixListener> {
     if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
         match UnixStream::connect(path).await {
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => return Err(error),
             _ => return Err(io::Error::new(ErrorKind::AddrInUse, "another process listens there")),
         }
     }

@@ -60,14 +60,14 @@ impl Shares {
         let link = self.links.iter().max_by(|a, b| a.2.total_cmp(&b.2));
         let link = link.map(|&(from, to, share)| {
             let ends = match (from, to) {
-                (Role::Coordinator, other) | (other, Role::Coordinator) => format!("the coordinator and {other}"),
+                (Role::Coordinator, other) => format!("the coordinator and {other}"),
                 _ => format!("{from} and {to}"),
             };
             let said = format!(
                 "The link between {ends} is the bottleneck: for {} of a step, {to} waits for messages that are on their way.",
                 percent(share)
             );
-            (share, said.replace(", coordinator waits", ", the coordinator waits"))
+            (share, said)
         });
         let waits = |share: f64, what: &str, which: &str| {
             let share_words = percent(share);

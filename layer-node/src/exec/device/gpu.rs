@@ -124,7 +124,7 @@ impl<S: Streams> Device for Gpu<S> {
                 _ => tensor,
             };
             let (pinned, copied) = self.streams.download(&sent)?;
-            copies.push(Copy { name, kind, shape, pinned, copied });
+            copies.push(Copy { name, kind, shape, pinned, copied, source: sent });
         }
         Ok(Download::Pending(Box::new(copies)))
     }
@@ -200,6 +200,8 @@ struct Copy<E> {
     /// The bytes of the tensor, which have a shape of their own in a format of 8 bits.
     pinned: Tensor,
     copied: E,
+    /// Held until the copy is done, so that no layer finds the tensor alone and writes into it while it is read.
+    source: Tensor,
 }
 
 impl<E: Event> Pending for Vec<Copy<E>> {
@@ -208,8 +210,9 @@ impl<E: Event> Pending for Vec<Copy<E>> {
     }
 
     fn complete(self: Box<Self>) -> Result<Vec<(String, TensorData)>, StageError> {
-        let complete = |Copy { name, kind, shape, pinned, copied }: Copy<E>| {
+        let complete = |Copy { name, kind, shape, pinned, copied, source }: Copy<E>| {
             copied.synchronize()?;
+            drop(source);
             Ok((name, TensorData::new(kind, shape, vec![torch::lend(&pinned)?])?))
         };
         self.into_iter().map(complete).collect()

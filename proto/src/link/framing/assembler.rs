@@ -208,12 +208,15 @@ impl Open {
     fn tensor(&mut self, whole: Receiving) -> Result<(), ProtocolError> {
         let index = self.tensors.len();
         let (kind, shape, checksum) = &self.headers[index];
-        let tensor = whole.into_tensor(*kind, shape.clone())?;
         let name = &self.values[index].name;
-        if tensor.checksum() != *checksum {
+        // Bytes that were damaged are no numbers of their sender, so the checksum comes first.
+        if whole.checksum() != *checksum {
             let damaged = format!("'{name}' of {} was damaged on its way", self.header);
             return Err(ProtocolError::invalid(damaged));
         }
+        let tensor = whole
+            .into_tensor(*kind, shape.clone())
+            .map_err(|error| ProtocolError::invalid(format!("'{name}' of {}: {error}", self.header)))?;
         self.tensors.push((name.clone(), tensor));
         Ok(())
     }

@@ -27,6 +27,7 @@ impl Place {
         Self { connection, admission, _room: room }
     }
 
+    /// The connection.
     pub fn connection(&self) -> &ConnectionInfo {
         &self.connection
     }

@@ -9,7 +9,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::link::framing::Direction;
 use crate::link::{Link, Peer, PendingLink, Port};
 use crate::microbatch::Message;
-use crate::transport::address::{path_of, side_of};
+use crate::transport::address::{check_address, path_of, side_of};
 use crate::transport::dial::retry;
 use crate::transport::reading::read;
 use crate::transport::tls::Security;
@@ -57,6 +57,7 @@ async fn open<Out: Direction, In: Direction>(
     link: &Link,
 ) -> Result<Port, Failure> {
     let (port, PendingLink { link, received, to_send }) = link.clone().queues();
+    check_address(link.peer.address())?;
     let path = side_of(path_of(link.peer.address()).unwrap_or(Path::new("")));
     let out = unix::connect(security, &link.peer, &path).await?;
     let (back, theirs) = UnixStream::pair().map_err(|error| Failure::own(cannot(&error)))?;

@@ -52,8 +52,11 @@ pub(super) async fn receive<M: Checked>(from: &UnixStream) -> Result<(M, Vec<Own
         }
         let room = frames.room();
         let received = from.async_io(Interest::READABLE, || read(from, room, &mut descriptors)).await?;
-        if descriptors.len() > MOST {
-            return Err(NoFrame::Refused(ProtocolError::invalid("too many descriptors beside a message")));
+        let (received, is_cut) = received;
+        if is_cut || descriptors.len() > MOST {
+            return Err(NoFrame::Refused(ProtocolError::invalid(
+                "more descriptors beside a message than belong there, or than this process may open (ulimit -n)",
+            )));
         }
         match received {
             0 => return Err(NoFrame::Lost(io::Error::other("the connection was closed"))),
@@ -62,7 +65,8 @@ pub(super) async fn receive<M: Checked>(from: &UnixStream) -> Result<(M, Vec<Own
     }
 }
 
-fn read(from: &UnixStream, room: &mut [u8], descriptors: &mut Vec<OwnedFd>) -> io::Result<usize> {
+/// Reads into `room`, and says as well whether the system has left out descriptors.
+fn read(from: &UnixStream, room: &mut [u8], descriptors: &mut Vec<OwnedFd>) -> io::Result<(usize, bool)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut beside = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
@@ -72,10 +76,7 @@ fn read(from: &UnixStream, room: &mut [u8], descriptors: &mut Vec<OwnedFd>) -> i
             descriptors.extend(rights);
         }
     }
-    match received.flags.contains(ReturnFlags::CTRUNC) {
-        true => Err(io::Error::other("too many descriptors came beside a message")),
-        false => Ok(received.bytes),
-    }
+    Ok((received.bytes, received.flags.contains(ReturnFlags::CTRUNC)))
 }
 
 /// The receiver's end of the ring that came as `memory`.
@@ -110,7 +111,7 @@ pub(super) fn socket(socket: Option<OwnedFd>) -> Result<UnixStream, String> {
 /// A new ring, and the sentence where the system has no memory for it.
 pub(super) fn slots() -> Result<Slots, String> {
     Slots::new().map_err(|error| {
-        format!("there is no shared memory for a link ({error}): free memory on this host, or set network.transport to \"grpc\"")
+        format!("there is no shared memory for a link ({error}): free memory on this host or raise the limit of open files (ulimit -n), or set network.transport to \"grpc\"")
     })
 }
 

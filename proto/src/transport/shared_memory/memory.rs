@@ -3,14 +3,20 @@
 
 use super::{MOST_SLOTS, SLOT};
 use rustix::fs::{
-    FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate,
-    memfd_create,
+    FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, fcntl_get_seals, fstat, fstatfs,
+    ftruncate, memfd_create,
 };
+use rustix::io::{Errno, retry_on_intr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Seals of a ring: its length stays, and so do the seals.
 const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
+
+/// The name of a ring's memory in lists of a process's files.
+const NAME: &str = "neuropil-link";
+/// The file system of memory in ordinary pages. A hole in memory of huge pages can end its reader.
+const ORDINARY: u64 = 0x0102_1994;
 
 /// Memory of whole slots.
 pub(super) struct Memory {
@@ -21,7 +27,12 @@ pub(super) struct Memory {
 impl Memory {
     /// New memory of this many slots. The system gives it bytes only as they are reserved or touched.
     pub fn create(slots: usize) -> io::Result<Self> {
-        let file = memfd_create("neuropil-link", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        // Hardened kernels refuse memory that could become executable; kernels before 6.3 do not know the flag.
+        let file = match memfd_create(NAME, flags | MemfdFlags::NOEXEC_SEAL) {
+            Err(Errno::INVAL) => memfd_create(NAME, flags)?,
+            made => made?,
+        };
         ftruncate(&file, (slots * SLOT) as u64)?;
         fcntl_add_seals(&file, SEALS)?;
         Ok(Self { file, slots })
@@ -38,7 +49,10 @@ impl Memory {
             return Err(format!("has {length} bytes, and not 1 to {MOST_SLOTS} slots of {SLOT}"));
         }
         match fcntl_get_seals(&file) {
-            Ok(seals) if seals.contains(SEALS) => Ok(Self { file, slots }),
+            Ok(seals) if seals.contains(SEALS) => match fstatfs(&file) {
+                Ok(system) if system.f_type as u64 == ORDINARY => Ok(Self { file, slots }),
+                _ => Err("is not in ordinary pages".into()),
+            },
             _ => Err("is not sealed, so that its sender could shrink it under a reader".into()),
         }
     }
@@ -61,7 +75,8 @@ impl Memory {
     /// Has the system give bytes to the first `length` bytes of `slot`. Without this, a host without free memory would
     /// end a process that touches them.
     pub fn reserve(&self, slot: usize, length: usize) -> io::Result<()> {
-        Ok(fallocate(&self.file, FallocateFlags::empty(), (slot * SLOT) as u64, length as u64)?)
+        let (at, length) = ((slot * SLOT) as u64, length as u64);
+        Ok(retry_on_intr(|| fallocate(&self.file, FallocateFlags::empty(), at, length))?)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::microbatch::Message;
 use crate::transport::reading::{Broken, Source, torn};
 use crate::wire::{self, SharedPart, shared_part};
 use bytes::BytesMut;
+use std::io;
 use std::marker::PhantomData;
 use tokio::net::UnixStream;
 
@@ -39,9 +40,10 @@ impl<D: Direction> Receiver<D> {
         if let Some(released) = self.slots.give_back() {
             let mut answer = BytesMut::new();
             append(&released, &mut answer);
-            // A sender that takes no answers has filled the socket with them, since it gets slots by them alone. One that
-            // is gone is noticed by its parts.
-            if socket::try_write(&self.socket, &answer).is_ok_and(|written| written < answer.len()) {
+            // A sender that takes no answers has filled the socket with them, since it gets slots by them alone. A sender
+            // that is gone is noticed by its parts.
+            let is_full = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+            if socket::try_write(&self.socket, &answer).is_err_and(|error| is_full(&error)) {
                 return Err(ProtocolError::invalid("the slots that are given back are not taken").into());
             }
         }

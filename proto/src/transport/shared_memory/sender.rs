@@ -22,16 +22,16 @@ use tokio::sync::mpsc;
 /// Bytes that wait for one write: with more, a chunk's receiver would begin late.
 const WRITE: usize = 32 << 10;
 /// How long the peer may take to make room for the end of a direction.
-const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// The sending end.
 pub(super) struct Sender {
-    pub socket: UnixStream,
-    pub slots: Slots,
+    socket: UnixStream,
+    slots: Slots,
     /// The peer's answers, as far as they have come.
-    pub answers: Frames,
+    answers: Frames,
     /// The bytes that wait for the next write.
-    pub waiting: BytesMut,
+    waiting: BytesMut,
 }
 
 /// Why a message could not be sent.
@@ -139,8 +139,6 @@ impl Sender {
     }
 
     async fn flush(&mut self) -> Result<(), Unsent> {
-        socket::write(&self.socket, &self.waiting).await.map_err(|_| Unsent::Gone)?;
-        self.waiting.clear();
-        Ok(())
+        socket::drain(&self.socket, &mut self.waiting).await.map_err(|_| Unsent::Gone)
     }
 }
