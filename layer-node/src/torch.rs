@@ -320,7 +320,8 @@ pub fn fill(tensor: &mut Tensor, pieces: &[Bytes]) -> Result<(), TchError> {
     Ok(())
 }
 
-fn byte_len(tensor: &Tensor) -> usize {
+/// Bytes of the elements of `tensor`.
+pub fn byte_len(tensor: &Tensor) -> usize {
     tensor.numel() * tensor.kind().elt_size_in_bytes()
 }
 
@@ -343,6 +344,37 @@ pub fn lend(tensor: &Tensor) -> Result<Bytes, TchError> {
     let tensor = tensor.f_to_device(Device::Cpu)?.f_contiguous()?;
     let length = byte_len(&tensor);
     Ok(Bytes::from_owner(Lent(tensor, length)))
+}
+
+/// The elements of a tensor, lent out as f32.
+pub struct Numbers(Tensor);
+
+impl AsRef<[f32]> for Numbers {
+    fn as_ref(&self) -> &[f32] {
+        // SAFETY: the tensor is contiguous on the CPU and in f32; it lives as long as `self`. Values are never changed
+        // in place once they are computed.
+        unsafe { std::slice::from_raw_parts(self.0.data_ptr().cast::<f32>(), self.0.numel()) }
+    }
+}
+
+/// The elements of `tensor`, in the order of its dimensions, without a copy if it is contiguous in main memory and in f32.
+///
+/// # Errors
+/// When memory or device fail.
+pub fn numbers(tensor: &Tensor) -> Result<Numbers, TchError> {
+    let tensor = tensor.f_to_device(Device::Cpu)?.f_to_kind(tch::Kind::Float)?.f_contiguous()?;
+    Ok(Numbers(tensor))
+}
+
+/// A new tensor of `shape`, in f32 in main memory, whose elements `write` sets.
+///
+/// # Errors
+/// When memory fails.
+pub fn from_numbers(shape: &[i64], write: impl FnOnce(&mut [f32])) -> Result<Tensor, TchError> {
+    let tensor = Tensor::f_zeros(shape, (tch::Kind::Float, Device::Cpu))?;
+    // SAFETY: the tensor is new, so nothing else refers to its elements, which are contiguous f32 on the CPU.
+    write(unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<f32>(), tensor.numel()) });
+    Ok(tensor)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use proto::spec::layout::Layout;
 use proto::spec::limits::MAX_MICROBATCH;
 use proto::spec::precision::Precision;
 use proto::spec::transport::Transport;
-use proto::tensor::Kind;
+use proto::tensor::{Block, Kind};
 use serde::{Deserialize, Serialize};
 
 use super::allowed::Allowed::{self, Any, Switch, Text, Tuple, Whole, Words};
@@ -310,7 +310,38 @@ section! {
             "how long a connected node may be silent when it should speak";
         transport: Transport = one_of::<Transport>(), is(Transport::default()),
             "what carries links: with `auto`, shared memory between nodes at sockets of one host, as those of `--local` are, and gRPC between all others; `shared_memory` refuses any other node";
-        wire: Kind = one_of::<Kind>(), is(Kind::default()),
-            "number format between neighbours, but for images, which cross in bytes; with f16, `train.loss_scale` keeps small error signals from becoming 0";
+        wire: Wire = one_of::<Wire>(), is(Wire::default()),
+            "number format between neighbours, but for images, which cross in bytes; with f16, `train.loss_scale` keeps small error signals from becoming 0; `int8` leaves logits in f32";
+        wire_block: u32 = Whole(32, 1024), is(Block::Of128.size() as u32),
+            "`int8`: numbers of a sample that share a scale; a power of two";
+        error_feedback: bool = Switch, is(false),
+            "`int8`: what rounding took from an error signal between stages is added to the next microbatch's, within a step";
+    }
+}
+
+/// `network.wire`: the number format of links, without the size of its blocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wire {
+    /// IEEE 754 single precision.
+    #[default]
+    F32,
+    /// The upper half of an f32.
+    Bf16,
+    /// IEEE 754 half precision.
+    F16,
+    /// Whole numbers of 8 bits, and a scale for each block of them.
+    Int8,
+}
+
+impl Links {
+    /// The number format of the links.
+    pub fn kind(&self) -> Kind {
+        match self.wire {
+            Wire::F32 => Kind::F32,
+            Wire::Bf16 => Kind::Bf16,
+            Wire::F16 => Kind::F16,
+            Wire::Int8 => Kind::Int8(Block::new(self.wire_block).unwrap_or_default()),
+        }
     }
 }

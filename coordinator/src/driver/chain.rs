@@ -259,7 +259,7 @@ fn messages(chain: &Chain<'_>, part: &Part<'_>, which: Values) -> Result<Vec<Mes
             let shape: Vec<u64> =
                 std::iter::once(range.len() as u64).chain(value.shape.iter().copied()).collect();
             let count = shape.iter().product::<u64>();
-            let kind = value.kind(spec.wire);
+            let kind = value.kind(contract.kind);
             let (middle, scale) = if kind == Kind::U8 { (127.5, 127.5) } else { (0.0, scale) };
             let number = |_| (middle + rng.random_range(-1.0..1.0) * scale) as f32;
             let numbers: Vec<f32> = (0..count).map(number).collect();

@@ -153,7 +153,7 @@ async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
         classes,
         smoothing,
         scale: last.loss_scale as f32,
-        wire: last.wire,
+        wire: last.wire_above(),
         output,
         logits: top.incoming,
         outbox,

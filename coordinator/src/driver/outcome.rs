@@ -89,7 +89,7 @@ fn wider(wire: Kind) -> String {
     let end = shown(f64::from(wire.largest()));
     let others = match wire {
         Kind::F16 => "\"bf16\" or \"f32\"",
-        Kind::Bf16 | Kind::F32 | Kind::U8 => "\"f32\"",
+        Kind::Bf16 | Kind::F32 | Kind::U8 | Kind::Int8(_) => "\"f32\"",
     };
     format!("{wire}, the number format of the links, ends at {end}: set network.wire to {others}")
 }

@@ -93,7 +93,7 @@ impl Reporting {
     /// Whether so many numbers as the report counts can have become 0 on the links.
     fn can_lose(&self, done: &StepDone) -> bool {
         let &Underflow { activations, error_signals, layer_values } = &done.underflow;
-        let numbers = |bytes: u64| if self.wire == Kind::F16 { bytes / self.wire.size() as u64 } else { 0 };
+        let numbers = |bytes: u64| most_lost(self.wire, bytes);
         activations <= numbers(done.bytes_forward)
             && error_signals <= numbers(done.bytes_backward.saturating_add(done.bytes_split))
             && layer_values <= numbers(done.bytes_split)
@@ -119,6 +119,15 @@ impl Reporting {
             Some(layer) => Err(format!("no layer has an angle or a norm as '{}' has", layer.name)),
             None => Ok(()),
         }
+    }
+}
+
+/// The most numbers in so many bytes on links in `wire`, if they can become 0 there.
+fn most_lost(wire: Kind, bytes: u64) -> u64 {
+    match wire {
+        Kind::F16 => bytes / 2,
+        Kind::Int8(_) => bytes,
+        Kind::F32 | Kind::Bf16 | Kind::U8 => 0,
     }
 }
 

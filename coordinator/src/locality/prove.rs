@@ -192,7 +192,7 @@ fn about(prepared: &Prepared, placement: &Placement, options: &ProofOptions<'_>)
             text::words(&config.pipeline.schedule.to_string()),
             words::plural(config.pipeline.microbatches.into(), "microbatch")
         ),
-        format!("links in {}", config.network.wire),
+        format!("links in {}", config.network.kind()),
         placed,
     ];
     let addresses = match placement {

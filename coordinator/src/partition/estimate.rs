@@ -124,7 +124,7 @@ impl Estimator {
 
     /// Bytes of one sample over the cut before layer `at`: activations upwards, errors downwards.
     pub fn bytes(&self, at: usize) -> [u64; 2] {
-        self.profile.bytes(at, self.workload.wire.size() as u64)
+        self.profile.wired(at, self.workload.wire)
     }
 
     /// The cost of the stage of layers `range` whose lane holds `held`.

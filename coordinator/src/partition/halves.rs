@@ -123,8 +123,9 @@ impl Estimator {
         parts
     }
 
-    /// Bytes of so many numbers on the wire.
+    /// Bytes of so many numbers on the wire. In 8 bits they count as one value: a message of several values has a few
+    /// scales more.
     fn wired(&self, numbers: u64) -> u64 {
-        numbers * self.workload().wire.size() as u64
+        self.workload().wire.bytes(numbers)
     }
 }

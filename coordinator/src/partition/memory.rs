@@ -6,7 +6,8 @@
 //!             under bf16 the copies of W and B
 //! activations the values that F keeps of each microbatch before its E, those that wait for G of each one after it, and of
 //!             the microbatch at work the larger of both
-//! workspace   values that end with their F, the largest layer's scratch, one more gradient, a mirror step
+//! workspace   values that end with their F, the largest layer's scratch, one more gradient, a mirror step, the residuals
+//!             of error feedback
 //! queues      2 microbatches in each direction on each side, and to and from the other half of a stage
 //! kept        blocks that are free again, and stay with the process: see [`KEPT_OF_VALUES`]
 //! ```
@@ -96,7 +97,7 @@ impl Between {
     fn queues(&self, workload: &Workload) -> u64 {
         let size = workload.microbatch();
         let numbers = (size * self.there).max(self.noise) + size * self.back;
-        QUEUE as u64 * numbers * workload.wire.size() as u64
+        QUEUE as u64 * workload.wire.bytes(numbers)
     }
 }
 
@@ -125,14 +126,15 @@ impl Stock {
     ) -> Memory {
         let (size, whole) = (workload.microbatch(), self.kept.max(self.waiting));
         let activations = if workload.recompute {
-            let inputs = at.bytes(start, workload.number())[0];
+            let inputs = at.bytes(start, |numbers| numbers * workload.number())[0];
             held.bytes(inputs + whole, inputs, self.waiting)
         } else {
             held.bytes(whole, self.kept, self.waiting)
         };
-        let crossing = |cut| at.bytes(cut, workload.wire.size() as u64).iter().sum::<u64>();
+        let crossing = |cut| at.wired(cut, workload.wire).iter().sum::<u64>();
+        let residuals = if workload.error_feedback { size * at.errors(start) * FLOAT } else { 0 };
         let activations = size * activations;
-        let workspace = size * (self.passing + self.scratch) + self.gradient + self.mirror;
+        let workspace = size * (self.passing + self.scratch) + self.gradient + self.mirror + residuals;
         let ring = size * QUEUE as u64 * (crossing(start) + crossing(end));
         Memory::of(self.weights, activations, workspace, ring + self.halves.queues(workload))
     }

@@ -114,7 +114,7 @@ impl Gauge<'_> {
         if let Placement::Remote { .. } = self.placement {
             self.forget().await?;
         }
-        let formats = [self.config.node.precision.to_string(), self.config.network.wire.to_string()];
+        let formats = [self.config.node.precision.to_string(), self.config.network.kind().to_string()];
         Ok(Figures::new(formats, copy_rate(), nodes, links))
     }
 
@@ -140,14 +140,14 @@ impl Gauge<'_> {
         tracing::info!(links = self.addresses.len() - 1, "measuring");
         let long = self.probe(&Probe::message(LONG)).await?;
         let short = self.probe(&Probe::message(SHORT)).await?;
-        let size = self.config.network.wire.size() as f64;
+        let bytes = self.config.network.kind().bytes(LONG - SHORT) as f64;
         let [long, short] = [long, short].map(|reports| trips(&reports));
         let link = |(below, (long, short)): (u32, (f64, f64))| LinkFigures {
             from: below,
             to: below + 1,
             transport: self.carriage(&self.addresses[below as usize + 1]).into(),
             // Both directions carry the message, and the short one has told what each message costs.
-            bytes_per_second: 2.0 * size * (LONG - SHORT) as f64 / (long - short).max(1e-9),
+            bytes_per_second: 2.0 * bytes / (long - short).max(1e-9),
             round_trip_seconds: short.max(0.0),
         };
         Ok((0..).zip(long.into_iter().zip(short)).map(link).collect())
@@ -221,7 +221,8 @@ impl Gauge<'_> {
             stages: self.addresses.len() as u32,
             seed: config.seed,
             max_microbatch: probe.samples,
-            wire: config.network.wire,
+            wire: config.network.kind(),
+            error_feedback: config.network.error_feedback,
             precision: config.node.precision,
             layout: config.node.layout,
             transport: config.network.transport,
@@ -310,12 +311,8 @@ mod tests {
     fn a_round_trip_does_not_depend_on_the_clocks_of_two_hosts() {
         let step = |clock: u64, forward: [u64; 2], error: [u64; 2]| {
             let m = MicrobatchId { step: 1, index: 0 };
-            let span = |action, [start, end]: [u64; 2]| Span {
-                action,
-                backward: false,
-                start_ns: clock + start * 1_000_000,
-                end_ns: clock + end * 1_000_000,
-            };
+            let at = |milliseconds: u64| clock + milliseconds * 1_000_000;
+            let span = |action, [start, end]: [u64; 2]| Span::of(action, at(start), at(end));
             let spans = vec![span(Action::Forward(m), forward), span(Action::Error(m), error)];
             StepDone { spans, ..StepDone::nothing(Phase::Train) }
         };

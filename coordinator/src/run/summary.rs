@@ -109,7 +109,7 @@ fn node(stage: usize, prepared: &Prepared, totals: &Totals, parameters: &[u64]) 
     let total = |stage: usize| totals.stages.get(stage).copied().unwrap_or_default();
     let StageTotal { bytes_forward, bytes_backward, bytes_split, underflow, compute } = total(stage);
     let returned = totals.backward.get(&stage).map_or(0, |half| half.bytes_split);
-    let input = prepared.network.input.bytes(prepared.config.network.wire);
+    let input = prepared.network.input.bytes(prepared.config.network.kind());
     // A node receives its neighbours' messages; the coordinator sends inputs, and errors of the outputs' size.
     let from_below =
         stage.checked_sub(1).map_or(input * totals.samples_of_cut, |below| total(below).bytes_forward);

@@ -14,6 +14,7 @@ mod foreign;
 mod gpus;
 mod hostile;
 mod imports;
+mod int8;
 mod kolen_pollack;
 mod kubeflow;
 mod leaks;

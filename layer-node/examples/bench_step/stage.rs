@@ -5,6 +5,7 @@ use bytes::Bytes;
 use layer_node::exec::device::{self, Device};
 use layer_node::settings::Settings;
 use layer_node::stage::{Stage, StageError, Whole};
+use proto::link::Carried;
 use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::{INPUT, Value};
 use proto::spec::input::InputSpec;
@@ -94,7 +95,7 @@ impl Node {
         let inputs = self.device.upload(&self.images)?;
         let outputs = self.stage.forward(self.id(index), inputs, Phase::Train, &mut Whole)?;
         self.device.note_outputs(&outputs, Kind::F32)?;
-        self.device.download(outputs, Kind::F32)?.complete().map(drop)
+        self.device.download(outputs, Carried::Activations, Kind::F32)?.complete().map(drop)
     }
 
     fn backward(&mut self, index: u32) -> Result<(), StageError> {

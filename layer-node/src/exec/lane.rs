@@ -1,5 +1,6 @@
 //! Execution of a lane: its actions run in order, never by arrival, and every step is reported when it is closed.
 
+mod feedback;
 mod open_step;
 mod progress;
 mod ring;
@@ -16,6 +17,7 @@ use crate::exec::other_half::mirror_header;
 use crate::exec::outbox::Letter;
 use crate::exec::session::StageLinks;
 use crate::stage::{OtherHalf, Stage, StageError, Values};
+use feedback::Feedback;
 use proto::control::{Measure, Minibatch};
 use proto::failure::Failure;
 use proto::lane::{Action, WeightVersion};
@@ -34,6 +36,8 @@ pub struct LaneRunner<'a> {
     under_way: HashMap<MicrobatchId, UnderWay>,
     /// The samples received so far of the step whose F actions are running.
     samples: u32,
+    /// The residuals of the error signals, where the run feeds them back.
+    feedback: Option<Feedback>,
 }
 
 /// The record that F leaves for E and G.
@@ -49,7 +53,8 @@ type Result<T> = std::result::Result<T, Failure>;
 impl<'a> LaneRunner<'a> {
     /// A runner for the lane of `progress`.
     pub fn new(ring: Ring<'a>, progress: Progress<'a>) -> Self {
-        Self { ring, progress, under_way: HashMap::new(), samples: 0 }
+        let feedback = Feedback::of(ring.of.spec);
+        Self { ring, progress, under_way: HashMap::new(), samples: 0, feedback }
     }
 
     /// Executes the lane.
@@ -102,7 +107,7 @@ impl<'a> LaneRunner<'a> {
     }
 
     fn forward(&mut self, m: MicrobatchId) -> Result<()> {
-        let (phase, wire) = (self.phase(), self.ring.of.spec.wire);
+        let (phase, wire) = (self.phase(), self.ring.of.spec.wire_above());
         let message = self.receive(m, Direction::Up)?;
         self.expect(m, &message.header)?;
         self.count([self.ring.links.below.peer().role, self.own()], Direction::Up, &message);
@@ -141,6 +146,10 @@ impl<'a> LaneRunner<'a> {
             let (stage, mut other) = runner.with_other_half(message.header.clone());
             let errors = stage.error(m, outputs, &mut *other)?;
             drop(other);
+            let errors = match &mut runner.feedback {
+                Some(feedback) => feedback.correct(m, errors)?,
+                None => errors,
+            };
             runner.ring.device.note_sent(&errors, Carried::ErrorSignals, wire)?;
             Ok(errors)
         })?;
@@ -251,7 +260,12 @@ impl<'a> LaneRunner<'a> {
     /// Sends `values` under a header, and returns the number of bytes of their tensors.
     fn send(&mut self, header: MicrobatchHeader, values: Values, direction: Direction) -> Result<u64> {
         let begun = self.context().clock.now_ns();
-        let values = self.ring.device.download(values, self.ring.of.spec.wire).map_err(Failure::own)?;
+        let spec = self.ring.of.spec;
+        let wire = match direction {
+            Direction::Up => spec.wire_above(),
+            Direction::Down => spec.wire,
+        };
+        let values = self.ring.device.download(values, direction.carried(), wire).map_err(Failure::own)?;
         let bytes = values.bytes();
         let (StageLinks { below, above, .. }, call) = (&*self.ring.links, self.ring.call);
         let port = match direction {

@@ -51,6 +51,7 @@ impl TryFrom<wire::Stage> for StageSpec {
             deterministic: stage.deterministic,
             memory: stage.memory,
             transport,
+            error_feedback: stage.error_feedback,
         };
         spec.check()
     }
@@ -96,6 +97,7 @@ impl From<StageSpec> for wire::Stage {
             deterministic: spec.deterministic,
             memory: spec.memory,
             transport: wire::Transport::from(spec.transport).into(),
+            error_feedback: spec.error_feedback,
         }
     }
 }

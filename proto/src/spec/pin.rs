@@ -44,6 +44,8 @@ struct Written {
     layout: Layout,
     #[serde(default, skip_serializing_if = "is_false")]
     deterministic: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    error_feedback: bool,
     outputs: Vec<String>,
     inputs: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -171,6 +173,7 @@ impl Written {
             precision: spec.precision,
             layout: spec.layout,
             deterministic: spec.deterministic,
+            error_feedback: spec.error_feedback,
             outputs: spec.outputs.clone(),
             inputs: spec.inputs.clone(),
             input: spec.input.clone(),
@@ -194,6 +197,7 @@ impl Written {
             precision: self.precision,
             layout: self.layout,
             deterministic: self.deterministic,
+            error_feedback: self.error_feedback,
             outputs: self.outputs,
             input: self.input,
             optimizer: self.optimizer,

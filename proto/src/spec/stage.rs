@@ -74,6 +74,9 @@ pub struct StageSpec {
     pub memory: u64,
     /// How the links that the node opens are carried.
     pub transport: Transport,
+    /// Whether the stage adds to the error signal of each microbatch what the links' format took from that of the
+    /// microbatch before it, in the same step. Only a format of 8 bits allows it.
+    pub error_feedback: bool,
 }
 
 /// The half of a stage: its layers may have their W on one host and their B on another.
@@ -128,6 +131,7 @@ impl StageSpec {
             deterministic: false,
             memory: 0,
             transport: Transport::Auto,
+            error_feedback: false,
         }
     }
 
@@ -173,12 +177,18 @@ impl StageSpec {
         self.cut(self.inputs.clone())
     }
 
+    /// The number format of the link above: the coordinator takes logits, and sends their error, in
+    /// [`Kind::at_loss`].
+    pub fn wire_above(&self) -> Kind {
+        if self.index + 1 == self.stages { self.wire.at_loss() } else { self.wire }
+    }
+
     /// The contract of the activations on the link above, which leave this stage.
     ///
     /// # Errors
     /// As [`StageSpec::output_values`].
     pub fn activations_above(&self) -> Result<Contract, ProtocolError> {
-        Ok(self.cut(self.output_values()?))
+        Ok(Contract { kind: self.wire_above(), ..self.cut(self.output_values()?) })
     }
 
     /// The contract of the error signals on the link above, which arrive at this stage. No stage needs the error of
@@ -188,7 +198,7 @@ impl StageSpec {
     /// As [`StageSpec::output_values`].
     pub fn errors_above(&self) -> Result<Contract, ProtocolError> {
         let values = self.output_values()?.into_iter().filter(|value| value.name != graph::INPUT);
-        Ok(self.cut(values.collect()))
+        Ok(Contract { kind: self.wire_above(), ..self.cut(values.collect()) })
     }
 
     /// The contract of a link between neighbours.
@@ -231,6 +241,12 @@ impl StageSpec {
         }
         if self.wire == Kind::U8 {
             return Err(ProtocolError::invalid("bytes are the network's input alone: a stage sends numbers"));
+        }
+        if self.error_feedback && !matches!(self.wire, Kind::Int8(_)) {
+            let wire = self.wire;
+            return Err(ProtocolError::invalid(format!(
+                "error feedback is for links in 8 bits, not in {wire}"
+            )));
         }
         InputSpec::check(self.input.as_ref(), &self.inputs)?;
         if !is_power_of_two(self.loss_scale) {

@@ -115,6 +115,7 @@ pub(super) const VALUES: &[Synonyms] = &[
     // Number formats.
     meant("float32 fp32 float single", "f32"),
     meant("float16 fp16 half", "f16"),
+    meant("i8 qint8 8bit int8_blockwise blockwise", "int8"),
     meant("bfloat16 bfloat mixed bf16_mixed amp", "bf16"),
     meant("tensorfloat32 tensorfloat", "tf32"),
     // Pipelines.

@@ -160,7 +160,7 @@ fn a_word_of_another_framework_finds_its_value() {
         assert!(sentence.contains(said), "{set}: {sentence}");
     }
     for far in
-        ["optimizer.name=rmsprop", "rule.name=zebra", "optimizer.schedule=polynomial", "network.wire=int8"]
+        ["optimizer.name=rmsprop", "rule.name=zebra", "optimizer.schedule=polynomial", "network.wire=posit"]
     {
         assert!(!refusal(&[far]).contains("; "), "{far}: {}", refusal(&[far]));
     }

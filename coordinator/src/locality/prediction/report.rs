@@ -60,7 +60,7 @@ impl Reporting {
         let layers = spec.layers.iter().filter(|layer| layer.op.is_weight());
         Ok(Self {
             layers: layers.map(measured).collect(),
-            forward: spec.output_values()?.iter().map(bytes).sum(),
+            forward: spec.output_values()?.iter().map(|value| value.bytes(spec.wire_above())).sum(),
             backward: below.map(bytes).sum(),
             split,
             transfers,
@@ -81,8 +81,12 @@ impl Reporting {
             Phase::Evaluate => 0,
         };
         let (bytes_forward, bytes_split) = (samples * self.forward, self.split.bytes(minibatch));
-        // Only in f16 can numbers become 0, at most all of them.
-        let lost = |bytes: u64| if self.wire == Kind::F16 { bytes / 2 } else { 0 };
+        // Only in f16 and in 8 bits can numbers become 0, at most all of them.
+        let lost = |bytes: u64| match self.wire {
+            Kind::F16 => bytes / 2,
+            Kind::Int8(_) => bytes,
+            Kind::F32 | Kind::Bf16 | Kind::U8 => 0,
+        };
         StepDone {
             step: minibatch.step,
             phase: minibatch.phase,

@@ -66,7 +66,7 @@ impl Probe {
 
     /// The layer, by name, on the value `input`.
     pub(super) fn layer(&self, name: &str, input: &str) -> LayerSpec {
-        LayerSpec::new(name, &[input], self.op.clone())
+        LayerSpec::new(name, &[input], self.op)
     }
 
     /// Notes the speed of a node that takes so many `seconds` for F, E and G of a microbatch.
@@ -98,12 +98,12 @@ fn keeping(op: &Op, shape: &[u64]) -> Option<Op> {
         }
         Op::MaxPool(_) => Op::MaxPool(window),
         Op::AvgPool(_) => Op::AvgPool(window),
-        Op::BatchNorm { .. } => op.clone(),
+        Op::BatchNorm { .. } => *op,
         Op::Relu | Op::Add | Op::Bias => Op::Relu,
         Op::Linear { .. } | Op::Flatten => return None,
     };
     let input = Value { name: "x".into(), shape: shape.to_vec() };
-    let layers = [LayerSpec::new("y", &["x"], kept.clone())];
+    let layers = [LayerSpec::new("y", &["x"], kept)];
     let found = proto::spec::graph::infer_shapes(&[input], &layers).ok()?;
     (found.first()?.shape == shape).then_some(kept)
 }

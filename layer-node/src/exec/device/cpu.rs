@@ -48,18 +48,29 @@ impl Device for Cpu {
         tensors.iter().map(upload).collect()
     }
 
-    fn download(&mut self, values: Values, wire: Kind) -> Result<Download, StageError> {
-        let download = |(name, tensor): (String, Tensor)| {
+    fn download(&mut self, values: Values, of: Carried, wire: Kind) -> Result<Download, StageError> {
+        let mut sent = Vec::with_capacity(values.len());
+        for (name, tensor) in values {
             let shape = shape_of(&tensor);
             let wire = sent_as(&tensor, wire);
             #[cfg(feature = "leaks")]
             if let Some(weight) = crate::leak::in_place_of(&name, wire, &shape) {
-                return Ok((name, weight));
+                sent.push((name, weight));
+                continue;
             }
-            let bytes = torch::lend(&self.numbers.sent(tensor, wire)?)?;
-            Ok((name, TensorData::new(wire, shape, vec![bytes])?))
-        };
-        values.into_iter().map(download).collect::<Result<_, StageError>>().map(Download::Ready)
+            let tensor = self.numbers.sent(tensor, wire)?;
+            let data = match wire {
+                Kind::Int8(block) => {
+                    let numbers = torch::numbers(&tensor)?;
+                    let (data, vanished) = TensorData::round_to_int8(block, shape, numbers.as_ref())?;
+                    self.noted.vanished(vanished, of);
+                    data
+                }
+                _ => TensorData::new(wire, shape, vec![torch::lend(&tensor)?])?,
+            };
+            sent.push((name, data));
+        }
+        Ok(Download::Ready(sent))
     }
 
     fn note_outputs(&mut self, outputs: &Values, wire: Kind) -> Result<(), StageError> {

@@ -12,7 +12,7 @@
 
 use super::notes::{Noted, extremes, largest, may_overflow, vanishing};
 use super::times::{Action, Computed};
-use super::{Device, Download, Numbers, Pending, kind_of, sent_as, shape_of};
+use super::{Device, Download, Numbers, Pending, int8, sent_as, shape_of};
 use crate::exec::precision;
 use crate::stage::{StageError, Values};
 use crate::torch;
@@ -92,22 +92,38 @@ impl<S: Streams> Device for Gpu<S> {
         let numbers = self.numbers;
         let mut begun = Vec::with_capacity(tensors.len());
         for (name, data) in tensors {
-            let mut pinned = self.streams.pinned(&numbers.sizes(data), kind_of(data.kind()))?;
+            let (sizes, wire) = (numbers.sizes(data), data.kind());
+            let (held, kind) = int8::held(wire, &sizes, data.len());
+            let mut pinned = self.streams.pinned(&held, kind)?;
             torch::fill(&mut pinned, data.pieces())?;
             let (tensor, copied) = self.streams.upload(&pinned)?;
-            begun.push((name, tensor, copied));
+            begun.push(((name, wire, sizes), tensor, copied));
         }
         self.await_all(begun.iter().map(|(_, _, copied)| copied))?;
-        let computed =
-            |(name, tensor, _): (&String, Tensor, _)| Ok((name.clone(), numbers.received(tensor)?));
+        let computed = |((name, wire, sizes), tensor, _): ((&String, Kind, Vec<i64>), Tensor, _)| {
+            let tensor = match wire {
+                Kind::Int8(block) => int8::decode(&tensor, &sizes, block)?,
+                _ => tensor,
+            };
+            Ok((name.clone(), numbers.received(tensor)?))
+        };
         begun.into_iter().map(computed).collect()
     }
 
-    fn download(&mut self, values: Values, wire: Kind) -> Result<Download, StageError> {
+    fn download(&mut self, values: Values, of: Carried, wire: Kind) -> Result<Download, StageError> {
         let mut copies = Vec::with_capacity(values.len());
         for (name, tensor) in values {
             let (kind, shape) = (sent_as(&tensor, wire), shape_of(&tensor));
-            let (pinned, copied) = self.streams.download(&self.numbers.sent(tensor, wire)?)?;
+            let tensor = self.numbers.sent(tensor, wire)?;
+            let sent = match kind {
+                Kind::Int8(block) => {
+                    let int8::Encoded { bytes, vanished } = int8::encode(&tensor, block)?;
+                    self.vanishing.push((vanished, of));
+                    bytes
+                }
+                _ => tensor,
+            };
+            let (pinned, copied) = self.streams.download(&sent)?;
             copies.push(Copy { name, kind, shape, pinned, copied });
         }
         Ok(Download::Pending(Box::new(copies)))
@@ -181,13 +197,14 @@ struct Copy<E> {
     name: String,
     kind: Kind,
     shape: Vec<u64>,
+    /// The bytes of the tensor, which have a shape of their own in a format of 8 bits.
     pinned: Tensor,
     copied: E,
 }
 
 impl<E: Event> Pending for Vec<Copy<E>> {
     fn bytes(&self) -> u64 {
-        self.iter().map(|copy| (copy.pinned.numel() * copy.kind.size()) as u64).sum()
+        self.iter().map(|copy| torch::byte_len(&copy.pinned) as u64).sum()
     }
 
     fn complete(self: Box<Self>) -> Result<Vec<(String, TensorData)>, StageError> {

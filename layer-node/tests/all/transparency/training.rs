@@ -5,6 +5,7 @@ use crate::common::{build, id, nesterov, random_f32, slice, state, training, val
 use layer_node::exec::device;
 use layer_node::stage::{Stage, Values, Whole};
 use proto::lane::{Action, Lane};
+use proto::link::Carried;
 use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::{INPUT, LayerSpec};
 use proto::spec::input::InputSpec;
@@ -74,11 +75,17 @@ impl Formats {
         if self.0 == Precision::Bf16 { Kind::BFloat16 } else { Kind::Float }
     }
 
+    /// The number formats at a cut. Numbers of 8 bits do not reach the loss.
+    fn at(self, loss: bool) -> Self {
+        if loss { Self(self.0, self.1.at_loss()) } else { self }
+    }
+
     /// Converts values to bytes and back, as two processes do.
     fn wire(self, values: Values) -> Values {
         let mut device = device::open(Device::Cpu).unwrap();
         device.compute_in(self.0, Layout::default()).unwrap();
-        let sent = device.download(values, self.1).and_then(|sent| sent.complete()).unwrap();
+        let sent =
+            device.download(values, Carried::Activations, self.1).and_then(|sent| sent.complete()).unwrap();
         device.upload(&sent).unwrap()
     }
 }
@@ -98,8 +105,9 @@ pub fn run(
     steps: Range<u64>,
     formats: Formats,
 ) -> Vec<(MicrobatchId, Tensor)> {
-    let wire = |values| formats.wire(values);
     let n = stages.len();
+    // The values at the cut below stage s (n: at the loss), as the receiver has them.
+    let wire = |s: usize, values| formats.at(s == n).wire(values);
     let lanes: Vec<Lane> = (0..n).map(|s| lane(order, s, n, &steps)).collect();
     let mut at = vec![0; n];
     // The values that wait below stage s (n: at the loss), and those that wait above it.
@@ -116,7 +124,8 @@ pub fn run(
             match action {
                 Action::Forward(m) => {
                     let Some(inputs) = up.remove(&(s, m)) else { continue };
-                    let above = wire(stage.forward(m, wire(inputs), Phase::Train, &mut Whole).unwrap());
+                    let inputs = wire(s, inputs);
+                    let above = wire(s + 1, stage.forward(m, inputs, Phase::Train, &mut Whole).unwrap());
                     stage.follow().unwrap();
                     if s + 1 == n {
                         let (name, y) = &above[0];
@@ -129,7 +138,7 @@ pub fn run(
                 Action::Error(m) => {
                     let Some(errors) = down.remove(&(s, m)) else { continue };
                     while stage.follow().unwrap() {}
-                    let below = wire(stage.error(m, wire(errors), &mut Whole).unwrap());
+                    let below = wire(s, stage.error(m, wire(s + 1, errors), &mut Whole).unwrap());
                     if s > 0 {
                         down.insert((s - 1, m), below);
                     }
