@@ -31,12 +31,16 @@ pub fn measure(ends: &Ends, files: Option<&Files>, load: Load) -> Outcome<Measur
     Ok(measured)
 }
 
-async fn write(mut stream: impl AsyncWrite + Unpin, load: Load) -> Outcome<()> {
+async fn write(mut stream: impl AsyncRead + AsyncWrite + Unpin, load: Load) -> Outcome<()> {
     let bytes = vec![7; load.bytes];
     for _ in 0..load.messages() {
         stream.write_all(&bytes).await?;
     }
-    Ok(stream.flush().await?)
+    stream.flush().await?;
+    // The reader closes first. TLS has sent tickets to this end, and a socket that closes before they are read resets the
+    // connection, which takes from the reader what it has not read yet.
+    _ = stream.read(&mut [0]).await;
+    Ok(())
 }
 
 async fn read(mut stream: impl AsyncRead + Unpin, load: Load) -> Outcome<Measured> {
