@@ -12,6 +12,7 @@
 
 mod alone;
 mod audit;
+mod chain;
 mod collect;
 mod connect;
 mod deadline;
@@ -31,6 +32,7 @@ mod transfers;
 
 pub use alone::{Alone, alone};
 pub use audit::{Audit, Ledgers, SETTLING};
+pub use chain::{Chain, Part, chain, forget};
 pub use connect::{NodeAddress, Setup, open};
 pub use failures::FailureCollector;
 pub use journal::{OwnWork, Task, TaskSpan};

@@ -11,7 +11,8 @@ use super::{FILES, THREADS};
 use crate::config::Node as Settings;
 use crate::driver::{FailureCollector, NodeAddress, Precedence};
 use crate::run_error::RunError;
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use proto::link::Role;
 use proto::process::{limits, room};
 use serde::Deserialize;
@@ -29,6 +30,8 @@ const READY_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a node may be idle meanwhile. A cold libtorch is busy, but a process that sleeps or is stopped never
 /// becomes ready.
 const IDLE_DEADLINE: Duration = Duration::from_secs(12);
+/// The number of nodes that start at once on a host with few cores.
+const LEAST_AT_ONCE: usize = 8;
 /// How long the system may take to report the end of a process that has closed its output.
 const REAPED: Duration = Duration::from_millis(100);
 /// The files and sockets of a coordinator for each of its local nodes: two pipes, a handle of the process, its control
@@ -123,7 +126,8 @@ impl LocalNodes {
         let plan = Plan { binary, rooms: rooms.clone(), settings: settings.clone(), aside, sockets };
         let starting =
             roles.iter().enumerate().map(|(number, role)| start(number, *role, &plan, failures.clone()));
-        let (nodes, addresses) = try_join_all(starting).await?.into_iter().unzip();
+        let started: Vec<_> = stream::iter(starting).buffered(at_once()).try_collect().await?;
+        let (nodes, addresses) = started.into_iter().unzip();
         Ok(Self { nodes, addresses, _sockets: plan.sockets })
     }
 
@@ -253,13 +257,23 @@ fn unready(role: Role, log: &Log, binary: &Path) -> RunError {
     ))
 }
 
+/// The number of nodes that start at once. Every start loads libtorch, which keeps a core busy; more starts than this
+/// would only wait for each other, and a node's deadline begins with its own start.
+fn at_once() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (2 * cores).max(LEAST_AT_ONCE)
+}
+
 /// Completes when a process has been idle for [`IDLE_DEADLINE`]; never completes if the system does not tell.
 async fn idle(process: Option<u32>) {
     let (mut effort, mut since) = (None, Instant::now());
     while since.elapsed() < IDLE_DEADLINE {
         tokio::time::sleep(Duration::from_millis(500)).await;
         let Some(now) = process.and_then(Effort::of) else { return std::future::pending().await };
-        if now.state == "D" || effort.is_none_or(|before: Effort| before.spent != now.spent) {
+        // A process that is ready to compute may have no core for long where many of them start.
+        if matches!(now.state.as_str(), "D" | "R")
+            || effort.is_none_or(|before: Effort| before.spent != now.spent)
+        {
             since = Instant::now();
         }
         effort = Some(now);

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use proto::spec::graph::{LayerSpec, Op};
 use serde::Serialize;
 
 use super::halves::divided;
@@ -69,6 +70,16 @@ impl Estimator {
             return Err(PartitionError::Times { times: times.len(), layers });
         }
         Ok(Self { times, measured: true, ..self })
+    }
+
+    /// The same estimator, for layers with rates of their own: `of` says those of each layer.
+    #[must_use]
+    pub fn with_rates(self, network: &Network, of: impl Fn(&Op) -> Rates) -> Self {
+        let time = |(layer, profile): (&LayerSpec, &LayerProfile)| {
+            assumed(profile, &Workload { rates: of(&layer.op), ..self.workload.clone() })
+        };
+        let times = network.layers.iter().zip(self.profile.layers()).map(time).collect();
+        Self { times, ..self }
     }
 
     /// Times of every layer from the times of groups of layers, which follow one another without gaps. A group's

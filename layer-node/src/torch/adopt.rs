@@ -68,6 +68,7 @@ unsafe extern "C" fn release(owner: *mut c_void) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::torch;
     use bytes::Buf;
     use proto::tensor::{self, Receiving};
     use std::sync::Arc;
@@ -111,6 +112,17 @@ mod tests {
         );
         drop(row);
         assert_eq!(dropped.load(SeqCst), 1);
+    }
+
+    #[test]
+    fn no_function_that_may_reuse_memory_writes_into_received_bytes() {
+        let (bytes, _) = received(4);
+        let before = bytes.to_vec();
+        let received = || adopt(bytes.clone(), &[4], Kind::Float).unwrap();
+        let y = torch::add(torch::relu(received()).unwrap(), &received()).unwrap();
+        let _ = torch::relu_backward(received(), &(y - 3.0)).unwrap();
+        let _ = torch::add(received(), &received()).unwrap();
+        assert_eq!(bytes, before);
     }
 
     #[test]

@@ -158,7 +158,8 @@ pub fn check(block: Block, of_sample: usize, numbers: usize, bytes: &[u8]) -> Re
     let blocks = numbers.chunks(of_sample.max(1)).flat_map(|sample| sample.chunks(block.size()));
     for (at, (numbers, scale)) in blocks.zip(&mut scales).enumerate() {
         let zeros = scale.to_bits() == 0 || scale.to_bits() == NOT_FINITE;
-        if !zeros && !(scale.is_normal() && scale > 0.0) {
+        let is_scale = scale.is_normal() && scale > 0.0;
+        if !(zeros || is_scale) {
             return Err(ProtocolError::invalid(format!("{scale:e} is no scale of block {at} in 8 bits")));
         }
         // Sums instead of searches, so that the compiler takes many bytes at a time.

@@ -36,7 +36,7 @@ impl<D: Direction> Receiver<D> {
         self.assembler.chunk(tensor, offset, length)?;
         let assembler = &mut self.assembler;
         let message = self.slots.copy(slot, length, |piece, copy| assembler.fill_by(piece, copy))?;
-        if let Some(released) = self.slots.to_release() {
+        if let Some(released) = self.slots.give_back() {
             let mut answer = BytesMut::new();
             append(&released, &mut answer);
             // A sender that takes no answers has filled the socket with them, since it gets slots by them alone. One that

@@ -121,7 +121,7 @@ impl Received {
 
     /// The slots to give back now: half of the ring. A sender that waits for a slot has sent all of them, so it gets
     /// them once they are copied.
-    pub fn to_release(&mut self) -> Option<wire::Released> {
+    pub fn give_back(&mut self) -> Option<wire::Released> {
         (self.owed * 2 >= self.slots).then(|| wire::Released { slots: std::mem::take(&mut self.owed) as u32 })
     }
 }
@@ -161,7 +161,7 @@ mod tests {
             let released = loop {
                 assert_eq!(copied(&mut receiver, (came % SLOTS) as u32, SLOT - came).unwrap(), bytes(came));
                 came += 1;
-                if let Some(released) = receiver.to_release() {
+                if let Some(released) = receiver.give_back() {
                     break released;
                 }
             };
