@@ -80,7 +80,7 @@ fn scales(elements: &Tensor) -> Result<Tensor, TchError> {
     bits.f_view_dtype(Kind::Float)
 }
 
-/// The elements of a tensor of `shape`, in f32, from the bytes of its scales and numbers.
+/// The elements of a tensor of `shape`, in f32 and contiguous, from the bytes of its scales and numbers.
 ///
 /// # Errors
 /// When memory or device fail.
@@ -91,7 +91,8 @@ pub fn decode(bytes: &Tensor, shape: &[i64], block: Block) -> Result<Tensor, Tch
     let numbers = bytes.f_narrow(0, scales, blocks.samples * blocks.of_sample)?.f_view_dtype(Kind::Int8)?;
     let numbers = blocks.cut(&numbers.f_to_kind(Kind::Float)?)?;
     let scale = scale.f_view([blocks.samples, blocks.blocks, 1])?;
-    blocks.joined(&numbers.f_mul(&scale)?)?.f_reshape(shape)
+    // Where a sample's last block is short, its elements lie apart from the next sample's.
+    blocks.joined(&numbers.f_mul(&scale)?)?.f_contiguous()?.f_reshape(shape)
 }
 
 /// `tensor` as its receiver will have it, in f32 and with the strides of `layout`. `tensor` stays as it is.
