@@ -55,7 +55,7 @@ fn no_process_of_a_local_run_has_a_socket_of_tcp_and_the_folder_is_private() {
     }
     coordinator.signal("-INT");
     assert_eq!(coordinator.ended().code, Some(75));
-    assert_eq!(folders(temporary.path()), [PathBuf::new(); 0]);
+    assert_eq!(folders(temporary.path()), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -64,12 +64,12 @@ fn the_folder_goes_with_a_run_that_fails_and_with_a_coordinator_that_is_killed()
     let coordinator = training(&bench, temporary.path());
     signal("-KILL", node(&bench.run("run").folder.join("state/stage-1")).expect("the stage runs"));
     failed(&coordinator.ended(), 4, &["error: stage 1 at unix:/", "/1.control: its process ended"]);
-    assert_eq!(folders(temporary.path()), [PathBuf::new(); 0]);
+    assert_eq!(folders(temporary.path()), Vec::<PathBuf>::new());
 
     let bench = Bench::new();
     training(&bench, temporary.path()).kill();
     eventually("the end of the nodes", || node(&bench.path("")).is_none());
-    assert_eq!(folders(temporary.path()), [PathBuf::new(); 0], "the last node takes the folder along");
+    assert_eq!(folders(temporary.path()), Vec::<PathBuf>::new(), "the last node takes the folder along");
 }
 
 /// A folder of a killed run does no harm, and neither does a TMPDIR that is too deep for a socket's path.
