@@ -302,7 +302,7 @@ pub(super) const KEYS: &[Synonyms] = &[
         "network.transport",
         ", which says what carries the links between processes",
     ),
-    meant("block_size blocksize group_size quant_block_size quantization_block_size", "network.wire_block"),
+    meant("block_size group_size quant_block_size quantization_block_size", "network.wire_block"),
     meant("error_compensation residual_feedback memory_compensation", "network.error_feedback"),
     meant("timeout message_timeout ddp_timeout", "network.message_deadline"),
     meant("connect_timeout connection_timeout dist_timeout", "network.connect_deadline"),
