@@ -184,7 +184,7 @@ fn compare(document: &Value, kind: Kind) -> (Vec<String>, usize) {
                     &tensor(golden),
                 );
             }
-            let gradient = gradient(rule);
+            let gradient = gradient(rule).to_kind(b.kind());
             check(name, &gradient, &tensor(&golden["grad_b"]));
             let spec = settings().optimizer_backward;
             let mut stepped = Parameter::new(b.shallow_clone(), &spec.method, true).unwrap();
