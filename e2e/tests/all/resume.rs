@@ -189,6 +189,7 @@ fn what_all_nodes_had_is_never_given_up_unasked() {
     failed(&start(&bench, &config, "lost", &["--resume", "auto"]).ended(), 4, &lost);
 
     // The state is back, but now the history is missing.
+    eventually("the end of the node", || node(&state).is_none());
     std::fs::remove_dir(&state).unwrap();
     std::fs::rename(&away, &state).unwrap();
     let [history, aside] = [run.folder.join("metrics.jsonl"), bench.path("aside")];
