@@ -98,6 +98,7 @@ pub fn correct(estimates: &mut BTreeMap<Role, Estimate>, crossings: &[Crossing])
             break;
         }
     }
+    settle(estimates, &bounds);
     for (node, estimate) in estimates {
         let moved = before.get(node).map_or(0, |before| before.offset_ns.abs_diff(estimate.offset_ns));
         estimate.uncertainty_ns = estimate.uncertainty_ns.max(moved);
@@ -113,6 +114,31 @@ fn bounds(crossings: &[Crossing]) -> BTreeMap<(Role, Role), i64> {
         bounds.entry((from, to)).and_modify(|known| *known = least.max(*known)).or_insert(least);
     }
     bounds
+}
+
+/// Removes the contradictions that the rounds have left, be they of a nanosecond. The bounds are a system of differences: once
+/// no offset is above the largest that fits the coordinator's clock, raising every receiver's to its bounds keeps it so.
+fn settle(estimates: &mut BTreeMap<Role, Estimate>, bounds: &BTreeMap<(Role, Role), i64>) {
+    let largest = |&node: &Role| (node, if node == Role::Coordinator { 0 } else { i64::MAX });
+    let mut largest: BTreeMap<Role, i64> = estimates.keys().map(largest).collect();
+    for (&(from, to), &least) in std::iter::repeat_n(bounds, estimates.len()).flatten() {
+        let limit =
+            largest.get(&to).filter(|limit| **limit < i64::MAX).map(|limit| limit.saturating_sub(least));
+        if let (Some(limit), Some(sender)) = (limit, largest.get_mut(&from)) {
+            *sender = limit.min(*sender);
+        }
+    }
+    for (node, estimate) in estimates.iter_mut().filter(|(node, _)| **node != Role::Coordinator) {
+        estimate.offset_ns = estimate.offset_ns.min(largest[node]);
+    }
+    for (&(from, to), &least) in std::iter::repeat_n(bounds, estimates.len()).flatten() {
+        let least = estimates.get(&from).map(|sender| sender.offset_ns.saturating_add(least));
+        if let (Some(least), Some(receiver)) =
+            (least, estimates.get_mut(&to).filter(|_| to != Role::Coordinator))
+        {
+            receiver.offset_ns = least.max(receiver.offset_ns);
+        }
+    }
 }
 
 /// Moves two offsets until the difference of the receiver's and the sender's is at least `least`; whether it already was.
