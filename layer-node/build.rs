@@ -15,7 +15,7 @@ fn main() {
         .std("c++17")
         .warnings(false)
         .include(&include)
-        .files(["shim/shim.cpp", "shim/streams.cpp", "shim/driver.cpp"])
+        .files(["shim/shim.cpp", "shim/adopt.cpp", "shim/streams.cpp", "shim/driver.cpp"])
         .compile("neuropil_shim");
     println!("cargo:rustc-link-lib=dylib=torch_cpu");
     println!("cargo:rustc-link-lib=dylib=c10");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=schema");
-    let files = ["neuropil/v1/failure.proto", "neuropil/v1/layer.proto", "neuropil/v1/node.proto"];
+    let files = ["failure", "layer", "node", "shared_memory"].map(|file| format!("neuropil/v1/{file}.proto"));
     let descriptors = protox::compile(files, ["schema"])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;

@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PATCHES = ROOT / "docs" / "adding-a-rule"
 # (package, arguments of cargo test, filter)
 TESTS = [("proto", ["--lib"], "primitive"), ("layer-node", ["--lib"], "primitives"),
-         ("layer-node", ["--test", "all"], "primitives"), ("e2e", ["--test", "all"], "primitives::")]
+         ("layer-node", ["--test", "all"], "primitives"), ("e2e", ["--test", "whole"], "primitives::")]
 
 
 def run(command, **options):

@@ -163,6 +163,9 @@ CASES = {
         "optimizer.warmup_epochs=1", "pipeline.stages=2"]),
     "bf16 between neighbours": (IDX, ["network.wire=bf16", "pipeline.stages=per_layer"]),
     "f16 between neighbours": (IDX, ["network.wire=f16", "pipeline.stages=3"]),
+    "8 bits between neighbours": (IDX, ["network.wire=int8", "pipeline.stages=3"]),
+    "8 bits between neighbours, error feedback": (IDX, [
+        "network.wire=int8", "network.wire_block=32", "network.error_feedback=true", "pipeline.stages=per_layer"]),
     "two threads a node": (IDX, ["node.threads=2", "pipeline.stages=2"]),
     "a cut by names, five microbatches": (IDX, [
         'pipeline.stages=["branch2", "down"]', "pipeline.microbatches=5"]),

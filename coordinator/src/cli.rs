@@ -1,5 +1,6 @@
 //! The command line: parses the flags, calls the command, and reports its failure with an exit code.
 
+mod bench;
 mod check;
 mod evaluate;
 mod flags;
@@ -72,6 +73,10 @@ enum Command {
     Split(SplitFlags),
     /// Show the plan of a run: stages, traffic, memory, lanes
     Plan(PlanFlags),
+    /// Measure the nodes and links of a configuration, for plan --rates; no weight crosses a link
+    ///
+    /// A node that works for a run refuses. Figures are those of an otherwise idle host.
+    Bench(bench::BenchFlags),
     /// Look through a whole data set: decode every sample, count classes and broken files, measure sizes and colours
     Data(DataFlags),
     /// Connect to nodes and show their descriptions
@@ -123,6 +128,7 @@ pub fn execute(cli: Cli) -> Result<(), RunError> {
         Command::Evaluate(flags) => runtime.block_on(evaluate::evaluate(flags)),
         Command::Split(flags) => split::split(&flags),
         Command::Plan(flags) => runtime.block_on(show_plan(&flags)),
+        Command::Bench(flags) => runtime.block_on(bench::bench(flags)),
         Command::Data(flags) => look_through(&flags),
         Command::Check(flags) => runtime.block_on(check::check(flags)),
         Command::Compare(flags) => compare_runs(&flags),
@@ -214,9 +220,15 @@ async fn show_plan(flags: &PlanFlags) -> Result<(), RunError> {
         None => Prepared::new(config.clone()).map(|prepared| (prepared.network, Some(prepared.facts)))?,
     };
     let doubts = prepare::doubts(&config, Some(&network), facts.as_ref());
-    let estimator = prepare::estimator_at(&config, &network, flags.rates())?;
+    let figures = flags.rates.as_deref().map(bench::figures).transpose()?;
+    let rates = flags.rates(figures.as_ref());
+    let mut estimator = prepare::estimator_at(&config, &network, rates)?;
     // Planning comes first, so that a configuration that cannot be planned fails before the measurement.
-    let ranges = prepare::cut(&config, &network)?;
+    let mut ranges = prepare::cut(&config, &network)?;
+    if let Some(figures) = &figures {
+        estimator = estimator.with_rates(&network, |op| figures.of(op, rates));
+        ranges = prepare::cut_by(&config, &network, &estimator)?;
+    }
     let mut plan = plan::plan(&network, &ranges, &estimator).map_err(RunError::configuration)?;
     let host = Host::now();
     if flags.measure {

@@ -11,7 +11,7 @@ use proto::wire;
 /// decoding, also one that is not its own encoding.
 pub fn run(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
-    match kind % 6 {
+    match kind % 7 {
         0 => {
             let Some(stage) = received::<wire::Stage>(bytes) else { return };
             match StageSpec::try_from(stage) {
@@ -47,11 +47,17 @@ pub fn run(bytes: &[u8]) {
                 assert_eq!(Failure::try_from(wire::Failure::from(failure.clone())).unwrap(), failure);
             }
         }
-        _ => {
+        5 => {
             let Some(ledger) = received::<wire::Ledger>(bytes) else { return };
             if let Ok(ledger) = Ledger::try_from(ledger) {
                 assert_eq!(Ledger::try_from(wire::Ledger::from(ledger.clone())).unwrap(), ledger);
             }
+        }
+        _ => {
+            received::<wire::Opening>(bytes);
+            received::<wire::Opened>(bytes);
+            received::<wire::SharedPart>(bytes);
+            received::<wire::Released>(bytes);
         }
     }
 }

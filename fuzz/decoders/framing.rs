@@ -1,15 +1,24 @@
-//! Assembles messages from the parts of a stream, for the fuzzer and for the corpus test.
+//! Assembles messages from the parts of a stream, whole and as bytes of a call, for the fuzzer and for the corpus test.
 
 use super::received::received;
+use prost::bytes::Bytes;
+use proto::error::ProtocolError;
 use proto::link::Contract;
 use proto::link::framing::Assembler;
+use proto::microbatch::Message;
 use proto::spec::contract::Form;
 use proto::spec::graph::Value;
-use proto::tensor::Kind;
+use proto::tensor::{Block, Kind};
+use proto::transport::DATA_MESSAGE_LIMIT;
+use proto::transport::codec::Received;
+use proto::transport::grpc::PartReader;
 use proto::wire::Activation;
 
-/// The contract of the link. Its messages have one of two forms, as between the hosts of W and B.
-pub fn contract() -> Contract {
+/// The formats of the link's numbers: one whose bytes are all numbers, and one that refuses some.
+pub const KINDS: [Kind; 2] = [Kind::F32, Kind::Int8(Block::Of32)];
+
+/// The contract of a link in `kind`. Its messages have one of two forms, as between the hosts of W and B.
+pub fn contract(kind: Kind) -> Contract {
     let value = |name: &str, shape: &[u64]| Value { name: name.into(), shape: shape.into() };
     Contract {
         run: "run".into(),
@@ -18,17 +27,29 @@ pub fn contract() -> Contract {
             Form { values: vec![value("a", &[2, 3]), value("b", &[5])], max_microbatch: 4 },
             Form { values: vec![value("a.noise", &[3])], max_microbatch: 6 },
         ],
-        kind: Kind::F32,
+        kind,
         max_microbatches: 8,
     }
 }
 
-/// Pushes length-delimited parts, one after the other, into an assembler.
-pub fn run(mut bytes: &[u8]) {
-    let contract = contract();
+/// Pushes length-delimited parts, one after the other, into an assembler, and the same parts into the reader of a call, for
+/// a link of every format.
+pub fn run(bytes: &[u8]) {
+    KINDS.into_iter().for_each(|kind| run_in(kind, bytes));
+}
+
+fn run_in(kind: Kind, mut bytes: &[u8]) {
+    let contract = contract(kind);
     let mut assembler = Assembler::new(contract.clone());
-    while let Some(part) = next(&mut bytes) {
-        match assembler.push(part) {
+    let mut reader = PartReader::<Activation>::new(contract.clone());
+    while let Some((part, encoding)) = next(&mut bytes) {
+        let read = reader.take(&mut prefixed(encoding));
+        let pushed = assembler.push(part);
+        if Activation::receive(encoding.to_vec().into()).is_err() {
+            return assert!(read.is_err(), "a part that is not its own encoding was read");
+        }
+        assert_eq!(told(&pushed), told(&read), "both read the same");
+        match pushed {
             Ok(None) => {}
             Ok(Some(message)) => {
                 assert!(assembler.is_idle());
@@ -36,7 +57,7 @@ pub fn run(mut bytes: &[u8]) {
                 let form = &contract.forms[message.header.form as usize];
                 assert_eq!(message.tensors.len(), form.values.len());
                 for ((name, tensor), value) in message.tensors.iter().zip(&form.values) {
-                    assert_eq!(*name, value.name);
+                    assert_eq!((name, tensor.kind()), (&value.name, kind));
                     assert_eq!(tensor.shape()[1..], value.shape);
                     assert_eq!(tensor.shape()[0], u64::from(message.header.size));
                     assert!(message.header.size <= form.max_microbatch);
@@ -53,10 +74,20 @@ pub fn run(mut bytes: &[u8]) {
     }
 }
 
-/// Takes the next length-delimited part.
-fn next(bytes: &mut &[u8]) -> Option<Activation> {
+/// Whether an outcome is a message; a refusal's sentence.
+fn told(outcome: &Result<Option<Message>, ProtocolError>) -> Result<bool, String> {
+    outcome.as_ref().map(Option::is_some).map_err(ToString::to_string)
+}
+
+/// Takes the next length-delimited part, and its bytes.
+fn next<'a>(bytes: &mut &'a [u8]) -> Option<(Activation, &'a [u8])> {
     let length = prost::decode_length_delimiter(&mut *bytes).ok()?;
-    let (part, rest) = bytes.split_at_checked(length)?;
+    let (part, rest) = bytes.split_at_checked(length).filter(|(part, _)| part.len() <= DATA_MESSAGE_LIMIT)?;
     *bytes = rest;
-    received(part)
+    Some((received(part)?, part))
+}
+
+/// A part as it lies in the bytes of a call.
+fn prefixed(part: &[u8]) -> Bytes {
+    [&[0][..], &(part.len() as u32).to_be_bytes(), part].concat().into()
 }

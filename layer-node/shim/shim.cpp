@@ -7,8 +7,29 @@
 #include <cstdlib>
 #include <dlfcn.h>
 #include <malloc.h>
+#include <vector>
 
 using at::Tensor;
+
+namespace {
+
+// Whether nothing but `tensor` holds its memory, and torch allocated it. Memory that something else lends, such as a
+// received message, has no allocator.
+bool is_alone(const Tensor& tensor) {
+  const c10::Storage& storage = tensor.unsafeGetTensorImpl()->unsafe_storage();
+  return tensor.use_count() == 1 && storage.use_count() == 1 && storage.allocator() != nullptr;
+}
+
+// Whether both tensors have the same shape and the same memory order. The strides of dimensions of size 1 mean nothing.
+bool are_alike(const Tensor& left, const Tensor& right) {
+  if (left.sizes() != right.sizes()) return false;
+  for (int64_t at = 0; at < left.dim(); ++at) {
+    if (left.size(at) > 1 && left.stride(at) != right.stride(at)) return false;
+  }
+  return left.is_non_overlapping_and_dense() && right.is_non_overlapping_and_dense();
+}
+
+}  // namespace
 
 extern "C" {
 
@@ -32,6 +53,58 @@ char* neuropil_batch_norm_backward(const Tensor* error, const Tensor* x, const T
     out[0] = new Tensor(at_x);
     out[1] = new Tensor(at_gamma);
     out[2] = new Tensor(at_beta);
+  });
+}
+
+// `tensor` with the strides of row-major order, or of N, H, W, C; `out` stays null where it has them. Contiguity ignores
+// the strides of dimensions of size 1, on which kernels depend all the same.
+char* neuropil_settled(const Tensor* tensor, bool channels_last, Tensor** out) {
+  return guarded([&] {
+    bool last = channels_last && tensor->dim() == 4;
+    auto format = last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
+    auto sizes = tensor->sizes();
+    std::vector<int64_t> strides(sizes.size(), 1);
+    if (last) {
+      strides = {sizes[1] * sizes[2] * sizes[3], 1, sizes[1] * sizes[3], sizes[1]};
+    } else {
+      for (size_t at = strides.size(); at-- > 1;) strides[at - 1] = strides[at] * sizes[at];
+    }
+    if (tensor->strides() == at::IntArrayRef(strides)) return;
+    *out = new Tensor(tensor->contiguous(format).as_strided(sizes, strides));
+  });
+}
+
+// max(0, x), in x's memory where it is alone.
+char* neuropil_relu(Tensor* x, Tensor** out) {
+  return guarded([&] { *out = new Tensor(is_alone(*x) ? x->relu_() : x->relu()); });
+}
+
+// The error at ReLU's input from its output y, in the error's memory where it is alone.
+char* neuropil_relu_backward(Tensor* error, const Tensor* y, Tensor** out) {
+  return guarded([&] {
+    if (is_alone(*error)) {
+      *out = new Tensor(at::threshold_backward_out(*error, *error, *y, 0));
+    } else {
+      *out = new Tensor(at::threshold_backward(*error, *y, 0));
+    }
+  });
+}
+
+// left + right, in left's memory where it is alone.
+char* neuropil_add(Tensor* left, const Tensor* right, Tensor** out) {
+  return guarded([&] { *out = new Tensor(is_alone(*left) ? left->add_(*right) : left->add(*right)); });
+}
+
+// One step of SGD with momentum. `numbers`: the learning rate, the momentum and the weight decay.
+char* neuropil_sgd_step(Tensor* value, const Tensor* gradient, Tensor* buffer, const double* numbers, bool nesterov) {
+  return guarded([&] {
+    TORCH_CHECK(value->sizes() == gradient->sizes(), "a step of ", value->sizes(), " does not fit a gradient of ",
+                gradient->sizes());
+    TORCH_CHECK(are_alike(*value, *buffer), "the momentum of a step has other strides than its value");
+    // The kernel goes through memory, whatever the strides are.
+    Tensor along = are_alike(*value, *gradient) ? *gradient : at::empty_like(*value).copy_(*gradient);
+    at::_fused_sgd_(at::TensorList(*value), at::TensorList(along), at::TensorList(*buffer), numbers[2], numbers[1],
+                    numbers[0], /*dampening=*/0, nesterov, /*maximize=*/false, /*is_first_step=*/false);
   });
 }
 

@@ -3,7 +3,6 @@
 use crate::failure::Failure;
 use clap::Args;
 use proto::transport;
-use std::error::Error;
 use std::time::Duration;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -15,8 +14,8 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// Flags of `layer-node health`.
 #[derive(Args, Debug)]
 pub struct HealthFlags {
-    /// The node's health port
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7102")]
+    /// The node's health port: HOST:PORT, or unix:PATH
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7102")]
     pub health: String,
 }
 
@@ -40,16 +39,7 @@ pub async fn health(flags: &HealthFlags) -> Result<String, Failure> {
 }
 
 async fn ask(address: &str) -> Result<ServingStatus, String> {
-    let endpoint = transport::endpoint(address).map_err(|error| innermost(&error))?;
-    let channel = endpoint.connect().await.map_err(|error| innermost(&error))?;
+    let channel = transport::dial::probe(address).await.map_err(|failure| failure.sentence)?;
     let answer = HealthClient::new(channel).check(HealthCheckRequest::default()).await;
     answer.map(|answer| answer.into_inner().status()).map_err(|status| status.message().into())
-}
-
-/// The reason beneath all others, which names what the system said.
-fn innermost(mut error: &dyn Error) -> String {
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }

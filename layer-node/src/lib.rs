@@ -21,6 +21,7 @@ pub mod failure;
 pub mod health;
 mod init;
 pub mod layer;
+pub mod layout;
 #[cfg(feature = "leaks")]
 pub mod leak;
 pub mod linear_map;

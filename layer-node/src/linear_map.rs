@@ -8,8 +8,10 @@
 //!
 //! The matrix is an argument, so that the same three functions serve W, B and the primitives.
 
+use crate::layout::{from_memory_order, settled, sizes_in_memory_order};
 use crate::torch;
-use tch::{TchError, Tensor};
+use proto::spec::layout::Layout;
+use tch::{Device, Kind, TchError, Tensor};
 
 /// How a weight layer applies its matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub enum LinearMap {
         stride: i64,
         /// Zeros around the input.
         padding: i64,
+        /// The memory order of all tensors, those that are given and those that are returned.
+        layout: Layout,
     },
 }
 
@@ -33,8 +37,9 @@ impl LinearMap {
     pub fn forward(self, x: &Tensor, matrix: &Tensor) -> Result<Tensor, TchError> {
         match self {
             LinearMap::Dense => x.f_matmul(&matrix.f_tr()?),
-            LinearMap::Conv { stride, padding } => {
-                x.f_conv2d(matrix, None::<&Tensor>, [stride, stride], [padding, padding], [1, 1], 1)
+            LinearMap::Conv { stride, padding, layout } => {
+                let sides = [[stride; 2], [padding; 2], [1; 2]];
+                settled(layout, x.f_conv2d(matrix, None::<&Tensor>, sides[0], sides[1], sides[2], 1)?)
             }
         }
     }
@@ -46,7 +51,22 @@ impl LinearMap {
     pub fn adjoint(self, error: &Tensor, matrix: &Tensor, x: &Tensor) -> Result<Tensor, TchError> {
         match self {
             LinearMap::Dense => error.f_matmul(matrix),
-            LinearMap::Conv { stride, padding } => torch::conv2d_adjoint(error, x, matrix, stride, padding),
+            LinearMap::Conv { stride, padding, layout } => {
+                settled(layout, torch::conv2d_adjoint(error, x, matrix, stride, padding)?)
+            }
+        }
+    }
+
+    /// A tensor in the place of an x of which only the shape is used.
+    ///
+    /// # Errors
+    /// When memory fails.
+    pub fn unread(self, shape: &[i64], options: (Kind, Device)) -> Result<Tensor, TchError> {
+        match self {
+            LinearMap::Dense => Tensor::f_empty(shape, options),
+            LinearMap::Conv { layout, .. } => {
+                from_memory_order(layout, Tensor::f_empty(sizes_in_memory_order(layout, shape), options)?)
+            }
         }
     }
 
@@ -54,7 +74,7 @@ impl LinearMap {
     pub fn positions(self, x: &Tensor, matrix: &Tensor) -> i64 {
         match self {
             LinearMap::Dense => 1,
-            LinearMap::Conv { stride, padding } => {
+            LinearMap::Conv { stride, padding, .. } => {
                 let sides = x.size().into_iter().zip(matrix.size()).skip(2);
                 sides.map(|(side, kernel)| (side + 2 * padding - kernel) / stride + 1).product()
             }
@@ -68,8 +88,8 @@ impl LinearMap {
     pub fn filter_gradient(self, x: &Tensor, error: &Tensor, matrix: &Tensor) -> Result<Tensor, TchError> {
         match self {
             LinearMap::Dense => error.f_tr()?.f_matmul(x),
-            LinearMap::Conv { stride, padding } => {
-                torch::conv2d_filter_gradient(error, x, matrix, stride, padding)
+            LinearMap::Conv { stride, padding, layout } => {
+                settled(layout, torch::conv2d_filter_gradient(error, x, matrix, stride, padding)?)
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The optimizers: SGD with (Nesterov) momentum, and Adam, each with weight decay and with a limit on gradients.
 
-use crate::torch::{add_scaled, copy};
+use crate::torch::{SgdStep, add_scaled, copy, sgd_step};
 use proto::spec::optimizer::{Method, OptimizerSpec};
 use tch::{TchError, Tensor};
 
@@ -30,31 +30,32 @@ impl Parameter {
     /// When the shapes do not fit.
     pub fn step(&mut self, spec: &OptimizerSpec, updates: u64, gradient: &Tensor) -> Result<(), TchError> {
         let lr = spec.lr * spec.schedule.factor(updates);
-        let mut gradient =
-            if spec.clip > 0.0 { clipped(gradient, spec.clip)? } else { gradient.shallow_clone() };
-        if self.decayed && spec.weight_decay != 0.0 {
-            gradient = copy(&gradient)?;
-            add_scaled(&mut gradient, &self.value, spec.weight_decay)?;
-        }
-        match spec.method {
-            Method::Sgd { momentum, nesterov } => self.sgd(lr, momentum, nesterov, &gradient),
-            Method::Adam { beta1, beta2, eps } => self.adam(lr, [beta1, beta2], eps, updates + 1, &gradient),
+        let gradient = if spec.clip > 0.0 { clipped(gradient, spec.clip)? } else { gradient.shallow_clone() };
+        let weight_decay = if self.decayed { spec.weight_decay } else { 0.0 };
+        match (spec.method, self.slots.first_mut()) {
+            (Method::Sgd { momentum, nesterov }, Some(buffer)) => {
+                let step = SgdStep { lr, momentum, weight_decay, nesterov };
+                sgd_step(&mut self.value, &gradient, buffer, &step)
+            }
+            (Method::Sgd { .. }, None) => {
+                let gradient = self.pulled(gradient, weight_decay)?;
+                add_scaled(&mut self.value, &gradient, -lr)
+            }
+            (Method::Adam { beta1, beta2, eps }, _) => {
+                let gradient = self.pulled(gradient, weight_decay)?;
+                self.adam(lr, [beta1, beta2], eps, updates + 1, &gradient)
+            }
         }
     }
 
-    /// buf = m · buf + g;  p −= lr · buf, with Nesterov p −= lr · (g + m · buf)
-    fn sgd(&mut self, lr: f64, momentum: f64, nesterov: bool, gradient: &Tensor) -> Result<(), TchError> {
-        let Some(buffer) = self.slots.first_mut() else {
-            return add_scaled(&mut self.value, gradient, -lr);
-        };
-        let _ = buffer.f_mul_scalar_(momentum)?;
-        add_scaled(buffer, gradient, 1.0)?;
-        if !nesterov {
-            return add_scaled(&mut self.value, buffer, -lr);
+    /// g + weight_decay · p
+    fn pulled(&self, gradient: Tensor, weight_decay: f64) -> Result<Tensor, TchError> {
+        if weight_decay == 0.0 {
+            return Ok(gradient);
         }
-        let mut ahead = copy(gradient)?;
-        add_scaled(&mut ahead, buffer, momentum)?;
-        add_scaled(&mut self.value, &ahead, -lr)
+        let mut pulled = copy(&gradient)?;
+        add_scaled(&mut pulled, &self.value, weight_decay)?;
+        Ok(pulled)
     }
 
     /// Kingma & Ba 2015, algorithm 1. `t` counts this step too.
@@ -113,6 +114,22 @@ mod tests {
         close(walk(Method::Sgd { momentum: 0.0, nesterov: false }, 0.5, [0.0; 3]), 0.857375);
         // A constant gradient moves Adam by lr at every step, whatever the size of the gradient.
         close(walk(Method::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-30 }, 0.0, [7.0; 3]), 0.7);
+    }
+
+    #[test]
+    fn a_gradient_in_another_memory_order_makes_the_same_step() {
+        let step = |order: fn(Tensor) -> Tensor| {
+            let spec = OptimizerSpec {
+                method: Method::Sgd { momentum: 0.9, nesterov: true },
+                ..OptimizerSpec::sgd(0.1)
+            };
+            let numbers = || Tensor::arange(24, (Kind::Float, Device::Cpu)).reshape([2, 3, 2, 2]);
+            let value = crate::torch::settled(numbers(), true).unwrap();
+            let mut parameter = Parameter::new(value, &spec.method, true).unwrap();
+            parameter.step(&spec, 0, &order(numbers())).unwrap();
+            parameter.value.copy()
+        };
+        assert_eq!(step(|row_major| row_major), step(|other| crate::torch::settled(other, true).unwrap()));
     }
 
     #[test]

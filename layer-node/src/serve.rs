@@ -10,13 +10,16 @@ pub use device::DeviceName;
 use crate::exec::worker::{self, Job, Spoiled};
 use crate::failure::Failure;
 use crate::meters::Meters;
-use crate::service::{ControlService, DataService, NodeIdentity, Pinned};
+use crate::service::{ControlService, NodeIdentity, Pinned};
 use crate::state::state_dir::StateDir;
 use clap::Args;
 use ports::Ports;
+use proto::clock::Clock;
 use proto::link::LinkRegistry;
 use proto::process::signals::{Asked, Signals};
 use proto::process::{self, signals};
+use proto::transport::address::ListenAddress;
+use proto::transport::grpc::LinkServer;
 use proto::transport::tls::TlsFlags;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -29,6 +32,8 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+/// The first letters of a folder that a coordinator makes for the sockets of its nodes.
+const SOCKETS: &str = "neuropil-";
 /// The reason that a coordinator gets while the node is stopping.
 const STOPPED: &str = "the node is being stopped: start it again, then --resume auto";
 /// How long the coordinator may take to end the run in order once the node was asked to stop. A supervisor that asked
@@ -44,15 +49,17 @@ const SERVICES: [&str; 3] = ["", "neuropil.v1.Node", "neuropil.v1.Layer"];
 /// Flags of `layer-node serve`.
 #[derive(Args, Debug)]
 pub struct Serve {
-    /// Where neighbours reach this node (data plane); port 0 picks a free one. Without the flag, only this host does
+    /// Where neighbours reach this node (data plane): IP:PORT, where port 0 picks a free one, or unix:PATH for processes of
+    /// the same user on this host. Without the flag, only this host does
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7100")]
-    pub listen: SocketAddr,
-    /// Where the coordinator reaches this node (control plane). Without the flag, only from this host
+    pub listen: ListenAddress,
+    /// Where the coordinator reaches this node (control plane): IP:PORT, or unix:PATH as --listen. Without the flag, only
+    /// from this host
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7101")]
-    pub control: SocketAddr,
-    /// Where grpc.health.v1 answers, in plaintext
+    pub control: ListenAddress,
+    /// Where grpc.health.v1 answers, in plaintext: IP:PORT or unix:PATH
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7102")]
-    pub health: SocketAddr,
+    pub health: ListenAddress,
     /// Where Prometheus scrapes this node, at http://ADDR/metrics; without it, nowhere
     #[arg(long, value_name = "ADDR")]
     pub metrics: Option<SocketAddr>,
@@ -134,28 +141,30 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
     if flags.exit_with_stdin {
         signals::when_stdin_ends(parent.clone())?;
     }
-    let ports = Ports::bind(&flags).await?;
+    let _folder = SocketFolder::of(&flags);
+    let (mut ports, sockets) = Ports::bind(&flags).await?;
     let ready = ports.ready()?;
     let identity = NodeIdentity {
         device: named,
         threads: flags.threads,
-        data_port: ports.data_port()?,
+        data: ports.data()?,
         state_dir: flags.state_dir.clone(),
         pinned,
         security: security.clone(),
     };
-    let (meters, runtime) = (Meters::default(), tokio::runtime::Handle::current());
-    let preparing = worker::spawn(device, flags.threads, state, runtime, meters.clone());
+    let (clock, meters, runtime) = (Clock::start(), Meters::default(), tokio::runtime::Handle::current());
+    let preparing = worker::spawn(device, flags.threads, state, runtime, clock, meters.clone());
     let (mailbox, spoiled) = tokio::select! {
         ready = preparing => ready.map_err(Failure::configuration)?,
         asked = signals.first() => return Ok(Stop::Asked(asked)),
     };
     let registry = LinkRegistry::default();
-    let control = ControlService::new(identity, mailbox.clone(), registry.clone(), meters.clone());
-    let data = DataService::new(registry, meters.clone());
+    let control = ControlService::new(identity, mailbox.clone(), registry.clone(), meters.clone(), clock);
+    let stopping = CancellationToken::new();
+    ports.serve_side(&registry, &meters, &stopping);
+    let data = LinkServer::new(registry, meters.refused_links.clone());
     let (reporter, health) = tonic_health::server::health_reporter();
     tell(&reporter, ServingStatus::Serving).await;
-    let stopping = CancellationToken::new();
     let servers = ports.serve(data, control.clone(), health, &meters, &security, &stopping)?;
     // A node whose ports were given is useful even if nobody can read this line.
     let _ = writeln!(io::stdout(), "{ready}");
@@ -177,8 +186,31 @@ pub async fn serve(flags: Serve) -> Result<Stop, Failure> {
         // Graceful shutdown waits for open streams without limit, so it gets a deadline.
         let _ = tokio::time::timeout(DRAIN, server).await;
     }
+    drop(sockets);
     let stop = stop?;
     Ok(saved.map(|()| stop)?)
+}
+
+/// The folder of this node's sockets, which the coordinator that started the node has made. It is removed with this handle
+/// if nothing else is in it: the coordinator may be gone, and the last of its nodes leaves nothing behind.
+struct SocketFolder(Option<PathBuf>);
+
+impl SocketFolder {
+    fn of(flags: &Serve) -> Self {
+        let (true, ListenAddress::Unix(path)) = (flags.exit_with_stdin, &flags.listen) else {
+            return Self(None);
+        };
+        let folder = path.parent().filter(|folder| {
+            folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(SOCKETS))
+        });
+        Self(folder.map(PathBuf::from))
+    }
+}
+
+impl Drop for SocketFolder {
+    fn drop(&mut self) {
+        let _ = self.0.as_ref().map(std::fs::remove_dir);
+    }
 }
 
 /// Handles signals from now on, and logs which attempt this process belongs to. The signals come before all else: the

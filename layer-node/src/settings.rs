@@ -1,5 +1,7 @@
 //! The settings that all layers of a stage share: number format, device, seed and optimizers.
 
+use crate::layout;
+use proto::spec::layout::Layout;
 use proto::spec::optimizer::OptimizerSpec;
 use proto::spec::stage::StageSpec;
 use tch::{Device, Kind, TchError, Tensor};
@@ -11,6 +13,8 @@ pub struct Settings {
     pub device: Device,
     /// The number format of the computation: of activations, of errors, and of the factors of products.
     pub kind: Kind,
+    /// The memory order of values with planes, of filters, and of their gradients.
+    pub layout: Layout,
     /// The seed of the run's random streams.
     pub seed: u64,
     /// The optimizer of W, biases and norms.
@@ -29,6 +33,7 @@ impl Settings {
         Self {
             device,
             kind,
+            layout: spec.layout,
             seed: spec.seed,
             optimizer: spec.optimizer.clone(),
             optimizer_backward: spec.optimizer_backward.clone(),
@@ -47,7 +52,8 @@ impl Settings {
     /// # Errors
     /// When memory or device fail.
     pub fn tensor(&self, drawn: &[f32], shape: &[i64]) -> Result<Tensor, TchError> {
-        Tensor::f_from_slice(drawn)?.f_reshape(shape)?.f_to_device(self.device)?.f_to_kind(self.trained())
+        let tensor = Tensor::f_from_slice(drawn)?.f_reshape(shape)?;
+        layout::settled(self.layout, tensor.f_to_device(self.device)?.f_to_kind(self.trained())?)
     }
 }
 

@@ -15,8 +15,10 @@ pub use other_half::{OtherHalf, Whole};
 
 use crate::layer::held::Held;
 use crate::layer::{self, Layer, MirrorStep, Pass};
+use crate::layout::settled;
 use crate::settings::Settings;
 use crate::state::named::State;
+use crate::torch;
 use input::Input;
 use proto::control::LayerMeasure;
 use proto::error::ProtocolError;
@@ -86,7 +88,9 @@ struct Placed {
     error_needed: bool,
     /// Whether the error at the layer's output is needed: by the layer itself, or below it.
     wanted: bool,
-    /// The values that no later layer takes and no cut sends. A pass drops them after this layer.
+    /// Whether a later layer takes the output, or a cut sends it.
+    taken: bool,
+    /// The inputs that no later layer takes and no cut sends.
     last: Vec<String>,
 }
 
@@ -159,6 +163,7 @@ impl Stage {
                 split: layer.split,
                 error_needed: layer.inputs.iter().any(|input| wanted.contains(input.as_str())),
                 wanted: wanted.contains(layer.name.as_str()),
+                taken: !last.contains(&layer.name),
                 last,
             });
         }
@@ -184,9 +189,14 @@ impl Stage {
         self.updates
     }
 
-    /// Whether an update failed half-way, so that the state belongs to no step.
+    /// Whether the state belongs to no step: an update failed half-way, or some B still owes its part of the last one.
     pub fn is_torn(&self) -> bool {
-        self.torn
+        self.torn || self.owes()
+    }
+
+    /// Whether some B owes its part of the last update, which [`Stage::follow`] makes good.
+    pub fn owes(&self) -> bool {
+        self.layers.iter().any(|placed| placed.layer.owes())
     }
 
     /// Sets the number of updates of a restored state.
@@ -224,22 +234,31 @@ impl Stage {
         pass: Pass,
         other: &mut dyn OtherHalf,
     ) -> Result<Values, StageError> {
-        let mut values: HashMap<String, Tensor> = inputs.into_iter().collect();
+        let layout = self.settings.layout;
         // The stages above get the bytes, as this stage did.
-        let bytes = values.get(INPUT).map(Tensor::shallow_clone);
-        if let (Some(input), Some(bytes)) = (&self.input, &bytes) {
-            values.insert(INPUT.into(), input.normalise(bytes)?);
+        let bytes = inputs.iter().find(|(name, _)| name == INPUT).map(|(_, bytes)| bytes.shallow_clone());
+        let mut values = HashMap::with_capacity(self.layers.len() + inputs.len());
+        for (name, value) in inputs {
+            let value = match (name == INPUT, &self.input) {
+                (true, Some(input)) => settled(layout, input.normalise(&value)?)?,
+                (true, None) => value,
+                (false, _) => settled(layout, value)?,
+            };
+            values.insert(name, value);
         }
         for placed in &mut self.layers {
-            let inputs: Vec<&Tensor> = placed.inputs.iter().map(|name| &values[name]).collect();
+            let inputs = placed.inputs.iter().map(|name| values[name].shallow_clone()).collect();
+            // The layer then holds alone what no later layer takes.
+            placed.last.iter().for_each(|name| _ = values.remove(name));
             // A layer that gets no error would never release its values.
             let pass = if placed.wanted { pass } else { Pass::Evaluate };
-            let output = placed.layer.forward(m, &inputs, pass)?;
+            let output = settled(layout, placed.layer.forward(m, inputs, pass)?)?;
             if placed.split && pass.keeps() {
                 other.show(&placed.name, placed.layer.show(m)?)?;
             }
-            values.insert(placed.name.clone(), output);
-            placed.last.iter().for_each(|name| _ = values.remove(name));
+            if placed.taken {
+                values.insert(placed.name.clone(), output);
+            }
         }
         if let Some(bytes) = bytes {
             values.insert(INPUT.into(), bytes);
@@ -277,14 +296,16 @@ impl Stage {
                     TchError::Torch(format!("nothing consumes the output of '{}'", placed.name)).into()
                 );
             };
-            let mut parts = placed.layer.error(m, &error, placed.error_needed)?;
+            let error = settled(self.settings.layout, error)?;
+            let sent = placed.split.then(|| error.shallow_clone());
+            let mut parts = placed.layer.error(m, error, placed.error_needed)?;
             self.compared.note(m, placed, parts.first())?;
-            if placed.split {
+            if let Some(error) = sent {
                 parts.extend(other.carry(&placed.name, error)?);
             }
             for (input, part) in placed.inputs.iter().zip(parts).rev() {
                 let folded = match errors.remove(input) {
-                    Some(sum) => sum.f_add(&part)?,
+                    Some(sum) => torch::add(sum, &part)?,
                     None => part,
                 };
                 errors.insert(input.clone(), folded);
@@ -305,7 +326,7 @@ impl Stage {
         Ok(())
     }
 
-    /// U: steps every layer.
+    /// U: steps every layer, W and B.
     ///
     /// # Errors
     /// When a torch operation fails, or the `other` half is out of reach.
@@ -313,11 +334,41 @@ impl Stage {
         self.torn = true;
         for placed in &mut self.layers {
             placed.layer.update(&self.settings, self.updates)?;
+            placed.layer.follow(&self.settings, self.updates)?;
             placed.show_noise(&self.settings, MirrorStep::AfterUpdate(self.updates), other)?;
         }
         self.torn = false;
         self.updates += 1;
         Ok(())
+    }
+
+    /// The first part of U, for a stage without split layers: everything that a forward pass reads steps. Until
+    /// [`Stage::follow`] has made good what every B owes, the stage runs no action but F.
+    ///
+    /// # Errors
+    /// When a torch operation fails.
+    pub fn update_forward(&mut self) -> Result<(), StageError> {
+        self.torn = true;
+        for placed in &mut self.layers {
+            placed.layer.update(&self.settings, self.updates)?;
+        }
+        self.torn = false;
+        self.updates += 1;
+        Ok(())
+    }
+
+    /// Makes good what the B of one layer owes of the last update; `false` if no B owes anything.
+    ///
+    /// # Errors
+    /// When a torch operation fails.
+    pub fn follow(&mut self) -> Result<bool, StageError> {
+        let Some(placed) = self.layers.iter_mut().find(|placed| placed.layer.owes()) else {
+            return Ok(false);
+        };
+        let torn = std::mem::replace(&mut self.torn, true);
+        placed.layer.follow(&self.settings, self.updates - 1)?;
+        self.torn = torn;
+        Ok(true)
     }
 
     /// Makes the mirror step after `done` others, before the first update.
@@ -332,8 +383,15 @@ impl Stage {
         Ok(())
     }
 
-    /// Drops an unfinished minibatch; the state stays as of the last update.
+    /// Drops an unfinished minibatch; the state stays as of the last update, whose rest is made good here. Where that
+    /// fails, the stage is torn.
     pub fn abandon(&mut self) {
+        while !self.torn && self.owes() {
+            if let Err(error) = self.follow() {
+                let updates = self.updates;
+                tracing::error!(%error, updates, "B's part of the last update failed, so this state is not saved: resume from the last snapshot");
+            }
+        }
         for placed in &mut self.layers {
             placed.layer.abandon();
         }

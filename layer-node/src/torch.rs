@@ -2,9 +2,12 @@
 //! module with `unsafe`, with those below it: streams of a GPU, and the search for one.
 #![allow(unsafe_code)]
 
+mod adopt;
 pub mod cuda;
 pub mod gpu;
 pub mod streams;
+
+pub use adopt::{adopt, is_aligned};
 
 use bytes::Bytes;
 use std::ffi::{CStr, c_char, c_int};
@@ -29,6 +32,22 @@ unsafe extern "C" {
         inverse_deviation: *const C_tensor,
         eps: f64,
         out: *mut *mut C_tensor,
+    ) -> *mut c_char;
+    fn neuropil_settled(tensor: *const C_tensor, channels_last: bool, out: *mut *mut C_tensor)
+    -> *mut c_char;
+    fn neuropil_relu(x: *mut C_tensor, out: *mut *mut C_tensor) -> *mut c_char;
+    fn neuropil_relu_backward(
+        error: *mut C_tensor,
+        y: *const C_tensor,
+        out: *mut *mut C_tensor,
+    ) -> *mut c_char;
+    fn neuropil_add(left: *mut C_tensor, right: *const C_tensor, out: *mut *mut C_tensor) -> *mut c_char;
+    fn neuropil_sgd_step(
+        value: *mut C_tensor,
+        gradient: *const C_tensor,
+        buffer: *mut C_tensor,
+        numbers: *const f64,
+        nesterov: bool,
     ) -> *mut c_char;
     fn neuropil_add_scaled(into: *mut C_tensor, from: *const C_tensor, factor: f64) -> *mut c_char;
     fn neuropil_allow_tf32(allowed: bool) -> *mut c_char;
@@ -143,6 +162,95 @@ pub fn batch_norm_backward(
     }
 }
 
+/// `tensor` with the strides of row-major order, or of N, H, W, C for a shape of four dimensions.
+///
+/// # Errors
+/// When memory or device fail.
+pub fn settled(tensor: Tensor, channels_last: bool) -> Result<Tensor, TchError> {
+    let mut out = std::ptr::null_mut();
+    // SAFETY: `tensor` is a live tensor; `out` stays null where it has these strides, and is else a new tensor unless a
+    // message comes back.
+    unsafe {
+        checked(neuropil_settled(tensor.as_ptr(), channels_last, &mut out))?;
+        Ok(if out.is_null() { tensor } else { Tensor::from_ptr(out) })
+    }
+}
+
+/// max(0, x), in the memory of `x` where nothing else holds it.
+///
+/// # Errors
+/// When memory or device fail.
+pub fn relu(mut x: Tensor) -> Result<Tensor, TchError> {
+    let mut out = std::ptr::null_mut();
+    // SAFETY: `x` is a live tensor that the function owns; `out` is set to a tensor unless a message comes back.
+    unsafe {
+        checked(neuropil_relu(x.as_mut_ptr(), &mut out))?;
+        Ok(Tensor::from_ptr(out))
+    }
+}
+
+/// The error at ReLU's input, from the error at its output `y`, in the memory of `error` where nothing else holds it.
+///
+/// # Errors
+/// When the shapes do not fit.
+pub fn relu_backward(mut error: Tensor, y: &Tensor) -> Result<Tensor, TchError> {
+    let mut out = std::ptr::null_mut();
+    // SAFETY: as for relu.
+    unsafe {
+        checked(neuropil_relu_backward(error.as_mut_ptr(), y.as_ptr(), &mut out))?;
+        Ok(Tensor::from_ptr(out))
+    }
+}
+
+/// left + right, in the memory of `left` where nothing else holds it.
+///
+/// # Errors
+/// When the shapes do not fit.
+pub fn add(mut left: Tensor, right: &Tensor) -> Result<Tensor, TchError> {
+    let mut out = std::ptr::null_mut();
+    // SAFETY: as for relu.
+    unsafe {
+        checked(neuropil_add(left.as_mut_ptr(), right.as_ptr(), &mut out))?;
+        Ok(Tensor::from_ptr(out))
+    }
+}
+
+/// The numbers of a step of SGD with momentum.
+pub struct SgdStep {
+    /// The learning rate.
+    pub lr: f64,
+    /// The factor of the buffer's old values.
+    pub momentum: f64,
+    /// The factor of the parameter that is added to the gradient.
+    pub weight_decay: f64,
+    /// Whether the step looks ahead along the new buffer.
+    pub nesterov: bool,
+}
+
+/// One step of SGD with momentum, in one pass over memory: g += weight_decay · value; buffer = momentum · buffer + g;
+/// value −= lr · buffer, or with Nesterov value −= lr · (g + momentum · buffer). `gradient` stays as it is.
+///
+/// # Errors
+/// When the shapes or strides do not fit.
+pub fn sgd_step(
+    value: &mut Tensor,
+    gradient: &Tensor,
+    buffer: &mut Tensor,
+    step: &SgdStep,
+) -> Result<(), TchError> {
+    let numbers = [step.lr, step.momentum, step.weight_decay];
+    // SAFETY: all are live tensors, of which the changed ones are borrowed mutably; the function reads three numbers.
+    unsafe {
+        checked(neuropil_sgd_step(
+            value.as_mut_ptr(),
+            gradient.as_ptr(),
+            buffer.as_mut_ptr(),
+            numbers.as_ptr(),
+            step.nesterov,
+        ))
+    }
+}
+
 /// into += factor · from
 ///
 /// # Errors
@@ -212,7 +320,8 @@ pub fn fill(tensor: &mut Tensor, pieces: &[Bytes]) -> Result<(), TchError> {
     Ok(())
 }
 
-fn byte_len(tensor: &Tensor) -> usize {
+/// Bytes of the elements of `tensor`.
+pub fn byte_len(tensor: &Tensor) -> usize {
     tensor.numel() * tensor.kind().elt_size_in_bytes()
 }
 
@@ -222,7 +331,7 @@ struct Lent(Tensor, usize);
 impl AsRef<[u8]> for Lent {
     fn as_ref(&self) -> &[u8] {
         // SAFETY: the tensor is contiguous on the CPU and holds `self.1` bytes; it lives as long as
-        // `self`. Values are never changed in place once they are computed.
+        // `self`. `self` shares the storage, and a function that writes in place does so only where nothing shares it.
         unsafe { std::slice::from_raw_parts(self.0.data_ptr().cast::<u8>(), self.1) }
     }
 }
@@ -235,6 +344,37 @@ pub fn lend(tensor: &Tensor) -> Result<Bytes, TchError> {
     let tensor = tensor.f_to_device(Device::Cpu)?.f_contiguous()?;
     let length = byte_len(&tensor);
     Ok(Bytes::from_owner(Lent(tensor, length)))
+}
+
+/// The elements of a tensor, lent out as f32.
+pub struct Numbers(Tensor);
+
+impl AsRef<[f32]> for Numbers {
+    fn as_ref(&self) -> &[f32] {
+        // SAFETY: the tensor is contiguous on the CPU and in f32; it lives as long as `self`. Values are never changed
+        // in place once they are computed.
+        unsafe { std::slice::from_raw_parts(self.0.data_ptr().cast::<f32>(), self.0.numel()) }
+    }
+}
+
+/// The elements of `tensor`, in the order of its dimensions, without a copy if it is contiguous in main memory and in f32.
+///
+/// # Errors
+/// When memory or device fail.
+pub fn numbers(tensor: &Tensor) -> Result<Numbers, TchError> {
+    let tensor = tensor.f_to_device(Device::Cpu)?.f_to_kind(tch::Kind::Float)?.f_contiguous()?;
+    Ok(Numbers(tensor))
+}
+
+/// A new tensor of `shape`, in f32 in main memory, whose elements `write` sets.
+///
+/// # Errors
+/// When memory fails.
+pub fn from_numbers(shape: &[i64], write: impl FnOnce(&mut [f32])) -> Result<Tensor, TchError> {
+    let tensor = Tensor::f_zeros(shape, (tch::Kind::Float, Device::Cpu))?;
+    // SAFETY: the tensor is new, so nothing else refers to its elements, which are contiguous f32 on the CPU.
+    write(unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<f32>(), tensor.numel()) });
+    Ok(tensor)
 }
 
 #[cfg(test)]

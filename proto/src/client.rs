@@ -1,11 +1,13 @@
 //! Calls to a node's control plane, in domain types. Every wait has a deadline, and every failure names
 //! an address.
 
-use crate::control::{Command, Configured, Description, PROTOCOL, Report};
+use crate::clock::Clock;
+use crate::control::{Command, Configured, Description, PROTOCOL, Report, RunLane, StepDone};
 use crate::failure::{Failure, FailureKind};
 use crate::identity::Identity;
 use crate::ledger::{ControlLedger, ControlRecord, Controlling, Ledger, Refusal};
 use crate::link::{Peer, Role};
+use crate::microbatch::Phase;
 use crate::spec::stage::StageSpec;
 use crate::transport::codec::refused_here;
 use crate::transport::dial::{Attempts, connect, retry};
@@ -16,7 +18,9 @@ use crate::transport::{CONTROL_MESSAGE_LIMIT, REPORT_MESSAGE_LIMIT};
 use crate::wire;
 use crate::wire::node_client::NodeClient;
 use futures::StreamExt;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -36,6 +40,7 @@ pub struct Node {
     identity: Option<Identity>,
     client: NodeClient<Channel>,
     ledger: ControlLedger,
+    clock: Clock,
 }
 
 impl Node {
@@ -53,7 +58,13 @@ impl Node {
             .max_decoding_message_size(REPORT_MESSAGE_LIMIT)
             .max_encoding_message_size(CONTROL_MESSAGE_LIMIT);
         let ledger = ControlLedger::new(Role::Coordinator, peer.role);
-        Self { peer: peer.clone(), identity, client, ledger }
+        Self { peer: peer.clone(), identity, client, ledger, clock: Clock::start() }
+    }
+
+    /// The same node, whose exchanges with this process are timed by `clock`.
+    #[must_use]
+    pub fn timed_by(self, clock: Clock) -> Self {
+        Self { clock, ..self }
     }
 
     /// Connects to the control address of `peer` and asks the node for its description, again and again until
@@ -177,15 +188,17 @@ impl Node {
     /// When the node does not take the call.
     pub async fn run(&self) -> Result<(mpsc::Sender<Command>, Reports), Failure> {
         let (sender, queue) = mpsc::channel(CONTROL_QUEUE);
-        let ledger = self.ledger.clone();
+        let (ledger, asked) = (self.ledger.clone(), Asked::new(self.clock));
+        let asking = asked.clone();
         let commands = ReceiverStream::new(queue).map(move |command| {
+            asking.departs(&command);
             let command = wire::Command::from(command);
             ledger.sent(&command);
             command
         });
         let mut client = self.client.clone();
         let stream = self.answer(client.run(commands)).await?;
-        Ok((sender, Reports { peer: self.peer.clone(), stream, ledger: self.ledger.clone() }))
+        Ok((sender, Reports { peer: self.peer.clone(), stream, ledger: self.ledger.clone(), asked }))
     }
 
     /// The answer to a call, which is counted.
@@ -255,11 +268,52 @@ fn ended(ledger: &ControlLedger, status: &Status) -> Failure {
     failure_of(status)
 }
 
+/// The departures of lanes with a timeline, whose reports have not come; clones share them.
+#[derive(Clone)]
+struct Asked {
+    clock: Clock,
+    /// Phase, step, and the time of the departure.
+    lanes: Arc<Mutex<VecDeque<(Phase, u64, u64)>>>,
+}
+
+impl Asked {
+    /// The most departures that are kept: a coordinator has fewer lanes under way.
+    const MOST: usize = 64;
+
+    fn new(clock: Clock) -> Self {
+        Self { clock, lanes: Arc::default() }
+    }
+
+    /// Notes the departure of a lane with a timeline.
+    fn departs(&self, command: &Command) {
+        let Command::Lane(RunLane { lane, minibatches }) = command else { return };
+        for (step, _) in (lane.first()..).zip(minibatches).filter(|(_, minibatch)| minibatch.timeline) {
+            let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+            if lanes.len() == Self::MOST {
+                lanes.pop_front();
+            }
+            lanes.push_back((lane.phase(), step, self.clock.now_ns()));
+        }
+    }
+
+    /// Completes the exchange of a report that has come now.
+    fn heard(&self, done: &mut StepDone) {
+        let Some(timeline) = &mut done.timeline else { return };
+        let heard_ns = self.clock.now_ns();
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = lanes.iter().position(|(phase, step, _)| (*phase, *step) == (done.phase, done.step));
+        if let Some((.., asked_ns)) = at.and_then(|at| lanes.remove(at)) {
+            (timeline.exchange.asked_ns, timeline.exchange.heard_ns) = (asked_ns, heard_ns);
+        }
+    }
+}
+
 /// The reports of one run.
 pub struct Reports {
     peer: Peer,
     stream: Streaming<wire::Report>,
     ledger: ControlLedger,
+    asked: Asked,
 }
 
 impl Reports {
@@ -275,6 +329,10 @@ impl Reports {
         });
         match report {
             Ok(Some(Report::Leaving(why))) => Ok(Some(Report::Leaving(told_by(&self.peer, why)))),
+            Ok(Some(Report::Step(mut done))) => {
+                self.asked.heard(&mut done);
+                Ok(Some(Report::Step(done)))
+            }
             report => report.map_err(|failure| told_by(&self.peer, failure)),
         }
     }
@@ -283,6 +341,33 @@ impl Reports {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::Measure;
+    use crate::lane::Lane;
+    use crate::timeline::Timeline;
+
+    #[test]
+    fn an_exchange_shows_how_far_a_node_is_ahead() {
+        let own = Clock::start();
+        let hour = 3_600_000_000_000;
+        for ahead in [hour, 0, -hour] {
+            let node = own.ahead(ahead);
+            let asked = Asked::new(own);
+            let lane = |step| RunLane::of_one_step(Lane::evaluate(1).starting_at(step), 4, Measure::Nothing);
+            asked.departs(&Command::Lane(lane(6)));
+            asked.departs(&Command::Lane(lane(7).with_timeline(true)));
+            let mut timeline = Timeline::default();
+            (timeline.exchange.received_ns, timeline.exchange.answered_ns) = (node.now_ns(), node.now_ns());
+            let done = StepDone { timeline: Some(timeline), ..StepDone::nothing(Phase::Evaluate) };
+            let mut of_other = StepDone { step: 6, ..done.clone() };
+            asked.heard(&mut of_other);
+            assert_eq!(of_other.timeline.unwrap().exchange.offset_ns(), None, "no lane with a timeline left");
+            let mut done = StepDone { step: 7, ..done };
+            asked.heard(&mut done);
+            let exchange = done.timeline.unwrap().exchange;
+            let error = (exchange.offset_ns().unwrap() + ahead).unsigned_abs();
+            assert!(error <= exchange.round_trip_ns().unwrap().div_ceil(2), "{exchange:?}");
+        }
+    }
 
     #[test]
     fn another_release_of_the_same_protocol_is_told_from_this_one() {
@@ -293,7 +378,7 @@ mod tests {
             threads: 1,
             memory_total: 0,
             memory_available: 0,
-            data_port: 1,
+            data: crate::control::DataAddress::Port(1),
             run: None,
             snapshots: Vec::new(),
             certificate_expires: 0,

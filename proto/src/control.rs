@@ -5,10 +5,11 @@ use crate::failure::Failure;
 use crate::lane::{Action, Lane};
 use crate::link::Carried;
 use crate::microbatch::Phase;
+use crate::timeline::{MAX_TRANSFERS, Timeline, Transfer};
 use std::time::Duration;
 
 /// The version of the protocol, which must be the same on both sides.
-pub const PROTOCOL: u32 = 5;
+pub const PROTOCOL: u32 = 6;
 
 /// A node's description of itself.
 #[derive(Clone, Debug)]
@@ -25,14 +26,34 @@ pub struct Description {
     pub memory_total: u64,
     /// Bytes of main memory that are free for use.
     pub memory_available: u64,
-    /// The port at which the node listens for its neighbours.
-    pub data_port: u16,
+    /// Where the node listens for its neighbours.
+    pub data: DataAddress,
     /// The run that is under way.
     pub run: Option<String>,
     /// The snapshots that the node can restore.
     pub snapshots: Vec<HeldSnapshot>,
     /// When the node's certificate or its CA's expires, in seconds since the epoch; 0 in plaintext.
     pub certificate_expires: u64,
+}
+
+/// Where a node listens for its neighbours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DataAddress {
+    /// A port of the node's host.
+    Port(u16),
+    /// The path of a socket of the node's host.
+    Path(String),
+}
+
+impl DataAddress {
+    /// The address for neighbours of the node, whose control address is `control`.
+    pub fn beside(&self, control: &str) -> String {
+        let host = control.rsplit_once(':').map_or(control, |(host, _)| host);
+        match self {
+            Self::Port(port) => format!("{host}:{port}"),
+            Self::Path(path) => format!("unix:{path}"),
+        }
+    }
 }
 
 /// A complete snapshot on a node's disk.
@@ -119,6 +140,8 @@ pub struct Minibatch {
     pub samples: u32,
     /// What the node measures of the layers.
     pub measure: Measure,
+    /// Whether the node reports the step's timeline.
+    pub timeline: bool,
 }
 
 /// What a node measures of its weight layers in a step.
@@ -196,6 +219,8 @@ pub struct StepDone {
     pub updates: u64,
     /// The weight layers, where they were measured.
     pub layers: Vec<LayerMeasure>,
+    /// The messages of the step, where the minibatch asks for them.
+    pub timeline: Option<Timeline>,
 }
 
 /// A value beyond the number format of the links.
@@ -227,6 +252,16 @@ pub struct Span {
     pub start_ns: u64,
     /// The time at which the action's result was complete.
     pub end_ns: u64,
+    /// Whether the span is a part of U that steps B. A node may make such parts apart from the rest of U, in waits that
+    /// follow it.
+    pub backward: bool,
+}
+
+impl Span {
+    /// The span of a whole action.
+    pub fn of(action: Action, start_ns: u64, end_ns: u64) -> Self {
+        Self { action, start_ns, end_ns, backward: false }
+    }
 }
 
 /// Angle and norms of W and B of one layer.
@@ -292,6 +327,15 @@ impl StepDone {
             underflow: Underflow::default(),
             updates: 0,
             layers: Vec::new(),
+            timeline: None,
+        }
+    }
+
+    /// Adds a message to the timeline, if the report has one, and there is room.
+    pub fn transferred(&mut self, transfer: impl FnOnce() -> Transfer) {
+        let timeline = self.timeline.as_mut().filter(|timeline| timeline.transfers.len() < MAX_TRANSFERS);
+        if let Some(timeline) = timeline {
+            timeline.transfers.push(transfer());
         }
     }
 }
@@ -299,7 +343,14 @@ impl StepDone {
 impl RunLane {
     /// A lane of one step.
     pub fn of_one_step(lane: Lane, samples: u32, measure: Measure) -> Self {
-        Self { lane, minibatches: vec![Minibatch { samples, measure }] }
+        Self { lane, minibatches: vec![Minibatch { samples, measure, timeline: false }] }
+    }
+
+    /// The same work, with a timeline of every step if `timeline` is set.
+    #[must_use]
+    pub fn with_timeline(mut self, timeline: bool) -> Self {
+        self.minibatches.iter_mut().for_each(|minibatch| minibatch.timeline = timeline);
+        self
     }
 
     /// Checks that every minibatch can be cut into the lane's microbatches.

@@ -14,7 +14,7 @@ use crate::link::framing::{self, Direction};
 use crate::microbatch::Message;
 use crate::tensor::{Kind, TensorData};
 use crate::wire::{Activation, LayerValues, Report, activation, layer_values, report};
-use bytes::{BufMut, Bytes};
+use bytes::BufMut;
 use prost::encoding::{WireType, encode_key, encode_varint};
 use std::any::Any;
 use std::marker::PhantomData;
@@ -170,15 +170,22 @@ impl<T: prost::Message + 'static> Encoder for ProstEncoder<T> {
 
     fn encode(&mut self, item: T, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
         item.encode(buffer).map_err(|error| Status::internal(error.to_string()))?;
-        if let Some((_, weight)) = weight().filter(|_| has_unknown_field(&item)) {
-            let bytes: Bytes = weight.into_bytes();
-            let bytes = bytes.slice(..bytes.len().min(FIELD));
-            encode_key(UNKNOWN, WireType::LengthDelimited, buffer);
-            encode_varint(bytes.len() as u64, buffer);
-            buffer.put(bytes);
-        }
+        buffer.put_slice(&unknown_field(&item));
         Ok(())
     }
+}
+
+/// The encoding of the unknown field that follows `message`; empty where none does.
+pub fn unknown_field(message: &dyn Any) -> Vec<u8> {
+    let mut field = Vec::new();
+    if let Some((_, weight)) = weight().filter(|_| has_unknown_field(message)) {
+        let bytes = weight.into_bytes();
+        let bytes = &bytes[..bytes.len().min(FIELD)];
+        encode_key(UNKNOWN, WireType::LengthDelimited, &mut field);
+        encode_varint(bytes.len() as u64, &mut field);
+        field.extend_from_slice(bytes);
+    }
+    field
 }
 
 /// Whether the chosen leak adds an unknown field to `message`.

@@ -10,6 +10,7 @@
 
 pub mod cancellation;
 pub mod client;
+pub mod clock;
 pub mod control;
 mod convert;
 pub mod disk;
@@ -30,6 +31,7 @@ pub mod seed;
 pub mod spec;
 pub mod state_file;
 pub mod tensor;
+pub mod timeline;
 pub mod transport;
 pub mod weights;
 

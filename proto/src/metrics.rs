@@ -8,6 +8,7 @@ mod family;
 pub use family::Family;
 
 use crate::transport::admission::{self, Refused};
+use crate::transport::listener::Listener;
 use crate::transport::tls::{Callers, Security};
 use futures::StreamExt;
 use hyper::body::Incoming;
@@ -24,7 +25,6 @@ use prometheus_client::registry::{Registry, Unit};
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
-use tokio::net::TcpListener;
 
 /// The content type of an answer: OpenMetrics, which Prometheus accepts from every server.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -76,7 +76,7 @@ impl Collector for Expiry {
 
 /// Answers requests at `listener` for as long as the future is polled; `refused` counts the connections that
 /// admission closed.
-pub async fn serve(listener: TcpListener, shown: Shown, refused: Refused) {
+pub async fn serve(listener: Listener, shown: Shown, refused: Refused) {
     let mut connections =
         pin!(admission::connections(listener, admission::PROBES, refused, Callers::anybody()));
     while let Some(connection) = connections.next().await {

@@ -1,78 +1,27 @@
 //! Tensors on the wire: a kind, a shape and bytes that always agree.
 
+pub mod int8;
+mod kind;
+mod receiving;
+
+pub use int8::Block;
+pub use kind::{Kind, byte_len};
+pub use receiving::{ALIGNMENT, Receiving};
+
 use crate::error::ProtocolError;
 use bytes::Bytes;
 use half::{bf16, f16};
-use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::borrow::Cow;
 use std::sync::OnceLock;
 use xxhash_rust::xxh3::Xxh3;
 
 /// The most dimensions of a tensor on the wire.
 pub const MAX_DIMENSIONS: usize = 8;
 
-/// The number format of a tensor's elements.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// IEEE 754 single precision.
-    #[default]
-    F32,
-    /// The upper half of an f32.
-    Bf16,
-    /// IEEE 754 half precision.
-    F16,
-    /// Whole numbers from 0 to 255: the network's input. No configuration chooses this format, so its word is not read.
-    #[serde(skip_deserializing)]
-    U8,
-}
-
-impl Kind {
-    /// Bytes of one element.
-    pub const fn size(self) -> usize {
-        match self {
-            Kind::F32 => 4,
-            Kind::Bf16 | Kind::F16 => 2,
-            Kind::U8 => 1,
-        }
-    }
-
-    /// The largest number of the format.
-    pub const fn largest(self) -> f32 {
-        match self {
-            Kind::F32 => f32::MAX,
-            Kind::Bf16 => bf16::MAX.to_f32_const(),
-            Kind::F16 => f16::MAX.to_f32_const(),
-            Kind::U8 => 255.0,
-        }
-    }
-
-    /// Whether the format has `value`, once it is rounded: whether it stays finite, and in U8 within 0 and 255.
-    pub fn holds(self, value: f32) -> bool {
-        match self {
-            Kind::F32 => value.is_finite(),
-            Kind::Bf16 => bf16::from_f32(value).is_finite(),
-            Kind::F16 => f16::from_f32(value).is_finite(),
-            Kind::U8 => (0.0..=255.0).contains(&value.round_ties_even()),
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.serialize(f)
-    }
-}
-
-/// Bytes that a tensor of `kind` and `shape` takes, or `None` where the product overflows.
-pub fn byte_len(kind: Kind, shape: &[u64]) -> Option<usize> {
-    let elements = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size))?;
-    usize::try_from(elements).ok()?.checked_mul(kind.size())
-}
-
-/// A tensor's elements, row-major and little-endian. Their length always matches the shape.
+/// A tensor's elements, little-endian, in the memory order of the run's layout ([`Layout`](crate::spec::layout::Layout)).
+/// Their length always matches the shape.
 ///
-/// The bytes may lie in several pieces, as they arrived: a receiver copies each piece once, to its destination.
+/// The bytes of a received tensor are one piece at [`ALIGNMENT`]. Those of other tensors may be several pieces.
 #[derive(Clone, Debug)]
 pub struct TensorData {
     kind: Kind,
@@ -86,8 +35,39 @@ impl TensorData {
     /// A tensor of `kind` and `shape` out of `pieces`, in order.
     ///
     /// # Errors
-    /// [`ProtocolError::Invalid`] when the pieces do not add up to the shape's bytes.
+    /// [`ProtocolError::Invalid`] when the pieces do not add up to the shape's bytes, or [`int8::check`] refuses them.
     pub fn new(kind: Kind, shape: Vec<u64>, pieces: Vec<Bytes>) -> Result<Self, ProtocolError> {
+        let tensor = Self::of_length(kind, shape, pieces)?;
+        if let Kind::Int8(block) = kind {
+            let (of_sample, numbers) = tensor.numbers();
+            int8::check(block, of_sample, numbers, &tensor.contiguous())?;
+        }
+        Ok(tensor)
+    }
+
+    /// A tensor of values in [`Kind::Int8`], and the number of values that became 0; `values` are in the order of the
+    /// tensor's elements.
+    ///
+    /// # Errors
+    /// [`ProtocolError::Invalid`] when the number of values is not the shape's.
+    pub fn round_to_int8(
+        block: Block,
+        shape: Vec<u64>,
+        values: &[f32],
+    ) -> Result<(Self, u64), ProtocolError> {
+        let (of_sample, numbers) = numbers(&shape);
+        if numbers != values.len() {
+            let (have, kind) = (values.len(), Kind::Int8(block));
+            return Err(ProtocolError::invalid(format!(
+                "{have} numbers do not make a {kind} tensor of shape {shape:?}"
+            )));
+        }
+        let int8::Encoded { bytes, vanished } = int8::encode(block, of_sample, values);
+        Ok((Self::of_length(Kind::Int8(block), shape, vec![bytes.into()])?, vanished))
+    }
+
+    /// A tensor whose bytes have the right length.
+    fn of_length(kind: Kind, shape: Vec<u64>, pieces: Vec<Bytes>) -> Result<Self, ProtocolError> {
         let have: usize = pieces.iter().map(Bytes::len).sum();
         match byte_len(kind, &shape) {
             Some(want) if want == have && shape.len() <= MAX_DIMENSIONS => {
@@ -140,9 +120,27 @@ impl TensorData {
         self.len() == 0
     }
 
+    /// The bytes in one piece, without a copy where they lie in one.
+    fn contiguous(&self) -> Cow<'_, [u8]> {
+        match &self.pieces[..] {
+            [piece] => Cow::Borrowed(piece),
+            pieces => Cow::Owned(pieces.concat()),
+        }
+    }
+
+    /// The numbers of a sample, and of the tensor.
+    fn numbers(&self) -> (usize, usize) {
+        numbers(&self.shape)
+    }
+
+    /// Writes the elements of a tensor in [`Kind::Int8`] of blocks `block` to `values`, in one pass.
+    pub fn decode_int8(&self, block: Block, values: &mut [f32]) {
+        int8::decode(block, self.numbers().0, &self.contiguous(), values);
+    }
+
     /// The elements of any kind, as f32.
     pub fn to_f32(&self) -> Vec<f32> {
-        let bytes: Vec<u8> = self.pieces.concat();
+        let bytes = self.contiguous();
         let halves = || bytes.chunks_exact(2).map(|b| [b[0], b[1]]);
         match self.kind {
             Kind::F32 => {
@@ -151,6 +149,11 @@ impl TensorData {
             Kind::Bf16 => halves().map(|half| bf16::from_le_bytes(half).to_f32()).collect(),
             Kind::F16 => halves().map(|half| f16::from_le_bytes(half).to_f32()).collect(),
             Kind::U8 => bytes.iter().copied().map(f32::from).collect(),
+            Kind::Int8(block) => {
+                let mut values = vec![0.0; self.numbers().1];
+                self.decode_int8(block, &mut values);
+                values
+            }
         }
     }
 
@@ -160,6 +163,7 @@ impl TensorData {
     /// # Errors
     /// [`ProtocolError::Invalid`] when the number of elements is not the shape's.
     pub fn round_from_f32(kind: Kind, shape: Vec<u64>, values: &[f32]) -> Result<Self, ProtocolError> {
+        let all = values;
         let values = values.iter().copied();
         let bytes: Vec<u8> = match kind {
             Kind::F32 => values.flat_map(f32::to_le_bytes).collect(),
@@ -167,6 +171,7 @@ impl TensorData {
             Kind::F16 => values.flat_map(|value| f16::from_f32(value).to_le_bytes()).collect(),
             // The conversion ends at 0 and 255.
             Kind::U8 => values.map(|value| value.round_ties_even() as u8).collect(),
+            Kind::Int8(block) => int8::encode(block, numbers(&shape).0, all).bytes,
         };
         Self::new(kind, shape, vec![bytes.into()])
     }
@@ -192,6 +197,13 @@ impl TensorData {
             hash.digest()
         })
     }
+}
+
+/// The numbers of a sample, and of all samples, of a tensor of `shape`, which takes less than the address space.
+fn numbers(shape: &[u64]) -> (usize, usize) {
+    let all = shape.iter().copied().fold(1, u64::saturating_mul);
+    let samples = shape.first().copied().unwrap_or(1);
+    (all.checked_div(samples).unwrap_or(0) as usize, all as usize)
 }
 
 #[cfg(test)]

@@ -9,6 +9,9 @@ from violation import demand
 
 PHASES = {1: "train", 2: "evaluate"}
 FORMATS = {1: ("f32", 4), 2: ("bf16", 2), 3: ("f16", 2), 4: ("u8", 1)}
+# In 8 bits the numbers of a sample share scales of 4 bytes, one for each block of this size.
+BLOCKS = {5: 32, 6: 64, 7: 128, 8: 256, 9: 512, 10: 1024}
+FORMATS |= {kind: (f"int8_{block}", 1) for kind, block in BLOCKS.items()}
 CARRIED = {"Activation": (1, "activation"), "ErrorSignal": (2, "error_signal"), "LayerValues": (3, "layer_values")}
 # The most bytes of a chunk; every chunk but a tensor's last has as many.
 CHUNK = 1 << 20
@@ -66,6 +69,8 @@ def signature(header, where):
 def chunks(parts, number, tensor, where):
     """The size of a tensor whose chunks come next, and the protobuf bytes of its parts."""
     size = math.prod(tensor.shape) * FORMATS[tensor.kind][1]
+    if block := BLOCKS.get(tensor.kind):
+        size += 4 * tensor.shape[0] * -(-math.prod(tensor.shape[1:]) // block)
     found, length, checksum = 0, 0, xxhash.xxh3_64()
     while found < size:
         part, bytes_of_part = next(parts, (None, 0))

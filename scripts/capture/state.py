@@ -23,12 +23,20 @@ def tensors(host):
     """The tensors of a host's node as they were drawn, and of its first, middle and last snapshot."""
     (drawn,) = host.drawn.glob("step-*/stage.safetensors")
     for name, values in read(drawn):
-        yield Tensor(f"'{name}' of {host.name} as it was drawn", values)
+        yield from orders(f"'{name}' of {host.name} as it was drawn", values)
     snapshots = sorted(host.state.glob("step-*/stage.safetensors"))
     demand(len(snapshots) >= 3, f"{host.name} keeps {len(snapshots)} snapshots, where start, middle and end are needed")
     for snapshot in (snapshots[0], snapshots[len(snapshots) // 2], snapshots[-1]):
         for name, values in read(snapshot):
-            yield Tensor(f"'{name}' of {host.name} in {snapshot.parent.name}", values)
+            yield from orders(f"'{name}' of {host.name} in {snapshot.parent.name}", values)
+
+
+def orders(name, values):
+    """A tensor in row-major order, as snapshots have it, and a filter also in the order of a node's memory: out, height,
+    width, in."""
+    yield Tensor(name, values.ravel())
+    if values.ndim == 4:
+        yield Tensor(f"{name}, channels last,", values.transpose(0, 2, 3, 1).ravel())
 
 
 def misplaced(deployment):
@@ -42,7 +50,7 @@ def misplaced(deployment):
 
 
 def read(path):
-    """The f32 tensors of a file of safetensors: a length, a JSON header, and bytes."""
+    """The f32 tensors of a file of safetensors, in their shapes: a length, a JSON header, and bytes."""
     data = path.read_bytes()
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8:8 + length])
@@ -50,4 +58,4 @@ def read(path):
     for name, tensor in header.items():
         demand(tensor["dtype"] == "F32", f"{path}: '{name}' is {tensor['dtype']}, where nodes keep F32")
         first, end = (8 + length + offset for offset in tensor["data_offsets"])
-        yield name, np.frombuffer(data[first:end], "<f4")
+        yield name, np.frombuffer(data[first:end], "<f4").reshape(tensor["shape"])

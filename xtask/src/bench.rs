@@ -1,60 +1,189 @@
 //! `cargo xtask bench NAME`: numbers measured beside references, as one table and as JSON.
 
+mod case;
+mod deep;
 mod input;
+mod local;
 mod memory;
 mod pipeline;
 mod process;
 mod resident;
+mod shared_memory;
+mod stages;
+mod start;
+mod step;
 mod tls;
 mod turns;
+mod watched;
+mod wire;
 
 use crate::libtorch;
-use crate::run::{Failure, Root};
+use crate::page::{self, PAGE};
+use crate::run::{CONFIGURATION, Failure, Root, said, say};
 use std::fs::{self, File, TryLockError};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
-/// Which bench.
+/// A bench, and how it is run.
 #[derive(Debug, PartialEq)]
-pub enum Bench {
-    /// How often every rate is measured.
-    Input {
-        rounds: usize,
-    },
+pub struct Bench {
+    pub name: Name,
+    pub options: Options,
+}
+
+/// Which bench.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Name {
+    Cuts,
+    Input,
     Memory,
-    /// How often everything is measured, and the folder of another build's programs that are measured as well.
-    Pipeline {
-        rounds: usize,
-        against: Option<PathBuf>,
-    },
+    Pipeline,
+    Precision,
+    Rules,
+    SharedMemory,
+    Stages,
+    Start,
+    Step,
+    Tls,
+    Wire,
+}
+
+impl Name {
+    /// Every bench by the word for it.
+    pub const ALL: [(&'static str, Name); 12] = [
+        ("cuts", Name::Cuts),
+        ("input", Name::Input),
+        ("memory", Name::Memory),
+        ("pipeline", Name::Pipeline),
+        ("precision", Name::Precision),
+        ("rules", Name::Rules),
+        ("shared_memory", Name::SharedMemory),
+        ("stages", Name::Stages),
+        ("start", Name::Start),
+        ("step", Name::Step),
+        ("tls", Name::Tls),
+        ("wire", Name::Wire),
+    ];
+    /// The benches of `cargo xtask results --speed`, each of which has a table in `docs/results.md`.
+    const SPEED: [Name; 9] = [
+        Name::Pipeline,
+        Name::Step,
+        Name::Rules,
+        Name::Cuts,
+        Name::Precision,
+        Name::Stages,
+        Name::Start,
+        Name::Wire,
+        Name::SharedMemory,
+    ];
+
+    /// The word for the bench.
+    fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(_, name)| *name == self).map_or("", |(word, _)| word)
+    }
+
+    fn rows(self, root: &Root, options: &Options) -> Result<Vec<Row>, Failure> {
+        match self {
+            Name::Cuts => local::cuts(root, options),
+            Name::Input => input::input(root, options.rounds),
+            Name::Memory => memory::memory(root),
+            Name::Pipeline => pipeline::pipeline(root, options),
+            Name::Precision => local::precision(root, options),
+            Name::Rules => local::rules(root, options),
+            Name::SharedMemory => shared_memory::shared_memory(root, options.rounds),
+            Name::Stages => stages::stages(root, options),
+            Name::Start => start::start(root, options),
+            Name::Step => step::step(root, options),
+            Name::Tls => tls::tls(root, options.rounds),
+            Name::Wire => wire::wire(root, options.rounds),
+        }
+    }
+}
+
+/// How a bench is run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
     /// How often everything is measured.
-    Tls {
-        rounds: usize,
-    },
+    pub rounds: usize,
+    /// Whether a quick look will do: fewer steps, and fewer cases where there are many.
+    pub is_short: bool,
+    /// Whether the table goes into `docs/results.md`.
+    pub writes: bool,
+    /// The folder of another build's programs that are measured as well.
+    pub against: Option<PathBuf>,
+    /// The folder of programs that are built already and are measured in place of a new build.
+    pub programs: Option<PathBuf>,
+}
+
+impl Options {
+    /// The root with the programs of these options.
+    fn root(&self, root: &Root) -> Result<Root, Failure> {
+        let programs = self.programs.as_deref().map(|folder| built("--programs", folder)).transpose()?;
+        Ok(root.with_programs(programs))
+    }
+}
+
+/// The folder of another build that `option` names, as an absolute path: programs are started in the repository's folder.
+fn built(option: &str, folder: &Path) -> Result<PathBuf, Failure> {
+    let refuse =
+        |program| Failure::new(CONFIGURATION, format!("{option}: {} holds no {program}", folder.display()));
+    let found = fs::canonicalize(folder).map_err(|_| refuse("programs"))?;
+    match ["coordinator", "layer-node"].into_iter().find(|program| !found.join(program).is_file()) {
+        None => Ok(found),
+        Some(program) => Err(refuse(program)),
+    }
 }
 
 /// Floor and goal of a ratio.
 type Bounds = (f64, f64);
 
 /// Runs a bench; a ratio below its floor is a failure.
-pub fn bench(root: &Root, bench: Bench) -> Result<(), Failure> {
+pub fn bench(root: &Root, bench: &Bench) -> Result<(), Failure> {
+    let _alone = alone(root)?;
+    let root = &bench.options.root(root)?;
+    let machine = machine(root)?;
+    show(root, bench.name, &bench.options, &machine)
+}
+
+/// Runs every bench of speed, and writes their tables. A bench that fails leaves its table as it was, and the first
+/// failure is returned after all benches.
+pub fn speed(root: &Root, options: &Options) -> Result<(), Failure> {
+    let _alone = alone(root)?;
+    let root = &options.root(root)?;
+    let machine = machine(root)?;
+    let options = Options { writes: true, ..options.clone() };
+    let mut first = None;
+    for name in Name::SPEED {
+        say(&format!("bench {}", name.word()));
+        if let Err(failure) = show(root, name, &options, &machine) {
+            say(&failure.sentence);
+            first.get_or_insert(failure);
+        }
+    }
+    first.map_or(Ok(()), Err)
+}
+
+/// The lock of all benches, which lasts as long as the handle. A file system without locks is accepted.
+fn alone(root: &Root) -> Result<File, Failure> {
     let folder =
         File::open(root.join("bench")).map_err(|error| format!("bench/ cannot be opened: {error}"))?;
-    // The lock lasts as long as the handle. A file system without locks is accepted.
     if matches!(folder.try_lock(), Err(TryLockError::WouldBlock)) {
         let why =
             "another bench is under way here, and two at once would measure each other: wait for its end";
         return Err(why.to_string().into());
     }
-    let rows = match bench {
-        Bench::Input { rounds } => input::input(root, rounds)?,
-        Bench::Memory => memory::memory(root)?,
-        Bench::Tls { rounds } => tls::tls(root, rounds)?,
-        Bench::Pipeline { rounds, against } => pipeline::pipeline(root, rounds, against.as_deref())?,
-    };
-    let machine = machine(root)?;
+    Ok(folder)
+}
+
+/// Runs a bench, and shows its rows.
+fn show(root: &Root, name: Name, options: &Options, machine: &str) -> Result<(), Failure> {
+    let rows = name.rows(root, options)?;
     print!("\n{machine}\n\n{}", table(&rows));
-    rows.iter().for_each(|row| println!("{}", row.json(&machine)));
+    rows.iter().for_each(|row| println!("{}", row.json(machine)));
+    if options.writes {
+        page::put(root, &format!("speed-{}", name.word()), &markdown(&rows, machine))?;
+        say(&format!("the table stands in {PAGE}"));
+    }
     match rows.iter().find(|row| row.ratio < row.floor) {
         None => Ok(()),
         Some(Row { bench, case, ratio, floor, .. }) => {
@@ -110,20 +239,59 @@ pub fn table(rows: &[Row]) -> String {
     text
 }
 
+/// All rows as a table of `docs/results.md`, with the machine below it.
+fn markdown(rows: &[Row], machine: &str) -> String {
+    let mut text =
+        "| case | ratio | by round | floor | goal | ours | reference | unit |\n|---|---|---|---|---|---|---|---|\n"
+            .to_owned();
+    for Row { case, ratio, spread: (least, most), floor, goal, ours, reference, unit, .. } in rows {
+        let floor = if *floor > 0.0 { format!("{floor:.2}") } else { "–".into() };
+        let goal = if floor == "–" { "–".into() } else { format!("{goal:.2}") };
+        text += &format!(
+            "| {case} | {ratio:.3} | {least:.3} to {most:.3} | {floor} | {goal} | {ours:.1} | {reference:.1} | {unit} |\n"
+        );
+    }
+    let rounds = rows.first().map_or(0, |row| row.rounds);
+    format!("{text}\nMedians of {rounds} rounds by turns. {machine}.\n")
+}
+
 /// CPU, cores, libraries, commit and date, in one line: without them a bench cannot be compared with another day's.
 fn machine(root: &Root) -> Result<String, Failure> {
-    let said = |program: &str, words: &[&str]| {
-        let output = root.command(program).args(words).output();
-        let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_string());
-        text.ok().filter(|text| !text.is_empty()).unwrap_or("unknown".into())
-    };
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let cpu = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let cpu = cpu.map_or("a CPU that does not say its name", |(_, name)| name);
     let cores = available_parallelism().map_or(0, usize::from);
     // PyTorch, where it is a reference, is installed in the same version.
     let torch = libtorch::wanted_version(root)?;
-    let commit = said("git", &["describe", "--always", "--dirty"]);
-    let date = said("date", &["-u", "+%F"]);
-    Ok(format!("{cpu}, {cores} cores; libtorch and PyTorch {torch}; commit {commit}; {date}"))
+    let commit = said(root, "git", &["describe", "--always", "--dirty"]);
+    let date = said(root, "date", &["-u", "+%F"]);
+    // Programs that the caller names may be those of another commit.
+    let programs =
+        root.programs().map_or(String::new(), |folder| format!(" (programs of {})", folder.display()));
+    Ok(format!("{cpu}, {cores} cores; libtorch and PyTorch {torch}; commit {commit}{programs}; {date}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bench_of_speed_has_a_place_in_the_page() {
+        let page = include_str!("../../docs/results.md");
+        for name in Name::SPEED {
+            let mark = format!("<!-- speed-{}: begin -->", name.word());
+            assert_eq!(page.matches(&mark).count(), 1, "{mark}");
+        }
+        assert_eq!(page.matches("<!-- speed-").count(), 2 * Name::SPEED.len());
+    }
+
+    #[test]
+    fn a_folder_without_programs_is_refused_by_its_option() {
+        let nowhere = std::env::temp_dir().join("no programs of Neuropil");
+        let sentence = built("--programs", &nowhere).unwrap_err().sentence;
+        assert!(
+            sentence.starts_with("--programs: ") && sentence.ends_with("holds no programs"),
+            "{sentence}"
+        );
+    }
 }

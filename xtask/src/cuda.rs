@@ -21,5 +21,5 @@ pub fn cuda(root: &Root) -> Result<(), Failure> {
             root.join("target/cuda/torch/lib")
         }
     };
-    step(root.cargo("test --package e2e --test all gpus:: -- --nocapture").env(LIBRARIES, libraries))
+    step(root.cargo("test --package e2e --test whole gpus:: -- --nocapture").env(LIBRARIES, libraries))
 }

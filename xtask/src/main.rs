@@ -43,10 +43,12 @@ fn main() -> ExitCode {
         Command::Dist { profile, cuda } => dist::dist(&root, profile, cuda).map(|_| ()),
         Command::Cuda => cuda::cuda(&root),
         Command::Image => image::image(&root),
-        Command::Test(extra) => test::test(&root, &extra),
+        Command::Test(chosen) => test::test(&root, &chosen),
         Command::Results { full } => results::results(&root, full),
+        Command::Plan => results::plan(&root),
+        Command::Speed(options) => bench::speed(&root, &options),
         Command::Fuzz { runs } => fuzz::fuzz(&root, runs),
-        Command::Bench(bench) => bench::bench(&root, bench),
+        Command::Bench(bench) => bench::bench(&root, &bench),
         Command::Hosts { full } => hosts::hosts(&root, full),
         Command::Leaks => hosts::leaks(&root),
         Command::Readme => hosts::readme(&root),
@@ -55,7 +57,7 @@ fn main() -> ExitCode {
         Command::Photographs { compare } => photographs::photographs(&root, compare),
         Command::Pods { image } => pods::pods(&root, image.as_deref()),
         Command::Arrows => arrows::print(&root),
-        Command::Verify => verify::verify(&root),
+        Command::Verify { quick } => verify::verify(&root, quick),
         Command::Help => {
             _ = writeln!(stdout(), "{}", usage::HELP);
             Ok(())

@@ -25,6 +25,16 @@ pub fn leaking(root: &Root) -> Result<(), Failure> {
     step(&mut root.cargo("build --workspace --features layer-node/leaks --bin layer-node-leaking"))
 }
 
+/// Builds an example program of a package as it is used, and returns its path. A package that links libtorch takes
+/// [`set_up`] first.
+pub fn example_of(root: &Root, package: &str, name: &str) -> Result<PathBuf, Failure> {
+    if let Some(folder) = root.programs() {
+        return Ok(folder.join("examples").join(name));
+    }
+    step(root.cargo("build --release").args(["-p", package, "--example", name]))?;
+    Ok(beside()?.with_file_name("release").join("examples").join(name))
+}
+
 /// Builds an example program of the coordinator as it is used, with a feature or without, and returns its path.
 pub fn example(root: &Root, name: &str, feature: Option<&str>) -> Result<PathBuf, Failure> {
     let mut cargo = root.cargo("build --release -p coordinator --example");
@@ -40,10 +50,18 @@ pub fn example(root: &Root, name: &str, feature: Option<&str>) -> Result<PathBuf
     Ok(own)
 }
 
-/// Sets up what building needs, builds both programs, and returns their folder.
-pub fn programs(root: &Root, profile: Profile) -> Result<PathBuf, Failure> {
+/// Sets up what building against libtorch needs.
+pub fn set_up(root: &Root) -> Result<(), Failure> {
     prerequisites::check(&libtorch::needs(root)?)?;
-    libtorch::set_up(root)?;
+    libtorch::set_up(root)
+}
+
+/// Sets up what building needs, builds both programs, and returns their folder; or the folder that the caller named.
+pub fn programs(root: &Root, profile: Profile) -> Result<PathBuf, Failure> {
+    if let Some(folder) = root.programs() {
+        return Ok(folder.to_owned());
+    }
+    set_up(root)?;
     let folder = beside()?;
     // Cargo builds a package with the features that all selected packages and tests ask for.
     let (folder, words) = match profile {

@@ -1,6 +1,10 @@
 //! `cargo xtask results`: trains every rule, searches the matrix of primitives, and writes both tables into
 //! `docs/results.md`. What has been trained already is not trained again.
 
+mod plan;
+
+pub use plan::plan;
+
 use crate::page::{self, PAGE};
 use crate::release;
 use crate::run::{Failure, Root, say, step};

@@ -36,24 +36,38 @@ impl From<String> for Failure {
 }
 
 /// The folder of this repository; every program is started in it, wherever `cargo xtask` was called.
-pub struct Root(PathBuf);
+pub struct Root {
+    folder: PathBuf,
+    /// The folder of programs that are built already and are used in place of new builds.
+    programs: Option<PathBuf>,
+}
 
 impl Root {
     /// The folder above this package: the one that cargo names now, or named when it built this program.
     pub fn find() -> Self {
         let package =
             env::var_os("CARGO_MANIFEST_DIR").map_or(env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
-        Self(package.parent().map_or(".".into(), Path::to_path_buf))
+        Self { folder: package.parent().map_or(".".into(), Path::to_path_buf), programs: None }
+    }
+
+    /// The same folder, with programs that are built already, or without.
+    pub fn with_programs(&self, programs: Option<PathBuf>) -> Self {
+        Self { folder: self.folder.clone(), programs }
+    }
+
+    /// The folder of the programs that are built already, if the caller named one.
+    pub fn programs(&self) -> Option<&Path> {
+        self.programs.as_deref()
     }
 
     /// The folder itself.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.folder
     }
 
     /// A path inside the repository.
     pub fn join(&self, path: &str) -> PathBuf {
-        self.0.join(path)
+        self.folder.join(path)
     }
 
     /// The text of a file of the repository.
@@ -65,7 +79,7 @@ impl Root {
     /// A program that will run in the repository's folder.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(&self.0);
+        command.current_dir(&self.folder);
         command
     }
 

@@ -3,6 +3,31 @@
 use crate::run::{Failure, Root, say, step};
 use crate::{dataset, libtorch, prerequisites};
 use std::ffi::OsString;
+use std::time::{Duration, Instant};
+
+/// The tests of real programs that come first where time is short: each holds a promise of the README's first paragraph.
+const FIRST: [&str; 11] = [
+    "by_hand::",
+    "locality::",
+    "old_runs::",
+    "pinned::",
+    "resume::",
+    "same_host::",
+    "split::proven",
+    "tls::",
+    "transparency::",
+    "trouble::nodes",
+    "zero_bubble::",
+];
+
+/// What a caller may choose.
+#[derive(Debug, Default, PartialEq)]
+pub struct Test {
+    /// After so many minutes no further tests of real programs begin than those that come first.
+    pub minutes: Option<u64>,
+    /// Words for `cargo test`.
+    pub extra: Vec<OsString>,
+}
 
 /// Sets up what is missing and runs the workspace's tests, in one build profile.
 ///
@@ -12,17 +37,33 @@ use std::ffi::OsString;
 /// # Errors
 /// What could not be set up, or the cargo command that failed. A data set that cannot be had is only said:
 /// the tests that use it skip.
-pub fn test(root: &Root, extra: &[OsString]) -> Result<(), Failure> {
+pub fn test(root: &Root, chosen: &Test) -> Result<(), Failure> {
+    let begun = Instant::now();
     prerequisites::check(&libtorch::needs(root)?)?;
     libtorch::set_up(root)?;
     let data = dataset::needs(root).and_then(|needs| prerequisites::check(&needs));
-    let mut build = root.cargo("test --workspace --no-run");
-    let mut test = root.cargo("test --workspace");
-    test.args(extra).env("NEUROPIL_PROGRAMS_ARE_BUILT", "yes");
-    match data.and_then(|()| dataset::set_up(root)) {
-        Ok(folder) => _ = test.env("NEUROPIL_DATA", folder),
-        Err(failure) => say(&format!("the tests that use the data set will skip: {}", failure.sentence)),
+    let mut data = match data.and_then(|()| dataset::set_up(root)) {
+        Ok(folder) => vec![("NEUROPIL_DATA", folder.into_os_string())],
+        Err(failure) => {
+            say(&format!("the tests that use the data set will skip: {}", failure.sentence));
+            vec![]
+        }
+    };
+    data.push(("NEUROPIL_PROGRAMS_ARE_BUILT", "yes".into()));
+    let run = |words: &str| step(root.cargo(words).args(&chosen.extra).envs(data.iter().cloned()));
+    step(&mut root.cargo("test --workspace --no-run"))?;
+    let Some(minutes) = chosen.minutes else { return run("test --workspace") };
+    // The target `whole` starts the programs; all others begin with another letter.
+    run("test --workspace --lib --bins --test [!w]*")?;
+    run(&format!("test --workspace --test whole -- {}", FIRST.join(" ")))?;
+    if begun.elapsed() > Duration::from_secs(60 * minutes) {
+        say(&format!(
+            "{minutes} minutes have passed: the other tests of real programs, and of examples in documentation, run by \
+             `cargo xtask test`"
+        ));
+        return Ok(());
     }
-    step(&mut build)?;
-    step(&mut test)
+    run("test --workspace --doc")?;
+    let others: Vec<String> = FIRST.iter().map(|name| format!("--skip {name}")).collect();
+    run(&format!("test --workspace --test whole -- {}", others.join(" ")))
 }

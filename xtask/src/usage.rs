@@ -1,9 +1,10 @@
 //! The words that `cargo xtask` understands.
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Name, Options};
 use crate::fuzz;
 use crate::release::Profile;
 use crate::run::{CONFIGURATION, Failure};
+use crate::test::Test;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -13,7 +14,9 @@ Usage: cargo xtask COMMAND
 
   demo [-- ARGS]   set up what is missing, build, and train the example network in five local
                    processes; ARGS go to `coordinator train`, as in `-- --set train.epochs=1`
-  test [-- ARGS]   set up what is missing and run all tests; ARGS go to `cargo test`
+  test [--minutes N] [-- ARGS]
+                   set up what is missing and run all tests; ARGS go to `cargo test`; once N minutes have
+                   passed, of the tests that start programs only the most important run
   dist [--cuda] [--tests]
                    pack both programs and libtorch as a folder that runs wherever it lies, and as a tar,
                    in target/dist/; for a GPU without libtorch, which PyTorch brings there; with --tests
@@ -25,22 +28,33 @@ Usage: cargo xtask COMMAND
   results [--full] train every rule with three seeds, search the matrix of the primitives, and fill
                    the tables of docs/results.md: under an hour on two cores, or with the demo's
                    whole training; what was trained before is not trained again
+  results --speed [--rounds N] [--short] [--programs DIR]
+                   run every bench of speed, and fill its table of docs/results.md
+  results --plan   predict large networks on many GPUs, and fill their table of docs/imagenet.md
   fuzz [--runs N]  build every decoder with a fuzzer, and run 200,000 inputs through each, or N; installs
                    cargo-fuzz where it is missing
-  bench memory     train 2,000 small steps over five nodes and compare their memory at the end with
-                   that at the beginning, and with what `coordinator plan` predicts
-  bench pipeline [--rounds N] [--against DIR]
-                   train two networks by turns with this build and with PyTorch, and compare their
-                   images per second: five rounds, or N; DIR holds the programs of another build
-                   to compare with as well
-  bench input [--rounds N]
-                   decode, crop and flip photographs by turns with this build, with its feature turbojpeg
-                   (which takes cmake and nasm to build) and with torchvision, and compare their images per
-                   second on one core: five rounds, or N; then train on 100,000 of them, and compare the
+  bench NAME [--rounds N] [--short] [--write] [--programs DIR]
+                   measure by turns beside a reference: five rounds, or N; --short is one round of fewer
+                   steps, and --write puts the table into docs/results.md; DIR holds programs that are measured
+                   as they are, and examples/ beside them, in place of a release build. The benches:
+    cuts           ResNet-18 of width 16 on 2, 5, 10 and 21 nodes
+    input          decode, crop and flip photographs with this build, with its feature turbojpeg (which takes
+                   cmake and nasm to build) and with torchvision; then train on 100,000 of them, and compare the
                    coordinator's memory at the end with that at the beginning
-  bench tls [--rounds N]
-                   train two networks over TLS and in plaintext by turns, and start one of 21 stages:
-                   five rounds, or N
+    memory         train 2,000 small steps over five nodes and compare their memory at the end with
+                   that at the beginning, and with what `coordinator plan` predicts; takes no option but --programs
+    pipeline [--against DIR]
+                   train two networks with this build and with PyTorch; DIR holds the programs of another
+                   build to compare with as well
+    precision      ResNet-18 in bf16, computed and sent, beside f32
+    rules          the demo's network under each rule that learns B, beside backprop
+    shared_memory  a link through shared memory to another process, beside copies within one thread
+    stages         a deep narrow network in 1 to 64 stages: its speed, what the coordinator takes, and how long
+                   start and end take
+    start          a run's start and end beside those of as many bare layer nodes
+    step           a step of one node in process beside a plain loop of torch
+    tls            train two networks over TLS and in plaintext, and start one of 21 stages
+    wire           a link over loopback beside TCP, in plaintext and over TLS
   hosts [--full]   prove locality from outside: train on three hosts of this machine (network namespaces,
                    so as root; else on loopback) in plaintext, and have every captured packet explained
                    by a decoder that shares nothing with the programs; then over TLS, and among
@@ -65,8 +79,8 @@ Usage: cargo xtask COMMAND
                    with what their manifests say: trained to the end, started in reverse, pods killed,
                    lost and drained, strangers refused, and the same bits; DIR is an image's root, by
                    deploy/image-root.sh, in place of this machine's system
-  verify           formatting, clippy and documentation with warnings denied, the directions of
-                   imports, and dependencies
+  verify [--quick] formatting, clippy and documentation with warnings denied, the directions of
+                   imports, and dependencies; --quick leaves out clippy and documentation, which compile
   arrows           print how modules and crates import each other, as ARCHITECTURE.md lists it
 
 Set-up puts libtorch into .libtorch/ and Fashion-MNIST into data/, once. Your own LIBTORCH,
@@ -79,11 +93,13 @@ const ROUNDS: usize = 5;
 #[derive(Debug, PartialEq)]
 pub enum Command {
     Demo(Vec<OsString>),
-    Test(Vec<OsString>),
+    Test(Test),
     Dist { profile: Profile, cuda: bool },
     Cuda,
     Image,
     Results { full: bool },
+    Speed(Options),
+    Plan,
     Fuzz { runs: u64 },
     Bench(Bench),
     Hosts { full: bool },
@@ -94,7 +110,7 @@ pub enum Command {
     Photographs { compare: bool },
     Pods { image: Option<PathBuf> },
     Arrows,
-    Verify,
+    Verify { quick: bool },
     Help,
 }
 
@@ -107,16 +123,16 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failu
     match text[..] {
         [] | ["help" | "--help" | "-h"] | [_, "--help" | "-h", ..] => Ok(Command::Help),
         ["demo"] | ["demo", "--", ..] => Ok(Command::Demo(extra())),
-        ["test"] | ["test", "--", ..] => Ok(Command::Test(extra())),
-        [name @ ("demo" | "test"), word, ..] => {
-            Err(refusal(&format!("`{word}` stands before the `--` of `{name}`")))
-        }
+        ["demo", word, ..] => Err(refusal(&format!("`{word}` stands before the `--` of `demo`"))),
+        ["test", ..] => test(&words[1..]),
         ["dist", ..] => dist(&text[1..]),
         ["cuda"] => Ok(Command::Cuda),
         ["image"] => Ok(Command::Image),
         ["results"] => Ok(Command::Results { full: false }),
         ["results", "--full"] => Ok(Command::Results { full: true }),
-        ["results", ..] => Err(refusal("`results` takes --full or nothing")),
+        ["results", "--speed", ..] => Ok(Command::Speed(options(&words[2..], SHORT)?)),
+        ["results", "--plan"] => Ok(Command::Plan),
+        ["results", ..] => Err(refusal("`results` takes --full, --speed, --plan or nothing")),
         ["fuzz"] => Ok(Command::Fuzz { runs: fuzz::RUNS }),
         ["fuzz", "--runs", number] => match number.parse() {
             Ok(runs @ 1..) => Ok(Command::Fuzz { runs }),
@@ -124,21 +140,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failu
         },
         ["fuzz", ..] => Err(refusal("`fuzz` takes --runs N or nothing")),
         ["bench"] => Err(refusal("`bench` takes a name")),
-        ["bench", "memory"] => Ok(Command::Bench(Bench::Memory)),
-        ["bench", "memory", ..] => Err(Failure::new(CONFIGURATION, "`bench memory` takes no options")),
-        ["bench", "pipeline", ..] => pipeline(&words[2..]),
-        ["bench", "input"] => Ok(Command::Bench(Bench::Input { rounds: ROUNDS })),
-        ["bench", "input", "--rounds", number] => {
-            Ok(Command::Bench(Bench::Input { rounds: rounds(number)? }))
-        }
-        ["bench", "input", ..] => Err(refusal("`bench input` takes --rounds N or nothing")),
-        ["bench", "tls"] => Ok(Command::Bench(Bench::Tls { rounds: ROUNDS })),
-        ["bench", "tls", "--rounds", number] => Ok(Command::Bench(Bench::Tls { rounds: rounds(number)? })),
-        ["bench", "tls", ..] => Err(refusal("`bench tls` takes --rounds N or nothing")),
-        ["bench", name, ..] => {
-            let sentence = format!("there is no bench `{name}`: choose input, memory, pipeline or tls");
-            Err(Failure::new(CONFIGURATION, sentence))
-        }
+        ["bench", name, ..] => bench(name, &words[2..]),
         ["hosts"] => Ok(Command::Hosts { full: false }),
         ["hosts", "--full"] => Ok(Command::Hosts { full: true }),
         ["hosts", "leaks"] => Ok(Command::Leaks),
@@ -155,13 +157,31 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failu
         ["pods"] => Ok(Command::Pods { image: None }),
         ["pods", "--root", _] => Ok(Command::Pods { image: Some(PathBuf::from(&words[2])) }),
         ["pods", ..] => Err(refusal("`pods` takes --root DIR or nothing")),
-        ["verify"] => Ok(Command::Verify),
+        ["verify"] => Ok(Command::Verify { quick: false }),
+        ["verify", "--quick"] => Ok(Command::Verify { quick: true }),
+        ["verify", ..] => Err(refusal("`verify` takes --quick or nothing")),
         ["arrows"] => Ok(Command::Arrows),
-        [name @ ("cuda" | "image" | "manifests" | "verify" | "arrows" | "help"), ..] => {
+        [name @ ("cuda" | "image" | "manifests" | "arrows" | "help"), ..] => {
             Err(refusal(&format!("`{name}` takes no arguments")))
         }
         [name, ..] => Err(refusal(&format!("there is no command `{name}`"))),
     }
+}
+
+fn test(options: &[OsString]) -> Result<Command, Failure> {
+    let mut test = Test::default();
+    let mut rest = options.iter();
+    while let Some(option) = rest.next() {
+        match option.to_string_lossy().as_ref() {
+            "--minutes" => {
+                let number = rest.next().and_then(|number| number.to_str()?.parse().ok());
+                test.minutes = Some(number.ok_or_else(|| refusal("`--minutes` takes a number"))?);
+            }
+            "--" => test.extra = rest.by_ref().cloned().collect(),
+            word => return Err(refusal(&format!("`{word}` stands before the `--` of `test`"))),
+        }
+    }
+    Ok(Command::Test(test))
 }
 
 fn dist(options: &[&str]) -> Result<Command, Failure> {
@@ -176,19 +196,53 @@ fn dist(options: &[&str]) -> Result<Command, Failure> {
     Ok(Command::Dist { profile, cuda })
 }
 
-fn pipeline(options: &[OsString]) -> Result<Command, Failure> {
-    let (mut often, mut against) = (ROUNDS, None);
-    for pair in options.chunks(2) {
-        match (pair[0].to_string_lossy().as_ref(), pair.get(1)) {
-            ("--rounds", Some(number)) => often = rounds(&number.to_string_lossy())?,
-            ("--against", Some(folder)) => against = Some(folder.into()),
-            (name @ ("--rounds" | "--against"), None) => {
-                return Err(refusal(&format!("`{name}` takes a value")));
-            }
-            (word, _) => return Err(refusal(&format!("`bench` has no option `{word}`"))),
+/// The options of most benches.
+const SHORT: &[&str] = &["--rounds", "--short", "--programs"];
+
+fn bench(word: &str, words: &[OsString]) -> Result<Command, Failure> {
+    let Some(&(_, name)) = Name::ALL.iter().find(|(known, _)| *known == word) else {
+        let known: Vec<&str> = Name::ALL.iter().map(|(known, _)| *known).collect();
+        let sentence = format!("there is no bench `{word}`: choose one of {}", known.join(", "));
+        return Err(Failure::new(CONFIGURATION, sentence));
+    };
+    let known: &[&str] = match name {
+        Name::Memory => &["--programs"],
+        // It measures builds with several features, which no one folder holds.
+        Name::Input => &["--rounds"],
+        Name::Tls => &["--rounds", "--programs"],
+        Name::Pipeline => &["--rounds", "--short", "--write", "--programs", "--against"],
+        Name::Cuts
+        | Name::Precision
+        | Name::Rules
+        | Name::SharedMemory
+        | Name::Stages
+        | Name::Start
+        | Name::Step
+        | Name::Wire => &["--rounds", "--short", "--write", "--programs"],
+    };
+    Ok(Command::Bench(Bench { name, options: options(words, known)? }))
+}
+
+/// The options of a bench, of those that it knows.
+fn options(words: &[OsString], known: &[&str]) -> Result<Options, Failure> {
+    let (mut often, mut is_short, mut writes) = (None, false, false);
+    let (mut against, mut programs) = (None, None);
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let word = word.to_string_lossy();
+        let option = known.iter().find(|known| **known == word);
+        let mut value = || words.next().ok_or_else(|| refusal(&format!("`{word}` takes a value")));
+        match option.copied() {
+            Some("--rounds") => often = Some(rounds(&value()?.to_string_lossy())?),
+            Some("--against") => against = Some(value()?.into()),
+            Some("--programs") => programs = Some(value()?.into()),
+            Some("--short") => is_short = true,
+            Some("--write") => writes = true,
+            _ => return Err(refusal(&format!("this takes no options but {}", known.join(", ")))),
         }
     }
-    Ok(Command::Bench(Bench::Pipeline { rounds: often, against }))
+    let rounds = often.unwrap_or(if is_short { 1 } else { ROUNDS });
+    Ok(Options { rounds, is_short, writes, against, programs })
 }
 
 fn rounds(number: &str) -> Result<usize, Failure> {
@@ -211,14 +265,19 @@ mod tests {
     #[test]
     fn words_before_the_dashes_are_ours_and_words_after_them_are_passed_on() {
         check("", Some(Command::Help));
-        check("verify", Some(Command::Verify));
+        check("verify", Some(Command::Verify { quick: false }));
+        check("verify --quick", Some(Command::Verify { quick: true }));
         check("demo", Some(Command::Demo(vec![])));
         check("demo --help", Some(Command::Help));
         check("demo -- --help", Some(Command::Demo(vec!["--help".into()])));
-        check(
-            "test -- x -- --nocapture",
-            Some(Command::Test(vec!["x".into(), "--".into(), "--nocapture".into()])),
-        );
+        let test = |minutes, words: &[&str]| {
+            let extra = words.iter().map(OsString::from).collect();
+            Some(Command::Test(Test { minutes, extra }))
+        };
+        check("test", test(None, &[]));
+        check("test -- x -- --nocapture", test(None, &["x", "--", "--nocapture"]));
+        check("test --minutes 50", test(Some(50), &[]));
+        check("test --minutes -- x", None);
         check("bench", None);
         check("arrows", Some(Command::Arrows));
         check("test x", None);
@@ -228,6 +287,7 @@ mod tests {
         check("dome", None);
         check("results", Some(Command::Results { full: false }));
         check("results --full", Some(Command::Results { full: true }));
+        check("results --plan", Some(Command::Plan));
         check("results --long", None);
         check("dist", Some(Command::Dist { profile: Profile::Release, cuda: false }));
         check("dist --tests --cuda", Some(Command::Dist { profile: Profile::Tests, cuda: true }));
@@ -254,23 +314,45 @@ mod tests {
     }
 
     #[test]
+    fn every_bench_has_a_line_of_the_help() {
+        for (word, _) in Name::ALL {
+            let line = |line: &&str| line.strip_prefix("    ").is_some_and(|line| line.starts_with(word));
+            assert_eq!(HELP.lines().filter(line).count(), 1, "{word}");
+        }
+    }
+
+    #[test]
     fn a_bench_has_a_name_and_options() {
-        let pipeline = |rounds, against: Option<&str>| {
-            Some(Command::Bench(Bench::Pipeline { rounds, against: against.map(PathBuf::from) }))
+        let bench = |name, rounds, is_short, against: Option<&str>| {
+            let against = against.map(PathBuf::from);
+            Some(Command::Bench(Bench {
+                name,
+                options: Options { rounds, is_short, writes: false, against, programs: None },
+            }))
         };
-        check("bench memory", Some(Command::Bench(Bench::Memory)));
-        check("bench pipeline", pipeline(5, None));
-        check("bench pipeline --against a/b --rounds 3", pipeline(3, Some("a/b")));
+        check("bench memory", bench(Name::Memory, 5, false, None));
+        check("bench memory --rounds 2", None);
+        check("bench pipeline", bench(Name::Pipeline, 5, false, None));
+        check("bench pipeline --against a/b --rounds 3", bench(Name::Pipeline, 3, false, Some("a/b")));
         check("bench pipeline --rounds", None);
         check("bench pipeline --rounds 0", None);
         check("bench pipeline --laps 3", None);
-        check("bench input", Some(Command::Bench(Bench::Input { rounds: 5 })));
-        check("bench input --rounds 2", Some(Command::Bench(Bench::Input { rounds: 2 })));
+        check("bench input --rounds 2", bench(Name::Input, 2, false, None));
         check("bench input --rounds x", None);
-        check("bench tls", Some(Command::Bench(Bench::Tls { rounds: 5 })));
-        check("bench tls --rounds 2", Some(Command::Bench(Bench::Tls { rounds: 2 })));
+        check("bench input --programs a", None);
+        check("bench tls", bench(Name::Tls, 5, false, None));
         check("bench tls --rounds", None);
         check("bench tls --against a", None);
+        check("bench shared_memory --rounds 2", bench(Name::SharedMemory, 2, false, None));
+        check("bench wire --short", bench(Name::Wire, 1, true, None));
+        check("bench stages --short", bench(Name::Stages, 1, true, None));
+        check("bench stages --short --rounds 3", bench(Name::Stages, 3, true, None));
+        check("bench stage", None);
+        let programs = Some(PathBuf::from("a/b"));
+        let options = Options { rounds: 2, is_short: false, writes: false, against: None, programs };
+        check("results --speed --rounds 2 --programs a/b", Some(Command::Speed(options)));
+        check("results --speed --programs", None);
+        check("results --speed --write", None);
         check("fuzz", Some(Command::Fuzz { runs: 200_000 }));
         check("fuzz --runs 7", Some(Command::Fuzz { runs: 7 }));
         check("fuzz --runs 0", None);

@@ -8,8 +8,8 @@ const LEAKING: &str =
     "clippy --workspace --features layer-node/leaks --bin layer-node-leaking --locked -- -D warnings";
 
 /// The directions of imports; formatting, lints and documentation, each with warnings denied; then the dependencies.
-/// Libtorch has to be there because clippy runs the build scripts.
-pub fn verify(root: &Root) -> Result<(), Failure> {
+/// The quick form leaves out whatever compiles.
+pub fn verify(root: &Root, quick: bool) -> Result<(), Failure> {
     arrows::check(root)?;
     for (name, probe) in [("rustfmt", "fmt --version"), ("clippy", "clippy --version")] {
         if !succeeds(&mut root.cargo(probe)) {
@@ -17,14 +17,19 @@ pub fn verify(root: &Root) -> Result<(), Failure> {
             return Err(Failure::new(CONFIGURATION, sentence));
         }
     }
+    step(&mut root.cargo("fmt --all --check"))?;
+    step(root.command("python3").args(["scripts/imagenet_examples.py", "--check"]))?;
+    dependencies(root)?;
+    if quick { Ok(()) } else { compiled(root) }
+}
+
+/// Lints and documentation. Libtorch has to be there because clippy runs the build scripts.
+fn compiled(root: &Root) -> Result<(), Failure> {
     prerequisites::check(&libtorch::needs(root)?)?;
     libtorch::set_up(root)?;
-    step(&mut root.cargo("fmt --all --check"))?;
     step(&mut root.cargo("clippy --workspace --all-targets --locked -- -D warnings"))?;
     step(&mut root.cargo(LEAKING))?;
-    step(root.cargo("doc --workspace --no-deps --locked").env("RUSTDOCFLAGS", "-D warnings"))?;
-    step(root.command("python3").args(["scripts/imagenet_examples.py", "--check"]))?;
-    dependencies(root)
+    step(root.cargo("doc --workspace --no-deps --locked").env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 /// Licences, bans and sources are judged from `deny.toml` alone; advisories need a database, which a machine

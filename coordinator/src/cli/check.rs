@@ -157,7 +157,7 @@ mod tests {
             threads: 2,
             memory_total: 4 << 30,
             memory_available: 1 << 30,
-            data_port: 7201,
+            data: proto::control::DataAddress::Port(7201),
             run: None,
             snapshots: Vec::new(),
             certificate_expires: 0,

@@ -4,7 +4,7 @@ use super::origin::OriginFlags;
 use crate::certificates::{BackwardOf, HostOf};
 use crate::locality::Allowed;
 use crate::manifests::{ClaimName, DataVolume, Image, QueueName, RunName};
-use crate::partition::{ComputeSpeed, LinkSpeed, Rates};
+use crate::partition::{ComputeSpeed, Figures, LinkSpeed, Rates};
 use crate::run::{Resume, Which};
 use crate::weights::{Backward, PartsId};
 use clap::{Args, ValueEnum};
@@ -196,6 +196,10 @@ pub(super) struct PlanFlags {
     /// of memory in all others, per second
     #[arg(long, value_name = "RATE[,RATE]", conflicts_with = "measure")]
     pub(super) compute: Option<ComputeSpeed>,
+    /// Believe the figures that coordinator bench --out wrote, in place of the usual rates; --link and --compute are above
+    /// them
+    #[arg(long, value_name = "FILE", conflicts_with = "measure")]
+    pub(super) rates: Option<PathBuf>,
     /// Measure layers and stages on this host, one at a time, and use the times for the balance and the prediction
     #[arg(long, requires = "local")]
     pub(super) measure: bool,
@@ -213,9 +217,10 @@ pub(super) struct PlanFlags {
 }
 
 impl PlanFlags {
-    /// The assumed rates, with those that the flags give.
-    pub(super) fn rates(&self) -> Rates {
-        let rates = self.link.map_or(Rates::default(), |link| link.within(Rates::default()));
+    /// The assumed rates, or those of measured `figures`, with those that the flags give.
+    pub(super) fn rates(&self, figures: Option<&Figures>) -> Rates {
+        let usual = figures.map_or(Rates::default(), |figures| figures.rates(Rates::default()));
+        let rates = self.link.map_or(usual, |link| link.within(usual));
         self.compute.map_or(rates, |compute| compute.within(rates))
     }
 }

@@ -5,6 +5,7 @@ use crate::run_error::RunError;
 use futures::future::try_join_all;
 use proto::identity::Identity;
 use proto::link::Role;
+use proto::transport::address::path_of;
 use proto::transport::tls::{Security, TlsFlags};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -30,14 +31,19 @@ pub(super) async fn remote(
 /// The security of the flags, if it fits the addresses in --nodes and --backward-nodes.
 ///
 /// # Errors
-/// A sentence about a file that cannot be used, a certificate that is not the coordinator's, or an address beyond
-/// loopback to which plaintext would go.
+/// A sentence about a file that cannot be used, a certificate that is not the coordinator's or that meets a socket of this
+/// host, or an address beyond loopback to which plaintext would go.
 pub(super) async fn open(
     nodes: &[String],
     backward_nodes: &[String],
     flags: &TlsFlags,
 ) -> Result<Security, RunError> {
     let security = flags.open().map_err(RunError::configuration)?;
+    let flags = [("--nodes", nodes), ("--backward-nodes", backward_nodes)];
+    let named = || flags.iter().flat_map(|(flag, nodes)| nodes.iter().map(move |node| (*flag, node)));
+    for (flag, node) in named().filter(|(_, node)| path_of(node).is_some()) {
+        security.check_unix(&format!("{flag} {node}")).map_err(RunError::configuration)?;
+    }
     match security.identity().as_ref().map(Identity::role) {
         Some(Role::Coordinator) => {}
         Some(Role::Stage(_) | Role::Backward(_) | Role::Node) => {
@@ -46,9 +52,7 @@ pub(super) async fn open(
             ));
         }
         None => {
-            let flags = [("--nodes", nodes), ("--backward-nodes", backward_nodes)];
-            let named = flags.iter().flat_map(|(flag, nodes)| nodes.iter().map(move |node| (flag, node)));
-            let near = named.map(async |(flag, node)| {
+            let near = named().map(async |(flag, node)| {
                 // A name that cannot be resolved yet is dialed until the deadline, and checked again by then.
                 let Ok(Ok(mut addresses)) = timeout(LOOK_UP, lookup_host(node)).await else { return Ok(()) };
                 let what = format!("{flag} {node}");

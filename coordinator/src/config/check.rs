@@ -3,10 +3,10 @@
 use proto::spec::limits::MAX_MICROBATCH;
 use proto::spec::optimizer::MAX_BOUNDARIES;
 use proto::spec::rule::RuleSpec;
-use proto::tensor::Kind;
+use proto::tensor::Block;
 
 use super::optimizer::Shape;
-use super::sections::CUSTOM;
+use super::sections::{CUSTOM, Wire};
 use super::split::split;
 use super::tree::{Origin, Tree};
 use super::{Config, ConfigError, data, network};
@@ -59,11 +59,12 @@ pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
         let why = "cannot watch layers whose W and B are clipped, each by a norm of its own: set 'optimizer.clip' to 0";
         return refuse("alarm.kolen_pollack", why.into());
     }
-    if config.network.wire == Kind::F16 && train.loss_scale == 1.0 {
+    if config.network.wire == Wire::F16 && train.loss_scale == 1.0 {
         let why = "is 1, and 'network.wire' is \"f16\", in which error signals below 3e-8 become 0: leave it out, which \
                    is 1024, or set 'network.wire' to \"bf16\" or \"f32\"";
         return refuse("train.loss_scale", why.into());
     }
+    blocks(config, tree)?;
     if microbatches > train.batch {
         let why = format!("is {microbatches}, more than the {} samples of 'train.batch'", train.batch);
         return refuse("pipeline.microbatches", why);
@@ -86,6 +87,29 @@ pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
     } else {
         Ok(())
     }
+}
+
+/// Checks the keys of the 8-bit format; `tree` says where they were set.
+fn blocks(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
+    let refuse = |key: &str, why: String| Err(ConfigError::new(format!("'{key}' {} {why}", tree.place(key))));
+    let links = &config.network;
+    if Block::new(links.wire_block).is_none() {
+        let sizes = Block::ALL.map(|block| block.size().to_string()).join(", ");
+        return refuse("network.wire_block", format!("is {}: it must be one of {sizes}", links.wire_block));
+    }
+    if links.error_feedback && links.wire != Wire::Int8 {
+        let why = format!(
+            "is true, and 'network.wire' is \"{}\": only \"int8\" has residuals that can be fed back",
+            links.kind()
+        );
+        return refuse("network.error_feedback", why);
+    }
+    if links.error_feedback && config.pipeline.microbatches == 1 {
+        let why = "is true, and 'pipeline.microbatches' is 1: a residual goes to the next microbatch of its step, and there \
+                   is none";
+        return refuse("network.error_feedback", why.into());
+    }
+    Ok(())
 }
 
 /// Checks the boundaries of a step schedule; `tree` says where they were set.

@@ -34,6 +34,14 @@ impl Devices {
         Self::All("cpu".into())
     }
 
+    /// Whether every node computes on a CPU.
+    pub fn are_cpus(&self) -> bool {
+        match self {
+            Devices::All(device) => kind(device) == "cpu",
+            Devices::InTurn(devices) => devices.iter().all(|device| kind(device) == "cpu"),
+        }
+    }
+
     /// The device of the node of this number, the first being 0.
     pub fn of(&self, node: usize) -> &str {
         match self {

@@ -5,9 +5,11 @@ use std::sync::LazyLock;
 
 use proto::microbatch::MAX_MICROBATCHES;
 use proto::spec::graph::LayerSpec;
+use proto::spec::layout::Layout;
 use proto::spec::limits::MAX_MICROBATCH;
 use proto::spec::precision::Precision;
-use proto::tensor::Kind;
+use proto::spec::transport::Transport;
+use proto::tensor::{Block, Kind};
 use serde::{Deserialize, Serialize};
 
 use super::allowed::Allowed::{self, Any, Switch, Text, Tuple, Whole, Words};
@@ -55,7 +57,8 @@ section! {
             "where W and B of a layer are kept: on one host, or on two, so that no process has both";
         microbatches: u32 = Whole(1, MAX_MICROBATCHES as i64), is(4),
             "parts of a minibatch; part of the result";
-        schedule: Schedule = one_of::<Schedule>(), is(Schedule::OneFOneB), "the order of a stage's actions";
+        schedule: Schedule = one_of::<Schedule>(), is(Schedule::OneFOneB),
+            "the order of a stage's actions: `zero_bubble` waits least and holds most, and no order changes a bit";
         ahead: u32 = Whole(0, 10_000), is(1),
             "stages' worth of forwards beyond the network's own; 1 for the loss";
         recompute: bool = Switch, is(false),
@@ -287,6 +290,8 @@ section! {
         threads: u32 = Whole(1, 1024), is(1), "threads of each local node; part of the result";
         precision: Precision = one_of::<Precision>(), is(Precision::default()),
             "number format in which layers compute, see above; weights and sums stay in f32; part of the result";
+        layout: Layout = one_of::<Layout>(), is(Layout::default()),
+            "memory order of values with planes, in nodes and between them; part of the result, but for rounding";
         device: Devices = DEVICES, is(Devices::cpu()),
             "where local nodes compute; other nodes have their `--device`. Part of the result, but for a GPU's number";
         deterministic: bool = Switch, is(false),
@@ -303,7 +308,40 @@ section! {
         connect_deadline: f64 = SECONDS, is(CONNECT_DEADLINE), "how long a node may take to be reached";
         message_deadline: f64 = SECONDS, is(300.0),
             "how long a connected node may be silent when it should speak";
-        wire: Kind = one_of::<Kind>(), is(Kind::default()),
-            "number format between neighbours, but for images, which cross in bytes; with f16, `train.loss_scale` keeps small error signals from becoming 0";
+        transport: Transport = one_of::<Transport>(), is(Transport::default()),
+            "what carries links: with `auto`, shared memory between nodes at sockets of one host, as those of `--local` are, and gRPC between all others; `shared_memory` refuses any other node";
+        wire: Wire = one_of::<Wire>(), is(Wire::default()),
+            "number format between neighbours, but for images, which cross in bytes; with f16, `train.loss_scale` keeps small error signals from becoming 0; `int8` leaves logits in f32";
+        wire_block: u32 = Whole(32, 1024), is(Block::Of128.size() as u32),
+            "`int8`: numbers of a sample that share a scale; a power of two";
+        error_feedback: bool = Switch, is(false),
+            "`int8`: what rounding took from an error signal between stages is added to the next microbatch's, within a step";
+    }
+}
+
+/// `network.wire`: the number format of links, without the size of its blocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wire {
+    /// IEEE 754 single precision.
+    #[default]
+    F32,
+    /// The upper half of an f32.
+    Bf16,
+    /// IEEE 754 half precision.
+    F16,
+    /// Whole numbers of 8 bits, and a scale for each block of them.
+    Int8,
+}
+
+impl Links {
+    /// The number format of the links.
+    pub fn kind(&self) -> Kind {
+        match self.wire {
+            Wire::F32 => Kind::F32,
+            Wire::Bf16 => Kind::Bf16,
+            Wire::F16 => Kind::F16,
+            Wire::Int8 => Kind::Int8(Block::new(self.wire_block).unwrap_or_default()),
+        }
     }
 }

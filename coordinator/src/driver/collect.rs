@@ -45,7 +45,8 @@ impl Driver {
         let peer = |node: usize| &self.nodes[node].peer;
         let lost = lost_signal(&reports, step, peer);
         let around = Around { peer, wire: self.wire, before: self.lost_signal.as_deref() };
-        let outcome = outcome(minibatch, batch, reports, &around).map_err(Some)?;
+        let mut outcome = outcome(minibatch, batch, reports, &around).map_err(Some)?;
+        outcome.own = self.journal.take(phase, step);
         if phase == Phase::Train {
             // Weights that became infinite stay infinite, and a later loss may be the first to show it.
             self.lost_signal = self.lost_signal.take().or(lost);
@@ -61,14 +62,14 @@ impl Driver {
         updates: u64,
         deadline: &Deadline,
     ) -> Result<Vec<StepDone>, Option<RunError>> {
-        let &Minibatch { phase, step, measure, ref indices, .. } = minibatch;
+        let &Minibatch { phase, step, measure, timeline, ref indices, .. } = minibatch;
         let due = format!("report of {phase} step {step}");
         let mut reports = Vec::with_capacity(self.nodes.len());
         for (at, node) in self.nodes.iter_mut().enumerate() {
             let Some(lane) = node.lane(lanes) else { continue };
             match node.report(deadline, &due).await? {
                 Report::Step(done) if done.step == step && done.phase == phase => {
-                    let reported = Reported { lane, samples: indices.len(), measure, updates };
+                    let reported = Reported { lane, samples: indices.len(), measure, updates, timeline };
                     if let Err(why) = node.reporting.check(&done, &reported) {
                         return Err(Some(untrue(&self.audit, at, node, &due, &why)));
                     }

@@ -2,6 +2,7 @@
 
 use super::failures::FailureCollector;
 use super::feed::Feeder;
+use super::journal::{Journal, at};
 use super::loss_task::LossTask;
 use super::others::of_others;
 use super::precedence::Precedence;
@@ -11,13 +12,15 @@ use super::{Audit, Driver, Sets};
 use crate::run_error::{Cause, RunError};
 use futures::future::try_join_all;
 use proto::client::{Node, Reports, other_release};
-use proto::control::{Command, Configured, Report, Start};
+use proto::clock::Clock;
+use proto::control::{Command, Configured, DataAddress, Report, Start};
 use proto::ledger::LinkLedger;
-use proto::link::{Contract, Incoming, Link, Outgoing, Peer, QUEUE, Role};
+use proto::link::{Carried, Contract, Incoming, Link, Outgoing, Peer, QUEUE, Role};
 use proto::microbatch::Message;
 use proto::process::threads;
 use proto::spec::stage::{Half, StageSpec};
-use proto::transport::grpc;
+use proto::transport::address::path_of;
+use proto::transport::links::Opener;
 use proto::transport::tls::Security;
 use proto::transport::waiting::Waiting;
 use std::sync::{Mutex, PoisonError};
@@ -35,7 +38,7 @@ const EXPECTED: usize = 64;
 /// The address of one node.
 #[derive(Clone, Debug)]
 pub struct NodeAddress {
-    /// Its control address, `host:port`.
+    /// Its control address, `host:port` or `unix:PATH`.
     pub control: String,
 }
 
@@ -70,6 +73,13 @@ pub(super) struct Ready {
     held: usize,
 }
 
+impl Ready {
+    /// The same node, whose exchanges with the coordinator are timed by `clock`.
+    fn timed_by(self, clock: Clock) -> Self {
+        Self { node: self.node.timed_by(clock), ..self }
+    }
+}
+
 /// Opens the pipeline of `setup`. Returns it with each node's answer to its configuration.
 ///
 /// # Errors
@@ -85,12 +95,14 @@ pub async fn open(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
 async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, Vec<Configured>), RunError> {
     let Setup { specs, nodes, security, sets, classes, smoothing, connect_deadline, message_deadline } =
         setup;
-    let waiting = Waiting::default();
+    let (waiting, clock) = (Waiting::default(), Clock::start());
     let preparing = specs
         .iter()
         .zip(&nodes)
         .map(|(spec, node)| prepare(&security, spec, node, connect_deadline, &waiting));
     let ready = waiting.logged(try_join_all(preparing)).await?;
+    let ready: Vec<Ready> = ready.into_iter().map(|ready| ready.timed_by(clock)).collect();
+    let journal = Journal::new(clock);
 
     let data: Vec<&Peer> = ready.iter().map(|ready| &ready.data).collect();
     let deadlines = [connect_deadline, message_deadline];
@@ -114,14 +126,15 @@ async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
     };
     let bottom = link(&ready[0].data, done);
     let top = link(&ready[top].data, logits);
+    let opener = Opener { security: &security, transport: first.transport, deadline: connect_deadline };
     let (streams, bottom, top) = tokio::try_join!(
         waiting.logged(try_join_all(starting)),
-        async { grpc::exchange(&security, &bottom, connect_deadline).await.map_err(RunError::from) },
-        async { grpc::collect(&security, &top, connect_deadline).await.map_err(RunError::from) },
+        async { opener.exchange(&bottom).await.map_err(RunError::from) },
+        async { opener.collect(&top).await.map_err(RunError::from) },
     )?;
 
     let mut tasks = tasks.into_inner().unwrap_or_else(PoisonError::into_inner);
-    tasks.spawn(drain(bottom.incoming, failures.clone()));
+    tasks.spawn(drain(bottom.incoming, failures.clone(), journal.clone()));
 
     let (to_loss, expected) = mpsc::channel(EXPECTED);
     let (to_feeder, queue) = mpsc::channel(QUEUE);
@@ -130,22 +143,24 @@ async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
     let held = ready.iter().map(|ready| ready.held).max().unwrap_or(0);
     let audit = Audit { run: run.clone(), links, nodes, held };
     let to_first = bottom.outgoing;
-    let feeder = Feeder { sets, run, to_first, to_loss, failures: failures.clone() };
+    let feeder =
+        Feeder { sets, run, to_first, to_loss, failures: failures.clone(), journal: journal.clone() };
     threads::spawn("feeder", move || feeder.run(queue)).map_err(RunError::internal)?;
 
     let (outbox, errors) = mpsc::channel(first.max_microbatches as usize);
     let (results, losses) = mpsc::channel(REPORTS);
-    tasks.spawn(post(errors, top.outgoing));
+    tasks.spawn(post(errors, top.outgoing, journal.clone()));
     let loss_task = LossTask {
         classes,
         smoothing,
         scale: last.loss_scale as f32,
-        wire: last.wire,
+        wire: last.wire_above(),
         output,
         logits: top.incoming,
         outbox,
         results,
         failures: failures.clone(),
+        journal: journal.clone(),
     };
     tasks.spawn(loss_task.run(expected));
 
@@ -162,6 +177,7 @@ async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
         deadline: message_deadline,
         wire: first.wire,
         lost_signal: None,
+        journal,
     };
     Ok((driver, configured))
 }
@@ -197,8 +213,15 @@ pub(super) async fn prepare(
     if let Some(doubt) = other_release(&description) {
         tracing::warn!("{control}: {doubt}");
     }
-    let host = address.control.rsplit_once(':').map_or(address.control.as_str(), |(host, _)| host);
-    let data = Peer::of(spec.role()).at(format!("{host}:{}", description.data_port));
+    if matches!(description.data, DataAddress::Path(_)) != path_of(&address.control).is_some() {
+        return Err(RunError::new(
+            Cause::Violation,
+            format!(
+                "{control} says that its neighbours reach it at an address of another kind than its control address: give its --listen and --control both an IP:PORT, or both a unix:PATH"
+            ),
+        ));
+    }
+    let data = Peer::of(spec.role()).at(description.data.beside(&address.control));
     let configured = node.configure(spec.clone()).await?;
     let due = spec.restore.unwrap_or(0);
     if configured.updates != due {
@@ -287,10 +310,15 @@ pub(super) async fn listen(
 
 /// Takes all messages from a link until the link ends: the first stage's `done`, each of which says that the errors of
 /// a microbatch have come all the way down.
-pub(super) async fn drain(mut link: Incoming, failures: FailureCollector) {
+pub(super) async fn drain(mut link: Incoming, failures: FailureCollector, journal: Journal) {
+    let peer = link.peer().role;
     loop {
+        let start_ns = journal.now_ns();
         match link.next().await {
-            Ok(Some(_)) => {}
+            Ok(Some(message)) => {
+                let of = (peer, false, Carried::ErrorSignals);
+                journal.transferred(of, at(&message.header), message.payload(), start_ns);
+            }
             Ok(None) => return,
             Err(failure) => return failures.report(failure),
         }
@@ -298,11 +326,14 @@ pub(super) async fn drain(mut link: Incoming, failures: FailureCollector) {
 }
 
 /// Sends error signals from the outbox as fast as the last stage takes them.
-async fn post(mut outbox: mpsc::Receiver<Message>, link: Outgoing) {
+async fn post(mut outbox: mpsc::Receiver<Message>, link: Outgoing, journal: Journal) {
+    let of = (link.peer().role, true, Carried::ErrorSignals);
     while let Some(message) = outbox.recv().await {
+        let (at, bytes, start_ns) = (at(&message.header), message.payload(), journal.now_ns());
         if !link.put(message).await {
             return;
         }
+        journal.transferred(of, at, bytes, start_ns);
     }
 }
 

@@ -2,14 +2,16 @@
 //! meanwhile.
 
 use super::failures::FailureCollector;
+use super::journal::{Journal, Task, at};
 use super::precedence::Precedence;
 use super::{Minibatch, Sets};
 use crate::data::{Microbatch, Pool, Request, microbatches};
 use crate::run_error::RunError;
-use proto::link::Outgoing;
+use proto::link::{Carried, Outgoing};
 use proto::microbatch::Phase;
 use proto::microbatch::{Message, MicrobatchHeader, MicrobatchId};
 use proto::tensor::{Kind, TensorData};
+use std::cell::Cell;
 use std::ops::Range;
 use tokio::sync::mpsc;
 
@@ -33,6 +35,8 @@ pub struct Feeder {
     pub to_loss: mpsc::Sender<Expected>,
     /// The failure collector.
     pub failures: FailureCollector,
+    /// The coordinator's part in timelines.
+    pub journal: Journal,
 }
 
 impl Feeder {
@@ -46,19 +50,26 @@ impl Feeder {
     fn feed(&self, mut queue: mpsc::Receiver<Minibatch>) -> Result<(), RunError> {
         let mut pool = Pool::new(self.sets.threads(), self.sets.prefetch).map_err(RunError::internal)?;
         let mut parts = Vec::new().into_iter();
+        // The wait for a minibatch is no loading.
+        let came = Cell::new(0);
         let mut more = |idle| loop {
             if let Some(part) = parts.next() {
                 return Some(part);
             }
             let minibatch = if idle { queue.blocking_recv() } else { queue.try_recv().ok() };
+            if idle {
+                came.set(self.journal.now_ns());
+            }
             parts = self.cut(&minibatch?).into_iter();
         };
-        while let Some((header, microbatch)) = pool.next(&mut more) {
+        loop {
+            let start_ns = self.journal.now_ns();
+            let Some((header, microbatch)) = pool.next(&mut more) else { return Ok(()) };
+            self.journal.worked(at(&header), Task::Load, start_ns.max(came.get()));
             if !self.send(header, microbatch?)? {
                 return Ok(());
             }
         }
-        Ok(())
     }
 
     /// The microbatches of `minibatch`.
@@ -93,7 +104,11 @@ impl Feeder {
         let images = TensorData::new(Kind::U8, shape, images).map_err(RunError::internal)?;
         let message =
             Message { header: header.clone(), tensors: vec![(proto::spec::graph::INPUT.into(), images)] };
+        let (at, bytes, start_ns) = (at(&header), message.payload(), self.journal.now_ns());
         let expected = Expected { header, labels };
-        Ok(self.to_loss.blocking_send(expected).is_ok() && self.to_first.blocking_put(message))
+        let sent = self.to_loss.blocking_send(expected).is_ok() && self.to_first.blocking_put(message);
+        let of = (self.to_first.peer().role, true, Carried::Activations);
+        self.journal.transferred(of, at, bytes, start_ns);
+        Ok(sent)
     }
 }

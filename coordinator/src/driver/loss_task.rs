@@ -2,6 +2,7 @@
 
 use super::failures::FailureCollector;
 use super::feed::Expected;
+use super::journal::{Journal, Task, at};
 use super::precedence::Precedence;
 use crate::loss::{Guess, Totals, guesses, softmax_cross_entropy};
 use crate::run_error::{Cause, RunError};
@@ -52,6 +53,8 @@ pub struct LossTask {
     pub results: mpsc::Sender<BatchLoss>,
     /// The failure collector.
     pub failures: FailureCollector,
+    /// The coordinator's part in timelines.
+    pub journal: Journal,
 }
 
 impl LossTask {
@@ -81,6 +84,7 @@ impl LossTask {
     ) -> Result<bool, (Precedence, RunError)> {
         let Expected { header, labels } = due;
         let logits = self.next_logits(&header).await?;
+        let start_ns = self.journal.now_ns();
         let training = header.phase == Phase::Train;
         let smoothing = if training { self.smoothing } else { 0.0 };
         let values = logits.to_f32();
@@ -96,6 +100,7 @@ impl LossTask {
             let error: Vec<f32> = outcome.error.iter().map(|error| error * self.scale).collect();
             let error = TensorData::round_from_f32(self.wire, logits.shape().to_vec(), &error)
                 .map_err(|error| (Precedence::Cause, RunError::internal(error)))?;
+            self.journal.worked(at(&header), Task::Loss, start_ns);
             let message = Message { header, tensors: vec![(self.output.clone(), error)] };
             if self.outbox.send(message).await.is_err() {
                 return Ok(false);
@@ -115,6 +120,7 @@ impl LossTask {
         let broke = |why: String| {
             (Precedence::Neighbour, RunError::node(format!("the link from {peer} broke: {why}")))
         };
+        let start_ns = self.journal.now_ns();
         let message = match self.logits.next().await {
             Ok(Some(message)) => message,
             Ok(None) => return Err(broke(format!("it ended while {due} was due"))),
@@ -125,6 +131,8 @@ impl LossTask {
             let failure = self.logits.refuse(Carried::Activations, why);
             return Err((failure.kind.into(), failure.into()));
         }
+        let of = (peer.role, false, Carried::Activations);
+        self.journal.transferred(of, at(due), message.payload(), start_ns);
         let logits = message.tensors.into_iter().next().map(|(_, logits)| logits);
         logits.ok_or_else(|| broke("it sent no output".into()))
     }

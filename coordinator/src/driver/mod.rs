@@ -12,11 +12,13 @@
 
 mod alone;
 mod audit;
+mod chain;
 mod collect;
 mod connect;
 mod deadline;
 mod failures;
 mod feed;
+mod journal;
 mod loss_task;
 mod others;
 mod outcome;
@@ -26,17 +28,22 @@ mod sent;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod transfers;
 
 pub use alone::{Alone, alone};
 pub use audit::{Audit, Ledgers, SETTLING};
+pub use chain::{Chain, Part, chain, forget};
 pub use connect::{NodeAddress, Setup, open};
 pub use failures::FailureCollector;
+pub use journal::{OwnWork, Task, TaskSpan};
 pub use others::of_others;
 pub use precedence::Precedence;
+pub use transfers::{Due, Transfers};
 
 use crate::data::{Loader, Prefetch};
 use crate::loss::Guess;
 use crate::run_error::RunError;
+use journal::Journal;
 use loss_task::BatchLoss;
 use proto::control::{Align, Command, Keep, Measure, RunLane, SnapshotDone, StepDone};
 use proto::lane::Lane;
@@ -84,6 +91,8 @@ pub struct Minibatch {
     pub microbatches: u32,
     /// What the nodes measure of the layers.
     pub measure: Measure,
+    /// Whether every process keeps a timeline of the step.
+    pub timeline: bool,
 }
 
 /// The result of a minibatch.
@@ -109,6 +118,8 @@ pub struct Outcome {
     pub stages: Vec<StepDone>,
     /// The report of each backward node of a training step, with its stage.
     pub backward: Vec<(u32, StepDone)>,
+    /// The coordinator's own part in a step with a timeline.
+    pub own: Option<OwnWork>,
 }
 
 /// An event of the pipeline; events come in the order of submission.
@@ -154,6 +165,7 @@ pub struct Driver {
     wire: Kind,
     /// The first value of a training step that the format does not hold, in words.
     lost_signal: Option<String>,
+    journal: Journal,
 }
 
 impl Driver {
@@ -173,11 +185,14 @@ impl Driver {
     /// # Errors
     /// The run's failure, if it has failed.
     pub async fn submit(&mut self, minibatch: Minibatch, lanes: Arc<[Lane]>) -> Result<(), RunError> {
+        if minibatch.timeline {
+            self.journal.open(minibatch.phase, minibatch.step);
+        }
         for node in &self.nodes {
             let Some(lane) = node.lane(&lanes) else { continue };
             let lane = lane.starting_at(minibatch.step);
             let work = RunLane::of_one_step(lane, minibatch.indices.len() as u32, minibatch.measure);
-            self.send(node, Command::Lane(work)).await?;
+            self.send(node, Command::Lane(work.with_timeline(minibatch.timeline))).await?;
         }
         let sent = self.to_feeder.send(minibatch.clone()).await;
         self.updates += u64::from(minibatch.phase == Phase::Train);

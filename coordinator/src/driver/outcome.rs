@@ -50,7 +50,19 @@ pub(super) fn outcome<'p>(
     if batch.finite && batch.loss.is_finite() {
         let (top1, top5) = batch.accuracy;
         let (samples, BatchLoss { loss, guesses, .. }) = (indices.len(), batch);
-        return Ok(Outcome { step, phase, epoch, samples, loss, top1, top5, guesses, stages, backward });
+        return Ok(Outcome {
+            step,
+            phase,
+            epoch,
+            samples,
+            loss,
+            top1,
+            top5,
+            guesses,
+            stages,
+            backward,
+            own: None,
+        });
     }
     let why = diverged(&stages, around);
     Err(RunError::new(Cause::Diverged, format!("the loss of {phase} step {step} is not finite; {why}")))
@@ -77,7 +89,7 @@ fn wider(wire: Kind) -> String {
     let end = shown(f64::from(wire.largest()));
     let others = match wire {
         Kind::F16 => "\"bf16\" or \"f32\"",
-        Kind::Bf16 | Kind::F32 | Kind::U8 => "\"f32\"",
+        Kind::Bf16 | Kind::F32 | Kind::U8 | Kind::Int8(_) => "\"f32\"",
     };
     format!("{wire}, the number format of the links, ends at {end}: set network.wire to {others}")
 }

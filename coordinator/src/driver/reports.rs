@@ -3,9 +3,10 @@
 //! report.
 
 use super::sent::Sent;
+use super::transfers::Transfers;
 use proto::control::{LayerMeasure, Measure, StepDone, Underflow};
 use proto::error::ProtocolError;
-use proto::lane::Lane;
+use proto::lane::{Action, Lane};
 use proto::microbatch::Phase;
 use proto::spec::stage::{Half, StageSpec};
 use proto::tensor::Kind;
@@ -14,7 +15,10 @@ use proto::tensor::Kind;
 pub(super) struct Reporting {
     /// The names of the weight layers, in order, and whether their B is on another host.
     layers: Vec<(String, bool)>,
+    /// Whether U has a second span, that of B's part.
+    two_parts: bool,
     sent: Sent,
+    transfers: Transfers,
     /// The number format of the links.
     wire: Kind,
 }
@@ -29,6 +33,8 @@ pub(super) struct Reported<'a> {
     pub measure: Measure,
     /// The number of updates after the minibatch.
     pub updates: u64,
+    /// Whether a timeline is due.
+    pub timeline: bool,
 }
 
 impl Reporting {
@@ -40,7 +46,8 @@ impl Reporting {
         let measures = spec.half == Half::Forward;
         let layers = spec.layers.iter().filter(|layer| measures && layer.op.is_weight());
         let layers = layers.map(|layer| (layer.name.clone(), layer.split)).collect();
-        Ok(Self { layers, sent: Sent::of(spec)?, wire: spec.wire })
+        let (two_parts, transfers) = (spec.updates_in_two_parts(), Transfers::of(spec)?);
+        Ok(Self { layers, two_parts, sent: Sent::of(spec)?, transfers, wire: spec.wire })
     }
 
     /// Checks a report.
@@ -48,16 +55,23 @@ impl Reporting {
     /// # Errors
     /// A sentence with the value of the report and the expected value.
     pub(super) fn check(&self, done: &StepDone, due: &Reported<'_>) -> Result<(), String> {
-        let Reported { lane, samples, measure, updates } = due;
-        let actions = lane.actions().iter().map(|action| action.in_step(done.step));
-        if !done.spans.iter().map(|span| span.action).eq(actions) {
-            let (found, due) = (done.spans.len(), lane.actions().len());
+        let Reported { lane, samples, measure, updates, timeline } = due;
+        let second = self.two_parts && lane.phase() == Phase::Train;
+        let second = second.then_some((Action::Update(done.step), true));
+        let actions = lane.actions().iter().map(|action| (action.in_step(done.step), false)).chain(second);
+        if !done.spans.iter().map(|span| (span.action, span.backward)).eq(actions) {
+            let (found, due) = (done.spans.len(), lane.actions().len() + usize::from(second.is_some()));
             return Err(format!(
                 "it has times of {found} actions that are not the {due} actions of its lane, in order"
             ));
         }
         if let Some(span) = done.spans.iter().find(|span| span.start_ns > span.end_ns) {
             return Err(format!("{} ends before it begins", span.action));
+        }
+        match &done.timeline {
+            Some(found) if *timeline => self.transfers.check(found, lane)?,
+            Some(_) => return Err("it has a timeline, for which nobody asked".into()),
+            None => {}
         }
         self.check_layers(done, *measure)?;
         self.sent.check(done, *samples as u64, *updates)?;
@@ -79,7 +93,7 @@ impl Reporting {
     /// Whether so many numbers as the report counts can have become 0 on the links.
     fn can_lose(&self, done: &StepDone) -> bool {
         let &Underflow { activations, error_signals, layer_values } = &done.underflow;
-        let numbers = |bytes: u64| if self.wire == Kind::F16 { bytes / self.wire.size() as u64 } else { 0 };
+        let numbers = |bytes: u64| most_lost(self.wire, bytes);
         activations <= numbers(done.bytes_forward)
             && error_signals <= numbers(done.bytes_backward.saturating_add(done.bytes_split))
             && layer_values <= numbers(done.bytes_split)
@@ -108,6 +122,15 @@ impl Reporting {
     }
 }
 
+/// The most numbers in so many bytes on links in `wire`, if they can become 0 there.
+fn most_lost(wire: Kind, bytes: u64) -> u64 {
+    match wire {
+        Kind::F16 => bytes / 2,
+        Kind::Int8(_) => bytes,
+        Kind::F32 | Kind::Bf16 | Kind::U8 => 0,
+    }
+}
+
 /// Whether a measurement can be that of a layer. A number without a value is NaN, and so is every number that compares W
 /// with a B on another host, and every angle of signals in a step that does not measure them.
 fn possible(layer: &LayerMeasure, measure: Measure) -> bool {
@@ -127,7 +150,6 @@ fn possible(layer: &LayerMeasure, measure: Measure) -> bool {
 mod tests {
     use super::*;
     use proto::control::Span;
-    use proto::lane::Action;
     use proto::spec::graph::{Init, LayerSpec, Op, Value};
     use proto::spec::rule::{Coefficients, RuleSpec};
 
@@ -139,7 +161,7 @@ mod tests {
     fn report() -> StepDone {
         let span = |word: &str| {
             let action: Action = word.parse().unwrap();
-            Span { action: action.in_step(7), start_ns: 1, end_ns: 2 }
+            Span::of(action.in_step(7), 1, 2)
         };
         let layer = |name: &str| LayerMeasure {
             name: name.into(),
@@ -170,7 +192,10 @@ mod tests {
         let actions = report().spans.iter().map(|span| span.action.in_step(0)).collect();
         let lane = Lane::new(Phase::Train, Default::default(), actions).unwrap();
         let check = |done: &StepDone, lane: &Lane| {
-            reporting.check(done, &Reported { lane, samples: 5, measure: Measure::Signals, updates: 7 })
+            reporting.check(
+                done,
+                &Reported { lane, samples: 5, measure: Measure::Signals, updates: 7, timeline: false },
+            )
         };
         assert_eq!(check(&report(), &lane), Ok(()));
         type Change = fn(&mut StepDone);
@@ -204,7 +229,8 @@ mod tests {
             let why = check(&done, &lane).unwrap_err();
             assert!(why.starts_with(says), "{why}");
         }
-        let matrices = Reported { lane: &lane, samples: 5, measure: Measure::Matrices, updates: 7 };
+        let matrices =
+            Reported { lane: &lane, samples: 5, measure: Measure::Matrices, updates: 7, timeline: false };
         assert!(reporting.check(&report(), &matrices).unwrap_err().starts_with("no layer has an angle"));
         let evaluation = Lane::evaluate(1);
         let mut done = StepDone { bytes_backward: 0, phase: Phase::Evaluate, ..report() };
@@ -212,6 +238,25 @@ mod tests {
         assert_eq!(check(&done, &evaluation), Ok(()));
         done.updates = 6;
         assert!(check(&done, &evaluation).unwrap_err().contains("made 6 updates where the run has made 7"));
+    }
+
+    #[test]
+    fn u_has_a_second_span_where_a_b_of_its_own_follows() {
+        let inputs = vec![Value { name: "below".into(), shape: vec![3] }];
+        let rule = RuleSpec::learned("feedback_alignment", false, Coefficients::default());
+        let layers = vec![dense("first", "below"), LayerSpec { rule, ..dense("second", "first") }];
+        let reporting = Reporting::of(&StageSpec::alone(layers, inputs)).unwrap();
+        let mut done = report();
+        let actions = done.spans.iter().map(|span| span.action.in_step(0)).collect();
+        let lane = Lane::new(Phase::Train, Default::default(), actions).unwrap();
+        let due =
+            Reported { lane: &lane, samples: 5, measure: Measure::Signals, updates: 7, timeline: false };
+        let why = reporting.check(&done, &due).unwrap_err();
+        assert!(why.starts_with("it has times of 4 actions that are not the 5 actions"), "{why}");
+        done.spans.push(Span { start_ns: 5, end_ns: 9, ..done.spans[3] });
+        assert!(reporting.check(&done, &due).is_err(), "the second span is B's");
+        done.spans[4].backward = true;
+        assert_eq!(reporting.check(&done, &due), Ok(()));
     }
 
     #[test]
@@ -223,7 +268,8 @@ mod tests {
         let spec = StageSpec { max_microbatch: 5, ..StageSpec::alone(layers, inputs) };
         let actions = report().spans.iter().map(|span| span.action.in_step(0)).collect();
         let lane = Lane::new(Phase::Train, Default::default(), actions).unwrap();
-        let due = Reported { lane: &lane, samples: 5, measure: Measure::Signals, updates: 7 };
+        let due =
+            Reported { lane: &lane, samples: 5, measure: Measure::Signals, updates: 7, timeline: false };
         let forward = Reporting::of(&spec).unwrap();
         let mut done = StepDone { bytes_split: 4 * 2 * 5, ..report() };
         assert!(forward.check(&done, &due).unwrap_err().contains("'second' with W and B on one host"));

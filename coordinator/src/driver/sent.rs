@@ -44,7 +44,7 @@ impl Sent {
         }
         let below = spec.inputs.iter().filter(|value| value.name != INPUT);
         Ok(Self {
-            forward: bytes(spec.output_values()?.iter(), spec.wire),
+            forward: bytes(spec.output_values()?.iter(), spec.wire_above()),
             backward: bytes(below, spec.wire),
             split: parcels(|crossing| [&crossing.sample, &crossing.error]),
             mirrors: crossings.iter().filter_map(|crossing| Mirror::of(spec, crossing)).collect(),

@@ -4,6 +4,7 @@ use super::outcome::{Around, outcome};
 use super::reports::Reporting;
 use super::*;
 use crate::run_error::Cause;
+use proto::clock::Clock;
 use proto::control::{Measure, Report, Span};
 use proto::lane::Action;
 use proto::ledger::LinkLedger;
@@ -55,6 +56,7 @@ fn silent_at(nodes: &[(Role, &str)]) -> Silent {
         deadline: Duration::from_millis(50),
         wire: Kind::F32,
         lost_signal: None,
+        journal: Journal::new(Clock::start()),
     };
     Silent { driver, reports, commands, losses: to_driver, _fed: fed }
 }
@@ -77,7 +79,15 @@ async fn said(driver: &mut Driver) -> String {
 
 fn minibatch() -> Minibatch {
     let (step, phase) = (12, Phase::Train);
-    Minibatch { step, phase, epoch: 0, indices: vec![0], microbatches: 1, measure: Measure::Nothing }
+    Minibatch {
+        step,
+        phase,
+        epoch: 0,
+        indices: vec![0],
+        microbatches: 1,
+        measure: Measure::Nothing,
+        timeline: false,
+    }
 }
 
 const LOSS: BatchLoss = BatchLoss { loss: 1.0, accuracy: (0.0, 0.0), finite: true, guesses: Vec::new() };
@@ -137,7 +147,7 @@ fn split() -> Silent {
 fn done(role: Role) -> Report {
     let bytes = if matches!(role, Role::Stage(_)) { 16 } else { 0 };
     let action = |word: &str| word.parse::<Action>().unwrap().in_step(12);
-    let spans = "F0 E0 G0 U".split(' ').map(|word| Span { action: action(word), start_ns: 1, end_ns: 2 });
+    let spans = "F0 E0 G0 U".split(' ').map(|word| Span::of(action(word), 1, 2));
     Report::Step(StepDone {
         step: 12,
         updates: 12,

@@ -30,7 +30,7 @@ pub struct About {
     pub title: String,
     /// The facts below the title, such as the schedule.
     pub facts: Vec<String>,
-    /// The addresses of the nodes; empty for nodes of this host.
+    /// The addresses of the nodes, each with what carries the data to it; empty for nodes of this host.
     pub addresses: Vec<(Role, String)>,
 }
 

@@ -19,6 +19,7 @@ use proto::disk::cannot;
 use proto::ledger::Ledger;
 use proto::link::Role;
 use proto::spec::stage::StageSpec;
+use proto::transport::address::path_of;
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
@@ -50,6 +51,7 @@ pub async fn prove(
     let config = shortened(config, options.steps);
     let prepared = signals::unless_stopped(&stop, || Prepared::new(config)).await?;
     placement.check(&prepared.roles())?;
+    placement.check_transport(prepared.config.network.transport)?;
     let audited = run::audited(&prepared, &placement, stop).await?;
     let held = audited.ledgers.as_ref().map_or(0, |ledgers| ledgers.held);
     let items = prepared.course();
@@ -172,9 +174,15 @@ fn miscounted(node: Role, counted: u64, due: u64) -> Option<Violation> {
 
 fn about(prepared: &Prepared, placement: &Placement, options: &ProofOptions<'_>) -> About {
     let config = &prepared.config;
+    let transport = config.network.transport;
+    let carried = |address: &str, is_local| match transport.carriage(address, is_local) {
+        Ok(carriage) => carriage.to_string(),
+        // The run has ended before.
+        Err(_) => String::new(),
+    };
     let placed = match placement {
-        Placement::Local => "nodes of this host",
-        Placement::Remote { .. } => "nodes at given addresses",
+        Placement::Local => format!("nodes of this host, links {}", carried("", true)),
+        Placement::Remote { .. } => "nodes at given addresses".into(),
     };
     let facts = vec![
         words::plural(prepared.ranges.len() as u64, "stage"),
@@ -184,13 +192,14 @@ fn about(prepared: &Prepared, placement: &Placement, options: &ProofOptions<'_>)
             text::words(&config.pipeline.schedule.to_string()),
             words::plural(config.pipeline.microbatches.into(), "microbatch")
         ),
-        format!("links in {}", config.network.wire),
-        placed.into(),
+        format!("links in {}", config.network.kind()),
+        placed,
     ];
     let addresses = match placement {
         Placement::Local => Vec::new(),
         Placement::Remote { nodes, backward_nodes, .. } => {
-            prepared.roles().into_iter().zip(nodes.iter().chain(backward_nodes).cloned()).collect()
+            let told = |node: &String| format!("{node}, data {}", carried(node, path_of(node).is_some()));
+            prepared.roles().into_iter().zip(nodes.iter().chain(backward_nodes).map(told)).collect()
         }
     };
     About { title: options.title.into(), facts, addresses }

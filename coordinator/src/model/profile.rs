@@ -27,6 +27,8 @@ pub struct Profile {
     layers: Vec<LayerProfile>,
     activations: Vec<u64>,
     errors: Vec<u64>,
+    /// Numbers of each value over each cut, without the network's input.
+    values: Vec<Vec<u64>>,
 }
 
 /// The needs of one layer. Numbers that depend on the batch are counted for one sample.
@@ -56,7 +58,7 @@ pub struct LayerProfile {
     pub passing: u64,
     /// The tensors that F keeps for E or G.
     pub kept: Vec<Kept>,
-    /// Bytes that wait between E and G: x, and the error at y.
+    /// Bytes that wait between E and G: x, the error at y, and y if the rule needs it.
     pub waiting: u64,
     /// Bytes of a mirror step, which do not depend on the batch: noise, y, and as much again for intermediate
     /// values.
@@ -94,10 +96,11 @@ impl Profile {
             let taken = inputs.iter().map(|&input| elements[input]).sum();
             layers.push(count(layer, shapes[inputs[0]], [taken, output], number, &wanted));
         }
-        kept::keep(&mut layers, network, &inputs, &elements, number);
+        kept::keep(&mut layers, network, &inputs, &shapes, number);
         split::split(&mut layers, network)?;
-        let (activations, errors) = crossings(&inputs, &elements);
-        Ok(Self { layers, activations, errors })
+        let (activations, values) = crossings(&inputs, &elements);
+        let errors = values.iter().map(|values| values.iter().sum()).collect();
+        Ok(Self { layers, activations, errors, values })
     }
 
     /// The profile of each layer of the network.
@@ -117,11 +120,17 @@ impl Profile {
         self.errors[at]
     }
 
-    /// Bytes over the cut before layer `at`, upwards and downwards, where a number takes `size` bytes: for one sample, and
-    /// with the network's input in bytes.
-    pub fn bytes(&self, at: usize, size: u64) -> [u64; 2] {
-        let errors = self.errors[at];
-        [(self.activations[at] - errors) * Kind::U8.size() as u64 + errors * size, errors * size]
+    /// Bytes over the cut before layer `at`, upwards and downwards, where so many numbers of a value take `size` bytes: for
+    /// one sample, and with the network's input in bytes.
+    pub fn bytes(&self, at: usize, size: impl Fn(u64) -> u64) -> [u64; 2] {
+        let errors = self.values[at].iter().map(|&numbers| size(numbers)).sum();
+        [Kind::U8.bytes(self.activations[at] - self.errors[at]) + errors, errors]
+    }
+
+    /// Bytes over the cut before layer `at`, upwards and downwards, on links in `wire`, for one sample.
+    pub fn wired(&self, at: usize, wire: Kind) -> [u64; 2] {
+        let wire = if at == self.layers.len() { wire.at_loss() } else { wire };
+        self.bytes(at, |numbers| wire.bytes(numbers))
     }
 }
 
@@ -146,6 +155,8 @@ fn count(
         }
     };
     let macs = op.macs(x);
+    // Where B is on another host, y has gone there by the end of F.
+    let shown = if layer.rule.keeps_output() && !layer.split { output } else { 0 };
     LayerProfile {
         parameters: op.parameters(x),
         backward,
@@ -157,7 +168,7 @@ fn count(
         touched: if op.is_weight() || matches!(op, Op::Flatten) { 0 } else { inputs + output },
         inputs,
         output,
-        waiting: if op.is_weight() { (inputs + output) * number } else { 0 },
+        waiting: if op.is_weight() { (inputs + output + shown) * number } else { 0 },
         mirror: layer
             .rule
             .mirror()
@@ -186,19 +197,19 @@ fn alignment_passes(c: &Coefficients, alignment: &Alignment) -> u64 {
     alone - shared + u64::from(with_z) + u64::from(again)
 }
 
-/// Numbers over the cut before each layer and after the last layer, upwards and downwards.
-fn crossings(inputs: &[Vec<usize>], elements: &[u64]) -> (Vec<u64>, Vec<u64>) {
+/// Numbers over the cut before each layer and after the last layer: of all values upwards, and of each value downwards.
+fn crossings(inputs: &[Vec<usize>], elements: &[u64]) -> (Vec<u64>, Vec<Vec<u64>>) {
     let layers = inputs.len();
     // A value crosses from the cut after its layer to the cut before its last consumer.
     let mut last: Vec<Option<usize>> = vec![None; elements.len()];
     inputs.iter().enumerate().for_each(|(i, inputs)| inputs.iter().for_each(|&input| last[input] = Some(i)));
     last[layers] = Some(layers);
     let mut activations = vec![0; layers + 1];
-    let mut errors = vec![0; layers + 1];
+    let mut errors = vec![Vec::new(); layers + 1];
     for (value, last) in last.into_iter().enumerate() {
         for at in last.map_or(0..0, |last| value..last + 1) {
             activations[at] += elements[value];
-            errors[at] += if value == 0 { 0 } else { elements[value] };
+            errors[at].extend((value > 0).then_some(elements[value]));
         }
     }
     (activations, errors)

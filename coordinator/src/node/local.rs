@@ -1,16 +1,18 @@
-//! Local nodes (`--local`): one layer-node for each role of a run on loopback. They end with the coordinator, however
-//! it ends.
+//! Local nodes (`--local`): one layer-node for each role of a run, at sockets of this host. They end with the coordinator,
+//! however it ends.
 
 use super::environment::put_aside;
 use super::log::Log;
 use super::process::{Effort, peak};
 use super::rooms::Rooms;
+use super::sockets::{PLANES, Sockets};
 use super::starved::Kills;
 use super::{FILES, THREADS};
 use crate::config::Node as Settings;
 use crate::driver::{FailureCollector, NodeAddress, Precedence};
 use crate::run_error::RunError;
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use proto::link::Role;
 use proto::process::{limits, room};
 use serde::Deserialize;
@@ -28,6 +30,8 @@ const READY_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a node may be idle meanwhile. A cold libtorch is busy, but a process that sleeps or is stopped never
 /// becomes ready.
 const IDLE_DEADLINE: Duration = Duration::from_secs(12);
+/// The number of nodes that start at once on a host with few cores.
+const LEAST_AT_ONCE: usize = 8;
 /// How long the system may take to report the end of a process that has closed its output.
 const REAPED: Duration = Duration::from_millis(100);
 /// The files and sockets of a coordinator for each of its local nodes: two pipes, a handle of the process, its control
@@ -69,6 +73,8 @@ pub struct LocalNodes {
     nodes: Vec<Local>,
     /// The nodes' addresses, in the order of their roles.
     pub addresses: Vec<NodeAddress>,
+    /// The folder of the nodes' sockets, which goes with the nodes.
+    _sockets: Sockets,
 }
 
 /// Finds the node's binary: `NEUROPIL_LAYER_NODE`, a file beside this binary, or a file on PATH.
@@ -116,11 +122,13 @@ impl LocalNodes {
             let names = aside.join(OsStr::new(", "));
             tracing::info!("local nodes start without {}: node.threads decides", names.display());
         }
-        let plan = Plan { binary, rooms: rooms.clone(), settings: settings.clone(), aside };
+        let sockets = Sockets::make(roles)?;
+        let plan = Plan { binary, rooms: rooms.clone(), settings: settings.clone(), aside, sockets };
         let starting =
             roles.iter().enumerate().map(|(number, role)| start(number, *role, &plan, failures.clone()));
-        let (nodes, addresses) = try_join_all(starting).await?.into_iter().unzip();
-        Ok(Self { nodes, addresses })
+        let started: Vec<_> = stream::iter(starting).buffered(at_once()).try_collect().await?;
+        let (nodes, addresses) = started.into_iter().unzip();
+        Ok(Self { nodes, addresses, _sockets: plan.sockets })
     }
 
     /// The most memory that each node's process has had resident, in bytes; `None` if the system does not tell.
@@ -171,19 +179,22 @@ struct Plan {
     settings: Settings,
     /// The environment variables that no node gets.
     aside: Vec<OsString>,
+    sockets: Sockets,
 }
 
 impl Plan {
     /// The command that starts the node of this `number` and `role`, except for its standard streams.
     fn command(&self, number: usize, role: Role) -> Command {
         let mut command = Command::new(&self.binary);
-        let any = "127.0.0.1:0";
-        command.args(["serve", "--listen", any, "--control", any, "--health", any]);
+        command.arg("serve");
+        for plane in PLANES {
+            command.args([&format!("--{plane}"), &self.sockets.address(role, plane)]);
+        }
         command.args(["--threads", &self.settings.threads.to_string()]);
         command.args(["--device", self.settings.device.of(number), "--exit-with-stdin", "--state-dir"]);
         command.arg(self.rooms.state(role)).args(self.rooms.read_only().then_some("--read-only"));
         self.aside.iter().for_each(|name| _ = command.env_remove(name));
-        // Local nodes are on loopback, and the coordinator speaks plaintext with them.
+        // Local nodes are at sockets of this host, and the coordinator speaks plaintext with them.
         CREDENTIALS.iter().for_each(|name| _ = command.env_remove(name));
         // A node gets a process group of its own, so that only the coordinator handles an interrupt from the terminal.
         command.process_group(0).kill_on_drop(true);
@@ -246,13 +257,23 @@ fn unready(role: Role, log: &Log, binary: &Path) -> RunError {
     ))
 }
 
+/// The number of nodes that start at once. Every start loads libtorch, which keeps a core busy; more starts than this
+/// would only wait for each other, and a node's deadline begins with its own start.
+fn at_once() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (2 * cores).max(LEAST_AT_ONCE)
+}
+
 /// Completes when a process has been idle for [`IDLE_DEADLINE`]; never completes if the system does not tell.
 async fn idle(process: Option<u32>) {
     let (mut effort, mut since) = (None, Instant::now());
     while since.elapsed() < IDLE_DEADLINE {
         tokio::time::sleep(Duration::from_millis(500)).await;
         let Some(now) = process.and_then(Effort::of) else { return std::future::pending().await };
-        if now.state == "D" || effort.is_none_or(|before: Effort| before.spent != now.spent) {
+        // A process that is ready to compute may have no core for long where many of them start.
+        if matches!(now.state.as_str(), "D" | "R")
+            || effort.is_none_or(|before: Effort| before.spent != now.spent)
+        {
             since = Instant::now();
         }
         effort = Some(now);

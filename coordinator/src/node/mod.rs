@@ -5,6 +5,7 @@ mod local;
 mod log;
 mod process;
 mod rooms;
+mod sockets;
 mod starved;
 
 pub use local::{LocalNodes, find_binary};

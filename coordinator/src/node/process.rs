@@ -5,7 +5,7 @@ use std::fs;
 
 /// The state of a process, and the work that it has done so far.
 pub struct Effort {
-    /// The state letter of `/proc/PID/stat`: `D` waits for the disk, `T` and `t` are stopped.
+    /// The state letter of `/proc/PID/stat`: `D` waits for the disk, `R` computes or waits for a core, `T` and `t` are stopped.
     pub state: String,
     /// Page faults that read the disk, and ticks of processor time: the user's and the system's.
     pub spent: [u64; 3],

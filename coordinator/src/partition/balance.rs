@@ -10,6 +10,7 @@ mod tests;
 use super::search::search;
 use super::{Estimator, PartitionError, StageEstimate, Stages};
 use crate::model::Network;
+use crate::pipeline::Held;
 
 /// The fraction by which a cut may be costlier than the optimum if it sends less: estimates are no more exact.
 pub const SLACK: f64 = 0.05;
@@ -83,9 +84,9 @@ fn over<K: Copy + PartialOrd>(
     if stages as usize > layers {
         return Err(PartitionError::TooMany { stages, layers });
     }
-    let held: Vec<u32> = estimator.workload().lanes(stages)?.iter().map(|lane| lane.held()).collect();
+    let held: Vec<Held> = estimator.workload().lanes(stages)?.iter().map(Held::of).collect();
     Ok(search((layers, stages as usize), zero, join, |stage, end| {
-        let row = estimator.ending_at(end, held[stage]);
+        let row = estimator.ending_at(end, &held[stage]);
         row.iter().enumerate().map(|(start, stage)| score(start, stage)).collect()
     }))
 }

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use proto::spec::graph::{LayerSpec, Op};
 use serde::Serialize;
 
 use super::halves::divided;
@@ -10,6 +11,7 @@ use super::memory::{Memory, Stock, backward_bytes, forward_bytes};
 use super::{PartitionError, Rates, Workload};
 use crate::model::Network;
 use crate::model::profile::{LayerProfile, Profile};
+use crate::pipeline::Held;
 use crate::pipeline::timing::{LinkCost, StageCost};
 
 /// The times of one layer, in seconds: per sample, and `update` per step.
@@ -70,6 +72,16 @@ impl Estimator {
         Ok(Self { times, measured: true, ..self })
     }
 
+    /// The same estimator, for layers with rates of their own: `of` says those of each layer.
+    #[must_use]
+    pub fn with_rates(self, network: &Network, of: impl Fn(&Op) -> Rates) -> Self {
+        let time = |(layer, profile): (&LayerSpec, &LayerProfile)| {
+            assumed(profile, &Workload { rates: of(&layer.op), ..self.workload.clone() })
+        };
+        let times = network.layers.iter().zip(self.profile.layers()).map(time).collect();
+        Self { times, ..self }
+    }
+
     /// Times of every layer from the times of groups of layers, which follow one another without gaps. A group's
     /// time is divided in proportion to the current times of its layers.
     pub fn share_out(&self, groups: &[(Range<usize>, LayerTime)]) -> Vec<LayerTime> {
@@ -112,17 +124,17 @@ impl Estimator {
 
     /// Bytes of one sample over the cut before layer `at`: activations upwards, errors downwards.
     pub fn bytes(&self, at: usize) -> [u64; 2] {
-        self.profile.bytes(at, self.workload.wire.size() as u64)
+        self.profile.wired(at, self.workload.wire)
     }
 
-    /// The cost of the stage of layers `range` that holds at most `held` microbatches.
-    pub fn stage(&self, range: Range<usize>, held: u32) -> StageEstimate {
+    /// The cost of the stage of layers `range` whose lane holds `held`.
+    pub fn stage(&self, range: Range<usize>, held: &Held) -> StageEstimate {
         self.ending_at(range.end, held)[range.start]
     }
 
-    /// The costs of the stages `0..end`, `1..end`, … that end before layer `end` and hold at most `held`
-    /// microbatches.
-    pub fn ending_at(&self, end: usize, held: u32) -> Vec<StageEstimate> {
+    /// The costs of the stages `0..end`, `1..end`, … that end before layer `end` and whose lane
+    /// holds `held`.
+    pub fn ending_at(&self, end: usize, held: &Held) -> Vec<StageEstimate> {
         let mut stock = Stock::default();
         let mut seconds = 0.0;
         let link = self.workload.rates.link;
@@ -157,8 +169,24 @@ impl Estimator {
         let forward = size * sum(|t| t.forward);
         let again = if self.workload.recompute { forward } else { 0.0 };
         let error = self.errors_between(range.clone())[0];
-        let [gradient, update] = [size * sum(|t| t.gradient), sum(|t| t.update)];
-        StageCost { forward, error: again + error, gradient, update }
+        let (follow, followers) = self.follow(range.clone());
+        let [gradient, update] = [size * sum(|t| t.gradient), sum(|t| t.update) - follow];
+        StageCost { forward, error: again + error, gradient, update: update.max(0.0), follow, followers }
+    }
+
+    /// Seconds of B's part of U, and the layers that have such a part: none where the stage has a backward node. A layer's
+    /// U is divided in proportion to the assumed rates.
+    fn follow(&self, range: Range<usize>) -> (f64, u32) {
+        let layers = &self.profile.layers()[range.clone()];
+        if layers.iter().any(|layer| layer.split.is_some()) {
+            return (0.0, 0);
+        }
+        let with_b = range.filter(|&at| self.profile.layers()[at].backward > 0);
+        with_b.fold((0.0, 0), |(seconds, count), at| {
+            let [of_w, of_b] = updates(&self.profile.layers()[at], &self.workload);
+            let share = if of_w + of_b > 0.0 { of_b / (of_w + of_b) } else { 0.0 };
+            (seconds + self.times[at].update * share, count + 1)
+        })
     }
 
     /// The cost of the link at the cut before layer `at`, in the form of `pipeline::timing`.
@@ -179,7 +207,14 @@ fn assumed(layer: &LayerProfile, workload: &Workload) -> LayerTime {
         forward: pass + touch,
         error: layer.error_passes as f64 * (pass + touch),
         gradient: layer.gradient_passes as f64 * pass,
-        update: (forward_bytes(layer, workload) + backward_bytes(layer, workload)) as f64 / bytes_per_second
-            + layer.mirror_macs as f64 / macs_per_second,
+        update: updates(layer, workload).iter().sum(),
     }
+}
+
+/// The seconds of W's part of U by the rates, and those of B's part with its mirror steps.
+fn updates(layer: &LayerProfile, workload: &Workload) -> [f64; 2] {
+    let Rates { macs_per_second, bytes_per_second, .. } = workload.rates;
+    let of_b = backward_bytes(layer, workload) as f64 / bytes_per_second;
+    let of_w = forward_bytes(layer, workload) as f64 / bytes_per_second;
+    [of_w, of_b + layer.mirror_macs as f64 / macs_per_second]
 }

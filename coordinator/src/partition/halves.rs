@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::memory::{Memory, backward, backward_bytes, forward_bytes};
 use super::{Estimator, LayerTime, Rates, Workload};
 use crate::model::profile::{LayerProfile, Split};
+use crate::pipeline::Held;
 use crate::pipeline::timing::{BackwardCost, SplitCost};
 
 /// The times of a layer on the host of W, and on the host of B. A layer that is not split takes time on the first
@@ -72,9 +73,9 @@ impl Estimator {
         self.split(range).map(macs).sum()
     }
 
-    /// The predicted memory of a stage's backward node, whose lane holds at most `held` microbatches; `None` for a
-    /// stage without one.
-    pub fn backward_memory(&self, range: Range<usize>, held: u32) -> Option<Memory> {
+    /// The predicted memory of a stage's backward node, whose lane holds `held`; `None` for a stage without
+    /// one.
+    pub fn backward_memory(&self, range: Range<usize>, held: &Held) -> Option<Memory> {
         self.split(range.clone()).next()?;
         Some(backward(self.profile().layers()[range].iter(), held, self.workload()))
     }
@@ -122,8 +123,9 @@ impl Estimator {
         parts
     }
 
-    /// Bytes of so many numbers on the wire.
+    /// Bytes of so many numbers on the wire. In 8 bits they count as one value: a message of several values has a few
+    /// scales more.
     fn wired(&self, numbers: u64) -> u64 {
-        numbers * self.workload().wire.size() as u64
+        self.workload().wire.bytes(numbers)
     }
 }

@@ -4,8 +4,10 @@
 //! process     code, libtorch's libraries, threads
 //! weights     W, biases and norms: values, optimizer state, gradients; the same of B, if it is not W and is on this host;
 //!             under bf16 the copies of W and B
-//! activations held × the values that F keeps of a microbatch, or × those that wait between E and G if they are more
-//! workspace   values that end with their F, the largest layer's scratch, one more gradient, a mirror step
+//! activations the values that F keeps of each microbatch before its E, those that wait for G of each one after it, and of
+//!             the microbatch at work the larger of both
+//! workspace   values that end with their F, the largest layer's scratch, one more gradient, a mirror step, the residuals
+//!             of error feedback
 //! queues      2 microbatches in each direction on each side, and to and from the other half of a stage
 //! kept        blocks that are free again, and stay with the process: see [`KEPT_OF_VALUES`]
 //! ```
@@ -18,6 +20,11 @@ use serde::Serialize;
 
 use super::Workload;
 use crate::model::profile::{FLOAT, LayerProfile, Profile, Split};
+use crate::pipeline::Held;
+
+/// Tensors of f32 that error feedback needs at once: the residuals, the corrected errors, the latter in whole blocks, and
+/// three with which their rounding is computed.
+const FEEDBACK: u64 = 6;
 
 /// Bytes of a node without a stage: its code, libtorch's code, its threads and their buffers.
 ///
@@ -94,7 +101,7 @@ impl Between {
     fn queues(&self, workload: &Workload) -> u64 {
         let size = workload.microbatch();
         let numbers = (size * self.there).max(self.noise) + size * self.back;
-        QUEUE as u64 * numbers * workload.wire.size() as u64
+        QUEUE as u64 * workload.wire.bytes(numbers)
     }
 }
 
@@ -112,48 +119,51 @@ impl Stock {
         layer.split.iter().for_each(|split| self.halves.add(split));
     }
 
-    /// The memory of the stage `start..end` that holds `held` microbatches.
+    /// The memory of the stage `start..end` whose lane holds `held`.
     pub(super) fn memory(
         &self,
         start: usize,
         end: usize,
-        held: u32,
+        held: &Held,
         at: &Profile,
         workload: &Workload,
     ) -> Memory {
-        let (size, held) = (workload.microbatch(), u64::from(held));
-        let whole = self.kept.max(self.waiting);
+        let (size, whole) = (workload.microbatch(), self.kept.max(self.waiting));
         let activations = if workload.recompute {
-            held * at.bytes(start, workload.number())[0] + whole
+            let inputs = at.bytes(start, |numbers| numbers * workload.number())[0];
+            held.bytes(inputs + whole, inputs, self.waiting)
         } else {
-            held * whole
+            held.bytes(whole, self.kept, self.waiting)
         };
-        let crossing = |cut| at.bytes(cut, workload.wire.size() as u64).iter().sum::<u64>();
+        let crossing = |cut| at.wired(cut, workload.wire).iter().sum::<u64>();
+        let residuals = if workload.error_feedback { FEEDBACK * size * at.errors(start) * FLOAT } else { 0 };
         let activations = size * activations;
-        let workspace = size * (self.passing + self.scratch) + self.gradient + self.mirror;
+        let workspace = size * (self.passing + self.scratch) + self.gradient + self.mirror + residuals;
         let ring = size * QUEUE as u64 * (crossing(start) + crossing(end));
         Memory::of(self.weights, activations, workspace, ring + self.halves.queues(workload))
     }
 }
 
-/// The memory of the backward node of a stage with these layers, whose lane holds `held` microbatches.
+/// The memory of the backward node of a stage with these layers, whose lane holds `held`.
 pub(super) fn backward<'l>(
     layers: impl Iterator<Item = &'l LayerProfile>,
-    held: u32,
+    held: &Held,
     workload: &Workload,
 ) -> Memory {
-    // Recomputed samples come in E, right before their G.
-    let held = if workload.recompute { 1 } else { u64::from(held) };
     let mut halves = Between::default();
-    let [mut weights, mut kept, mut scratch, mut gradient, mut mirror] = [0; 5];
+    let [mut weights, mut samples, mut errors, mut scratch, mut gradient, mut mirror] = [0; 6];
     for (layer, split) in layers.filter_map(|layer| Some((layer, layer.split.as_ref()?))) {
         weights += backward_bytes(layer, workload);
-        kept += held * split.sample + if split.keeps_error { split.error } else { 0 };
+        samples += split.sample;
+        errors += if split.keeps_error { split.error } else { 0 };
         scratch = scratch.max(layer.inputs + layer.output);
         gradient = gradient.max(layer.weights * u64::from(layer.backward_learns));
         mirror = mirror.max(layer.mirror);
         halves.add(split);
     }
+    // Recomputed samples come in E.
+    let before_error = if workload.recompute { 0 } else { samples };
+    let kept = held.bytes(samples + errors, before_error, samples + errors);
     let size = workload.microbatch() * workload.number();
     let gradient = gradient * (FLOAT + workload.copied_weight());
     Memory::of(weights, size * kept, size * scratch + gradient + mirror, halves.queues(workload))

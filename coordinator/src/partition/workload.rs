@@ -22,6 +22,8 @@ pub struct Workload {
     pub ahead: u32,
     /// The number format of the links.
     pub wire: Kind,
+    /// Whether stages keep what that format took from error signals.
+    pub error_feedback: bool,
     /// The optimizer of W, biases and norms.
     pub optimizer: Method,
     /// The optimizer of B.
@@ -66,6 +68,7 @@ impl Default for Workload {
             schedule: Schedule::OneFOneB,
             ahead: 1,
             wire: Kind::F32,
+            error_feedback: false,
             optimizer,
             optimizer_backward: optimizer,
             recompute: false,

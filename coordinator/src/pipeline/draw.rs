@@ -50,7 +50,8 @@ impl Ticks {
         let [forward, error, gradient, update] =
             [self.forward, self.error, self.gradient, self.update].map(f64::from);
         let link = LinkCost { latency: f64::from(self.link), ..LinkCost::default() };
-        Costs::uniform(stages, StageCost { forward, error, gradient, update }, link, f64::from(self.loss))
+        let stage = StageCost { forward, error, gradient, update, ..StageCost::default() };
+        Costs::uniform(stages, stage, link, f64::from(self.loss))
     }
 }
 

@@ -9,9 +9,9 @@ fn drawn(schedule: Schedule, stages: u32, microbatches: u32, ahead: u32) -> Stri
     draw::lanes(&lanes(schedule, Shape::new(stages, microbatches, ahead).unwrap()))
 }
 
-/// Every schedule, stages ≤ 8, microbatches ≤ 16, ahead ≤ 3.
+/// Every schedule, stages ≤ 6, microbatches ≤ 12, ahead ≤ 3: the simulation of all of them takes most of the unit tests' time.
 pub(super) fn small_shapes() -> impl Iterator<Item = (Schedule, Shape)> {
-    let sizes = (1..=8).flat_map(|n| (1..=16).flat_map(move |m| (0..=3).map(move |ahead| (n, m, ahead))));
+    let sizes = (1..=6).flat_map(|n| (1..=12).flat_map(move |m| (0..=3).map(move |ahead| (n, m, ahead))));
     let shapes = sizes.map(|(n, m, ahead)| Shape::new(n, m, ahead).unwrap());
     shapes.flat_map(|shape| Schedule::ALL.map(|schedule| (schedule, shape)))
 }
@@ -55,9 +55,49 @@ s1  F0 F1 F2 E0 G0 E1 G1 E2 G2 U
     assert_eq!(drawn(Schedule::Gpipe, 2, 3, 1), drawing);
 }
 
+/// The last stage puts off the most, and stage 0 nothing: it holds as many under one_f_one_b.
+#[test]
+fn zero_bubble_is_its_drawing() {
+    let drawing = "\
+s0  F0 F1 F2 F3 E0 G0 F4 E1 G1 F5 E2 G2 E3 G3 E4 G4 E5 G5 U
+s1  F0 F1 F2 E0 F3 E1 G0 F4 E2 G1 F5 E3 G2 E4 G3 E5 G4 G5 U
+s2  F0 F1 E0 F2 E1 F3 E2 G0 F4 E3 G1 F5 E4 G2 E5 G3 G4 G5 U
+";
+    assert_eq!(drawn(Schedule::ZeroBubble, 3, 6, 1), drawing);
+    let without_the_loss = "\
+s0  F0 F1 F2 E0 G0 F3 E1 G1 F4 E2 G2 F5 E3 G3 E4 G4 E5 G5 U
+s1  F0 F1 E0 F2 E1 G0 F3 E2 G1 F4 E3 G2 F5 E4 G3 E5 G4 G5 U
+s2  F0 E0 F1 E1 F2 E2 G0 F3 E3 G1 F4 E4 G2 F5 E5 G3 G4 G5 U
+";
+    assert_eq!(drawn(Schedule::ZeroBubble, 3, 6, 0), without_the_loss);
+    let few = "\
+s0  F0 F1 E0 G0 E1 G1 U
+s1  F0 F1 E0 G0 E1 G1 U
+s2  F0 F1 E0 G0 E1 G1 U
+";
+    assert_eq!(drawn(Schedule::ZeroBubble, 3, 2, 1), few, "all is warm-up, and cooldown");
+    assert_eq!(drawn(Schedule::ZeroBubble, 1, 1, 0), "s0  F0 E0 G0 U\n");
+}
+
+#[test]
+fn zero_bubble_has_the_forwards_and_errors_of_one_f_one_b() {
+    for (_, shape) in small_shapes().filter(|(schedule, _)| *schedule == Schedule::ZeroBubble) {
+        let without = |schedule| -> Vec<Vec<Action>> {
+            let is_other = |action: &Action| !matches!(action, Gradient(_));
+            let lanes = lanes(schedule, shape).into_iter();
+            lanes.map(|lane| lane.actions().iter().copied().filter(is_other).collect()).collect()
+        };
+        assert_eq!(without(Schedule::ZeroBubble), without(Schedule::OneFOneB), "{shape:?}");
+    }
+}
+
 #[test]
 fn schedules_are_spelled_alike_in_configs_and_in_print() {
-    for (schedule, name) in [(Schedule::Gpipe, "gpipe"), (Schedule::OneFOneB, "one_f_one_b")] {
+    for (schedule, name) in [
+        (Schedule::Gpipe, "gpipe"),
+        (Schedule::OneFOneB, "one_f_one_b"),
+        (Schedule::ZeroBubble, "zero_bubble"),
+    ] {
         assert_eq!(schedule.to_string(), name);
         assert_eq!(serde_json::to_value(schedule).unwrap(), name);
         assert_eq!(serde_json::from_value::<Schedule>(name.into()).unwrap(), schedule);
@@ -92,6 +132,7 @@ fn no_stage_holds_more_activations_than_its_schedule_allows() {
             let most = match schedule {
                 Schedule::Gpipe => shape.microbatches(),
                 Schedule::OneFOneB => (shape.stages() - stage + shape.ahead()).min(shape.microbatches()),
+                Schedule::ZeroBubble => (shape.stages() + shape.ahead()).min(shape.microbatches()),
             };
             assert_eq!(lane(schedule, stage, shape).held(), most, "{schedule} {shape:?} stage {stage}");
         }

@@ -15,6 +15,13 @@
 //! E(m)@s ──error──▶ E(m)@backward ──error──▶ E(m)@s ──error──▶ …
 //! ```
 //!
+//! U ends once everything that a forward pass reads has stepped. B follows, layer by layer, while the stage waits, and at the
+//! latest before its next E:
+//!
+//! ```text
+//! … G5 U B F0 B F1 F2 E0 …
+//! ```
+//!
 //! Stages, backward nodes and the coordinator are hosts with one link each, which their messages share. All times are in
 //! seconds from the moment at which the coordinator begins to send the inputs.
 
@@ -33,8 +40,12 @@ pub struct StageCost {
     pub error: f64,
     /// G of one microbatch.
     pub gradient: f64,
-    /// U, once per step.
+    /// U, once per step, without the part of B that follows.
     pub update: f64,
+    /// B's part of U, once per step; 0 for a stage with a backward node.
+    pub follow: f64,
+    /// The layers that share B's part evenly. The stage looks for messages between two of them.
+    pub followers: u32,
 }
 
 /// The costs of one split layer, in seconds per microbatch. A message costs the seconds for which it occupies its link,
@@ -122,7 +133,7 @@ impl Costs {
 
     /// Whether every cost is a time.
     fn are_times(&self) -> bool {
-        let of_stages = self.stages.iter().flat_map(|c| [c.forward, c.error, c.gradient, c.update]);
+        let of_stages = self.stages.iter().flat_map(|c| [c.forward, c.error, c.gradient, c.update, c.follow]);
         let of_link = |c: &LinkCost| [c.forward, c.error, c.latency, c.window.unwrap_or(0.0)];
         let of_layer = |c: &SplitCost| {
             let messages = [c.sample, c.request, c.reply, c.noise].map(|seconds| seconds.unwrap_or(0.0));
@@ -154,6 +165,8 @@ pub struct Timed {
 /// The actions of all nodes.
 struct Run {
     stages: Vec<Vec<Timed>>,
+    /// B's part of each U of each stage, layer by layer.
+    followed: Vec<Vec<Timed>>,
     /// Those of the backward nodes, each with its stage.
     backward: Vec<(usize, Vec<Timed>)>,
 }
@@ -162,6 +175,7 @@ struct Run {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timeline {
     stages: Vec<Vec<Timed>>,
+    followed: Vec<Vec<Timed>>,
     backward: Vec<(usize, Vec<Timed>)>,
 }
 
@@ -169,6 +183,11 @@ impl Timeline {
     /// Every action of every stage, in the order of its lane; stage 0 first.
     pub fn stages(&self) -> &[Vec<Timed>] {
         &self.stages
+    }
+
+    /// B's part of U in every stage, a span of U for each layer with a part; stage 0 first.
+    pub fn followed(&self) -> &[Vec<Timed>] {
+        &self.followed
     }
 
     /// Every action of each backward node, with the index of its stage.
@@ -179,12 +198,18 @@ impl Timeline {
     /// The end of the last action of all nodes, in seconds: the predicted time of one step.
     pub fn makespan(&self) -> f64 {
         let backward = self.backward.iter().map(|(_, actions)| actions);
-        self.stages.iter().chain(backward).flatten().map(|timed| timed.end).fold(0.0, f64::max)
+        self.stages
+            .iter()
+            .chain(&self.followed)
+            .chain(backward)
+            .flatten()
+            .map(|timed| timed.end)
+            .fold(0.0, f64::max)
     }
 
     /// The seconds in which each stage computes.
     pub fn busy(&self) -> Vec<f64> {
-        self.stages.iter().map(|stage| busy(stage)).collect()
+        self.stages.iter().zip(&self.followed).map(|(stage, followed)| busy(stage) + busy(followed)).collect()
     }
 
     /// The seconds in which each stage waits: the makespan less the busy time.
@@ -253,7 +278,7 @@ const MANY: usize = 50_000;
 pub fn pace(lanes: &[Lane], costs: &Costs) -> Result<Pace, TimingError> {
     let actions: usize = lanes.iter().map(|lane| lane.actions().len()).sum();
     let [before, timed] = if actions < MANY { STRIDE } else { [1, 1] };
-    let Run { stages, backward } = simulate(lanes, costs, before + timed)?;
+    let Run { stages, followed, backward } = simulate(lanes, costs, before + timed)?;
     let nodes = || stages.iter().enumerate().chain(backward.iter().map(|(s, actions)| (*s, actions)));
     let end = |rounds: u64| {
         let last = |(s, actions): (usize, &Vec<Timed>)| {
@@ -266,7 +291,11 @@ pub fn pace(lanes: &[Lane], costs: &Costs) -> Result<Pace, TimingError> {
     let asking = |actions: &Vec<Timed>| -> f64 { actions.iter().map(Timed::waiting).sum() };
     Ok(Pace {
         step,
-        busy: stages.iter().map(|actions| busy(actions) / rounds).collect(),
+        busy: stages
+            .iter()
+            .zip(&followed)
+            .map(|(actions, followed)| (busy(actions) + busy(followed)) / rounds)
+            .collect(),
         asking: stages.iter().map(|actions| asking(actions) / rounds).collect(),
         backward: backward.iter().map(|(s, actions)| (*s, busy(actions) / rounds)).collect(),
     })
@@ -277,8 +306,8 @@ pub fn pace(lanes: &[Lane], costs: &Costs) -> Result<Pace, TimingError> {
 /// # Errors
 /// Sizes that don't fit, a cost that is no time, or lanes that wait for each other for ever.
 pub fn predict(lanes: &[Lane], costs: &Costs) -> Result<Timeline, TimingError> {
-    let Run { stages, backward } = simulate(lanes, costs, 1)?;
-    Ok(Timeline { stages, backward })
+    let Run { stages, followed, backward } = simulate(lanes, costs, 1)?;
+    Ok(Timeline { stages, followed, backward })
 }
 
 /// Every action of every node, where the lanes are run `rounds` times.

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::model::Network;
 use crate::partition::{Estimator, Memory};
+use crate::pipeline::Held;
 use crate::pipeline::timing::Pace;
 
 /// The prediction of a stage's backward node, with the B of the stage's split layers.
@@ -35,12 +36,12 @@ pub struct PlannedBackward {
     pub link_back_s: f64,
 }
 
-/// The backward node of a stage with an index and a range of layers, whose lane holds `held` microbatches; `None` for a
+/// The backward node of a stage with an index and a range of layers, whose lane holds `held`; `None` for a
 /// stage without one.
 pub(super) fn planned(
     network: &Network,
     (index, range): (usize, Range<usize>),
-    held: u32,
+    held: &Held,
     estimator: &Estimator,
     pace: &Pace,
 ) -> Option<PlannedBackward> {

@@ -4,7 +4,9 @@ use super::{Plan, Shared};
 use crate::model::Network;
 use crate::model::profile::FLOAT;
 use crate::partition::{Estimator, PartitionError};
+use crate::pipeline::Held;
 use proto::host::{Bytes, Memory};
+use proto::lane::Lane;
 use proto::link::QUEUE;
 use serde::Serialize;
 use std::ops::Range;
@@ -57,11 +59,12 @@ impl Needs {
     ) -> Result<Self, PartitionError> {
         let workload = estimator.workload();
         let lanes = workload.lanes(ranges.len() as u32)?;
-        let node = |(range, held): (&Range<usize>, u32)| {
+        let node = |(range, lane): (&Range<usize>, &Lane)| {
+            let held = &Held::of(lane);
             let backward = estimator.backward_memory(range.clone(), held).map_or(0, |memory| memory.total());
             estimator.stage(range.clone(), held).memory.total() + backward
         };
-        let nodes = ranges.iter().zip(lanes.iter().map(|lane| lane.held())).map(node).sum();
+        let nodes = ranges.iter().zip(&lanes).map(node).sum();
         let size = network.input.shape.iter().product::<u64>() * FLOAT;
         let inputs = HELD_INPUTS * workload.microbatch() * size;
         Ok(Self { inputs, nodes: if local { nodes } else { 0 } })

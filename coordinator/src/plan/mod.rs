@@ -5,6 +5,7 @@
 
 mod backward;
 mod host;
+mod schedules;
 mod shared;
 mod table;
 #[cfg(test)]
@@ -20,10 +21,11 @@ use serde::Serialize;
 use crate::model::Network;
 use crate::model::profile::FLOAT;
 use crate::partition::{Estimator, Memory, PartitionError, Rates, Workload};
-use crate::pipeline::draw;
 use crate::pipeline::timing::{Costs, TimingError, pace};
+use crate::pipeline::{Held, draw};
 pub use backward::PlannedBackward;
 pub use host::{Host, Needs};
+pub use schedules::PlannedSchedule;
 pub use shared::Shared;
 pub use table::table;
 
@@ -48,6 +50,8 @@ pub struct Plan {
     pub microbatches: u32,
     /// The schedule's name in a configuration.
     pub schedule: String,
+    /// The predictions of all schedules for these stages, the configured one first.
+    pub schedules: Vec<PlannedSchedule>,
     /// Whether the layers' times were measured; they then replace the first two of the rates.
     pub measured: bool,
     /// The assumed rates.
@@ -133,8 +137,8 @@ pub fn plan(network: &Network, ranges: &[Range<usize>], estimator: &Estimator) -
     let costs = costs(network, ranges, estimator);
     let pace = pace(&lanes, &costs)?;
     let stage = |(index, range): (usize, &Range<usize>)| {
-        let held = lanes[index].held();
-        let memory = estimator.stage(range.clone(), held).memory;
+        let held = Held::of(&lanes[index]);
+        let memory = estimator.stage(range.clone(), &held).memory;
         let layers = &estimator.profile().layers()[range.clone()];
         let times = f64::from(workload.microbatches);
         PlannedStage {
@@ -144,14 +148,14 @@ pub fn plan(network: &Network, ranges: &[Range<usize>], estimator: &Estimator) -
             macs: layers.iter().map(|layer| layer.macs).sum(),
             bytes_forward: estimator.bytes(range.end)[0],
             bytes_backward: estimator.bytes(range.start)[1],
-            held,
+            held: lanes[index].held(),
             memory_bytes: memory.total(),
             memory,
             measured_memory_bytes: None,
             compute_s: pace.busy[index],
             link_forward_s: times * costs.links[index + 1].forward,
             link_backward_s: times * costs.links[index].error,
-            backward: backward::planned(network, (index, range.clone()), held, estimator, &pace),
+            backward: backward::planned(network, (index, range.clone()), &held, estimator, &pace),
         }
     };
     let stages: Vec<PlannedStage> = ranges.iter().enumerate().map(stage).collect();
@@ -167,6 +171,7 @@ pub fn plan(network: &Network, ranges: &[Range<usize>], estimator: &Estimator) -
         batch,
         microbatches,
         schedule: schedule.to_string(),
+        schedules: schedules::planned(ranges, estimator, &costs)?,
         measured: estimator.is_measured(),
         rates,
         warnings: Vec::new(),

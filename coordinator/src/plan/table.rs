@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Plan, PlannedBackward, PlannedStage, Rates, host};
+use super::{Plan, PlannedBackward, PlannedStage, Rates, host, schedules};
 
 /// The width at which lines of lanes are clipped, in characters.
 const WIDTH: usize = 104;
@@ -51,11 +51,12 @@ pub fn table(plan: &Plan) -> String {
         "\n{total} M parameters, {} MMACs per sample forward; MMACs and KiB are per sample\n\
          {schedule}, {batch} samples in {microbatches} microbatches: {step_seconds:.3} s per step, \
          {images_per_s:.1} images/s, bubble {percent:.0} %\n\
-         by {}, links of {} and {:.1} ms\n{}\n{}",
+         by {}, links of {} and {:.1} ms\n{}\n{}\n{}",
         mega(macs),
         computing(plan),
         rates.link,
         rates.latency * 1e3,
+        schedules::advice(&plan.schedules),
         host::line(plan),
         clipped(&plan.drawing),
     );

@@ -226,6 +226,59 @@ fn schedule_and_recomputation_move_memory_and_time() {
     assert!(again.compute_s > 1.2 * gpipe.compute_s && again.compute_s < 1.5 * gpipe.compute_s);
 }
 
+/// Under zero_bubble a stage near the top holds as much as stage 0, most of it errors; recomputation saves none of these.
+#[test]
+fn gradients_that_are_put_off_cost_memory_and_save_time() {
+    let with = |schedule, recompute| {
+        let workload = Workload { microbatches: 16, schedule, recompute, ..Workload::default() };
+        planned(small(), "resnet18", &Cuts::PerBlock, workload).unwrap()
+    };
+    for recompute in [false, true] {
+        let [one, zero] =
+            [Schedule::OneFOneB, Schedule::ZeroBubble].map(|schedule| with(schedule, recompute));
+        assert_eq!((one.stages[8].held, zero.stages[8].held), (3, 11));
+        assert_eq!(one.stages[0].memory, zero.stages[0].memory);
+        let of = |plan: &Plan| plan.stages[8].memory.activations;
+        assert!(of(&zero) > 2 * of(&one), "{} {}", of(&zero), of(&one));
+        assert!(zero.step_seconds < one.step_seconds && zero.bubble < one.bubble);
+        let told = |plan: &Plan| -> Vec<_> {
+            plan.schedules.iter().map(|one| (one.schedule.clone(), one.step_seconds)).collect()
+        };
+        let (first, other) = (told(&one), told(&zero));
+        assert_eq!(first[0], ("one_f_one_b".into(), one.step_seconds), "the configured one comes first");
+        assert!(first.iter().all(|schedule| other.contains(schedule)), "{first:?} {other:?}");
+    }
+}
+
+/// The sentence names a schedule only for what it saves, and among equally fast ones the leanest.
+#[test]
+fn one_sentence_says_which_schedule_pays() {
+    let one = |schedule: &str, step_seconds, memory_bytes| PlannedSchedule {
+        schedule: schedule.into(),
+        step_seconds,
+        bubble: 0.0,
+        memory_bytes,
+    };
+    let [gpipe, f_b] = [one("gpipe", 2.0, 400 << 20), one("one_f_one_b", 2.0, 300 << 20)];
+    let zero = one("zero_bubble", 1.6, 350 << 20);
+    let said = |schedules: &[&PlannedSchedule]| {
+        schedules::advice(&schedules.iter().map(|&one| one.clone()).collect::<Vec<_>>())
+    };
+    assert_eq!(
+        said(&[&f_b, &gpipe, &zero]),
+        "pipeline.schedule = \"zero_bubble\" pays: it is 25.0 % faster than one_f_one_b, with 350.0 MiB instead of \
+         300.0 MiB in the largest node"
+    );
+    assert_eq!(
+        said(&[&gpipe, &f_b]),
+        "pipeline.schedule = \"one_f_one_b\" pays: it is as fast as gpipe, with 300.0 MiB instead of 400.0 MiB in the \
+         largest node"
+    );
+    let here = "no schedule pays more than zero_bubble: a step takes 1.600 s with it, and the largest node 350.0 MiB \
+                (gpipe 2.000 s and 400.0 MiB, one_f_one_b 2.000 s and 300.0 MiB)";
+    assert_eq!(said(&[&zero, &gpipe, &f_b]), here);
+}
+
 #[test]
 fn what_a_person_should_know_is_said() {
     let link = |link: &str| Rates { link: link.parse().unwrap(), ..Rates::default() };

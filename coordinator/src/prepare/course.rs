@@ -26,6 +26,10 @@ pub enum Item {
 /// Mirror steps that a node takes at a time: few enough that the node is never silent for long.
 const ALIGN: u64 = 20;
 
+/// The first steps have a timeline each, and of the others one among so many. The middle one of them is rarely a step that
+/// measures layers, or one after an evaluation.
+const TIMELINES: u64 = 16;
+
 /// The whole course of a run.
 #[derive(Clone, Debug)]
 pub struct Course {
@@ -86,6 +90,7 @@ impl Course {
             microbatches: self.microbatches(range.len()),
             indices: range.collect(),
             measure: Measure::Nothing,
+            timeline: false,
         })
     }
 
@@ -131,6 +136,12 @@ impl Course {
             || (self.snapshot.best && self.evaluated(step))
     }
 
+    /// Whether the processes keep a timeline of `step`. The report shows one of the last of them, so that they are rare
+    /// once there are some.
+    fn has_timeline(&self, step: u64) -> bool {
+        step <= TIMELINES || step % TIMELINES == TIMELINES / 2
+    }
+
     /// The measurements of the layers in `step`.
     fn measured(&self, step: u64) -> Measure {
         let ends = step == 1 || step == self.total;
@@ -174,7 +185,8 @@ impl Items<'_> {
         self.evaluate_after(step);
         let microbatches = course.microbatches(indices.len());
         let measure = course.measured(step);
-        Some(Item::Minibatch(Minibatch { step, phase: Phase::Train, epoch, indices, microbatches, measure }))
+        let (phase, timeline) = (Phase::Train, course.has_timeline(step));
+        Some(Item::Minibatch(Minibatch { step, phase, epoch, indices, microbatches, measure, timeline }))
     }
 }
 

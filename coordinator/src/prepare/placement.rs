@@ -3,7 +3,8 @@
 use crate::plural::plural;
 use crate::run_error::RunError;
 use proto::link::Role;
-use proto::transport::dial::check_address;
+use proto::spec::transport::Transport;
+use proto::transport::address::{check_address, path_of};
 use proto::transport::tls::Security;
 
 /// The placement of a run's nodes.
@@ -30,6 +31,17 @@ impl Placement {
             Placement::Local => Security::plaintext(),
             Placement::Remote { security, .. } => security.clone(),
         }
+    }
+
+    /// Checks that the run's `transport` fits the addresses of the nodes.
+    ///
+    /// # Errors
+    /// One sentence with the first address that it does not fit.
+    pub fn check_transport(&self, transport: Transport) -> Result<(), RunError> {
+        let Placement::Remote { nodes, backward_nodes, .. } = self else { return Ok(()) };
+        nodes.iter().chain(backward_nodes).try_for_each(|node| {
+            transport.carriage(node, path_of(node).is_some()).map(drop).map_err(RunError::configuration)
+        })
     }
 
     /// Checks that each of `roles`, stages first, has a node of its own.
@@ -124,14 +136,14 @@ mod tests {
 
     #[test]
     fn every_stage_has_a_node_of_its_own_with_a_whole_address() {
-        for good in ["a:7101 b:7101", "a:7101 a:7201", "[::1]:1 10.0.0.1:65535"] {
+        for good in ["a:7101 b:7101", "a:7101 a:7201", "[::1]:1 10.0.0.1:65535", "unix:/a unix:/b"] {
             assert_eq!(said(good, "", &roles(2, &[])), "");
         }
         for bad in ["a", "a:", ":1", "a:0", "a:65536", "a:b", "::1:1", "http://a:1", "a/b:1", "u@a:1", "[a:1"]
         {
             assert_eq!(
                 said(&format!("fine:1 {bad}"), "", &roles(2, &[])),
-                format!("stage 1 at '{bad}' is no address: host:port is expected")
+                format!("stage 1 at '{bad}' is no address: host:port is expected, or unix:PATH on this host")
             );
         }
         assert!(said("a:1 b:1 a:1", "", &roles(3, &[])).contains("a:1 for stage 0 and for stage 2"));
@@ -164,6 +176,24 @@ mod tests {
         let twice = said("a:1 b:1", "c:1 b:1", &roles(2, &[0, 1]));
         assert!(twice.contains("name b:1 for stage 1 and for stage 1, backward"), "{twice}");
         let bad = said("a:1 b:1", "c:1 d", &roles(2, &[0, 1]));
-        assert_eq!(bad, "stage 1, backward at 'd' is no address: host:port is expected");
+        assert_eq!(
+            bad,
+            "stage 1, backward at 'd' is no address: host:port is expected, or unix:PATH on this host"
+        );
+    }
+
+    #[test]
+    fn shared_memory_needs_nodes_at_sockets_of_this_host() {
+        let of = |nodes: &[&str], transport| {
+            let nodes = nodes.iter().map(ToString::to_string).collect();
+            let placement =
+                Placement::Remote { nodes, backward_nodes: Vec::new(), security: Security::plaintext() };
+            placement.check_transport(transport).err().map(|failure| failure.sentence).unwrap_or_default()
+        };
+        let mixed = ["unix:/a", "b:1"];
+        assert_eq!([of(&mixed, Transport::Auto), of(&mixed, Transport::Grpc)], ["", ""]);
+        assert!(of(&mixed, Transport::SharedMemory).starts_with("'b:1' is an address of TCP, and"));
+        assert_eq!(of(&mixed[..1], Transport::SharedMemory), "");
+        assert!(Placement::Local.check_transport(Transport::SharedMemory).is_ok());
     }
 }

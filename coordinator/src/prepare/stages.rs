@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::model::Network;
 use crate::partition::{Slice, slices};
+use crate::pipeline::Held;
 use crate::prepare::estimator;
 use crate::run_error::RunError;
 use proto::lane::Lane;
@@ -85,7 +86,8 @@ pub fn stages(
         seed: config.seed,
         max_microbatch: config.train.batch.div_ceil(config.pipeline.microbatches),
         max_microbatches: config.pipeline.microbatches,
-        wire: config.network.wire,
+        wire: config.network.kind(),
+        error_feedback: config.network.error_feedback,
         restore,
         begin: begin.filter(|_| restore.is_none()).cloned(),
         keep_snapshots: config.snapshot.keep_last,
@@ -93,8 +95,10 @@ pub fn stages(
         half: Half::Forward,
         loss_scale: config.train.loss_scale,
         precision: config.node.precision,
+        layout: config.node.layout,
         deterministic: config.node.deterministic,
         memory: memory[index],
+        transport: config.network.transport,
     };
     Ok(slices.into_iter().enumerate().map(stage).collect())
 }
@@ -104,7 +108,7 @@ fn tensors(config: &Config, network: &Network, ranges: &[Range<usize>]) -> Resul
     let estimator = estimator(config, network)?;
     let lanes = estimator.workload().lanes(ranges.len() as u32).map_err(RunError::configuration)?;
     let of = |(range, lane): (&Range<usize>, &Lane)| {
-        let memory = estimator.stage(range.clone(), lane.held()).memory;
+        let memory = estimator.stage(range.clone(), &Held::of(lane)).memory;
         memory.total() - memory.process
     };
     Ok(ranges.iter().zip(&lanes).map(of).collect())

@@ -32,7 +32,7 @@ const ARITHMETIC: &str = "it decides the arithmetic of every layer";
 
 /// The decision about each key, or about all keys of a table, whose name then ends in a dot (`layer[` for the network's
 /// layers). The longest name that fits counts. A key that is nowhere here is kept.
-const ROWS: [(&str, Row); 38] = [
+const ROWS: [(&str, Row); 42] = [
     ("pipeline.stages", May(Cut)),
     ("pipeline.placement", May(Cut)),
     ("pipeline.schedule", May(Nothing)),
@@ -43,9 +43,13 @@ const ROWS: [(&str, Row); 38] = [
     ("train.evaluate_every", May(Nothing)),
     ("train.loss_scale", May(Numbers)),
     ("network.wire", May(Numbers)),
+    ("network.transport", May(Nothing)),
+    ("network.wire_block", May(Numbers)),
+    ("network.error_feedback", May(Numbers)),
     ("network.connect_deadline", May(Nothing)),
     ("network.message_deadline", May(Nothing)),
     ("node.threads", May(Numbers)),
+    ("node.layout", May(Numbers)),
     ("data.path", May(Nothing)),
     ("data.test_limit", May(Nothing)),
     ("data.train", May(Nothing)),

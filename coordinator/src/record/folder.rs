@@ -12,7 +12,7 @@ use super::evaluation::Evaluation;
 use super::files::{remove, write, write_json};
 use super::identity::RunIdentity;
 use super::lines::{self, Appended};
-use super::names::{CONFIG, EVALUATION, EVALUATIONS, METRICS, REPORT, SUMMARY};
+use super::names::{CONFIG, EVALUATION, EVALUATIONS, METRICS, REPORT, SUMMARY, TIMELINE};
 use super::past::Past;
 use super::start::{self, Start};
 use super::step::Step;
@@ -127,12 +127,13 @@ impl RunFolder {
     }
 
     /// Drops the lines of steps after `step`, which will run again, and the line of the evaluation that follows
-    /// `step` itself. The newest evaluation by class is of a step that may run again, so it goes too. The summary that
+    /// `step` itself. The newest evaluation by class is of a step that may run again, so it goes too, and so does the
+    /// timeline, since the network may be cut otherwise from now on. The summary that
     /// an earlier start wrote is removed first: if this start is killed, readers must not take the old summary for the
     /// end of the run. The run goes on as `past` says.
     pub fn rewind(&mut self, step: u64, past: Past) -> Result<(), RunError> {
         self.keep_changes()?;
-        for name in [SUMMARY, REPORT, EVALUATION] {
+        for name in [SUMMARY, REPORT, EVALUATION, TIMELINE] {
             remove(&self.path.join(name))?;
         }
         let start = Start::now(self.identity.incarnation, self.by_itself, step, self.last_step()?);

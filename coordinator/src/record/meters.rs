@@ -208,6 +208,7 @@ mod tests {
             guesses: Vec::new(),
             stages: vec![done(1, bytes)],
             backward,
+            own: None,
         };
         meters.trained(&outcome(0, Vec::new()), Rate::default());
         assert!(!text().contains("split\"") && !text().contains("half=\""), "{}", text());
@@ -257,6 +258,7 @@ mod tests {
                 guesses: Vec::new(),
                 stages: vec![done],
                 backward: Vec::new(),
+                own: None,
             }
         };
         meters.trained(&step(60.0), Rate { forward: 0.5, backward: None });

@@ -4,7 +4,7 @@
 //! runs/NAME/  run.json (identity), config.toml
 //!             metrics.jsonl (Step), evaluations.jsonl (Evaluation), summary.json (Summary)
 //!             evaluation.json (Assessment: the newest evaluation, by class)
-//!             events.out.tfevents… (curves), trace.json, ledger.json (Starts), report.html, state/
+//!             events.out.tfevents… (curves), timeline.json (StepTimeline), trace.json, ledger.json (Starts), report.html, state/
 //! ```
 //!
 //! Every reader of a record (a resumed run, the report page, TensorBoard's curves, a sweep) reads the type that
@@ -37,6 +37,7 @@ mod start;
 mod step;
 mod summary;
 mod tally;
+mod timeline;
 mod totals;
 mod trace;
 mod underflow;
@@ -56,7 +57,9 @@ pub use identity::RunIdentity;
 pub use invariant::Invariant;
 pub use ledger::Starts;
 pub use meters::Meters;
-pub use names::{CONFIG, EVALUATION, EVALUATIONS, IDENTITY, LEDGER, METRICS, REPORT, SUMMARY, SWEEP};
+pub use names::{
+    CONFIG, EVALUATION, EVALUATIONS, IDENTITY, LEDGER, METRICS, REPORT, SUMMARY, SWEEP, TIMELINE,
+};
 pub use newest::newest;
 pub use past::Past;
 pub use rates::{Rate, Rates};
@@ -64,6 +67,7 @@ pub use start::{How, Start};
 pub use step::{BackwardTrace, LayerTrace, StageTrace, Step, TWO_HOSTS};
 pub use summary::{LayerSummary, NodeSummary, Summary, label, or_dash, table};
 pub use tally::{Counts, Tally};
+pub use timeline::{ActionTime, Keeper, Message, ProcessLane, StepTimeline, TaskTime};
 pub use totals::{BackwardTotal, StageTotal, Totals};
 pub use trace::Trace;
 pub use underflow::lost;

@@ -14,6 +14,8 @@ pub const EVALUATION: &str = "evaluation.json";
 pub const SUMMARY: &str = "summary.json";
 /// The ledgers of the run's starts.
 pub const LEDGER: &str = "ledger.json";
+/// The timeline of one step.
+pub const TIMELINE: &str = "timeline.json";
 /// The report page.
 pub const REPORT: &str = "report.html";
 /// The settings of a sweep.

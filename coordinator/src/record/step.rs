@@ -281,6 +281,7 @@ mod tests {
             guesses: Vec::new(),
             stages: vec![StepDone::nothing(Phase::Train), stage.clone()],
             backward,
+            own: None,
         };
         let step = Step::new(&outcome(vec![(1, half)]), Duration::from_secs(1), Rate::default());
         let json = serde_json::to_value(&step).unwrap();

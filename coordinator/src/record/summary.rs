@@ -121,6 +121,8 @@ pub struct LayerSummary {
 
 /// The least width of the first column, in characters.
 const LABEL: usize = 5;
+/// The least width of the column of addresses, in characters.
+const ADDRESS: usize = 22;
 
 /// The result of a run, and the step since which the columns of its nodes count, where that is not the beginning.
 fn result(summary: &Summary) -> String {
@@ -150,11 +152,13 @@ pub fn table(summary: &Summary) -> String {
     let megabytes = |bytes: Option<u64>| format!("{:.1} MB", bytes.unwrap_or(0) as f64 / 1e6);
     let labels = summary.nodes.iter().map(|node| label(node.stage, node.half).len()).max().unwrap_or(0);
     let width = labels.max(LABEL);
+    let addresses = summary.nodes.iter().filter_map(|node| Some(node.address.as_ref()?.len())).max();
+    let wide = addresses.unwrap_or(0).max(ADDRESS);
     let mut row = |cells: [&str; 8]| {
         let [node, address, layer, rest @ ..] = cells;
         let [parameters, angle, sent, received, computing] = rest;
         let line = format!(
-            "{node:<width$} {address:<22} {layer:<24} {parameters:>11} {angle:>8} {sent:>10} {received:>10} {computing:>10}"
+            "{node:<width$} {address:<wide$} {layer:<24} {parameters:>11} {angle:>8} {sent:>10} {received:>10} {computing:>10}"
         );
         let _ = writeln!(text, "{}", line.trim_end());
     };

@@ -1,17 +1,30 @@
-//! `trace.json`: the time of every action of every stage, in the format of Chrome's trace viewer and Perfetto. Each
-//! stage is a named process with a named thread, and its backward node is a second thread of it. Times are those of the
-//! nodes' own clocks.
+//! `trace.json`: the time of every action, wait and message of every process, in the format of Chrome's trace viewer and
+//! Perfetto. All times are by the coordinator's clock.
+//!
+//! Each stage is a named process with named threads: its actions; the waits of its worker, and the messages that the
+//! worker hands over; the messages on their way to it from below, from above, and from its other half. Its backward node
+//! has threads of its own. An arrow leads from the hand-over of a message to its way.
 //!
 //! Numbers of processes and threads begin at 1, because viewers take 0 for the idle process and do not show its name.
 
-use crate::driver::Outcome;
-use crate::record::label;
-use proto::spec::stage::Half;
+mod event;
+mod row;
+
+use crate::driver::{Outcome, Task};
+use crate::record::timeline::Aligned;
+use event::{Args, Event, Flow, Slice};
+use proto::control::StepDone;
+use proto::link::{Carried, Role};
+use proto::timeline::Transfer;
+use row::{Row, Track};
 use serde::Serialize;
 use std::collections::BTreeSet;
 
 /// The most events that are kept: viewers handle no more with ease, and the events stay in memory until the end.
 const MOST: usize = 1_000_000;
+
+/// The kind of a slice that is an action: its category is the phase alone.
+const ACTION: &str = "";
 
 /// The first events of a run.
 #[derive(Debug, Default, Serialize)]
@@ -21,76 +34,39 @@ pub struct Trace {
     /// The rows that have events.
     #[serde(skip)]
     rows: BTreeSet<Row>,
+    /// The messages so far, which number the arrows.
+    #[serde(skip)]
+    messages: u64,
     /// The last step that the trace holds whole, once there were too many events.
     #[serde(skip)]
     full_after: Option<u64>,
 }
 
-/// A row of the viewer: one half of a stage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Row {
-    stage: usize,
-    backward: bool,
+/// A minibatch whose events are added.
+struct Adding<'a> {
+    outcome: &'a Outcome,
+    aligned: Option<&'a Aligned<'a>>,
 }
 
-impl Row {
-    /// The number of the stage's process.
-    fn pid(self) -> usize {
-        self.stage + 1
+impl Adding<'_> {
+    /// The time of `process` by the coordinator's clock, in microseconds.
+    fn time(&self, process: Role, ns: u64) -> f64 {
+        self.aligned.map_or(ns as f64, |aligned| aligned.time(process, ns) as f64) / 1e3
     }
 
-    /// The number of the row's thread: no other row of any stage has it.
-    fn tid(self) -> usize {
-        2 * self.stage + 1 + usize::from(self.backward)
+    /// A slice of `row` between two times of its process.
+    fn slice(&self, row: Row, kind: &str, name: String, [start, end]: [u64; 2], args: Args) -> Slice {
+        let [ts, end] = [start, end].map(|ns| self.time(row.of, ns));
+        self.between(row, kind, name, [ts, end], args)
     }
 
-    fn half(self) -> Half {
-        if self.backward { Half::Backward } else { Half::Forward }
+    /// A slice of `row` between two times in microseconds.
+    fn between(&self, row: Row, kind: &str, name: String, [ts, end]: [f64; 2], args: Args) -> Slice {
+        let Outcome { step, phase, .. } = self.outcome;
+        let cat = if kind == ACTION { phase.to_string() } else { format!("{phase},{kind}") };
+        let (args, pid, tid) = (Args { step: *step, ..args }, row.pid(), row.tid());
+        Slice { name, cat, ph: "X", ts, dur: (end - ts).max(0.0), pid, tid, args }
     }
-}
-
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-enum Event {
-    Name(Name),
-    Action(Action),
-}
-
-/// A metadata event ("M"): the name of a stage's rows together, or of one row.
-#[derive(Debug, Serialize)]
-struct Name {
-    name: &'static str,
-    ph: &'static str,
-    pid: usize,
-    tid: usize,
-    args: NameArgs,
-}
-
-#[derive(Debug, Serialize)]
-struct NameArgs {
-    name: String,
-}
-
-/// A complete event ("X"): one action.
-#[derive(Debug, Serialize)]
-struct Action {
-    name: String,
-    cat: String,
-    ph: &'static str,
-    /// The start, in microseconds since the Unix epoch.
-    ts: f64,
-    /// The duration, in microseconds.
-    dur: f64,
-    /// The stage, from 1.
-    pid: usize,
-    /// A number of the row's own.
-    tid: usize,
-    args: ActionArgs,
-}
-
-#[derive(Debug, Serialize)]
-struct ActionArgs {
-    step: u64,
 }
 
 impl Trace {
@@ -99,96 +75,129 @@ impl Trace {
         self.full_after
     }
 
-    /// Adds every action of a minibatch, as long as there is room.
-    pub fn add(&mut self, outcome: &Outcome) {
+    /// Adds every action of a minibatch, as long as there is room; with `aligned`, also its waits and messages.
+    pub fn add(&mut self, outcome: &Outcome, aligned: Option<&Aligned<'_>>) {
         if self.events.len() >= MOST {
             self.full_after.get_or_insert(outcome.step.saturating_sub(1));
             return;
         }
-        let stages = outcome.stages.iter().enumerate();
-        let stages = stages.map(|(stage, done)| (Row { stage, backward: false }, done));
-        let backward = outcome.backward.iter();
-        let backward = backward.map(|(stage, done)| (Row { stage: *stage as usize, backward: true }, done));
-        for (row, done) in stages.chain(backward) {
-            if self.rows.insert(row) {
-                self.events.extend(names(row).map(Event::Name));
+        let adding = Adding { outcome, aligned };
+        let stages = (0..).map(Role::Stage).zip(&outcome.stages);
+        let backward = outcome.backward.iter().map(|(stage, done)| (Role::Backward(*stage), done));
+        stages.chain(backward).for_each(|(of, done)| self.actions(&adding, of, done));
+        if let Some(aligned) = aligned {
+            self.tasks(&adding, aligned);
+            for (&(from, to, carried, microbatch, _), sent, received) in aligned.messages() {
+                let message = Crossing { from, to, carried, microbatch, sent, received };
+                self.message(&adding, &message);
             }
-            self.events.extend(done.spans.iter().map(|span| {
-                Event::Action(Action {
-                    name: span.action.to_string(),
-                    cat: outcome.phase.to_string(),
-                    ph: "X",
-                    ts: span.start_ns as f64 / 1e3,
-                    dur: span.end_ns.saturating_sub(span.start_ns) as f64 / 1e3,
-                    pid: row.pid(),
-                    tid: row.tid(),
-                    args: ActionArgs { step: outcome.step },
-                })
-            }));
+            self.clocks(&adding, aligned);
         }
+    }
+
+    fn actions(&mut self, adding: &Adding<'_>, of: Role, done: &StepDone) {
+        let row = self.row(Row { of, track: Track::Work });
+        for span in &done.spans {
+            let name = span.action.to_string();
+            let slice = adding.slice(row, ACTION, name, [span.start_ns, span.end_ns], Args::default());
+            self.events.push(Event::Slice(slice));
+        }
+    }
+
+    fn tasks(&mut self, adding: &Adding<'_>, aligned: &Aligned<'_>) {
+        for span in &aligned.own().tasks {
+            let (track, word) = match span.task {
+                Task::Load => (Track::Load, "load"),
+                Task::Loss => (Track::Loss, "loss"),
+            };
+            let row = self.row(Row { of: Role::Coordinator, track });
+            let name = format!("{word} {}", span.microbatch);
+            let slice = adding.slice(row, "task", name, [span.start_ns, span.end_ns], Args::default());
+            self.events.push(Event::Slice(slice));
+        }
+    }
+
+    /// Adds a message: its hand-over at the sender, its way and the wait for it at the receiver, and the arrow.
+    fn message(&mut self, adding: &Adding<'_>, message: &Crossing<'_>) {
+        let Crossing { from, to, carried, microbatch, sent, received } = *message;
+        let what = format!("{} {microbatch}", word(carried));
+        if let Some(sent) = sent {
+            let row = self.row(Row { of: from, track: Track::handing(from, carried) });
+            let args = Args { peer: Some(to), bytes: Some(sent.bytes), ..Args::default() };
+            let slice = adding.slice(row, "send", format!("send {what}"), [sent.start_ns, sent.end_ns], args);
+            self.events.push(Event::Slice(slice));
+        }
+        let Some(received) = received else { return };
+        let args = || Args { peer: Some(from), ..Args::default() };
+        let row = self.row(Row { of: to, track: Track::waiting(to, carried) });
+        let waited = [received.start_ns, received.end_ns];
+        let slice = adding.slice(row, "wait", format!("wait {what}"), waited, args());
+        self.events.push(Event::Slice(slice));
+        let Some(sent) = sent else { return };
+        let left = adding.time(from, sent.transport_ns.unwrap_or(sent.start_ns));
+        let came = adding.time(to, received.transport_ns.unwrap_or(received.end_ns));
+        let way = self.row(Row { of: to, track: Track::way(from, to, carried) });
+        let args = Args { bytes: Some(sent.bytes), ..args() };
+        let slice = adding.between(way, "receive", format!("receive {what}"), [left, came], args);
+        self.events.push(Event::Slice(slice));
+        self.messages += 1;
+        let begun = adding.time(from, sent.start_ns);
+        let sender = Row { of: from, track: Track::handing(from, carried) };
+        let id = self.messages;
+        let [sender, way] = [sender, way].map(|row| [row.pid(), row.tid()]);
+        let arrow = [Flow::begin(id, begun, sender), Flow::end(id, left.max(begun), way)];
+        self.events.extend(arrow.map(Event::Flow));
+    }
+
+    /// Adds what each clock was set forward by.
+    fn clocks(&mut self, adding: &Adding<'_>, aligned: &Aligned<'_>) {
+        for (of, offset_ns, uncertainty_ns) in aligned.offsets().filter(|(of, ..)| *of != Role::Coordinator) {
+            let row = self.row(Row { of, track: Track::Work });
+            let Some(done) = report(adding.outcome, of).and_then(|done| done.spans.first()) else { continue };
+            let (offset_us, uncertainty_us) = (offset_ns as f64 / 1e3, uncertainty_ns as f64 / 1e3);
+            let args =
+                Args { offset_us: Some(offset_us), uncertainty_us: Some(uncertainty_us), ..Args::default() };
+            let begin = [done.start_ns; 2];
+            self.events.push(Event::Slice(adding.slice(row, "clock", "clock".into(), begin, args)));
+        }
+    }
+
+    /// The row, which gets its names when it is new.
+    fn row(&mut self, row: Row) -> Row {
+        if self.rows.insert(row) {
+            self.events.extend(row.names().map(Event::Name));
+        }
+        row
     }
 }
 
-/// The names of a new row, and of its stage where the row is the stage itself.
-fn names(row: Row) -> impl Iterator<Item = Name> {
-    let event = move |name, of| {
-        let args = NameArgs { name: format!("stage {}", label(row.stage, of)) };
-        Name { name, ph: "M", pid: row.pid(), tid: row.tid(), args }
-    };
-    let process = (!row.backward).then(|| event("process_name", Half::Forward));
-    process.into_iter().chain([event("thread_name", row.half())])
+/// A message of a step, with the records of its ends.
+#[derive(Clone, Copy)]
+struct Crossing<'a> {
+    from: Role,
+    to: Role,
+    carried: Carried,
+    microbatch: u32,
+    sent: Option<&'a Transfer>,
+    received: Option<&'a Transfer>,
+}
+
+/// The report of a node.
+fn report(outcome: &Outcome, of: Role) -> Option<&StepDone> {
+    match of {
+        Role::Stage(stage) => outcome.stages.get(stage as usize),
+        Role::Backward(stage) => outcome.backward.iter().find(|(of, _)| *of == stage).map(|(_, done)| done),
+        Role::Coordinator | Role::Node => None,
+    }
+}
+
+fn word(carried: Carried) -> &'static str {
+    match carried {
+        Carried::Activations => "activations",
+        Carried::ErrorSignals => "errors",
+        Carried::LayerValues => "values",
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proto::control::StepDone;
-    use proto::microbatch::Phase;
-    use serde_json::{Value, json};
-
-    #[test]
-    fn every_field_is_documented() {
-        use proto::control::Span;
-        let span = Span { action: "U".parse().unwrap(), start_ns: 1000, end_ns: 3000 };
-        let done = StepDone { spans: vec![span], ..StepDone::nothing(Phase::Train) };
-        let mut trace = Trace::default();
-        trace.add(&Outcome { stages: vec![done], ..outcome(7, Vec::new()) });
-        let action = &serde_json::to_value(&trace).unwrap()["traceEvents"][2];
-        let due = json!({"name": "U", "cat": "train", "ph": "X", "ts": 1.0, "dur": 2.0, "pid": 1, "tid": 1, "args": {"step": 7}});
-        assert_eq!(action, &due);
-        crate::documented::holds("trace.json", &[json!(trace)]);
-    }
-
-    fn outcome(step: u64, backward: Vec<(u32, StepDone)>) -> Outcome {
-        let done = || StepDone::nothing(Phase::Train);
-        Outcome {
-            step,
-            phase: Phase::Train,
-            epoch: 0,
-            samples: 4,
-            loss: 0.25,
-            top1: 0.5,
-            top5: 1.0,
-            guesses: Vec::new(),
-            stages: vec![done(), done()],
-            backward,
-        }
-    }
-
-    #[test]
-    fn every_row_is_named_once() {
-        let done = || StepDone::nothing(Phase::Train);
-        let mut trace = Trace::default();
-        trace.add(&outcome(1, vec![(1, done())]));
-        trace.add(&outcome(2, vec![(1, done())]));
-        let name = |name: &str, pid: u32, tid: u32, of: &str| json!({"name": name, "ph": "M", "pid": pid, "tid": tid, "args": {"name": of}});
-        let due: Vec<Value> = vec![
-            name("process_name", 1, 1, "stage 0"),
-            name("thread_name", 1, 1, "stage 0"),
-            name("process_name", 2, 3, "stage 1"),
-            name("thread_name", 2, 3, "stage 1"),
-            name("thread_name", 2, 4, "stage 1, backward"),
-        ];
-        assert_eq!(serde_json::to_value(&trace).unwrap(), json!({ "traceEvents": due }));
-    }
-}
+mod tests;

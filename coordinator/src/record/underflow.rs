@@ -2,14 +2,18 @@
 
 use super::step::Step;
 use crate::config::Config;
+use proto::tensor::Kind;
 
 /// The share of a stage's error signals in one step from which on a run is warned.
 const SHARE: f64 = 0.01;
 
 /// The warning about the stage that lost the largest share of its error signals in `step`, if it is a large one.
 pub fn lost(step: &Step, config: &Config) -> Option<String> {
-    let size = config.network.wire.size() as f64;
-    let share = |bytes: u64, lost: u64| if bytes == 0 { 0.0 } else { lost as f64 * size / bytes as f64 };
+    // A loss scale helps f16 alone: the scales of blocks follow the error signals, and their small numbers become 0.
+    if config.network.kind() != Kind::F16 {
+        return None;
+    }
+    let share = |bytes: u64, lost: u64| if bytes == 0 { 0.0 } else { lost as f64 * 2.0 / bytes as f64 };
     let stages =
         step.stages.iter().map(|stage| (stage.stage, stage.bytes_backward, stage.underflow_backward));
     let halves = step.backward.iter().map(|half| (half.stage, half.bytes_split, half.underflow_split));
@@ -20,7 +24,7 @@ pub fn lost(step: &Step, config: &Config) -> Option<String> {
             "{:.0} % of the error signals that stage {stage} sent in step {} became 0 in {}, the number format of the links: \
              raise train.loss_scale ({}) in a new run, or set network.wire to \"bf16\"; metrics.jsonl has the counts of \
              every step",
-            100.0 * share, step.step, config.network.wire, config.train.loss_scale
+            100.0 * share, step.step, config.network.kind(), config.train.loss_scale
         )
     })
 }

@@ -10,10 +10,12 @@ use serde::de::DeserializeOwned;
 
 use super::error::ReadError;
 use super::run::Run;
-use crate::record::{EVALUATION, EVALUATIONS, Evaluation, IDENTITY, METRICS, SUMMARY, Start, Step, lines};
+use crate::record::{
+    EVALUATION, EVALUATIONS, Evaluation, IDENTITY, METRICS, SUMMARY, Start, Step, TIMELINE, lines,
+};
 
 impl Run {
-    /// Reads a run's folder. `evaluations.jsonl`, `evaluation.json` and `run.json` may be absent, the other three files
+    /// Reads a run's folder. `evaluations.jsonl`, `evaluation.json`, `timeline.json` and `run.json` may be absent, the other three files
     /// may not.
     ///
     /// A line that is no JSON was torn when the run was killed, and is skipped: the last line, or a line behind
@@ -31,16 +33,14 @@ impl Run {
         };
         let metrics = records(&dir.join(METRICS), |s: &Step| s.step)?;
         let summary = whole(dir.join(SUMMARY))?;
-        let assessment = match whole(dir.join(EVALUATION)) {
-            Err(ReadError::Missing { .. }) => None,
-            read => Some(read?),
-        };
+        let assessment = optional(dir.join(EVALUATION))?;
+        let timeline = optional(dir.join(TIMELINE))?;
         let Identity { starts, begin } = match whole(dir.join(IDENTITY)) {
             Err(ReadError::Missing { .. }) => Identity::default(),
             read => read?,
         };
         let config_toml = String::from_utf8_lossy(&config).into_owned();
-        Ok(Run { name, config_toml, metrics, evaluations, assessment, starts, begin, summary })
+        Ok(Run { name, config_toml, metrics, evaluations, assessment, starts, begin, timeline, summary })
     }
 }
 
@@ -63,6 +63,14 @@ fn bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
 fn whole<T: DeserializeOwned>(path: PathBuf) -> Result<T, ReadError> {
     let bytes = bytes(&path)?;
     serde_json::from_slice(&bytes).map_err(|cause| ReadError::Malformed { path, record: 1, cause })
+}
+
+/// The record that is a whole file, or nothing where the file is missing.
+fn optional<T: DeserializeOwned>(path: PathBuf) -> Result<Option<T>, ReadError> {
+    match whole(path) {
+        Err(ReadError::Missing { .. }) => Ok(None),
+        read => read.map(Some),
+    }
 }
 
 /// The records of a file of lines, in ascending order of their step.

@@ -3,7 +3,7 @@
 //! Nearly every field of a record may be missing, because a run that failed knows less. A number that was not
 //! finite is a `None`.
 
-use crate::record::{Assessment, Evaluation, Start, Step, Summary};
+use crate::record::{Assessment, Evaluation, Start, Step, StepTimeline, Summary};
 use proto::spec::begin::Begin;
 
 /// The records of one run.
@@ -23,6 +23,8 @@ pub struct Run {
     pub starts: Vec<Start>,
     /// The state of another run, or the weights, that the run began from.
     pub begin: Option<Begin>,
+    /// One step of the run on one clock; runs of earlier releases have none.
+    pub timeline: Option<StepTimeline>,
     /// The run's summary.
     pub summary: Summary,
 }

@@ -38,7 +38,7 @@ pub async fn audited(
     let place = Place::At(folder.path().join("run"));
     let Begun { folder: begun, resume, .. } =
         begin(place, Start { resume: None, origin: None, placement }, prepared).await?;
-    let mut run = Run::new(prepared, placement, stop, Recorder::new(begun, prepared, false));
+    let mut run = Run::new(prepared, placement, stop, Recorder::new(begun, prepared, false, None));
     let result = run.drive(resume, 0).await;
     if matches!(&result, Err(failure) if failure.cause.is_of_a_node()) {
         let _ = folder.keep();

@@ -236,7 +236,10 @@ impl<'a> Run<'a> {
         match item {
             Item::Snapshot { step } => driver.snapshot(self.recorder.keep(step)).await?,
             Item::Align(steps) => driver.align(steps).await?,
-            Item::Minibatch(minibatch) => submit(driver, &mut self.lanes, minibatch).await?,
+            Item::Minibatch(mut minibatch) => {
+                minibatch.timeline |= self.recorder.traces();
+                submit(driver, &mut self.lanes, minibatch).await?;
+            }
         }
         Ok(Event::Submitted)
     }

@@ -151,20 +151,24 @@ impl Bench<'_> {
 
 /// The median times of a stage's actions over all `steps`, per sample; microbatch m has `sizes[m]` samples.
 fn time(steps: &[StepDone], sizes: &[usize]) -> LayerTime {
-    let median = |of: &dyn Fn(Action) -> Option<usize>| {
-        let seconds =
-            |span: &Span| Some((span.end_ns - span.start_ns) as f64 / 1e9 / of(span.action)? as f64);
-        let mut found: Vec<f64> =
-            steps.iter().flat_map(|step| step.spans.iter().filter_map(seconds)).collect();
+    let middle = |mut found: Vec<f64>| {
         found.sort_unstable_by(f64::total_cmp);
         found.get(found.len() / 2).copied().unwrap_or(0.0)
     };
+    let seconds = |span: &Span| (span.end_ns - span.start_ns) as f64 / 1e9;
+    let median = |of: &dyn Fn(Action) -> Option<usize>| {
+        let per_sample = |span: &Span| Some(seconds(span) / of(span.action)? as f64);
+        middle(steps.iter().flat_map(|step| step.spans.iter().filter_map(per_sample)).collect())
+    };
+    // U has a second span where B follows.
+    let is_update = |span: &&Span| matches!(span.action, Action::Update(_));
+    let update = |step: &StepDone| step.spans.iter().filter(is_update).map(seconds).sum();
     let size = |m: MicrobatchId| sizes.get(m.index as usize).copied();
     LayerTime {
         forward: median(&|action| if let Action::Forward(m) = action { size(m) } else { None }),
         error: median(&|action| if let Action::Error(m) = action { size(m) } else { None }),
         gradient: median(&|action| if let Action::Gradient(m) = action { size(m) } else { None }),
-        update: median(&|action| matches!(action, Action::Update(_)).then_some(1)),
+        update: middle(steps.iter().map(update).collect()),
     }
 }
 
@@ -182,14 +186,14 @@ mod tests {
                 let samples = if action.to_string() == "F1" { 2.0 } else { 3.0 };
                 let start_ns = end_ns;
                 end_ns += (seconds * samples * 1e9) as u64;
-                Span { action, start_ns, end_ns }
+                Span::of(action, start_ns, end_ns)
             };
             let spans = spans.split(' ').map(span).collect();
             StepDone { step: 1, updates: 1, spans, ..StepDone::nothing(Phase::Train) }
         };
-        let lane = "F0 F1 E0 G0 U";
+        let lane = "F0 F1 E0 G0 U U";
         let steps = [step(2.0, lane), step(70.0, lane), step(5.0, lane)];
         let found = time(&steps, &[3, 2]);
-        assert_eq!(found, LayerTime { forward: 5.0, error: 5.0, gradient: 5.0, update: 15.0 });
+        assert_eq!(found, LayerTime { forward: 5.0, error: 5.0, gradient: 5.0, update: 30.0 });
     }
 }

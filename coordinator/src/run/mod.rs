@@ -10,6 +10,7 @@ mod audited;
 mod begin;
 mod drive;
 mod evaluate;
+mod gauge;
 mod measure;
 mod origin;
 mod other_cut;
@@ -24,6 +25,7 @@ mod train;
 
 pub use audited::{Audited, audited};
 pub use evaluate::{Classified, Evaluated, Order, Which, classify, evaluate, settable};
+pub use gauge::gauge;
 pub use measure::{Measured, measure};
 pub use origin::Origin;
 pub(crate) use progress::Progress;

@@ -7,8 +7,8 @@ use crate::driver::{Event, Ledgers, Outcome};
 use crate::platform::Reporter;
 use crate::prepare::{Course, Prepared};
 use crate::record::{
-    Assessment, Cut, Evaluation, Invariant, LEDGER, Meters, Pass, Rates, RunFolder, Starts, Step, Totals,
-    Trace, lost, or_dash,
+    Assessment, Cut, Evaluation, Invariant, Keeper, LEDGER, Meters, Pass, Rates, RunFolder, Starts, Step,
+    TIMELINE, Totals, Trace, lost, or_dash,
 };
 use crate::run_error::RunError;
 use proto::control::{Keep, SnapshotDone};
@@ -23,6 +23,7 @@ pub struct Recorder<'a> {
     folder: RunFolder,
     progress: Progress,
     trace: Option<Trace>,
+    timelines: Keeper,
     invariant: Option<Invariant>,
     /// The time of the last event.
     last: Instant,
@@ -43,8 +44,9 @@ pub struct Recorder<'a> {
 }
 
 impl<'a> Recorder<'a> {
-    /// A recorder, which writes `trace.json` at the end if `trace` is set.
-    pub fn new(folder: RunFolder, prepared: &'a Prepared, trace: bool) -> Self {
+    /// A recorder, which writes `trace.json` at the end if `trace` is set. `host` has the cores that all nodes share, and
+    /// the compute threads of each node.
+    pub fn new(folder: RunFolder, prepared: &'a Prepared, trace: bool, host: Option<(usize, u32)>) -> Self {
         let rates = Rates::of(&prepared.config, &prepared.network, prepared.minibatches());
         Self {
             prepared,
@@ -53,6 +55,7 @@ impl<'a> Recorder<'a> {
             folder,
             progress: Progress::new(),
             trace: trace.then(Trace::default),
+            timelines: Keeper::new(host),
             invariant: None,
             last: Instant::now(),
             speed: 0.0,
@@ -68,6 +71,11 @@ impl<'a> Recorder<'a> {
     /// The run's folder.
     pub fn folder(&self) -> &RunFolder {
         &self.folder
+    }
+
+    /// Whether every step has a timeline.
+    pub fn traces(&self) -> bool {
+        self.trace.is_some()
     }
 
     /// Shows a line that stays.
@@ -87,6 +95,7 @@ impl<'a> Recorder<'a> {
         let past = before.going_on(step, common.imported.contains(&step), optimizer);
         let past = past.cut_as(step, Cut::of(&prepared.network, &prepared.ranges));
         self.folder.rewind(step, past.clone())?;
+        self.timelines.restarted();
         let (steps, evaluations) = (self.folder.steps()?, self.folder.evaluations()?);
         let evaluated = common.evaluated(&past.imports);
         self.totals = Totals::of(step, &evaluated, &steps, &evaluations, &past);
@@ -116,13 +125,20 @@ impl<'a> Recorder<'a> {
         self.totals.keep(evaluated, self.prepared.config.snapshot.best)
     }
 
-    /// Writes `trace.json`, if it was asked for.
+    /// Writes the timeline of a step, and `trace.json` if it was asked for.
     pub fn finish(&mut self) -> Result<(), RunError> {
+        self.keep_timeline()?;
         let Some(trace) = self.trace.take() else { return Ok(()) };
         if let Some(step) = trace.full_after() {
             self.say(&format!("trace.json ends with step {step}: it was full"));
         }
         self.folder.write("trace.json", &serde_json::to_vec(&trace).map_err(RunError::internal)?)
+    }
+
+    /// Writes the timeline of the step that represents the last ones, if there is a newer one.
+    fn keep_timeline(&mut self) -> Result<(), RunError> {
+        let Some(timeline) = self.timelines.chosen() else { return Ok(()) };
+        self.folder.write(TIMELINE, &serde_json::to_vec(timeline).map_err(RunError::internal)?)
     }
 
     /// Adds a start of the run to `ledger.json`.
@@ -144,16 +160,21 @@ impl<'a> Recorder<'a> {
         self.last = Instant::now();
         match event {
             Event::Done(outcome) => {
+                let aligned = self.timelines.add(&outcome);
                 if let Some(trace) = &mut self.trace {
-                    trace.add(&outcome);
+                    trace.add(&outcome, aligned.as_ref());
                 }
                 match outcome.phase {
                     Phase::Train => self.trained(&outcome, took),
                     Phase::Evaluate => self.evaluated(&outcome),
                 }
             }
-            Event::Saved(saved) => self.saved(&saved),
+            Event::Saved(saved) => {
+                self.timelines.interrupted();
+                self.saved(&saved)
+            }
             Event::Aligned(steps) => {
+                self.timelines.interrupted();
                 self.aligned(steps);
                 Ok(())
             }
@@ -226,6 +247,7 @@ impl<'a> Recorder<'a> {
         self.meters.evaluated(&evaluation);
         let by_class = Assessment::new(&evaluation, &pass.tally, self.prepared.class_names());
         self.folder.evaluation(&evaluation, &by_class)?;
+        self.keep_timeline()?;
         if let Some(platform) = &mut self.platform {
             platform.evaluated(&evaluation);
         }

@@ -6,6 +6,7 @@ use crate::record::{BackwardTotal, LayerSummary, NodeSummary, StageTotal, Summar
 use crate::run_error::{Cause, RunError};
 use proto::spec::graph::LayerSpec;
 use proto::spec::stage::Half;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// The summary of a run that ended with `result` on the `nodes` of its stages, and that wrote snapshots for `saving` seconds.
@@ -47,7 +48,8 @@ pub fn summarize(
 fn nodes_of(prepared: &Prepared, nodes: &[NodeAddress], totals: &Totals) -> Vec<NodeSummary> {
     let stages = 0..prepared.ranges.len();
     let halves = stages.clone().filter(|stage| split(*stage, prepared).next().is_some());
-    let forward = stages.map(|stage| node(stage, prepared, totals));
+    let parameters = parameters(prepared);
+    let forward = stages.map(|stage| node(stage, prepared, totals, &parameters));
     let backward = halves.map(|stage| backward_node(stage, prepared, totals));
     let addressed = |(node, address): (NodeSummary, &NodeAddress)| NodeSummary {
         address: Some(address.control.clone()),
@@ -91,12 +93,23 @@ fn share(compute: Duration, totals: &Totals) -> Option<f64> {
     (training > 0.0).then(|| compute.as_secs_f64() / training)
 }
 
+/// The parameters of each layer of the network, in order.
+fn parameters(prepared: &Prepared) -> Vec<u64> {
+    let network = &prepared.network;
+    let values = network.values().unwrap_or_default();
+    let known = values.iter().chain([&network.input]);
+    let shapes: HashMap<&str, &[u64]> =
+        known.map(|value| (value.name.as_str(), value.shape.as_slice())).collect();
+    let shape = |name: &str| shapes.get(name).copied().unwrap_or_default();
+    network.layers.iter().map(|layer| layer.op.parameters(shape(&layer.inputs[0]))).collect()
+}
+
 /// The summary of a stage, without its address.
-fn node(stage: usize, prepared: &Prepared, totals: &Totals) -> NodeSummary {
+fn node(stage: usize, prepared: &Prepared, totals: &Totals, parameters: &[u64]) -> NodeSummary {
     let total = |stage: usize| totals.stages.get(stage).copied().unwrap_or_default();
     let StageTotal { bytes_forward, bytes_backward, bytes_split, underflow, compute } = total(stage);
     let returned = totals.backward.get(&stage).map_or(0, |half| half.bytes_split);
-    let input = prepared.network.input.bytes(prepared.config.network.wire);
+    let input = prepared.network.input.bytes(prepared.config.network.kind());
     // A node receives its neighbours' messages; the coordinator sends inputs, and errors of the outputs' size.
     let from_below =
         stage.checked_sub(1).map_or(input * totals.samples_of_cut, |below| total(below).bytes_forward);
@@ -106,7 +119,7 @@ fn node(stage: usize, prepared: &Prepared, totals: &Totals) -> NodeSummary {
         stage,
         half: Half::Forward,
         address: None,
-        layers: layers(stage, prepared, totals),
+        layers: layers(stage, prepared, totals, parameters),
         bytes_sent: Some(bytes_forward + bytes_backward + bytes_split),
         bytes_received: Some(from_below + from_above + returned),
         underflow,
@@ -116,15 +129,10 @@ fn node(stage: usize, prepared: &Prepared, totals: &Totals) -> NodeSummary {
 }
 
 /// The weight layers of a stage. Each counts the parameters of the layers up to the next weight layer.
-fn layers(stage: usize, prepared: &Prepared, totals: &Totals) -> Vec<LayerSummary> {
-    let values = prepared.network.values().unwrap_or_default();
-    let shape = |name: &str| {
-        let value = values.iter().chain([&prepared.network.input]).find(|value| value.name == name);
-        value.map_or(&[] as &[u64], |value| value.shape.as_slice())
-    };
+fn layers(stage: usize, prepared: &Prepared, totals: &Totals, parameters: &[u64]) -> Vec<LayerSummary> {
     let mut layers: Vec<(String, u64)> = Vec::new();
-    for layer in &prepared.network.layers[prepared.ranges[stage].clone()] {
-        let parameters = layer.op.parameters(shape(&layer.inputs[0]));
+    let range = prepared.ranges[stage].clone();
+    for (layer, &parameters) in prepared.network.layers[range.clone()].iter().zip(&parameters[range]) {
         match layers.last_mut() {
             _ if layer.op.is_weight() => layers.push((layer.name.clone(), parameters)),
             Some((_, sum)) => *sum += parameters,

@@ -14,10 +14,10 @@ use crate::record::{self, Place, REPORT, SUMMARY, Summary};
 use crate::report;
 use crate::run_error::RunError;
 use proto::metrics;
-use proto::transport::admission::{self, Refused};
+use proto::transport::admission::Refused;
+use proto::transport::listener::{Listener, listen};
 use std::net::SocketAddr;
 use std::path::Path;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -59,10 +59,9 @@ pub async fn train(
     stop: CancellationToken,
 ) -> Result<(), RunError> {
     placement.check(&prepared.roles())?;
+    placement.check_transport(prepared.config.network.transport)?;
     let scraped = match options.metrics {
-        Some(address) => {
-            Some(admission::listen("--metrics", address).await.map_err(RunError::configuration)?)
-        }
+        Some(address) => Some(listen("--metrics", &address.into()).await.map_err(RunError::configuration)?),
         None => None,
     };
     signals::check(&stop)?;
@@ -70,7 +69,7 @@ pub async fn train(
     let start = Start { resume: options.resume, origin: options.origin.as_ref(), placement: &placement };
     let Begun { folder, resume, say } = signals::or_stopped(&stop, begin(place, start, &prepared)).await?;
     prepared.doubts().iter().for_each(|doubt| tracing::warn!("{}", doubt.sentence));
-    let mut recorder = Recorder::new(folder, &prepared, options.trace);
+    let mut recorder = Recorder::new(folder, &prepared, options.trace, shared_host(&prepared, &placement));
     say.iter().for_each(|line| recorder.say(line));
     recorder.platform = Reporter::announced(prepared.minibatches()[1]);
     recorder.meters.shown().show_expiry(&placement.security());
@@ -90,6 +89,14 @@ pub async fn train(
     answer(format_args!("{}\nrun folder: {folder}\n", record::table(&summary)))
 }
 
+/// The cores of this host and the threads of each node, where all nodes compute on them.
+fn shared_host(prepared: &Prepared, placement: &Placement) -> Option<(usize, u32)> {
+    let node = &prepared.config.node;
+    let shared = matches!(placement, Placement::Local) && node.device.are_cpus();
+    let cores = std::thread::available_parallelism().ok().filter(|_| shared)?;
+    Some((cores.get(), node.threads))
+}
+
 /// Writes the files of a run's end, however the run ended. A start that ended before it changed anything leaves the
 /// files of the start before.
 fn leave(summary: &Summary, recorder: &mut Recorder<'_>) -> Result<(), RunError> {
@@ -104,10 +111,10 @@ fn leave(summary: &Summary, recorder: &mut Recorder<'_>) -> Result<(), RunError>
 }
 
 /// Serves the run's metrics for as long as the handle lives.
-fn show(listener: TcpListener, recorder: &mut Recorder<'_>) -> Result<AbortOnDropHandle<()>, RunError> {
-    let address = listener.local_addr().map_err(RunError::internal)?;
+fn show(listener: Listener, recorder: &mut Recorder<'_>) -> Result<AbortOnDropHandle<()>, RunError> {
+    let address = listener.address().map_err(RunError::internal)?;
     recorder.say(&format!("metrics at http://{address}/metrics"));
-    if admission::is_open(&address) {
+    if address.is_open() {
         recorder.say(&format!(
             "--metrics {address} is open to other hosts, always in plaintext: whoever reaches the port learns how the run does, and can do nothing to it"
         ));

@@ -92,10 +92,10 @@ fn a_run_over_two_stages_is_proven_and_shown() {
 
 /// The skip spans both cuts between stages.
 #[test]
-fn a_residual_network_is_proven_under_both_schedules_and_in_another_number_format() {
+fn a_residual_network_is_proven_under_every_schedule_and_in_another_number_format() {
     let bench = Bench::new();
     let config = bench.config(&TWO.replace("[\"classes\"]", "[\"branch2\", \"sum\"]"));
-    for schedule in ["gpipe", "one_f_one_b"] {
+    for schedule in ["gpipe", "one_f_one_b", "zero_bubble"] {
         let set = format!("pipeline.schedule={schedule}");
         let found = findings(&bench, &config, &["--set", &set, "--set", "network.wire=bf16"]);
         let up = crossed(&found, "stage 0", "activation", "train");

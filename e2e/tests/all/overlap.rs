@@ -24,7 +24,7 @@ fn in_every_step_actions_of_two_stages_overlap() {
         .replace("out = 6", "out = 48")
         .replace("out = 8", "out = 64");
     std::fs::write(&config, wide).unwrap();
-    for schedule in ["gpipe", "one_f_one_b"] {
+    for schedule in ["gpipe", "one_f_one_b", "zero_bubble"] {
         let run = bench.trained(&config, schedule, &[&format!("pipeline.schedule={schedule}")]);
         let trace = run.json("trace.json");
         let mut steps: BTreeMap<u64, Vec<(f64, f64, u64)>> = BTreeMap::new();

@@ -48,7 +48,7 @@ fn resnet18_is_the_same_in_1_2_5_and_21_processes() {
     let (digests, history) = (whole.digests(), whole.history());
     let blocks = r#"["layer1.0.conv1", "layer2.0.conv1", "layer3.0.conv1", "layer4.0.conv1"]"#;
     for (stages, count) in [("1", 1), ("2", 2), (blocks, 5), ("per_layer", 21)] {
-        for schedule in ["gpipe", "one_f_one_b"] {
+        for schedule in ["gpipe", "one_f_one_b", "zero_bubble"] {
             let cut = run(&format!("{count}-{schedule}"), stages, schedule);
             assert_eq!(cut.summary()["stages"], count);
             assert_eq!(cut.history(), history, "{count} stages, {schedule}: loss history");

@@ -169,7 +169,7 @@ fn what_all_nodes_had_is_never_given_up_unasked() {
     let undisturbed = bench.trained(&config, "undisturbed", &[]);
     let run = bench.run("lost");
     let [state, away] = [run.folder.join("state/stage-1"), bench.path("away")];
-    let lost = ["stage 1 at 127.0.0.1:", "has not the snapshot after step", "--resume 0"];
+    let lost = ["stage 1 at unix:/", "has not the snapshot after step", "--resume 0"];
 
     // A node comes back with an empty state folder, while the coordinator restarts by itself.
     let coordinator = start(&bench, &config, "lost", &["--restarts", "3"]).wait_for_steps(25);
@@ -189,6 +189,7 @@ fn what_all_nodes_had_is_never_given_up_unasked() {
     failed(&start(&bench, &config, "lost", &["--resume", "auto"]).ended(), 4, &lost);
 
     // The state is back, but now the history is missing.
+    eventually("the end of the node", || node(&state).is_none());
     std::fs::remove_dir(&state).unwrap();
     std::fs::rename(&away, &state).unwrap();
     let [history, aside] = [run.folder.join("metrics.jsonl"), bench.path("aside")];

@@ -48,7 +48,7 @@ fn the_network_is_the_same_however_it_is_cut_and_whatever_the_schedule() {
         ("[\"branch1_relu\", \"sum\", \"pool\"]", 4),
     ];
     for (stages, count) in cuts {
-        for schedule in ["gpipe", "one_f_one_b"] {
+        for schedule in ["gpipe", "one_f_one_b", "zero_bubble"] {
             let name = format!("cut-{count}-{schedule}");
             let cut = run(&name, stages, schedule);
             assert_eq!(cut.summary()["stages"], count, "{name}");
@@ -102,10 +102,11 @@ fn every_rule_and_option_is_the_same_in_one_process_and_in_five() {
     for (number, (rule, options)) in RULES.iter().enumerate() {
         let named = format!("rule.name={rule}");
         let keys = [&[named.as_str(), "train.max_steps=4"], *options].concat();
-        let run = |name: &str, stages: &str| {
-            bench.trained(&config, &format!("{number}-{name}"), &[&keys[..], &[stages]].concat())
+        let run = |name: &str, cut: &[&str]| {
+            bench.trained(&config, &format!("{number}-{name}"), &[&keys[..], cut].concat())
         };
-        let (one, five) = (run("one", "pipeline.stages=1"), run("five", "pipeline.stages=per_layer"));
+        let one = run("one", &["pipeline.stages=1"]);
+        let five = run("five", &["pipeline.stages=per_layer", "pipeline.schedule=zero_bubble"]);
         assert_eq!(one.history(), five.history(), "{keys:?}: loss history");
         assert_eq!(one.digests(), five.digests(), "{keys:?}: digests");
         let stored = one.digests().keys().any(|name| name.contains("weight_backward"));

@@ -31,7 +31,7 @@ fn an_output_beyond_f16_is_named_with_the_format_and_not_the_learning_rate_alone
     // Inputs of up to 62,500 cross in bytes; the sums over a hundred of them do not fit.
     let large = ["data.mean=[0.0]", "data.std=[1.6e-5]"];
     let ended = bench.train(&config, "large", &large);
-    let words = ["the loss of train step ", " is not finite; stage 0 at 127.0.0.1:", "had an output of "];
+    let words = ["the loss of train step ", " is not finite; stage 0 at unix:/", "had an output of "];
     failed(&ended, 1, &words);
     let words = ["f16, the number format of the links, ends at 65504", "network.wire to \"bf16\" or \"f32\""];
     failed(&ended, 1, &words);
@@ -60,7 +60,7 @@ fn an_error_signal_beyond_f16_is_named_by_the_step_that_sent_it() {
         .unwrap();
     bench.layer_node(&["import", "--partial", "--state-dir", "runs/run/state", "b"]);
     let ended = bench.start("run", &config, &["--local", "--resume", "auto"]).ended();
-    failed(&ended, 1, &["the loss of train step 4 is not finite; stage 1 at 127.0.0.1:"]);
+    failed(&ended, 1, &["the loss of train step 4 is not finite; stage 1 at unix:/"]);
     failed(
         &ended,
         1,

@@ -7,6 +7,7 @@ use proto::microbatch::{Message, Phase};
 use proto::spec::graph::{INPUT, Value};
 use proto::spec::split::{Crossing, Parcel};
 use proto::spec::stage::{Half, StageSpec};
+use proto::tensor::Kind;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -157,15 +158,16 @@ fn cuts(spec: &StageSpec) -> [LinkRecord; 4] {
     let below = spec.index.checked_sub(1).map_or(Role::Coordinator, Role::Stage);
     let above = spec.index + 1;
     let above = if above < spec.stages { Role::Stage(above) } else { Role::Coordinator };
-    let of = |ends, carried, tensors: Vec<Value>| record(spec, ends, carried, (0, tensors));
+    let of = |wire| move |ends, carried, tensors: Vec<Value>| record(wire, ends, carried, (0, tensors));
+    let (to_below, to_above) = (of(spec.wire), of(spec.wire_above()));
     // The network's input has no error.
     let with_errors = |values: &[Value]| values.iter().filter(|value| value.name != INPUT).cloned().collect();
     let outputs = spec.output_values().unwrap_or_default();
     [
-        of([below, own], Carried::Activations, spec.inputs.clone()),
-        of([own, above], Carried::Activations, outputs.clone()),
-        of([above, own], Carried::ErrorSignals, with_errors(&outputs)),
-        of([own, below], Carried::ErrorSignals, with_errors(&spec.inputs)),
+        to_below([below, own], Carried::Activations, spec.inputs.clone()),
+        to_above([own, above], Carried::Activations, outputs.clone()),
+        to_above([above, own], Carried::ErrorSignals, with_errors(&outputs)),
+        to_below([own, below], Carried::ErrorSignals, with_errors(&spec.inputs)),
     ]
 }
 
@@ -176,19 +178,14 @@ fn halves(spec: &StageSpec) -> Vec<LinkRecord> {
     let out = crossings.iter().flat_map(Crossing::to_backward);
     let back = crossings.iter().filter_map(|crossing| crossing.returned.as_ref());
     let of = |ends, carried| {
-        move |parcel: &Parcel| record(spec, ends, carried, (parcel.form, parcel.content.values.clone()))
+        move |parcel: &Parcel| record(spec.wire, ends, carried, (parcel.form, parcel.content.values.clone()))
     };
     let out = out.map(of([forward, backward], Carried::LayerValues));
     out.chain(back.map(of([backward, forward], Carried::ErrorSignals))).collect()
 }
 
-fn record(
-    spec: &StageSpec,
-    ends: [Role; 2],
-    carried: Carried,
-    (form, tensors): (u32, Vec<Value>),
-) -> LinkRecord {
-    LinkRecord::empty(ends, carried, Phase::Train).of(form, tensors, spec.wire)
+fn record(wire: Kind, ends: [Role; 2], carried: Carried, (form, tensors): (u32, Vec<Value>)) -> LinkRecord {
+    LinkRecord::empty(ends, carried, Phase::Train).of(form, tensors, wire)
 }
 
 #[cfg(test)]
@@ -196,7 +193,7 @@ mod tests {
     use super::*;
     use proto::microbatch::{MicrobatchHeader, MicrobatchId};
     use proto::spec::graph::{LayerSpec, Op};
-    use proto::tensor::{Kind, TensorData};
+    use proto::tensor::TensorData;
 
     /// The first stage of two.
     fn spec() -> StageSpec {

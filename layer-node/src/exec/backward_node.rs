@@ -161,6 +161,7 @@ impl<'a> BackwardRunner<'a> {
         let mut done = self.progress.take();
         (done.finite, done.overflow, done.underflow) = (finite, overflow, underflow);
         (done.step, done.updates) = (step, half.updates());
+        call.moments.complete(&mut done);
         context.meters.step(&done);
         context.runtime.block_on(call.report(Report::Step(done)))
     }

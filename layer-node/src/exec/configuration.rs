@@ -40,7 +40,7 @@ impl Configuration {
     ) -> Result<Self, Failure> {
         let restored = spec.restore.map(|updates| snapshot_of(state_dir, &spec.run, updates)).transpose()?;
         let beginning = Beginning::of(&spec, state_dir)?;
-        device.compute_in(spec.precision).map_err(Failure::from)?;
+        device.compute_in(spec.precision, spec.layout).map_err(Failure::from)?;
         let (place, kind) = device.options();
         let settings = Settings::of(&spec, place, kind);
         let mut half = Half::new(&spec, settings).map_err(|error| error.to_string())?;

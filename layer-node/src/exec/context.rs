@@ -1,9 +1,9 @@
 //! The surroundings of the worker: the process's services, and the half of a stage that it works for.
 
 use crate::exec::account::Account;
-use crate::exec::clock::Clock;
 use crate::exec::outbox::Outbox;
 use crate::meters::Meters;
+use proto::clock::Clock;
 use proto::spec::stage::StageSpec;
 use tokio::runtime::Handle;
 

@@ -10,7 +10,8 @@ use proto::failure::Failure;
 use proto::link::{Carried, Port};
 use proto::microbatch::{Message, MicrobatchHeader};
 use proto::spec::split::Parcel;
-use std::time::Instant;
+use proto::timeline::Transfer;
+use std::time::Duration;
 use tch::Tensor;
 
 /// The link for the length of one action, with the counts of the step.
@@ -41,13 +42,14 @@ impl HalfLink<'_> {
         parcel: &Parcel,
         tensors: Vec<Tensor>,
     ) -> Result<(), StageError> {
-        let (begun, wire) = (Instant::now(), self.of.spec.wire);
+        let (begun, wire) = (self.context.clock.now_ns(), self.of.spec.wire);
         let names = parcel.content.values.iter().map(|value| value.name.clone());
         let values: Values = names.zip(tensors).collect();
         // Outputs show numbers that are not finite; only this check shows numbers that the links' format does not hold.
         self.device.note_sent(&values, carried, wire)?;
-        let values = self.device.download(values, wire)?;
-        self.done.bytes_split += values.bytes();
+        let values = self.device.download(values, carried, wire)?;
+        let bytes = values.bytes();
+        self.done.bytes_split += bytes;
         let ends = [self.of.spec.role(), self.port.peer().role];
         let letter = Letter {
             to: self.port.outgoing.clone(),
@@ -57,7 +59,10 @@ impl HalfLink<'_> {
             account: Some((self.of.account.clone(), ends, carried)),
         };
         let sent = self.context.outbox.send(letter, values);
-        self.done.send += begun.elapsed();
+        let ended = self.context.clock.now_ns();
+        self.done.send += Duration::from_nanos(ended - begun);
+        let (of, noted) = ((self.port.peer().role, true, carried), (header.id.index, parcel.form));
+        self.done.transferred(|| Transfer::of(of, noted, bytes, [begun, ended]));
         sent.map_err(StageError::OtherHalf)
     }
 
@@ -73,11 +78,15 @@ impl HalfLink<'_> {
         what: impl Fn() -> String,
         is_due: impl Fn(&MicrobatchHeader) -> bool,
     ) -> Result<(MicrobatchHeader, Vec<Tensor>), StageError> {
-        let begun = Instant::now();
+        let begun = self.context.clock.now_ns();
         let received = self.port.receive(self.call.start.message_deadline, &what);
         let received = self.context.runtime.block_on(received);
-        self.done.wait += begun.elapsed();
+        let ended = self.context.clock.now_ns();
+        self.done.wait += Duration::from_nanos(ended - begun);
         let message = received.map_err(StageError::OtherHalf)?;
+        let of = (self.port.peer().role, false, carried);
+        let noted = (message.header.id.index, message.header.form);
+        self.done.transferred(|| Transfer::of(of, noted, message.payload(), [begun, ended]));
         let header = MicrobatchHeader { form: 0, ..message.header.clone() };
         if message.header.form != parcel.form || !is_due(&header) {
             return Err(StageError::OtherHalf(self.out_of_turn(carried, &message, &what())));

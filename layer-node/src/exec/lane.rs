@@ -1,10 +1,13 @@
 //! Execution of a lane: its actions run in order, never by arrival, and every step is reported when it is closed.
 
+mod feedback;
+mod open_step;
 mod progress;
 mod ring;
 #[cfg(test)]
 mod tests;
 
+pub use open_step::OpenStep;
 pub use progress::Progress;
 pub use ring::{Ring, align};
 
@@ -14,14 +17,16 @@ use crate::exec::other_half::mirror_header;
 use crate::exec::outbox::Letter;
 use crate::exec::session::StageLinks;
 use crate::stage::{OtherHalf, Stage, StageError, Values};
-use proto::control::{Measure, Minibatch, Report};
+use feedback::Feedback;
+use proto::control::{Measure, Minibatch};
 use proto::failure::Failure;
 use proto::lane::{Action, WeightVersion};
-use proto::link::{Carried, Role};
+use proto::link::{Carried, Port, Role};
 use proto::microbatch::{Message, MicrobatchHeader, MicrobatchId, Phase};
 use proto::spec::stage::ErrorSource;
+use proto::timeline::Transfer;
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::Duration;
 
 /// Executes one lane and measures its own work.
 pub struct LaneRunner<'a> {
@@ -31,6 +36,8 @@ pub struct LaneRunner<'a> {
     under_way: HashMap<MicrobatchId, UnderWay>,
     /// The samples received so far of the step whose F actions are running.
     samples: u32,
+    /// The residuals of the error signals, where the run feeds them back.
+    feedback: Option<Feedback>,
 }
 
 /// The record that F leaves for E and G.
@@ -46,7 +53,8 @@ type Result<T> = std::result::Result<T, Failure>;
 impl<'a> LaneRunner<'a> {
     /// A runner for the lane of `progress`.
     pub fn new(ring: Ring<'a>, progress: Progress<'a>) -> Self {
-        Self { ring, progress, under_way: HashMap::new(), samples: 0 }
+        let feedback = Feedback::of(ring.of.spec);
+        Self { ring, progress, under_way: HashMap::new(), samples: 0, feedback }
     }
 
     /// Executes the lane.
@@ -71,25 +79,23 @@ impl<'a> LaneRunner<'a> {
         Ok(())
     }
 
-    /// Reports `step`, and starts new counts.
+    /// Ends the counts of `step`, and reports it unless some B still owes its part of the update.
     fn close(&mut self, step: u64) -> Result<()> {
         self.context().outbox.settle(&self.ring.call.cancellation)?;
         if self.phase() == Phase::Train {
             self.ring.of.account.close(step);
-            self.ring.of.account.read(self.ring.stage.reads());
         }
         let Noted { finite, overflow, underflow } = self.ring.device.noted().map_err(Failure::own)?;
         self.progress.compute_times(self.ring.device.times().map_err(Failure::own)?);
         let mut done = self.progress.take();
-        if self.progress.minibatch(step).0.measure.is_due() {
-            done.layers = self.ring.stage.measure().map_err(Failure::own)?;
-        }
         (done.finite, done.overflow, done.underflow) = (finite, overflow, underflow);
         (done.step, done.updates) = (step, self.ring.stage.updates());
-        #[cfg(feature = "leaks")]
-        crate::leak::step(self.ring.stage, &mut done);
-        self.context().meters.step(&done);
-        self.context().runtime.block_on(self.ring.call.report(Report::Step(done)))
+        let measured = self.progress.minibatch(step).0.measure.is_due();
+        *self.ring.open = Some(OpenStep::new(done, measured));
+        match self.ring.stage.owes() {
+            true => Ok(()),
+            false => self.ring.finish(self.context()),
+        }
     }
 
     fn context(&self) -> &'a Context {
@@ -101,7 +107,7 @@ impl<'a> LaneRunner<'a> {
     }
 
     fn forward(&mut self, m: MicrobatchId) -> Result<()> {
-        let (phase, wire) = (self.phase(), self.ring.of.spec.wire);
+        let (phase, wire) = (self.phase(), self.ring.of.spec.wire_above());
         let message = self.receive(m, Direction::Up)?;
         self.expect(m, &message.header)?;
         self.count([self.ring.links.below.peer().role, self.own()], Direction::Up, &message);
@@ -128,6 +134,8 @@ impl<'a> LaneRunner<'a> {
             return Err(link.refuse(Carried::ErrorSignals, why));
         }
         self.count([self.ring.links.above.peer().role, self.own()], Direction::Down, &message);
+        // E reads B.
+        self.ring.finish(self.context())?;
         self.check_version(Action::Error(m), m)?;
         if m.index == 0 && self.progress.minibatch(m.step).0.measure == Measure::Signals {
             self.ring.stage.compare_signals(m);
@@ -138,6 +146,10 @@ impl<'a> LaneRunner<'a> {
             let (stage, mut other) = runner.with_other_half(message.header.clone());
             let errors = stage.error(m, outputs, &mut *other)?;
             drop(other);
+            let errors = match &mut runner.feedback {
+                Some(feedback) => feedback.correct(m, errors)?,
+                None => errors,
+            };
             runner.ring.device.note_sent(&errors, Carried::ErrorSignals, wire)?;
             Ok(errors)
         })?;
@@ -157,6 +169,9 @@ impl<'a> LaneRunner<'a> {
     fn update(&mut self, step: u64) -> Result<()> {
         let header = mirror_header(&self.ring.of.spec.run, self.ring.of.spec.incarnation, step);
         self.timed(Action::Update(step), |runner| {
+            if runner.ring.links.backward.is_none() {
+                return runner.ring.stage.update_forward();
+            }
             let (stage, mut other) = runner.with_other_half(header);
             stage.update(&mut *other)
         })
@@ -206,17 +221,28 @@ impl<'a> LaneRunner<'a> {
     }
 
     fn receive(&mut self, m: MicrobatchId, direction: Direction) -> Result<Message> {
-        let begun = Instant::now();
-        let phase = self.phase();
-        let StageLinks { below, above, .. } = &mut *self.ring.links;
-        let (port, what) = match direction {
-            Direction::Up => (below, "activation"),
-            Direction::Down => (above, "error signal"),
+        let came = self.ring.work_until(self.context(), |links| direction.source(links).try_receive())?;
+        let (begun, phase) = (self.context().clock.now_ns(), self.phase());
+        let what = match direction {
+            Direction::Up => "activation",
+            Direction::Down => "error signal",
         };
+        let port = direction.source(self.ring.links);
         let due = || format!("the {what} of {phase} {m}");
-        let message =
-            self.progress.context.runtime.block_on(port.receive(self.ring.call.start.message_deadline, due));
-        self.progress.done.wait += begun.elapsed();
+        let peer = port.peer().role;
+        let message = match came {
+            Some(message) => Ok(message),
+            None => {
+                let received = port.receive(self.ring.call.start.message_deadline, due);
+                self.progress.context.runtime.block_on(received)
+            }
+        };
+        let ended = self.context().clock.now_ns();
+        self.progress.done.wait += Duration::from_nanos(ended - begun);
+        if let Ok(message) = &message {
+            let (of, noted) = ((peer, false, direction.carried()), (m.index, message.header.form));
+            self.progress.done.transferred(|| Transfer::of(of, noted, message.payload(), [begun, ended]));
+        }
         message
     }
 
@@ -233,8 +259,13 @@ impl<'a> LaneRunner<'a> {
 
     /// Sends `values` under a header, and returns the number of bytes of their tensors.
     fn send(&mut self, header: MicrobatchHeader, values: Values, direction: Direction) -> Result<u64> {
-        let begun = Instant::now();
-        let values = self.ring.device.download(values, self.ring.of.spec.wire).map_err(Failure::own)?;
+        let begun = self.context().clock.now_ns();
+        let spec = self.ring.of.spec;
+        let wire = match direction {
+            Direction::Up => spec.wire_above(),
+            Direction::Down => spec.wire,
+        };
+        let values = self.ring.device.download(values, direction.carried(), wire).map_err(Failure::own)?;
         let bytes = values.bytes();
         let (StageLinks { below, above, .. }, call) = (&*self.ring.links, self.ring.call);
         let port = match direction {
@@ -242,6 +273,8 @@ impl<'a> LaneRunner<'a> {
             Direction::Down => below,
         };
         let account = || (self.ring.of.account.clone(), [self.own(), port.peer().role], direction.carried());
+        let of = (port.peer().role, true, direction.carried());
+        let noted = (header.id.index, header.form);
         let letter = Letter {
             to: port.outgoing.clone(),
             deadline: call.start.message_deadline,
@@ -250,7 +283,9 @@ impl<'a> LaneRunner<'a> {
             account: (self.phase() == Phase::Train).then(account),
         };
         let sent = self.context().outbox.send(letter, values);
-        self.progress.done.send += begun.elapsed();
+        let ended = self.context().clock.now_ns();
+        self.progress.done.send += Duration::from_nanos(ended - begun);
+        self.progress.done.transferred(|| Transfer::of(of, noted, bytes, [begun, ended]));
         sent.map(|()| bytes)
     }
 
@@ -275,6 +310,14 @@ enum Direction {
 }
 
 impl Direction {
+    /// The link from which messages of the direction come.
+    fn source(self, links: &mut StageLinks) -> &mut Port {
+        match self {
+            Direction::Up => &mut links.below,
+            Direction::Down => &mut links.above,
+        }
+    }
+
     fn carried(self) -> Carried {
         match self {
             Direction::Up => Carried::Activations,

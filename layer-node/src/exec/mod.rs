@@ -4,13 +4,13 @@
 pub mod account;
 mod backward_node;
 mod beginning;
-mod clock;
 mod configuration;
 mod context;
 pub mod device;
 mod half;
 pub mod half_link;
 mod lane;
+pub mod moments;
 mod other_half;
 mod outbox;
 mod precision;

@@ -1,5 +1,6 @@
 //! The session of the worker in one run: the links, the commands, and the reports.
 
+use crate::exec::moments::Moments;
 use proto::cancellation::Cancellation;
 use proto::control::{Command, Report, Start};
 use proto::failure::Failure;
@@ -56,6 +57,8 @@ pub struct Call {
     pub reports: mpsc::Sender<Result<Report, Failure>>,
     /// The cancellation that ends every wait of the run.
     pub cancellation: Cancellation,
+    /// The moments of steps with a timeline that the worker does not see.
+    pub moments: Moments,
 }
 
 impl Call {
@@ -79,6 +82,7 @@ impl Call {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proto::clock::Clock;
 
     #[tokio::test]
     async fn a_coordinator_that_reads_nothing_holds_no_node() {
@@ -93,7 +97,8 @@ mod tests {
             connect_deadline: deadline,
             message_deadline: deadline,
         };
-        let mut call = Call { start, reports, cancellation: Cancellation::default() };
+        let (cancellation, moments) = (Cancellation::default(), Moments::new(Clock::start()));
+        let mut call = Call { start, reports, cancellation, moments };
         assert_eq!(call.report(Report::Started).await, Ok(()), "there is room");
         let late = call.report(Report::Started).await.unwrap_err();
         assert!(late.sentence.contains("for the coordinator, while room for a report was due"), "{late:?}");

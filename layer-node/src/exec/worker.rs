@@ -2,21 +2,22 @@
 
 use crate::exec::account::Account;
 use crate::exec::backward_node::{self, BackwardRunner, Node};
-use crate::exec::clock::Clock;
 use crate::exec::configuration::Configuration;
 use crate::exec::context::{Context, Of};
 use crate::exec::device::fault::Fault;
 use crate::exec::device::{self, Device};
 use crate::exec::half::Half;
-use crate::exec::lane::{self, LaneRunner, Progress, Ring};
+use crate::exec::lane::{self, LaneRunner, OpenStep, Progress, Ring};
 use crate::exec::outbox::Outbox;
-use crate::exec::session::{Links, Session};
+use crate::exec::session::{Call, Links, Session};
 use crate::meters::Meters;
 use crate::state::state_dir::StateDir;
 use crate::torch::gpu;
 use proto::cancellation::Cancellation;
+use proto::clock::Clock;
 use proto::control::{Align, Command, Configured, Keep, Report};
 use proto::failure::{Failure, FailureKind};
+use proto::microbatch::Phase;
 use proto::process::{room, threads};
 use proto::spec::stage::StageSpec;
 use std::panic::AssertUnwindSafe;
@@ -76,6 +77,7 @@ pub async fn spawn(
     threads: u32,
     state_dir: StateDir,
     runtime: Handle,
+    clock: Clock,
     meters: Meters,
 ) -> Result<(mpsc::Sender<Job>, Spoiled), String> {
     // The worker holds one run and one control call at a time; every other call waits in its connection.
@@ -91,7 +93,7 @@ pub async fn spawn(
         };
         let _ = prepared.send(ready);
         let Some((device, outbox)) = begun else { return };
-        let context = Context { runtime, clock: Clock::start(), meters, outbox };
+        let context = Context { runtime, clock, meters, outbox };
         Worker { device, state_dir, context, stage: None, spoiled: told }.work(jobs);
     })?;
     let cannot =
@@ -213,17 +215,7 @@ impl Worker {
         let Self { device, context, stage: Some(configured), .. } = self else {
             return Err(Failure::own("the node is not configured"));
         };
-        let result = loop {
-            match context.runtime.block_on(next_command(&mut session.commands, &session.call.cancellation)) {
-                Ok(Some(command)) => {
-                    if let Err(failure) = carry_out(command, configured, &mut **device, session, context) {
-                        break Err(failure);
-                    }
-                }
-                Ok(None) => break Ok(()),
-                Err(failure) => break Err(failure),
-            }
-        };
+        let result = follow(session, configured, &mut **device, context);
         if let Err(failure) = &result {
             // The messages that are still on their way are dropped, too.
             session.call.cancellation.fail(failure.clone());
@@ -233,6 +225,32 @@ impl Worker {
         configured.account.abandon();
         device.abandon();
         result
+    }
+}
+
+/// Carries out the commands of a run until there are no more.
+fn follow(
+    session: &mut Session,
+    configured: &mut Configuration,
+    device: &mut dyn Device,
+    context: &Context,
+) -> Result<(), Failure> {
+    let Session { links, commands, call } = session;
+    let mut open = None;
+    loop {
+        let mut half = working(configured, device, links, call, &mut open)?;
+        let command = match half.work_until(context, || commands.try_recv().ok())? {
+            Some(command) => command,
+            None => match context.runtime.block_on(next_command(commands, &call.cancellation))? {
+                Some(command) => command,
+                None => return Ok(()),
+            },
+        };
+        // An open step stays open for a lane of training. Everything else reads B, or is reported after the step.
+        if !matches!(&command, Command::Lane(work) if work.lane.phase() == Phase::Train) {
+            half.finish(context)?;
+        }
+        carry_out(command, configured, device, (links, call), &mut open, context)?;
     }
 }
 
@@ -252,36 +270,38 @@ fn carry_out(
     command: Command,
     configured: &mut Configuration,
     device: &mut dyn Device,
-    session: &mut Session,
+    (links, call): (&mut Links, &Call),
+    open: &mut Option<OpenStep>,
     context: &Context,
 ) -> Result<(), Failure> {
     let report = match command {
         Command::Start(_) => return Err(Failure::own("a run starts once")),
         Command::Lane(work) => {
             configured.forget_future(work.lane.phase()).map_err(Failure::own)?;
-            return working(configured, device, session)?.follow(Progress::new(&work, context));
+            return working(configured, device, links, call, open)?.follow(Progress::new(&work, context));
         }
         Command::Align(_) if configured.half.updates() > 0 => {
             return Err(Failure::own("mirror steps of a delay phase come before the first update"));
         }
-        Command::Align(steps) => working(configured, device, session)?.align(context, steps)?,
+        Command::Align(steps) => working(configured, device, links, call, open)?.align(context, steps)?,
         Command::Snapshot(Keep(keep)) => Report::Snapshot(configured.snapshot(&keep).map_err(Failure::own)?),
     };
-    context.runtime.block_on(session.call.report(report))
+    context.runtime.block_on(call.report(report))
 }
 
 /// The half of a stage at work, with the links that are its own.
 fn working<'a>(
     configured: &'a mut Configuration,
     device: &'a mut dyn Device,
-    session: &'a mut Session,
+    links: &'a mut Links,
+    call: &'a Call,
+    open: &'a mut Option<OpenStep>,
 ) -> Result<Working<'a>, Failure> {
     let Configuration { half, spec, account, .. } = configured;
-    let Session { links, call, .. } = session;
     let of = Of { spec, account };
     match (half, links) {
         (Half::Forward(stage), Links::Stage(links)) => {
-            Ok(Working::Forward(Ring { stage, device, links, call, of }))
+            Ok(Working::Forward(Ring { stage, device, links, call, of, open }))
         }
         (Half::Backward(half), Links::Backward(link)) => {
             Ok(Working::Backward(Node { half, device, link, call, of }))
@@ -303,6 +323,26 @@ impl<'a> Working<'a> {
         match self {
             Working::Forward(ring) => LaneRunner::new(ring, progress).run(),
             Working::Backward(node) => BackwardRunner::new(node, progress).run(),
+        }
+    }
+
+    /// Works on the open step of a stage, if there is one, until `came` has something.
+    fn work_until<T>(
+        &mut self,
+        context: &Context,
+        mut came: impl FnMut() -> Option<T>,
+    ) -> Result<Option<T>, Failure> {
+        match self {
+            Working::Forward(ring) => ring.work_until(context, |_| came()),
+            Working::Backward(_) => Ok(None),
+        }
+    }
+
+    /// Closes the open step of a stage, if there is one.
+    fn finish(&mut self, context: &Context) -> Result<(), Failure> {
+        match self {
+            Working::Forward(ring) => ring.finish(context),
+            Working::Backward(_) => Ok(()),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::held::Held;
 use super::{Layer, Pass};
+use crate::torch;
 use proto::microbatch::MicrobatchId;
 use tch::{TchError, Tensor};
 
@@ -12,18 +13,16 @@ pub struct Add {
 }
 
 impl Layer for Add {
-    fn forward(&mut self, m: MicrobatchId, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
+    fn forward(&mut self, m: MicrobatchId, inputs: Vec<Tensor>, pass: Pass) -> Result<Tensor, TchError> {
         if pass.keeps() {
             self.held.put(m, inputs.len());
         }
-        let mut sum = inputs[0].shallow_clone();
-        for input in &inputs[1..] {
-            sum = sum.f_add(input)?;
-        }
-        Ok(sum)
+        let mut inputs = inputs.into_iter();
+        let first = inputs.next().ok_or_else(|| TchError::Torch("an addition has no inputs".into()))?;
+        inputs.try_fold(first, |sum, input| torch::add(sum, &input))
     }
 
-    fn error(&mut self, m: MicrobatchId, error: &Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
+    fn error(&mut self, m: MicrobatchId, error: Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
         Ok((0..self.held.take(m)?).map(|_| error.shallow_clone()).collect())
     }
 

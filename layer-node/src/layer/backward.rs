@@ -27,8 +27,18 @@ pub struct Backward {
     feedback: Feedback,
     alignment: Alignment,
     gathered: Sum,
+    /// The part of the last update that B has kept for later.
+    owed: Option<Owed>,
     /// The values from which B was updated.
     log: ReadLog,
+}
+
+/// What B's part of an update needs from the moment at which W steps. The gathered values stay where they are.
+enum Owed {
+    /// B's gradient, computed by a rule that reads W, or none.
+    Gradient(Option<Tensor>),
+    /// W's task gradient if it is part of B's: a rule that does not read W computes B's gradient later.
+    Task(Option<Tensor>),
 }
 
 impl Backward {
@@ -69,6 +79,7 @@ impl Backward {
             feedback,
             alignment,
             gathered: Sum::default(),
+            owed: None,
             log: ReadLog::default(),
         })
     }
@@ -175,6 +186,43 @@ impl Backward {
         rule::sum(task, self.of_loss(gathered, weight, self.alignment.schedule.factor(updates))?)
     }
 
+    /// Keeps what B's part of the update after `updates` needs of W, which is about to step along its `task` gradient.
+    ///
+    /// # Errors
+    /// When a torch operation fails.
+    pub fn keep(&mut self, weight: &Tensor, task: Option<&Tensor>, updates: u64) -> Result<(), TchError> {
+        if self.matrix.is_none() {
+            return Ok(());
+        }
+        self.owed = Some(match task {
+            None => Owed::Gradient(None),
+            Some(_) if self.feedback.reads_weight() => {
+                Owed::Gradient(self.gradient(Some(weight), task, updates)?)
+            }
+            Some(task) => Owed::Task(self.uses_task().then(|| task.shallow_clone())),
+        });
+        Ok(())
+    }
+
+    /// Whether B has kept its part of the last update.
+    pub fn owes(&self) -> bool {
+        self.owed.is_some()
+    }
+
+    /// Makes the step that B owes of the update after `updates`; `false` if B owes none.
+    ///
+    /// # Errors
+    /// When a torch operation fails.
+    pub fn pay(&mut self, settings: &Settings, updates: u64) -> Result<bool, TchError> {
+        let gradient = match self.owed.take() {
+            None => return Ok(false),
+            Some(Owed::Gradient(gradient)) => gradient,
+            Some(Owed::Task(task)) => self.gradient(None, task.as_ref(), updates)?,
+        };
+        self.update(gradient, settings, updates)?;
+        Ok(true)
+    }
+
     /// Steps along `gradient`, after `updates` finished updates.
     ///
     /// # Errors
@@ -260,9 +308,10 @@ impl Backward {
         Ok(())
     }
 
-    /// Drops the gathered parts of an unfinished minibatch.
+    /// Drops the gathered parts of an unfinished minibatch, and what is left of a torn update.
     pub fn abandon(&mut self) {
         self.gathered.take();
+        self.owed = None;
     }
 
     /// Shows B and its optimizer's state.

@@ -68,7 +68,7 @@ impl BatchNorm {
 }
 
 impl Layer for BatchNorm {
-    fn forward(&mut self, m: MicrobatchId, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
+    fn forward(&mut self, m: MicrobatchId, inputs: Vec<Tensor>, pass: Pass) -> Result<Tensor, TchError> {
         if pass.moves() && self.before.is_none() {
             self.before = Some([torch::copy(&self.running_mean)?, torch::copy(&self.running_var)?]);
         }
@@ -90,9 +90,8 @@ impl Layer for BatchNorm {
         Ok(y)
     }
 
-    fn error(&mut self, m: MicrobatchId, error: &Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
+    fn error(&mut self, m: MicrobatchId, error: Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
         let Saved { x, gamma, mean, inverse_deviation } = self.held.take(m)?;
-        let error = error.f_contiguous()?;
         let [at_x, at_gamma, at_beta] =
             torch::batch_norm_backward(&error, &x, &gamma, &mean, &inverse_deviation, self.eps)?;
         self.errors.put(m, [at_gamma, at_beta]);

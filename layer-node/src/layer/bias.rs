@@ -31,12 +31,12 @@ impl Bias {
         y.f_add(&self.parameter.value.f_to_kind(y.kind())?.f_view(shape.as_slice())?)
     }
 
-    /// Adds the error's sum over samples and positions. The error is made contiguous first, because the order of a
-    /// sum, and so its bits, follow the layout.
+    /// Adds the error's sum over samples and positions. The order of a sum, and so its bits, follow the memory order, which
+    /// is settled.
     pub fn gradient(&mut self, error: &Tensor) -> Result<(), TchError> {
         let dims: Vec<i64> = (0..error.dim() as i64).filter(|dim| *dim != 1).collect();
         let kind = self.parameter.value.kind();
-        self.sum.add(error.f_contiguous()?.f_sum_dim_intlist(dims.as_slice(), false, kind)?)
+        self.sum.add(error.f_sum_dim_intlist(dims.as_slice(), false, kind)?)
     }
 
     /// Steps along the gathered gradient.
@@ -74,13 +74,13 @@ impl BiasLayer {
 }
 
 impl Layer for BiasLayer {
-    fn forward(&mut self, _m: MicrobatchId, inputs: &[&Tensor], _pass: Pass) -> Result<Tensor, TchError> {
-        self.bias.forward(inputs[0])
+    fn forward(&mut self, _m: MicrobatchId, inputs: Vec<Tensor>, _pass: Pass) -> Result<Tensor, TchError> {
+        self.bias.forward(&inputs[0])
     }
 
-    fn error(&mut self, m: MicrobatchId, error: &Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
+    fn error(&mut self, m: MicrobatchId, error: Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
         self.held.put(m, error.shallow_clone());
-        Ok(vec![error.shallow_clone()])
+        Ok(vec![error])
     }
 
     fn gradient(&mut self, m: MicrobatchId, _minibatch: u32) -> Result<(), TchError> {

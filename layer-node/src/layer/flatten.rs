@@ -12,14 +12,14 @@ pub struct Flatten {
 }
 
 impl Layer for Flatten {
-    fn forward(&mut self, m: MicrobatchId, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
+    fn forward(&mut self, m: MicrobatchId, inputs: Vec<Tensor>, pass: Pass) -> Result<Tensor, TchError> {
         if pass.keeps() {
             self.held.put(m, inputs[0].size());
         }
         inputs[0].f_flatten(1, -1)
     }
 
-    fn error(&mut self, m: MicrobatchId, error: &Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
+    fn error(&mut self, m: MicrobatchId, error: Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
         let shape = self.held.take(m)?;
         Ok(vec![error.f_reshape(shape)?])
     }

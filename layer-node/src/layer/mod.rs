@@ -36,20 +36,21 @@ use tch::{TchError, Tensor};
 /// One layer of a stage.
 ///
 /// For a microbatch `m`, `forward`, `error` and `gradient` run in this order; other microbatches may
-/// come in between. Tensors are row-major with the microbatch's samples first.
+/// come in between. Tensors have the microbatch's samples first, and the memory order of [`Settings::layout`]. A layer may
+/// write into a tensor that it is given if nothing else holds it, as the functions in [`crate::torch`] find out.
 pub trait Layer: Send {
     /// The output for `inputs`. Keeps the values that later calls need, if `pass` says so.
     ///
     /// # Errors
     /// When a torch operation fails; shapes were checked when the stage was configured.
-    fn forward(&mut self, m: MicrobatchId, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError>;
+    fn forward(&mut self, m: MicrobatchId, inputs: Vec<Tensor>, pass: Pass) -> Result<Tensor, TchError>;
 
     /// The error at every input, from the error at the output. Empty if `needed` is false, since only the network's input
     /// lies below then, and empty if the layer's B is on another host.
     ///
     /// # Errors
     /// When a torch operation fails.
-    fn error(&mut self, m: MicrobatchId, error: &Tensor, needed: bool) -> Result<Vec<Tensor>, TchError>;
+    fn error(&mut self, m: MicrobatchId, error: Tensor, needed: bool) -> Result<Vec<Tensor>, TchError>;
 
     /// Compares the signals of W in microbatch `m` with those of B, after `error`, which has `carried` the error to the
     /// input, and before `gradient`. `None` for layers without weights, and where B is on another host. Nothing that the
@@ -70,11 +71,27 @@ pub trait Layer: Send {
         Ok(())
     }
 
-    /// Steps along the gathered gradients, after `updates` finished updates.
+    /// The first part of the update after `updates` finished updates: everything that a forward pass reads steps along
+    /// the gathered gradients. B may keep its part for [`Layer::follow`].
     ///
     /// # Errors
     /// When a torch operation fails.
     fn update(&mut self, _settings: &Settings, _updates: u64) -> Result<(), TchError> {
+        Ok(())
+    }
+
+    /// Whether B has kept its part of the last update.
+    fn owes(&self) -> bool {
+        false
+    }
+
+    /// The second part of the update after `updates` finished updates: B steps, follows W, and makes a mirror step if one
+    /// is due. Forward passes may run between both parts, and nothing else of a microbatch. Does nothing where B owes
+    /// nothing.
+    ///
+    /// # Errors
+    /// When a torch operation fails.
+    fn follow(&mut self, _settings: &Settings, _updates: u64) -> Result<(), TchError> {
         Ok(())
     }
 

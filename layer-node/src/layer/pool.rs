@@ -32,7 +32,7 @@ impl MaxPool {
 }
 
 impl Layer for MaxPool {
-    fn forward(&mut self, m: MicrobatchId, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
+    fn forward(&mut self, m: MicrobatchId, inputs: Vec<Tensor>, pass: Pass) -> Result<Tensor, TchError> {
         let [kernel, stride, padding] = self.sides;
         let (y, indices) = inputs[0].f_max_pool2d_with_indices(kernel, stride, padding, [1, 1], false)?;
         if pass.keeps() {
@@ -41,11 +41,11 @@ impl Layer for MaxPool {
         Ok(y)
     }
 
-    fn error(&mut self, m: MicrobatchId, error: &Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
+    fn error(&mut self, m: MicrobatchId, error: Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
         let [kernel, stride, padding] = self.sides;
         let (x, indices) = self.held.take(m)?;
         let at_x =
-            x.f_max_pool2d_with_indices_backward(error, kernel, stride, padding, [1, 1], false, &indices)?;
+            x.f_max_pool2d_with_indices_backward(&error, kernel, stride, padding, [1, 1], false, &indices)?;
         Ok(vec![at_x])
     }
 
@@ -68,7 +68,7 @@ impl AvgPool {
 }
 
 impl Layer for AvgPool {
-    fn forward(&mut self, m: MicrobatchId, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
+    fn forward(&mut self, m: MicrobatchId, inputs: Vec<Tensor>, pass: Pass) -> Result<Tensor, TchError> {
         let [kernel, stride, padding] = self.sides;
         if pass.keeps() {
             self.held.put(m, inputs[0].shallow_clone());
@@ -76,10 +76,10 @@ impl Layer for AvgPool {
         inputs[0].f_avg_pool2d(kernel, stride, padding, false, true, None)
     }
 
-    fn error(&mut self, m: MicrobatchId, error: &Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
+    fn error(&mut self, m: MicrobatchId, error: Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
         let [kernel, stride, padding] = self.sides;
         let x = self.held.take(m)?;
-        Ok(vec![x.f_avg_pool2d_backward(error, kernel, stride, padding, false, true, None)?])
+        Ok(vec![x.f_avg_pool2d_backward(&error, kernel, stride, padding, false, true, None)?])
     }
 
     fn abandon(&mut self) {

@@ -2,6 +2,7 @@
 
 use super::held::Held;
 use super::{Layer, Pass};
+use crate::torch;
 use proto::microbatch::MicrobatchId;
 use tch::{TchError, Tensor};
 
@@ -12,17 +13,17 @@ pub struct Relu {
 }
 
 impl Layer for Relu {
-    fn forward(&mut self, m: MicrobatchId, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
-        let y = inputs[0].f_relu()?;
+    fn forward(&mut self, m: MicrobatchId, mut inputs: Vec<Tensor>, pass: Pass) -> Result<Tensor, TchError> {
+        let y = torch::relu(inputs.remove(0))?;
         if pass.keeps() {
             self.held.put(m, y.shallow_clone());
         }
         Ok(y)
     }
 
-    fn error(&mut self, m: MicrobatchId, error: &Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
+    fn error(&mut self, m: MicrobatchId, error: Tensor, _needed: bool) -> Result<Vec<Tensor>, TchError> {
         let y = self.held.take(m)?;
-        Ok(vec![y.f_threshold_backward(error, 0.0)?])
+        Ok(vec![torch::relu_backward(error, &y)?])
     }
 
     fn abandon(&mut self) {

@@ -41,7 +41,7 @@ impl SplitLayer {
     /// # Errors
     /// When memory or device fail.
     pub fn new(spec: &LayerSpec, x: &[u64], settings: &Settings) -> Result<Self, TchError> {
-        let WeightOp { map, init, shape, .. } = WeightOp::of(spec, x)?;
+        let WeightOp { map, init, shape, .. } = WeightOp::of(spec, x, settings.layout)?;
         Ok(Self {
             name: spec.name.clone(),
             map,
@@ -81,7 +81,7 @@ impl SplitLayer {
                 let shape = [&error.size()[..1], &self.input].concat();
                 let x = match &saved.shown.x {
                     Some(x) => x.shallow_clone(),
-                    None => Tensor::f_empty(shape, (error.kind(), error.device()))?,
+                    None => self.map.unread(&shape, (error.kind(), error.device()))?,
                 };
                 Some(self.map.adjoint(&error, backward, &x)?)
             }

@@ -47,7 +47,7 @@ impl WeightLayer {
     /// # Errors
     /// When memory or device fail.
     pub fn new(spec: &LayerSpec, x: &[u64], settings: &Settings) -> Result<Self, TchError> {
-        let WeightOp { map, bias, init, shape } = WeightOp::of(spec, x)?;
+        let WeightOp { map, bias, init, shape } = WeightOp::of(spec, x, settings.layout)?;
         let method = settings.optimizer.method;
         let drawn = init::draw(settings, &spec.name, "weight", &shape, init)?;
         let forward = Matrix::new(drawn, &method, settings.kind)?;
@@ -106,8 +106,8 @@ impl WeightLayer {
 }
 
 impl Layer for WeightLayer {
-    fn forward(&mut self, m: MicrobatchId, inputs: &[&Tensor], pass: Pass) -> Result<Tensor, TchError> {
-        let x = inputs[0];
+    fn forward(&mut self, m: MicrobatchId, inputs: Vec<Tensor>, pass: Pass) -> Result<Tensor, TchError> {
+        let x = &inputs[0];
         let y = self.map.forward(x, self.forward.factor()?)?;
         if pass.keeps() {
             let kept = self.show.keeps_output().then(|| y.shallow_clone());
@@ -125,13 +125,13 @@ impl Layer for WeightLayer {
         self.show.sample_to_send(&saved.x, y.as_ref(), self.forward.factor()?)
     }
 
-    fn error(&mut self, m: MicrobatchId, error: &Tensor, needed: bool) -> Result<Vec<Tensor>, TchError> {
+    fn error(&mut self, m: MicrobatchId, error: Tensor, needed: bool) -> Result<Vec<Tensor>, TchError> {
         let saved = self.held.get(m)?;
         saved.error = Some(error.shallow_clone());
         match &self.backward {
             Some(backward) if needed => {
                 let x = saved.x.shallow_clone();
-                Ok(vec![self.map.adjoint(error, backward.carrier(self.forward.factor()?)?, &x)?])
+                Ok(vec![self.map.adjoint(&error, backward.carrier(self.forward.factor()?)?, &x)?])
             }
             Some(_) | None => Ok(Vec::new()),
         }
@@ -171,18 +171,30 @@ impl Layer for WeightLayer {
 
     fn update(&mut self, settings: &Settings, updates: u64) -> Result<(), TchError> {
         self.task.unscale(settings.loss_scale)?;
-        // B's gradient comes first, because it reads W as it is before this step.
-        let backward_gradient = self.backward_gradient(updates)?;
-        if let Some(gradient) = self.task.take() {
+        let task = self.task.take();
+        if let Some(backward) = &mut self.backward {
+            // This comes first, because a rule may read W as it is before this step.
+            backward.keep(self.forward.value(), task.as_ref(), updates)?;
+        }
+        if let Some(gradient) = task {
             self.forward.step(&settings.optimizer, updates, &gradient)?;
         }
-        if let Some(backward) = &mut self.backward {
-            backward.update(backward_gradient, settings, updates)?;
-            backward.follow_signs(self.forward.value(), settings, updates + 1)?;
+        match &mut self.bias {
+            Some(bias) => bias.update(settings, updates),
+            None => Ok(()),
         }
-        if let Some(bias) = &mut self.bias {
-            bias.update(settings, updates)?;
+    }
+
+    fn owes(&self) -> bool {
+        self.backward.as_ref().is_some_and(Backward::owes)
+    }
+
+    fn follow(&mut self, settings: &Settings, updates: u64) -> Result<(), TchError> {
+        let Some(backward) = &mut self.backward else { return Ok(()) };
+        if !backward.pay(settings, updates)? {
+            return Ok(());
         }
+        backward.follow_signs(self.forward.value(), settings, updates + 1)?;
         self.mirror(MirrorStep::AfterUpdate(updates), settings)
     }
 

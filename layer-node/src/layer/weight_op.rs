@@ -2,6 +2,7 @@
 
 use crate::linear_map::LinearMap;
 use proto::spec::graph::{Init, LayerSpec, Op};
+use proto::spec::layout::Layout;
 use tch::TchError;
 
 /// The operation of a weight layer.
@@ -17,14 +18,14 @@ pub struct WeightOp {
 }
 
 impl WeightOp {
-    /// The operation of the layer `spec`, whose inputs have the shape `x` (one sample).
+    /// The operation of the layer `spec`, whose inputs have the shape `x` (one sample), in the memory order `layout`.
     ///
     /// # Errors
     /// A layer that keeps no W, or that takes no such inputs.
-    pub fn of(spec: &LayerSpec, x: &[u64]) -> Result<Self, TchError> {
+    pub fn of(spec: &LayerSpec, x: &[u64], layout: Layout) -> Result<Self, TchError> {
         let (map, bias, init) = match spec.op {
             Op::Conv2d { stride, padding, bias, init, .. } => {
-                (LinearMap::Conv { stride: stride.into(), padding: padding.into() }, bias, init)
+                (LinearMap::Conv { stride: stride.into(), padding: padding.into(), layout }, bias, init)
             }
             Op::Linear { bias, init, .. } => (LinearMap::Dense, bias, init),
             Op::Bias

@@ -80,6 +80,11 @@ impl Feedback {
         }
     }
 
+    /// Whether the rule reads W as it is before the step of W.
+    pub fn reads_weight(&self) -> bool {
+        matches!(self, Feedback::ReadsWeight(_))
+    }
+
     /// This microbatch's part of B's gradient.
     ///
     /// # Errors

@@ -18,6 +18,7 @@
 //! ```
 
 use super::{AtUpdate, Local, ReadsWeight, Seen, transfer};
+use crate::torch;
 use proto::spec::rule::{Coefficients, Primitive, Transfer};
 use tch::{TchError, Tensor};
 
@@ -64,40 +65,56 @@ pub fn gradient(primitive: Primitive) -> Gradient {
 }
 
 /// The gradient of amp and sparse. Both meet x in the same filter gradient, so one call is enough:
-/// cW(x, φ′ ∘ (2βz − αy)) / N.
+/// cW(x, φ′ ∘ (2βz − αy)) / N. Without φ the one factor of a term is taken into its gradient, which is smaller than y.
 fn amp_and_sparse(seen: &Seen, terms: &Terms) -> Result<Option<Tensor>, TchError> {
-    let ([amp, sparse], transfer) =
-        ([Primitive::Amp, Primitive::Sparse].map(|one| terms.of(one)), terms.transfer);
     let n = f64::from(seen.minibatch());
-    let pull =
-        if amp != 0.0 { Some(transfer::apply(transfer, seen.y()?)?.f_mul_scalar(-amp / n)?) } else { None };
-    let through_b = match transfer {
-        Transfer::Identity => sparse != 0.0,
-        Transfer::Relu | Transfer::Tanh => sparse != 0.0 || pull.is_some(),
-    };
-    let z = if through_b { Some(seen.map().forward(seen.x(), seen.backward())?) } else { None };
-    let push = match &z {
-        Some(z) if sparse != 0.0 => Some(transfer::apply(transfer, z)?.f_mul_scalar(2.0 * sparse / n)?),
-        _ => None,
-    };
-    let against = match (push, pull) {
-        (Some(push), Some(pull)) => push.f_add(&pull)?,
-        (Some(one), None) | (None, Some(one)) => one,
-        (None, None) => return Ok(None),
-    };
-    let against = match z.map(|z| transfer::slope(transfer, &z)).transpose()?.flatten() {
+    let amp = -terms.of(Primitive::Amp) / n;
+    let sparse = 2.0 * terms.of(Primitive::Sparse) / n;
+    match (amp != 0.0, sparse != 0.0, terms.transfer) {
+        (false, false, _) => Ok(None),
+        (true, false, Transfer::Identity) => scaled(seen.filter_gradient(seen.x(), seen.y()?)?, amp),
+        (false, true, Transfer::Identity) => {
+            scaled(seen.filter_gradient(seen.x(), &through_b(seen)?)?, sparse)
+        }
+        (true, true, Transfer::Identity) => {
+            let mut against = through_b(seen)?;
+            torch::add_scaled(&mut against, seen.y()?, amp / sparse)?;
+            scaled(seen.filter_gradient(seen.x(), &against)?, sparse)
+        }
+        (_, _, transfer) => transferred(seen, transfer, amp, sparse).map(Some),
+    }
+}
+
+/// z = map(x, B).
+fn through_b(seen: &Seen) -> Result<Tensor, TchError> {
+    seen.map().forward(seen.x(), seen.backward())
+}
+
+fn scaled(mut gradient: Tensor, factor: f64) -> Result<Option<Tensor>, TchError> {
+    let _ = gradient.f_mul_scalar_(factor)?;
+    Ok(Some(gradient))
+}
+
+/// cW(x, φ′(z) ∘ (sparse · φ(z) + amp · φ(y)))
+fn transferred(seen: &Seen, transfer: Transfer, amp: f64, sparse: f64) -> Result<Tensor, TchError> {
+    let z = through_b(seen)?;
+    let mut against = transfer::apply(transfer, &z)?.f_mul_scalar(sparse)?;
+    if amp != 0.0 {
+        torch::add_scaled(&mut against, &transfer::apply(transfer, seen.y()?)?, amp)?;
+    }
+    let against = match transfer::slope(transfer, &z)? {
         Some(slope) => against.f_mul(&slope)?,
         None => against,
     };
-    seen.filter_gradient(seen.x(), &against).map(Some)
+    seen.filter_gradient(seen.x(), &against)
 }
 
 /// The gradient of null: the signal that B sends back of y should be small.
 fn null(seen: &Seen, terms: &Terms) -> Result<Option<Tensor>, TchError> {
     let y = transfer::apply(terms.transfer, seen.y()?)?;
     let r = seen.map().adjoint(&y, seen.backward(), seen.x())?;
-    let scaled = r.f_mul_scalar(2.0 * terms.of(Primitive::Null) / f64::from(seen.minibatch()))?;
-    seen.filter_gradient(&scaled, &y).map(Some)
+    let factor = 2.0 * terms.of(Primitive::Null) / f64::from(seen.minibatch());
+    scaled(seen.filter_gradient(&r, &y)?, factor)
 }
 
 #[cfg(test)]

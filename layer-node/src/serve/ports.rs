@@ -3,20 +3,21 @@
 use super::Serve;
 use crate::failure::Failure;
 use crate::meters::Meters;
-use crate::service::{ControlService, DataService};
+use crate::service::ControlService;
 use futures::Stream;
+use proto::control::DataAddress;
 use proto::identity::Identity;
-use proto::link::Role;
+use proto::link::{LinkRegistry, Role};
 use proto::metrics::{self, Shown};
+use proto::transport::address::{ListenAddress, side_of};
 use proto::transport::admission::{self, CALLS, PROBES};
+use proto::transport::grpc::LinkServer;
+use proto::transport::listener::{self, Listener, SocketFile};
 use proto::transport::tls::{Callers, Security};
-use proto::transport::{self, CONTROL_MESSAGE_LIMIT, DATA_MESSAGE_LIMIT, REPORT_MESSAGE_LIMIT};
+use proto::transport::{self, CONTROL_MESSAGE_LIMIT, REPORT_MESSAGE_LIMIT, shared_memory};
 use proto::wire;
-use proto::wire::layer_server::LayerServer;
 use proto::wire::node_server::NodeServer;
 use std::io;
-use std::net::SocketAddr;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
@@ -29,29 +30,43 @@ const QUESTION_LIMIT: usize = 16 << 10;
 
 /// The bound ports, which do not answer yet.
 pub(super) struct Ports {
-    data: TcpListener,
-    control: TcpListener,
-    health: TcpListener,
-    metrics: Option<TcpListener>,
+    data: Listener,
+    /// The side socket of a data socket.
+    side: Option<Listener>,
+    control: Listener,
+    health: Listener,
+    metrics: Option<Listener>,
 }
 
 impl Ports {
-    /// Binds the ports to the addresses of the flags.
-    pub(super) async fn bind(flags: &Serve) -> Result<Self, Failure> {
-        Ok(Self {
-            data: bind("--listen", flags.listen).await?,
-            control: bind("--control", flags.control).await?,
-            health: bind("--health", flags.health).await?,
+    /// Binds the ports to the addresses of the flags. The files of sockets are removed with the handles, also where a
+    /// later port cannot be bound.
+    pub(super) async fn bind(flags: &Serve) -> Result<(Self, Vec<SocketFile>), Failure> {
+        let mut files = Vec::new();
+        let ports = Self {
+            data: bind("--listen", &flags.listen, &mut files).await?,
+            side: match &flags.listen {
+                ListenAddress::Unix(path) => {
+                    Some(bind("--listen", &ListenAddress::Unix(side_of(path)), &mut files).await?)
+                }
+                ListenAddress::Tcp(_) => None,
+            },
+            control: bind("--control", &flags.control, &mut files).await?,
+            health: bind("--health", &flags.health, &mut files).await?,
             metrics: match flags.metrics {
-                Some(address) => Some(bind("--metrics", address).await?),
+                Some(address) => Some(bind("--metrics", &address.into(), &mut files).await?),
                 None => None,
             },
-        })
+        };
+        Ok((ports, files))
     }
 
-    /// The number of the data port, by which neighbours dial this host.
-    pub(super) fn data_port(&self) -> Result<u16, String> {
-        Ok(address(&self.data)?.port())
+    /// Where neighbours dial this node: a port of this host, or a socket.
+    pub(super) fn data(&self) -> Result<DataAddress, String> {
+        Ok(match address(&self.data)? {
+            ListenAddress::Tcp(address) => DataAddress::Port(address.port()),
+            ListenAddress::Unix(path) => DataAddress::Path(path.display().to_string()),
+        })
     }
 
     /// The line on stdout with the node's addresses.
@@ -68,10 +83,24 @@ impl Ports {
         Ok(ready)
     }
 
+    /// Takes the links of `registry` that come through the side socket, until `stopping`.
+    pub(super) fn serve_side(
+        &mut self,
+        registry: &LinkRegistry,
+        meters: &Meters,
+        stopping: &CancellationToken,
+    ) {
+        if let Some(side) = self.side.take() {
+            let (refused, links) = (meters.refused("data"), meters.refused_links.clone());
+            let serving = shared_memory::take_links(side, registry.clone(), refused, links);
+            tokio::spawn(stopping.clone().run_until_cancelled_owned(serving));
+        }
+    }
+
     /// Serves the ports until `stopping`. Each port whose streams must end has its own task.
     pub(super) fn serve(
         self,
-        data: DataService,
+        data: LinkServer,
         control: ControlService,
         health: HealthServer<impl Health>,
         meters: &Meters,
@@ -86,7 +115,7 @@ impl Ports {
                     meters.refused("data"),
                     Callers::of(security, below(security)),
                 ),
-                transport::data_server().add_service(data_plane(data)).add_service(reflection()?),
+                transport::data_server().add_service(data).add_service(reflection()?),
                 stopping,
             ),
             spawn_server(
@@ -125,18 +154,14 @@ fn below(security: &Security) -> Vec<Role> {
     }
 }
 
-fn address(listener: &TcpListener) -> Result<SocketAddr, String> {
-    listener.local_addr().map_err(|error| error.to_string())
+fn address(listener: &Listener) -> Result<ListenAddress, String> {
+    listener.address().map_err(|error| error.to_string())
 }
 
-async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
-    admission::listen(flag, address).await.map_err(Failure::configuration)
-}
-
-fn data_plane(service: DataService) -> LayerServer<DataService> {
-    LayerServer::new(service)
-        .max_decoding_message_size(DATA_MESSAGE_LIMIT)
-        .max_encoding_message_size(DATA_MESSAGE_LIMIT)
+async fn bind(flag: &str, address: &ListenAddress, files: &mut Vec<SocketFile>) -> Result<Listener, Failure> {
+    let listener = listener::listen(flag, address).await.map_err(Failure::configuration)?;
+    files.extend(listener.file());
+    Ok(listener)
 }
 
 fn control_plane(service: ControlService) -> NodeServer<ControlService> {

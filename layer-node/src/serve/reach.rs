@@ -4,19 +4,37 @@
 use super::Serve;
 use proto::identity::Identity;
 use proto::link::Role;
-use proto::transport::admission::is_open;
+use proto::transport::address::ListenAddress;
 use proto::transport::tls::Security;
 
 /// Opens the node's security, if it fits the reach of its ports.
 ///
 /// # Errors
-/// A sentence about a file that cannot be used, a certificate that is no stage's, or a port that plaintext would open.
+/// A sentence about a file that cannot be used, a certificate that is no stage's, a port that plaintext would open, or
+/// sockets that do not go together.
 pub(super) fn open(flags: &Serve) -> Result<Security, String> {
     let security = flags.tls.open()?;
+    let planes = [("--listen", &flags.listen), ("--control", &flags.control)];
+    for (flag, address) in planes {
+        match address {
+            ListenAddress::Unix(_) => security.check_unix(&format!("{flag} {address}"))?,
+            ListenAddress::Tcp(_) => {}
+        }
+    }
+    if let [(_, ListenAddress::Unix(_)), (_, ListenAddress::Tcp(_))]
+    | [(_, ListenAddress::Tcp(_)), (_, ListenAddress::Unix(_))] = planes
+    {
+        return Err(format!(
+            "--listen {} and --control {} are of two kinds, and whoever reaches this node needs both: give both a unix:PATH, or both an IP:PORT",
+            flags.listen, flags.control
+        ));
+    }
     match security.identity().as_ref().map(Identity::role) {
         None => {
-            for (flag, address) in [("--listen", flags.listen), ("--control", flags.control)] {
-                security.check_reach(&format!("{flag} {address}"), address.ip())?;
+            for (flag, address) in planes {
+                if let ListenAddress::Tcp(socket) = address {
+                    security.check_reach(&format!("{flag} {address}"), socket.ip())?;
+                }
             }
         }
         Some(Role::Stage(_) | Role::Backward(_)) => {}
@@ -31,9 +49,9 @@ pub(super) fn open(flags: &Serve) -> Result<Security, String> {
 pub(super) fn warnings(flags: &Serve) -> Vec<String> {
     let Serve { listen, control, health, metrics, .. } = flags;
     let mut warnings = Vec::new();
-    let open: Vec<_> = [("--health", Some(*health)), ("--metrics", *metrics)]
-        .iter()
-        .filter_map(|(flag, address)| Some(format!("{flag} {}", address.filter(is_open)?)))
+    let open: Vec<_> = [("--health", Some(health.clone())), ("--metrics", metrics.map(ListenAddress::from))]
+        .into_iter()
+        .filter_map(|(flag, address)| Some(format!("{flag} {}", address.filter(ListenAddress::is_open)?)))
         .collect();
     if !open.is_empty() {
         warnings.push(format!(
@@ -41,7 +59,7 @@ pub(super) fn warnings(flags: &Serve) -> Vec<String> {
             open.join(", ")
         ));
     }
-    if is_open(control) && !is_open(listen) {
+    if control.is_open() && !listen.is_open() {
         warnings.push(format!(
             "--control {control} is open to other hosts and --listen {listen} is not: neighbours on other hosts will not reach this node, so give --listen an address of this host as well"
         ));

@@ -10,7 +10,8 @@ use crate::exec::worker::Job;
 use crate::meters::Meters;
 use crate::state::checkpoint;
 use futures::{Stream, StreamExt};
-use proto::control::{Configured, Description, HeldSnapshot, PROTOCOL, Report};
+use proto::clock::Clock;
+use proto::control::{Configured, DataAddress, Description, HeldSnapshot, PROTOCOL, Report, StepDone};
 use proto::failure::Failure;
 use proto::host::Memory;
 use proto::link::LinkRegistry;
@@ -36,8 +37,8 @@ pub struct Identity {
     pub device: String,
     /// Compute threads.
     pub threads: u32,
-    /// The port on which neighbours reach the node.
-    pub data_port: u16,
+    /// Where neighbours reach the node.
+    pub data: DataAddress,
     /// The folder with the node's state.
     pub state_dir: PathBuf,
     /// The one stage that the node may become; `None` for any stage.
@@ -66,6 +67,7 @@ pub struct ControlService {
     worker: Mailbox,
     occupancy: Occupancy,
     meters: Meters,
+    clock: Clock,
     /// The snapshots on disk, or the reason why they could not be read.
     snapshots: SingleFlight<Result<Vec<HeldSnapshot>, String>>,
 }
@@ -77,9 +79,11 @@ impl ControlService {
         worker: mpsc::Sender<Job>,
         registry: LinkRegistry,
         meters: Meters,
+        clock: Clock,
     ) -> Self {
         let occupancy = Occupancy::new(registry, meters.busy.clone());
-        Self { identity, worker: Mailbox(worker), occupancy, meters, snapshots: SingleFlight::default() }
+        let (worker, snapshots) = (Mailbox(worker), SingleFlight::default());
+        Self { identity, worker, occupancy, meters, clock, snapshots }
     }
 
     /// From now on the node answers no question and becomes no stage, since another process is going to take its place.
@@ -106,8 +110,15 @@ impl ControlService {
     }
 }
 
-/// The message for `report`, counted in the ledger of the run that the call has started.
-fn counted(report: Result<Report, Failure>, ledger: &OnceLock<NodeLedger>) -> Result<wire::Report, Status> {
+/// The message for `report`, which departs now, counted in the ledger of the run that the call has started.
+fn counted(
+    mut report: Result<Report, Failure>,
+    clock: Clock,
+    ledger: &OnceLock<NodeLedger>,
+) -> Result<wire::Report, Status> {
+    if let Ok(Report::Step(StepDone { timeline: Some(timeline), .. })) = &mut report {
+        timeline.exchange.answered_ns = clock.now_ns();
+    }
     let report = report.map(wire::Report::from).map_err(Status::from);
     if let Some(NodeLedger { control, .. }) = ledger.get() {
         match &report {
@@ -140,7 +151,7 @@ impl Node for ControlService {
             threads: self.identity.threads,
             memory_total,
             memory_available,
-            data_port: self.identity.data_port,
+            data: self.identity.data.clone(),
             run: self.occupancy.run(),
             snapshots,
             certificate_expires: self.identity.security.expires_at(),
@@ -183,6 +194,7 @@ impl Node for ControlService {
             occupancy: self.occupancy.clone(),
             worker: self.worker.clone(),
             meters: self.meters.clone(),
+            clock: self.clock,
             security: self.identity.security.clone(),
             reports,
             commands: request.into_inner(),
@@ -190,7 +202,8 @@ impl Node for ControlService {
         };
         // The response's headers are sent at once, and the run continues in its own task.
         tokio::spawn(opened.run());
-        let answers = ReceiverStream::new(answers).map(move |report| counted(report, &ledger));
+        let clock = self.clock;
+        let answers = ReceiverStream::new(answers).map(move |report| counted(report, clock, &ledger));
         Ok(Response::new(Box::pin(answers)))
     }
 

@@ -2,6 +2,7 @@
 //! other half.
 
 use super::ledger::NodeLedger;
+use crate::exec::moments::Moments;
 use crate::exec::session::{BackwardLink, Links, StageLinks};
 use crate::meters::Meters;
 use proto::cancellation::Cancellation;
@@ -9,8 +10,9 @@ use proto::control::Start;
 use proto::failure::{Failure, FailureKind};
 use proto::link::{Contract, End, Link, LinkRegistry, Peer, Role};
 use proto::spec::stage::{Half, StageSpec};
-use proto::transport::grpc;
+use proto::transport::links::Opener;
 use proto::transport::tls::Security;
+use std::sync::Arc;
 
 /// The facts from which the links of a run follow.
 pub(super) struct Connecting<'a> {
@@ -21,6 +23,7 @@ pub(super) struct Connecting<'a> {
     pub cancellation: &'a Cancellation,
     pub ledger: &'a NodeLedger,
     pub meters: &'a Meters,
+    pub moments: &'a Moments,
 }
 
 impl Connecting<'_> {
@@ -50,19 +53,19 @@ impl Connecting<'_> {
             }
         };
         self.registry.announce((spec.run.clone(), spec.incarnation), pending);
-        let security = self.security;
-        let deadline = start.connect_deadline;
+        let opener =
+            Opener { security: self.security, transport: spec.transport, deadline: start.connect_deadline };
         let opening = async {
             tokio::try_join!(
                 async {
                     match above {
                         Ok(above) => Ok(above),
-                        Err(link) => grpc::exchange(security, &link, deadline).await,
+                        Err(link) => opener.exchange(&link).await,
                     }
                 },
                 async {
                     match self.to_backward()? {
-                        Some(link) => grpc::serve(security, &link, deadline).await.map(Some),
+                        Some(link) => opener.serve(&link).await.map(Some),
                         None => Ok(None),
                     }
                 },
@@ -109,7 +112,10 @@ impl Connecting<'_> {
     }
 
     fn link(&self, peer: Peer, contract: Contract) -> Link {
-        let observer = self.ledger.observer(peer.role, self.meters);
+        let observer = Arc::new((
+            self.ledger.observer(peer.role, self.meters),
+            Arc::new(self.moments.observer(peer.role)),
+        ));
         Link { peer, contract, cancellation: self.cancellation.clone(), observer }
     }
 }

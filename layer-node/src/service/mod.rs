@@ -1,8 +1,7 @@
-//! The two gRPC services of a node: they decode a call, pass it to the worker's mailbox, and encode the reply. They
-//! compute no tensor.
+//! The control plane of a node: its service decodes a call, passes it to the worker's mailbox, and encodes the reply. It
+//! computes no tensor.
 
 mod control;
-mod data;
 mod ledger;
 mod links;
 mod occupancy;
@@ -11,7 +10,6 @@ mod run;
 mod single_flight;
 
 pub use control::{ControlService, Identity as NodeIdentity};
-pub use data::DataService;
 pub use pinned::Pinned;
 
 use crate::exec::worker::Job;

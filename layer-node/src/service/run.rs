@@ -4,11 +4,13 @@ use super::Mailbox;
 use super::ledger::NodeLedger;
 use super::links::Connecting;
 use super::occupancy::{Claimed, Occupancy};
+use crate::exec::moments::Moments;
 use crate::exec::session::{Call, Session};
 use crate::exec::worker::Job;
 use crate::meters::Meters;
 use proto::cancellation::Cancellation;
-use proto::control::{Command, Report, Start};
+use proto::clock::Clock;
+use proto::control::{Command, Report, RunLane, Start};
 use proto::error::ProtocolError;
 use proto::failure::{Failure, FailureKind};
 use proto::spec::stage::StageSpec;
@@ -31,6 +33,7 @@ pub(super) struct Opened {
     pub occupancy: Occupancy,
     pub worker: Mailbox,
     pub meters: Meters,
+    pub clock: Clock,
     pub security: Security,
     pub reports: mpsc::Sender<Result<Report, Failure>>,
     pub commands: Streaming<wire::Command>,
@@ -94,6 +97,7 @@ impl Run {
 
     async fn try_run(&mut self, start: Start) -> Result<(), Failure> {
         let (to_worker, commands) = mpsc::channel(COMMANDS);
+        let moments = Moments::new(self.call.clock);
         let connecting = Connecting {
             spec: &self.spec,
             start: &start,
@@ -102,22 +106,23 @@ impl Run {
             cancellation: &self.cancellation,
             ledger: &self.ledger,
             meters: &self.call.meters,
+            moments: &moments,
         };
         let links = connecting.links().await?;
         if self.call.reports.send(Ok(Report::Started)).await.is_err() {
             return Err(Failure::own("the coordinator went away"));
         }
         let (reports, cancellation) = (self.call.reports.clone(), self.cancellation.clone());
-        let call = Call { start, reports, cancellation };
+        let call = Call { start, reports, cancellation, moments: moments.clone() };
         let session = Box::new(Session { links, commands, call });
         let idle = self.call.worker.ask(|done| Job::Run { session, done }).await?;
-        self.forward(to_worker).await;
+        self.forward(to_worker, &moments).await;
         let _ = idle.await;
         Ok(())
     }
 
     /// Passes commands to the worker until the coordinator closes the stream or is gone, or the run has ended.
-    async fn forward(&mut self, to_worker: mpsc::Sender<Command>) {
+    async fn forward(&mut self, to_worker: mpsc::Sender<Command>, moments: &Moments) {
         loop {
             let received = tokio::select! {
                 () = self.cancellation.ended() => return,
@@ -139,6 +144,7 @@ impl Run {
             };
             match taken {
                 Ok(command) => {
+                    asked(&command, moments);
                     if to_worker.send(command).await.is_err() {
                         return;
                     }
@@ -146,6 +152,14 @@ impl Run {
                 Err(failure) => return self.cancellation.fail(failure),
             }
         }
+    }
+}
+
+/// Notes the arrival of a lane with a timeline.
+fn asked(command: &Command, moments: &Moments) {
+    let Command::Lane(RunLane { lane, minibatches }) = command else { return };
+    for (step, _) in (lane.first()..).zip(minibatches).filter(|(_, minibatch)| minibatch.timeline) {
+        moments.asked(lane.phase(), step);
     }
 }
 

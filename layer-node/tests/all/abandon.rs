@@ -6,7 +6,7 @@
 
 use crate::common::{NORM, build, conv, id, layer, nesterov, random_f32, state, under, value};
 use layer_node::stage::{Stage, Values, Whole};
-use proto::microbatch::Phase;
+use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::Op;
 use proto::spec::rule::{Coefficients, Primitive, RuleSpec};
 use proto::spec::stage::StageSpec;
@@ -39,6 +39,23 @@ fn step(stage: &mut Stage, number: u32) {
     stage.error(id(0), outputs, &mut Whole).unwrap();
     stage.gradient(id(0), 4).unwrap();
     stage.update(&mut Whole).unwrap();
+}
+
+/// The state stays as of the last update, also where B has not made its part of that update yet.
+#[test]
+fn an_abandoned_minibatch_does_not_take_the_rest_of_an_update_with_it() {
+    let [mut whole, mut torn] = [stage(), stage()];
+    step(&mut whole, 1);
+    let outputs = torn.forward(id(0), input(1), Phase::Train, &mut Whole).unwrap();
+    torn.error(id(0), outputs, &mut Whole).unwrap();
+    torn.gradient(id(0), 4).unwrap();
+    torn.update_forward().unwrap();
+    assert!(torn.is_torn() && torn.owes(), "a state that no step has");
+    assert_ne!(state(&mut torn), state(&mut whole));
+    torn.forward(MicrobatchId { step: 1, ..id(0) }, input(2), Phase::Train, &mut Whole).unwrap();
+    torn.abandon();
+    assert!(!torn.is_torn());
+    assert_eq!((torn.updates(), state(&mut torn)), (1, state(&mut whole)));
 }
 
 #[test]

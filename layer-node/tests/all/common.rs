@@ -1,6 +1,7 @@
 //! The helpers that tests of layers and stages share: specifications, stages, lanes and random tensors.
 
 use bytes::Bytes;
+use layer_node::layer::Layer;
 use layer_node::settings::Settings;
 use layer_node::stage::Stage;
 use layer_node::torch;
@@ -8,6 +9,7 @@ use proto::lane::{Action, Lane, WeightVersion};
 use proto::microbatch::{MicrobatchId, Phase};
 use proto::seed;
 use proto::spec::graph::{self, Init, LayerSpec, Op, Value, Window};
+use proto::spec::layout::Layout;
 use proto::spec::optimizer::{Method, OptimizerSpec};
 use proto::spec::rule::RuleSpec;
 use proto::spec::stage::StageSpec;
@@ -71,6 +73,7 @@ pub fn double(optimizer: OptimizerSpec, optimizer_backward: OptimizerSpec) -> Se
     Settings {
         device,
         kind,
+        layout: Layout::default(),
         seed: 3,
         optimizer,
         optimizer_backward,
@@ -88,6 +91,12 @@ fn one_thread() {
 pub fn build(spec: &StageSpec, kind: Kind) -> Stage {
     one_thread();
     Stage::new(spec, Settings::of(spec, Device::Cpu, kind)).unwrap()
+}
+
+/// The whole update of a layer after `updates` others: that of W, and that of B.
+pub fn update(layer: &mut dyn Layer, settings: &Settings, updates: u64) {
+    layer.update(settings, updates).unwrap();
+    layer.follow(settings, updates).unwrap();
 }
 
 /// Microbatch `index` of step 0.

@@ -70,8 +70,8 @@ impl Case<'_> {
     fn signals(&self, rule: RuleSpec) -> Signals {
         let mut layer = self.layer(rule);
         let (x, error) = (self.array("x").to_kind(self.1), self.array("error_above").to_kind(self.1));
-        _ = layer.forward(id(0), &[&x], Pass::Train).unwrap();
-        let below = layer.error(id(0), &error, true).unwrap().remove(0);
+        _ = layer.forward(id(0), vec![x.shallow_clone()], Pass::Train).unwrap();
+        let below = layer.error(id(0), error.shallow_clone(), true).unwrap().remove(0);
         layer.signals(id(0), Some(&below)).unwrap().unwrap()
     }
 
@@ -79,8 +79,8 @@ impl Case<'_> {
     fn run(&self, rule: RuleSpec) -> (Tensor, Tensor, WeightLayer) {
         let mut layer = self.layer(rule);
         let (x, error) = (self.array("x").to_kind(self.1), self.array("error_above").to_kind(self.1));
-        let y = layer.forward(id(0), &[&x], Pass::Train).unwrap();
-        let below = layer.error(id(0), &error, true).unwrap().remove(0);
+        let y = layer.forward(id(0), vec![x.shallow_clone()], Pass::Train).unwrap();
+        let below = layer.error(id(0), error.shallow_clone(), true).unwrap().remove(0);
         layer.gradient(id(0), x.size()[0] as u32).unwrap();
         (y, below, layer)
     }
@@ -184,7 +184,7 @@ fn compare(document: &Value, kind: Kind) -> (Vec<String>, usize) {
                     &tensor(golden),
                 );
             }
-            let gradient = gradient(rule);
+            let gradient = gradient(rule).to_kind(b.kind());
             check(name, &gradient, &tensor(&golden["grad_b"]));
             let spec = settings().optimizer_backward;
             let mut stepped = Parameter::new(b.shallow_clone(), &spec.method, true).unwrap();

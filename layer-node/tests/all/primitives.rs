@@ -1,6 +1,6 @@
 //! Tests of every primitive on its own: it trains B, and it reads W only if it declares so.
 
-use crate::common::{conv, double, id, linear, nesterov, random};
+use crate::common::{conv, double, id, linear, nesterov, random, update};
 use layer_node::layer::{Layer, Pass, WeightLayer};
 use layer_node::rule::Feedback;
 use layer_node::settings::Settings;
@@ -36,11 +36,11 @@ fn step(op: Op, rule: RuleSpec, poisoned: bool) -> [Tensor; 2] {
         state.0["it.weight_backward"].copy()
     };
     let size: Vec<i64> = [4].into_iter().chain(shape.iter().map(|&size| size as i64)).collect();
-    let y = layer.forward(id(0), &[&random("x", &size)], Pass::Train).unwrap();
+    let y = layer.forward(id(0), vec![random("x", &size)], Pass::Train).unwrap();
     let before = tensor(&mut layer, poisoned);
-    layer.error(id(0), &random("error", &y.size()), true).unwrap();
+    layer.error(id(0), random("error", &y.size()), true).unwrap();
     layer.gradient(id(0), 4).unwrap();
-    layer.update(&settings(), 0).unwrap();
+    update(&mut layer, &settings(), 0);
     [before, tensor(&mut layer, false)]
 }
 

@@ -1,6 +1,6 @@
 //! Tests of the record of what a rule read: every rule reads what its specification declares, no more and no less.
 
-use crate::common::{conv, double, id, linear, random};
+use crate::common::{conv, double, id, linear, random, update};
 use layer_node::layer::{Layer, Pass, WeightLayer};
 use proto::spec::graph::{LayerSpec, Op};
 use proto::spec::optimizer::OptimizerSpec;
@@ -17,10 +17,10 @@ fn recorded(op: Op, shape: &[u64], rule: &RuleSpec) -> [Reads; 2] {
     let before = layer.reads().unwrap().read;
     let size: Vec<i64> = [3].into_iter().chain(shape.iter().map(|&size| size as i64)).collect();
     for updates in 0..2 {
-        let y = layer.forward(id(0), &[&random("x", &size)], Pass::Train).unwrap();
-        layer.error(id(0), &random("error", &y.size()), true).unwrap();
+        let y = layer.forward(id(0), vec![random("x", &size)], Pass::Train).unwrap();
+        layer.error(id(0), random("error", &y.size()), true).unwrap();
         layer.gradient(id(0), 3).unwrap();
-        layer.update(&settings, updates).unwrap();
+        update(&mut layer, &settings, updates);
     }
     [before, layer.reads().unwrap().read]
 }

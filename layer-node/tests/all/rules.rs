@@ -1,6 +1,6 @@
 //! Tests of the rules on a layer: their options against autograd, mirror steps, and the signs of W.
 
-use crate::common::{conv, double, id, linear, nesterov, random};
+use crate::common::{conv, double, id, linear, nesterov, random, update};
 use layer_node::layer::{Layer, Pass, WeightLayer};
 use layer_node::settings::Settings;
 use layer_node::state::named::State;
@@ -50,9 +50,9 @@ fn minibatch(layer: &mut WeightLayer, op: &Op, n: i64, name: &str) -> Tensor {
     let size: Vec<i64> = [n].into_iter().chain(shape(op).iter().map(|&s| s as i64)).collect();
     // x is not centred, so that centring has an effect.
     let x = random(name, &size) + 0.5;
-    let y = layer.forward(id(0), &[&x], Pass::Train).unwrap();
+    let y = layer.forward(id(0), vec![x.shallow_clone()], Pass::Train).unwrap();
     let error = random(&format!("{name} error"), &y.size()) / n as f64;
-    layer.error(id(0), &error, true).unwrap();
+    layer.error(id(0), error.shallow_clone(), true).unwrap();
     layer.gradient(id(0), n as u32).unwrap();
     x
 }
@@ -160,8 +160,8 @@ fn mirror_steps_leave_all_but_b_alone() {
             _ = minibatch(&mut still, &op, 8, &name);
             _ = minibatch(&mut mirrored, &op, 8, &name);
             let before = state(&mut mirrored);
-            still.update(&settings(), updates).unwrap();
-            mirrored.update(&settings(), updates).unwrap();
+            update(&mut still, &settings(), updates);
+            update(&mut mirrored, &settings(), updates);
             let after = state(&mut mirrored);
             assert_eq!(
                 same(&before, &after, is_b),
@@ -185,7 +185,7 @@ fn noise_on_updates_has_the_deviation_that_was_asked_for() {
     let step = |alignment: &Alignment| {
         let mut layer = layer(CONV, learned(c, alignment.clone()));
         _ = minibatch(&mut layer, &CONV, 4, "x");
-        layer.update(&settings(), 0).unwrap();
+        update(&mut layer, &settings(), 0);
         state(&mut layer).remove("it.weight_backward").unwrap()
     };
     let noise = step(&noisy) - step(&Alignment::default());
@@ -204,7 +204,7 @@ fn sign_symmetry_gives_b_the_signs_of_w_and_magnitudes_of_its_own() {
             assert_eq!(w.sign(), b.sign(), "{magnitude:?} after {updates} updates");
             sizes.push(b.abs());
             _ = minibatch(&mut layer, &DENSE, 8, &updates.to_string());
-            layer.update(&settings(), updates).unwrap();
+            update(&mut layer, &settings(), updates);
         }
         assert_eq!(sizes[0] == sizes[2], magnitude != Magnitude::Redrawn, "{magnitude:?}");
         let spread = sizes[0].std(false).double_value(&[]);
@@ -225,10 +225,10 @@ fn aligned(side: i64, per_position: bool, amp: f64) -> f64 {
     for step in 0..120 {
         // As behind a ReLU: its mean is most of what the layer sees.
         let x = random(&format!("x {step}"), &[4, 8, side, side]).relu();
-        let y = layer.forward(id(0), &[&x], Pass::Train).unwrap();
-        layer.error(id(0), &y.zeros_like(), false).unwrap();
+        let y = layer.forward(id(0), vec![x.shallow_clone()], Pass::Train).unwrap();
+        layer.error(id(0), y.zeros_like(), false).unwrap();
         layer.gradient(id(0), 4).unwrap();
-        layer.update(&settings, step).unwrap();
+        update(&mut layer, &settings, step);
     }
     angle(&layer)
 }

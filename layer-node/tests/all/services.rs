@@ -50,7 +50,7 @@ async fn a_node_is_healthy_before_it_is_configured_and_shows_its_schema() {
 
     let described = node.control().await.describe().await.unwrap();
     assert_eq!((described.device.as_str(), described.threads, described.run), ("cpu", 1, None));
-    assert!(node.address("data").ends_with(&format!(":{}", described.data_port)));
+    assert_eq!(described.data.beside(&node.address("control")), node.address("data"));
 }
 
 #[test]

@@ -1,16 +1,24 @@
 //! Conversions of commands and reports.
 
+use super::timeline::timeline;
 use super::{Result, all, into_all, need};
 use crate::control::*;
 use crate::error::ProtocolError;
 use crate::lane::{Action, Lane, MAX_ACTIONS, WeightVersion};
 use crate::link::Carried;
 use crate::microbatch::{MicrobatchId, Phase};
+use crate::timeline::{Exchange, Timeline};
+use crate::transport::address::check_path;
 use crate::wire;
+use std::path::Path;
 use std::time::Duration;
 
 impl From<Description> for wire::Description {
     fn from(d: Description) -> Self {
+        let (data_port, data_path) = match d.data {
+            DataAddress::Port(port) => (port.into(), String::new()),
+            DataAddress::Path(path) => (0, path),
+        };
         Self {
             version: d.version,
             protocol: d.protocol,
@@ -18,7 +26,8 @@ impl From<Description> for wire::Description {
             threads: d.threads,
             memory_total: d.memory_total,
             memory_available: d.memory_available,
-            data_port: d.data_port.into(),
+            data_port,
+            data_path,
             run: d.run.unwrap_or_default(),
             snapshots: into_all(d.snapshots),
             certificate_expires: d.certificate_expires,
@@ -29,7 +38,11 @@ impl From<Description> for wire::Description {
 impl TryFrom<wire::Description> for Description {
     type Error = ProtocolError;
     fn try_from(d: wire::Description) -> Result<Self> {
-        let port = u16::try_from(d.data_port).ok().filter(|port| *port > 0);
+        let data = match (u16::try_from(d.data_port), d.data_path) {
+            (Ok(port @ 1..), path) if path.is_empty() => Some(DataAddress::Port(port)),
+            (Ok(0), path) if check_path(Path::new(&path)).is_ok() => Some(DataAddress::Path(path)),
+            _ => None,
+        };
         Ok(Self {
             version: d.version,
             protocol: d.protocol,
@@ -37,7 +50,7 @@ impl TryFrom<wire::Description> for Description {
             threads: d.threads,
             memory_total: d.memory_total,
             memory_available: d.memory_available,
-            data_port: need(port, "data port")?,
+            data: need(data, "data port or data path")?,
             run: Some(d.run).filter(|run| !run.is_empty()),
             snapshots: d.snapshots.into_iter().map(Into::into).collect(),
             certificate_expires: d.certificate_expires,
@@ -150,17 +163,19 @@ impl From<RunLane> for wire::Lane {
 
 impl TryFrom<wire::Minibatch> for Minibatch {
     type Error = ProtocolError;
-    fn try_from(wire::Minibatch { samples, measure, measure_signals }: wire::Minibatch) -> Result<Self> {
+    fn try_from(minibatch: wire::Minibatch) -> Result<Self> {
+        let wire::Minibatch { samples, measure, measure_signals, timeline } = minibatch;
         if measure_signals && !measure {
             return Err(ProtocolError::invalid("signals are measured only where the layers are measured"));
         }
-        Ok(Self { samples, measure: Measure::of(measure, measure_signals) })
+        Ok(Self { samples, measure: Measure::of(measure, measure_signals), timeline })
     }
 }
 
 impl From<Minibatch> for wire::Minibatch {
-    fn from(Minibatch { samples, measure }: Minibatch) -> Self {
-        Self { samples, measure: measure.is_due(), measure_signals: measure == Measure::Signals }
+    fn from(Minibatch { samples, measure, timeline }: Minibatch) -> Self {
+        let measure_signals = measure == Measure::Signals;
+        Self { samples, measure: measure.is_due(), measure_signals, timeline }
     }
 }
 
@@ -235,8 +250,9 @@ impl From<Overflow> for wire::Overflow {
 
 impl TryFrom<wire::StepDone> for StepDone {
     type Error = ProtocolError;
-    fn try_from(done: wire::StepDone) -> Result<Self> {
+    fn try_from(mut done: wire::StepDone) -> Result<Self> {
         Ok(Self {
+            timeline: timeline(&mut done)?,
             step: done.step,
             phase: Phase::try_from(done.phase())?,
             spans: done.spans.into_iter().map(|each| span(each, done.step)).collect::<Result<_>>()?,
@@ -258,6 +274,8 @@ impl TryFrom<wire::StepDone> for StepDone {
 impl From<StepDone> for wire::StepDone {
     fn from(done: StepDone) -> Self {
         let nanos = |d: Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
+        let Timeline { transfers, exchange } = done.timeline.unwrap_or_default();
+        let Exchange { received_ns, answered_ns, .. } = exchange;
         Self {
             step: done.step,
             phase: wire::Phase::from(done.phase).into(),
@@ -273,6 +291,9 @@ impl From<StepDone> for wire::StepDone {
             send_ns: nanos(done.send),
             updates: done.updates,
             bytes_split: done.bytes_split,
+            transfers: into_all(transfers),
+            received_ns,
+            answered_ns,
         }
     }
 }
@@ -280,10 +301,12 @@ impl From<StepDone> for wire::StepDone {
 /// A span from the report of `step`.
 fn span(span: wire::Span, step: u64) -> Result<Span> {
     let action = action(need(span.action, "action in a span")?, step)?;
-    Ok(Span { action, start_ns: span.start_ns, end_ns: span.end_ns })
+    let wire::Span { start_ns, end_ns, backward, .. } = span;
+    Ok(Span { action, start_ns, end_ns, backward })
 }
 
 fn wire_span(span: Span, step: u64) -> wire::Span {
     let action = Some(wire_action(span.action, step));
-    wire::Span { action, start_ns: span.start_ns, end_ns: span.end_ns }
+    let Span { start_ns, end_ns, backward, .. } = span;
+    wire::Span { action, start_ns, end_ns, backward }
 }

@@ -80,7 +80,7 @@ impl From<Ledger> for wire::Ledger {
 }
 
 /// The role of a party to a record: a node, or else the coordinator.
-fn role(party: Option<wire::Party>) -> Role {
+pub(super) fn role(party: Option<wire::Party>) -> Role {
     match party {
         None => Role::Coordinator,
         Some(wire::Party { stage, backward: false }) => Role::Stage(stage),
@@ -89,7 +89,7 @@ fn role(party: Option<wire::Party>) -> Role {
 }
 
 /// The inverse of [`role`]. A node that is a stage knows the roles of all its peers.
-fn party(role: Role) -> Option<wire::Party> {
+pub(super) fn party(role: Role) -> Option<wire::Party> {
     match role {
         Role::Stage(stage) => Some(wire::Party { stage, backward: false }),
         Role::Backward(stage) => Some(wire::Party { stage, backward: true }),

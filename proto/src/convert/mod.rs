@@ -45,16 +45,18 @@ macro_rules! alike {
 
 mod control;
 mod failure;
+mod kind;
 mod learning;
 mod ledger;
 mod stage;
+mod timeline;
 
 use crate::error::{ProtocolError, short};
 use crate::microbatch::{MicrobatchHeader, MicrobatchId, Phase};
 use crate::spec::graph::Value;
 use crate::spec::limits::MAX_TENSOR_NAME;
 use crate::spec::op::bounded;
-use crate::tensor::{Kind, MAX_DIMENSIONS};
+use crate::tensor::MAX_DIMENSIONS;
 use crate::wire;
 
 type Result<T> = std::result::Result<T, ProtocolError>;
@@ -76,7 +78,6 @@ fn known<W: TryFrom<i32>>(number: i32, name: &'static str) -> Result<W> {
     W::try_from(number).map_err(|_| ProtocolError::Missing(name))
 }
 
-alike!(Kind = wire::Kind { F32, Bf16, F16, U8 } or "number format");
 alike!(Phase = wire::Phase { Train, Evaluate } or "phase");
 
 impl TryFrom<wire::Value> for Value {

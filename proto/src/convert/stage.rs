@@ -6,9 +6,11 @@ use crate::error::short;
 use crate::spec::begin::Begin;
 use crate::spec::graph::{Init, LayerSpec, MAX_LAYERS, Op, Window};
 use crate::spec::input::InputSpec;
+use crate::spec::layout::Layout;
 use crate::spec::precision::Precision;
 use crate::spec::rule::RuleSpec;
 use crate::spec::stage::{ErrorSource, Half, MAX_VALUES, StageSpec};
+use crate::spec::transport::Transport;
 use crate::tensor::Kind;
 use crate::wire;
 
@@ -20,6 +22,8 @@ impl TryFrom<wire::Stage> for StageSpec {
             (Kind::try_from(stage.wire())?, ErrorSource::try_from(stage.error_source())?);
         let half = Half::try_from(stage.half())?;
         let precision = Precision::try_from(stage.precision())?;
+        let layout = Layout::try_from(stage.layout())?;
+        let transport = Transport::try_from(stage.transport())?;
         let spec = StageSpec {
             run: stage.run,
             incarnation: stage.incarnation,
@@ -43,8 +47,11 @@ impl TryFrom<wire::Stage> for StageSpec {
             half,
             loss_scale: stage.loss_scale,
             precision,
+            layout,
             deterministic: stage.deterministic,
             memory: stage.memory,
+            transport,
+            error_feedback: stage.error_feedback,
         };
         spec.check()
     }
@@ -84,17 +91,22 @@ impl From<StageSpec> for wire::Stage {
             error_source: wire::ErrorSource::from(spec.error_source).into(),
             half: wire::Half::from(spec.half).into(),
             precision: wire::Precision::from(spec.precision).into(),
+            layout: wire::Layout::from(spec.layout).into(),
             input: spec.input.map(wire::Input::from),
             loss_scale: spec.loss_scale,
             deterministic: spec.deterministic,
             memory: spec.memory,
+            transport: wire::Transport::from(spec.transport).into(),
+            error_feedback: spec.error_feedback,
         }
     }
 }
 
 alike!(ErrorSource = wire::ErrorSource { Above } or "source of the error");
 alike!(Half = wire::Half { Forward, Backward } or "half of a stage");
+alike!(Layout = wire::Layout { ChannelsLast, RowMajor } or "memory order");
 alike!(Precision = wire::Precision { F32, Tf32, Bf16 } or "precision");
+alike!(Transport = wire::Transport { Auto, Grpc, SharedMemory } or "transport");
 
 impl TryFrom<wire::Begin> for Begin {
     type Error = ProtocolError;

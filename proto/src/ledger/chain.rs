@@ -2,7 +2,7 @@
 
 use crate::link::Carried;
 use crate::microbatch::{MicrobatchHeader, Phase};
-use crate::tensor::Kind;
+use crate::tensor::{Block, Kind};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
@@ -75,6 +75,12 @@ impl Chain {
                 Kind::Bf16 => 2,
                 Kind::F16 => 3,
                 Kind::U8 => 4,
+                Kind::Int8(Block::Of32) => 5,
+                Kind::Int8(Block::Of64) => 6,
+                Kind::Int8(Block::Of128) => 7,
+                Kind::Int8(Block::Of256) => 8,
+                Kind::Int8(Block::Of512) => 9,
+                Kind::Int8(Block::Of1024) => 10,
             }]);
             count(&mut hash, shape.len());
             shape.iter().for_each(|size| hash.update(size.to_le_bytes()));

@@ -1,10 +1,12 @@
 //! Messages as parts on a stream: one header, then chunks of at most [`CHUNK`] bytes.
 
-use super::{Carried, Contract};
-use crate::error::{ProtocolError, short};
-use crate::microbatch::{Message, MicrobatchHeader};
-use crate::spec::graph::Value;
-use crate::tensor::{Kind, MAX_DIMENSIONS, TensorData, byte_len};
+mod assembler;
+
+pub use assembler::Assembler;
+
+use super::Carried;
+use crate::microbatch::Message;
+use crate::tensor::TensorData;
 use crate::wire;
 use bytes::Bytes;
 use prost::Message as _;
@@ -116,142 +118,4 @@ fn chunks(tensor: u32, data: TensorData) -> impl Iterator<Item = wire::Chunk> + 
         let data = bytes.slice(start..bytes.len().min(start + CHUNK));
         wire::Chunk { tensor, offset: start as u64, data }
     })
-}
-
-/// Assembles messages from their parts, and refuses every part that the link's contract does not allow.
-pub struct Assembler {
-    contract: Contract,
-    open: Option<Open>,
-}
-
-/// A message with a complete header and incomplete chunks.
-struct Open {
-    header: MicrobatchHeader,
-    /// The tensors of the message's form.
-    values: Vec<Value>,
-    headers: Vec<(Kind, Vec<u64>, u64)>,
-    tensors: Vec<(String, TensorData)>,
-    pieces: Vec<Bytes>,
-    received: usize,
-}
-
-impl Assembler {
-    /// An assembler for one direction of one link.
-    pub fn new(contract: Contract) -> Self {
-        Self { contract, open: None }
-    }
-
-    /// Takes one part; returns the message that it completes.
-    ///
-    /// # Errors
-    /// [`ProtocolError`] for a part that is empty, out of order, or of another run, kind or shape than
-    /// the contract says. The caller must then give the stream up.
-    pub fn push<D: Direction>(&mut self, part: D) -> Result<Option<Message>, ProtocolError> {
-        let mut open = match (part.into_part(), self.open.take()) {
-            (None, _) => return Err(ProtocolError::Missing("header or chunk")),
-            (Some(Part::Header(header)), None) => self.open(header)?,
-            (Some(Part::Chunk(chunk)), Some(mut open)) => {
-                open.chunk(chunk)?;
-                open
-            }
-            (Some(Part::Header(_)), Some(open)) => {
-                return Err(ProtocolError::invalid(format!(
-                    "a new header while {} is incomplete",
-                    open.header
-                )));
-            }
-            (Some(Part::Chunk(_)), None) => return Err(ProtocolError::invalid("a chunk without a header")),
-        };
-        if open.tensors.len() < open.values.len() {
-            self.open = Some(open);
-            return Ok(None);
-        }
-        Ok(Some(Message { header: open.header, tensors: std::mem::take(&mut open.tensors) }))
-    }
-
-    /// Whether the assembler is between two messages.
-    pub fn is_idle(&self) -> bool {
-        self.open.is_none()
-    }
-
-    /// The expected part, for the refusal of another one: a tensor of the incomplete message, or a message with its
-    /// first tensor. `None` if messages have no tensors, or may begin with different ones.
-    pub fn due(&self) -> Option<String> {
-        match (&self.open, &self.contract.forms[..]) {
-            (Some(open), _) => {
-                let tensor = &open.values.get(open.tensors.len())?.name;
-                Some(format!("'{tensor}' of {}", open.header))
-            }
-            (None, [form]) => Some(format!("a message with '{}'", form.values.first()?.name)),
-            (None, _) => None,
-        }
-    }
-
-    fn open(&self, header: wire::Header) -> Result<Open, ProtocolError> {
-        let tensors = header.tensors.len();
-        let values = &self.contract.form(header.form)?.values;
-        if tensors != values.len() {
-            let want = values.len();
-            let due = |name: &String| values.iter().any(|value| value.name == *name);
-            let odd = header.tensors.iter().map(|tensor| &tensor.name).find(|name| !due(name));
-            let odd = odd.map_or(String::new(), |name| format!(", with '{}',", short(name)));
-            return Err(ProtocolError::invalid(format!(
-                "a message of {tensors} tensors{odd} where {want} cross this cut"
-            )));
-        }
-        let headers = header.tensors.iter().zip(values).map(|(tensor, value)| {
-            let kind = Kind::try_from(tensor.kind())?;
-            let mut shape = vec![u64::from(header.size)];
-            shape.extend(&value.shape);
-            let due = value.kind(self.contract.kind);
-            let named = tensor.name == value.name && kind == due;
-            if named && tensor.shape == shape && byte_len(kind, &shape).is_some_and(|bytes| bytes > 0) {
-                return Ok((kind, shape, tensor.checksum));
-            }
-            let got: Vec<_> = tensor.shape.iter().take(MAX_DIMENSIONS).collect();
-            Err(ProtocolError::invalid(format!(
-                "'{}' as {kind} {got:?} where '{}' as {due} {shape:?} crosses this cut",
-                short(&tensor.name),
-                value.name,
-            )))
-        });
-        let headers = headers.collect::<Result<Vec<_>, _>>()?;
-        let header = MicrobatchHeader::try_from(header)?;
-        self.contract.check(&header)?;
-        let values = values.clone();
-        Ok(Open { header, values, headers, tensors: Vec::new(), pieces: Vec::new(), received: 0 })
-    }
-}
-
-impl Open {
-    fn chunk(&mut self, chunk: wire::Chunk) -> Result<(), ProtocolError> {
-        let index = self.tensors.len();
-        let (kind, shape, checksum) = &self.headers[index];
-        let want = byte_len(*kind, shape).unwrap_or(0);
-        let length = chunk.data.len();
-        let in_order = chunk.tensor as usize == index && chunk.offset == self.received as u64;
-        // Every chunk but a tensor's last must be full: a small chunk costs more memory than it carries.
-        if !in_order || length != CHUNK.min(want - self.received) {
-            return Err(ProtocolError::invalid(format!(
-                "a chunk of {length} bytes for tensor {} at {} while byte {} of {want} of tensor {index} is due",
-                chunk.tensor, chunk.offset, self.received
-            )));
-        }
-        self.received += length;
-        self.pieces.push(chunk.data);
-        if self.received < want {
-            return Ok(());
-        }
-        let tensor = TensorData::new(*kind, shape.clone(), std::mem::take(&mut self.pieces))?;
-        if tensor.checksum() != *checksum {
-            let name = &self.values[index].name;
-            return Err(ProtocolError::invalid(format!(
-                "'{name}' of {} was damaged on its way",
-                self.header
-            )));
-        }
-        self.tensors.push((self.values[index].name.clone(), tensor));
-        self.received = 0;
-        Ok(())
-    }
 }

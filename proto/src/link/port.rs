@@ -40,6 +40,11 @@ impl Port {
         self.incoming.receive(deadline, what).await
     }
 
+    /// The next message if it has come, without a wait.
+    pub fn try_receive(&mut self) -> Option<Message> {
+        self.incoming.queue.try_recv().ok()
+    }
+
     /// See [`Outgoing::send`].
     ///
     /// # Errors
@@ -111,6 +116,11 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
+    /// The process at the other end.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
     /// Hands `message` to the link, waiting while the link's queue is full.
     ///
     /// # Errors

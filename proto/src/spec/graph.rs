@@ -5,7 +5,7 @@ pub use super::op::{Init, Op, Window};
 
 use crate::error::ProtocolError;
 use crate::spec::rule::RuleSpec;
-use crate::tensor::{Kind, byte_len};
+use crate::tensor::Kind;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 
@@ -30,7 +30,7 @@ impl Value {
 
     /// The bytes of one sample on a link whose number format is `wire`.
     pub fn bytes(&self, wire: Kind) -> u64 {
-        byte_len(self.kind(wire), &self.shape).unwrap_or(0) as u64
+        self.kind(wire).bytes(self.shape.iter().copied().fold(1, u64::saturating_mul))
     }
 }
 

@@ -5,11 +5,12 @@
 //! but those that training shows it.
 //!
 //! The pin holds everything that decides what a stage computes. The run's name, the number of its start and the
-//! snapshot to restore or to begin from differ with every start; how many snapshots stay, and whether a stage recomputes, change no
-//! number.
+//! snapshot to restore or to begin from differ with every start; how many snapshots stay, whether a stage recomputes, and how its
+//! links are carried, change no number.
 
 use super::graph::{LayerSpec, Value};
 use super::input::InputSpec;
+use super::layout::Layout;
 use super::optimizer::{OptimizerSpec, Schedule};
 use super::precision::Precision;
 use super::rule::RuleSpec;
@@ -39,8 +40,12 @@ struct Written {
     loss_scale: f64,
     #[serde(default, skip_serializing_if = "is_f32")]
     precision: Precision,
+    #[serde(default, skip_serializing_if = "is_channels_last")]
+    layout: Layout,
     #[serde(default, skip_serializing_if = "is_false")]
     deterministic: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    error_feedback: bool,
     outputs: Vec<String>,
     inputs: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,6 +72,11 @@ fn is_unscaled(scale: &f64) -> bool {
 /// A precision of f32 is not written.
 fn is_f32(precision: &Precision) -> bool {
     *precision == Precision::F32
+}
+
+/// The default memory order is not written.
+fn is_channels_last(layout: &Layout) -> bool {
+    *layout == Layout::ChannelsLast
 }
 
 /// A switch that is off is not written.
@@ -161,7 +171,9 @@ impl Written {
             half: spec.half,
             loss_scale: spec.loss_scale,
             precision: spec.precision,
+            layout: spec.layout,
             deterministic: spec.deterministic,
+            error_feedback: spec.error_feedback,
             outputs: spec.outputs.clone(),
             inputs: spec.inputs.clone(),
             input: spec.input.clone(),
@@ -183,7 +195,9 @@ impl Written {
             half: self.half,
             loss_scale: self.loss_scale,
             precision: self.precision,
+            layout: self.layout,
             deterministic: self.deterministic,
+            error_feedback: self.error_feedback,
             outputs: self.outputs,
             input: self.input,
             optimizer: self.optimizer,
@@ -413,7 +427,7 @@ mod tests {
             }
         };
         type Change = Box<dyn Fn(&mut StageSpec)>;
-        let table: [(Change, &str); 26] = [
+        let table: [(Change, &str); 27] = [
             (Box::new(|spec| spec.index = 1), "'index' is 0, and the coordinator asks for 1"),
             (Box::new(|spec| spec.stages = 3), "'stages' is 2, and the coordinator asks for 3"),
             (Box::new(|spec| spec.seed = 8), "'seed' is 7, and the coordinator asks for 8"),
@@ -425,6 +439,10 @@ mod tests {
             (
                 Box::new(|spec| spec.precision = Precision::Bf16),
                 "'precision' is nothing, and the coordinator asks for \"bf16\"",
+            ),
+            (
+                Box::new(|spec| spec.layout = Layout::RowMajor),
+                "'layout' is nothing, and the coordinator asks for \"row_major\"",
             ),
             (Box::new(|spec| spec.max_microbatch = 32), "'max_microbatch' is 16, and"),
             (Box::new(|spec| spec.max_microbatches = 1), "'max_microbatches' is 4, and"),

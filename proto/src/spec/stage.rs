@@ -7,9 +7,12 @@ use crate::microbatch::MAX_MICROBATCHES;
 use crate::role::Role;
 use crate::spec::graph::{self, LayerSpec, Value};
 use crate::spec::input::InputSpec;
+use crate::spec::layout::Layout;
 pub use crate::spec::limits::{MAX_MICROBATCH, MAX_VALUES};
 use crate::spec::optimizer::OptimizerSpec;
 use crate::spec::precision::Precision;
+use crate::spec::rule::RuleSpec;
+use crate::spec::transport::Transport;
 use crate::tensor::Kind;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
@@ -63,10 +66,17 @@ pub struct StageSpec {
     pub loss_scale: f64,
     /// The number format in which the layers compute.
     pub precision: Precision,
+    /// The memory order of values with planes.
+    pub layout: Layout,
     /// Whether a GPU is to choose kernels that give the same bits run after run.
     pub deterministic: bool,
     /// The bytes that the coordinator's plan expects the stage's tensors to take; 0 where it does not say.
     pub memory: u64,
+    /// How the links that the node opens are carried.
+    pub transport: Transport,
+    /// Whether the stage adds to the error signal of each microbatch what the links' format took from that of the
+    /// microbatch before it, in the same step. Only a format of 8 bits allows it.
+    pub error_feedback: bool,
 }
 
 /// The half of a stage: its layers may have their W on one host and their B on another.
@@ -117,8 +127,11 @@ impl StageSpec {
             half: Half::Forward,
             loss_scale: 1.0,
             precision: Precision::F32,
+            layout: Layout::ChannelsLast,
             deterministic: false,
             memory: 0,
+            transport: Transport::Auto,
+            error_feedback: false,
         }
     }
 
@@ -128,6 +141,15 @@ impl StageSpec {
             Half::Forward => Role::Stage(self.index),
             Half::Backward => Role::Backward(self.index),
         }
+    }
+
+    /// Whether U has two parts on this node: what a forward pass reads steps first, and B follows while the node waits. A
+    /// B that is W has no part of its own, and a B on another host steps there.
+    pub fn updates_in_two_parts(&self) -> bool {
+        let has_b = |layer: &LayerSpec| layer.op.is_weight() && layer.rule != RuleSpec::Backprop;
+        self.half == Half::Forward
+            && self.layers.iter().any(has_b)
+            && self.layers.iter().all(|layer| !layer.split)
     }
 
     /// The values that go above, with the shapes that follow from the stage's layers.
@@ -155,12 +177,18 @@ impl StageSpec {
         self.cut(self.inputs.clone())
     }
 
+    /// The number format of the link above: the coordinator takes logits, and sends their error, in
+    /// [`Kind::at_loss`].
+    pub fn wire_above(&self) -> Kind {
+        if self.index + 1 == self.stages { self.wire.at_loss() } else { self.wire }
+    }
+
     /// The contract of the activations on the link above, which leave this stage.
     ///
     /// # Errors
     /// As [`StageSpec::output_values`].
     pub fn activations_above(&self) -> Result<Contract, ProtocolError> {
-        Ok(self.cut(self.output_values()?))
+        Ok(Contract { kind: self.wire_above(), ..self.cut(self.output_values()?) })
     }
 
     /// The contract of the error signals on the link above, which arrive at this stage. No stage needs the error of
@@ -170,7 +198,7 @@ impl StageSpec {
     /// As [`StageSpec::output_values`].
     pub fn errors_above(&self) -> Result<Contract, ProtocolError> {
         let values = self.output_values()?.into_iter().filter(|value| value.name != graph::INPUT);
-        Ok(self.cut(values.collect()))
+        Ok(Contract { kind: self.wire_above(), ..self.cut(values.collect()) })
     }
 
     /// The contract of a link between neighbours.
@@ -213,6 +241,12 @@ impl StageSpec {
         }
         if self.wire == Kind::U8 {
             return Err(ProtocolError::invalid("bytes are the network's input alone: a stage sends numbers"));
+        }
+        if self.error_feedback && !matches!(self.wire, Kind::Int8(_)) {
+            let wire = self.wire;
+            return Err(ProtocolError::invalid(format!(
+                "error feedback is for links in 8 bits, not in {wire}"
+            )));
         }
         InputSpec::check(self.input.as_ref(), &self.inputs)?;
         if !is_power_of_two(self.loss_scale) {

@@ -6,8 +6,10 @@
 //! bytes in memory.
 
 mod canonical;
+mod chunk;
 
 pub use canonical::Received;
+pub use chunk::ChunkHead;
 
 use crate::error::ProtocolError;
 use crate::failure::Failure;

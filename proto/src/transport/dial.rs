@@ -1,5 +1,6 @@
 //! Connections to other processes: repeated attempts until the deadline.
 
+use super::address::check_address;
 use super::endpoint;
 use super::status::told_by;
 use super::tls::{self, Security};
@@ -15,25 +16,6 @@ use tonic::transport::Channel;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Checks that `address` is of the form `host:port`, with an IPv6 host in brackets.
-///
-/// # Errors
-/// [`FailureKind::Address`] where `address` has another form.
-pub fn check_address(address: &str) -> Result<(), Failure> {
-    let well_formed = address.rsplit_once(':').is_some_and(|(host, port)| {
-        let bracketed = host.starts_with('[') && host.ends_with(']');
-        let plain = !host.is_empty() && !host.contains([':', '/', '@']);
-        (bracketed || plain) && port.parse::<u16>().is_ok_and(|port| port > 0)
-    });
-    match well_formed && endpoint(address).is_ok() {
-        true => Ok(()),
-        false => {
-            let sentence = format!("'{address}' is no address: host:port is expected");
-            Err(Failure::new(FailureKind::Address, sentence))
-        }
-    }
-}
-
 /// Connects to `peer` once, and returns the identity that it has proved.
 ///
 /// # Errors
@@ -47,6 +29,14 @@ pub(crate) async fn connect(
     check_address(address)?;
     let endpoint = endpoint(address).map_err(|error| Failure::new(FailureKind::Address, error))?;
     tls::connect(&endpoint, security, peer).await
+}
+
+/// Connects to the port at `address` once, in plaintext, whoever answers there.
+///
+/// # Errors
+/// The innermost reason.
+pub async fn probe(address: &str) -> Result<Channel, Failure> {
+    Ok(connect(&Security::insecure_plaintext(), &Peer::node(address)).await?.0)
 }
 
 /// The time for which a call is attempted again, and the peers that are missing meanwhile.

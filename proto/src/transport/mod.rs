@@ -1,13 +1,19 @@
-//! The transport of links and calls: gRPC, with the HTTP/2 settings of both ends and their reasons. Most defaults do
-//! not fit large tensors.
+//! The transports of links and calls: gRPC, with the HTTP/2 settings of both ends and their reasons, since most defaults
+//! do not fit large tensors; and shared memory, for links between processes of one host.
 
+pub mod address;
 pub mod admission;
 pub mod codec;
 pub mod dial;
 pub mod grpc;
+pub mod links;
+pub mod listener;
+mod reading;
+pub mod shared_memory;
 mod socket;
 pub(crate) mod status;
 pub mod tls;
+mod unix;
 pub mod waiting;
 
 use crate::link::framing::CHUNK;
@@ -71,14 +77,17 @@ fn server() -> Server {
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
 }
 
-/// An endpoint for `address` (`host:port`) with this protocol's settings.
+/// An endpoint for `address` (`host:port`, or `unix:PATH`) with this protocol's settings.
 ///
 /// # Errors
 /// When `address` is no address.
 pub fn endpoint(address: &str) -> Result<Endpoint, tonic::transport::Error> {
-    Ok(Endpoint::from_shared(format!("http://{address}"))?
+    // A path is no authority; the connector knows the path.
+    let authority = if address::path_of(address).is_some() { "localhost" } else { address };
+    Ok(Endpoint::from_shared(format!("http://{authority}"))?
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(FRAME)
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true)

@@ -33,13 +33,25 @@ impl From<ProtocolError> for Status {
 
 impl From<LinkRefusal> for Status {
     fn from(refusal: LinkRefusal) -> Self {
-        let (code, kind) = match refusal {
-            LinkRefusal::Unnamed => (Code::Unauthenticated, FailureKind::Refused),
-            LinkRefusal::Early => (Code::Unavailable, FailureKind::Early),
-            LinkRefusal::OtherRun | LinkRefusal::Stranger => (Code::PermissionDenied, FailureKind::Refused),
-            LinkRefusal::Taken => (Code::AlreadyExists, FailureKind::Refused),
+        let code = match refusal {
+            LinkRefusal::Unnamed => Code::Unauthenticated,
+            LinkRefusal::Early => Code::Unavailable,
+            LinkRefusal::OtherRun | LinkRefusal::Stranger => Code::PermissionDenied,
+            LinkRefusal::Taken => Code::AlreadyExists,
         };
-        status(code, Failure::new(kind, refusal))
+        status(code, refusal.into())
+    }
+}
+
+impl From<LinkRefusal> for Failure {
+    fn from(refusal: LinkRefusal) -> Self {
+        let kind = match refusal {
+            LinkRefusal::Early => FailureKind::Early,
+            LinkRefusal::Unnamed | LinkRefusal::OtherRun | LinkRefusal::Stranger | LinkRefusal::Taken => {
+                FailureKind::Refused
+            }
+        };
+        Failure::new(kind, refusal)
     }
 }
 

@@ -16,7 +16,7 @@ use proto::failure::Failure;
 use proto::lane::Lane;
 use proto::link::Role;
 use proto::microbatch::{Message, MicrobatchHeader, MicrobatchId, Phase};
-use proto::tensor::TensorData;
+use proto::tensor::{Kind, TensorData};
 use proto::wire;
 use std::fs;
 use std::path::PathBuf;
@@ -48,7 +48,11 @@ fn seeds(target: &str) -> Vec<(&'static str, Vec<u8>)> {
     let lane = b"\0\x00\x01\x40\x80\x41\x81\xc0".to_vec();
     let two = b"\0\x00\x40\x80\xc0\x10\x11\x50\x90\x51\x91\xd0".to_vec();
     match target {
-        "framing" => vec![("message", framed(0)), ("two_forms", [framed(0), framed(1), framed(0)].concat())],
+        "framing" => {
+            let [whole, eight] = framing::KINDS;
+            let two = [framed(0, whole), framed(1, whole), framed(0, whole)].concat();
+            vec![("message", framed(0, whole)), ("two_forms", two), ("eight_bits", framed(0, eight))]
+        }
         "lane" => vec![("train", lane), ("two_steps", two), ("evaluate", b"\x01\x00\x01\x02".to_vec())],
         _ => {
             let start = Command::Start(Start {
@@ -83,9 +87,9 @@ fn seeds(target: &str) -> Vec<(&'static str, Vec<u8>)> {
 /// The function of a fuzz target.
 type Target = fn(&[u8]);
 
-/// The parts of a message of the form with this number.
-fn framed(form: u32) -> Vec<u8> {
-    let contract = framing::contract();
+/// The parts of a message of the form with this number, on a link in `kind`.
+fn framed(form: u32, kind: Kind) -> Vec<u8> {
+    let contract = framing::contract(kind);
     let header = MicrobatchHeader {
         run: contract.run.clone(),
         incarnation: contract.incarnation,
@@ -100,7 +104,7 @@ fn framed(form: u32) -> Vec<u8> {
     let tensors = contract.forms[form as usize].values.iter().map(|value| {
         let shape: Vec<u64> = std::iter::once(2).chain(value.shape.iter().copied()).collect();
         let elements = vec![0.5; shape.iter().product::<u64>() as usize];
-        (value.name.clone(), TensorData::from_f32(shape, &elements).unwrap())
+        (value.name.clone(), TensorData::round_from_f32(kind, shape, &elements).unwrap())
     });
     let message = Message { header, tensors: tensors.collect() };
     let parts = proto::link::framing::parts::<wire::Activation>(message);

@@ -5,11 +5,11 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use proto::error::ProtocolError;
 use proto::link::Contract;
-use proto::link::framing::{Assembler, CHUNK, parts};
+use proto::link::framing::{Assembler, CHUNK, Direction, Part, parts};
 use proto::microbatch::Message;
 use proto::spec::contract::Form;
 use proto::spec::graph::{INPUT, Value};
-use proto::tensor::Kind;
+use proto::tensor::{ALIGNMENT, Block, Kind, TensorData, byte_len};
 use proto::wire::{Activation, Header};
 
 /// A fault's name, and the function that causes it.
@@ -128,6 +128,56 @@ fn what_does_not_continue_the_message_is_refused() {
 }
 
 #[test]
+fn a_tensor_becomes_one_aligned_piece_however_its_bytes_come() {
+    let contract = contract(&[vec![CHUNK as u64 / 16], vec![3]]);
+    let original = message(&contract, 9, 1);
+    for length in [1000, 65_537, CHUNK] {
+        let mut assembler = Assembler::new(contract.clone());
+        let mut received = None;
+        for part in sent(&contract, 9) {
+            match part.into_part().unwrap() {
+                Part::Header(header) => assert!(assembler.header(header).unwrap().is_none()),
+                Part::Chunk(chunk) => {
+                    assembler.chunk(chunk.tensor, chunk.offset, chunk.data.len()).unwrap();
+                    for bytes in chunk.data.chunks(length) {
+                        assert!(received.is_none() && !assembler.is_idle());
+                        received = assembler.fill(bytes).unwrap();
+                    }
+                }
+            }
+        }
+        for ((_, tensor), (_, same)) in received.unwrap().tensors.into_iter().zip(&original.tensors) {
+            let [piece] = tensor.pieces() else { panic!("one piece") };
+            assert_eq!(piece.as_ptr().align_offset(ALIGNMENT), 0);
+            assert_eq!(*piece, same.clone().into_bytes());
+        }
+    }
+}
+
+#[test]
+fn bytes_are_taken_only_for_a_chunk_that_is_due() {
+    let contract = contract(&[vec![3]]);
+    let opened = || {
+        let mut assembler = Assembler::new(contract.clone());
+        assembler.push(sent(&contract, 9).remove(0)).unwrap();
+        assembler
+    };
+    let mut assembler = Assembler::new(contract.clone());
+    assert!(assembler.chunk(0, 0, 108).is_err() && assembler.fill(&[1]).is_err(), "no header");
+    assert!(opened().fill(&[1]).is_err(), "no chunk");
+    for (tensor, offset, length) in [(1, 0, 108), (0, 4, 104), (0, 0, 107), (0, 0, 109), (0, 0, 0)] {
+        assert!(opened().chunk(tensor, offset, length).is_err(), "{tensor} {offset} {length}");
+    }
+    let mut assembler = opened();
+    assembler.chunk(0, 0, 108).unwrap();
+    assert!(assembler.fill(&[1; 100]).unwrap().is_none());
+    let refused = assembler.chunk(0, 100, 8).unwrap_err().to_string();
+    assert!(refused.contains("a new chunk while the last one lacks 8 bytes"), "{refused}");
+    let refused = assembler.fill(&[1; 9]).unwrap_err().to_string();
+    assert!(refused.contains("9 bytes of a chunk while 8 are due"), "{refused}");
+}
+
+#[test]
 fn the_networks_input_crosses_in_bytes_and_nothing_else_does() {
     let input = Value { name: INPUT.into(), shape: vec![3, 4] };
     for wire in [Kind::F32, Kind::Bf16, Kind::F16] {
@@ -146,4 +196,81 @@ fn the_networks_input_crosses_in_bytes_and_nothing_else_does() {
             assert!(refused.contains(&says), "{refused}");
         }
     }
+}
+
+/// The parts of a message of one tensor of `contract`, whose bytes `harm` has changed. The checksum is that of the changed
+/// bytes, as a sender's own would be.
+fn harmed(contract: &Contract, harm: impl FnOnce(&mut Vec<u8>)) -> Vec<Activation> {
+    let mut parts = sent(contract, 9);
+    let mut bytes = chunk(&mut parts[1]).data.to_vec();
+    harm(&mut bytes);
+    let changed = Bytes::from(bytes);
+    let whole = TensorData::new(Kind::U8, vec![changed.len() as u64], vec![changed.clone()]).unwrap();
+    header(&mut parts[0]).tensors[0].checksum = whole.checksum();
+    chunk(&mut parts[1]).data = changed;
+    parts
+}
+
+#[test]
+fn numbers_of_8_bits_cross_with_their_scales() {
+    for block in Block::ALL {
+        let shapes = [vec![7, 5], vec![3], vec![2, 31, 33], vec![1024]];
+        let contract = Contract { kind: Kind::Int8(block), ..contract(&shapes) };
+        let original = message(&contract, 9, 1);
+        let received = receive(&contract, sent(&contract, 9)).unwrap().unwrap();
+        for ((name, tensor), (known, same)) in received.tensors.into_iter().zip(original.tensors) {
+            assert_eq!((name, tensor.kind(), tensor.shape()), (known, Kind::Int8(block), same.shape()));
+            let numbers: u64 = tensor.shape()[1..].iter().product();
+            let bytes = 9 * (numbers + 4 * numbers.div_ceil(block.size() as u64));
+            assert_eq!(byte_len(tensor.kind(), tensor.shape()), Some(bytes as usize));
+            assert_eq!(tensor.to_f32(), same.to_f32());
+            assert_eq!(tensor.into_bytes(), same.into_bytes());
+        }
+    }
+}
+
+#[test]
+fn bytes_that_are_no_numbers_of_8_bits_are_refused() {
+    type Damage = fn(&mut Vec<u8>);
+    fn scale(bytes: &mut [u8], bits: u32) {
+        bytes[4..8].copy_from_slice(&bits.to_le_bytes());
+    }
+    // Nine samples of two blocks each: 18 scales, and 9 × 33 numbers behind them.
+    let contract = Contract { kind: Kind::Int8(Block::Of32), ..contract(&[vec![3, 11]]) };
+    assert!(receive(&contract, harmed(&contract, |_| ())).unwrap().is_some());
+    let harms: [(Damage, &str); 9] = [
+        (|bytes| scale(bytes, 0x7f80_0000), "is no scale of block 1"),
+        (|bytes| scale(bytes, 0xff80_0000), "is no scale of block 1"),
+        (|bytes| scale(bytes, 0x7fc0_0001), "is no scale of block 1"),
+        (|bytes| scale(bytes, 0xbf80_0000), "is no scale of block 1"),
+        (|bytes| scale(bytes, 1), "is no scale of block 1"),
+        (|bytes| scale(bytes, 0x7fc0_0000), "block 1 in 8 bits has numbers and no scale"),
+        (|bytes| bytes[72] = 0x80, "block 0 in 8 bits has the number -128"),
+        (|bytes| bytes.truncate(72 + 9 * 33 - 1), "368"),
+        (|bytes| bytes.push(1), "370"),
+    ];
+    for (harm, says) in harms {
+        let refused = receive(&contract, harmed(&contract, harm)).unwrap_err().to_string();
+        assert!(refused.contains(says), "{says}: {refused}");
+    }
+}
+
+#[test]
+fn a_format_of_8_bits_is_due_with_its_blocks_alone() {
+    let of = |kind| Contract { kind, ..contract(&[vec![2, 3]]) };
+    let due = of(Kind::Int8(Block::Of64));
+    for kind in [Kind::F32, Kind::U8, Kind::Int8(Block::Of32), Kind::Int8(Block::Of1024)] {
+        let refused = receive(&due, sent(&of(kind), 9)).unwrap_err().to_string();
+        let says =
+            format!("'value0' as {kind} [9, 2, 3] where 'value0' as int8_64 [9, 2, 3] crosses this cut");
+        assert!(refused.contains(&says), "{refused}");
+        let refused = receive(&of(kind), sent(&due, 9)).unwrap_err().to_string();
+        assert!(
+            refused.contains(&format!("'value0' as int8_64 [9, 2, 3] where 'value0' as {kind}")),
+            "{refused}"
+        );
+    }
+    let mut parts = sent(&due, 9);
+    header(&mut parts[0]).tensors[0].kind = 11;
+    assert!(receive(&due, parts).is_err(), "a number that is no format");
 }

@@ -6,12 +6,13 @@ use proto::control::{
     Command, LayerMeasure, Measure, Minibatch, Overflow, Report, RunLane, Span, StepDone, Underflow,
 };
 use proto::lane::{Action, Lane, WeightVersion};
-use proto::link::Carried;
+use proto::link::{Carried, Role};
 use proto::microbatch::{MAX_MICROBATCHES, MicrobatchId, Phase};
 use proto::spec::graph::Value;
 use proto::spec::graph::{Init, LayerSpec, MAX_LAYERS, Op};
 use proto::spec::rule::{Alignment, Coefficients, Primitive, RuleSpec};
 use proto::spec::stage::StageSpec;
+use proto::timeline::{Exchange, MAX_TRANSFERS, Timeline, Transfer};
 use proto::transport::{CONTROL_MESSAGE_LIMIT, REPORT_MESSAGE_LIMIT};
 use proto::wire;
 use std::time::Duration;
@@ -28,7 +29,20 @@ fn longest() -> Lane {
 #[test]
 fn the_longest_lane_and_its_report_fit() {
     let lane = longest();
-    let spans = lane.actions().iter().map(|&action| Span { action, start_ns: u64::MAX, end_ns: u64::MAX });
+    let spans =
+        lane.actions().iter().map(|&action| Span { backward: true, ..Span::of(action, u64::MAX, u64::MAX) });
+    let transfer = Transfer {
+        peer: Role::Backward(u32::MAX),
+        sent: true,
+        carried: Carried::LayerValues,
+        microbatch: MAX_MICROBATCHES,
+        form: u32::MAX,
+        bytes: u64::MAX,
+        start_ns: u64::MAX,
+        end_ns: u64::MAX,
+        transport_ns: Some(u64::MAX),
+    };
+    let exchange = Exchange { received_ns: u64::MAX, answered_ns: u64::MAX, ..Exchange::default() };
     let measure = |layer| LayerMeasure {
         name: format!("{layer:0128}"),
         angle_deg: 90.0,
@@ -54,6 +68,7 @@ fn the_longest_lane_and_its_report_fit() {
         underflow: Underflow { activations: u64::MAX, error_signals: u64::MAX, layer_values: u64::MAX },
         updates: u64::MAX,
         layers: (0..MAX_LAYERS).map(measure).collect(),
+        timeline: Some(Timeline { transfers: vec![transfer; MAX_TRANSFERS], exchange }),
     };
     let report = wire::Report::from(Report::Step(done)).encoded_len();
     assert!(report < REPORT_MESSAGE_LIMIT, "{report}");
@@ -103,7 +118,7 @@ fn taken(minibatches: usize, harm: impl FnOnce(&mut wire::Lane)) -> Result<Comma
     };
     let actions = (5..5 + minibatches as u64).flat_map(of_step).collect();
     let lane = Lane::new(Phase::Train, WeightVersion::OfForward, actions).unwrap();
-    let minibatches = vec![Minibatch { samples: 3, measure: Measure::Nothing }; minibatches];
+    let minibatches = vec![Minibatch { samples: 3, measure: Measure::Nothing, timeline: false }; minibatches];
     let mut lane = wire::Lane::from(RunLane { lane, minibatches });
     harm(&mut lane);
     let command = wire::Command { command: Some(wire::command::Command::Lane(lane)) };

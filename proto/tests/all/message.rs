@@ -3,7 +3,7 @@
 use proto::link::Contract;
 use proto::microbatch::{Message, MicrobatchHeader, MicrobatchId, Phase};
 use proto::spec::graph::Value;
-use proto::tensor::{TensorData, byte_len};
+use proto::tensor::{Kind, TensorData, byte_len};
 use proto::wire::activation::Part;
 use proto::wire::{Activation, Chunk, Header};
 
@@ -26,8 +26,20 @@ pub fn message(contract: &Contract, size: u32, index: u32) -> Message {
     let tensor = |value: &Value| {
         let shape: Vec<u64> = std::iter::once(u64::from(size)).chain(value.shape.iter().copied()).collect();
         let kind = value.kind(contract.kind);
-        let bytes: Vec<u8> = (0..byte_len(kind, &shape).unwrap()).map(|at| (at % 251) as u8).collect();
-        (value.name.clone(), TensorData::new(kind, shape, vec![bytes.into()]).unwrap())
+        let data = match kind {
+            // Not all bytes are numbers of 8 bits and their scales.
+            Kind::Int8(_) => {
+                let numbers = shape.iter().product::<u64>();
+                let numbers: Vec<f32> = (0..numbers).map(|at| (at % 251) as f32 / 8.0 - 15.0).collect();
+                TensorData::round_from_f32(kind, shape, &numbers)
+            }
+            _ => {
+                let bytes: Vec<u8> =
+                    (0..byte_len(kind, &shape).unwrap()).map(|at| (at % 251) as u8).collect();
+                TensorData::new(kind, shape, vec![bytes.into()])
+            }
+        };
+        (value.name.clone(), data.unwrap())
     };
     Message { header, tensors: contract.values().iter().map(tensor).collect() }
 }

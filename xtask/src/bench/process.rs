@@ -20,8 +20,21 @@ pub fn coordinator(
     data: &Path,
     settings: &[impl AsRef<str>],
 ) -> Command {
+    coordinator_with(root, build, name, CONFIG.as_ref(), data, settings)
+}
+
+/// As [`coordinator`], with a configuration of the bench's own.
+pub fn coordinator_with(
+    root: &Root,
+    build: &Path,
+    name: &str,
+    config: &Path,
+    data: &Path,
+    settings: &[impl AsRef<str>],
+) -> Command {
     let mut command = root.command(build.join("coordinator"));
-    command.args([name, "--config", CONFIG, "--set", &format!("data.path={}", data.display())]);
+    command.args([name, "--config"]).arg(config);
+    command.args(["--set", &format!("data.path={}", data.display())]);
     settings.iter().for_each(|setting| _ = command.args(["--set", setting.as_ref()]));
     command
 }
@@ -32,6 +45,17 @@ pub fn finish(
     command: &mut Command,
     limit: Duration,
     log: &Path,
+    look: impl FnMut(u32),
+) -> Result<String, Failure> {
+    finish_looking(command, limit, log, LOOK, look)
+}
+
+/// As [`finish`], where the program is looked at `every` so often.
+pub fn finish_looking(
+    command: &mut Command,
+    limit: Duration,
+    log: &Path,
+    every: Duration,
     mut look: impl FnMut(u32),
 ) -> Result<String, Failure> {
     let printed = log.with_extension("out");
@@ -47,7 +71,7 @@ pub fn finish(
             }
             Ok(Some(status)) => break ending(status),
             Ok(None) if start.elapsed() > limit => break format!("did not end within {} s", limit.as_secs()),
-            Ok(None) => sleep(LOOK),
+            Ok(None) => sleep(every),
             Err(error) => break format!("could not be watched ({error})"),
         }
         look(child.id());

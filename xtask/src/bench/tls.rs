@@ -1,7 +1,7 @@
 //! What TLS costs: trainings over loopback with certificates and in plaintext, by turns, and the handshakes of a start
 //! with many stages.
 
-use super::pipeline::{Case, DEMO, RESNET};
+use super::case::{Case, DEMO, RESNET};
 use super::process::{coordinator, finish};
 use super::turns::{self, Contender, in_turn, median};
 use super::{Bounds, Row};
@@ -144,7 +144,7 @@ impl Bed<'_> {
     fn train(&self, case: &Case) -> Result<f64, Failure> {
         let nodes = self.nodes()?;
         let run_dir = self.fresh("run");
-        let mut train = self.coordinator("train", &case.settings());
+        let mut train = self.coordinator("train", &case.settings(&[]));
         train.arg("--run-dir").arg(&run_dir);
         finish(&mut train, LIMIT, &self.folder.join("coordinator.log"), |_| ())?;
         drop(nodes);

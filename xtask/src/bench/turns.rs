@@ -26,6 +26,19 @@ pub fn in_turn(case: &str, rounds: usize, contenders: &[Contender<'_>]) -> Resul
     Ok(measured)
 }
 
+/// A row of rates for each contender but the first, beside which it was measured.
+pub fn rows_beside(
+    bench: &'static str,
+    case: &str,
+    contenders: &[Contender<'_>],
+    measured: &[Vec<f64>],
+) -> Vec<Row> {
+    let row = |(Contender { name, bounds, .. }, numbers): (&Contender<'_>, &Vec<f64>)| {
+        rates(bench, format!("{case}: {name}"), &measured[0], numbers, *bounds)
+    };
+    contenders.iter().zip(measured).skip(1).map(row).collect()
+}
+
 /// The row of two rates, each measured once a round: the higher one is better.
 pub fn rates(bench: &'static str, case: String, ours: &[f64], reference: &[f64], bounds: Bounds) -> Row {
     let spread = range(ours.iter().zip(reference).map(|(ours, reference)| ours / reference));
@@ -47,10 +60,21 @@ pub fn rates(bench: &'static str, case: String, ours: &[f64], reference: &[f64],
 
 /// The row of two times in milliseconds, each measured once a round: the lower one is better.
 pub fn times(bench: &'static str, case: String, ours: &[f64], reference: &[f64], bounds: Bounds) -> Row {
+    costs(bench, case, [ours, reference], bounds, "ms")
+}
+
+/// The row of two costs in `unit`, each measured once a round: the lower one is better.
+pub fn costs(
+    bench: &'static str,
+    case: String,
+    [ours, reference]: [&[f64]; 2],
+    bounds: Bounds,
+    unit: &'static str,
+) -> Row {
     let spread = range(ours.iter().zip(reference).map(|(ours, reference)| reference / ours));
     let (rounds, floor, goal) = (ours.len(), bounds.0, bounds.1);
     let (ours, reference) = (median(ours), median(reference));
-    Row { bench, case, ratio: reference / ours, spread, floor, goal, ours, reference, unit: "ms", rounds }
+    Row { bench, case, ratio: reference / ours, spread, floor, goal, ours, reference, unit, rounds }
 }
 
 /// The middle number, or the mean of the middle two.

@@ -297,13 +297,20 @@ pub(super) const KEYS: &[Synonyms] = &[
         "node.threads",
     ),
     meant("wire_dtype wire_format wire_precision comm_dtype communication_dtype compression", "network.wire"),
+    almost(
+        "backend dist_backend distributed_backend process_group_backend shared_memory shm use_shm ipc",
+        "network.transport",
+        ", which says what carries the links between processes",
+    ),
+    meant("block_size group_size quant_block_size quantization_block_size", "network.wire_block"),
+    meant("error_compensation residual_feedback memory_compensation", "network.error_feedback"),
     meant("timeout message_timeout ddp_timeout", "network.message_deadline"),
     meant("connect_timeout connection_timeout dist_timeout", "network.connect_deadline"),
     absent(
         "address addresses host hosts port ports master_addr master_port listen",
         "network.wire",
         "the command \
-         line names the nodes, by --nodes HOST:PORT,…",
+         line names the nodes, by --nodes HOST:PORT,… or --nodes unix:PATH,…",
     ),
     // Records.
     meant(

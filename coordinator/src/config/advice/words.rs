@@ -115,12 +115,14 @@ pub(super) const VALUES: &[Synonyms] = &[
     // Number formats.
     meant("float32 fp32 float single", "f32"),
     meant("float16 fp16 half", "f16"),
+    meant("i8 qint8 8bit int8_blockwise blockwise", "int8"),
     meant("bfloat16 bfloat mixed bf16_mixed amp", "bf16"),
     meant("tensorfloat32 tensorfloat", "tf32"),
     // Pipelines.
     meant("apart separate separated", "split"),
     meant("colocated joint same_host one_host", "together"),
     meant("1f1b pipedream pipedream_flush", "one_f_one_b"),
+    meant("zb zbh1 zb1p zero_bubble_h1 interleaved_zero_bubble zbv zbv_zero_bubble", "zero_bubble"),
     meant("fill_drain afab all_forward_all_backward", "gpipe"),
     meant("layer layers each", "per_layer"),
     meant("block blocks", "per_block"),

@@ -148,6 +148,7 @@ fn a_word_of_another_framework_finds_its_value() {
         ("network.wire=half", "; did you mean \"f16\"?"),
         ("network.wire=bfloat16", "; did you mean \"bf16\"?"),
         ("pipeline.schedule=1f1b", "; did you mean \"one_f_one_b\"?"),
+        ("pipeline.schedule=ZB-H1", "; did you mean \"zero_bubble\"?"),
         ("pipeline.schedule=cosine", "; \"cosine\" is a value of 'rule.schedule' or 'optimizer.schedule'"),
         ("pipeline.placement=separate", "; did you mean \"split\"?"),
         ("pipeline.stages=per-layer", "; did you mean \"per_layer\"?"),
@@ -159,7 +160,7 @@ fn a_word_of_another_framework_finds_its_value() {
         assert!(sentence.contains(said), "{set}: {sentence}");
     }
     for far in
-        ["optimizer.name=rmsprop", "rule.name=zebra", "optimizer.schedule=polynomial", "network.wire=int8"]
+        ["optimizer.name=rmsprop", "rule.name=zebra", "optimizer.schedule=polynomial", "network.wire=posit"]
     {
         assert!(!refusal(&[far]).contains("; "), "{far}: {}", refusal(&[far]));
     }

@@ -15,7 +15,7 @@
 //! | snapshot | one for each snapshot | the numbers of the snapshots to keep |
 //! | align | one for each part of the delay phase | exact: two numbers |
 //! | started | 1 | exact: it has no field |
-//! | step | one for each minibatch | its counts and times; for each action of the lane two times; where layers are measured, for each weight layer its name, four numbers and whether it is split |
+//! | step | one for each minibatch | its counts and times; for each action of the lane two times, and two more for B's part of U; in a step with a timeline, for each message its name, its bytes and three times; where layers are measured, for each weight layer its name, four numbers and whether it is split |
 //! | snapshot_done | one for each snapshot | updates, bytes, seconds |
 //! | aligned | one for each part of the delay phase | exact: one number |
 //! | audit, ledger | one for each question | exact except for the digits of the control plane's bytes: the node's records |
@@ -28,7 +28,7 @@
 use super::report::{Reporting, WIDE};
 use super::{Minibatch, Work, learning};
 use proto::control::{
-    Command, Configured, Description, HeldSnapshot, Keep, Report, RunLane, SnapshotDone, Start,
+    Command, Configured, DataAddress, Description, HeldSnapshot, Keep, Report, RunLane, SnapshotDone, Start,
 };
 use proto::error::ProtocolError;
 use proto::ledger::size::Size;
@@ -37,6 +37,7 @@ use proto::link::Role;
 use proto::microbatch::Phase;
 use proto::spec::reads::Reads;
 use proto::spec::stage::{Half, StageSpec};
+use proto::transport::address::MOST_OF_PATH;
 use std::time::Duration;
 
 /// The longest address: a host's name of 253 bytes, and a port.
@@ -175,8 +176,9 @@ impl Plane {
     fn minibatch(&mut self, spec: &StageSpec, minibatch: &Minibatch, reporting: &Reporting) {
         // A backward node follows the lane of its stage.
         let lane = minibatch.lanes[spec.index as usize].starting_at(minibatch.step);
-        let done = reporting.widest(minibatch, lane.actions());
+        let done = reporting.widest(minibatch, &lane);
         let work = RunLane::of_one_step(lane, minibatch.samples, minibatch.measure);
+        let work = work.with_timeline(minibatch.timeline);
         self.add(ControlMessage::Lane, Command::Lane(work).size());
         self.add(ControlMessage::Step, Report::Step(done).size());
     }
@@ -222,7 +224,7 @@ fn description(held: usize) -> Description {
         threads: u32::MAX,
         memory_total: WIDE,
         memory_available: WIDE,
-        data_port: u16::MAX,
+        data: DataAddress::Path("x".repeat(MOST_OF_PATH)),
         certificate_expires: WIDE,
         run: Some("x".repeat(RUN)),
         snapshots: vec![snapshot; held],

@@ -13,7 +13,7 @@ use proto::link::{Carried, Role};
 use proto::microbatch::{MicrobatchHeader, MicrobatchId, Phase};
 use proto::spec::graph::{INPUT, Value};
 use proto::spec::stage::StageSpec;
-use proto::tensor::{Kind, byte_len};
+use proto::tensor::Kind;
 
 /// The records of every link of the ring, without chains. A phase in which a direction carries no message has no
 /// record.
@@ -28,10 +28,11 @@ pub(super) fn predict(stages: &[StageSpec], work: &[Work]) -> Result<Vec<LinkRec
         };
         // The coordinator needs no error of the network's input: the first stage sends `done`, without tensors.
         let down: Vec<Value> = up.iter().filter(|value| value.name != INPUT).cloned().collect();
+        let wire = if above.is_some() { spec.wire } else { spec.wire_above() };
         let (below, above) = (role(below), role(above));
         for phase in [Phase::Train, Phase::Evaluate] {
             let record = |ends, carried, tensors| {
-                let record = LinkRecord::empty(ends, carried, phase).of(0, tensors, spec.wire);
+                let record = LinkRecord::empty(ends, carried, phase).of(0, tensors, wire);
                 let of_phase = minibatches(work).filter(|minibatch| minibatch.phase == phase);
                 counted(record, of_phase.flat_map(|minibatch| headers(minibatch, spec)))
             };
@@ -54,7 +55,7 @@ pub(super) fn counted(
     mut record: LinkRecord,
     headers: impl Iterator<Item = MicrobatchHeader>,
 ) -> Option<LinkRecord> {
-    let sample = |(value, kind): (&Value, &Kind)| byte_len(*kind, &value.shape).unwrap_or(0) as u64;
+    let sample = |(value, &kind): (&Value, &Kind)| value.bytes(kind);
     let of_sample: u64 = record.tensors.iter().zip(&record.kinds).map(sample).sum();
     for header in headers {
         record.messages += 1;

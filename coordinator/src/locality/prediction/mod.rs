@@ -76,6 +76,8 @@ struct Minibatch {
     lanes: Arc<[Lane]>,
     /// What the nodes measure of the layers.
     measure: Measure,
+    /// Whether every process keeps a timeline of the step.
+    timeline: bool,
     /// The number of updates after the minibatch.
     updates: u64,
 }
@@ -91,7 +93,8 @@ impl Work {
         *updates += u64::from(phase == Phase::Train);
         let parts = microbatches(samples, minibatch.microbatches as usize);
         let lanes = lanes.of(phase, parts.len() as u32)?;
-        let (step, measure, updates) = (minibatch.step, minibatch.measure, *updates);
+        let (step, measure, timeline, updates) =
+            (minibatch.step, minibatch.measure, minibatch.timeline, *updates);
         Ok(Work::Minibatch(Minibatch {
             phase,
             step,
@@ -99,6 +102,7 @@ impl Work {
             parts,
             lanes,
             measure,
+            timeline,
             updates,
         }))
     }

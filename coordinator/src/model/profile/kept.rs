@@ -27,19 +27,19 @@ enum Tensor {
     Own(usize),
 }
 
-/// Sets the kept tensors of every layer, whose numbers take `number` bytes each. A flattened value is the same tensor as
-/// its source.
+/// Sets the kept tensors of every layer, whose numbers take `number` bytes each.
 pub(super) fn keep(
     layers: &mut [LayerProfile],
     network: &Network,
     inputs: &[Vec<usize>],
-    elements: &[u64],
+    shapes: &[&[u64]],
     number: u64,
 ) {
+    let elements: Vec<u64> = shapes.iter().map(|shape| shape.iter().product()).collect();
     let mut same: Vec<usize> = (0..elements.len()).collect();
     let mut keeper_above: HashMap<Tensor, usize> = HashMap::new();
     for (i, layer) in network.layers.iter().enumerate() {
-        if layer.op == Op::Flatten {
+        if layer.op == Op::Flatten && is_view(shapes[inputs[i][0]]) {
             same[i + 1] = same[inputs[i][0]];
         }
     }
@@ -55,8 +55,15 @@ pub(super) fn keep(
         });
         let note = |(tensor, bytes)| Kept { bytes, again: keeper_above.insert(tensor, i) };
         layers[i].kept = kept.map(note).collect();
-        let flattened = layer.op == Op::Flatten;
+        let flattened = layer.op == Op::Flatten && is_view(shapes[x]);
         let free = !flattened && !keeper_above.contains_key(&Tensor::Value(i + 1));
         layers[i].passing = if free { y * number } else { 0 };
     }
+}
+
+/// Whether a flattened value of this shape is the same tensor as its source. Several channels of several positions are
+/// copied where the source is in the order N, H, W, C; the row-major order would not ask for it.
+fn is_view(shape: &[u64]) -> bool {
+    let [channels, places @ ..] = shape else { return true };
+    *channels == 1 || places.iter().all(|&places| places == 1)
 }

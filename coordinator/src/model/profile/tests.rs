@@ -28,7 +28,7 @@ fn what_crosses_every_cut_is_what_the_graph_says() {
             let errors: u64 = names.iter().filter(|name| **name != INPUT).map(|name| size(name)).sum();
             assert_eq!(profile.errors(at), errors, "{name} at {at}");
             let bytes: u64 = names.iter().map(|name| if *name == INPUT { 1 } else { 4 } * size(name)).sum();
-            assert_eq!(profile.bytes(at, FLOAT), [bytes, errors * 4], "{name} at {at}");
+            assert_eq!(profile.wired(at, Kind::F32), [bytes, errors * 4], "{name} at {at}");
         }
     }
 }

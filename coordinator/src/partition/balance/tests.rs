@@ -68,10 +68,9 @@ fn the_balance_is_the_best_of_all_cuts_with_and_without_a_limit_on_memory() {
     for (seed, stages) in (0..60).flat_map(|seed| [(seed, 2), (seed, 3), (seed, 4)]) {
         let network = drawn(seed);
         let estimator = estimator(&network);
-        let held: Vec<u32> =
-            estimator.workload().lanes(stages).unwrap().iter().map(|lane| lane.held()).collect();
+        let held: Vec<Held> = estimator.workload().lanes(stages).unwrap().iter().map(Held::of).collect();
         let worst = |ranges: &[Range<usize>]| {
-            let stages = ranges.iter().zip(&held).map(|(range, &held)| estimator.stage(range.clone(), held));
+            let stages = ranges.iter().zip(&held).map(|(range, held)| estimator.stage(range.clone(), held));
             stages.fold((0.0, 0), |(s, b), stage| (stage.seconds.max(s), stage.memory.total().max(b)))
         };
         let all: Vec<(f64, u64)> =

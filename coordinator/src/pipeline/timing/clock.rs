@@ -7,7 +7,7 @@ use proto::lane::{Action, Lane};
 
 use super::network::{Call, Network};
 use super::worker::{Part, Worker};
-use super::{Costs, Run, Timed};
+use super::{Costs, Run};
 
 /// The minibatches that the coordinator keeps in the pipeline: it sends the inputs of so many.
 const IN_FLIGHT: u64 = 3;
@@ -108,9 +108,10 @@ pub(super) fn run(lanes: &[Lane], costs: &Costs, rounds: u64) -> Result<Run, Vec
         return Err(stuck);
     }
     let backward = clock.workers.split_off(clock.stages);
-    let done = |worker: Worker<'_>| -> Vec<Timed> { worker.done };
+    let (stages, followed) = clock.workers.into_iter().map(|worker| (worker.done, worker.followed)).unzip();
     Ok(Run {
-        stages: clock.workers.into_iter().map(done).collect(),
+        stages,
+        followed,
         backward: backward.into_iter().map(|worker| (worker.stage, worker.done)).collect(),
     })
 }
@@ -151,9 +152,12 @@ impl<'a> Clock<'a> {
     fn on(&mut self, now: f64, event: Event) {
         match event {
             Event::Computed(worker) => {
-                self.workers[worker].computed();
+                let reported = self.workers[worker].computed();
                 self.computing -= 1;
                 self.occupy(now);
+                if reported {
+                    self.feed(now);
+                }
                 self.proceed(now, worker);
             }
             Event::Flow(call) => {
@@ -174,7 +178,7 @@ impl<'a> Clock<'a> {
 
     /// Sends the inputs of as many runs of the lanes as the coordinator keeps under way.
     fn feed(&mut self, now: f64) {
-        let closed = self.workers.iter().map(Worker::rounds).min().unwrap_or(0);
+        let closed = self.workers.iter().map(Worker::reported).min().unwrap_or(0);
         let most = self.rounds.min(closed + IN_FLIGHT);
         while self.fed < most {
             self.fed += 1;
@@ -210,10 +214,14 @@ impl<'a> Clock<'a> {
     fn proceed(&mut self, now: f64, at: usize) {
         while let Some((action, part)) = self.workers[at].part(self.rounds) {
             match part {
-                Some(Part::Take(flow)) if self.arrived[flow] == 0 => return,
+                Some(Part::Take(flow)) if self.arrived[flow] == 0 => return self.follow(now, at, false),
                 Some(Part::Take(flow)) => {
                     self.arrived[flow] -= 1;
                     self.workers[at].passed();
+                }
+                // E reads B.
+                Some(Part::Compute(_)) if matches!(action, Action::Error(_)) && self.workers[at].owes() => {
+                    return self.follow(now, at, true);
                 }
                 Some(Part::Compute(seconds)) => {
                     self.workers[at].wait();
@@ -231,6 +239,17 @@ impl<'a> Clock<'a> {
                     }
                 }
             }
+        }
+        // Nothing is left of the lane.
+        self.follow(now, at, true);
+    }
+
+    /// Lets a worker do B's part of its last U, if it owes any and does not compute.
+    fn follow(&mut self, now: f64, at: usize, all: bool) {
+        if let Some(seconds) = self.workers[at].follow(all) {
+            self.workers[at].wait();
+            self.waiting.push_back((at, seconds));
+            self.occupy(now);
         }
     }
 

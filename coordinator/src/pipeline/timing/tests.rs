@@ -7,7 +7,8 @@ use super::*;
 use crate::pipeline::tests::small_shapes;
 use crate::pipeline::{Schedule, Shape, lanes};
 
-const UNIT: StageCost = StageCost { forward: 1.0, error: 1.0, gradient: 1.0, update: 0.0 };
+const UNIT: StageCost =
+    StageCost { forward: 1.0, error: 1.0, gradient: 1.0, update: 0.0, follow: 0.0, followers: 0 };
 
 fn lane(drawing: &str) -> Lane {
     let actions = drawing.split(' ').map(|word| word.parse().unwrap()).collect();
@@ -22,7 +23,7 @@ fn starts(timeline: &Timeline, stage: usize) -> Vec<f64> {
 fn links_and_loss_delay_what_waits_for_them() {
     let lanes = [lane("F0 E0 G0 U"), lane("F0 E0 G0 U")];
     let link = LinkCost { latency: 10.0, ..LinkCost::default() };
-    let stage = StageCost { forward: 1.0, error: 2.0, gradient: 3.0, update: 4.0 };
+    let stage = StageCost { forward: 1.0, error: 2.0, gradient: 3.0, update: 4.0, ..StageCost::default() };
     let timeline = predict(&lanes, &Costs::uniform(2, stage, link, 100.0)).unwrap();
     // At stage 1 the input crosses two links and F@0; then F, two links and the loss come before E.
     assert_eq!(starts(&timeline, 1), [21.0, 142.0, 144.0, 147.0]);
@@ -57,6 +58,28 @@ fn the_bubble_of_gpipe_is_the_known_one() {
     let timeline = predict(&lanes(Schedule::Gpipe, shape), &costs).unwrap();
     assert_eq!(timeline.makespan(), (8 * 3 + 3 * 2) as f64);
     assert!((timeline.bubble() - 6.0 / 30.0).abs() < 1e-12);
+}
+
+/// The known bubbles of 1F1B and ZB-H1, where the last stage turns its own logits into errors at once: `ahead` 0 and a loss
+/// of no time.
+#[test]
+fn zero_bubble_has_half_the_bubble_of_one_f_one_b() {
+    for (stages, one, zero) in
+        [(2, 2.0 / 26.0, 1.0 / 25.0), (4, 6.0 / 30.0, 3.0 / 27.0), (8, 14.0 / 38.0, 7.0 / 31.0)]
+    {
+        let costs = Costs::uniform(stages, UNIT, LinkCost::default(), 0.0);
+        let bubbles = |schedule| {
+            let lanes = lanes(schedule, Shape::new(stages as u32, 8, 0).unwrap());
+            let (alone, pace) = (predict(&lanes, &costs).unwrap(), pace(&lanes, &costs).unwrap());
+            assert!(
+                (alone.bubble() - pace.bubble()).abs() < 1e-12,
+                "steps that follow each other have it too"
+            );
+            alone.bubble()
+        };
+        assert!((bubbles(Schedule::OneFOneB) - one).abs() < 1e-12, "{stages} stages");
+        assert!((bubbles(Schedule::ZeroBubble) - zero).abs() < 1e-12, "{stages} stages");
+    }
 }
 
 /// The purpose of `ahead`: without it the last stage idles through every round trip to the loss task.

@@ -32,6 +32,14 @@ pub(super) struct Worker<'a> {
     passed: usize,
     /// Whether the worker computes, or waits for a core to compute on.
     computing: bool,
+    /// The layers whose B owes its part of the last U, and the seconds of each part.
+    owed: u32,
+    part_of_b: f64,
+    followers: u32,
+    /// The parts of B that are computed now.
+    following: u32,
+    /// B's part of each U, layer by layer.
+    pub(super) followed: Vec<Timed>,
     /// When the action under way began to compute, and the seconds for which it has computed.
     begun: Option<f64>,
     seconds: f64,
@@ -40,7 +48,7 @@ pub(super) struct Worker<'a> {
 impl<'a> Worker<'a> {
     /// Stage `s`, which takes from its neighbours and sends to them, and in between asks its backward node.
     pub(super) fn stage(s: usize, lane: &'a Lane, costs: &Costs) -> Self {
-        let StageCost { forward, error, gradient, update } = costs.stages[s];
+        let StageCost { forward, error, gradient, update, follow, followers } = costs.stages[s];
         let half = costs.half(s);
         let there = Network::there(costs.stages.len(), s);
         let sent = |of: fn(&SplitCost) -> Option<f64>| {
@@ -60,7 +68,8 @@ impl<'a> Worker<'a> {
             vec![Part::Compute(gradient)],
             [Part::Compute(update)].into_iter().chain(noise).collect(),
         ];
-        Self::new(s, lane, parts)
+        let part_of_b = if followers > 0 { follow / f64::from(followers) } else { 0.0 };
+        Self { followers, part_of_b, ..Self::new(s, lane, parts) }
     }
 
     /// The backward node of stage `s` of `stages`.
@@ -95,6 +104,11 @@ impl<'a> Worker<'a> {
             parts,
             passed: 0,
             computing: false,
+            owed: 0,
+            part_of_b: 0.0,
+            followers: 0,
+            following: 0,
+            followed: Vec::new(),
             begun: None,
             seconds: 0.0,
         }
@@ -103,6 +117,26 @@ impl<'a> Worker<'a> {
     /// How often the whole lane was run.
     pub(super) fn rounds(&self) -> u64 {
         (self.done.len() / self.actions.len().max(1)) as u64
+    }
+
+    /// The steps that are reported: those whose B has followed.
+    pub(super) fn reported(&self) -> u64 {
+        self.rounds() - u64::from(self.owed > 0)
+    }
+
+    /// Whether B owes a part of the last U.
+    pub(super) fn owes(&self) -> bool {
+        self.owed > 0
+    }
+
+    /// Begins with B's parts of the last U: with one while the worker waits, and with `all` before it reads B. The answer
+    /// is the seconds that they take; `None` if none is owed, or the worker computes.
+    pub(super) fn follow(&mut self, all: bool) -> Option<f64> {
+        if self.owed == 0 || self.computing {
+            return None;
+        }
+        self.following = if all { self.owed } else { 1 };
+        Some(f64::from(self.following) * self.part_of_b)
     }
 
     /// The next action of the lane, or the one under way; the lane is run `rounds` times.
@@ -137,15 +171,27 @@ impl<'a> Worker<'a> {
 
     /// The worker begins to compute.
     pub(super) fn compute(&mut self, now: f64, seconds: f64) {
+        self.computing = true;
+        if self.following > 0 {
+            let action = Action::Update((self.rounds() * self.steps).saturating_sub(1));
+            self.followed.push(Timed { action, start: now, end: now + seconds, computing: seconds });
+            return;
+        }
         self.begun.get_or_insert(now);
         self.seconds += seconds;
-        self.computing = true;
     }
 
-    /// The worker has computed the next part.
-    pub(super) fn computed(&mut self) {
+    /// The worker has computed the next part, or parts of B; whether these were the last ones of their step.
+    pub(super) fn computed(&mut self) -> bool {
         self.computing = false;
-        self.passed();
+        match std::mem::take(&mut self.following) {
+            0 => self.passed(),
+            followed => {
+                self.owed -= followed;
+                return self.owed == 0;
+            }
+        }
+        false
     }
 
     /// All parts of `action` are done.
@@ -154,6 +200,9 @@ impl<'a> Worker<'a> {
         let computing = std::mem::take(&mut self.seconds);
         self.done.push(Timed { action, start, end: now, computing });
         self.passed = 0;
+        if matches!(action, Action::Update(_)) {
+            self.owed = self.followers;
+        }
     }
 }
 

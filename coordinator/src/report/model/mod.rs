@@ -1,11 +1,14 @@
 //! The model of the page: every sentence, number and curve that depends on the run, without markup.
 
 pub(crate) mod alignment;
+mod bottleneck;
 pub(crate) mod chart;
 pub(crate) mod classes;
 pub(crate) mod curve;
+mod gantt;
 pub(crate) mod headline;
 mod learning;
+mod prediction;
 mod settings;
 pub(crate) mod stages;
 mod starts;
@@ -17,6 +20,7 @@ use super::run::Run;
 use alignment::Alignment;
 use chart::{Chart, Charts};
 pub use classes::Classes;
+use gantt::Gantt;
 use headline::Outcome;
 pub use headline::facts_of;
 use learning::Learning;
@@ -30,6 +34,8 @@ pub struct Model<'a> {
     /// The newest evaluation by class, where it was counted.
     pub classes: Option<Classes>,
     pub alignment: Alignment<'a>,
+    /// One step, where the record keeps one.
+    pub gantt: Option<Gantt>,
     pub stages: Stages<'a>,
     /// Every chart of the page. Sections name a chart by its index.
     pub charts: Charts,
@@ -45,6 +51,7 @@ impl<'a> Model<'a> {
             learning: Learning::of(run, &mut charts),
             classes: run.assessment.as_ref().and_then(Classes::of),
             alignment: Alignment::of(run, &mut charts),
+            gantt: Gantt::of(run),
             stages: Stages::of(run, &mut charts),
             charts,
         }

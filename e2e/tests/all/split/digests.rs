@@ -21,13 +21,14 @@ stages = 1
 const LAYERS: [&str; 5] = ["stem", "branch1", "branch2", "down", "classes"];
 const SPLIT: &str = "pipeline.placement=split";
 const GPIPE: &str = "pipeline.schedule=gpipe";
+const ZERO_BUBBLE: &str = "pipeline.schedule=zero_bubble";
 
 /// Every rule that reads no W, with options that change what crosses to the host of B; the keys of the two splits follow.
 const RULES: [(&[&str], &[&str]); 7] = [
     (&["rule.name=feedback_alignment"], &[SPLIT, GPIPE]),
     (
         &["rule.name=weight_mirror", "rule.mirror_delay=30", "rule.noise=uniform", "rule.noise_batch=7"],
-        &[SPLIT],
+        &[SPLIT, ZERO_BUBBLE],
     ),
     (&["rule.name=information_alignment", "rule.centering=sample"], &[SPLIT, GPIPE]),
     (
@@ -40,7 +41,10 @@ const RULES: [(&[&str], &[&str]); 7] = [
         ],
         &[SPLIT],
     ),
-    (&["rule.name=kolen_pollack", "rule.update_noise=0.01"], &[SPLIT, "pipeline.recompute=true"]),
+    (
+        &["rule.name=kolen_pollack", "rule.update_noise=0.01"],
+        &[SPLIT, "pipeline.recompute=true", ZERO_BUBBLE],
+    ),
     (
         &[
             "rule.name=custom",

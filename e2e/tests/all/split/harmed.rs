@@ -38,7 +38,7 @@ fn however_a_split_run_is_disturbed_it_ends_in_the_same_bits() {
     let ended = coordinator.ended();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert_eq!(ended.stderr.matches("rolling back and going on").count(), 2, "{}", ended.stderr);
-    assert!(ended.stderr.contains("stage 1, backward at 127.0.0.1:"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("stage 1, backward at unix:/"), "{}", ended.stderr);
     same(&bench.run("restarted"), &undisturbed);
 
     let interrupted = start(&bench, &config, "interrupted", &[]).wait_for_steps(25);
@@ -67,7 +67,7 @@ fn harmed(harm: &str) -> (Bench, Ended) {
 #[test]
 fn a_killed_backward_node_is_named_and_nothing_stays_behind() {
     let (bench, ended) = harmed("-KILL");
-    failed(&ended, 4, &["error: stage 1, backward at 127.0.0.1:"]);
+    failed(&ended, 4, &["error: stage 1, backward at unix:/"]);
     let run = bench.run("harmed");
     assert_eq!(run.summary()["status"], "failed");
     assert!(run.folder.join("logs/stage-1-backward.log").is_file());
@@ -75,5 +75,5 @@ fn a_killed_backward_node_is_named_and_nothing_stays_behind() {
 
 #[test]
 fn a_stopped_backward_node_is_named_within_fifteen_seconds() {
-    failed(&harmed("-STOP").1, 4, &["error: stage 1, backward at 127.0.0.1:"]);
+    failed(&harmed("-STOP").1, 4, &["error: stage 1, backward at unix:/"]);
 }

@@ -42,13 +42,13 @@ fn harmed(bench: &Bench, harm: &str, stage: usize) -> Ended {
 #[test]
 fn a_killed_node_is_named_and_nothing_stays_behind() {
     let bench = Bench::new();
-    failed(&harmed(&bench, "-KILL", 3), 4, &["error: stage 3 at 127.0.0.1:"]);
+    failed(&harmed(&bench, "-KILL", 3), 4, &["error: stage 3 at unix:/"]);
     assert_eq!(bench.run("harmed").summary()["status"], "failed");
 }
 
 #[test]
 fn a_stopped_node_is_named_within_fifteen_seconds() {
-    failed(&harmed(&Bench::new(), "-STOP", 1), 4, &["error: stage 1 at 127.0.0.1:"]);
+    failed(&harmed(&Bench::new(), "-STOP", 1), 4, &["error: stage 1 at unix:/"]);
 }
 
 #[test]
@@ -118,5 +118,5 @@ fn a_loss_that_is_not_finite_ends_the_run_by_step_and_stage() {
     let bench = Bench::new();
     let ended =
         bench.train(&bench.config(KEYS), "diverged", &["optimizer.lr=1e20", "optimizer.weight_decay=0"]);
-    failed(&ended, 1, &["is not finite; stage ", " at 127.0.0.1:", "lower optimizer.lr"]);
+    failed(&ended, 1, &["is not finite; stage ", " at unix:/", "lower optimizer.lr"]);
 }

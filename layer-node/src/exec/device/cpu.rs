@@ -1,26 +1,26 @@
 //! The CPU: the worker computes, copies and checks itself, so the work is done when its call returns.
 
 use super::notes::{Noted, extremes, largest, may_overflow, vanishing};
-use super::{Device, Download, in_main_memory, kind_of, received, sent_as};
+use super::{Device, Download, Numbers, in_main_memory, sent_as, shape_of};
 use crate::exec::precision;
 use crate::stage::{StageError, Values};
 use crate::torch;
 use proto::link::Carried;
+use proto::spec::layout::Layout;
 use proto::spec::precision::Precision;
 use proto::tensor::{Kind, TensorData};
 use tch::{TchError, Tensor};
 
 /// The CPU.
 pub(super) struct Cpu {
-    /// The number format of the computation.
-    kind: tch::Kind,
+    numbers: Numbers,
     /// The notes of the open step.
     noted: Noted,
 }
 
 impl Cpu {
     pub(super) fn new() -> Self {
-        Self { kind: tch::Kind::Float, noted: Noted::GOOD }
+        Self { numbers: Numbers::DEFAULT, noted: Noted::GOOD }
     }
 
     fn count_vanishing(&mut self, tensor: &Tensor, of: Carried, wire: Kind) -> Result<(), TchError> {
@@ -33,33 +33,44 @@ impl Cpu {
 
 impl Device for Cpu {
     fn options(&self) -> (tch::Device, tch::Kind) {
-        (tch::Device::Cpu, self.kind)
+        (tch::Device::Cpu, self.numbers.kind)
     }
 
-    fn compute_in(&mut self, precision: Precision) -> Result<(), StageError> {
-        self.kind = precision::set(precision, tch::Device::Cpu)?;
+    fn compute_in(&mut self, precision: Precision, layout: Layout) -> Result<(), StageError> {
+        self.numbers = Numbers { kind: precision::set(precision, tch::Device::Cpu)?, layout };
         Ok(())
     }
 
     fn upload(&mut self, tensors: &[(String, TensorData)]) -> Result<Values, StageError> {
         let upload = |(name, data): &(String, TensorData)| {
-            Ok((name.clone(), received(in_main_memory(data)?, self.kind)?))
+            Ok((name.clone(), self.numbers.received(in_main_memory(data, self.numbers)?)?))
         };
         tensors.iter().map(upload).collect()
     }
 
-    fn download(&mut self, values: Values, wire: Kind) -> Result<Download, StageError> {
-        let download = |(name, tensor): (String, Tensor)| {
-            let shape: Vec<u64> = tensor.size().iter().map(|&size| size as u64).collect();
+    fn download(&mut self, values: Values, of: Carried, wire: Kind) -> Result<Download, StageError> {
+        let mut sent = Vec::with_capacity(values.len());
+        for (name, tensor) in values {
+            let shape = shape_of(&tensor);
             let wire = sent_as(&tensor, wire);
             #[cfg(feature = "leaks")]
             if let Some(weight) = crate::leak::in_place_of(&name, wire, &shape) {
-                return Ok((name, weight));
+                sent.push((name, weight));
+                continue;
             }
-            let bytes = torch::lend(&tensor.f_to_kind(kind_of(wire))?)?;
-            Ok((name, TensorData::new(wire, shape, vec![bytes])?))
-        };
-        values.into_iter().map(download).collect::<Result<_, StageError>>().map(Download::Ready)
+            let tensor = self.numbers.sent(tensor, wire)?;
+            let data = match wire {
+                Kind::Int8(block) => {
+                    let numbers = torch::numbers(&tensor)?;
+                    let (data, vanished) = TensorData::round_to_int8(block, shape, numbers.as_ref())?;
+                    self.noted.vanished(vanished, of);
+                    data
+                }
+                _ => TensorData::new(wire, shape, vec![torch::lend(&tensor)?])?,
+            };
+            sent.push((name, data));
+        }
+        Ok(Download::Ready(sent))
     }
 
     fn note_outputs(&mut self, outputs: &Values, wire: Kind) -> Result<(), StageError> {

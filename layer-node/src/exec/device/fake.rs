@@ -1,5 +1,6 @@
 //! A simulated GPU for tests. Its copies complete late, each after a delay of its own, so that later ones may overtake
-//! earlier ones. Until then the copy holds NaN, and so does unwritten memory. The CPU does the computing.
+//! earlier ones. Until then the copy holds NaN, and so does unwritten memory; bytes hold 255, and four of them are the
+//! NaN of a scale. The CPU does the computing.
 
 use crate::torch::streams::{Event, Streams};
 use proto::seed;
@@ -31,6 +32,11 @@ impl LateStreams {
     /// Streams whose delays are drawn from `seed`, and of which all copies after the first `good` fail.
     pub fn new(seed: u64, good: usize) -> Self {
         Self { delays: seed::rng(seed, &["late"]), good }
+    }
+
+    /// What memory of `kind` holds before it is written.
+    fn unwritten(kind: Kind) -> f64 {
+        if kind == Kind::Uint8 { 255.0 } else { f64::NAN }
     }
 
     /// Copies `from` to `to` later.
@@ -70,17 +76,17 @@ impl Streams for LateStreams {
     }
 
     fn pinned(&mut self, shape: &[i64], kind: Kind) -> Result<Tensor, TchError> {
-        Tensor::f_full(shape, f64::NAN, (kind, tch::Device::Cpu))
+        Tensor::f_full(shape, Self::unwritten(kind), (kind, tch::Device::Cpu))
     }
 
     fn upload(&mut self, pinned: &Tensor) -> Result<(Tensor, LateEvent), TchError> {
-        let tensor = pinned.f_full_like(f64::NAN)?;
+        let tensor = pinned.f_full_like(Self::unwritten(pinned.kind()))?;
         let copied = self.copy(pinned, &tensor);
         Ok((tensor, copied))
     }
 
     fn download(&mut self, source: &Tensor) -> Result<(Tensor, LateEvent), TchError> {
-        let pinned = source.f_full_like(f64::NAN)?;
+        let pinned = source.f_full_like(Self::unwritten(source.kind()))?;
         let copied = self.copy(source, &pinned);
         Ok((pinned, copied))
     }

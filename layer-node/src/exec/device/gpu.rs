@@ -12,12 +12,13 @@
 
 use super::notes::{Noted, extremes, largest, may_overflow, vanishing};
 use super::times::{Action, Computed};
-use super::{Device, Download, Pending, kind_of, received, sent_as};
+use super::{Device, Download, Numbers, Pending, int8, sent_as, shape_of};
 use crate::exec::precision;
 use crate::stage::{StageError, Values};
 use crate::torch;
 use crate::torch::streams::{Event, Streams};
 use proto::link::Carried;
+use proto::spec::layout::Layout;
 use proto::spec::precision::Precision;
 use proto::tensor::{Kind, TensorData};
 use tch::{TchError, Tensor};
@@ -25,8 +26,7 @@ use tch::{TchError, Tensor};
 /// A GPU, by its streams.
 pub struct Gpu<S: Streams> {
     streams: S,
-    /// The number format of the computation.
-    kind: tch::Kind,
+    numbers: Numbers,
     /// The values of the open step that are not checked yet.
     unread: Vec<Unread>,
     /// The counts of the open step's numbers that become 0, still on the GPU, each with the kind of its value.
@@ -48,7 +48,7 @@ impl<S: Streams> Gpu<S> {
     pub fn new(streams: S) -> Self {
         Self {
             streams,
-            kind: tch::Kind::Float,
+            numbers: Numbers::DEFAULT,
             unread: Vec::new(),
             vanishing: Vec::new(),
             actions: Vec::new(),
@@ -80,36 +80,51 @@ impl<S: Streams> Gpu<S> {
 
 impl<S: Streams> Device for Gpu<S> {
     fn options(&self) -> (tch::Device, tch::Kind) {
-        (self.streams.device(), self.kind)
+        (self.streams.device(), self.numbers.kind)
     }
 
-    fn compute_in(&mut self, precision: Precision) -> Result<(), StageError> {
-        self.kind = precision::set(precision, self.streams.device())?;
+    fn compute_in(&mut self, precision: Precision, layout: Layout) -> Result<(), StageError> {
+        self.numbers = Numbers { kind: precision::set(precision, self.streams.device())?, layout };
         Ok(())
     }
 
     fn upload(&mut self, tensors: &[(String, TensorData)]) -> Result<Values, StageError> {
-        let kind = self.kind;
+        let numbers = self.numbers;
         let mut begun = Vec::with_capacity(tensors.len());
         for (name, data) in tensors {
-            let shape: Vec<i64> = data.shape().iter().map(|&size| size as i64).collect();
-            let mut pinned = self.streams.pinned(&shape, kind_of(data.kind()))?;
+            let (sizes, wire) = (numbers.sizes(data), data.kind());
+            let (held, kind) = int8::held(wire, &sizes, data.len());
+            let mut pinned = self.streams.pinned(&held, kind)?;
             torch::fill(&mut pinned, data.pieces())?;
             let (tensor, copied) = self.streams.upload(&pinned)?;
-            begun.push((name, tensor, copied));
+            begun.push(((name, wire, sizes), tensor, copied));
         }
         self.await_all(begun.iter().map(|(_, _, copied)| copied))?;
-        let computed = |(name, tensor, _): (&String, Tensor, _)| Ok((name.clone(), received(tensor, kind)?));
+        let computed = |((name, wire, sizes), tensor, _): ((&String, Kind, Vec<i64>), Tensor, _)| {
+            let tensor = match wire {
+                Kind::Int8(block) => int8::decode(&tensor, &sizes, block)?,
+                _ => tensor,
+            };
+            Ok((name.clone(), numbers.received(tensor)?))
+        };
         begun.into_iter().map(computed).collect()
     }
 
-    fn download(&mut self, values: Values, wire: Kind) -> Result<Download, StageError> {
+    fn download(&mut self, values: Values, of: Carried, wire: Kind) -> Result<Download, StageError> {
         let mut copies = Vec::with_capacity(values.len());
         for (name, tensor) in values {
-            let kind = sent_as(&tensor, wire);
-            let (pinned, copied) =
-                self.streams.download(&tensor.f_to_kind(kind_of(kind))?.f_contiguous()?)?;
-            copies.push(Copy { name, kind, pinned, copied });
+            let (kind, shape) = (sent_as(&tensor, wire), shape_of(&tensor));
+            let tensor = self.numbers.sent(tensor, wire)?;
+            let sent = match kind {
+                Kind::Int8(block) => {
+                    let int8::Encoded { bytes, vanished } = int8::encode(&tensor, block)?;
+                    self.vanishing.push((vanished, of));
+                    bytes
+                }
+                _ => tensor,
+            };
+            let (pinned, copied) = self.streams.download(&sent)?;
+            copies.push(Copy { name, kind, shape, pinned, copied, source: sent });
         }
         Ok(Download::Pending(Box::new(copies)))
     }
@@ -181,19 +196,23 @@ impl<S: Streams> Device for Gpu<S> {
 struct Copy<E> {
     name: String,
     kind: Kind,
+    shape: Vec<u64>,
+    /// The bytes of the tensor, which have a shape of their own in a format of 8 bits.
     pinned: Tensor,
     copied: E,
+    /// Held until the copy is done, so that no layer finds the tensor alone and writes into it while it is read.
+    source: Tensor,
 }
 
 impl<E: Event> Pending for Vec<Copy<E>> {
     fn bytes(&self) -> u64 {
-        self.iter().map(|copy| (copy.pinned.numel() * copy.kind.size()) as u64).sum()
+        self.iter().map(|copy| torch::byte_len(&copy.pinned) as u64).sum()
     }
 
     fn complete(self: Box<Self>) -> Result<Vec<(String, TensorData)>, StageError> {
-        let complete = |Copy { name, kind, pinned, copied }: Copy<E>| {
+        let complete = |Copy { name, kind, shape, pinned, copied, source }: Copy<E>| {
             copied.synchronize()?;
-            let shape: Vec<u64> = pinned.size().iter().map(|&size| size as u64).collect();
+            drop(source);
             Ok((name, TensorData::new(kind, shape, vec![torch::lend(&pinned)?])?))
         };
         self.into_iter().map(complete).collect()

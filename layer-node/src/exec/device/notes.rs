@@ -90,7 +90,7 @@ pub(super) fn largest([least, most]: [f64; 2]) -> f64 {
 const VANISHES: f64 = 1.0 / (1 << 25) as f64;
 
 /// The number of elements that are not 0, and become 0 in `wire`, still on their device. bf16 has the exponents of f32,
-/// so it loses none that matter; `None` for every format but f16, and for bytes.
+/// so it loses none that matter, and the encoder of 8 bits counts its own; `None` for every format but f16, and for bytes.
 pub(super) fn vanishing(tensor: &Tensor, wire: Kind) -> Result<Option<Tensor>, TchError> {
     if wire != Kind::F16 || is_bytes(tensor) {
         return Ok(None);

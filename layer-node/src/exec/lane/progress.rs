@@ -5,6 +5,7 @@ use crate::exec::device::Computed;
 use proto::control::{Minibatch, RunLane, Span, StepDone};
 use proto::lane::Action;
 use proto::microbatch::Phase;
+use proto::timeline::Timeline;
 use std::time::Duration;
 
 /// The progress of one lane.
@@ -25,7 +26,7 @@ pub struct Begun {
 impl<'a> Progress<'a> {
     /// The progress of the lane of `work` before its first action.
     pub fn new(work: &'a RunLane, context: &'a Context) -> Self {
-        Self { work, context, done: StepDone::nothing(work.lane.phase()) }
+        Self { work, context, done: begun(work) }
     }
 
     /// The minibatch of `step`, and its number of microbatches M.
@@ -55,7 +56,7 @@ impl<'a> Progress<'a> {
         let away = (self.away() - begun.away).as_nanos() as u64;
         let start_ns = (begun.at_ns + away).min(end_ns);
         self.done.compute += Duration::from_nanos(end_ns - start_ns);
-        self.done.spans.push(Span { action, start_ns, end_ns });
+        self.done.spans.push(Span::of(action, start_ns, end_ns));
     }
 
     /// Replaces the worker's times of the actions by the device's times, if the device has its own.
@@ -72,11 +73,16 @@ impl<'a> Progress<'a> {
 
     /// Takes the work since the last step, and starts empty counts.
     pub fn take(&mut self) -> StepDone {
-        let begun = StepDone::nothing(self.done.phase);
-        std::mem::replace(&mut self.done, begun)
+        std::mem::replace(&mut self.done, begun(self.work))
     }
 
     fn away(&self) -> Duration {
         self.done.wait + self.done.send
     }
+}
+
+/// A report without work, with a timeline if a step of the lane asks for it.
+fn begun(work: &RunLane) -> StepDone {
+    let asked = work.minibatches.iter().any(|minibatch| minibatch.timeline);
+    StepDone { timeline: asked.then(Timeline::default), ..StepDone::nothing(work.lane.phase()) }
 }

@@ -1,5 +1,6 @@
 //! A stage in the ring, with its other half if it has one.
 
+use super::OpenStep;
 use crate::exec::context::{Context, Of};
 use crate::exec::device::Device;
 use crate::exec::half_link::HalfLink;
@@ -17,6 +18,8 @@ pub struct Ring<'a> {
     pub links: &'a mut StageLinks,
     pub call: &'a Call,
     pub of: Of<'a>,
+    /// The step whose update is not whole. It stays open from one lane to the next.
+    pub open: &'a mut Option<OpenStep>,
 }
 
 impl Ring<'_> {
@@ -27,7 +30,7 @@ impl Ring<'_> {
         done: &'s mut StepDone,
         header: MicrobatchHeader,
     ) -> (&'s mut Stage, Box<dyn OtherHalf + 's>) {
-        let Self { stage, device, links, call, of } = self;
+        let Self { stage, device, links, call, of, .. } = self;
         let other: Box<dyn OtherHalf + 's> = match &mut links.backward {
             None => Box::new(Whole),
             Some(BackwardLink { port, crossings }) => {

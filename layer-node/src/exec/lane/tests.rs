@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::exec::account::{Account, Consumed};
-use crate::exec::clock::Clock;
 use crate::exec::context::Of;
 use crate::exec::device::fake::{self, LateStreams};
 use crate::exec::device::gpu::Gpu;
 use crate::exec::device::{self, Device};
+use crate::exec::moments::Moments;
 use crate::exec::outbox::Outbox;
 use crate::exec::session::{Call, StageLinks};
 use crate::meters::Meters;
@@ -14,7 +14,8 @@ use crate::settings::Settings;
 use crate::stage::Whole;
 use bytes::Bytes;
 use proto::cancellation::Cancellation;
-use proto::control::{Measure, RunLane, Start, StepDone};
+use proto::clock::Clock;
+use proto::control::{Measure, Report, RunLane, Start, StepDone};
 use proto::lane::Lane;
 use proto::link::{Contract, Link, Peer, Port};
 use proto::seed;
@@ -98,6 +99,7 @@ struct Bench {
     call: Call,
     account: Account,
     context: Context,
+    open: Option<OpenStep>,
     sent: [JoinHandle<Vec<Message>>; 2],
     reports: mpsc::Receiver<Result<Report>>,
     _runtime: Runtime,
@@ -141,12 +143,18 @@ impl Bench {
         Self {
             stage: Stage::new(&spec, Settings::of(&spec, place, kind)).unwrap(),
             links: StageLinks { below, above, backward: None },
-            call: Call { start, reports: to_coordinator, cancellation: Cancellation::default() },
+            call: Call {
+                start,
+                reports: to_coordinator,
+                cancellation: Cancellation::default(),
+                moments: Moments::new(clock),
+            },
             context: Context { runtime: runtime.handle().clone(), clock, meters, outbox },
             sent: [errors, outputs],
             spec,
             account,
             device,
+            open: None,
             reports,
             _runtime: runtime,
         }
@@ -154,8 +162,11 @@ impl Bench {
 
     fn run(&mut self, drawing: &str) -> Result<()> {
         let lane = lane_of(drawing);
-        let minibatch =
-            |sizes: &[u32; 2]| Minibatch { samples: sizes.iter().sum(), measure: Measure::Signals };
+        let minibatch = |sizes: &[u32; 2]| Minibatch {
+            samples: sizes.iter().sum(),
+            measure: Measure::Signals,
+            timeline: true,
+        };
         let first = lane.first() as usize - 7;
         let minibatches = SIZES[first..first + lane.microbatches().len()].iter().map(minibatch).collect();
         let work = RunLane { lane, minibatches };
@@ -163,13 +174,20 @@ impl Bench {
         LaneRunner::new(ring, Progress::new(&work, context)).run()
     }
 
+    /// Closes the step that is still open.
+    fn finish(&mut self) -> Result<()> {
+        let (mut ring, context) = self.ring();
+        ring.finish(context)
+    }
+
     fn ring(&mut self) -> (Ring<'_>, &Context) {
-        let Self { stage, device, links, call, spec, account, context, .. } = self;
-        (Ring { stage, device: &mut **device, links, call, of: Of { spec, account } }, context)
+        let Self { stage, device, links, call, spec, account, context, open, .. } = self;
+        (Ring { stage, device: &mut **device, links, call, of: Of { spec, account }, open }, context)
     }
 
     /// The bits of all sent messages and of the state, the reports without their times, and the consumed messages.
     fn found(mut self) -> (Vec<Bytes>, Vec<String>, Consumed) {
+        self.finish().unwrap();
         drop((self.links, self.call));
         let sent = self.sent.into_iter().flat_map(|received| received.join().unwrap());
         let tensors = sent.flat_map(|message| message.tensors);
@@ -206,7 +224,59 @@ fn a_lane_of_two_steps_is_two_lanes_of_one() {
             "{:?}",
             together.1
         );
-        assert!(together.1[1].ends_with(STEPS[1]), "{:?}", together.1);
+        assert!(together.1[1].ends_with(&format!("{} U8", STEPS[1])), "{:?}", together.1);
+    }
+}
+
+/// Every G may come as late as the U, beside the E of all other microbatches.
+#[test]
+fn gradients_that_come_late_change_no_bit() {
+    const LATE: [&str; 2] = ["F7.0 E7.0 F7.1 E7.1 G7.0 G7.1 U7", "F8.0 F8.1 E8.0 E8.1 G8.0 G8.1 U8"];
+    for recompute in [false, true] {
+        let [mut soon, mut late] = [Bench::new(recompute), Bench::new(recompute)];
+        STEPS.iter().for_each(|step| soon.run(step).unwrap());
+        LATE.iter().for_each(|step| late.run(step).unwrap());
+        let (soon, late) = (soon.found(), late.found());
+        assert_eq!((soon.0, soon.2), (late.0, late.2), "bits, and chains of what training consumed");
+    }
+}
+
+/// B's part of U waits until it is read, and the report of the step waits for it.
+#[test]
+fn a_b_that_follows_late_changes_no_bit_and_its_step_is_reported_after_it() {
+    let [mut at_once, mut late] = [Bench::new(false), Bench::new(false)];
+    at_once.run(STEPS[0]).unwrap();
+    at_once.finish().unwrap();
+    late.run(STEPS[0]).unwrap();
+    assert!(late.stage.owes() && late.stage.is_torn(), "the state belongs to no step");
+    assert!(late.reports.is_empty() && late.open.is_some());
+    let bits = |bench: &mut Bench| -> Vec<Bytes> {
+        bench.stage.state().0.values().map(|tensor| crate::torch::lend(&tensor.copy()).unwrap()).collect()
+    };
+    assert_ne!(bits(&mut late), bits(&mut at_once));
+    for bench in [&mut at_once, &mut late] {
+        bench.run(STEPS[1]).unwrap();
+    }
+    assert_eq!(late.reports.len(), 1, "the first step was reported before the first E of the second");
+    assert_eq!(late.found(), at_once.found());
+}
+
+/// A run that ends between the two parts of an update leaves the state as of that update.
+#[test]
+fn what_b_owes_is_made_good_when_a_run_ends() {
+    let [mut whole, mut ended] = [Bench::new(false), Bench::new(false)];
+    whole.run(STEPS[0]).unwrap();
+    whole.finish().unwrap();
+    ended.run(STEPS[0]).unwrap();
+    ended.call.cancellation.fail(Failure::own("the neighbour went away"));
+    assert_eq!(ended.run(STEPS[1]), Err(Failure::own("the neighbour went away")));
+    assert_eq!(ended.finish(), Err(Failure::own("the neighbour went away")));
+    assert!(ended.stage.is_torn());
+    ended.stage.abandon();
+    assert!(!ended.stage.is_torn());
+    assert_eq!(ended.stage.updates(), whole.stage.updates());
+    for (name, tensor) in ended.stage.state().0 {
+        assert_eq!(*tensor, *whole.stage.state().0[&name], "{name}");
     }
 }
 

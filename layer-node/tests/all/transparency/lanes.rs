@@ -37,4 +37,28 @@ pub fn one_f_one_b(s: u32, n: u32) -> Vec<Action> {
     (0..warm).map(id).map(Action::Forward).chain((0..m).flat_map(steady)).chain([Action::Update(0)]).collect()
 }
 
-pub const ORDERS: [(&str, Order); 3] = [("gpipe", gpipe), ("1F1B", one_f_one_b), ("late G", late)];
+/// The order of 1F1B with G put off while n + 1 are held: the last of two stages runs F0 F1 E0 F2 E1 G0 E2 G1 G2 U.
+pub fn zero_bubble(s: u32, n: u32) -> Vec<Action> {
+    let (mut lane, mut held, mut gradients) = (Vec::new(), 0, (0..SIZES.len() as u32).map(id));
+    let order = one_f_one_b(s, n);
+    let nexts = order.iter().skip(1).map(Some).chain([None]);
+    for (&action, next) in order.iter().zip(nexts) {
+        match action {
+            Action::Forward(_) if held > n => lane.extend(gradients.next().map(Action::Gradient)),
+            Action::Forward(_) => held += 1,
+            // The G of the warm-up and of the steady state is put off; that of the cooldown is one for each E.
+            Action::Gradient(_) if matches!(next, Some(Action::Forward(_))) => continue,
+            Action::Gradient(_) => {
+                lane.extend(gradients.next().map(Action::Gradient));
+                continue;
+            }
+            Action::Update(_) => lane.extend(gradients.by_ref().map(Action::Gradient)),
+            Action::Error(_) => {}
+        }
+        lane.push(action);
+    }
+    lane
+}
+
+pub const ORDERS: [(&str, Order); 4] =
+    [("gpipe", gpipe), ("1F1B", one_f_one_b), ("late G", late), ("zero bubble", zero_bubble)];

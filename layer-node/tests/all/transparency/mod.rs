@@ -11,6 +11,7 @@ use lanes::{ORDERS, Order, gpipe};
 use proto::spec::graph::{INPUT, LayerSpec};
 use proto::spec::precision::Precision;
 use proto::spec::rule::{Coefficients, Primitive, RuleSpec};
+use proto::tensor::Block;
 use std::collections::BTreeMap;
 use tch::Kind;
 use training::{DECAY, Formats, initial, run, stages};
@@ -140,6 +141,32 @@ fn in_bf16_too_whichever_format_the_links_have() {
                 let (lane, order) = ORDERS[i % ORDERS.len()];
                 let cut = run(&cuts, (order, [1, STEPS][i % 2]), wire);
                 assert!(cut == uncut, "{} cut at {cuts:?}, {lane}, links in {wire}", rule.name());
+            }
+        }
+    }
+}
+
+/// Numbers are rounded to 8 bits at the cuts alone, and no sample's numbers depend on another's. The bits therefore follow
+/// from the places of the cuts, whatever the lanes are. A network in one stage has the bits of links in f32.
+#[test]
+fn in_8_bits_by_the_places_of_the_cuts_alone() {
+    use proto::tensor::Kind::{F32, Int8};
+    let wire = Int8(Block::Of32);
+    let network = residual(INPUT, [8, 16], 10);
+    let n = network.len();
+    for rule in rules() {
+        let layers = under(&rule, network.clone());
+        let run = |cuts: &[usize], (order, at_once), wire| {
+            trained(&layers, cuts, order, at_once, Formats(Precision::F32, wire))
+        };
+        let uncut = run(&[], (gpipe, 1), F32);
+        assert!(run(&[], (gpipe, STEPS), wire) == uncut, "{}: only logits cross", rule.name());
+        for cuts in [vec![n / 2], (1..n).collect()] {
+            let due = run(&cuts, (gpipe, 1), wire);
+            assert!(due != uncut, "{} cut at {cuts:?}: nothing was rounded", rule.name());
+            for (i, (lane, order)) in ORDERS.into_iter().enumerate() {
+                let cut = run(&cuts, (order, [STEPS, 2, 1][i % 3]), wire);
+                assert!(cut == due, "{} cut at {cuts:?}, {lane}, links in {wire}", rule.name());
             }
         }
     }

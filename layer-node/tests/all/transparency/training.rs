@@ -5,9 +5,11 @@ use crate::common::{build, id, nesterov, random_f32, slice, state, training, val
 use layer_node::exec::device;
 use layer_node::stage::{Stage, Values, Whole};
 use proto::lane::{Action, Lane};
+use proto::link::Carried;
 use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::{INPUT, LayerSpec};
 use proto::spec::input::InputSpec;
+use proto::spec::layout::Layout;
 use proto::spec::optimizer::OptimizerSpec;
 use proto::spec::precision::Precision;
 use proto::spec::stage::StageSpec;
@@ -73,11 +75,17 @@ impl Formats {
         if self.0 == Precision::Bf16 { Kind::BFloat16 } else { Kind::Float }
     }
 
+    /// The number formats at a cut. Numbers of 8 bits do not reach the loss.
+    fn at(self, loss: bool) -> Self {
+        if loss { Self(self.0, self.1.at_loss()) } else { self }
+    }
+
     /// Converts values to bytes and back, as two processes do.
     fn wire(self, values: Values) -> Values {
         let mut device = device::open(Device::Cpu).unwrap();
-        device.compute_in(self.0).unwrap();
-        let sent = device.download(values, self.1).and_then(|sent| sent.complete()).unwrap();
+        device.compute_in(self.0, Layout::default()).unwrap();
+        let sent =
+            device.download(values, Carried::Activations, self.1).and_then(|sent| sent.complete()).unwrap();
         device.upload(&sent).unwrap()
     }
 }
@@ -89,15 +97,17 @@ fn lane(order: Order, s: usize, n: usize, steps: &Range<u64>) -> Lane {
 }
 
 /// Runs some steps: every stage follows one lane until it needs a value that has not come, and the loss answers at
-/// once. Returns the network's outputs.
+/// once. In a network that is cut, the B of each layer follows its W as late as it may: one layer after each F, and the rest
+/// before E. Returns the network's outputs.
 pub fn run(
     stages: &mut [Stage],
     order: Order,
     steps: Range<u64>,
     formats: Formats,
 ) -> Vec<(MicrobatchId, Tensor)> {
-    let wire = |values| formats.wire(values);
     let n = stages.len();
+    // The values at the cut below stage s (n: at the loss), as the receiver has them.
+    let wire = |s: usize, values| formats.at(s == n).wire(values);
     let lanes: Vec<Lane> = (0..n).map(|s| lane(order, s, n, &steps)).collect();
     let mut at = vec![0; n];
     // The values that wait below stage s (n: at the loss), and those that wait above it.
@@ -114,7 +124,9 @@ pub fn run(
             match action {
                 Action::Forward(m) => {
                     let Some(inputs) = up.remove(&(s, m)) else { continue };
-                    let above = wire(stage.forward(m, wire(inputs), Phase::Train, &mut Whole).unwrap());
+                    let inputs = wire(s, inputs);
+                    let above = wire(s + 1, stage.forward(m, inputs, Phase::Train, &mut Whole).unwrap());
+                    stage.follow().unwrap();
                     if s + 1 == n {
                         let (name, y) = &above[0];
                         down.insert((s, m), vec![(name.clone(), loss_error(y, &sample(m).1))]);
@@ -125,17 +137,20 @@ pub fn run(
                 }
                 Action::Error(m) => {
                     let Some(errors) = down.remove(&(s, m)) else { continue };
-                    let below = wire(stage.error(m, wire(errors), &mut Whole).unwrap());
+                    while stage.follow().unwrap() {}
+                    let below = wire(s, stage.error(m, wire(s + 1, errors), &mut Whole).unwrap());
                     if s > 0 {
                         down.insert((s - 1, m), below);
                     }
                 }
                 Action::Gradient(m) => stage.gradient(m, N).unwrap(),
+                Action::Update(_) if n > 1 => stage.update_forward().unwrap(),
                 Action::Update(_) => stage.update(&mut Whole).unwrap(),
             }
             at[s] += 1;
         }
         assert_ne!(at, before, "the lanes wait for each other");
     }
+    stages.iter_mut().for_each(|stage| while stage.follow().unwrap() {});
     outputs
 }

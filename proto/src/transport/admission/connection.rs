@@ -1,7 +1,7 @@
 //! The state of one connection, which admission and the port's services share.
 
 use crate::identity::Identity;
-use std::net::SocketAddr;
+use crate::transport::address::Origin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -20,7 +20,7 @@ struct Entry {
     /// The place in the order of arrival.
     number: u64,
     arrived: Instant,
-    peer: SocketAddr,
+    peer: Origin,
     /// The identity that the certificate proves.
     identity: OnceLock<Identity>,
     /// Whether a call was answered.
@@ -34,7 +34,7 @@ struct Entry {
 
 impl ConnectionInfo {
     /// A connection that has just come from `peer`.
-    pub(super) fn new(peer: SocketAddr) -> Self {
+    pub(super) fn new(peer: Origin) -> Self {
         static ARRIVALS: AtomicU64 = AtomicU64::new(0);
         Self(Arc::new(Entry {
             number: ARRIVALS.fetch_add(1, Relaxed),
@@ -88,8 +88,8 @@ impl ConnectionInfo {
         self.0.bytes.load(Relaxed)
     }
 
-    /// The address at the other end.
-    pub fn peer(&self) -> SocketAddr {
+    /// The process at the other end.
+    pub fn peer(&self) -> Origin {
         self.0.peer
     }
 
@@ -116,7 +116,7 @@ impl ConnectionInfo {
     }
 
     /// Completes when the connection has to close: it was evicted, or had no answered call in time.
-    pub(super) async fn closing(self) {
+    pub(in crate::transport) async fn closing(self) {
         let silent = async {
             tokio::time::sleep_until(self.0.arrived + FIRST_CALL).await;
             if self.0.answered.load(Relaxed) || self.is_identified() {

@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tonic::transport::server::Connected;
 
 /// A connection's place among those of its port, for as long as it lives.
-pub(super) struct Place {
+pub(in crate::transport) struct Place {
     connection: ConnectionInfo,
     admission: Arc<Admission>,
     _room: OwnedSemaphorePermit,
@@ -19,16 +19,26 @@ pub(super) struct Place {
 
 impl Place {
     /// The place of `connection`, for which `admission` has `room`.
-    pub fn new(connection: ConnectionInfo, admission: Arc<Admission>, room: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(
+        connection: ConnectionInfo,
+        admission: Arc<Admission>,
+        room: OwnedSemaphorePermit,
+    ) -> Self {
         Self { connection, admission, _room: room }
     }
 
+    /// The connection.
     pub fn connection(&self) -> &ConnectionInfo {
         &self.connection
     }
 
-    pub fn admission(&self) -> &Admission {
+    pub(super) fn admission(&self) -> &Admission {
         &self.admission
+    }
+
+    /// Notes that the connection is refused because of `why`, the rest of a sentence that begins with its peer.
+    pub fn refuse(&self, why: &str) {
+        self.admission.refuse(self.connection.peer(), why);
     }
 
     /// The connection itself, whose handshake is done.

@@ -16,18 +16,19 @@ mod rarely;
 pub use connection::{ConnectionInfo, Kept};
 pub use limited_stream::LimitedStream;
 
-use super::socket;
+use super::address::Origin;
+use super::listener::{Accepted, Listener};
 use super::tls::{Callers, Stranger, receive};
+use super::unix::check_user;
 use connection::FIRST_CALL;
 use futures::{Stream, StreamExt};
-use limited_stream::Place;
+pub(super) use limited_stream::Place;
 use prometheus_client::metrics::counter::Counter;
 use rarely::Rarely;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -62,34 +63,44 @@ pub struct Refused {
     pub handshakes: Counter,
 }
 
-/// Opens a port at `address`, which `flag` names.
-///
-/// # Errors
-/// One sentence, for example where the address is in use.
-pub async fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, String> {
-    let bound = TcpListener::bind(address).await;
-    let otherwise = if address.port() == 0 { "" } else { ", or port 0 for a free one" };
-    bound.map_err(|error| {
-        format!("cannot listen on {address} ({error}): give {flag} another address{otherwise}")
-    })
-}
-
-/// Whether other hosts may reach a port at `address`.
-pub fn is_open(address: &SocketAddr) -> bool {
-    !address.ip().to_canonical().is_loopback()
-}
-
 /// The connections of `callers` that arrive at `listener`, for as long as the stream lives.
 pub fn connections(
-    listener: TcpListener,
+    listener: Listener,
     bounds: Bounds,
     refused: Refused,
     callers: Callers,
 ) -> impl Stream<Item = io::Result<LimitedStream>> {
     let (accepted, stream) = mpsc::channel(ACCEPTED);
-    let admission = Admission::new(listener.local_addr().ok(), bounds, refused);
-    tokio::spawn(admission.accept(listener, callers, accepted));
+    let admission = Admission::new(&listener, bounds, refused);
+    tokio::spawn(async move {
+        let handle = |place: Place, stream| {
+            drop(tokio::spawn(place.receive(stream, callers.clone(), accepted.clone())))
+        };
+        tokio::select! {
+            () = admission.accept(&listener, handle) => {}
+            () = accepted.closed() => {}
+        }
+    });
     ReceiverStream::new(stream).map(Ok)
+}
+
+/// Passes each connection that arrives at the side socket `listener` to `handle`, with its place, until the returned
+/// future is dropped. Only processes of this user get so far.
+pub(super) async fn side_connections(
+    listener: Listener,
+    bounds: Bounds,
+    refused: Refused,
+    handle: impl Fn(Place, UnixStream),
+) {
+    let admission = Admission::new(&listener, bounds, refused);
+    let of_this_host = |place: Place, stream| {
+        let Accepted::Unix(stream) = stream else { return };
+        match check_user(&stream) {
+            Ok(()) => handle(place, stream),
+            Err(why) => place.admission().refuse(place.connection().peer(), &why),
+        }
+    };
+    admission.accept(&listener, of_this_host).await;
 }
 
 /// One port's connections.
@@ -104,8 +115,8 @@ struct Admission {
 }
 
 impl Admission {
-    fn new(address: Option<SocketAddr>, bounds: Bounds, refused: Refused) -> Arc<Self> {
-        let address = address.map(|address| address.to_string()).unwrap_or_default();
+    fn new(listener: &Listener, bounds: Bounds, refused: Refused) -> Arc<Self> {
+        let address = listener.address().map(|address| address.to_string()).unwrap_or_default();
         let room = Arc::new(Semaphore::new(bounds.connections));
         Arc::new(Self { address, room, bounds, admitted: Mutex::default(), refused, log: Mutex::default() })
     }
@@ -114,34 +125,23 @@ impl Admission {
         self.admitted.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Accepts connections until nobody takes them. Each has a task of its own until it is received, so that a slow
-    /// handshake delays no other one.
-    async fn accept(
-        self: Arc<Self>,
-        listener: TcpListener,
-        callers: Callers,
-        accepted: mpsc::Sender<LimitedStream>,
-    ) {
+    /// Accepts connections, and passes each to `handle`, which must not wait: a slow handshake delays no other one.
+    async fn accept(self: &Arc<Self>, listener: &Listener, handle: impl Fn(Place, Accepted)) {
         loop {
-            let connection = tokio::select! {
-                connection = listener.accept() => connection,
-                () = accepted.closed() => return,
-            };
-            let Ok((stream, peer)) = connection else {
+            let Ok((stream, peer)) = listener.accept().await else {
                 // The process is most likely out of file descriptors: another attempt at once would only spin.
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 continue;
             };
-            socket::prepare(&stream);
             match self.clone().admit(peer).await {
-                Some(place) => drop(tokio::spawn(place.receive(stream, callers.clone(), accepted.clone()))),
+                Some(place) => handle(place, stream),
                 None => _ = self.refused.connections.inc(),
             }
         }
     }
 
     /// Admits a connection; `None` where all others are identified.
-    async fn admit(self: Arc<Self>, peer: SocketAddr) -> Option<Place> {
+    async fn admit(self: Arc<Self>, peer: Origin) -> Option<Place> {
         let unidentified = self.admitted().iter().filter(|one| one.may_go()).count();
         let room = self.room.clone().try_acquire_owned();
         let room = match room {
@@ -188,7 +188,7 @@ impl Admission {
     }
 
     /// Notes a refused handshake. A flood of them does not flood the log.
-    fn refuse(&self, peer: SocketAddr, why: &str) {
+    fn refuse(&self, peer: Origin, why: &str) {
         self.refused.handshakes.inc();
         let mut log = self.log.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(others) = log.line(why, Instant::now()) {
@@ -201,7 +201,7 @@ impl Admission {
 
 impl Place {
     /// Receives the connection, and passes it on once its caller is known.
-    async fn receive(self, stream: TcpStream, callers: Callers, accepted: mpsc::Sender<LimitedStream>) {
+    async fn receive(self, stream: Accepted, callers: Callers, accepted: mpsc::Sender<LimitedStream>) {
         let evicted = self.connection().clone();
         let work = async {
             match tokio::time::timeout(FIRST_CALL, receive(stream, &callers)).await {
@@ -244,13 +244,18 @@ pub fn connection<T>(request: &tonic::Request<T>) -> Option<ConnectionInfo> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::address::ListenAddress;
+    use crate::transport::listener::listen;
+    use std::net::SocketAddr;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
     use tonic::transport::server::Connected;
 
     /// A port with two places, which reads each connection to its end; also the connections as its services see them.
     async fn port(unidentified: usize) -> (SocketAddr, Refused, mpsc::Receiver<ConnectionInfo>) {
-        let listener = listen("--listen", "127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let (address, refused) = (listener.local_addr().unwrap(), Refused::default());
+        let listener = listen("--listen", &"127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let ListenAddress::Tcp(address) = listener.address().unwrap() else { panic!("a port of TCP") };
+        let refused = Refused::default();
         let bounds = Bounds { connections: 2, unidentified };
         let mut accepted = Box::pin(connections(listener, bounds, refused.clone(), Callers::anybody()));
         let (sender, seen) = mpsc::channel(9);

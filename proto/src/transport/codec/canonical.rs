@@ -1,16 +1,15 @@
 //! The one encoding of a message: prost's, with its fields in the order of their tags.
 
+use super::chunk::ChunkHead;
 use crate::error::ProtocolError;
-use crate::wire::{self, activation, error_signal, layer_values};
+use crate::wire::{self, activation, error_signal, layer_values, shared_part};
 use bytes::{Buf, Bytes};
 use prost::Message;
-use prost::encoding::{DecodeContext, WireType, decode_key, encode_key, encode_varint, skip_field};
+use prost::encoding::{DecodeContext, WireType, decode_key, skip_field};
 
 /// The most fields of a message, where each element of a repeated field counts: more than the layers and values of a
 /// stage, the snapshots of a node, the actions and layers in a report, or the records of a ledger.
 const MAX_FIELDS: usize = 1 << 16;
-/// The tag of the data in a chunk.
-const DATA: u32 = 3;
 
 /// A message that a process of this protocol receives.
 pub trait Received: Message + Default + Send + 'static {
@@ -103,6 +102,9 @@ received! {
     AuditRequest "a request for the ledger"
     Ledger "a ledger" [4, 5]
     Failure "a failure"
+    Opening "the opening of a link"
+    Opened "the answer to the opening of a link"
+    Released "slots that are given back"
 }
 
 /// The parts of a link's message. A chunk's data is neither copied nor compared: it is the tail of the received bytes.
@@ -114,35 +116,34 @@ macro_rules! part {
             fn encoding(&self) -> (Vec<u8>, usize) {
                 use $part as P;
                 match &self.part {
-                    Some(P::Chunk(chunk)) => (chunk_head(chunk), chunk.data.len()),
+                    Some(P::Chunk(chunk)) => (head_of(chunk), chunk.data.len()),
                     Some(P::Header(_)) | None => (self.encode_to_vec(), 0),
                 }
             }
         }
     )+ };
 }
+
+/// The encoding of a part with `chunk`, up to the chunk's data.
+fn head_of(chunk: &wire::Chunk) -> Vec<u8> {
+    ChunkHead::encode(chunk.tensor, chunk.offset, chunk.data.len())
+}
+
 part! {
     Activation activation::Part, "an activation"
     ErrorSignal error_signal::Part, "an error signal"
     LayerValues layer_values::Part, "a layer's values"
 }
 
-/// The tag of a chunk in a part.
-const CHUNK: u32 = 2;
+impl Received for wire::SharedPart {
+    const NAME: &'static str = "a part of a message";
 
-/// The encoding of a part with `chunk`, up to the chunk's data.
-fn chunk_head(chunk: &wire::Chunk) -> Vec<u8> {
-    let mut head = Vec::with_capacity(32);
-    encode_key(CHUNK, WireType::LengthDelimited, &mut head);
-    encode_varint(chunk.encoded_len() as u64, &mut head);
-    let wire::Chunk { tensor, offset, .. } = *chunk;
-    let without = wire::Chunk { tensor, offset, data: Bytes::new() };
-    head.extend(without.encode_to_vec());
-    if !chunk.data.is_empty() {
-        encode_key(DATA, WireType::LengthDelimited, &mut head);
-        encode_varint(chunk.data.len() as u64, &mut head);
+    fn encoding(&self) -> (Vec<u8>, usize) {
+        match &self.part {
+            Some(shared_part::Part::Chunk(chunk)) => (head_of(chunk), chunk.data.len()),
+            _ => (self.encode_to_vec(), 0),
+        }
     }
-    head
 }
 
 #[cfg(test)]

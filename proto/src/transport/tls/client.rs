@@ -8,12 +8,14 @@ use super::{ALPN, Kind, Security, Tls};
 use crate::failure::{Failure, FailureKind};
 use crate::identity::Identity;
 use crate::link::Peer;
-use crate::transport::socket;
+use crate::transport::address::path_of;
+use crate::transport::{socket, unix};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use std::error::Error as StdError;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
@@ -59,6 +61,14 @@ fn innermost<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'st
     error.source().map_or(error, innermost)
 }
 
+/// The way to a peer.
+enum Route {
+    /// The socket at this path.
+    Unix(PathBuf),
+    /// The connection that is being opened.
+    Tcp(<HttpConnector as Service<Uri>>::Future),
+}
+
 /// Opens connections to one peer for tonic, which may open another one where the first is lost.
 struct Connector {
     tcp: HttpConnector,
@@ -79,12 +89,20 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let (security, peer, greeting) = (self.security.clone(), self.peer.clone(), self.greeting.take());
-        let connecting = self.tcp.call(uri);
+        let route = match path_of(peer.address()) {
+            Some(path) => Route::Unix(path.to_owned()),
+            None => Route::Tcp(self.tcp.call(uri)),
+        };
         Box::pin(async move {
             let opened = async {
-                let stream = connecting.await.map_err(|error| lost(innermost(&error)))?.into_inner();
-                socket::prepare(&stream);
-                secure(stream, &security, peer).await
+                match route {
+                    Route::Unix(path) => within_host(&security, peer, &path).await,
+                    Route::Tcp(connecting) => {
+                        let stream = connecting.await.map_err(|error| lost(innermost(&error)))?.into_inner();
+                        socket::prepare(&stream);
+                        secure(stream, &security, peer).await
+                    }
+                }
             };
             match (opened.await, greeting) {
                 (Ok((stream, waiting)), greeting) => {
@@ -99,7 +117,18 @@ impl Service<Uri> for Connector {
     }
 }
 
-async fn secure(stream: TcpStream, security: &Security, peer: Peer) -> Result<(Secured, Waiting), Failure> {
+/// Connects to the socket of `peer` on this host.
+async fn within_host(security: &Security, peer: Peer, path: &Path) -> Result<(Secured, Waiting), Failure> {
+    let stream = unix::connect(security, &peer, path).await?;
+    Ok((Secured::Unix(stream), Waiting { peer, identity: None, own: None }))
+}
+
+/// The handshake with `peer` over `stream`.
+pub(super) async fn secure(
+    stream: TcpStream,
+    security: &Security,
+    peer: Peer,
+) -> Result<(Secured, Waiting), Failure> {
     match &security.0 {
         Kind::Plaintext { .. } => {
             let address = stream.peer_addr().map_err(lost)?;

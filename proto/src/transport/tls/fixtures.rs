@@ -1,11 +1,13 @@
 //! Certificates for this folder's tests.
 
+use super::Credentials;
 use super::certificate::Certificate;
 use super::verify::Authority;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
 };
 use rustls_pki_types::CertificateDer;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 use webpki::anchor_from_trusted_cert;
 
@@ -16,6 +18,7 @@ pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Ca {
     issuer: Issuer<'static, KeyPair>,
     der: CertificateDer<'static>,
+    pem: String,
 }
 
 /// The contents of a certificate.
@@ -42,17 +45,37 @@ impl Ca {
         params.distinguished_name.push(DnType::CommonName, name);
         params.not_after = (SystemTime::now() + 30 * DAY).into();
         let key = KeyPair::generate().unwrap();
-        let der = params.self_signed(&key).unwrap().der().clone();
-        Self { issuer: Issuer::new(params, key), der }
+        let certificate = params.self_signed(&key).unwrap();
+        let (der, pem) = (certificate.der().clone(), certificate.pem());
+        Self { issuer: Issuer::new(params, key), der, pem }
     }
 
     pub fn issue(&self, leaf: &Leaf) -> CertificateDer<'static> {
+        self.issue_for(&KeyPair::generate().unwrap(), leaf).der().clone()
+    }
+
+    /// Files in `folder` by which a process proves to be `uri`.
+    pub fn credentials(&self, folder: &Path, uri: &str) -> Credentials {
+        let key = KeyPair::generate().unwrap();
+        let write = |kind: &str, pem: String| {
+            let path = folder.join(format!("{uri}.{kind}").replace(':', "-"));
+            std::fs::write(&path, pem).unwrap();
+            path
+        };
+        Credentials {
+            ca: write("ca", self.pem.clone()),
+            certificate: write("certificate", self.issue_for(&key, &Leaf::of(&[uri])).pem()),
+            key: write("key", key.serialize_pem()),
+        }
+    }
+
+    fn issue_for(&self, key: &KeyPair, leaf: &Leaf) -> rcgen::Certificate {
         let mut params = CertificateParams::default();
         let uri = |uri: &String| SanType::URI(uri.as_str().try_into().unwrap());
         params.subject_alt_names = leaf.uris.iter().map(uri).collect();
         params.extended_key_usages = leaf.uses.clone();
         (params.not_before, params.not_after) = (leaf.from.into(), leaf.until.into());
-        params.signed_by(&KeyPair::generate().unwrap(), &self.issuer).unwrap().der().clone()
+        params.signed_by(key, &self.issuer).unwrap()
     }
 
     pub fn authority(&self) -> Authority {

@@ -11,6 +11,7 @@
 
 mod alert;
 mod certificate;
+mod cipher;
 mod client;
 mod doubts;
 mod files;
@@ -25,6 +26,7 @@ mod verifier;
 mod verify;
 
 pub use certificate::date;
+pub use cipher::provider;
 pub(crate) use client::connect;
 pub use flags::TlsFlags;
 pub(super) use server::{Stranger, receive};
@@ -39,7 +41,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
-use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use tokio_rustls::rustls::crypto::CryptoProvider;
 
 /// The protocol above TLS: HTTP/2.
 const ALPN: &[u8] = b"h2";
@@ -72,6 +74,8 @@ enum Kind {
 struct Tls {
     files: Files,
     provider: Arc<CryptoProvider>,
+    /// Whether this host has instructions for AES.
+    aes: bool,
 }
 
 impl Security {
@@ -90,9 +94,14 @@ impl Security {
     /// # Errors
     /// A sentence that names the file and its flag.
     pub fn open(credentials: &Credentials) -> Result<Self, String> {
-        let provider = Arc::new(ring::default_provider());
+        Self::choosing(credentials, cipher::has_aes())
+    }
+
+    /// As [`Security::open`], on a host with or without instructions for AES.
+    fn choosing(credentials: &Credentials, aes: bool) -> Result<Self, String> {
+        let provider = Arc::new(cipher::preferring(aes));
         let files = Files::open(credentials.clone(), provider.clone())?;
-        Ok(Self(Kind::Tls(Arc::new(Tls { files, provider }))))
+        Ok(Self(Kind::Tls(Arc::new(Tls { files, provider, aes }))))
     }
 
     /// The identity of this process; `None` in plaintext.
@@ -121,6 +130,19 @@ impl Security {
                 "{what} is beyond this host's loopback, where plaintext is refused by default: {REMEDY}"
             )),
             _ => Ok(()),
+        }
+    }
+
+    /// Fails if the address that begins the sentence is a socket of this host and this security is TLS.
+    ///
+    /// # Errors
+    /// A sentence that begins with `what`.
+    pub fn check_unix(&self, what: &str) -> Result<(), String> {
+        match self.0 {
+            Kind::Plaintext { .. } => Ok(()),
+            Kind::Tls(_) => Err(format!(
+                "{what} is a socket of this host, which only processes of the same user reach, and certificates are for addresses of TCP: leave out --tls-ca, --tls-cert and --tls-key, or give an address of TCP"
+            )),
         }
     }
 

@@ -6,6 +6,8 @@ use super::stream::{Secured, linger};
 use super::verifier::Verifier;
 use super::{ALPN, Callers, Kind, Tls};
 use crate::identity::Identity;
+use crate::transport::listener::Accepted;
+use crate::transport::unix::check_user;
 use std::io;
 use std::sync::{Arc, OnceLock};
 use tokio::io::AsyncWriteExt;
@@ -45,11 +47,19 @@ impl From<io::Error> for Stranger {
     }
 }
 
-/// Receives a connection: in TLS, up to the verified identity of the caller; in plaintext, up to the first byte.
+/// Receives a connection: in TLS, up to the verified identity of the caller; in plaintext, up to the first byte; within
+/// this host, once the system has told the caller's user.
 pub(crate) async fn receive(
-    stream: TcpStream,
+    stream: Accepted,
     callers: &Callers,
 ) -> Result<(Secured, Option<Identity>), Stranger> {
+    let stream = match stream {
+        Accepted::Tcp(stream) => stream,
+        Accepted::Unix(stream) => {
+            let refused = |why| Stranger { why: Some(why), stream: None };
+            return check_user(&stream).map(|()| (Secured::Unix(stream), None)).map_err(refused);
+        }
+    };
     match &callers.security.0 {
         Kind::Plaintext { .. } => plain(stream, callers).await,
         Kind::Tls(tls) => shake_hands(stream, tls, callers).await,
@@ -86,7 +96,7 @@ async fn shake_hands(
         roles: callers.roles.clone(),
         outcome: OnceLock::new(),
     });
-    let config = match config(&material, verifier.clone()) {
+    let config = match config(&material, verifier.clone(), tls.aes) {
         Ok(config) => config,
         Err(error) => return Err(Stranger::said(format!("meets a port without TLS ({error})"), stream)),
     };
@@ -103,12 +113,14 @@ async fn shake_hands(
     }
 }
 
-fn config(material: &Material, verifier: Arc<Verifier>) -> Result<ServerConfig, Error> {
+fn config(material: &Material, verifier: Arc<Verifier>, aes: bool) -> Result<ServerConfig, Error> {
     let mut config = ServerConfig::builder_with_provider(verifier.provider.clone())
         .with_protocol_versions(&[&version::TLS13])?
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(material.shown.clone());
     config.alpn_protocols = vec![ALPN.to_vec()];
+    // A client without instructions for AES asks for another cipher itself.
+    config.ignore_client_order = !aes;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)

@@ -1,11 +1,11 @@
-//! A connection, in plaintext or in TLS.
+//! A connection, in plaintext, within this host, or in TLS.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsStream;
 
@@ -18,6 +18,8 @@ const LEFT_OVER: u64 = 256 << 10;
 pub(crate) enum Secured {
     /// A connection in plaintext.
     Plain(TcpStream),
+    /// A connection within this host, between processes of one user.
+    Unix(UnixStream),
     /// A connection in TLS.
     Tls(Box<TlsStream<TcpStream>>),
 }
@@ -37,6 +39,7 @@ macro_rules! inside {
     ($self:ident, $method:ident $(, $argument:expr)*) => {
         match $self.get_mut() {
             Secured::Plain(stream) => Pin::new(stream).$method($($argument),*),
+            Secured::Unix(stream) => Pin::new(stream).$method($($argument),*),
             Secured::Tls(stream) => Pin::new(stream.as_mut()).$method($($argument),*),
         }
     };
@@ -76,6 +79,7 @@ impl AsyncWrite for Secured {
     fn is_write_vectored(&self) -> bool {
         match self {
             Secured::Plain(stream) => stream.is_write_vectored(),
+            Secured::Unix(stream) => stream.is_write_vectored(),
             Secured::Tls(stream) => stream.is_write_vectored(),
         }
     }

@@ -1,0 +1,97 @@
+//! The sockets of local nodes: in a folder of the run that only this user can enter, under a path that is short enough,
+//! and gone with the run.
+
+use crate::prepare::file_stem;
+use crate::run_error::RunError;
+use proto::link::Role;
+use proto::transport::address::{check_path, of_path};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// The planes of a node, each the name of its flag and the end of its socket's name.
+pub(super) const PLANES: [&str; 3] = ["listen", "control", "health"];
+/// The folders that are tried after TMPDIR: a socket's path may have only some hundred bytes.
+const SHORT: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
+
+/// The folder of the sockets, which is removed with this handle.
+pub(super) struct Sockets(TempDir);
+
+impl Sockets {
+    /// A new folder for the nodes of these roles.
+    ///
+    /// # Errors
+    /// No folder takes sockets, or all paths are too long.
+    pub fn make(roles: &[Role]) -> Result<Self, RunError> {
+        let bases = std::iter::once(std::env::temp_dir()).chain(SHORT.map(PathBuf::from));
+        let mut first = None;
+        for base in bases {
+            match Self::within(&base, roles) {
+                Ok(sockets) => return Ok(sockets),
+                Err(why) => _ = first.get_or_insert_with(|| format!("{} {why}", base.display())),
+            }
+        }
+        Err(RunError::internal(format!(
+            "there is no folder for the sockets of the local nodes ({}, and neither do {}): set TMPDIR to a short folder that can be written",
+            first.unwrap_or_default(),
+            SHORT.join(", ")
+        )))
+    }
+
+    /// As [`Sockets::make`], within `base`; the error is the rest of a sentence that begins with it.
+    fn within(base: &Path, roles: &[Role]) -> Result<Self, String> {
+        let private = Permissions::from_mode(0o700);
+        let folder = tempfile::Builder::new().prefix("neuropil-").permissions(private).tempdir_in(base);
+        let sockets = Self(folder.map_err(|error| format!("takes no folder ({error})"))?);
+        for (role, plane) in roles.iter().flat_map(|role| PLANES.map(|plane| (*role, plane))) {
+            let path = sockets.path(role, plane);
+            check_path(&path).map_err(|why| format!("is too deep ({} {why})", path.display()))?;
+        }
+        let tried = sockets.0.path().join("0");
+        UnixListener::bind(&tried).map_err(|error| format!("takes no socket ({error})"))?;
+        let _ = fs::remove_file(tried);
+        Ok(sockets)
+    }
+
+    /// The address of a node on a plane.
+    pub fn address(&self, role: Role, plane: &str) -> String {
+        of_path(&self.path(role, plane))
+    }
+
+    fn path(&self, role: Role, plane: &str) -> PathBuf {
+        // The sentence that names the address says that the number is a stage's.
+        let stem = file_stem(role);
+        self.0.path().join(format!("{}.{plane}", stem.trim_start_matches("stage-")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_is_private_and_goes_with_its_handle() {
+        let sockets = Sockets::make(&[Role::Stage(0), Role::Backward(1000)]).unwrap();
+        let folder = sockets.0.path().to_owned();
+        assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+        let address = sockets.address(Role::Backward(1000), "control");
+        assert!(address.starts_with("unix:/") && address.ends_with("/1000-backward.control"), "{address}");
+        let _left = UnixListener::bind(sockets.path(Role::Stage(0), "listen")).unwrap();
+        drop(sockets);
+        assert!(!folder.exists());
+    }
+
+    #[test]
+    fn a_folder_that_is_too_deep_or_takes_nothing_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let deep = root.path().join("a".repeat(60)).join("b".repeat(60));
+        fs::create_dir_all(&deep).unwrap();
+        let refused = |base: &Path| Sockets::within(base, &[Role::Stage(0)]).err().unwrap();
+        assert!(refused(&deep).contains("is too deep") && refused(&deep).contains("choose a shorter folder"));
+        assert_eq!(fs::read_dir(&deep).unwrap().count(), 0);
+        assert!(refused(Path::new("/nowhere")).contains("takes no folder"));
+    }
+}
