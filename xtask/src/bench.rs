@@ -3,19 +3,18 @@
 mod case;
 mod deep;
 mod input;
+mod links;
 mod local;
 mod memory;
 mod pipeline;
 mod process;
 mod resident;
-mod shared_memory;
 mod stages;
 mod start;
 mod step;
 mod tls;
 mod turns;
 mod watched;
-mod wire;
 
 use crate::libtorch;
 use crate::page::{self, PAGE};
@@ -90,12 +89,12 @@ impl Name {
             Name::Pipeline => pipeline::pipeline(root, options),
             Name::Precision => local::precision(root, options),
             Name::Rules => local::rules(root, options),
-            Name::SharedMemory => shared_memory::shared_memory(root, options.rounds),
+            Name::SharedMemory => links::SHARED_MEMORY.measure(root, options.rounds),
             Name::Stages => stages::stages(root, options),
             Name::Start => start::start(root, options),
             Name::Step => step::step(root, options),
             Name::Tls => tls::tls(root, options.rounds),
-            Name::Wire => wire::wire(root, options.rounds),
+            Name::Wire => links::WIRE.measure(root, options.rounds),
         }
     }
 }

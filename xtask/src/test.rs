@@ -42,15 +42,15 @@ pub fn test(root: &Root, chosen: &Test) -> Result<(), Failure> {
     prerequisites::check(&libtorch::needs(root)?)?;
     libtorch::set_up(root)?;
     let data = dataset::needs(root).and_then(|needs| prerequisites::check(&needs));
-    let mut data = match data.and_then(|()| dataset::set_up(root)) {
+    let mut environment = match data.and_then(|()| dataset::set_up(root)) {
         Ok(folder) => vec![("NEUROPIL_DATA", folder.into_os_string())],
         Err(failure) => {
             say(&format!("the tests that use the data set will skip: {}", failure.sentence));
             vec![]
         }
     };
-    data.push(("NEUROPIL_PROGRAMS_ARE_BUILT", "yes".into()));
-    let run = |words: &str| step(root.cargo(words).args(&chosen.extra).envs(data.iter().cloned()));
+    environment.push(("NEUROPIL_PROGRAMS_ARE_BUILT", "yes".into()));
+    let run = |words: &str| step(root.cargo(words).args(&chosen.extra).envs(environment.iter().cloned()));
     step(&mut root.cargo("test --workspace --no-run"))?;
     let Some(minutes) = chosen.minutes else { return run("test --workspace") };
     // The target `whole` starts the programs; all others begin with another letter.

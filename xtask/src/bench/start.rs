@@ -53,7 +53,7 @@ pub fn start(root: &Root, options: &Options) -> Result<Vec<Row>, Failure> {
     Ok(rows)
 }
 
-/// Starts `count` layer nodes at once as a run does, waits until all are ready, and ends them.
+/// Starts `count` layer nodes at once, waits until all are ready, and ends them.
 fn bare(root: &Root, build: &Path, folder: &Path, count: usize) -> Result<Watched, Failure> {
     let begun = Instant::now();
     let node = |number: usize| {
