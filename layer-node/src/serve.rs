@@ -18,7 +18,7 @@ use proto::clock::Clock;
 use proto::link::LinkRegistry;
 use proto::process::signals::{Asked, Signals};
 use proto::process::{self, signals};
-use proto::transport::address::ListenAddress;
+use proto::transport::address::{ListenAddress, SOCKET_FOLDER};
 use proto::transport::grpc::LinkServer;
 use proto::transport::tls::TlsFlags;
 use std::ffi::OsString;
@@ -32,8 +32,6 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-/// The first letters of a folder that a coordinator makes for the sockets of its nodes.
-const SOCKETS: &str = "neuropil-";
 /// The reason that a coordinator gets while the node is stopping.
 const STOPPED: &str = "the node is being stopped: start it again, then --resume auto";
 /// How long the coordinator may take to end the run in order once the node was asked to stop. A supervisor that asked
@@ -201,7 +199,7 @@ impl SocketFolder {
             return Self(None);
         };
         let folder = path.parent().filter(|folder| {
-            folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(SOCKETS))
+            folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(SOCKET_FOLDER))
         });
         Self(folder.map(PathBuf::from))
     }

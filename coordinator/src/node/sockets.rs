@@ -4,7 +4,7 @@
 use crate::prepare::file_stem;
 use crate::run_error::RunError;
 use proto::link::Role;
-use proto::transport::address::{check_path, of_path};
+use proto::transport::address::{SOCKET_FOLDER, check_path, of_path};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
@@ -43,7 +43,7 @@ impl Sockets {
     /// As [`Sockets::make`], within `base`; the error is the rest of a sentence that begins with it.
     fn within(base: &Path, roles: &[Role]) -> Result<Self, String> {
         let private = Permissions::from_mode(0o700);
-        let folder = tempfile::Builder::new().prefix("neuropil-").permissions(private).tempdir_in(base);
+        let folder = tempfile::Builder::new().prefix(SOCKET_FOLDER).permissions(private).tempdir_in(base);
         let sockets = Self(folder.map_err(|error| format!("takes no folder ({error})"))?);
         for (role, plane) in roles.iter().flat_map(|role| PLANES.map(|plane| (*role, plane))) {
             let path = sockets.path(role, plane);

@@ -25,7 +25,7 @@ pub(super) fn open(flags: &Serve) -> Result<Security, String> {
     | [(_, ListenAddress::Tcp(_)), (_, ListenAddress::Unix(_))] = planes
     {
         return Err(format!(
-            "--listen {} and --control {} are of two kinds, and whoever reaches this node needs both: give both a unix:PATH, or both an IP:PORT",
+            "--listen {} and --control {} are of two kinds, and every peer of this node needs both: give both a unix:PATH, or both an IP:PORT",
             flags.listen, flags.control
         ));
     }

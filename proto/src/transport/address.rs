@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 /// The word before the path of a socket of this host.
 pub const UNIX: &str = "unix:";
+/// The first letters of a folder that a coordinator makes for the sockets of its nodes, and that the last of them removes.
+pub const SOCKET_FOLDER: &str = "neuropil-";
 /// The most bytes in the path of a socket: the system keeps 108, of which the last is 0.
 const LONGEST: usize = 107;
 /// The most bytes in the path of a data socket, whose side socket has a longer one.

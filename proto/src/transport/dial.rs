@@ -31,7 +31,7 @@ pub(crate) async fn connect(
     tls::connect(&endpoint, security, peer).await
 }
 
-/// Connects to the port at `address` once, in plaintext, whoever answers there.
+/// Connects to the port at `address` once, in plaintext, without a check of its process.
 ///
 /// # Errors
 /// The innermost reason.
