@@ -12,8 +12,9 @@ use crate::error::ProtocolError;
 use bytes::Bytes;
 use half::{bf16, f16};
 use std::borrow::Cow;
+use std::hash::Hasher;
 use std::sync::OnceLock;
-use xxhash_rust::xxh3::Xxh3;
+use twox_hash::XxHash3_64;
 
 /// The most dimensions of a tensor on the wire.
 pub const MAX_DIMENSIONS: usize = 8;
@@ -190,11 +191,11 @@ impl TensorData {
     /// XXH3-64 of the bytes.
     pub fn checksum(&self) -> u64 {
         *self.checksum.get_or_init(|| {
-            let mut hash = Xxh3::new();
+            let mut hash = XxHash3_64::new();
             for piece in &self.pieces {
-                hash.update(piece);
+                hash.write(piece);
             }
-            hash.digest()
+            hash.finish()
         })
     }
 }

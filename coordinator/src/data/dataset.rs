@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use xxhash_rust::xxh3::Xxh3;
+use std::hash::Hasher;
+use twox_hash::XxHash3_64;
 
 use super::{DataError, Samples};
 
@@ -93,10 +94,10 @@ impl Samples for Dataset {
 
     /// XXH3-64 of all pixels and then all labels (little-endian).
     fn fingerprint(&self) -> u64 {
-        let mut hash = Xxh3::new();
-        hash.update(&self.images);
-        self.labels.iter().for_each(|label| hash.update(&label.to_le_bytes()));
-        hash.digest()
+        let mut hash = XxHash3_64::new();
+        hash.write(&self.images);
+        self.labels.iter().for_each(|label| hash.write(&label.to_le_bytes()));
+        hash.finish()
     }
 }
 

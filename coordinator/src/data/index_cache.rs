@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 /// The folder of kept indices, in the folder of the data.
 const FOLDER: &str = ".neuropil-index";
@@ -47,7 +47,7 @@ struct Envelope<T> {
 impl Kept {
     /// The place of the index of `what`, a part of the data of `kind` in `folder`.
     pub fn of(folder: &Path, kind: &str, what: &str) -> Self {
-        let name = |key: &str| format!("{kind}-{:016x}.json", xxh3_64(key.as_bytes()));
+        let name = |key: &str| format!("{kind}-{:016x}.json", XxHash3_64::oneshot(key.as_bytes()));
         let beside = folder.join(FOLDER).join(name(what));
         let whole =
             format!("{}\0{what}", fs::canonicalize(folder).unwrap_or_else(|_| folder.into()).display());

@@ -4,7 +4,7 @@ use super::Backward;
 use proto::weights::Source;
 use std::fmt;
 use std::str::FromStr;
-use xxhash_rust::xxh3::xxh3_128;
+use twox_hash::XxHash3_128;
 
 /// Hexadecimal digits of an id.
 const DIGITS: usize = 32;
@@ -18,7 +18,7 @@ pub struct PartsId(String);
 pub(super) fn id_of(source: &Source, backward: Option<Backward>) -> String {
     let id = source.id();
     match backward {
-        Some(backward) => format!("{:032x}", xxh3_128(format!("{id} {backward}").as_bytes())),
+        Some(backward) => format!("{:032x}", XxHash3_128::oneshot(format!("{id} {backward}").as_bytes())),
         None => id,
     }
 }

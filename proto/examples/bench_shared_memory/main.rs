@@ -7,9 +7,14 @@ mod link;
 mod node;
 
 use link::Load;
+use mimalloc::MiMalloc;
 use std::error::Error;
 use std::hint::black_box;
 use std::time::Instant;
+
+/// As in the programs.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// What a part of this program returns.
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;

@@ -9,8 +9,13 @@ mod link;
 mod stream;
 
 use clock::Measured;
+use mimalloc::MiMalloc;
 use std::error::Error;
 use tokio::runtime::Runtime;
+
+/// As in the programs.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// What a part of this program returns.
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;

@@ -5,6 +5,7 @@ use crate::microbatch::{MicrobatchHeader, Phase};
 use crate::tensor::{Block, Kind};
 use sha2::{Digest, Sha256};
 use std::fmt;
+use twox_hash::XxHash3_64;
 
 /// The first bytes that a chain hashes: the version of the layout.
 const SEED: &[u8] = b"neuropil-ledger-1";
@@ -94,7 +95,7 @@ impl Chain {
         let mut hash = Sha256::new();
         hash.update(self.0);
         hash.update((message.len() as u64).to_le_bytes());
-        hash.update(xxhash_rust::xxh3::xxh3_64(message).to_le_bytes());
+        hash.update(XxHash3_64::oneshot(message).to_le_bytes());
         self.0 = hash.finalize().into();
     }
 }

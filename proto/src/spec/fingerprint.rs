@@ -1,21 +1,22 @@
 //! The fingerprint of a node's state: its tensors' names and shapes as one number. Two nodes have the same where each could
 //! restore the other's snapshots, so it tells a snapshot of another network or another cut without its numbers.
 
-use xxhash_rust::xxh3::Xxh3;
+use std::hash::Hasher;
+use twox_hash::XxHash3_64;
 
 /// The fingerprint of tensors with these names and shapes, in any order.
 pub fn fingerprint<'a>(tensors: impl IntoIterator<Item = (&'a str, &'a [u64])>) -> u64 {
     let mut tensors: Vec<(&str, &[u64])> = tensors.into_iter().collect();
     tensors.sort_unstable();
-    let mut hash = Xxh3::new();
+    let mut hash = XxHash3_64::new();
     for (name, shape) in tensors {
         // The lengths come first, so that no two lists have the same bytes.
-        hash.update(&(name.len() as u64).to_le_bytes());
-        hash.update(name.as_bytes());
-        hash.update(&(shape.len() as u64).to_le_bytes());
-        shape.iter().for_each(|size| hash.update(&size.to_le_bytes()));
+        hash.write(&(name.len() as u64).to_le_bytes());
+        hash.write(name.as_bytes());
+        hash.write(&(shape.len() as u64).to_le_bytes());
+        shape.iter().for_each(|size| hash.write(&size.to_le_bytes()));
     }
-    hash.digest()
+    hash.finish()
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use crate::spec::fingerprint::fingerprint;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::fs::File;
+use std::hash::Hasher;
 use std::io::Read;
 use std::path::Path;
-use xxhash_rust::xxh3::Xxh3;
+use twox_hash::XxHash3_64;
 
 /// The metadata key of a snapshot into which weights were imported: the name of the imported file.
 pub const IMPORTED: &str = "imported";
@@ -43,9 +44,9 @@ pub fn seal<'a>(metadata: &mut HashMap<String, String>, tensors: impl Iterator<I
 }
 
 pub(super) fn checksum<'a>(tensors: impl Iterator<Item = &'a [u8]>) -> String {
-    let mut hash = Xxh3::new();
-    tensors.for_each(|bytes| hash.update(bytes));
-    format!("{:016x}", hash.digest())
+    let mut hash = XxHash3_64::new();
+    tensors.for_each(|bytes| hash.write(bytes));
+    format!("{:016x}", hash.finish())
 }
 
 /// The snapshot after `updates` that lies in `folder` itself, if the file is whole and is that snapshot.

@@ -4,8 +4,9 @@
 use super::{Kind, TensorData};
 use crate::error::ProtocolError;
 use bytes::Bytes;
+use std::hash::Hasher;
 use std::sync::OnceLock;
-use xxhash_rust::xxh3::Xxh3;
+use twox_hash::XxHash3_64;
 
 /// The alignment of a received tensor's bytes: a line of the processor's cache, the width of its widest registers, and
 /// the alignment that torch gives its own memory.
@@ -17,7 +18,7 @@ pub struct Receiving {
     bytes: Vec<u8>,
     pad: usize,
     want: usize,
-    hash: Xxh3,
+    hash: XxHash3_64,
 }
 
 impl Receiving {
@@ -26,7 +27,7 @@ impl Receiving {
         let mut bytes: Vec<u8> = Vec::with_capacity(want + ALIGNMENT);
         let pad = bytes.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
         bytes.resize(pad, 0);
-        Self { bytes, pad, want, hash: Xxh3::new() }
+        Self { bytes, pad, want, hash: XxHash3_64::new() }
     }
 
     /// The number of bytes that have come.
@@ -55,12 +56,12 @@ impl Receiving {
     pub fn extend_by(&mut self, copy: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
         copy(&mut self.bytes);
-        self.hash.update(&self.bytes[start..]);
+        self.hash.write(&self.bytes[start..]);
     }
 
     /// The checksum of the bytes so far.
     pub fn checksum(&self) -> u64 {
-        self.hash.digest()
+        self.hash.finish()
     }
 
     /// The tensor of the bytes, with its checksum.
@@ -70,7 +71,7 @@ impl Receiving {
     pub fn into_tensor(self, kind: Kind, shape: Vec<u64>) -> Result<TensorData, ProtocolError> {
         let bytes = Bytes::from(self.bytes).slice(self.pad..);
         let tensor = TensorData::new(kind, shape, vec![bytes])?;
-        Ok(TensorData { checksum: OnceLock::from(self.hash.digest()), ..tensor })
+        Ok(TensorData { checksum: OnceLock::from(self.hash.finish()), ..tensor })
     }
 }
 

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use xxhash_rust::xxh3::xxh3_128;
+use twox_hash::XxHash3_128;
 
 /// The counter of torch's norms, which Neuropil does not read.
 const COUNTER: &str = "num_batches_tracked";
@@ -61,11 +61,13 @@ impl Source {
 
     /// A name for the files' bytes, which is the same in whichever order the files are given: 32 hexadecimal digits.
     pub fn id(&self) -> String {
-        let mut hashes: Vec<u128> = self.0.iter().map(|(_, bytes)| xxh3_128(bytes)).collect();
+        let mut hashes: Vec<u128> = self.0.iter().map(|(_, bytes)| XxHash3_128::oneshot(bytes)).collect();
         hashes.sort_unstable();
         let hash = match &hashes[..] {
             [only] => *only,
-            several => xxh3_128(&several.iter().flat_map(|hash| hash.to_le_bytes()).collect::<Vec<_>>()),
+            several => {
+                XxHash3_128::oneshot(&several.iter().flat_map(|hash| hash.to_le_bytes()).collect::<Vec<_>>())
+            }
         };
         format!("{hash:032x}")
     }

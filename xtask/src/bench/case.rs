@@ -48,7 +48,12 @@ pub const RESNET: Case = Case {
     batch: 64,
     microbatches: 8,
     steps: 6,
-    settings: &["data.kind=cifar10", "model.name=resnet18", r#"pipeline.stages=["layer3.0.conv1"]"#],
+    settings: &[
+        "data.kind=cifar10",
+        "model.name=resnet18",
+        r#"pipeline.stages=["layer3.0.conv1"]"#,
+        "pipeline.schedule=zero_bubble",
+    ],
 };
 
 /// The demo's network, in two stages.
@@ -58,7 +63,7 @@ pub const DEMO: Case = Case {
     batch: 128,
     microbatches: 4,
     steps: 60,
-    settings: &["data.kind=idx", r#"pipeline.stages=["conv3"]"#],
+    settings: &["data.kind=idx", r#"pipeline.stages=["conv3"]"#, "pipeline.schedule=zero_bubble"],
 };
 
 impl Case {

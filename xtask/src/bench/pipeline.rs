@@ -40,6 +40,7 @@ const CASES: [Compared; 4] = [
                 "data.kind=cifar10",
                 "model.name=resnet18",
                 r#"pipeline.stages=["layer2.0.conv1","layer3.0.conv1","layer4.0.conv1"]"#,
+                "pipeline.schedule=zero_bubble",
             ],
             ..RESNET
         },

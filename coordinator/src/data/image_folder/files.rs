@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use xxhash_rust::xxh3::Xxh3;
+use std::hash::Hasher;
+use twox_hash::XxHash3_64;
 
 use super::index::{Folder, Index, class_names};
 use super::labels;
@@ -122,15 +123,15 @@ impl Files for Listed {
 
     /// XXH3-64 of each file's name, size and label.
     fn fingerprint(&self) -> u64 {
-        let mut hash = Xxh3::new();
+        let mut hash = XxHash3_64::new();
         for (index, place) in self.places.iter().enumerate() {
             let (folder, file) = self.at(index);
-            hash.update(self.name(index).as_bytes());
-            hash.update(&[0]);
-            hash.update(&folder.sizes[file].to_le_bytes());
-            hash.update(&place.label.to_le_bytes());
+            hash.write(self.name(index).as_bytes());
+            hash.write(&[0]);
+            hash.write(&folder.sizes[file].to_le_bytes());
+            hash.write(&place.label.to_le_bytes());
         }
-        hash.digest()
+        hash.finish()
     }
 }
 

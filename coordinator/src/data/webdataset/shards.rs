@@ -5,7 +5,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use xxhash_rust::xxh3::Xxh3;
+use std::hash::Hasher;
+use twox_hash::XxHash3_64;
 
 use super::index::{self, Shard};
 use super::names::Names;
@@ -211,14 +212,14 @@ impl Files for Shards {
     }
 
     fn fingerprint(&self) -> u64 {
-        let mut hash = Xxh3::new();
+        let mut hash = XxHash3_64::new();
         for (index, place) in self.places.iter().enumerate() {
-            hash.update(self.names.get(index).as_bytes());
-            hash.update(&[0]);
-            hash.update(&place.size.to_le_bytes());
-            hash.update(&place.label.to_le_bytes());
+            hash.write(self.names.get(index).as_bytes());
+            hash.write(&[0]);
+            hash.write(&place.size.to_le_bytes());
+            hash.write(&place.label.to_le_bytes());
         }
-        hash.digest()
+        hash.finish()
     }
 
     fn left_out(&self) -> &[(String, String)] {
