@@ -265,8 +265,7 @@ fn machine(root: &Root) -> Result<String, Failure> {
     let commit = said(root, "git", &["describe", "--always", "--dirty"]);
     let date = said(root, "date", &["-u", "+%F"]);
     // Programs that the caller names may be those of another commit.
-    let programs =
-        root.programs().map_or(String::new(), |folder| format!(" (programs of {})", folder.display()));
+    let programs = if root.programs().is_some() { " (programs built before)" } else { "" };
     Ok(format!("{cpu}, {cores} cores; libtorch and PyTorch {torch}; commit {commit}{programs}; {date}"))
 }
 
