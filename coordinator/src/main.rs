@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
 /// A tensor's bytes come and go with every message. mimalloc keeps the memory of freed ones, where the system's allocator
-/// returns it and then takes a page fault for every 4 KiB of the next tensor.
+/// returns it, and the next tensor takes a page fault for every 4 KiB.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -11,8 +11,8 @@ use proto::process::{self, room};
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-/// A tensor's bytes come and go with every message. mimalloc keeps the memory of freed ones, where the system's allocator
-/// returns it and then takes a page fault for every 4 KiB of the next tensor.
+/// Keeps the memory of messages that have gone, as the coordinator's allocator does. Torch allocates with malloc, which keeps
+/// large blocks by a setting of its own.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
