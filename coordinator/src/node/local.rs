@@ -122,7 +122,7 @@ impl LocalNodes {
             let names = aside.join(OsStr::new(", "));
             tracing::info!("local nodes start without {}: node.threads decides", names.display());
         }
-        let sockets = Sockets::make(roles)?;
+        let sockets = Sockets::make(roles, rooms.folder())?;
         let plan = Plan { binary, rooms: rooms.clone(), settings: settings.clone(), aside, sockets };
         let starting =
             roles.iter().enumerate().map(|(number, role)| start(number, *role, &plan, failures.clone()));

@@ -13,6 +13,8 @@ use tempfile::TempDir;
 /// The places of the files of local nodes.
 #[derive(Clone, Debug)]
 pub struct Rooms {
+    /// The folder that may be written.
+    folder: PathBuf,
     states: PathBuf,
     logs: PathBuf,
     read_only: bool,
@@ -24,7 +26,7 @@ impl Rooms {
     /// The places in the folder of a run that trains.
     pub fn of(folder: &Path) -> Self {
         let (states, logs) = (folder.join("state"), folder.join("logs"));
-        Self { states, logs, read_only: false, elsewhere: "choose another --run-dir" }
+        Self { folder: folder.into(), states, logs, read_only: false, elsewhere: "choose another --run-dir" }
     }
 
     /// The places in a [`temporary`] folder.
@@ -41,6 +43,11 @@ impl Rooms {
     /// Whether the nodes only read their state folders.
     pub fn read_only(&self) -> bool {
         self.read_only
+    }
+
+    /// The folder of everything that the nodes write.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The state folder of the node of `role`.

@@ -13,30 +13,32 @@ use tempfile::TempDir;
 
 /// The planes of a node, each the name of its flag and the end of its socket's name.
 pub(super) const PLANES: [&str; 3] = ["listen", "control", "health"];
-/// The folders that are tried after TMPDIR: a socket's path may have only some hundred bytes.
+/// The folders that are tried between TMPDIR and the nodes' own: a socket's path may have only some hundred bytes.
 const SHORT: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
 
 /// The folder of the sockets, which is removed with this handle.
 pub(super) struct Sockets(TempDir);
 
 impl Sockets {
-    /// A new folder for the nodes of these roles.
+    /// A new folder for the nodes of these roles. It lies in `own`, where the nodes' logs are, if no folder for temporary
+    /// files takes it: a container often has none.
     ///
     /// # Errors
     /// No folder takes sockets, or all paths are too long.
-    pub fn make(roles: &[Role]) -> Result<Self, RunError> {
-        let bases = std::iter::once(std::env::temp_dir()).chain(SHORT.map(PathBuf::from));
+    pub fn make(roles: &[Role], own: &Path) -> Result<Self, RunError> {
+        let usual = std::iter::once(std::env::temp_dir()).chain(SHORT.map(PathBuf::from));
         let mut first = None;
-        for base in bases {
+        for base in usual.chain(std::path::absolute(own)) {
             match Self::within(&base, roles) {
                 Ok(sockets) => return Ok(sockets),
                 Err(why) => _ = first.get_or_insert_with(|| format!("{} {why}", base.display())),
             }
         }
         Err(RunError::internal(format!(
-            "there is no folder for the sockets of the local nodes ({}, and neither do {}): set TMPDIR to a short folder that can be written",
+            "there is no folder for the sockets of the local nodes ({}, and neither do {} and {}): set TMPDIR to a short folder that can be written",
             first.unwrap_or_default(),
-            SHORT.join(", ")
+            SHORT.join(", "),
+            own.display()
         )))
     }
 
@@ -73,7 +75,7 @@ mod tests {
 
     #[test]
     fn the_folder_is_private_and_goes_with_its_handle() {
-        let sockets = Sockets::make(&[Role::Stage(0), Role::Backward(1000)]).unwrap();
+        let sockets = Sockets::make(&[Role::Stage(0), Role::Backward(1000)], Path::new("/nowhere")).unwrap();
         let folder = sockets.0.path().to_owned();
         assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
