@@ -141,7 +141,7 @@ pub fn execute(cli: Cli) -> Result<(), RunError> {
 }
 
 async fn train(flags: TrainFlags) -> Result<(), RunError> {
-    let stop = run::signals::listen()?;
+    let stop = run::signals::listen(run::signals::SAVING)?;
     if let Some(attempt) = process::attempt() {
         tracing::info!("{attempt}");
     }
@@ -221,6 +221,14 @@ async fn show_plan(flags: &PlanFlags) -> Result<(), RunError> {
     };
     let doubts = prepare::doubts(&config, Some(&network), facts.as_ref());
     let figures = flags.rates.as_deref().map(bench::figures).transpose()?;
+    let formats = [config.node.precision.to_string(), config.network.kind().to_string()];
+    let differing = figures.as_ref().map_or_else(Vec::new, |figures| figures.differing(formats));
+    if !differing.is_empty() {
+        let measured = differing.join(" and ");
+        tracing::warn!(
+            "--rates were measured with {measured}, so the prediction is rough: measure again with coordinator bench"
+        );
+    }
     let rates = flags.rates(figures.as_ref());
     let mut estimator = prepare::estimator_at(&config, &network, rates)?;
     // Planning comes first, so that a configuration that cannot be planned fails before the measurement.
@@ -266,7 +274,7 @@ fn make_certificates(flags: CertificatesFlags) -> Result<(), RunError> {
 }
 
 async fn prove(flags: LocalityFlags) -> Result<(), RunError> {
-    let stop = run::signals::listen()?;
+    let stop = run::signals::listen(run::signals::SAVING)?;
     let allowed = flags.allowed();
     let LocalityFlags { config: of, place, backward, tls, steps, json, html, .. } = flags;
     let placement = placement(place, backward, &tls).await?;

@@ -1,6 +1,7 @@
 // Tensors over memory that Rust owns.
 #include "guarded.h"
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/from_blob.h>
 #include <memory>
 
 using at::Tensor;

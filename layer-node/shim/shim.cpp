@@ -1,8 +1,13 @@
 // The C functions that tch's generated bindings lack: backward calls with masks, scaled addition, and switches for
 // the allocator and CUDA. Every function returns null, or a message that the caller frees.
 #include "guarded.h"
-#include <ATen/ATen.h>
 #include <ATen/Context.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/_fused_sgd.h>
+#include <ATen/ops/convolution_backward.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/native_batch_norm_backward.h>
+#include <ATen/ops/threshold_backward.h>
 #include <array>
 #include <cstdlib>
 #include <dlfcn.h>

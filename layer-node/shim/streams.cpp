@@ -1,8 +1,9 @@
 // Streams, events and pinned memory of an accelerator, by the interfaces of libtorch that name no kind of device: this
 // file compiles against libtorch's CPU headers, and finds CUDA at run time if libtorch_cuda was loaded.
 #include "guarded.h"
-#include <ATen/ATen.h>
 #include <ATen/Context.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 #include <c10/core/Event.h>
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>

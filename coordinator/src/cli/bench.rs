@@ -12,7 +12,11 @@ use crate::run_error::RunError;
 use clap::Args;
 use proto::disk::cannot;
 use proto::transport::tls::TlsFlags;
+use std::io;
 use std::path::{Path, PathBuf};
+
+/// The advice for a file that cannot be written.
+const ANOTHER: &str = "give --out another file";
 
 #[derive(Args, Debug)]
 pub(super) struct BenchFlags {
@@ -33,6 +37,7 @@ pub(super) struct BenchFlags {
 /// The failure of [`run::gauge`], or a file that cannot be written.
 pub(super) async fn bench(flags: BenchFlags) -> Result<(), RunError> {
     let config = load(&flags.config)?;
+    flags.out.as_deref().map_or(Ok(()), check_out)?;
     let network = match config.input_shape() {
         Some(shape) => config.network(shape).map_err(RunError::configuration)?,
         None => Prepared::new(config.clone())?.network,
@@ -44,7 +49,24 @@ pub(super) async fn bench(flags: BenchFlags) -> Result<(), RunError> {
     let Some(out) = flags.out else { return Ok(()) };
     let text = figures.text().map_err(RunError::internal)?;
     publish(&out, text.as_bytes())
-        .map_err(|error| RunError::internal(cannot("cannot write", &out, &error, "give --out another file")))
+        .map_err(|error| RunError::internal(cannot("cannot write", &out, &error, ANOTHER)))
+}
+
+/// Refuses a file that cannot be written or that holds something else, before the measurement takes its time.
+///
+/// # Errors
+/// As said.
+fn check_out(out: &Path) -> Result<(), RunError> {
+    let cannot = |error| RunError::internal(cannot("cannot write", out, &error, ANOTHER));
+    if out.is_dir() {
+        return Err(cannot(io::ErrorKind::IsADirectory.into()));
+    }
+    if out.exists() && figures(out).is_err() {
+        let (out, why) = (out.display(), "is there already and holds no rates");
+        return Err(RunError::configuration(format!("--out {out} {why}: {ANOTHER}")));
+    }
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    tempfile::tempfile_in(folder).map(drop).map_err(cannot)
 }
 
 /// The figures in `file`.
@@ -106,7 +128,15 @@ mod tests {
             "{}",
             said()
         );
+        let out = || check_out(&file);
+        assert!(out().is_ok(), "a new file");
         std::fs::write(&file, "[train]\nepochs = 1\n").unwrap();
+        assert!(out().unwrap_err().sentence.contains("holds no rates: give --out another file"));
+        let nowhere = check_out(&folder.path().join("nowhere/rates.toml")).unwrap_err().sentence;
+        assert!(
+            nowhere.starts_with("cannot write /") && nowhere.contains("give --out another file"),
+            "{nowhere}"
+        );
         let sentence = said();
         assert!(sentence.starts_with("--rates /") && sentence.contains("holds no rates"), "{sentence}");
     }

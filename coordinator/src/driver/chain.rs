@@ -69,11 +69,26 @@ type Stream = (mpsc::Sender<Command>, mpsc::Receiver<Report>);
 /// A chain whose links are open.
 struct Opened {
     nodes: Vec<Ready>,
-    streams: Vec<Stream>,
+    runs: Runs,
     below: Port,
     above: Port,
-    /// The tasks of the chain; dropping the set at the end aborts all of them.
-    tasks: JoinSet<()>,
+}
+
+/// The runs of the nodes of a chain.
+struct Runs {
+    streams: Vec<Stream>,
+    /// The tasks that take the nodes' reports.
+    listening: JoinSet<()>,
+}
+
+impl Runs {
+    /// Ends the nodes' runs, and waits until the nodes are idle: the next configuration finds no run under way.
+    async fn close(mut self, chain: &Chain<'_>) {
+        self.streams.clear();
+        // Nodes end their streams once the commands are closed and the run has ended.
+        let ended = async { while self.listening.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(chain.message_deadline, ended).await;
+    }
 }
 
 /// Runs the steps of a chain, and returns the reports of each stage, by step.
@@ -81,11 +96,13 @@ struct Opened {
 /// # Errors
 /// The stage and its address, if a node could not be reached, failed, or fell silent.
 pub async fn chain(chain: &Chain<'_>, failures: &FailureCollector) -> Result<Vec<Vec<StepDone>>, RunError> {
-    unless_failed(failures, async {
+    let (found, runs, _links) = unless_failed(failures, async {
         let opened = open(chain, failures).await?;
         run(chain, opened, failures).await
     })
-    .await
+    .await?;
+    runs.close(chain).await;
+    Ok(found)
 }
 
 /// Makes the nodes of a chain forget its updates: they are configured anew and begin a first step, at which a node
@@ -94,9 +111,9 @@ pub async fn chain(chain: &Chain<'_>, failures: &FailureCollector) -> Result<Vec
 /// # Errors
 /// As [`chain`].
 pub async fn forget(chain: &Chain<'_>, failures: &FailureCollector) -> Result<(), RunError> {
-    unless_failed(failures, async {
+    let opened = unless_failed(failures, async {
         let mut opened = open(chain, failures).await?;
-        for (part, (commands, _)) in chain.parts.iter().zip(&opened.streams) {
+        for (part, (commands, _)) in chain.parts.iter().zip(&opened.runs.streams) {
             lane(chain, part, commands, 1).await.map_err(|()| gone(part))?;
         }
         // Every node has begun its lane once a message has come through all of them.
@@ -106,12 +123,14 @@ pub async fn forget(chain: &Chain<'_>, failures: &FailureCollector) -> Result<()
         }
         let came = tokio::time::timeout(chain.message_deadline, opened.above.incoming.next()).await;
         match came {
-            Ok(Ok(Some(_))) => Ok(()),
+            Ok(Ok(Some(_))) => Ok(opened),
             Ok(Err(failure)) => Err(failure.into()),
             Ok(Ok(None)) | Err(_) => Err(gone(&chain.parts[0])),
         }
     })
-    .await
+    .await?;
+    opened.runs.close(chain).await;
+    Ok(())
 }
 
 /// The result of `work`, or the closest reason why the chain has failed.
@@ -163,35 +182,35 @@ async fn open(chain: &Chain<'_>, failures: &FailureCollector) -> Result<Opened, 
         async { opener.exchange(&below).await.map_err(RunError::from) },
         async { opener.collect(&above).await.map_err(RunError::from) },
     )?;
-    let mut tasks = JoinSet::new();
-    let listening = nodes.iter().zip(started).map(|(node, (commands, reports))| {
+    let mut listening = JoinSet::new();
+    let streams = nodes.iter().zip(started).map(|(node, (commands, reports))| {
         let (to_us, done) = mpsc::channel(UNDER_WAY);
-        tasks.spawn(listen(node.node.peer().clone(), reports, to_us, failures.clone()));
+        listening.spawn(listen(node.node.peer().clone(), reports, to_us, failures.clone()));
         (commands, done)
     });
-    let streams = listening.collect();
-    Ok(Opened { nodes, streams, below, above, tasks })
+    let runs = Runs { streams: streams.collect(), listening };
+    Ok(Opened { nodes, runs, below, above })
 }
 
-/// Makes the steps of an open chain.
+/// Makes the steps of an open chain. The nodes' runs go on until they are closed, with the tasks of the links.
 async fn run(
     chain: &Chain<'_>,
     opened: Opened,
     failures: &FailureCollector,
-) -> Result<Vec<Vec<StepDone>>, RunError> {
-    let Opened { nodes, mut streams, below, above, mut tasks } = opened;
+) -> Result<(Vec<Vec<StepDone>>, Runs, JoinSet<()>), RunError> {
+    let (Opened { nodes, mut runs, below, above }, mut links) = (opened, JoinSet::new());
     let (first, last) = (&chain.parts[0], &chain.parts[chain.parts.len() - 1]);
-    tasks.spawn(feed(below.outgoing, messages(chain, first, Values::Activations)?, chain.steps));
-    tasks.spawn(feed(above.outgoing, messages(chain, last, Values::Errors)?, chain.steps));
+    links.spawn(feed(below.outgoing, messages(chain, first, Values::Activations)?, chain.steps));
+    links.spawn(feed(above.outgoing, messages(chain, last, Values::Errors)?, chain.steps));
     let journal = Journal::new(Clock::start());
-    tasks.spawn(drain(below.incoming, failures.clone(), journal.clone()));
-    tasks.spawn(drain(above.incoming, failures.clone(), journal));
+    links.spawn(drain(below.incoming, failures.clone(), journal.clone()));
+    links.spawn(drain(above.incoming, failures.clone(), journal));
     let mut found = vec![Vec::new(); chain.parts.len()];
     for step in 1..=chain.steps {
-        for (part, (commands, _)) in chain.parts.iter().zip(&streams) {
+        for (part, (commands, _)) in chain.parts.iter().zip(&runs.streams) {
             lane(chain, part, commands, step).await.map_err(|()| gone(part))?;
         }
-        for (at, (_, reports)) in streams.iter_mut().enumerate() {
+        for (at, (_, reports)) in runs.streams.iter_mut().enumerate() {
             match tokio::time::timeout(chain.message_deadline, reports.recv()).await {
                 Ok(Some(Report::Step(done))) => found[at].push(done),
                 Ok(_) => return Err(gone(&chain.parts[at])),
@@ -203,7 +222,7 @@ async fn run(
             }
         }
     }
-    Ok(found)
+    Ok((found, runs, links))
 }
 
 /// Makes a stage follow its lane for one step.

@@ -77,15 +77,29 @@ impl Rooms {
 /// The advice for temporary files.
 const TEMPORARY: &str = "set TMPDIR to a folder that can be written";
 
-/// A temporary folder for the command `purpose`, which is removed with the handle.
+/// The folders for temporary files: TMPDIR, and the usual ones after it, since a container often has only some of them.
+pub(super) fn temporary_places() -> impl Iterator<Item = PathBuf> {
+    let named = std::env::var_os("TMPDIR").filter(|named| !named.is_empty()).map(PathBuf::from);
+    let usual = ["/tmp", "/var/tmp", "/dev/shm"].map(PathBuf::from);
+    named.into_iter().chain(usual)
+}
+
+/// A temporary folder for the command `purpose`, which is removed with the handle: in the first of the usual places that
+/// takes it, or in the working folder.
 ///
 /// # Errors
-/// A folder that cannot be made.
+/// The reason of the first place, if none takes it.
 pub fn temporary(purpose: &str) -> Result<TempDir, RunError> {
-    let made = tempfile::Builder::new().prefix(&format!("neuropil-{purpose}-")).tempdir();
-    let cannot =
-        |error| cannot("cannot write a temporary folder in", &std::env::temp_dir(), &error, TEMPORARY);
-    made.map_err(|error| RunError::internal(cannot(error)))
+    let mut first = None;
+    for place in temporary_places().chain(std::env::current_dir()) {
+        match tempfile::Builder::new().prefix(&format!("neuropil-{purpose}-")).tempdir_in(&place) {
+            Ok(made) => return Ok(made),
+            Err(error) => _ = first.get_or_insert((place, error)),
+        }
+    }
+    let why =
+        first.map(|(place, error)| cannot("cannot write a temporary folder in", &place, &error, TEMPORARY));
+    Err(RunError::internal(why.unwrap_or_else(|| TEMPORARY.into())))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The sockets of local nodes: in a folder of the run that only this user can enter, under a path that is short enough,
 //! and gone with the run.
 
+use super::rooms::temporary_places;
 use crate::prepare::file_stem;
 use crate::run_error::RunError;
 use proto::link::Role;
@@ -13,32 +14,28 @@ use tempfile::TempDir;
 
 /// The planes of a node, each the name of its flag and the end of its socket's name.
 pub(super) const PLANES: [&str; 3] = ["listen", "control", "health"];
-/// The folders that are tried between TMPDIR and the nodes' own: a socket's path may have only some hundred bytes.
-const SHORT: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
 
 /// The folder of the sockets, which is removed with this handle.
 pub(super) struct Sockets(TempDir);
 
 impl Sockets {
     /// A new folder for the nodes of these roles. It lies in `own`, where the nodes' logs are, if no folder for temporary
-    /// files takes it: a container often has none.
+    /// files takes it: a container often has none. Folders that a killed run left in `own` are removed.
     ///
     /// # Errors
     /// No folder takes sockets, or all paths are too long.
     pub fn make(roles: &[Role], own: &Path) -> Result<Self, RunError> {
-        let usual = std::iter::once(std::env::temp_dir()).chain(SHORT.map(PathBuf::from));
-        let mut first = None;
-        for base in usual.chain(std::path::absolute(own)) {
+        sweep(own);
+        let mut whys = Vec::new();
+        for base in temporary_places().chain(std::path::absolute(own)) {
             match Self::within(&base, roles) {
                 Ok(sockets) => return Ok(sockets),
-                Err(why) => _ = first.get_or_insert_with(|| format!("{} {why}", base.display())),
+                Err(why) => whys.push(format!("{} {why}", base.display())),
             }
         }
         Err(RunError::internal(format!(
-            "there is no folder for the sockets of the local nodes ({}, and neither do {} and {}): set TMPDIR to a short folder that can be written",
-            first.unwrap_or_default(),
-            SHORT.join(", "),
-            own.display()
+            "there is no folder for the sockets of the local nodes ({}): set TMPDIR to a short folder that can be written",
+            whys.join("; ")
         )))
     }
 
@@ -69,13 +66,26 @@ impl Sockets {
     }
 }
 
+/// Removes the folders of sockets in `own`: the run's lock says that no other process works for the run.
+fn sweep(own: &Path) {
+    let Ok(entries) = fs::read_dir(own) else { return };
+    let left = entries
+        .flatten()
+        .filter(|entry| entry.file_name().as_encoded_bytes().starts_with(SOCKET_FOLDER.as_bytes()));
+    left.for_each(|entry| _ = fs::remove_dir_all(entry.path()));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_folder_is_private_and_goes_with_its_handle() {
-        let sockets = Sockets::make(&[Role::Stage(0), Role::Backward(1000)], Path::new("/nowhere")).unwrap();
+        let own = tempfile::tempdir().unwrap();
+        let left = own.path().join(format!("{SOCKET_FOLDER}left"));
+        fs::create_dir(&left).unwrap();
+        let sockets = Sockets::make(&[Role::Stage(0), Role::Backward(1000)], own.path()).unwrap();
+        assert!(!left.exists(), "a killed run left it");
         let folder = sockets.0.path().to_owned();
         assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);

@@ -10,8 +10,9 @@ use super::{LinkRate, Rates};
 
 /// The version of the file's form.
 const FORM: u32 = 1;
-/// The most bytes or multiply-adds in a second, and the longest round trip in seconds: no host has more, so a file that
-/// says more is damaged.
+/// The least and the most bytes or multiply-adds in a second, and the longest round trip in seconds: a file that says
+/// otherwise is damaged.
+const LEAST: f64 = 1.0;
 const MOST: f64 = 1e18;
 const LONGEST: f64 = 60.0;
 
@@ -103,6 +104,10 @@ impl Figures {
             }
             None => return Err(FiguresError("it has no key neuropil_rates, so it holds no rates".into())),
         }
+        // The last line of a file that was cut off may still be a number, but has no end.
+        if !text.ends_with('\n') {
+            return Err(FiguresError("it is torn (its last line has no end)".into()));
+        }
         let figures: Self = toml::Value::Table(table)
             .try_into()
             .map_err(|error: toml::de::Error| FiguresError(format!("it is damaged ({})", error.message())))?;
@@ -119,9 +124,27 @@ impl Figures {
         Ok(format!("{head}{}", toml::to_string(self)?))
     }
 
+    /// The keys of a configuration whose values are not those of the measurement, each with the value measured at.
+    pub fn differing(&self, [precision, wire]: [String; 2]) -> Vec<String> {
+        let keys = [("node.precision", &self.precision, precision), ("network.wire", &self.wire, wire)];
+        let differing = keys.into_iter().filter(|(_, measured, set)| *measured != set);
+        differing.map(|(key, measured, _)| format!("{key} = \"{measured}\"")).collect()
+    }
+
     fn check(&self) -> Result<(), FiguresError> {
         if self.nodes.is_empty() {
             return Err(FiguresError("it names no node".into()));
+        }
+        if let Some(node) = self.nodes.iter().find(|node| node.threads == 0) {
+            return Err(FiguresError(format!("{} cannot compute with 0 threads", node.address)));
+        }
+        let linked = self.links.iter().map(|link| (link.from, link.to));
+        let due = (1..self.nodes.len() as u32).map(|above| (above - 1, above));
+        if !linked.eq(due) {
+            let (nodes, links) = (self.nodes.len(), self.links.len());
+            return Err(FiguresError(format!(
+                "its {links} links do not lead from each of its {nodes} nodes to the next"
+            )));
         }
         let of_nodes = self.nodes.iter().flat_map(|node| {
             let kinds = node.macs_per_second.iter().chain(&node.bytes_per_second);
@@ -132,15 +155,15 @@ impl Figures {
             .iter()
             .map(|link| (format!("the rate from stage {} to {}", link.from, link.to), link.bytes_per_second));
         let copy = ("copy_bytes_per_second".to_owned(), self.copy_bytes_per_second);
-        let possible = |rate: f64| rate > 0.0 && rate <= MOST;
+        let possible = |rate: f64| (LEAST..=MOST).contains(&rate);
         if let Some((what, rate)) = of_nodes.chain(of_links).chain([copy]).find(|(_, rate)| !possible(*rate))
         {
-            return Err(FiguresError(format!("{what} cannot be {rate}")));
+            return Err(FiguresError(format!("{what} cannot be {rate:?}")));
         }
         match self.links.iter().find(|link| !(0.0..=LONGEST).contains(&link.round_trip_seconds)) {
             Some(link) => {
                 let (from, to, seconds) = (link.from, link.to, link.round_trip_seconds);
-                Err(FiguresError(format!("the round trip from stage {from} to {to} cannot be {seconds} s")))
+                Err(FiguresError(format!("the round trip from stage {from} to {to} cannot be {seconds:?} s")))
             }
             None => Ok(()),
         }
@@ -236,6 +259,10 @@ mod tests {
         let said = |text: &str| Figures::parse(text).unwrap_err().to_string();
         let torn = said(&text[..text.find("[node.bytes").unwrap() + 9]);
         assert!(torn.starts_with("it is torn (") && torn.ends_with("coordinator bench --out"), "{torn}");
+        assert!(
+            (0..text.len()).all(|cut| Figures::parse(&text[..cut]).is_err()),
+            "a file that was cut off anywhere"
+        );
         let half = said(&text[..text.find("[[node]]").unwrap()]);
         assert!(half.starts_with("it is damaged (missing field `node`"), "{half}");
         assert!(said("[train]\nepochs = 3").starts_with("it has no key neuropil_rates"));
@@ -244,6 +271,8 @@ mod tests {
         let none = said(&text.replace("conv2d = 10000000000.0", "conv2d = -1.0"));
         assert!(none.starts_with("the speed of conv2d at b:1 cannot be -1"), "{none}");
         assert!(said(&text.replace("0.006", "nan")).starts_with("the round trip from stage 1 to 2"));
+        let links = said(&text.replace("to = 2", "to = 3"));
+        assert!(links.starts_with("its 2 links do not lead from each of its 3 nodes to the next"), "{links}");
         assert!(!torn.contains('\n') && !half.contains('\n'));
     }
 }

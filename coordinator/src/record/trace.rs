@@ -18,7 +18,7 @@ use proto::link::{Carried, Role};
 use proto::timeline::Transfer;
 use row::{Row, Track};
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The most events that are kept: viewers handle no more with ease, and the events stay in memory until the end.
 const MOST: usize = 1_000_000;
@@ -34,6 +34,9 @@ pub struct Trace {
     /// The rows that have events.
     #[serde(skip)]
     rows: BTreeSet<Row>,
+    /// The end of the last message on its way in each row, in microseconds.
+    #[serde(skip)]
+    ends: BTreeMap<Row, f64>,
     /// The messages so far, which number the arrows.
     #[serde(skip)]
     messages: u64,
@@ -96,7 +99,7 @@ impl Trace {
     }
 
     fn actions(&mut self, adding: &Adding<'_>, of: Role, done: &StepDone) {
-        let row = self.row(Row { of, track: Track::Work });
+        let row = self.row(Row::new(of, Track::Work));
         for span in &done.spans {
             let name = span.action.to_string();
             let slice = adding.slice(row, ACTION, name, [span.start_ns, span.end_ns], Args::default());
@@ -110,7 +113,7 @@ impl Trace {
                 Task::Load => (Track::Load, "load"),
                 Task::Loss => (Track::Loss, "loss"),
             };
-            let row = self.row(Row { of: Role::Coordinator, track });
+            let row = self.row(Row::new(Role::Coordinator, track));
             let name = format!("{word} {}", span.microbatch);
             let slice = adding.slice(row, "task", name, [span.start_ns, span.end_ns], Args::default());
             self.events.push(Event::Slice(slice));
@@ -122,27 +125,27 @@ impl Trace {
         let Crossing { from, to, carried, microbatch, sent, received } = *message;
         let what = format!("{} {microbatch}", word(carried));
         if let Some(sent) = sent {
-            let row = self.row(Row { of: from, track: Track::handing(from, carried) });
+            let row = self.row(Row::new(from, Track::handing(from, carried)));
             let args = Args { peer: Some(to), bytes: Some(sent.bytes), ..Args::default() };
             let slice = adding.slice(row, "send", format!("send {what}"), [sent.start_ns, sent.end_ns], args);
             self.events.push(Event::Slice(slice));
         }
         let Some(received) = received else { return };
         let args = || Args { peer: Some(from), ..Args::default() };
-        let row = self.row(Row { of: to, track: Track::waiting(to, carried) });
+        let row = self.row(Row::new(to, Track::waiting(to, carried)));
         let waited = [received.start_ns, received.end_ns];
         let slice = adding.slice(row, "wait", format!("wait {what}"), waited, args());
         self.events.push(Event::Slice(slice));
         let Some(sent) = sent else { return };
         let left = adding.time(from, sent.transport_ns.unwrap_or(sent.start_ns));
         let came = adding.time(to, received.transport_ns.unwrap_or(received.end_ns));
-        let way = self.row(Row { of: to, track: Track::way(from, to, carried) });
+        let way = self.way(Row::new(to, Track::way(from, to, carried)), [left, came]);
         let args = Args { bytes: Some(sent.bytes), ..args() };
         let slice = adding.between(way, "receive", format!("receive {what}"), [left, came], args);
         self.events.push(Event::Slice(slice));
         self.messages += 1;
         let begun = adding.time(from, sent.start_ns);
-        let sender = Row { of: from, track: Track::handing(from, carried) };
+        let sender = Row::new(from, Track::handing(from, carried));
         let id = self.messages;
         let [sender, way] = [sender, way].map(|row| [row.pid(), row.tid()]);
         let arrow = [Flow::begin(id, begun, sender), Flow::end(id, left.max(begun), way)];
@@ -152,7 +155,7 @@ impl Trace {
     /// Adds what each clock was set forward by.
     fn clocks(&mut self, adding: &Adding<'_>, aligned: &Aligned<'_>) {
         for (of, offset_ns, uncertainty_ns) in aligned.offsets().filter(|(of, ..)| *of != Role::Coordinator) {
-            let row = self.row(Row { of, track: Track::Work });
+            let row = self.row(Row::new(of, Track::Work));
             let Some(done) = report(adding.outcome, of).and_then(|done| done.spans.first()) else { continue };
             let (offset_us, uncertainty_us) = (offset_ns as f64 / 1e3, uncertainty_ns as f64 / 1e3);
             let args =
@@ -160,6 +163,14 @@ impl Trace {
             let begin = [done.start_ns; 2];
             self.events.push(Event::Slice(adding.slice(row, "clock", "clock".into(), begin, args)));
         }
+    }
+
+    /// The first row like `row` that is free from `left` on, which is taken until `came`; both in microseconds.
+    fn way(&mut self, row: Row, [left, came]: [f64; 2]) -> Row {
+        let is_free = |row: &Row| self.ends.get(row).is_none_or(|end| *end <= left);
+        let free = (0..).map(|line| Row { line, ..row }).find(is_free).unwrap_or(row);
+        self.ends.insert(free, came.max(left));
+        self.row(free)
     }
 
     /// The row, which gets its names when it is new.

@@ -24,6 +24,7 @@ use crate::pipeline::{Schedule, Shape, lane};
 use crate::prepare::{Placement, cut, roles};
 use crate::record::RunIdentity;
 use crate::run_error::{Cause, RunError};
+use futures::future::join_all;
 use layers::{LONG, Probe, SHORT};
 use proto::control::{Description, Span, StepDone};
 use proto::lane::{Action, Lane};
@@ -39,6 +40,8 @@ use tokio_util::sync::CancellationToken;
 const WARM_UP: u64 = 2;
 /// Steps that count.
 const STEPS: u64 = 7;
+/// The longest time to reach a node that is to forget the measurement: it was there a moment ago.
+const FORGETTING: Duration = Duration::from_secs(2);
 /// Bytes that are copied at once, more than caches hold.
 const COPIED: usize = 64 << 20;
 /// How often they are copied.
@@ -47,12 +50,13 @@ const COPIES: usize = 5;
 /// Measures the nodes at `placement`, which are those of a run of `config`, and their links.
 ///
 /// No weight crosses a link: every layer is drawn by its node. A node that works for a run refuses, and so does a node
-/// that is pinned to a stage. Nodes end without a snapshot of the measurement.
+/// that is pinned to a stage. Nodes end without a snapshot of the measurement; the snapshots of a run
+/// before it wait in their folder `previous`, where an evaluation and `--resume` find them.
 ///
 /// # Errors
 /// The node that refused, was lost or fell silent; or an interrupt.
 pub async fn gauge(config: &Config, network: &Network, placement: &Placement) -> Result<Figures, RunError> {
-    let stop = signals::listen()?;
+    let stop = signals::listen(signals::GIVING_UP)?;
     let folder = temporary("bench")?;
     let ranges = cut(config, network)?;
     let mut roles = roles(network, &ranges);
@@ -72,9 +76,17 @@ pub async fn gauge(config: &Config, network: &Network, placement: &Placement) ->
         failures: &failures,
         stop,
     };
-    let figures = gauge.measure(&roles).await;
+    let figures = match gauge.descriptions(&roles).await {
+        Ok(found) => {
+            let figures = gauge.measure(found).await;
+            gauge.forget().await;
+            figures
+        }
+        Err(failure) => Err(failure),
+    };
+    let has_logs = matches!(nodes, Nodes::Local(_));
     nodes.stop().await;
-    if matches!(&figures, Err(failure) if failure.cause.is_of_a_node()) {
+    if has_logs && matches!(&figures, Err(failure) if failure.cause.is_of_a_node()) {
         let _ = folder.keep();
     }
     figures
@@ -93,8 +105,7 @@ struct Gauge<'a> {
 }
 
 impl Gauge<'_> {
-    async fn measure(&self, roles: &[Role]) -> Result<Figures, RunError> {
-        let descriptions = self.descriptions(roles).await?;
+    async fn measure(&self, descriptions: Vec<Description>) -> Result<Figures, RunError> {
         let node = |(address, found): (&NodeAddress, Description)| NodeFigures {
             address: address.control.clone(),
             device: found.device,
@@ -111,9 +122,6 @@ impl Gauge<'_> {
             }
         }
         let links = self.links().await?;
-        if let Placement::Remote { .. } = self.placement {
-            self.forget().await?;
-        }
         let formats = [self.config.node.precision.to_string(), self.config.network.kind().to_string()];
         Ok(Figures::new(formats, copy_rate(), nodes, links))
     }
@@ -122,8 +130,7 @@ impl Gauge<'_> {
     async fn descriptions(&self, roles: &[Role]) -> Result<Vec<Description>, RunError> {
         let peers = roles.iter().zip(self.addresses);
         let peers: Vec<Peer> = peers.map(|(role, node)| Peer::of(*role).at(&node.control)).collect();
-        let deadline = Duration::from_secs_f64(self.config.network.connect_deadline);
-        let found = node::wait_for(&self.placement.security(), &peers, deadline).await?;
+        let found = node::wait_for(&self.placement.security(), &peers, self.connect_deadline()).await?;
         match peers.iter().zip(&found).find_map(|(peer, node)| Some((peer, node.run.as_ref()?))) {
             Some((peer, run)) => Err(RunError::node(format!(
                 "{peer} works for run {run}, and a measurement would disturb it: wait for its end"
@@ -170,12 +177,25 @@ impl Gauge<'_> {
         self.unless_stopped(chain(&of, self.failures)).await
     }
 
-    /// Makes the nodes forget the updates of the measurement.
-    async fn forget(&self) -> Result<(), RunError> {
+    /// Makes each node that can still be reached forget the updates of the measurement, also after a failure or an
+    /// interrupt. The states of local nodes go with their folder.
+    async fn forget(&self) {
+        let (Placement::Remote { .. }, Ok(lane)) = (self.placement, one_microbatch()) else { return };
         let probe = Probe::message(SHORT);
-        let (specs, lane) = (self.stages(&probe), one_microbatch()?);
-        let of = self.chain(&specs, &lane, probe.samples);
-        self.unless_stopped(forget(&of, self.failures)).await
+        let alone = StageSpec { stages: 1, ..self.stage(&probe, 0) };
+        let forgetting = self.addresses.iter().map(async |node| {
+            let parts = vec![Part { spec: &alone, lane: &lane, node }];
+            let connect_deadline = FORGETTING.min(self.connect_deadline());
+            let of = Chain { parts, connect_deadline, ..self.chain(&[], &lane, probe.samples) };
+            if let Err(failure) = forget(&of, &FailureCollector::default()).await {
+                tracing::warn!("the node keeps the state of a measurement: {failure}");
+            }
+        });
+        join_all(forgetting).await;
+    }
+
+    fn connect_deadline(&self) -> Duration {
+        Duration::from_secs_f64(self.config.network.connect_deadline)
     }
 
     /// The chain of all nodes as these stages.
@@ -186,7 +206,7 @@ impl Gauge<'_> {
             security: self.placement.security(),
             minibatch,
             steps: WARM_UP + STEPS,
-            connect_deadline: Duration::from_secs_f64(network.connect_deadline),
+            connect_deadline: self.connect_deadline(),
             message_deadline: Duration::from_secs_f64(network.message_deadline),
         }
     }

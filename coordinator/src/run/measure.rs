@@ -50,7 +50,7 @@ pub struct Measured {
 /// # Errors
 /// The layers under measurement, and the reason why their node failed; or an interrupt.
 pub async fn measure(config: &Config, network: &Network, estimator: Estimator) -> Result<Measured, RunError> {
-    let stop = signals::listen()?;
+    let stop = signals::listen(signals::GIVING_UP)?;
     let folder = temporary("measure")?;
     let bench = Bench { config, network, run: RunIdentity::draw()?.id, stop };
     let result = bench.measure(folder.path(), estimator).await;

@@ -7,11 +7,16 @@ use proto::process::{signals, threads};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// Returns a token that the first signal cancels; at the second signal the process exits with the contract's code.
+/// What a training answers to the first signal.
+pub const SAVING: &str = "stopping after the steps under way, and saving";
+/// What a command answers that saves nothing.
+pub const GIVING_UP: &str = "stopping";
+
+/// Returns a token that the first signal cancels, which is answered with `first`; at the second signal the process exits with the contract's code.
 ///
 /// # Errors
 /// When the system refuses the handlers.
-pub fn listen() -> Result<CancellationToken, RunError> {
+pub fn listen(first: &'static str) -> Result<CancellationToken, RunError> {
     let cannot = |error| RunError::internal(format!("cannot listen for signals: {error}"));
     let mut signals = signals::listen().map_err(cannot)?;
     let stop = CancellationToken::new();
@@ -19,9 +24,7 @@ pub fn listen() -> Result<CancellationToken, RunError> {
     tokio::spawn(async move {
         tokio::select! {
             _ = signals.first() => {
-                remark(format_args!(
-                    "\nstopping after the steps under way, and saving; a second signal stops at once\n"
-                ));
+                remark(format_args!("\n{first}; a second signal stops at once\n"));
                 token.cancel();
             }
             () = token.cancelled() => {}

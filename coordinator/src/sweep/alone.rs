@@ -35,7 +35,7 @@ pub async fn trial(
     number: usize,
     environment: &Environment<'_>,
 ) -> Result<(), RunError> {
-    let stop = signals::listen()?;
+    let stop = signals::listen(signals::SAVING)?;
     let sources = Sources::read_independent(options, environment)?;
     let (all, objective) = (sources.plan.len(), sources.spec.objective);
     if number >= all {

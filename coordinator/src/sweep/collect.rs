@@ -22,7 +22,7 @@ pub async fn collect(options: SweepOptions<'_>, environment: &Environment<'_>) -
             "there is no sweep in {place} to collect: give --run-dir the folder in which --trial leaves its runs"
         )));
     }
-    let stop = signals::listen()?;
+    let stop = signals::listen(signals::GIVING_UP)?;
     let _turn = tokio::select! {
         turn = Turn::wait(&path) => turn?,
         () = stop.cancelled() => {

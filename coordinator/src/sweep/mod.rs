@@ -76,7 +76,7 @@ pub struct SweepOptions<'a> {
 /// A fault of the sweep; [`Cause::Interrupted`] if the sweep can be resumed; or failed trials, after all trials
 /// have ended.
 pub async fn sweep(options: SweepOptions<'_>, environment: &Environment<'_>) -> Result<(), RunError> {
-    let stop = signals::listen()?;
+    let stop = signals::listen(signals::SAVING)?;
     let sources = Sources::read(options, environment)?;
     let doubts = sources.doubts(environment);
     let path = sources.path(options.run_dir)?;

@@ -42,10 +42,9 @@ fn an_evaluation_writes_nothing() {
     children.into_iter().for_each(|child| evaluated(&child.wait_with_output().unwrap().into()));
     assert!(files(&run.folder) == before, "a file of the run was changed");
 
-    // A temporary folder that cannot be made, and a snapshot that is damaged.
+    // Where TMPDIR cannot be written, another place for temporary files serves.
     let mut cramped = bench.coordinator(&evaluate);
-    let ended = cramped.env("TMPDIR", bench.path("nowhere")).output().unwrap().into();
-    failed(&ended, 1, &["nowhere", "set TMPDIR to a folder that can be written"]);
+    evaluated(&cramped.env("TMPDIR", bench.path("nowhere")).output().unwrap().into());
     let file = run.folder.join("state/stage-1/step-00000006/stage.safetensors");
     let mut bytes = fs::read(&file).unwrap();
     *bytes.last_mut().unwrap() ^= 1;

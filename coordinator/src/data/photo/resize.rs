@@ -2,8 +2,9 @@
 
 use std::cell::RefCell;
 
-use fast_image_resize::images::{CroppedImage, Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use super::picture::{Fault, Part};
 
@@ -18,17 +19,19 @@ thread_local! {
 /// A region outside of the part.
 pub(super) fn resize(part: &Part, [width, height]: [u32; 2]) -> Result<Vec<u8>, Fault> {
     let wrong = |error: &dyn std::fmt::Display| format!("cannot be resized ({error})");
-    let [w, h] = part.size;
-    let source = ImageRef::new(w, h, &part.pixels, PixelType::U8x3).map_err(|error| wrong(&error))?;
-    let region = part.region;
-    let source = CroppedImage::new(&source, region.left, region.top, region.width, region.height)
+    let ([w, h], region) = (part.size, part.region);
+    // With types of pixels, the compiler makes the kernels of one type; otherwise it makes those of thirteen.
+    let source = TypedImageRef::<U8x3>::from_buffer(w, h, &part.pixels).map_err(|error| wrong(&error))?;
+    let source = TypedCroppedImage::from_ref(&source, region.left, region.top, region.width, region.height)
         .map_err(|error| wrong(&error))?;
-    let mut out = Image::new(width, height, PixelType::U8x3);
+    let mut pixels = vec![0; width as usize * height as usize * 3];
+    let mut out =
+        TypedImage::<U8x3>::from_buffer(width, height, &mut pixels).map_err(|error| wrong(&error))?;
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
     RESIZER
-        .with_borrow_mut(|resizer| resizer.resize(&source, &mut out, &options))
+        .with_borrow_mut(|resizer| resizer.resize_typed(&source, &mut out, &options))
         .map_err(|error| wrong(&error))?;
-    Ok(out.into_vec())
+    Ok(pixels)
 }
 
 #[cfg(test)]

@@ -10,6 +10,9 @@ use proto::spec::stage::Half;
 pub(super) struct Row {
     pub of: Role,
     pub track: Track,
+    /// The number of the row among those of one track, from 0: messages that are on their way at the same time have a row
+    /// each, since a viewer draws no slices of one row that overlap.
+    pub line: u32,
 }
 
 /// A part of the work of a process that is one thing at a time.
@@ -41,6 +44,8 @@ pub(super) enum Track {
 
 /// The process of the coordinator; stages have smaller numbers.
 const COORDINATOR: u64 = 1_000_000;
+/// The number of tracks.
+const TRACKS: u64 = Track::Drain as u64 + 1;
 
 impl Track {
     /// The track of a message that `of` hands over.
@@ -88,6 +93,11 @@ impl Track {
 }
 
 impl Row {
+    /// The first row of a track.
+    pub(super) fn new(of: Role, track: Track) -> Self {
+        Self { of, track, line: 0 }
+    }
+
     /// The number of the process.
     pub(super) fn pid(self) -> u64 {
         match self.of {
@@ -103,7 +113,7 @@ impl Row {
             Role::Backward(stage) => (2 * u64::from(stage) + 2, self.track),
             Role::Coordinator | Role::Node => (0, self.track),
         };
-        of as u64 * COORDINATOR + place
+        (u64::from(self.line) * TRACKS + of as u64) * COORDINATOR + place
     }
 
     /// The names of a new row, and of its process where the row is the process's first.
@@ -127,7 +137,9 @@ impl Row {
             Role::Backward(_) | Role::Node => false,
         };
         let process = first.then(|| event("process_name", whole.clone()));
-        let thread = self.track.name().map_or_else(|| whole.clone(), |track| format!("{whole}: {track}"));
+        let number = if self.line == 0 { String::new() } else { format!(" {}", self.line + 1) };
+        let thread =
+            self.track.name().map_or_else(|| whole.clone(), |track| format!("{whole}: {track}{number}"));
         process.into_iter().chain([event("thread_name", thread)])
     }
 }

@@ -119,3 +119,16 @@ fn every_field_is_documented_and_no_message_arrives_before_it_departs() {
     (kept.messages[0].form, kept.lanes[1].actions[0].backward) = (1, true);
     crate::documented::holds("timeline.json", &[json!(kept)]);
 }
+
+#[test]
+fn messages_that_are_on_their_way_at_the_same_time_have_rows_of_their_own() {
+    let mut trace = Trace::default();
+    let row = Row::new(Role::Stage(3), Track::FromBelow);
+    let ways = [[0.0, 5.0], [3.0, 8.0], [5.0, 6.0], [6.5, 7.0]];
+    assert_eq!(ways.map(|way| trace.way(row, way).line), [0, 1, 0, 0]);
+    let events = serde_json::to_value(&trace).unwrap();
+    let names: Vec<_> =
+        events["traceEvents"].as_array().unwrap().iter().map(|event| event["args"]["name"].clone()).collect();
+    assert_eq!(names, ["stage 3: from below", "stage 3: from below 2"]);
+    assert_ne!(trace.rows.first().unwrap().tid(), trace.rows.last().unwrap().tid());
+}

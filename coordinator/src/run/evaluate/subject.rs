@@ -64,7 +64,7 @@ impl<'a> Subject<'a> {
     /// A folder without a run, a key that cannot be set, data of another run, or a missing state.
     pub async fn open(order: Order<'a>) -> Result<Self, RunError> {
         let Order { run_dir, which, placement, sets, environment } = order;
-        let stop = signals::listen()?;
+        let stop = signals::listen(signals::GIVING_UP)?;
         let another = another_test_set(sets)?;
         // A folder without a run is refused before it is locked.
         RunIdentity::read(run_dir, ELSEWHERE)?;

@@ -111,7 +111,7 @@ pub(super) fn socket(socket: Option<OwnedFd>) -> Result<UnixStream, String> {
 /// A new ring, and the sentence where the system has no memory for it.
 pub(super) fn slots() -> Result<Slots, String> {
     Slots::new().map_err(|error| {
-        format!("there is no shared memory for a link ({error}): free memory on this host or raise the limit of open files (ulimit -n), or set network.transport to \"grpc\"")
+        format!("there is no shared memory for a link ({error}): free memory on this host or raise the limits of open files and file sizes (ulimit -n and -f), or set network.transport to \"grpc\"")
     })
 }
 
