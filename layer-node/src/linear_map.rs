@@ -13,6 +13,9 @@ use crate::torch;
 use proto::spec::layout::Layout;
 use tch::{Device, Kind, TchError, Tensor};
 
+/// The numbers of f32 in the widest vectors of a CPU.
+const VECTOR: i64 = 16;
+
 /// How a weight layer applies its matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinearMap {
@@ -89,8 +92,26 @@ impl LinearMap {
         match self {
             LinearMap::Dense => error.f_tr()?.f_matmul(x),
             LinearMap::Conv { stride, padding, layout } => {
-                settled(layout, torch::conv2d_filter_gradient(error, x, matrix, stride, padding)?)
+                let (x, stride) = thinned(x, matrix, (stride, padding), layout)?;
+                settled(layout, torch::conv2d_filter_gradient(error, &x, matrix, stride, padding)?)
             }
         }
     }
+}
+
+/// The input and the stride of a filter gradient: a window of one pixel reads only each `stride`-th row and column, and here
+/// these are copied out. libtorch's oneDNN copies them too, but on CPUs with AVX2 and without AVX-512 it writes past the end
+/// of its copy if the channels do not fill whole vectors (`jit_avx2_1x1_convolution_bwd_weights_t` in libtorch 2.11.0).
+fn thinned(
+    x: &Tensor,
+    matrix: &Tensor,
+    (stride, padding): (i64, i64),
+    layout: Layout,
+) -> Result<(Tensor, i64), TchError> {
+    let shape = matrix.size();
+    if stride == 1 || padding != 0 || shape[2..] != [1, 1] || shape[1] % VECTOR == 0 {
+        return Ok((x.shallow_clone(), stride));
+    }
+    let read = x.f_slice(2, None, None, stride)?.f_slice(3, None, None, stride)?;
+    Ok((settled(layout, read)?, 1))
 }

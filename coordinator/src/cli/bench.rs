@@ -83,7 +83,7 @@ pub(super) fn figures(file: &Path) -> Result<Figures, RunError> {
 
 /// A line for each node and each link.
 fn table(figures: &Figures) -> String {
-    let Figures { precision, wire, copy_bytes_per_second, nodes, links, .. } = figures;
+    let Figures { precision, wire, nodes, links, coordinator, .. } = figures;
     let mut text = String::new();
     for (stage, node) in nodes.iter().enumerate() {
         let macs = node.macs_per_second.iter().map(|(kind, rate)| format!("{kind} {}MAC/s", short(*rate)));
@@ -99,7 +99,7 @@ fn table(figures: &Figures) -> String {
             link.from, link.to, link.transport
         );
     }
-    text + &format!("memory to memory on this host: {}B/s\n", short(*copy_bytes_per_second))
+    text + &format!("memory to memory on this host: {}B/s\n", short(coordinator.copy_bytes_per_second))
 }
 
 /// A number with three digits and a prefix, for a unit that follows.

@@ -111,7 +111,7 @@ pub async fn chain(chain: &Chain<'_>, failures: &FailureCollector) -> Result<Vec
 /// # Errors
 /// As [`chain`].
 pub async fn forget(chain: &Chain<'_>, failures: &FailureCollector) -> Result<(), RunError> {
-    let opened = unless_failed(failures, async {
+    let Opened { runs, below, above, .. } = unless_failed(failures, async {
         let mut opened = open(chain, failures).await?;
         for (part, (commands, _)) in chain.parts.iter().zip(&opened.runs.streams) {
             lane(chain, part, commands, 1).await.map_err(|()| gone(part))?;
@@ -129,7 +129,9 @@ pub async fn forget(chain: &Chain<'_>, failures: &FailureCollector) -> Result<()
         }
     })
     .await?;
-    opened.runs.close(chain).await;
+    // A node in the middle of a step ends its run because its links end.
+    drop((below, above));
+    runs.close(chain).await;
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{LinkRate, Rates};
 
 /// The version of the file's form.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 /// The least and the most bytes or multiply-adds in a second, and the longest round trip in seconds: a file that says
 /// otherwise is damaged.
 const LEAST: f64 = 1.0;
@@ -20,7 +20,7 @@ const LONGEST: f64 = 60.0;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Figures {
-    /// The version of the file's form, 1.
+    /// The version of the file's form, 2.
     pub neuropil_rates: u32,
     /// The release of Neuropil that measured.
     pub release: String,
@@ -28,14 +28,22 @@ pub struct Figures {
     pub precision: String,
     /// The number format of the links (`network.wire`).
     pub wire: String,
-    /// Bytes per second that the coordinator's host copies from memory to memory.
-    pub copy_bytes_per_second: f64,
     /// The nodes in the order of their stages.
     #[serde(rename = "node")]
     pub nodes: Vec<NodeFigures>,
     /// The links between neighbours, the one above stage 0 first; absent with one node.
     #[serde(rename = "link", default)]
     pub links: Vec<LinkFigures>,
+    /// The coordinator's host. It is the end of the file: a file without it was cut off.
+    pub coordinator: HostFigures,
+}
+
+/// The measured speed of the coordinator's host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostFigures {
+    /// Bytes per second that are copied from memory to memory.
+    pub copy_bytes_per_second: f64,
 }
 
 /// The measured speed of one node.
@@ -86,7 +94,8 @@ impl Figures {
         links: Vec<LinkFigures>,
     ) -> Self {
         let (neuropil_rates, release) = (FORM, env!("CARGO_PKG_VERSION").to_owned());
-        Self { neuropil_rates, release, precision, wire, copy_bytes_per_second, nodes, links }
+        let coordinator = HostFigures { copy_bytes_per_second };
+        Self { neuropil_rates, release, precision, wire, nodes, links, coordinator }
     }
 
     /// Reads the text of a file.
@@ -154,7 +163,7 @@ impl Figures {
             .links
             .iter()
             .map(|link| (format!("the rate from stage {} to {}", link.from, link.to), link.bytes_per_second));
-        let copy = ("copy_bytes_per_second".to_owned(), self.copy_bytes_per_second);
+        let copy = ("copy_bytes_per_second".to_owned(), self.coordinator.copy_bytes_per_second);
         let possible = |rate: f64| (LEAST..=MOST).contains(&rate);
         if let Some((what, rate)) = of_nodes.chain(of_links).chain([copy]).find(|(_, rate)| !possible(*rate))
         {
@@ -266,7 +275,7 @@ mod tests {
         let half = said(&text[..text.find("[[node]]").unwrap()]);
         assert!(half.starts_with("it is damaged (missing field `node`"), "{half}");
         assert!(said("[train]\nepochs = 3").starts_with("it has no key neuropil_rates"));
-        assert!(said(&text.replace("neuropil_rates = 1", "neuropil_rates = 2")).contains("form 2"));
+        assert!(said(&text.replace("neuropil_rates = 2", "neuropil_rates = 1")).contains("form 1"));
         assert!(said(&text.replace("release", "releases")).contains("unknown field"));
         let none = said(&text.replace("conv2d = 10000000000.0", "conv2d = -1.0"));
         assert!(none.starts_with("the speed of conv2d at b:1 cannot be -1"), "{none}");

@@ -40,8 +40,8 @@ use tokio_util::sync::CancellationToken;
 const WARM_UP: u64 = 2;
 /// Steps that count.
 const STEPS: u64 = 7;
-/// The longest time to reach a node that is to forget the measurement: it was there a moment ago.
-const FORGETTING: Duration = Duration::from_secs(2);
+/// The longest waits for a node that is to forget the measurement: it was there a moment ago.
+const FORGETTING: Duration = Duration::from_secs(5);
 /// Bytes that are copied at once, more than caches hold.
 const COPIED: usize = 64 << 20;
 /// How often they are copied.
@@ -185,10 +185,15 @@ impl Gauge<'_> {
         let alone = StageSpec { stages: 1, ..self.stage(&probe, 0) };
         let forgetting = self.addresses.iter().map(async |node| {
             let parts = vec![Part { spec: &alone, lane: &lane, node }];
-            let connect_deadline = FORGETTING.min(self.connect_deadline());
-            let of = Chain { parts, connect_deadline, ..self.chain(&[], &lane, probe.samples) };
+            let all = self.chain(&[], &lane, probe.samples);
+            let connect_deadline = FORGETTING.min(all.connect_deadline);
+            let message_deadline = FORGETTING.min(all.message_deadline);
+            let of = Chain { parts, connect_deadline, message_deadline, ..all };
             if let Err(failure) = forget(&of, &FailureCollector::default()).await {
-                tracing::warn!("the node keeps the state of a measurement: {failure}");
+                tracing::warn!(
+                    node = node.control,
+                    "the node may keep the state of the measurement: {failure}"
+                );
             }
         });
         join_all(forgetting).await;

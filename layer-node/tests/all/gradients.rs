@@ -284,7 +284,8 @@ fn every_layer_alone() {
 }
 
 /// Given numbers of bf16, a layer is off by the rounding of what it computes: its output, its errors, and each
-/// microbatch's gradient of a matrix. The trained tensors stay f32.
+/// microbatch's gradient of a matrix. The trained tensors stay f32. A CPU that does not multiply bf16 rounds each of the
+/// sums of an error's nine terms, which is up to 9/512 of it.
 #[test]
 fn every_layer_alone_in_bf16() {
     for (what, net) in alone() {
@@ -295,7 +296,7 @@ fn every_layer_alone_in_bf16() {
             let of_state = |name: &String| !name.contains('/');
             let kept = ours.iter().filter(|(name, _)| !name.contains("gradient") && of_state(name));
             assert!(kept.into_iter().all(|(_, tensor)| tensor.kind() == Kind::Float), "{what}");
-            let off = worst(what, &ours, &net.autograd(&given, sizes.len() as u32), 0.01);
+            let off = worst(what, &ours, &net.autograd(&given, sizes.len() as u32), 0.018);
             println!("{what}, {lane}: bf16 off by {off:.1e}");
         }
     }
