@@ -12,9 +12,11 @@ use crate::run_error::RunError;
 use clap::Args;
 use proto::disk::cannot;
 use proto::transport::tls::TlsFlags;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
+/// The key that every file of figures has.
+const FIGURES: &str = "neuropil_rates";
 /// The advice for a file that cannot be written.
 const ANOTHER: &str = "give --out another file";
 
@@ -52,16 +54,17 @@ pub(super) async fn bench(flags: BenchFlags) -> Result<(), RunError> {
         .map_err(|error| RunError::internal(cannot("cannot write", &out, &error, ANOTHER)))
 }
 
-/// Refuses a file that cannot be written or that holds something else, before the measurement takes its time.
+/// Checks the file for the figures before the measurement takes its time.
 ///
 /// # Errors
-/// As said.
+/// A file that cannot be written, or that holds something else than figures of any release.
 fn check_out(out: &Path) -> Result<(), RunError> {
     let cannot = |error| RunError::internal(cannot("cannot write", out, &error, ANOTHER));
     if out.is_dir() {
         return Err(cannot(io::ErrorKind::IsADirectory.into()));
     }
-    if out.exists() && figures(out).is_err() {
+    let holds_else = |bytes: Vec<u8>| !bytes.is_empty() && !String::from_utf8_lossy(&bytes).contains(FIGURES);
+    if out.is_file() && fs::read(out).is_ok_and(holds_else) {
         let (out, why) = (out.display(), "is there already and holds no rates");
         return Err(RunError::configuration(format!("--out {out} {why}: {ANOTHER}")));
     }
@@ -132,6 +135,9 @@ mod tests {
         assert!(out().is_ok(), "a new file");
         std::fs::write(&file, "[train]\nepochs = 1\n").unwrap();
         assert!(out().unwrap_err().sentence.contains("holds no rates: give --out another file"));
+        std::fs::write(&file, "neuropil_rates = 1\n").unwrap();
+        assert!(out().is_ok() && figures(&file).is_err(), "rates of a release before are written anew");
+        std::fs::write(&file, "[train]\nepochs = 1\n").unwrap();
         let nowhere = check_out(&folder.path().join("nowhere/rates.toml")).unwrap_err().sentence;
         assert!(
             nowhere.starts_with("cannot write /") && nowhere.contains("give --out another file"),
