@@ -284,8 +284,8 @@ fn every_layer_alone() {
 }
 
 /// Given numbers of bf16, a layer is off by the rounding of what it computes: its output, its errors, and each
-/// microbatch's gradient of a matrix. The trained tensors stay f32. A CPU that does not multiply bf16 rounds each of the
-/// sums of an error's nine terms, which is up to 9/512 of it.
+/// microbatch's gradient of a matrix. The trained tensors stay f32. The largest difference was 1.1e-2, in the error of a
+/// 3×3 convolution on a CPU with AVX2 and without AVX-512.
 #[test]
 fn every_layer_alone_in_bf16() {
     for (what, net) in alone() {
