@@ -135,6 +135,8 @@ pub struct Stage {
     updates: u64,
     /// Whether an update failed half-way: some layers have stepped, and others have not.
     torn: bool,
+    /// Whether microbatches were under way at the last update.
+    open: bool,
 }
 
 impl Stage {
@@ -170,8 +172,8 @@ impl Stage {
         let inputs = spec.inputs.iter().map(|value| value.name.clone()).collect();
         let (outputs, kept) = (spec.outputs.clone(), spec.recompute.then(Held::default));
         let input = Input::of(spec, &settings)?;
-        let (compared, updates, torn) = (Compared::default(), 0, false);
-        Ok(Self { settings, layers, input, inputs, outputs, kept, compared, parameters, updates, torn })
+        let (compared, updates, torn, open) = (Compared::default(), 0, false, false);
+        Ok(Self { settings, layers, input, inputs, outputs, kept, compared, parameters, updates, torn, open })
     }
 
     /// The number of layers.
@@ -189,9 +191,16 @@ impl Stage {
         self.updates
     }
 
-    /// Whether the state belongs to no step: an update failed half-way, or some B still owes its part of the last one.
+    /// Whether no run can go on from the state: an update failed half-way, some B still owes its part of the last one, or
+    /// microbatches were under way at the last one.
     pub fn is_torn(&self) -> bool {
-        self.torn || self.owes()
+        self.torn || self.open || self.owes()
+    }
+
+    /// Says whether microbatches were under way at the last update. Their forward passes saw older weights than their
+    /// backward passes will see, and have moved running statistics.
+    pub fn set_open(&mut self, open: bool) {
+        self.open = open;
     }
 
     /// Whether some B owes its part of the last update, which [`Stage::follow`] makes good.

@@ -278,17 +278,19 @@ struct Asked {
 
 impl Asked {
     /// The most departures that are kept: a coordinator has fewer lanes under way.
-    const MOST: usize = 64;
+    const MOST: usize = 128;
 
     fn new(clock: Clock) -> Self {
         Self { clock, lanes: Arc::default() }
     }
 
-    /// Notes the departure of a lane with a timeline.
+    /// Notes the departure of a lane with a timeline. Of several lanes with actions of a step, the last one counts: it
+    /// closes the step.
     fn departs(&self, command: &Command) {
         let Command::Lane(RunLane { lane, minibatches }) = command else { return };
         for (step, _) in (lane.first()..).zip(minibatches).filter(|(_, minibatch)| minibatch.timeline) {
             let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+            lanes.retain(|(phase, known, _)| (*phase, *known) != (lane.phase(), step));
             if lanes.len() == Self::MOST {
                 lanes.pop_front();
             }

@@ -9,7 +9,7 @@ use crate::timeline::{MAX_TRANSFERS, Timeline, Transfer};
 use std::time::Duration;
 
 /// The version of the protocol, which must be the same on both sides.
-pub const PROTOCOL: u32 = 6;
+pub const PROTOCOL: u32 = 7;
 
 /// A node's description of itself.
 #[derive(Clone, Debug)]

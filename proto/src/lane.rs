@@ -7,12 +7,20 @@
 //! F0 F1 E0 G0 E1 G1 U
 //! F7.0 F7.1 E7.0 G7.0 E7.1 G7.1 U7 F8.0 F8.1 E8.0 G8.0 E8.1 G8.1 U8
 //! ```
+//!
+//! An asynchronous lane runs F of later steps before it closes a step. It reaches a stage in parts, each of which ends
+//! with an update, and goes on with the microbatches that the part before it has left under way:
+//!
+//! ```text
+//! F7.0 F7.1 F8.0 E7.0 G7.0 F8.1 E7.1 G7.1 U7      F9.0 E8.0 G8.0 F9.1 E8.1 G8.1 U8
+//! ```
 
 mod check;
 #[cfg(test)]
 mod tests;
 
 use crate::microbatch::{MAX_MICROBATCHES, MicrobatchId, Phase};
+use check::Steps;
 use std::fmt;
 use std::str::FromStr;
 
@@ -97,6 +105,8 @@ pub enum WeightVersion {
     /// step is flushed before the next one begins.
     #[default]
     OfForward,
+    /// E and G see the newest version, which may be newer than the version that F saw: no step is flushed.
+    Newest,
 }
 
 /// The most actions of a lane of one step: F, E and G of every microbatch, and U.
@@ -116,6 +126,9 @@ pub struct LaneError(String);
 /// after all G of the step and before any G of the next one. The lane's [`WeightVersion`] is the version of
 /// the weights that E and G see. A lane of [`Phase::Evaluate`] runs F of every microbatch once, in ascending
 /// order, and nothing else.
+///
+/// A part of an asynchronous lane ends with an update. Microbatches whose F has run may be under way before it and
+/// after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lane {
     phase: Phase,
@@ -123,6 +136,8 @@ pub struct Lane {
     first: u64,
     /// M, the number of microbatches, of each step.
     microbatches: Vec<u32>,
+    /// The microbatches under way before the first action.
+    before: u32,
     actions: Vec<Action>,
 }
 
@@ -132,8 +147,29 @@ impl Lane {
     /// # Errors
     /// One sentence that names the first action that breaks a rule above.
     pub fn new(phase: Phase, version: WeightVersion, actions: Vec<Action>) -> Result<Self, LaneError> {
-        let (first, microbatches) = check::steps(phase, version, &actions)?;
-        Ok(Self { phase, version, first, microbatches, actions })
+        let (first, microbatches) = check::counted(&actions);
+        let steps = Steps { first, microbatches: &microbatches, before: 0 };
+        check::check(phase, version, &steps, true, &actions)?;
+        Ok(Self { phase, version, first, microbatches, before: 0, actions })
+    }
+
+    /// Checks `actions` and makes them a part of an asynchronous lane of [`Phase::Train`]. `microbatches` has M of each
+    /// step, from `first` on, of which the part runs an action, or of which an F has run before. `before` is the number of
+    /// microbatches under way before the part; they are the first ones of these steps.
+    ///
+    /// # Errors
+    /// One sentence that names the first action that breaks a rule above.
+    pub fn part(
+        first: u64,
+        microbatches: Vec<u32>,
+        before: u32,
+        actions: Vec<Action>,
+    ) -> Result<Self, LaneError> {
+        let (phase, version) = (Phase::Train, WeightVersion::Newest);
+        check::few(&microbatches)?;
+        let steps = Steps { first, microbatches: &microbatches, before };
+        check::check(phase, version, &steps, false, &actions)?;
+        Ok(Self { phase, version, first, microbatches, before, actions })
     }
 
     /// The lane of an evaluation's step 0: `F0 F1 … F(M-1)`.
@@ -141,7 +177,7 @@ impl Lane {
         let forward = |index| Action::Forward(MicrobatchId { step: 0, index });
         let actions = (0..microbatches).map(forward).collect();
         let (phase, version) = (Phase::Evaluate, WeightVersion::default());
-        Self { phase, version, first: 0, microbatches: vec![microbatches], actions }
+        Self { phase, version, first: 0, microbatches: vec![microbatches], before: 0, actions }
     }
 
     /// The same lane with `step` as its first step.
@@ -170,6 +206,22 @@ impl Lane {
         &self.microbatches
     }
 
+    /// The number of microbatches that are under way before the first action: their F has run, and their G has not.
+    pub fn before(&self) -> u32 {
+        self.before
+    }
+
+    /// The number of microbatches that are under way after the last action. An evaluation has none.
+    pub fn after(&self) -> u32 {
+        self.under_way().last().unwrap_or(self.before)
+    }
+
+    /// The words of the actions in a drawing: those of a lane of several steps name their steps.
+    pub fn words(&self) -> Vec<String> {
+        let several = are_of_several_steps(&self.actions);
+        self.actions.iter().map(|&action| word(action, several)).collect()
+    }
+
     /// The actions in the order in which they run.
     pub fn actions(&self) -> &[Action] {
         &self.actions
@@ -178,18 +230,20 @@ impl Lane {
     /// The most microbatches whose activations are held at once: a microbatch is held from its F
     /// until its G ends (an evaluation holds none).
     pub fn held(&self) -> u32 {
-        let held = self.actions.iter().scan(0u32, |held, action| {
+        self.under_way().max().unwrap_or(0)
+    }
+
+    /// The number of microbatches between their F and their G after each action; an evaluation has none.
+    fn under_way(&self) -> impl Iterator<Item = u32> {
+        let trains = self.phase == Phase::Train;
+        self.actions.iter().scan(self.before, move |held, action| {
             match action {
-                Action::Forward(_) => *held += 1,
+                Action::Forward(_) if trains => *held += 1,
                 Action::Gradient(_) => *held -= 1,
-                Action::Error(_) | Action::Update(_) => {}
+                Action::Forward(_) | Action::Error(_) | Action::Update(_) => {}
             }
             Some(*held)
-        });
-        match self.phase {
-            Phase::Train => held.max().unwrap_or(0),
-            Phase::Evaluate => 0,
-        }
+        })
     }
 }
 

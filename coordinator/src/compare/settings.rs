@@ -20,6 +20,10 @@ const BEGIN_FROM: &str = "begin.from";
 /// The value of [`BEGIN_FROM`] for files.
 const WEIGHTS: &str = "weights";
 
+/// The key of the schedule, and its value for which the cut and the drains decide numbers.
+const SCHEDULE: &str = "pipeline.schedule";
+const ASYNCHRONOUS: &str = "asynchronous";
+
 /// The settings of a run without its seed, and what it began from. Keys that an older release did not know have their
 /// defaults. A configuration that this release does not understand counts by its words.
 pub fn of_run(run: &Run) -> Settings {
@@ -47,7 +51,8 @@ pub fn seed(run: &Run) -> Option<u64> {
 /// Those of the settings that decide the numbers of a run.
 pub fn deciding(settings: &Settings) -> Settings {
     let of_files = settings.get(BEGIN_FROM).is_some_and(|from| from == WEIGHTS);
-    let decides = |(key, _): &(&String, &String)| !is_free(key) && (of_files || *key != BEGIN_RUN);
+    let asynchronous = settings.get(SCHEDULE).is_some_and(|schedule| schedule == ASYNCHRONOUS);
+    let decides = |(key, _): &(&String, &String)| !is_free(key, asynchronous) && (of_files || *key != BEGIN_RUN);
     settings.iter().filter(decides).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 

@@ -74,6 +74,7 @@ pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
             format!("is {}, which makes microbatches of more than {MAX_MICROBATCH} samples", train.batch);
         return refuse("train.batch", why);
     }
+    asynchronous(config, tree)?;
     boundaries("optimizer", &config.optimizer.schedule.boundaries, tree)?;
     boundaries("optimizer_b", &config.optimizer_b.schedule.boundaries, tree)?;
     let [w, b] = [&config.optimizer, &config.optimizer_b].map(|optimizer| optimizer.schedule.schedule);
@@ -87,6 +88,39 @@ pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
     } else {
         Ok(())
     }
+}
+
+/// Checks the keys of the asynchronous schedule; `tree` says where they were set.
+fn asynchronous(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
+    let refuse = |key: &str, why: String| Err(ConfigError::new(format!("'{key}' {} {why}", tree.place(key))));
+    let (pipeline, batch) = (&config.pipeline, config.train.batch);
+    if !config.is_asynchronous() {
+        return match pipeline.update_every {
+            Some(every) if every != pipeline.microbatches => refuse(
+                "pipeline.update_every",
+                format!(
+                    "is {every}, and 'pipeline.schedule' is \"{}\", under which an update follows every minibatch: set \
+                     'pipeline.microbatches', or the schedule \"asynchronous\"",
+                    pipeline.schedule
+                ),
+            ),
+            Some(_) | None => Ok(()),
+        };
+    }
+    if pipeline.recompute {
+        let why = "is true, and 'pipeline.schedule' is \"asynchronous\": a forward pass that is computed again would see newer \
+                   weights than the first one, so set it to false";
+        return refuse("pipeline.recompute", why.into());
+    }
+    let microbatches = pipeline.microbatches;
+    if !batch.is_multiple_of(microbatches) {
+        let why = format!(
+            "is {batch}, which 'pipeline.microbatches', {microbatches}, does not divide: under 'pipeline.schedule' \
+             \"asynchronous\" all microbatches have as many samples"
+        );
+        return refuse("train.batch", why);
+    }
+    Ok(())
 }
 
 /// Checks the keys of the 8-bit format; `tree` says where they were set.
@@ -104,8 +138,8 @@ fn blocks(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
         );
         return refuse("network.error_feedback", why);
     }
-    if links.error_feedback && config.pipeline.microbatches == 1 {
-        let why = "is true, and 'pipeline.microbatches' is 1: a residual goes to the next microbatch of its step, and there \
+    if links.error_feedback && config.step().microbatches == 1 {
+        let why = "is true, and a step has 1 microbatch: a residual goes to the next microbatch of its step, and there \
                    is none";
         return refuse("network.error_feedback", why.into());
     }

@@ -28,6 +28,7 @@ mod rule;
 mod schema;
 mod sections;
 mod split;
+mod step;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -67,6 +68,7 @@ pub use reference::{reference, rules};
 pub use rule::Rule;
 pub(crate) use sections::CONNECT_DEADLINE;
 pub use sections::{Alarm, Data, Halves, Links, Metrics, Model, Node, Pipeline, Snapshot, Stages, Train};
+pub use step::StepSize;
 pub(crate) use typed::{keys as keys_of_table, words};
 pub(crate) use unknown::key_meant;
 
@@ -161,7 +163,7 @@ pub fn parse(
     config.file = file.to_owned();
     config.placed = Place::of("pipeline.placement", &tree);
     config.model.layers = layers;
-    let samples = [config.train.batch, config.pipeline.microbatches];
+    let samples = [config.step().samples, config.step().microbatches];
     config.rule = Rule::resolve(&rules, &config.optimizer, &config.optimizer_b, samples)?;
     check::whole(&config, &tree)?;
     Ok(config)

@@ -58,7 +58,9 @@ section! {
         microbatches: u32 = Whole(1, MAX_MICROBATCHES as i64), is(4),
             "parts of a minibatch; part of the result";
         schedule: Schedule = one_of::<Schedule>(), is(Schedule::OneFOneB),
-            "the order of a stage's actions: `zero_bubble` waits least and holds most, and no order changes a bit";
+            "the order of a stage's actions: `zero_bubble` holds most, and waits least of those that change no bit; `asynchronous` never waits for a flush, and is part of the result, as are its cut and its drains";
+        update_every: Option<u32> = Whole(1, MAX_MICROBATCHES as i64), follows("`pipeline.microbatches`"),
+            "`asynchronous`: microbatches of a step, which is one update; a microbatch has `train.batch` / `pipeline.microbatches` samples; part of the result";
         ahead: u32 = Whole(0, 10_000), is(1),
             "stages' worth of forwards beyond the network's own; 1 for the loss";
         recompute: bool = Switch, is(false),

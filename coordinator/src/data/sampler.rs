@@ -60,6 +60,11 @@ impl Sampler {
         self.range(self.minibatches() - 1).len()
     }
 
+    /// The number of samples in minibatch `index` of an epoch.
+    pub fn size(&self, index: usize) -> usize {
+        self.range(index).len()
+    }
+
     /// The epoch of the run's minibatch `step` and the minibatch's index in it, all counted from 0.
     pub fn locate(&self, step: u64) -> (u64, usize) {
         let minibatches = self.minibatches() as u64;

@@ -45,7 +45,7 @@ use crate::loss::Guess;
 use crate::run_error::RunError;
 use journal::Journal;
 use loss_task::BatchLoss;
-use proto::control::{Align, Command, Keep, Measure, RunLane, SnapshotDone, StepDone};
+use proto::control::{self, Align, Command, Keep, Measure, RunLane, SnapshotDone, StepDone};
 use proto::lane::Lane;
 use proto::microbatch::Phase;
 use proto::tensor::Kind;
@@ -93,6 +93,61 @@ pub struct Minibatch {
     pub measure: Measure,
     /// Whether every process keeps a timeline of the step.
     pub timeline: bool,
+    /// The place between two drains of an asynchronous pipeline.
+    pub place: Place,
+}
+
+/// The place of a minibatch between two drains of an asynchronous pipeline.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    /// Whether the pipeline is empty before the minibatch.
+    pub begins: bool,
+    /// The minibatches that follow before the next drain, as far as stages run their forwards before the update of this
+    /// one.
+    pub following: Vec<Following>,
+}
+
+/// A minibatch that follows another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Following {
+    /// N.
+    pub samples: u32,
+    /// M.
+    pub microbatches: u32,
+    /// What the nodes measure of the layers.
+    pub measure: Measure,
+    /// Whether every process keeps a timeline of the step.
+    pub timeline: bool,
+}
+
+impl Minibatch {
+    /// The command for a stage that follows `lane`, which begins at any step.
+    pub fn work(&self, lane: &Lane) -> RunLane {
+        let (samples, measure, timeline) = (self.indices.len() as u32, self.measure, self.timeline);
+        let own = control::Minibatch { samples, measure, timeline };
+        let following = self.place.following.iter();
+        let following = following
+            .map(|&Following { samples, measure, timeline, .. }| control::Minibatch { samples, measure, timeline });
+        let minibatches = std::iter::once(own).chain(following).take(lane.microbatches().len());
+        RunLane { lane: lane.starting_at(self.step), minibatches: minibatches.collect() }
+    }
+}
+
+/// The lanes of all stages for one minibatch.
+#[derive(Clone)]
+pub struct StepLanes {
+    /// The actions up to the update of the step. In an asynchronous pipeline they are parts of longer lanes, with forwards
+    /// of later steps.
+    pub told: Arc<[Lane]>,
+    /// The actions on the microbatches of the step, which the nodes report.
+    pub own: Arc<[Lane]>,
+}
+
+/// Lanes without actions of other steps.
+impl From<Arc<[Lane]>> for StepLanes {
+    fn from(lanes: Arc<[Lane]>) -> Self {
+        Self { told: lanes.clone(), own: lanes }
+    }
 }
 
 /// The result of a minibatch.
@@ -137,6 +192,7 @@ pub enum Event {
 enum Pending {
     Minibatch {
         minibatch: Minibatch,
+        /// The actions on its microbatches.
         lanes: Arc<[Lane]>,
         /// The number of updates after the minibatch.
         updates: u64,
@@ -179,24 +235,22 @@ impl Driver {
         self.pending.len()
     }
 
-    /// Puts a minibatch into the pipeline; `lanes` has one lane per stage. The backward node of a stage follows the
+    /// Puts a minibatch into the pipeline, whose stages follow `lanes`. The backward node of a stage follows the
     /// lane of its stage in training, and has no part in an evaluation.
     ///
     /// # Errors
     /// The run's failure, if it has failed.
-    pub async fn submit(&mut self, minibatch: Minibatch, lanes: Arc<[Lane]>) -> Result<(), RunError> {
+    pub async fn submit(&mut self, minibatch: Minibatch, lanes: StepLanes) -> Result<(), RunError> {
         if minibatch.timeline {
             self.journal.open(minibatch.phase, minibatch.step);
         }
         for node in &self.nodes {
-            let Some(lane) = node.lane(&lanes) else { continue };
-            let lane = lane.starting_at(minibatch.step);
-            let work = RunLane::of_one_step(lane, minibatch.indices.len() as u32, minibatch.measure);
-            self.send(node, Command::Lane(work.with_timeline(minibatch.timeline))).await?;
+            let Some(lane) = node.lane(&lanes.told) else { continue };
+            self.send(node, Command::Lane(minibatch.work(lane))).await?;
         }
         let sent = self.to_feeder.send(minibatch.clone()).await;
         self.updates += u64::from(minibatch.phase == Phase::Train);
-        self.pending.push_back(Pending::Minibatch { minibatch, lanes, updates: self.updates });
+        self.pending.push_back(Pending::Minibatch { minibatch, lanes: lanes.own, updates: self.updates });
         match sent {
             Ok(()) => Ok(()),
             Err(_) => Err(self.failures.verdict().await),

@@ -87,6 +87,7 @@ fn minibatch() -> Minibatch {
         microbatches: 1,
         measure: Measure::Nothing,
         timeline: false,
+        place: Place::default(),
     }
 }
 
@@ -114,7 +115,7 @@ async fn what_is_missing_is_named_by_step_stage_and_address() {
     let mut silent = silent();
     let minibatch = minibatch();
     let driver = &mut silent.driver;
-    driver.submit(minibatch.clone(), lanes()).await.unwrap();
+    driver.submit(minibatch.clone(), lanes().into()).await.unwrap();
     let outputs = said(driver).await;
     assert!(
         outputs.starts_with("the outputs of train step 12 from stage 1 at b:2 did not come within 0.05 s")
@@ -122,7 +123,7 @@ async fn what_is_missing_is_named_by_step_stage_and_address() {
     assert!(outputs.contains("network.message_deadline"), "{outputs}");
 
     silent.losses.send(LOSS).await.unwrap();
-    driver.submit(minibatch, lanes()).await.unwrap();
+    driver.submit(minibatch, lanes().into()).await.unwrap();
     assert!(said(driver).await.starts_with("the report of train step 12 from stage 0 at a:1 did not come"));
 
     driver.snapshot(Keep(Vec::new())).await.unwrap();
@@ -161,9 +162,9 @@ fn done(role: Role) -> Report {
 #[tokio::test]
 async fn a_backward_node_follows_training_and_has_no_part_in_an_evaluation() {
     let mut split = split();
-    split.driver.submit(minibatch(), lanes()).await.unwrap();
+    split.driver.submit(minibatch(), lanes().into()).await.unwrap();
     let evaluation = Minibatch { phase: Phase::Evaluate, ..minibatch() };
-    split.driver.submit(evaluation, vec![Lane::evaluate(1); 2].into()).await.unwrap();
+    split.driver.submit(evaluation, Arc::<[Lane]>::from(vec![Lane::evaluate(1); 2]).into()).await.unwrap();
     split.driver.snapshot(Keep(Vec::new())).await.unwrap();
     split.driver.align(Align { done: 0, steps: 5 }).await.unwrap();
     let mut told = split.commands.into_iter().map(|mut commands| {
@@ -185,7 +186,7 @@ async fn a_backward_node_follows_training_and_has_no_part_in_an_evaluation() {
 #[tokio::test]
 async fn a_result_holds_the_reports_of_both_halves_and_waits_for_both() {
     let mut split = split();
-    split.driver.submit(minibatch(), lanes()).await.unwrap();
+    split.driver.submit(minibatch(), lanes().into()).await.unwrap();
     split.losses.send(LOSS).await.unwrap();
     for at in [0, 1] {
         split.reports[at].send(done(Role::Stage(at as u32))).await.unwrap();
@@ -198,7 +199,7 @@ async fn a_result_holds_the_reports_of_both_halves_and_waits_for_both() {
 
     let mut split = silent_at(&[(Role::Stage(0), "a:1"), (Role::Backward(0), "c:3")]);
     split.driver.nodes[1].reporting = Reporting::of(&half()).unwrap();
-    split.driver.submit(minibatch(), vec![lanes()[0].clone()].into()).await.unwrap();
+    split.driver.submit(minibatch(), Arc::<[Lane]>::from(vec![lanes()[0].clone()]).into()).await.unwrap();
     split.losses.send(LOSS).await.unwrap();
     for (at, role) in [Role::Stage(0), Role::Backward(0)].into_iter().enumerate() {
         split.reports[at].send(done(role)).await.unwrap();

@@ -81,7 +81,7 @@ impl Run {
             layer.split = split.contains(&layer.name.as_str());
         }
         let sampler = Sampler::new(0, 20, 8, config.train.remainder).unwrap();
-        let course = Course::new(config, sampler, 11, delay);
+        let course = Course::new(config, sampler, 11, delay, 0);
         let mut lanes = Lanes::new(config, stages.len());
         let prediction = Prediction::of(&stages, &mut lanes, course.items(0), 0).unwrap();
         let ledger = |of, layers| honest(of, layers, &stages, &prediction);

@@ -70,7 +70,7 @@ fn shortened(mut config: Config, steps: u64) -> Config {
     config.train.max_steps = Some(steps);
     // An epoch has a step or more.
     config.train.epochs = config.train.epochs.max(steps);
-    let most = usize::try_from(steps.saturating_mul(config.train.batch.into())).unwrap_or(usize::MAX);
+    let most = usize::try_from(steps.saturating_mul(config.step().samples.into())).unwrap_or(usize::MAX);
     let limit = config.data.test_limit.unwrap_or(most);
     config.data.test_limit = Some(limit.min(most));
     config
@@ -190,7 +190,7 @@ fn about(prepared: &Prepared, placement: &Placement, options: &ProofOptions<'_>)
         format!(
             "{}, {}",
             text::words(&config.pipeline.schedule.to_string()),
-            words::plural(config.pipeline.microbatches.into(), "microbatch")
+            words::plural(config.step().microbatches.into(), "microbatch")
         ),
         format!("links in {}", config.network.kind()),
         placed,

@@ -153,7 +153,7 @@ impl Estimator {
     fn per_sample(&self, layer: usize) -> f64 {
         let LayerTime { forward, error, gradient, update } = self.halves(layer)[0];
         let again = if self.workload.recompute { forward } else { 0.0 };
-        forward + again + error + gradient + update / f64::from(self.workload.batch)
+        forward + again + error + gradient + update / f64::from(self.workload.step_samples())
     }
 
     /// The times of a layer on the stage's own host, and on its backward node.

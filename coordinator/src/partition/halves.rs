@@ -55,7 +55,7 @@ impl Estimator {
 
     /// Bytes between the halves of a stage in a step of N samples: to the backward node, and back.
     pub fn exchanged(&self, range: Range<usize>) -> [u64; 2] {
-        let samples = u64::from(self.workload().batch);
+        let samples = u64::from(self.workload().step_samples());
         let noise: u64 =
             self.split(range.clone()).map(|(_, split)| self.wired(split.noise_per_update())).sum();
         let [there, back] =

@@ -7,7 +7,7 @@ use proto::tensor::Kind;
 use serde::Serialize;
 
 use super::{LinkRate, PartitionError};
-use crate::pipeline::{Schedule, Shape, lanes};
+use crate::pipeline::{Schedule, Shape, lanes, strides};
 
 /// The workload of a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub struct Workload {
     pub batch: u32,
     /// M, microbatches of a minibatch.
     pub microbatches: u32,
+    /// The microbatches of a step under the asynchronous schedule.
+    pub update_every: u32,
     /// The order of a stage's actions.
     pub schedule: Schedule,
     /// The number of stages' worth of forwards that run ahead.
@@ -65,6 +67,7 @@ impl Default for Workload {
         Self {
             batch: 128,
             microbatches: 4,
+            update_every: 4,
             schedule: Schedule::OneFOneB,
             ahead: 1,
             wire: Kind::F32,
@@ -85,6 +88,23 @@ impl Workload {
         self.batch.div_ceil(self.microbatches).into()
     }
 
+    /// The microbatches of a step: M, or those of an asynchronous step.
+    pub fn step_microbatches(&self) -> u32 {
+        if self.schedule == Schedule::Asynchronous { self.update_every } else { self.microbatches }
+    }
+
+    /// The samples of a step: N, or those of an asynchronous step.
+    pub fn step_samples(&self) -> u32 {
+        match self.step_microbatches() {
+            all if all == self.microbatches => self.batch,
+            other => other * (self.batch / self.microbatches),
+        }
+    }
+
+    fn shape(&self, stages: u32) -> Result<Shape, PartitionError> {
+        Ok(Shape::new(stages, self.step_microbatches(), self.ahead)?)
+    }
+
     /// Bytes of one number of an activation or an error in a node's memory.
     pub fn number(&self) -> u64 {
         self.precision.size() as u64
@@ -100,7 +120,15 @@ impl Workload {
     /// # Errors
     /// No stages, or a number of microbatches that no minibatch has.
     pub fn lanes(&self, stages: u32) -> Result<Vec<Lane>, PartitionError> {
-        Ok(lanes(self.schedule, Shape::new(stages, self.microbatches, self.ahead)?))
+        Ok(lanes(self.schedule, self.shape(stages)?))
+    }
+
+    /// The lanes of `stages` stages for [`pace`](crate::pipeline::timing::pace).
+    ///
+    /// # Errors
+    /// As [`Workload::lanes`].
+    pub fn strides(&self, stages: u32) -> Result<Vec<Lane>, PartitionError> {
+        Ok(strides(self.schedule, self.shape(stages)?))
     }
 
     pub(super) fn check(&self) -> Result<(), PartitionError> {

@@ -53,14 +53,28 @@ impl Shape {
         self.ahead
     }
 
+    /// n − s + ahead: the forwards that stage s may run before its first error, if the microbatches suffice.
+    ///
+    /// # Panics
+    /// If `stage` is not below `stages`.
+    pub fn lead(self, stage: u32) -> u32 {
+        assert!(stage < self.stages, "stage {stage} of {} stages", self.stages);
+        (self.stages - stage).saturating_add(self.ahead)
+    }
+
+    /// The steps after a step of which stage 0 runs forwards before the update of that step, in an asynchronous pipeline
+    /// with M microbatches in every step.
+    pub fn lookahead(self) -> u32 {
+        (self.lead(0) - 1).div_ceil(self.microbatches)
+    }
+
     /// w = min(n − s + ahead, M): the forwards that stage s runs before its first error, and the
     /// most activations that it holds under one_f_one_b.
     ///
     /// # Panics
     /// If `stage` is not below `stages`.
     pub fn warm_up(self, stage: u32) -> u32 {
-        assert!(stage < self.stages, "stage {stage} of {} stages", self.stages);
-        (self.stages - stage).saturating_add(self.ahead).min(self.microbatches)
+        self.lead(stage).min(self.microbatches)
     }
 }
 

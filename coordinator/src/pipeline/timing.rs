@@ -271,23 +271,24 @@ const STRIDE: [u64; 2] = [4, 4];
 /// Actions from which on only one step is timed, after one other: the simulation of more would take long.
 const MANY: usize = 50_000;
 
-/// Predicts the pace of the pipeline whose stages follow `lanes` of one step again and again.
+/// Predicts the pace of the pipeline whose stages follow `lanes`: those of one step again and again, or asynchronous lanes
+/// of several steps once, of which the first ones fill the pipeline and the last ones drain it.
 ///
 /// # Errors
 /// As [`predict`].
 pub fn pace(lanes: &[Lane], costs: &Costs) -> Result<Pace, TimingError> {
-    let actions: usize = lanes.iter().map(|lane| lane.actions().len()).sum();
-    let [before, timed] = if actions < MANY { STRIDE } else { [1, 1] };
-    let Run { stages, followed, backward } = simulate(lanes, costs, before + timed)?;
-    let nodes = || stages.iter().enumerate().chain(backward.iter().map(|(s, actions)| (*s, actions)));
-    let end = |rounds: u64| {
-        let last = |(s, actions): (usize, &Vec<Timed>)| {
-            Some(actions.get(lanes[s].actions().len() * rounds as usize - 1)?.end)
+    let Window { rounds, before, timed } = window(lanes);
+    let Run { stages, followed, backward } = simulate(lanes, costs, rounds)?;
+    let nodes = || stages.iter().chain(backward.iter().map(|(_, actions)| actions));
+    let end = |steps: u64| {
+        let update = |actions: &Vec<Timed>| {
+            let mut updates = actions.iter().filter(|timed| matches!(timed.action, Action::Update(_)));
+            Some(updates.nth(steps as usize - 1)?.end)
         };
-        nodes().filter_map(last).fold(0.0, f64::max)
+        nodes().filter_map(update).fold(0.0, f64::max)
     };
     let step = (end(before + timed) - end(before)) / timed as f64;
-    let rounds = (before + timed) as f64;
+    let rounds = (rounds * steps(lanes)) as f64;
     let asking = |actions: &Vec<Timed>| -> f64 { actions.iter().map(Timed::waiting).sum() };
     Ok(Pace {
         step,
@@ -299,6 +300,38 @@ pub fn pace(lanes: &[Lane], costs: &Costs) -> Result<Pace, TimingError> {
         asking: stages.iter().map(|actions| asking(actions) / rounds).collect(),
         backward: backward.iter().map(|(s, actions)| (*s, busy(actions) / rounds)).collect(),
     })
+}
+
+/// The steps of a simulation that are timed.
+struct Window {
+    /// How often the lanes are run.
+    rounds: u64,
+    /// The steps before the timed ones.
+    before: u64,
+    timed: u64,
+}
+
+fn window(lanes: &[Lane]) -> Window {
+    let (steps, lookahead) = (steps(lanes), lanes.first().map_or(0, lookahead));
+    if steps > 1 {
+        let timed = (steps.saturating_sub(2 * lookahead) / 2).max(1);
+        return Window { rounds: 1, before: (steps.saturating_sub(lookahead + timed)).max(1), timed };
+    }
+    let actions: usize = lanes.iter().map(|lane| lane.actions().len()).sum();
+    let [before, timed] = if actions < MANY { STRIDE } else { [1, 1] };
+    Window { rounds: before + timed, before, timed }
+}
+
+/// The steps of the lanes.
+fn steps(lanes: &[Lane]) -> u64 {
+    lanes.first().map_or(0, |lane| lane.microbatches().len() as u64)
+}
+
+/// The steps after the first of which a stage runs forwards before its first update: none unless the lane is
+/// asynchronous.
+fn lookahead(lane: &Lane) -> u64 {
+    let ahead = lane.actions().iter().take_while(|action| !matches!(action, Action::Update(_)));
+    ahead.map(|action| action.step() - lane.first()).max().unwrap_or(0)
 }
 
 /// Predicts one run of the pipeline whose stages follow `lanes`.

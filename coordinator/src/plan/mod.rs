@@ -14,6 +14,7 @@ mod warnings;
 
 use std::ops::Range;
 
+use proto::lane::Lane;
 use proto::spec::graph::Value;
 use proto::spec::graph::{LayerSpec, Op};
 use serde::Serialize;
@@ -135,12 +136,12 @@ pub fn plan(network: &Network, ranges: &[Range<usize>], estimator: &Estimator) -
     check_norms(network, estimator)?;
     let lanes = workload.lanes(ranges.len() as u32)?;
     let costs = costs(network, ranges, estimator);
-    let pace = pace(&lanes, &costs)?;
+    let pace = pace(&workload.strides(ranges.len() as u32)?, &costs)?;
     let stage = |(index, range): (usize, &Range<usize>)| {
         let held = Held::of(&lanes[index]);
         let memory = estimator.stage(range.clone(), &held).memory;
         let layers = &estimator.profile().layers()[range.clone()];
-        let times = f64::from(workload.microbatches);
+        let times = f64::from(workload.step_microbatches());
         PlannedStage {
             stage: index as u32,
             layers: network.layers[range.clone()].iter().map(|layer| layer.name.clone()).collect(),
@@ -160,11 +161,12 @@ pub fn plan(network: &Network, ranges: &[Range<usize>], estimator: &Estimator) -
     };
     let stages: Vec<PlannedStage> = ranges.iter().enumerate().map(stage).collect();
     let step_seconds = pace.step;
-    let Workload { batch, microbatches, schedule, rates, .. } = *workload;
+    let Workload { schedule, rates, .. } = *workload;
+    let (batch, microbatches) = (workload.step_samples(), workload.step_microbatches());
     let plan = Plan {
         parameters: stages.iter().map(|stage| stage.parameters).sum(),
         stages,
-        lanes: lanes.iter().map(|lane| lane.actions().iter().map(ToString::to_string).collect()).collect(),
+        lanes: lanes.iter().map(Lane::words).collect(),
         bubble: pace.bubble(),
         step_seconds,
         images_per_s: f64::from(batch) / step_seconds,

@@ -39,7 +39,7 @@ pub(super) fn planned(
     let predicted = |schedule: Schedule| {
         let workload = Workload { schedule, ..estimator.workload().clone() };
         let lanes = workload.lanes(ranges.len() as u32)?;
-        let pace = pace(&lanes, costs)?;
+        let pace = pace(&workload.strides(ranges.len() as u32)?, costs)?;
         let memory = ranges.iter().zip(&lanes).map(|(range, lane)| {
             let held = Held::of(lane);
             let backward = estimator.backward_memory(range.clone(), &held).map_or(0, |memory| memory.total());

@@ -30,7 +30,7 @@ impl Plan {
         estimator: &Estimator,
         (cores, threads): (usize, u32),
     ) -> Result<Self, PlanError> {
-        let lanes = estimator.workload().lanes(ranges.len() as u32)?;
+        let lanes = estimator.workload().strides(ranges.len() as u32)?;
         let at_once = Some((cores / threads.max(1) as usize).max(1));
         let step_seconds = pace(&lanes, &Costs { at_once, ..costs(network, ranges, estimator) })?.step;
         let images_per_s = f64::from(self.batch) / step_seconds;

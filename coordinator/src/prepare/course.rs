@@ -1,9 +1,9 @@
 //! The course of a run: mirror steps of the delay phase, training minibatches, evaluations and snapshots. The
 //! course is a pure function of the configuration, the data's size and the first step.
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, StepSize};
 use crate::data::{Epoch, Sampler, evaluation};
-use crate::driver::Minibatch;
+use crate::driver::{Following, Minibatch, Place};
 use proto::control::{Align, Measure};
 use proto::microbatch::Phase;
 use std::collections::VecDeque;
@@ -40,8 +40,11 @@ pub struct Course {
     /// Mirror steps before the first update.
     pub delay: u64,
     test_samples: usize,
-    batch: usize,
-    microbatches: u32,
+    /// Samples and microbatches of a minibatch of an evaluation.
+    evaluation: [u32; 2],
+    step: StepSize,
+    /// The steps after a step of which stages run forwards before its update; 0 where every step is flushed.
+    lookahead: u64,
     snapshot: config::Snapshot,
     /// Minibatches between evaluations within an epoch; 0 for none.
     evaluate_every: u64,
@@ -52,15 +55,23 @@ pub struct Course {
 }
 
 impl Course {
-    /// The course under `config`, with training samples in the order of `sampler`.
-    pub fn new(config: &Config, sampler: Sampler, test_samples: usize, delay: u64) -> Self {
+    /// The course under `config`, with training samples in the order of `sampler`, and `delay` mirror steps at first.
+    /// Before the update of a step, stages run forwards of `lookahead` steps that follow it.
+    pub fn new(
+        config: &Config,
+        sampler: Sampler,
+        test_samples: usize,
+        delay: u64,
+        lookahead: u64,
+    ) -> Self {
         Self {
             sampler,
             total: config.train.steps(sampler.minibatches() as u64),
             delay,
             test_samples,
-            batch: config.train.batch as usize,
-            microbatches: config.pipeline.microbatches,
+            evaluation: [config.train.batch, config.pipeline.microbatches],
+            step: config.step(),
+            lookahead,
             snapshot: config.snapshot.clone(),
             evaluate_every: config.train.evaluate_every,
             measure_every: if config.alarm.kolen_pollack { 1 } else { config.metrics.layers_every },
@@ -72,7 +83,8 @@ impl Course {
     ///
     /// If an evaluation follows the last of these updates, it comes first: a resumed run may have missed it.
     pub fn items(&self, done: u64) -> Items<'_> {
-        let mut items = Items { course: self, next: done + 1, epoch: None, queue: VecDeque::new() };
+        let queue = VecDeque::new();
+        let mut items = Items { course: self, done, next: done + 1, epoch: None, queue };
         match done {
             0 => items.queue.extend(self.delay()),
             done => items.evaluate_after(done),
@@ -82,15 +94,17 @@ impl Course {
 
     /// The evaluation of the whole test set, each sample once.
     pub fn evaluation(&self, epoch: u64) -> impl Iterator<Item = Minibatch> {
-        let ranges = evaluation(self.test_samples, self.batch).into_iter();
+        let [batch, microbatches] = self.evaluation;
+        let ranges = evaluation(self.test_samples, batch as usize).into_iter();
         ranges.zip(1..).map(move |(range, step): (Range<usize>, u64)| Minibatch {
             step,
             phase: Phase::Evaluate,
             epoch,
-            microbatches: self.microbatches(range.len()),
+            microbatches: microbatches.min(range.len() as u32),
             indices: range.collect(),
             measure: Measure::Nothing,
             timeline: false,
+            place: Place::default(),
         })
     }
 
@@ -100,9 +114,34 @@ impl Course {
         starts.map(|done| Item::Align(Align { done, steps: ALIGN.min(self.delay - done) }))
     }
 
-    /// M for a minibatch of `samples`: the configured number, or one sample per microbatch if there are fewer samples.
-    fn microbatches(&self, samples: usize) -> u32 {
-        self.microbatches.min(samples as u32)
+    /// Whether the pipeline is empty after `step`: always, or in an asynchronous run before an evaluation, a snapshot and
+    /// the end of an epoch.
+    pub fn drains(&self, step: u64) -> bool {
+        self.lookahead == 0 || self.evaluated(step) || self.saved(step)
+    }
+
+    /// The first step from `step` on after which the pipeline is empty.
+    pub fn next_drain(&self, step: u64) -> u64 {
+        (step..self.total).find(|step| self.drains(*step)).unwrap_or(self.total)
+    }
+
+    /// The number of steps that follow a step and are under way with it, where the pipeline is full.
+    pub fn lookahead(&self) -> u64 {
+        self.lookahead
+    }
+
+    /// The place of `step` between two drains, of which the first one may be the beginning of a start after `done`
+    /// updates.
+    fn place(&self, step: u64, done: u64) -> Place {
+        let begins = step == done + 1 || self.drains(step - 1);
+        let last = (step..step + self.lookahead).find(|step| self.drains(*step));
+        let following = step + 1..=last.unwrap_or(step + self.lookahead).min(self.total);
+        let following = following.map(|step| {
+            let samples = self.sampler.size(self.sampler.locate(step - 1).1);
+            let (measure, timeline) = (self.measured(step), self.has_timeline(step));
+            Following { samples: samples as u32, microbatches: self.step.cut_into(samples), measure, timeline }
+        });
+        Place { begins, following: following.collect() }
     }
 
     fn epoch_of(&self, step: u64) -> u64 {
@@ -154,6 +193,8 @@ impl Course {
 #[derive(Clone, Debug)]
 pub struct Items<'a> {
     course: &'a Course,
+    /// The updates before the first of these items.
+    done: u64,
     /// The number of the next training step, counted from 1.
     next: u64,
     epoch: Option<(u64, Epoch)>,
@@ -183,10 +224,10 @@ impl Items<'_> {
             self.queue.push_back(Item::Snapshot { step });
         }
         self.evaluate_after(step);
-        let microbatches = course.microbatches(indices.len());
+        let microbatches = course.step.cut_into(indices.len());
         let measure = course.measured(step);
-        let (phase, timeline) = (Phase::Train, course.has_timeline(step));
-        Some(Item::Minibatch(Minibatch { step, phase, epoch, indices, microbatches, measure, timeline }))
+        let (phase, timeline, place) = (Phase::Train, course.has_timeline(step), course.place(step, self.done));
+        Some(Item::Minibatch(Minibatch { step, phase, epoch, indices, microbatches, measure, timeline, place }))
     }
 }
 
@@ -210,7 +251,7 @@ mod tests {
             let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
             let config = config::parse(text, "c.toml", &keys, &Environment::empty()).unwrap();
             let sampler = Sampler::new(0, 28, 4, config.train.remainder).unwrap();
-            let course = Course::new(&config, sampler, 4, 0);
+            let course = Course::new(&config, sampler, 4, 0, 0);
             let due = |measure: Measure| {
                 let steps = (1..=7).filter(|step| course.measured(*step) >= measure);
                 steps.map(|step: u64| step.to_string()).collect::<String>()

@@ -22,6 +22,7 @@ pub fn estimator_at(config: &Config, network: &Network, rates: Rates) -> Result<
     let workload = Workload {
         batch: config.train.batch,
         microbatches: config.pipeline.microbatches.min(config.train.batch),
+        update_every: config.step().microbatches,
         schedule: config.pipeline.schedule,
         ahead: config.pipeline.ahead,
         wire: config.network.kind(),

@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::data::{Augment, Loader, Normalization, Sampler, Samples, Split, microbatches, open};
 use crate::driver::Sets;
 use crate::model::Network;
+use crate::pipeline::Shape;
 use crate::run_error::RunError;
 use proto::link::Role;
 use proto::spec::begin::Begin;
@@ -71,7 +72,7 @@ impl Prepared {
         let shape = train.shape().map(|size| size as u64);
         let input = Normalization::of(data.kind, &*train, data.mean.as_deref(), data.std.as_deref())?.input();
         let sampler =
-            Sampler::new(config.seed, train.len(), config.train.batch as usize, config.train.remainder)?;
+            Sampler::new(config.seed, train.len(), config.step().samples as usize, config.train.remainder)?;
         let facts = facts(&*train, &sampler)?;
         let test_samples = test.len();
         let sets = Sets {
@@ -81,7 +82,7 @@ impl Prepared {
             prefetch: data.prefetch(),
         };
         let network = config.network(shape).map_err(RunError::configuration)?;
-        let smallest = microbatches(sampler.last(), config.pipeline.microbatches as usize);
+        let smallest = microbatches(sampler.last(), config.step().cut_into(sampler.last()) as usize);
         let smallest = smallest.iter().map(Range::len).min().unwrap_or(1);
         config.check_microbatches(&network, smallest as u64).map_err(RunError::configuration)?;
         let ranges = cut(&config, &network)?;
@@ -139,6 +140,13 @@ impl Prepared {
         roles(&self.network, &self.ranges)
     }
 
+    /// The steps after a step of which stages run forwards before its update; 0 where every step is flushed.
+    fn lookahead(&self) -> u64 {
+        let (config, stages) = (&self.config, self.ranges.len() as u32);
+        let shape = Shape::new(stages, config.step().microbatches, config.pipeline.ahead);
+        shape.ok().filter(|_| config.is_asynchronous()).map_or(0, |shape| shape.lookahead().into())
+    }
+
     /// The lanes of the run's minibatches.
     pub fn lanes(&self) -> Lanes {
         Lanes::new(&self.config, self.ranges.len())
@@ -158,7 +166,7 @@ impl Prepared {
     pub fn course(&self) -> Course {
         let rules = self.network.layers.iter().filter_map(|layer| layer.rule.mirror());
         let delay = rules.map(|mirror| mirror.delay).max().unwrap_or(0);
-        Course::new(&self.config, self.sampler, self.test_samples, delay)
+        Course::new(&self.config, self.sampler, self.test_samples, delay, self.lookahead())
     }
 }
 

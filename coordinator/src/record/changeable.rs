@@ -32,7 +32,7 @@ const ARITHMETIC: &str = "it decides the arithmetic of every layer";
 
 /// The decision about each key, or about all keys of a table, whose name then ends in a dot (`layer[` for the network's
 /// layers). The longest name that fits counts. A key that is nowhere here is kept.
-const ROWS: [(&str, Row); 42] = [
+const ROWS: [(&str, Row); 43] = [
     ("pipeline.stages", May(Cut)),
     ("pipeline.placement", May(Cut)),
     ("pipeline.schedule", May(Nothing)),
@@ -71,6 +71,7 @@ const ROWS: [(&str, Row); 42] = [
         "pipeline.microbatches",
         Keeps("it decides what a norm sees at once, and the order in which gradients are added"),
     ),
+    ("pipeline.update_every", Keeps(MINIBATCHES)),
     ("train.batch", Keeps(MINIBATCHES)),
     ("train.remainder", Keeps(MINIBATCHES)),
     ("train.label_smoothing", Keeps("it decides the loss")),
@@ -80,28 +81,44 @@ const ROWS: [(&str, Row); 42] = [
     ("node.", Keeps(ARITHMETIC)),
 ];
 
-/// The consequence of another value of `key`; `None` if a run keeps the value.
-pub fn consequence(key: &str) -> Option<Consequence> {
-    match row(key) {
+/// The keys that an asynchronous run keeps, beside those that every run keeps.
+const OF_ASYNCHRONOUS: [&str; 6] = [
+    "pipeline.stages",
+    "pipeline.ahead",
+    "pipeline.schedule",
+    "train.evaluate_every",
+    "snapshot.every_steps",
+    "snapshot.best",
+];
+const VERSIONS: &str =
+    "under the schedule `asynchronous` it decides which weights each action sees, by the cut or by the drains";
+
+/// The consequence of another value of `key`; `None` if a run keeps the value. `asynchronous` says whether the run's
+/// schedule is asynchronous.
+pub fn consequence(key: &str, asynchronous: bool) -> Option<Consequence> {
+    match row(key, asynchronous) {
         Some(May(consequence)) => Some(consequence),
         Some(Keeps(_)) | None => None,
     }
 }
 
 /// Whether no bit of a run depends on the value of `key`.
-pub fn is_free(key: &str) -> bool {
-    matches!(consequence(key), Some(Nothing | Cut))
+pub fn is_free(key: &str, asynchronous: bool) -> bool {
+    matches!(consequence(key, asynchronous), Some(Nothing | Cut))
 }
 
 /// Why a run keeps the value of `key`: the end of a sentence.
-pub fn why_kept(key: &str) -> &'static str {
-    match row(key) {
+pub fn why_kept(key: &str, asynchronous: bool) -> &'static str {
+    match row(key, asynchronous) {
         Some(Keeps(why)) => why,
         Some(May(_)) | None => "it decides the numbers of every step",
     }
 }
 
-fn row(key: &str) -> Option<Row> {
+fn row(key: &str, asynchronous: bool) -> Option<Row> {
+    if asynchronous && OF_ASYNCHRONOUS.contains(&key) {
+        return Some(Keeps(VERSIONS));
+    }
     let fits = |name: &str| key == name || is_table(name) && key.starts_with(name);
     let longest = ROWS.iter().filter(|(name, _)| fits(name)).max_by_key(|(name, _)| name.len());
     longest.map(|(_, row)| *row)
@@ -116,7 +133,8 @@ fn is_table(name: &str) -> bool {
 pub fn reference() -> String {
     type Lines = Vec<(&'static str, String)>;
     let (mut may, mut keeps) = (Lines::new(), Lines::new());
-    for (name, row) in ROWS {
+    let of_asynchronous = OF_ASYNCHRONOUS.map(|name| (name, Keeps(VERSIONS)));
+    for (name, row) in ROWS.into_iter().chain(of_asynchronous) {
         let (table, told) = match row {
             May(consequence) => (&mut may, consequence.told()),
             Keeps(why) => (&mut keeps, why),
@@ -177,7 +195,7 @@ mod tests {
     fn every_key_has_a_row_and_every_row_a_key() {
         let keys = keys();
         assert!(keys.len() > 60, "{keys:?}");
-        let undecided: Vec<&String> = keys.iter().filter(|key| row(key).is_none()).collect();
+        let undecided: Vec<&String> = keys.iter().filter(|key| row(key, false).is_none()).collect();
         assert!(undecided.is_empty(), "decide in ROWS whether these may change on resume: {undecided:?}");
         for (name, _) in ROWS.iter().filter(|(name, _)| *name != "layer[") {
             assert!(keys.iter().any(|key| key == name || is_table(name) && key.starts_with(name)), "{name}");
@@ -186,6 +204,8 @@ mod tests {
 
     #[test]
     fn the_longest_name_counts() {
+        let consequence = |key| super::consequence(key, false);
+        let why_kept = |key| super::why_kept(key, false);
         assert_eq!(consequence("data.path"), Some(Nothing));
         assert_eq!((consequence("data.limit"), why_kept("data.limit")), (None, SAMPLES));
         assert_eq!(consequence("metrics.layers_every"), Some(Nothing));
@@ -194,6 +214,17 @@ mod tests {
         assert_eq!((consequence("optimizer_b.lr"), why_kept("optimizer_b.lr")), (None, STEPS));
         assert_eq!(why_kept("layer[3].out"), "it decides which weights there are");
         assert_eq!((consequence("of.tomorrow"), why_kept("of.tomorrow")), (None, why_kept("train.epochs")));
+    }
+
+    #[test]
+    fn an_asynchronous_run_keeps_its_cut_and_its_drains() {
+        let keys = keys();
+        for key in OF_ASYNCHRONOUS {
+            assert!(keys.iter().any(|known| known == key), "{key}");
+            assert!(is_free(key, false) && !is_free(key, true), "{key}");
+            assert_eq!(why_kept(key, true), VERSIONS);
+        }
+        assert!(is_free("snapshot.keep_last", true) && is_free("pipeline.placement", true));
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Difference {
     pub here: Option<Value>,
     /// The value in the configuration that the run began with.
     pub there: Option<Value>,
+    /// Whether the schedule of either configuration is asynchronous.
+    asynchronous: bool,
 }
 
 impl Difference {
@@ -23,7 +25,7 @@ impl Difference {
     /// # Errors
     /// A value that TOML cannot hold.
     pub fn of_run(began: &Config, now: &Config) -> Result<Option<Self>, ConfigError> {
-        Ok(Self::all(began, now)?.into_iter().find(|difference| consequence(&difference.key).is_none()))
+        Ok(Self::all(began, now)?.into_iter().find(|difference| difference.consequence().is_none()))
     }
 
     /// The first key that moves the end of the run.
@@ -49,27 +51,34 @@ impl Difference {
     /// A value that TOML cannot hold.
     pub fn is_free(began: &Config, now: &Config) -> Result<bool, ConfigError> {
         let free = |difference: &Self| {
-            matches!(consequence(&difference.key), Some(Consequence::Nothing | Consequence::End))
+            matches!(difference.consequence(), Some(Consequence::Nothing | Consequence::End))
         };
         Ok(Self::all(began, now)?.iter().all(free))
     }
 
     fn with(due: Consequence, began: &Config, now: &Config) -> Result<Vec<Self>, ConfigError> {
         let all = Self::all(began, now)?.into_iter();
-        Ok(all.filter(|difference| consequence(&difference.key) == Some(due)).collect())
+        Ok(all.filter(|difference| difference.consequence() == Some(due)).collect())
+    }
+
+    fn consequence(&self) -> Option<Consequence> {
+        consequence(&self.key, self.asynchronous)
     }
 
     /// All differences; names of models, rules and methods come first, since other keys depend on them.
     fn all(began: &Config, now: &Config) -> Result<Vec<Self>, ConfigError> {
         let (mut there, here) = (flat(began)?, flat(now)?);
+        let asynchronous = began.is_asynchronous() || now.is_asynchronous();
         let mut all = Vec::new();
         for (key, here) in here {
             let there = there.remove(&key);
             if there.as_ref() != Some(&here) {
-                all.push(Self { key, here: Some(here), there });
+                all.push(Self { key, here: Some(here), there, asynchronous });
             }
         }
-        all.extend(there.into_iter().map(|(key, there)| Self { key, here: None, there: Some(there) }));
+        let only_there =
+            |(key, there)| Self { key, here: None, there: Some(there), asynchronous };
+        all.extend(there.into_iter().map(only_there));
         all.sort_by(|a, b| (!a.is_name(), &a.key).cmp(&(!b.is_name(), &b.key)));
         Ok(all)
     }
@@ -89,7 +98,7 @@ impl Difference {
         format!(
             "{}, and a run keeps this key, since {}: resume a run with its own configuration, or begin a new run from its state with --from {}",
             self.told(file),
-            why_kept(&self.key),
+            why_kept(&self.key, self.asynchronous),
             folder.display()
         )
     }

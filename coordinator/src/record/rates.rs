@@ -25,7 +25,7 @@ impl Rates {
     /// The rates under `config` for `network`; `minibatches` are those of an epoch and of the whole run.
     pub fn of(config: &Config, network: &Network, minibatches: [u64; 2]) -> Self {
         let steps = network.layers.iter().any(|layer| layer.op.is_weight() && takes_steps(&layer.rule));
-        let batch = config.train.batch;
+        let batch = config.step().samples;
         Self {
             forward: config.optimizer.spec(batch, minibatches),
             backward: steps.then(|| config.optimizer_b.spec(batch, minibatches)),

@@ -237,7 +237,9 @@ impl<'a> Run<'a> {
             Item::Snapshot { step } => driver.snapshot(self.recorder.keep(step)).await?,
             Item::Align(steps) => driver.align(steps).await?,
             Item::Minibatch(mut minibatch) => {
-                minibatch.timeline |= self.recorder.traces();
+                let traces = self.recorder.traces();
+                minibatch.timeline |= traces;
+                minibatch.place.following.iter_mut().for_each(|following| following.timeline |= traces);
                 submit(driver, &mut self.lanes, minibatch).await?;
             }
         }
@@ -283,6 +285,6 @@ pub fn setup(prepared: &Prepared, specs: Vec<StageSpec>, nodes: &[NodeAddress], 
 /// # Errors
 /// The run's failure, if it has failed.
 pub async fn submit(driver: &mut Driver, lanes: &mut Lanes, minibatch: Minibatch) -> Result<(), RunError> {
-    let lanes = lanes.of(minibatch.phase, minibatch.microbatches)?;
+    let lanes = lanes.of(&minibatch)?;
     driver.submit(minibatch, lanes).await
 }

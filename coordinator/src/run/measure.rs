@@ -12,7 +12,7 @@ use crate::driver::{Alone, FailureCollector, alone};
 use crate::model::Network;
 use crate::node::{LocalNodes, Rooms, temporary};
 use crate::partition::{self, Cuts, Estimator, LayerTime};
-use crate::pipeline::{Shape, lane};
+use crate::pipeline::{Schedule, Shape, lane};
 use crate::prepare::{RunStart, cut_by, stages};
 use crate::record::RunIdentity;
 use crate::run_error::{Cause, RunError};
@@ -106,6 +106,8 @@ impl Bench<'_> {
         // A stage is measured alone: one process computes what its two halves do.
         specs.iter_mut().flat_map(|spec| &mut spec.layers).for_each(|layer| layer.split = false);
         let Pipeline { ahead, schedule, .. } = self.config.pipeline;
+        // A stage alone has no neighbours whose pace would tell asynchronous lanes from these.
+        let schedule = if schedule == Schedule::Asynchronous { Schedule::OneFOneB } else { schedule };
         let shape = Shape::new(ranges.len() as u32, microbatches, ahead).map_err(RunError::configuration)?;
         let size = self.config.train.batch.div_ceil(self.config.pipeline.microbatches);
         let minibatch = self.config.train.batch.min(size * microbatches);

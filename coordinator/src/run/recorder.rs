@@ -90,7 +90,7 @@ impl<'a> Recorder<'a> {
     pub fn rewind(&mut self, common: &Common) -> Result<(), RunError> {
         let (prepared, step) = (self.prepared, common.newest());
         let config = &prepared.config;
-        let optimizer = config.optimizer.spec(config.train.batch, prepared.minibatches());
+        let optimizer = config.optimizer.spec(config.step().samples, prepared.minibatches());
         let before = self.folder.identity().past.clone();
         let past = before.going_on(step, common.imported.contains(&step), optimizer);
         let past = past.cut_as(step, Cut::of(&prepared.network, &prepared.ranges));

@@ -65,7 +65,7 @@ pub fn survey(config: &Config, options: SurveyOptions<'_>) -> Result<(), RunErro
         config.data.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
     if let Some(file) = options.picture {
         let sampler =
-            Sampler::new(config.seed, train.len(), config.train.batch as usize, config.train.remainder)?;
+            Sampler::new(config.seed, train.len(), config.step().samples as usize, config.train.remainder)?;
         let loader = Loader::new(train.clone(), config.data.augmentation(), config.seed);
         let order = sampler.epoch(0);
         let picture = picture::png(&loader, order.minibatch(0).unwrap_or_default())?;

@@ -6,7 +6,7 @@
 use crate::exec::context::{Context, Of};
 use crate::exec::device::{Device, Noted};
 use crate::exec::half_link::HalfLink;
-use crate::exec::lane::Progress;
+use crate::exec::lane::{Progress, UnderWay};
 use crate::exec::other_half::{mirror_header, with_samples};
 use crate::exec::session::{BackwardLink, Call};
 use crate::layer::{MirrorStep, Shown, SplitLayer};
@@ -18,7 +18,6 @@ use proto::lane::Action;
 use proto::link::Carried;
 use proto::microbatch::{MicrobatchHeader, MicrobatchId, Phase};
 use proto::spec::split::{Crossing, Parcel};
-use std::collections::HashMap;
 use tch::Tensor;
 
 /// The parts of a backward node that a run works with.
@@ -34,14 +33,12 @@ pub struct Node<'a> {
 pub struct BackwardRunner<'a> {
     node: Node<'a>,
     progress: Progress<'a>,
-    /// The header of each microbatch between its F and its G, once a message has shown it.
-    under_way: HashMap<MicrobatchId, MicrobatchHeader>,
 }
 
 impl<'a> BackwardRunner<'a> {
     /// A runner for the lane of `progress`.
     pub fn new(node: Node<'a>, progress: Progress<'a>) -> Self {
-        Self { node, progress, under_way: HashMap::new() }
+        Self { node, progress }
     }
 
     /// Executes the lane.
@@ -52,10 +49,11 @@ impl<'a> BackwardRunner<'a> {
         if self.progress.work.lane.phase() == Phase::Evaluate {
             return Err(Failure::refused("a backward node has no part in an evaluation"));
         }
+        self.progress.check_before()?;
         for &action in self.progress.work.lane.actions() {
             self.node.call.cancellation.check()?;
-            let begun = self.progress.begin();
-            let result = self.node.device.begin().and_then(|()| self.act(action));
+            let begun = self.progress.begin(action.step());
+            let result = self.node.device.begin(action.step()).and_then(|()| self.act(action));
             let result = result.and_then(|()| self.node.device.end());
             self.progress.end(&begun, action);
             result.map_err(Failure::from)?;
@@ -68,13 +66,18 @@ impl<'a> BackwardRunner<'a> {
 
     fn act(&mut self, action: Action) -> Result<(), StageError> {
         match action {
-            // The host of W sends the samples of a recomputed forward pass.
-            Action::Forward(_) if self.node.of.spec.recompute => Ok(()),
-            Action::Forward(m) => self.samples(m),
+            Action::Forward(m) => self.forward(m),
             Action::Error(m) => self.error(m),
             Action::Gradient(m) => self.gradient(m),
             Action::Update(step) => self.update(step),
         }
+    }
+
+    fn forward(&mut self, m: MicrobatchId) -> Result<(), StageError> {
+        let known = UnderWay { header: None, updates: self.node.half.updates() };
+        self.progress.flight.microbatches.insert(m, known);
+        // The host of W sends the samples of a recomputed forward pass with its error.
+        if self.node.of.spec.recompute { Ok(()) } else { self.samples(m) }
     }
 
     /// Takes the samples of all layers.
@@ -99,54 +102,63 @@ impl<'a> BackwardRunner<'a> {
             let Some(parcel) = error else { continue };
             let error = self.receive(m, &parcel)?.remove(0);
             let carried = self.node.half.layers()[at].error(m, error, returned.is_some())?;
-            if let (Some(parcel), Some(carried), Some(header)) = (returned, carried, self.under_way.get(&m)) {
+            if let (Some(parcel), Some(carried), Some(header)) = (returned, carried, self.header(m)) {
                 let header = header.clone();
-                let (mut link, _) = self.link();
+                let mut link = self.link(m.step);
                 link.send(Carried::ErrorSignals, &header, &parcel, vec![carried])?;
             }
         }
         Ok(())
     }
 
+    /// The header of the messages of `m`, once a message has shown it.
+    fn header(&self, m: MicrobatchId) -> Option<&MicrobatchHeader> {
+        self.progress.flight.microbatches.get(&m)?.header.as_ref()
+    }
+
     fn gradient(&mut self, m: MicrobatchId) -> Result<(), StageError> {
-        self.under_way.remove(&m);
+        self.progress.flight.microbatches.remove(&m);
         self.node.half.gradient(m, self.progress.minibatch(m.step).0.samples)
     }
 
     fn update(&mut self, step: u64) -> Result<(), StageError> {
         let Node { half, device, link: BackwardLink { port, crossings }, call, of } = &mut self.node;
-        let (context, done) = (self.progress.context, &mut self.progress.done);
+        let (context, done) = (self.progress.context, self.progress.done(step));
         let mut link = HalfLink { port, device: &mut **device, of: *of, context, call, done };
         let mut crossings = crossings.iter();
         half.update(|layer, settings, updates| {
             let parcel = crossings.next().and_then(|crossing| crossing.noise.as_ref());
             mirror(&mut link, layer, parcel, MirrorStep::AfterUpdate(updates), step, settings)
-        })
+        })?;
+        half.set_open(!self.progress.flight.microbatches.is_empty());
+        Ok(())
     }
 
     /// The values of `parcel` of microbatch `m`.
     fn receive(&mut self, m: MicrobatchId, parcel: &Parcel) -> Result<Vec<Tensor>, StageError> {
         let (minibatch, microbatches) = self.progress.minibatch(m.step);
         let due = || format!("'{}' of train {m}", parcel.content.values[0].name);
-        let (mut link, under_way) = self.link();
-        let known = under_way.get(&m);
-        let is_due = |header: &MicrobatchHeader| match known {
+        let known = self.header(m).cloned();
+        let is_due = |header: &MicrobatchHeader| match &known {
             Some(known) => header == known,
             None => {
                 (header.phase, header.id) == (Phase::Train, m)
                     && (header.minibatch, header.microbatches) == (minibatch.samples, microbatches)
             }
         };
-        let (header, tensors) = link.receive(Carried::LayerValues, parcel, due, is_due)?;
-        under_way.insert(m, header);
+        let received = self.link(m.step).receive(Carried::LayerValues, parcel, due, is_due);
+        let (header, tensors) = received?;
+        if let Some(known) = self.progress.flight.microbatches.get_mut(&m) {
+            known.header = Some(header);
+        }
         Ok(tensors)
     }
 
-    fn link(&mut self) -> (HalfLink<'_>, &mut HashMap<MicrobatchId, MicrobatchHeader>) {
+    /// The link, for an action of `step`.
+    fn link(&mut self, step: u64) -> HalfLink<'_> {
         let Node { device, link, call, of, .. } = &mut self.node;
-        let (context, done) = (self.progress.context, &mut self.progress.done);
-        let link = HalfLink { port: &mut link.port, device: &mut **device, of: *of, context, call, done };
-        (link, &mut self.under_way)
+        let (context, done) = (self.progress.context, self.progress.done(step));
+        HalfLink { port: &mut link.port, device: &mut **device, of: *of, context, call, done }
     }
 
     /// Reports `step`, and starts new counts.
@@ -156,11 +168,10 @@ impl<'a> BackwardRunner<'a> {
         context.outbox.settle(&call.cancellation)?;
         of.account.close(step);
         of.account.read(half.reads());
-        let Noted { finite, overflow, underflow } = device.noted().map_err(Failure::own)?;
-        self.progress.compute_times(device.times().map_err(Failure::own)?);
-        let mut done = self.progress.take();
+        let Noted { finite, overflow, underflow } = device.noted(step).map_err(Failure::own)?;
+        let mut done = self.progress.take(step, device.times(step).map_err(Failure::own)?);
         (done.finite, done.overflow, done.underflow) = (finite, overflow, underflow);
-        (done.step, done.updates) = (step, half.updates());
+        done.updates = half.updates();
         call.moments.complete(&mut done);
         context.meters.step(&done);
         context.runtime.block_on(call.report(Report::Step(done)))
@@ -176,6 +187,7 @@ pub fn align(node: Node<'_>, context: &Context, Align { done, steps }: Align) ->
     let mut counts = StepDone::nothing(Phase::Train);
     for before in done..done + steps {
         call.cancellation.check()?;
+        device.begin(before + 1)?;
         let mut link =
             HalfLink { port: &mut *port, device: &mut *device, of, context, call, done: &mut counts };
         let mut crossings = crossings.iter();
@@ -184,7 +196,7 @@ pub fn align(node: Node<'_>, context: &Context, Align { done, steps }: Align) ->
             mirror(&mut link, layer, parcel, MirrorStep::Delay(before), before + 1, settings)
         })?;
         context.outbox.settle(&call.cancellation)?;
-        device.noted().map_err(Failure::own)?.check_noise(of.spec.wire)?;
+        device.noted(before + 1).map_err(Failure::own)?.check_noise(of.spec.wire)?;
         of.account.close(before + 1);
     }
     of.account.read(half.reads());

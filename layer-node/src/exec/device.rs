@@ -66,22 +66,20 @@ pub trait Device: Send {
     /// When memory or device fail.
     fn note_sent(&mut self, values: &Values, of: Carried, wire: Kind) -> Result<(), StageError>;
 
-    /// The notes since the last call.
+    /// Takes the notes of `step`, the one of the actions under which they were made.
     ///
     /// # Errors
     /// When the device fails.
-    fn noted(&mut self) -> Result<Noted, StageError>;
+    fn noted(&mut self, step: u64) -> Result<Noted, StageError>;
 
-    /// Drops the notes of an unfinished step, and the times of its actions.
+    /// Drops the notes of unfinished steps, and the times of their actions.
     fn abandon(&mut self);
 
-    /// Begins an action, for its time.
+    /// Begins an action of `step`, for its time. Notes belong to the step of the action that began last.
     ///
     /// # Errors
     /// When the device fails.
-    fn begin(&mut self) -> Result<(), StageError> {
-        Ok(())
-    }
+    fn begin(&mut self, step: u64) -> Result<(), StageError>;
 
     /// Ends the action that began last.
     ///
@@ -91,12 +89,12 @@ pub trait Device: Send {
         Ok(())
     }
 
-    /// The times at which the actions since the last call computed, after all of them have ended. `None` if the calling
-    /// thread computes, so that its own clock knows the times.
+    /// Takes the times at which the actions of `step` computed, in their order, after all of them have ended. `None` if
+    /// the calling thread computes, so that its own clock knows the times.
     ///
     /// # Errors
     /// When the device fails.
-    fn times(&mut self) -> Result<Option<Vec<Computed>>, StageError> {
+    fn times(&mut self, _step: u64) -> Result<Option<Vec<Computed>>, StageError> {
         Ok(None)
     }
 
@@ -283,7 +281,7 @@ mod tests {
         let values = device.upload(&[("input".into(), data)]).unwrap();
         assert_eq!(values[0].1.kind(), tch::Kind::Uint8);
         device.note_outputs(&values, Kind::F16).unwrap();
-        assert_eq!(device.noted().unwrap(), Noted::GOOD);
+        assert_eq!(device.noted(0).unwrap(), Noted::GOOD);
         let (_, sent) =
             device.download(values, Carried::Activations, Kind::F16).unwrap().complete().unwrap().remove(0);
         assert_eq!((sent.kind(), sent.shape()), (Kind::U8, &[2, 128][..]));
@@ -323,11 +321,11 @@ mod tests {
             device.note_outputs(&values(largest), wire).unwrap();
             device.note_outputs(&values(1.0), wire).unwrap();
             assert_eq!(
-                device.noted().unwrap(),
+                device.noted(0).unwrap(),
                 Noted { finite, overflow, ..Noted::GOOD },
                 "{largest} as {wire}"
             );
-            assert_eq!(device.noted().unwrap(), Noted::GOOD, "the next step begins anew");
+            assert_eq!(device.noted(0).unwrap(), Noted::GOOD, "the next step begins anew");
         }
         for (largest, wire, overflow) in [
             (7e4, Kind::F16, over(7e4, Carried::LayerValues)),
@@ -335,17 +333,17 @@ mod tests {
             (f64::NAN, Kind::F16, None),
         ] {
             device.note_sent(&values(largest), Carried::LayerValues, wire).unwrap();
-            assert_eq!(device.noted().unwrap(), Noted { overflow, ..Noted::GOOD }, "{largest} as {wire}");
+            assert_eq!(device.noted(0).unwrap(), Noted { overflow, ..Noted::GOOD }, "{largest} as {wire}");
         }
         // An output that is itself not finite tells more than an output that the format does not hold.
         for largest in [7e4, f64::NAN, 7e4] {
             device.note_outputs(&values(largest), Kind::F16).unwrap();
         }
         device.note_sent(&values(7e4), Carried::ErrorSignals, Kind::F32).unwrap();
-        assert_eq!(device.noted().unwrap(), Noted { finite: false, ..Noted::GOOD });
+        assert_eq!(device.noted(0).unwrap(), Noted { finite: false, ..Noted::GOOD });
         device.note_outputs(&values(f64::INFINITY), Kind::F32).unwrap();
         device.abandon();
-        assert_eq!(device.noted().unwrap(), Noted::GOOD);
+        assert_eq!(device.noted(0).unwrap(), Noted::GOOD);
     }
 
     #[test]
@@ -359,7 +357,7 @@ mod tests {
         }
         device.note_outputs(&values, Kind::F16).unwrap();
         device.note_outputs(&values, Kind::F16).unwrap();
-        let found = device.noted().unwrap().underflow;
+        let found = device.noted(0).unwrap().underflow;
         assert_eq!(found, Underflow { activations: 6, error_signals: 3, layer_values: 0 });
         let sent = device
             .download(values, Carried::Activations, Kind::F16)
@@ -371,7 +369,7 @@ mod tests {
             .to_f32();
         let lost = numbers.iter().zip(sent).filter(|(number, sent)| **number != 0.0 && *sent == 0.0);
         assert_eq!(lost.count(), 3, "as many as the conversion loses");
-        assert_eq!(device.noted().unwrap(), Noted::GOOD, "the next step begins anew");
+        assert_eq!(device.noted(0).unwrap(), Noted::GOOD, "the next step begins anew");
     }
 
     /// The operations of a GPU and the loops of a CPU give the same bytes, counts and numbers, whatever they round, in
@@ -416,7 +414,7 @@ mod tests {
                     to_bits(&back),
                     to_bits(&int8::as_received(values, proto::tensor::Block::Of32, layout).unwrap())
                 );
-                let noted = device.noted().unwrap();
+                let noted = device.noted(0).unwrap();
                 let bytes = data.into_bytes();
                 assert_eq!(bytes, again.into_bytes());
                 (bytes, noted)

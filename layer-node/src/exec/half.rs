@@ -59,7 +59,7 @@ impl Half {
         either!(self, half => half.set_updates(updates));
     }
 
-    /// Whether an update failed half-way, so that the state belongs to no step.
+    /// Whether no run can go on from the state, which belongs to no step.
     pub fn is_torn(&self) -> bool {
         either!(self, half => half.is_torn())
     }

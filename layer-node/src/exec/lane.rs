@@ -1,12 +1,14 @@
 //! Execution of a lane: its actions run in order, never by arrival, and every step is reported when it is closed.
 
 mod feedback;
+mod in_flight;
 mod open_step;
 mod progress;
 mod ring;
 #[cfg(test)]
 mod tests;
 
+pub use in_flight::{InFlight, UnderWay};
 pub use open_step::OpenStep;
 pub use progress::Progress;
 pub use ring::{Ring, align};
@@ -25,26 +27,14 @@ use proto::link::{Carried, Port, Role};
 use proto::microbatch::{Message, MicrobatchHeader, MicrobatchId, Phase};
 use proto::spec::stage::ErrorSource;
 use proto::timeline::Transfer;
-use std::collections::HashMap;
 use std::time::Duration;
 
 /// Executes one lane and measures its own work.
 pub struct LaneRunner<'a> {
     ring: Ring<'a>,
     progress: Progress<'a>,
-    /// The microbatches between their F and their G.
-    under_way: HashMap<MicrobatchId, UnderWay>,
-    /// The samples received so far of the step whose F actions are running.
-    samples: u32,
     /// The residuals of the error signals, where the run feeds them back.
     feedback: Option<Feedback>,
-}
-
-/// The record that F leaves for E and G.
-struct UnderWay {
-    header: MicrobatchHeader,
-    /// The updates that F saw.
-    updates: u64,
 }
 
 /// The result of a lane; the failure is one sentence without the stage's name.
@@ -54,7 +44,7 @@ impl<'a> LaneRunner<'a> {
     /// A runner for the lane of `progress`.
     pub fn new(ring: Ring<'a>, progress: Progress<'a>) -> Self {
         let feedback = Feedback::of(ring.of.spec);
-        Self { ring, progress, under_way: HashMap::new(), samples: 0, feedback }
+        Self { ring, progress, feedback }
     }
 
     /// Executes the lane.
@@ -62,6 +52,7 @@ impl<'a> LaneRunner<'a> {
     /// # Errors
     /// A neighbour that is gone, silent or out of order, or a torch operation that fails; the error is one sentence.
     pub fn run(mut self) -> Result<()> {
+        self.progress.check_before()?;
         for &action in self.progress.work.lane.actions() {
             // The cancellation is checked here because queued messages would keep a stage at work after its run has
             // ended.
@@ -85,11 +76,11 @@ impl<'a> LaneRunner<'a> {
         if self.phase() == Phase::Train {
             self.ring.of.account.close(step);
         }
-        let Noted { finite, overflow, underflow } = self.ring.device.noted().map_err(Failure::own)?;
-        self.progress.compute_times(self.ring.device.times().map_err(Failure::own)?);
-        let mut done = self.progress.take();
+        let Noted { finite, overflow, underflow } = self.ring.device.noted(step).map_err(Failure::own)?;
+        let times = self.ring.device.times(step).map_err(Failure::own)?;
+        let mut done = self.progress.take(step, times);
         (done.finite, done.overflow, done.underflow) = (finite, overflow, underflow);
-        (done.step, done.updates) = (step, self.ring.stage.updates());
+        done.updates = self.ring.stage.updates();
         let measured = self.progress.minibatch(step).0.measure.is_due();
         *self.ring.open = Some(OpenStep::new(done, measured));
         match self.ring.stage.owes() {
@@ -120,7 +111,7 @@ impl<'a> LaneRunner<'a> {
             Ok(outputs)
         })?;
         let sent = self.send(message.header, outputs, Direction::Up)?;
-        self.progress.done.bytes_forward += sent;
+        self.progress.done(m.step).bytes_forward += sent;
         Ok(())
     }
 
@@ -128,7 +119,8 @@ impl<'a> LaneRunner<'a> {
         let message = match self.ring.of.spec.error_source {
             ErrorSource::Above => self.receive(m, Direction::Down)?,
         };
-        if self.under_way.get(&m).is_none_or(|known| known.header != message.header) {
+        let known = self.progress.flight.microbatches.get(&m).and_then(|known| known.header.as_ref());
+        if known != Some(&message.header) {
             let (link, header) = (&self.ring.links.above.incoming, &message.header);
             let why = format!("{} sent an error signal for {header}, which is not due", link.peer());
             return Err(link.refuse(Carried::ErrorSignals, why));
@@ -154,7 +146,7 @@ impl<'a> LaneRunner<'a> {
             Ok(errors)
         })?;
         let sent = self.send(message.header, errors, Direction::Down)?;
-        self.progress.done.bytes_backward += sent;
+        self.progress.done(m.step).bytes_backward += sent;
         Ok(())
     }
 
@@ -162,7 +154,7 @@ impl<'a> LaneRunner<'a> {
         self.check_version(Action::Gradient(m), m)?;
         let samples = self.progress.minibatch(m.step).0.samples;
         self.timed(Action::Gradient(m), |runner| runner.ring.stage.gradient(m, samples))?;
-        self.under_way.remove(&m);
+        self.progress.flight.microbatches.remove(&m);
         Ok(())
     }
 
@@ -174,7 +166,9 @@ impl<'a> LaneRunner<'a> {
             }
             let (stage, mut other) = runner.with_other_half(header);
             stage.update(&mut *other)
-        })
+        })?;
+        self.ring.stage.set_open(!self.progress.flight.microbatches.is_empty());
+        Ok(())
     }
 
     /// The stage, and its other half for an action under `header`.
@@ -182,15 +176,17 @@ impl<'a> LaneRunner<'a> {
         &'s mut self,
         header: MicrobatchHeader,
     ) -> (&'s mut Stage, Box<dyn OtherHalf + 's>) {
-        self.ring.with_other_half(self.progress.context, &mut self.progress.done, header)
+        let context = self.progress.context;
+        self.ring.with_other_half(context, self.progress.done(header.id.step), header)
     }
 
     /// Checks that E or G of `m` sees the weights that the lane requires.
     fn check_version(&self, action: Action, m: MicrobatchId) -> Result<()> {
-        let (now, known) = (self.ring.stage.updates(), self.under_way.get(&m));
+        let (now, known) = (self.ring.stage.updates(), self.progress.flight.microbatches.get(&m));
         let forward = known.ok_or_else(|| Failure::own(format!("{action:#} comes before its F")))?.updates;
         match self.progress.work.lane.version() {
             WeightVersion::OfForward if forward == now => Ok(()),
+            WeightVersion::Newest => Ok(()),
             WeightVersion::OfForward => Err(Failure::own(format!(
                 "{action:#} is to see the weights that its F saw, but the stage has made {now} updates, and F saw those after {forward}"
             ))),
@@ -200,7 +196,7 @@ impl<'a> LaneRunner<'a> {
     /// Checks that the received microbatch is the lane's current one, and that it follows the previous microbatch.
     fn expect(&mut self, m: MicrobatchId, got: &MicrobatchHeader) -> Result<()> {
         let (Minibatch { samples, .. }, microbatches) = self.progress.minibatch(m.step);
-        let offset = if m.index == 0 { 0 } else { self.samples };
+        let offset = if m.index == 0 { 0 } else { self.progress.flight.samples };
         let phase = self.phase();
         let due = MicrobatchHeader { phase, id: m, minibatch: samples, microbatches, offset, ..got.clone() };
         if *got != due {
@@ -208,14 +204,16 @@ impl<'a> LaneRunner<'a> {
             let why = format!("{} sent {got} while {due} was due", link.peer());
             return Err(link.refuse(Carried::Activations, why));
         }
-        self.samples = offset + got.size;
-        if m.index + 1 == microbatches && self.samples != samples {
-            let (link, came) = (&self.ring.links.below.incoming, self.samples);
+        let came = offset + got.size;
+        self.progress.flight.samples = came;
+        if m.index + 1 == microbatches && came != samples {
+            let link = &self.ring.links.below.incoming;
             let why = format!("{} sent {came} samples for a minibatch of {samples}", link.peer());
             return Err(link.refuse(Carried::Activations, why));
         }
         if phase == Phase::Train {
-            self.under_way.insert(m, UnderWay { header: due, updates: self.ring.stage.updates() });
+            let known = UnderWay { header: Some(due), updates: self.ring.stage.updates() };
+            self.progress.flight.microbatches.insert(m, known);
         }
         Ok(())
     }
@@ -238,10 +236,11 @@ impl<'a> LaneRunner<'a> {
             }
         };
         let ended = self.context().clock.now_ns();
-        self.progress.done.wait += Duration::from_nanos(ended - begun);
+        let done = self.progress.done(m.step);
+        done.wait += Duration::from_nanos(ended - begun);
         if let Ok(message) = &message {
             let (of, noted) = ((peer, false, direction.carried()), (m.index, message.header.form));
-            self.progress.done.transferred(|| Transfer::of(of, noted, message.payload(), [begun, ended]));
+            done.transferred(|| Transfer::of(of, noted, message.payload(), [begun, ended]));
         }
         message
     }
@@ -274,7 +273,7 @@ impl<'a> LaneRunner<'a> {
         };
         let account = || (self.ring.of.account.clone(), [self.own(), port.peer().role], direction.carried());
         let of = (port.peer().role, true, direction.carried());
-        let noted = (header.id.index, header.form);
+        let (step, noted) = (header.id.step, (header.id.index, header.form));
         let letter = Letter {
             to: port.outgoing.clone(),
             deadline: call.start.message_deadline,
@@ -284,8 +283,9 @@ impl<'a> LaneRunner<'a> {
         };
         let sent = self.context().outbox.send(letter, values);
         let ended = self.context().clock.now_ns();
-        self.progress.done.send += Duration::from_nanos(ended - begun);
-        self.progress.done.transferred(|| Transfer::of(of, noted, bytes, [begun, ended]));
+        let done = self.progress.done(step);
+        done.send += Duration::from_nanos(ended - begun);
+        done.transferred(|| Transfer::of(of, noted, bytes, [begun, ended]));
         sent.map(|()| bytes)
     }
 
@@ -294,8 +294,8 @@ impl<'a> LaneRunner<'a> {
         action: Action,
         work: impl FnOnce(&mut Self) -> std::result::Result<T, StageError>,
     ) -> Result<T> {
-        let begun = self.progress.begin();
-        let result = self.ring.device.begin().and_then(|()| work(self));
+        let begun = self.progress.begin(action.step());
+        let result = self.ring.device.begin(action.step()).and_then(|()| work(self));
         let result = result.and_then(|value| self.ring.device.end().map(|()| value));
         self.progress.end(&begun, action);
         result.map_err(Failure::from)

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The most commands whose arrivals are kept: more never wait at a node.
-const COMMANDS: usize = 64;
+const COMMANDS: usize = 128;
 
 /// The moments of one run; clones share them.
 #[derive(Clone)]
@@ -51,10 +51,12 @@ impl Moments {
         Self { clock, shared: Arc::default() }
     }
 
-    /// Notes the arrival of the command for a step with a timeline.
+    /// Notes the arrival of a command with actions of a step with a timeline. Of several, the last one counts: it closes
+    /// the step.
     pub fn asked(&self, phase: Phase, step: u64) {
         let now = self.clock.now_ns();
         let mut seen = self.seen();
+        seen.commands.retain(|(of, known, _)| (*of, *known) != (phase, step));
         if seen.commands.len() == COMMANDS {
             seen.commands.pop_front();
         }

@@ -7,7 +7,7 @@ use crate::exec::context::{Context, Of};
 use crate::exec::device::fault::Fault;
 use crate::exec::device::{self, Device};
 use crate::exec::half::Half;
-use crate::exec::lane::{self, LaneRunner, OpenStep, Progress, Ring};
+use crate::exec::lane::{self, InFlight, LaneRunner, OpenStep, Progress, Ring};
 use crate::exec::outbox::Outbox;
 use crate::exec::session::{Call, Links, Session};
 use crate::meters::Meters;
@@ -236,7 +236,7 @@ fn follow(
     context: &Context,
 ) -> Result<(), Failure> {
     let Session { links, commands, call } = session;
-    let mut open = None;
+    let (mut open, mut flight) = (None, InFlight::default());
     loop {
         let mut half = working(configured, device, links, call, &mut open)?;
         let command = match half.work_until(context, || commands.try_recv().ok())? {
@@ -250,7 +250,8 @@ fn follow(
         if !matches!(&command, Command::Lane(work) if work.lane.phase() == Phase::Train) {
             half.finish(context)?;
         }
-        carry_out(command, configured, device, (links, call), &mut open, context)?;
+        let between = (&mut open, &mut flight);
+        carry_out(command, configured, device, (links, call), between, context)?;
     }
 }
 
@@ -265,23 +266,27 @@ async fn next_command(
     }
 }
 
-/// Executes one command, and reports its result.
+/// Executes one command, and reports its result. The open step and the work in flight stay from one command to the next.
 fn carry_out(
     command: Command,
     configured: &mut Configuration,
     device: &mut dyn Device,
     (links, call): (&mut Links, &Call),
-    open: &mut Option<OpenStep>,
+    (open, flight): (&mut Option<OpenStep>, &mut InFlight),
     context: &Context,
 ) -> Result<(), Failure> {
     let report = match command {
         Command::Start(_) => return Err(Failure::own("a run starts once")),
         Command::Lane(work) => {
             configured.forget_future(work.lane.phase()).map_err(Failure::own)?;
-            return working(configured, device, links, call, open)?.follow(Progress::new(&work, context));
+            let progress = Progress::new(&work, context, flight);
+            return working(configured, device, links, call, open)?.follow(progress);
         }
         Command::Align(_) if configured.half.updates() > 0 => {
             return Err(Failure::own("mirror steps of a delay phase come before the first update"));
+        }
+        Command::Snapshot(_) if !flight.microbatches.is_empty() => {
+            return Err(Failure::refused("a snapshot is made where no microbatch is under way"));
         }
         Command::Align(steps) => working(configured, device, links, call, open)?.align(context, steps)?,
         Command::Snapshot(Keep(keep)) => Report::Snapshot(configured.snapshot(&keep).map_err(Failure::own)?),

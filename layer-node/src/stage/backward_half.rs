@@ -17,6 +17,8 @@ pub struct BackwardHalf {
     updates: u64,
     /// Whether an update failed half-way: some layers have stepped, and others have not.
     torn: bool,
+    /// Whether microbatches were under way at the last update.
+    open: bool,
 }
 
 impl BackwardHalf {
@@ -31,7 +33,7 @@ impl BackwardHalf {
             known.map(|value| (value.name.as_str(), value.shape.as_slice())).collect();
         let split = spec.layers.iter().filter(|layer| layer.split);
         let layers = split.map(|layer| SplitLayer::new(layer, shapes[layer.inputs[0].as_str()], &settings));
-        Ok(Self { layers: layers.collect::<Result<_, _>>()?, settings, updates: 0, torn: false })
+        Ok(Self { layers: layers.collect::<Result<_, _>>()?, settings, updates: 0, torn: false, open: false })
     }
 
     /// The layers, in the order of the stage.
@@ -54,9 +56,15 @@ impl BackwardHalf {
         self.updates
     }
 
-    /// Whether an update failed half-way, so that the state belongs to no step.
+    /// Whether no run can go on from the state: an update failed half-way, or microbatches were under way at the last
+    /// update.
     pub fn is_torn(&self) -> bool {
-        self.torn
+        self.torn || self.open
+    }
+
+    /// Says whether microbatches were under way at the last update.
+    pub fn set_open(&mut self, open: bool) {
+        self.open = open;
     }
 
     /// Sets the number of updates of a restored state.

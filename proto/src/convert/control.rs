@@ -66,7 +66,7 @@ same_fields! {
     Underflow { activations, error_signals, layer_values }
     LayerMeasure { name, angle_deg, norm_ratio, norm, difference, split, output_angle_deg, error_angle_deg }
 }
-alike!(WeightVersion = wire::WeightVersion { OfForward } or "version of the weights");
+alike!(WeightVersion = wire::WeightVersion { OfForward, Newest } or "version of the weights");
 
 impl TryFrom<wire::Command> for Command {
     type Error = ProtocolError;
@@ -143,7 +143,14 @@ impl TryFrom<wire::Lane> for RunLane {
         }
         let actions = lane.actions.into_iter().map(|each| action(each, lane.first)).collect::<Result<_>>()?;
         let minibatches = all(lane.minibatches)?;
-        let lane = Lane::new(phase, version, actions);
+        let lane = match (phase, version) {
+            (Phase::Train, WeightVersion::Newest) => {
+                Lane::part(lane.first, lane.microbatches, lane.before, actions)
+            }
+            (Phase::Train | Phase::Evaluate, WeightVersion::OfForward | WeightVersion::Newest) => {
+                Lane::new(phase, version, actions)
+            }
+        };
         let lane = lane.map_err(|error| ProtocolError::invalid(error.to_string()))?;
         RunLane { lane, minibatches }.check()
     }
@@ -151,12 +158,15 @@ impl TryFrom<wire::Lane> for RunLane {
 
 impl From<RunLane> for wire::Lane {
     fn from(RunLane { lane, minibatches }: RunLane) -> Self {
+        let is_part = lane.version() == WeightVersion::Newest;
         Self {
             phase: wire::Phase::from(lane.phase()).into(),
             version: wire::WeightVersion::from(lane.version()).into(),
             first: lane.first(),
             minibatches: into_all(minibatches),
             actions: lane.actions().iter().map(|each| wire_action(*each, lane.first())).collect(),
+            microbatches: if is_part { lane.microbatches().to_vec() } else { Vec::new() },
+            before: lane.before(),
         }
     }
 }

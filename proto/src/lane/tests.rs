@@ -100,5 +100,56 @@ fn the_longest_lane_is_taken_and_a_longer_one_is_refused_in_a_sentence() {
     assert!(doubled.contains("is doubled or out of order"), "{doubled}");
     let next = MicrobatchId { step: 3, index: MAX_MICROBATCHES };
     actions.splice(MAX_MICROBATCHES as usize.., [Action::Forward(next)]);
-    assert!(lane(&actions).unwrap_err().to_string().contains("is doubled or out of order"));
+    assert!(lane(&actions).unwrap_err().to_string().contains("cannot have so many microbatches"));
+}
+
+/// Warm-up 3, two microbatches a step: the lane of three steps, whole and in its three parts.
+const PARTS: [&str; 3] = [
+    "F7.0 F7.1 F8.0 E7.0 G7.0 F8.1 E7.1 G7.1 U7",
+    "F9.0 E8.0 G8.0 F9.1 E8.1 G8.1 U8",
+    "E9.0 G9.0 E9.1 G9.1 U9",
+];
+
+fn part(first: u64, microbatches: &[u32], before: u32, drawing: &str) -> Result<Lane, LaneError> {
+    let actions: Result<Vec<_>, _> = drawing.split_whitespace().map(str::parse).collect();
+    Lane::part(first, microbatches.to_vec(), before, actions?)
+}
+
+#[test]
+fn an_asynchronous_lane_is_its_parts_and_each_goes_on_where_the_last_one_ended() {
+    let drawing = PARTS.join(" ");
+    let actions = drawing.split(' ').map(|action| action.parse().unwrap()).collect();
+    let whole = Lane::new(Phase::Train, WeightVersion::Newest, actions).unwrap();
+    assert_eq!((whole.microbatches(), whole.held(), whole.after()), (&[2, 2, 2][..], 3, 0));
+    assert!(refusal(&drawing).contains("E8.0, would see other weights than its F"), "{}", refusal(&drawing));
+    let parts = [part(7, &[2, 2], 0, PARTS[0]), part(8, &[2, 2], 2, PARTS[1]), part(9, &[2], 2, PARTS[2])];
+    let parts = parts.map(Result::unwrap);
+    assert_eq!(parts.each_ref().map(Lane::before), [0, 2, 2]);
+    assert_eq!(parts.each_ref().map(Lane::after), [2, 2, 0]);
+    assert_eq!(parts.each_ref().map(Lane::held), [3, 3, 2]);
+    assert_eq!(parts[1].starting_at(20).to_string(), "F21.0 E20.0 G20.0 F21.1 E20.1 G20.1 U20");
+    assert_eq!(parts[1].starting_at(20).before(), 2);
+}
+
+#[test]
+fn what_is_no_part_of_a_lane_is_refused() {
+    let [first, second, last] = PARTS;
+    for (at, microbatches, before, drawing) in [
+        (7, &[2, 2][..], 1, first),
+        (8, &[2, 2], 1, second),
+        (8, &[2, 2], 3, second),
+        (8, &[2, 2], 5, second),
+        (8, &[2], 2, second),
+        (8, &[2, 2, 2], 2, second),
+        (9, &[3], 2, last),
+        (9, &[2], 2, "E9.0 G9.0 E9.1 G9.1"),
+        (9, &[2, 1], 2, "E9.0 G9.0 E9.1 G9.1 U9 F10.0"),
+        (9, &[], 0, ""),
+        (9, &[0], 0, "U9"),
+        (9, &[MAX_MICROBATCHES + 1], 1, "E9.0 G9.0 U9"),
+        (9, &[MAX_MICROBATCHES; 9], 1, "E9.0 G9.0 U9"),
+        (u64::MAX, &[1, 1], 1, "E18446744073709551615.0 G18446744073709551615.0 U18446744073709551615"),
+    ] {
+        assert!(part(at, microbatches, before, drawing).is_err(), "{at} {microbatches:?} {before} {drawing}");
+    }
 }

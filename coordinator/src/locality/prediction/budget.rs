@@ -28,7 +28,7 @@
 use super::report::{Reporting, WIDE};
 use super::{Minibatch, Work, learning};
 use proto::control::{
-    Command, Configured, DataAddress, Description, HeldSnapshot, Keep, Report, RunLane, SnapshotDone, Start,
+    Command, Configured, DataAddress, Description, HeldSnapshot, Keep, Report, SnapshotDone, Start,
 };
 use proto::error::ProtocolError;
 use proto::ledger::size::Size;
@@ -177,8 +177,7 @@ impl Plane {
         // A backward node follows the lane of its stage.
         let lane = minibatch.lanes[spec.index as usize].starting_at(minibatch.step);
         let done = reporting.widest(minibatch, &lane);
-        let work = RunLane::of_one_step(lane, minibatch.samples, minibatch.measure);
-        let work = work.with_timeline(minibatch.timeline);
+        let work = minibatch.commands[spec.index as usize].clone();
         self.add(ControlMessage::Lane, Command::Lane(work).size());
         self.add(ControlMessage::Step, Report::Step(done).size());
     }

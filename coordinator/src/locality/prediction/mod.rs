@@ -11,9 +11,10 @@ mod tests;
 pub use budget::Budget;
 
 use crate::data::microbatches;
+use crate::driver::StepLanes;
 use crate::prepare::{Item, Lanes};
 use crate::run_error::RunError;
-use proto::control::{Align, Measure};
+use proto::control::{Align, Measure, RunLane};
 use proto::lane::Lane;
 use proto::ledger::LinkRecord;
 use proto::microbatch::Phase;
@@ -72,8 +73,10 @@ struct Minibatch {
     samples: u32,
     /// The samples of each microbatch.
     parts: Vec<Range<usize>>,
-    /// The lane of each stage.
+    /// The actions of each stage on the microbatches of the minibatch.
     lanes: Arc<[Lane]>,
+    /// The command for each stage.
+    commands: Vec<RunLane>,
     /// What the nodes measure of the layers.
     measure: Measure,
     /// Whether every process keeps a timeline of the step.
@@ -92,7 +95,8 @@ impl Work {
         let (phase, samples) = (minibatch.phase, minibatch.indices.len());
         *updates += u64::from(phase == Phase::Train);
         let parts = microbatches(samples, minibatch.microbatches as usize);
-        let lanes = lanes.of(phase, parts.len() as u32)?;
+        let StepLanes { told, own: lanes } = lanes.of(&minibatch)?;
+        let commands = told.iter().map(|lane| minibatch.work(lane)).collect();
         let (step, measure, timeline, updates) =
             (minibatch.step, minibatch.measure, minibatch.timeline, *updates);
         Ok(Work::Minibatch(Minibatch {
@@ -101,6 +105,7 @@ impl Work {
             samples: samples as u32,
             parts,
             lanes,
+            commands,
             measure,
             timeline,
             updates,

@@ -44,8 +44,10 @@ fn deadlocks(schedule: Schedule, shape: Shape, trial: &Trial) -> bool {
     trial.run(&lanes(schedule, shape)).is_err()
 }
 
+/// The actions of a stage: those of an asynchronous lane, or those of every other lane in each step.
 fn executed(lane: &Lane) -> Vec<Action> {
-    (0..STEPS).flat_map(|step| lane.starting_at(step).actions().to_vec()).collect()
+    let rounds = if lane.microbatches().len() > 1 { 1 } else { STEPS };
+    (0..rounds).flat_map(|step| lane.starting_at(step).actions().to_vec()).collect()
 }
 
 #[test]
@@ -94,7 +96,8 @@ fn gpipe_needs_an_outbox_for_the_errors_of_the_whole_minibatch() {
 /// fit: stage 0 takes w of them and waits for an error, and the queues and tasks store a limited number.
 #[test]
 fn a_coordinator_that_sends_all_inputs_first_deadlocks() {
-    for (schedule, shape) in small_shapes() {
+    // Asynchronous steps are not done before the next inputs come.
+    for (schedule, shape) in small_shapes().filter(|(schedule, _)| *schedule != Schedule::Asynchronous) {
         let [n, m, bound] = [shape.stages(), shape.microbatches(), 1];
         let taken = if schedule == Schedule::Gpipe { m } else { shape.warm_up(0) };
         let room = (taken + 2 * bound).min(2 * bound * (n + 1) + n);

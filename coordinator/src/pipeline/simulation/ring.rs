@@ -62,8 +62,12 @@ impl Trial {
         let ring = self.ring(&mut engine, lanes.len());
         let halves: Vec<Option<(&Halves, Between)>> =
             (0..lanes.len()).map(|s| self.between(&mut engine, &ring, s)).collect();
+        // An asynchronous lane has all steps; every other lane is repeated.
+        let own = lanes[0].microbatches();
+        let rounds = if own.len() > 1 { 1 } else { self.steps };
+        let plan: Vec<(u64, u32)> = (0..).zip(own.repeat(rounds as usize)).collect();
         let steps = |lane: &Lane, script: &dyn Fn(&Lane) -> Vec<Op>| -> Vec<Op> {
-            (0..self.steps).flat_map(|step| script(&lane.starting_at(step))).collect()
+            (0..rounds).flat_map(|round| script(&lane.starting_at(round))).collect()
         };
         let mut links = Vec::new();
         for ((s, lane), halves) in lanes.iter().enumerate().zip(&halves) {
@@ -82,13 +86,12 @@ impl Trial {
             engine.task(format!("stage {s}, backward"), script);
             nodes += 1;
         }
-        let microbatches = lanes[0].microbatches()[0];
         for s in 0..=lanes.len() {
-            engine.task(format!("link {s} up"), self.link(ring.up[s], microbatches, activation));
-            engine.task(format!("link {s} down"), self.link(ring.down[s], microbatches, error));
+            engine.task(format!("link {s} up"), link(ring.up[s], &plan, activation));
+            engine.task(format!("link {s} down"), link(ring.down[s], &plan, error));
         }
         links.into_iter().for_each(|(name, script)| engine.task(name, script));
-        self.coordinator(&mut engine, &ring, microbatches);
+        self.coordinator(&mut engine, &ring, &plan);
         engine.run().map(|mut logs| logs.drain(..nodes).collect())
     }
 
@@ -114,13 +117,8 @@ impl Trial {
         Ring { down: (0..=n).map(&mut down).collect(), up }
     }
 
-    fn link(&self, pipe: Pipe, microbatches: u32, message: fn(MicrobatchId) -> Message) -> Vec<Op> {
-        let messages = (0..self.steps).flat_map(|step| all(step, microbatches)).map(message);
-        messages.flat_map(|message| moved(pipe, message)).collect()
-    }
-
-    fn coordinator(&self, engine: &mut Engine, ring: &Ring, microbatches: u32) {
-        let steps = || (0..self.steps).map(|step| jobs(ring, step, microbatches));
+    fn coordinator(&self, engine: &mut Engine, ring: &Ring, plan: &[(u64, u32)]) {
+        let steps = || plan.iter().map(|(step, microbatches)| jobs(ring, *step, *microbatches));
         match self.coordinator {
             Coordinator::ThreeTasks => {
                 for (job, name) in ["feed", "loss", "drain"].into_iter().enumerate() {
@@ -132,6 +130,12 @@ impl Trial {
             }
         }
     }
+}
+
+/// The script of a link that carries the messages of all steps, each with its number of microbatches.
+fn link(pipe: Pipe, plan: &[(u64, u32)], message: fn(MicrobatchId) -> Message) -> Vec<Op> {
+    let messages = plan.iter().flat_map(|(step, microbatches)| all(*step, *microbatches)).map(message);
+    messages.flat_map(|message| moved(pipe, message)).collect()
 }
 
 /// A link moves a message from the sender's queue to the receiver's.

@@ -9,7 +9,8 @@ use super::network::{Call, Network};
 use super::worker::{Part, Worker};
 use super::{Costs, Run};
 
-/// The minibatches that the coordinator keeps in the pipeline: it sends the inputs of so many.
+/// The minibatches that the coordinator keeps in the pipeline, beside those that an asynchronous stage begins before it
+/// closes a step: it sends the inputs of so many.
 const IN_FLIGHT: u64 = 3;
 
 /// What happens at a moment.
@@ -82,9 +83,11 @@ struct Clock<'a> {
     arrived: Vec<u64>,
     network: Network,
     agenda: Agenda,
-    /// Microbatches whose inputs the coordinator sends for one run of the lanes.
-    inputs: u64,
-    /// The runs of the lanes whose inputs were sent.
+    /// The microbatches of each step of one run of the lanes.
+    inputs: &'a [u32],
+    /// The steps whose inputs are under way at most.
+    in_flight: u64,
+    /// The steps whose inputs were sent.
     fed: u64,
     losing: bool,
     /// The workers that compute now, and those that wait for a core, each with its seconds.
@@ -131,7 +134,8 @@ impl<'a> Clock<'a> {
             takers[Network::there(n, s)] = Some(worker);
             takers[Network::back(n, s)] = Some(s);
         }
-        let inputs = lanes.first().map_or(0, |lane| lane.microbatches().iter().map(|&m| u64::from(m)).sum());
+        let inputs = lanes.first().map_or(&[][..], Lane::microbatches);
+        let in_flight = IN_FLIGHT + lanes.first().map_or(0, super::lookahead);
         Self {
             costs,
             rounds,
@@ -142,6 +146,7 @@ impl<'a> Clock<'a> {
             network,
             agenda: Agenda::default(),
             inputs,
+            in_flight,
             fed: 0,
             losing: false,
             computing: 0,
@@ -176,13 +181,15 @@ impl<'a> Clock<'a> {
         }
     }
 
-    /// Sends the inputs of as many runs of the lanes as the coordinator keeps under way.
+    /// Sends the inputs of as many steps as the coordinator keeps under way.
     fn feed(&mut self, now: f64) {
         let closed = self.workers.iter().map(Worker::reported).min().unwrap_or(0);
-        let most = self.rounds.min(closed + IN_FLIGHT);
+        let steps = self.inputs.len() as u64;
+        let most = (self.rounds * steps).min(closed + self.in_flight);
         while self.fed < most {
+            let microbatches = self.inputs[(self.fed % steps) as usize];
             self.fed += 1;
-            for _ in 0..self.inputs {
+            for _ in 0..microbatches {
                 self.send(now, Network::up(0), self.costs.links[0].forward);
             }
         }

@@ -27,6 +27,8 @@ pub(super) struct Worker<'a> {
     actions: &'a [Action],
     /// The steps of the lane.
     steps: u64,
+    /// The updates so far.
+    updates: u64,
     parts: Parts,
     /// The parts of the action under way that are done.
     passed: usize,
@@ -101,6 +103,7 @@ impl<'a> Worker<'a> {
             done: Vec::new(),
             actions: lane.actions(),
             steps: lane.microbatches().len() as u64,
+            updates: 0,
             parts,
             passed: 0,
             computing: false,
@@ -115,13 +118,13 @@ impl<'a> Worker<'a> {
     }
 
     /// How often the whole lane was run.
-    pub(super) fn rounds(&self) -> u64 {
+    fn rounds(&self) -> u64 {
         (self.done.len() / self.actions.len().max(1)) as u64
     }
 
     /// The steps that are reported: those whose B has followed.
     pub(super) fn reported(&self) -> u64 {
-        self.rounds() - u64::from(self.owed > 0)
+        self.updates - u64::from(self.owed > 0)
     }
 
     /// Whether B owes a part of the last U.
@@ -173,7 +176,7 @@ impl<'a> Worker<'a> {
     pub(super) fn compute(&mut self, now: f64, seconds: f64) {
         self.computing = true;
         if self.following > 0 {
-            let action = Action::Update((self.rounds() * self.steps).saturating_sub(1));
+            let action = Action::Update(self.updates.saturating_sub(1));
             self.followed.push(Timed { action, start: now, end: now + seconds, computing: seconds });
             return;
         }
@@ -202,6 +205,7 @@ impl<'a> Worker<'a> {
         self.passed = 0;
         if matches!(action, Action::Update(_)) {
             self.owed = self.followers;
+            self.updates += 1;
         }
     }
 }

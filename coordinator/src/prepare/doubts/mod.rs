@@ -121,7 +121,7 @@ fn rates(config: &Config) -> Vec<Doubt> {
 
 fn overshoot(config: &Config) -> Vec<Doubt> {
     let w = &config.optimizer;
-    let (pull, limit) = (w.rate(config.train.batch) * w.weight_decay, w.steady_below());
+    let (pull, limit) = (w.rate(config.step().samples) * w.weight_decay, w.steady_below());
     if pull < limit {
         return Vec::new();
     }

@@ -143,7 +143,7 @@ fn coefficients_lead(
     config: &Config,
 ) -> Vec<Doubt> {
     let (table, b) = (&ruled.table, &config.optimizer_b);
-    let rate = b.rate(config.train.batch);
+    let rate = b.rate(config.step().samples);
     let say = |lead, why: String| doubt(Topic::Coefficients(lead), why);
     let below_zero = |effect| c.terms().find(|(one, value)| one.facts().effect == effect && *value < 0.0);
     if let Some((key, value)) = below_zero(Effect::Pulls) {

@@ -23,9 +23,15 @@ use std::iter::Peekable;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Minibatches, evaluations and snapshots in the pipeline at once: enough that the first stage always has its next
-/// inputs, few enough that an interrupt takes effect soon.
+/// Minibatches, evaluations and snapshots in the pipeline at once, beside the minibatches of which an asynchronous stage
+/// runs forwards ahead: enough that the first stage always has its next inputs, few enough that an interrupt takes effect
+/// soon.
 pub const IN_FLIGHT: usize = 3;
+/// How long an asynchronous run that the user stops may go on to its next drain: the state between two drains cannot be
+/// saved.
+const TO_THE_DRAIN: Duration = Duration::from_secs(20);
+/// The same for a run that ends because a node is being stopped, which goes on for 5 s.
+const TO_THE_DRAIN_OF_A_NODE: Duration = Duration::from_secs(3);
 /// How long a node may take to see that an earlier start of the run is over. A node notices a silent coordinator by
 /// keepalives, after at most 10 s.
 const RELEASE_DEADLINE: Duration = Duration::from_secs(14);
@@ -134,6 +140,14 @@ pub struct Supervisor<'a> {
     in_flight: VecDeque<InFlight>,
     /// Updates that the state has seen.
     steps: u64,
+    /// The update of the newest snapshot that all nodes have.
+    saved: u64,
+    /// The newest step in the pipeline.
+    submitted: u64,
+    /// When the pipeline was opened, and the updates by then.
+    opened: (Duration, u64),
+    /// When this start was told to end.
+    told: Option<Duration>,
     /// Whether this start has made a step.
     fruitful: bool,
     /// The starts without a step since the newest step.
@@ -162,6 +176,10 @@ impl<'a> Supervisor<'a> {
             items: course.items(0).peekable(),
             in_flight: VecDeque::new(),
             steps: 0,
+            saved: 0,
+            submitted: 0,
+            opened: (Duration::ZERO, 0),
+            told: None,
             fruitful: false,
             fruitless: 0,
             left: None,
@@ -194,6 +212,9 @@ impl<'a> Supervisor<'a> {
 
     /// The decision after `event`; `now` is the time since a fixed moment.
     pub fn on(&mut self, event: Event, now: Duration) -> Decision {
+        if self.stopping || self.left.is_some() {
+            self.told.get_or_insert(now);
+        }
         match event {
             Event::Begun => Command::Find.into(),
             Event::Found(nodes) => {
@@ -217,14 +238,17 @@ impl<'a> Supervisor<'a> {
             Event::Rewound => Command::Open(Some(self.steps).filter(|steps| *steps > 0)).into(),
             Event::Opened => {
                 let line = format!("{} connected; run folder {}", self.parties(), self.folder.display());
-                Decision { say: vec![line], command: self.next() }
+                self.opened = (now, self.steps);
+                Decision { say: vec![line], command: self.next(now) }
             }
-            Event::Submitted => self.next().into(),
+            Event::Submitted => self.next(now).into(),
             Event::Taken => {
-                if let Some(InFlight::Train(step)) = self.in_flight.pop_front() {
-                    (self.steps, self.fruitful) = (step, true);
+                match self.in_flight.pop_front() {
+                    Some(InFlight::Train(step)) => (self.steps, self.fruitful) = (step, true),
+                    Some(InFlight::Snapshot) => self.saved = self.steps,
+                    Some(InFlight::Other) | None => {}
                 }
-                self.next().into()
+                self.next(now).into()
             }
             Event::Closed => match self.items.peek() {
                 Some(_) => {
@@ -296,14 +320,22 @@ impl<'a> Supervisor<'a> {
 
     fn rewind(&mut self, common: Common) -> Command {
         self.steps = common.newest();
+        (self.saved, self.submitted) = (self.steps, self.steps);
         self.items = self.course.items(self.steps).peekable();
         Command::Rewind(common)
     }
 
     /// Fills the pipeline, and empties it at the end of the course or, with a last snapshot, of an interrupted
     /// start.
-    fn next(&mut self) -> Command {
-        let full = self.stopping || self.left.is_some() || self.in_flight.len() >= IN_FLIGHT;
+    fn next(&mut self, now: Duration) -> Command {
+        let goes_on = match self.told {
+            None => true,
+            Some(_) if self.submitted == self.opened.1 || self.course.drains(self.submitted) => false,
+            Some(told) if self.reaches_drain(now, told) => true,
+            Some(_) => return self.fail_between_drains(),
+        };
+        let most = IN_FLIGHT + self.course.lookahead() as usize;
+        let full = !goes_on || self.in_flight.len() >= most;
         // The older snapshots to keep are known only once all nodes have the snapshot before.
         let saving = self.in_flight.contains(&InFlight::Snapshot);
         let waits = |item: &Item| full || saving && matches!(item, Item::Snapshot { .. });
@@ -323,7 +355,43 @@ impl<'a> Supervisor<'a> {
         Command::Close
     }
 
+    /// Whether the run, which was told to end at `told`, is expected to reach the next drain soon enough, at the speed of
+    /// this start.
+    fn reaches_drain(&self, now: Duration, told: Duration) -> bool {
+        let (opened, before) = self.opened;
+        let made = self.steps - before;
+        let left = self.course.next_drain(self.submitted) - self.steps;
+        let patience = if self.stopping { TO_THE_DRAIN } else { TO_THE_DRAIN_OF_A_NODE };
+        let seconds = now.saturating_sub(opened).as_secs_f64() / made.max(1) as f64 * left as f64;
+        made > 0 && now.as_secs_f64() + seconds <= (told + patience).as_secs_f64()
+    }
+
+    /// Ends this start between two drains of an asynchronous run, where no state can be saved.
+    fn fail_between_drains(&mut self) -> Command {
+        let left = self.left.clone().filter(|_| !self.stopping);
+        let (step, total, folder) = (self.steps, self.course.total, self.folder.display());
+        let (saved, then) = match self.saved {
+            0 => ("no step was saved yet".to_owned(), "begins anew".to_owned()),
+            saved => (format!("the newest saved step is {saved}"), format!("goes on after step {saved}")),
+        };
+        let interrupted = || {
+            RunError::new(
+                Cause::Interrupted,
+                format!(
+                    "interrupted after step {step} of {total}, between two drains of the asynchronous pipeline, and {saved} (run \
+                     folder {folder}): --resume auto {then}"
+                ),
+            )
+        };
+        self.fail(left.unwrap_or_else(interrupted))
+    }
+
     fn submit(&mut self, item: Item) -> Command {
+        if let Item::Minibatch(minibatch) = &item
+            && minibatch.phase == Phase::Train
+        {
+            self.submitted = minibatch.step;
+        }
         self.in_flight.push_back(match &item {
             Item::Minibatch(minibatch) if minibatch.phase == Phase::Train => InFlight::Train(minibatch.step),
             Item::Snapshot { .. } => InFlight::Snapshot,
@@ -353,7 +421,7 @@ impl<'a> Supervisor<'a> {
             _ => return Command::End(Err(failure)).into(),
         };
         self.in_flight.clear();
-        (self.left, self.leaving) = (None, false);
+        (self.left, self.leaving, self.told) = (None, false, None);
         Decision { say: vec![why], command: Command::Restart }
     }
 

@@ -15,7 +15,7 @@ fn course_of(keys: &[&str], delay: u64) -> Course {
     let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
     let config = config::parse(text, "c.toml", &keys, &Environment::empty()).unwrap();
     let sampler = Sampler::new(0, 16, 4, config.train.remainder).unwrap();
-    Course::new(&config, sampler, 8, delay)
+    Course::new(&config, sampler, 8, delay, 0)
 }
 
 /// Eight steps in two epochs, with a snapshot after every third.

@@ -9,23 +9,31 @@ use proto::link::Carried;
 use proto::spec::layout::Layout;
 use proto::spec::precision::Precision;
 use proto::tensor::{Kind, TensorData};
+use std::collections::BTreeMap;
 use tch::{TchError, Tensor};
 
 /// The CPU.
 pub(super) struct Cpu {
     numbers: Numbers,
-    /// The notes of the open step.
-    noted: Noted,
+    /// The step of the action that began last.
+    step: u64,
+    /// The notes of each step under way.
+    noted: BTreeMap<u64, Noted>,
 }
 
 impl Cpu {
     pub(super) fn new() -> Self {
-        Self { numbers: Numbers::DEFAULT, noted: Noted::GOOD }
+        Self { numbers: Numbers::DEFAULT, step: 0, noted: BTreeMap::new() }
+    }
+
+    fn notes(&mut self) -> &mut Noted {
+        self.noted.entry(self.step).or_insert(Noted::GOOD)
     }
 
     fn count_vanishing(&mut self, tensor: &Tensor, of: Carried, wire: Kind) -> Result<(), TchError> {
         if let Some(numbers) = vanishing(tensor, wire)? {
-            self.noted.vanished(numbers.f_int64_value(&[])? as u64, of);
+            let numbers = numbers.f_int64_value(&[])? as u64;
+            self.notes().vanished(numbers, of);
         }
         Ok(())
     }
@@ -63,7 +71,7 @@ impl Device for Cpu {
                 Kind::Int8(block) => {
                     let numbers = torch::numbers(&tensor)?;
                     let (data, vanished) = TensorData::round_to_int8(block, shape, numbers.as_ref())?;
-                    self.noted.vanished(vanished, of);
+                    self.notes().vanished(vanished, of);
                     data
                 }
                 _ => TensorData::new(wire, shape, vec![torch::lend(&tensor)?])?,
@@ -76,7 +84,8 @@ impl Device for Cpu {
     fn note_outputs(&mut self, outputs: &Values, wire: Kind) -> Result<(), StageError> {
         for (_, tensor) in outputs {
             self.count_vanishing(tensor, Carried::Activations, wire)?;
-            self.noted.output(read_largest(tensor)?, wire);
+            let largest = read_largest(tensor)?;
+            self.notes().output(largest, wire);
         }
         Ok(())
     }
@@ -87,17 +96,23 @@ impl Device for Cpu {
         }
         for (_, tensor) in values {
             self.count_vanishing(tensor, of, wire)?;
-            self.noted.sent(read_largest(tensor)?, of, wire);
+            let largest = read_largest(tensor)?;
+            self.notes().sent(largest, of, wire);
         }
         Ok(())
     }
 
-    fn noted(&mut self) -> Result<Noted, StageError> {
-        Ok(std::mem::replace(&mut self.noted, Noted::GOOD))
+    fn noted(&mut self, step: u64) -> Result<Noted, StageError> {
+        Ok(self.noted.remove(&step).unwrap_or(Noted::GOOD))
     }
 
     fn abandon(&mut self) {
-        self.noted = Noted::GOOD;
+        (self.step, self.noted) = (0, BTreeMap::new());
+    }
+
+    fn begin(&mut self, step: u64) -> Result<(), StageError> {
+        self.step = step;
+        Ok(())
     }
 }
 

@@ -27,16 +27,26 @@ use tch::{TchError, Tensor};
 pub struct Gpu<S: Streams> {
     streams: S,
     numbers: Numbers,
-    /// The values of the open step that are not checked yet.
+    /// The step of the action that began last.
+    step: u64,
+    /// The values of steps under way that are not checked yet.
     unread: Vec<Unread>,
-    /// The counts of the open step's numbers that become 0, still on the GPU, each with the kind of its value.
-    vanishing: Vec<(Tensor, Carried)>,
-    /// The actions of the open step, of which the last may still be open.
-    actions: Vec<Action<S::Event>>,
+    /// The counts of numbers that become 0 in the steps under way, still on the GPU.
+    vanishing: Vec<Vanishing>,
+    /// The actions of the steps under way, each with its step. The last action may still be open.
+    actions: Vec<(u64, Action<S::Event>)>,
+}
+
+/// The count of numbers of one value that become 0, still on the GPU.
+struct Vanishing {
+    step: u64,
+    numbers: Tensor,
+    of: Carried,
 }
 
 /// The extremes of one value, still on the GPU.
 struct Unread {
+    step: u64,
     extremes: [Tensor; 2],
     /// The kind of the value, if it is no output of the stage.
     sent: Option<Carried>,
@@ -49,6 +59,7 @@ impl<S: Streams> Gpu<S> {
         Self {
             streams,
             numbers: Numbers::DEFAULT,
+            step: 0,
             unread: Vec::new(),
             vanishing: Vec::new(),
             actions: Vec::new(),
@@ -56,11 +67,12 @@ impl<S: Streams> Gpu<S> {
     }
 
     fn note(&mut self, values: &Values, sent: Option<Carried>, wire: Kind) -> Result<(), StageError> {
+        let (step, of) = (self.step, sent.unwrap_or(Carried::Activations));
         for (_, tensor) in values {
             let extremes = extremes(tensor)?;
             let numbers = vanishing(tensor, wire)?;
-            self.vanishing.extend(numbers.map(|numbers| (numbers, sent.unwrap_or(Carried::Activations))));
-            self.unread.extend(extremes.map(|extremes| Unread { extremes, sent, wire }));
+            self.vanishing.extend(numbers.map(|numbers| Vanishing { step, numbers, of }));
+            self.unread.extend(extremes.map(|extremes| Unread { step, extremes, sent, wire }));
         }
         Ok(())
     }
@@ -71,7 +83,7 @@ impl<S: Streams> Gpu<S> {
         for event in copied {
             self.streams.wait(event)?;
         }
-        if let Some(action) = self.actions.last_mut() {
+        if let Some((_, action)) = self.actions.last_mut() {
             action.idle.push([idle, self.streams.mark()?]);
         }
         Ok(())
@@ -118,7 +130,7 @@ impl<S: Streams> Device for Gpu<S> {
             let sent = match kind {
                 Kind::Int8(block) => {
                     let int8::Encoded { bytes, vanished } = int8::encode(&tensor, block)?;
-                    self.vanishing.push((vanished, of));
+                    self.vanishing.push(Vanishing { step: self.step, numbers: vanished, of });
                     bytes
                 }
                 _ => tensor,
@@ -137,10 +149,13 @@ impl<S: Streams> Device for Gpu<S> {
         if may_overflow(wire) { self.note(values, Some(of), wire) } else { Ok(()) }
     }
 
-    fn noted(&mut self) -> Result<Noted, StageError> {
-        let (mut noted, unread) = (Noted::GOOD, std::mem::take(&mut self.unread));
+    fn noted(&mut self, step: u64) -> Result<Noted, StageError> {
+        let mut noted = Noted::GOOD;
+        let unread: Vec<Unread> = self.unread.extract_if(.., |value| value.step == step).collect();
+        let vanishing = self.vanishing.extract_if(.., |value| value.step == step);
         // One copy for all of the step's counts, and one for its extremes. Only here the worker waits for the GPU.
-        let (counts, kinds): (Vec<Tensor>, Vec<Carried>) = self.vanishing.drain(..).unzip();
+        let (counts, kinds): (Vec<Tensor>, Vec<Carried>) =
+            vanishing.map(|Vanishing { numbers, of, .. }| (numbers, of)).unzip();
         if !counts.is_empty() {
             let counts: Vec<i64> = Tensor::f_stack(&counts, 0)?.try_into()?;
             counts.into_iter().zip(kinds).for_each(|(numbers, of)| noted.vanished(numbers as u64, of));
@@ -161,29 +176,31 @@ impl<S: Streams> Device for Gpu<S> {
     }
 
     fn abandon(&mut self) {
+        self.step = 0;
         self.unread.clear();
         self.vanishing.clear();
         self.actions.clear();
     }
 
-    fn begin(&mut self) -> Result<(), StageError> {
-        self.actions.push(Action::begun(self.streams.mark()?));
+    fn begin(&mut self, step: u64) -> Result<(), StageError> {
+        self.step = step;
+        self.actions.push((step, Action::begun(self.streams.mark()?)));
         Ok(())
     }
 
     fn end(&mut self) -> Result<(), StageError> {
         let ended = self.streams.mark()?;
-        if let Some(action) = self.actions.last_mut() {
+        if let Some((_, action)) = self.actions.last_mut() {
             action.ended = Some(ended);
         }
         Ok(())
     }
 
-    fn times(&mut self) -> Result<Option<Vec<Computed>>, StageError> {
-        let actions = std::mem::take(&mut self.actions);
+    fn times(&mut self, step: u64) -> Result<Option<Vec<Computed>>, StageError> {
+        let actions: Vec<_> = self.actions.extract_if(.., |(of, _)| *of == step).collect();
         let now = self.streams.mark()?;
         now.synchronize()?;
-        let computed = |action: &Action<S::Event>| action.computed(&now);
+        let computed = |(_, action): &(u64, Action<S::Event>)| action.computed(&now);
         Ok(Some(actions.iter().map(computed).collect::<Result<_, _>>()?))
     }
 

@@ -1,8 +1,10 @@
-//! The progress of a lane: its minibatches, and the work done since the last step was closed.
+//! The progress of a lane: its minibatches, and the work done on the steps that are not closed.
 
+use super::{InFlight, Result};
 use crate::exec::context::Context;
 use crate::exec::device::Computed;
 use proto::control::{Minibatch, RunLane, Span, StepDone};
+use proto::failure::Failure;
 use proto::lane::Action;
 use proto::microbatch::Phase;
 use proto::timeline::Timeline;
@@ -12,8 +14,8 @@ use std::time::Duration;
 pub struct Progress<'a> {
     pub work: &'a RunLane,
     pub context: &'a Context,
-    /// The work done since the last step was closed.
-    pub done: StepDone,
+    /// The work under way, also from earlier lanes.
+    pub flight: &'a mut InFlight,
 }
 
 /// The beginning of an action.
@@ -25,8 +27,24 @@ pub struct Begun {
 
 impl<'a> Progress<'a> {
     /// The progress of the lane of `work` before its first action.
-    pub fn new(work: &'a RunLane, context: &'a Context) -> Self {
-        Self { work, context, done: begun(work) }
+    pub fn new(work: &'a RunLane, context: &'a Context, flight: &'a mut InFlight) -> Self {
+        Self { work, context, flight }
+    }
+
+    /// Checks that the lane goes on with the microbatches that the lanes before it have left under way.
+    ///
+    /// # Errors
+    /// A sentence with both numbers.
+    pub fn check_before(&self) -> Result<()> {
+        let (due, known) = (self.work.lane.before() as usize, self.flight.microbatches.len());
+        match due == known {
+            true => Ok(()),
+            false => Err(Failure::refused(format!(
+                "the {} lane of step {} goes on with {due} microbatches under way, and this node has {known}",
+                self.work.lane.phase(),
+                self.work.lane.first()
+            ))),
+        }
     }
 
     /// The minibatch of `step`, and its number of microbatches M.
@@ -44,45 +62,51 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Begins an action.
-    pub fn begin(&self) -> Begun {
-        Begun { at_ns: self.context.clock.now_ns(), away: self.away() }
+    /// The report of `step` so far.
+    pub fn done(&mut self, step: u64) -> &mut StepDone {
+        let (phase, timeline) = (self.work.lane.phase(), self.minibatch(step).0.timeline);
+        let empty = || StepDone {
+            step,
+            timeline: timeline.then(Timeline::default),
+            ..StepDone::nothing(phase)
+        };
+        self.flight.steps.entry(step).or_insert_with(empty)
+    }
+
+    /// Begins an action of `step`.
+    pub fn begin(&mut self, step: u64) -> Begun {
+        Begun { at_ns: self.context.clock.now_ns(), away: away(self.done(step)) }
     }
 
     /// Ends `action`. Its span excludes the time in which the node waited for its other half: it begins later by that
     /// time.
     pub fn end(&mut self, begun: &Begun, action: Action) {
         let end_ns = self.context.clock.now_ns();
-        let away = (self.away() - begun.away).as_nanos() as u64;
-        let start_ns = (begun.at_ns + away).min(end_ns);
-        self.done.compute += Duration::from_nanos(end_ns - start_ns);
-        self.done.spans.push(Span::of(action, start_ns, end_ns));
+        let done = self.done(action.step());
+        let waited = (away(done) - begun.away).as_nanos() as u64;
+        let start_ns = (begun.at_ns + waited).min(end_ns);
+        done.compute += Duration::from_nanos(end_ns - start_ns);
+        done.spans.push(Span::of(action, start_ns, end_ns));
     }
 
-    /// Replaces the worker's times of the actions by the device's times, if the device has its own.
-    pub fn compute_times(&mut self, times: Option<Vec<Computed>>) {
-        let Some(times) = times else { return };
+    /// Takes the report of `step`, with the device's times of its actions in place of the worker's, if the device has
+    /// its own.
+    pub fn take(&mut self, step: u64, times: Option<Vec<Computed>>) -> StepDone {
+        self.done(step);
+        let mut done = self.flight.steps.remove(&step).unwrap_or_else(|| StepDone::nothing(Phase::Train));
+        let Some(times) = times else { return done };
         let now = self.context.clock.now_ns();
         let at = |ago: Duration| now.saturating_sub(ago.as_nanos() as u64);
-        for (span, Computed { began, ended }) in self.done.spans.iter_mut().zip(times) {
+        for (span, Computed { began, ended }) in done.spans.iter_mut().zip(times) {
             (span.start_ns, span.end_ns) = (at(began), at(ended));
         }
-        let spans = self.done.spans.iter();
-        self.done.compute = spans.map(|span| Duration::from_nanos(span.end_ns - span.start_ns)).sum();
-    }
-
-    /// Takes the work since the last step, and starts empty counts.
-    pub fn take(&mut self) -> StepDone {
-        std::mem::replace(&mut self.done, begun(self.work))
-    }
-
-    fn away(&self) -> Duration {
-        self.done.wait + self.done.send
+        let spans = done.spans.iter();
+        done.compute = spans.map(|span| Duration::from_nanos(span.end_ns - span.start_ns)).sum();
+        done
     }
 }
 
-/// A report without work, with a timeline if a step of the lane asks for it.
-fn begun(work: &RunLane) -> StepDone {
-    let asked = work.minibatches.iter().any(|minibatch| minibatch.timeline);
-    StepDone { timeline: asked.then(Timeline::default), ..StepDone::nothing(work.lane.phase()) }
+/// The time that a step has spent with other nodes.
+fn away(done: &StepDone) -> Duration {
+    done.wait + done.send
 }

@@ -52,11 +52,12 @@ pub fn align(mut ring: Ring<'_>, context: &Context, Align { done, steps }: Align
     for before in done..done + steps {
         ring.call.cancellation.check()?;
         let header = mirror_header(&spec.run, spec.incarnation, before + 1);
+        ring.device.begin(before + 1)?;
         let (stage, mut other) = ring.with_other_half(context, &mut counts, header);
         stage.align(before, &mut *other)?;
         drop(other);
         context.outbox.settle(&ring.call.cancellation)?;
-        ring.device.noted().map_err(Failure::own)?.check_noise(spec.wire)?;
+        ring.device.noted(before + 1).map_err(Failure::own)?.check_noise(spec.wire)?;
         account.close(before + 1);
     }
     account.read(ring.stage.reads());

@@ -100,6 +100,7 @@ struct Bench {
     account: Account,
     context: Context,
     open: Option<OpenStep>,
+    flight: InFlight,
     sent: [JoinHandle<Vec<Message>>; 2],
     reports: mpsc::Receiver<Result<Report>>,
     _runtime: Runtime,
@@ -155,6 +156,7 @@ impl Bench {
             account,
             device,
             open: None,
+            flight: InFlight::default(),
             reports,
             _runtime: runtime,
         }
@@ -170,19 +172,19 @@ impl Bench {
         let first = lane.first() as usize - 7;
         let minibatches = SIZES[first..first + lane.microbatches().len()].iter().map(minibatch).collect();
         let work = RunLane { lane, minibatches };
-        let (ring, context) = self.ring();
-        LaneRunner::new(ring, Progress::new(&work, context)).run()
+        let (ring, context, flight) = self.ring();
+        LaneRunner::new(ring, Progress::new(&work, context, flight)).run()
     }
 
     /// Closes the step that is still open.
     fn finish(&mut self) -> Result<()> {
-        let (mut ring, context) = self.ring();
+        let (mut ring, context, _) = self.ring();
         ring.finish(context)
     }
 
-    fn ring(&mut self) -> (Ring<'_>, &Context) {
-        let Self { stage, device, links, call, spec, account, context, open, .. } = self;
-        (Ring { stage, device: &mut **device, links, call, of: Of { spec, account }, open }, context)
+    fn ring(&mut self) -> (Ring<'_>, &Context, &mut InFlight) {
+        let Self { stage, device, links, call, spec, account, context, open, flight, .. } = self;
+        (Ring { stage, device: &mut **device, links, call, of: Of { spec, account }, open }, context, flight)
     }
 
     /// The bits of all sent messages and of the state, the reports without their times, and the consumed messages.
@@ -325,8 +327,8 @@ fn an_update_that_the_lane_does_not_know_of_is_found() {
     }
     let mut bench = Bench::new(false);
     let lane = RunLane::of_one_step(lane_of(STEPS[0]), 5, Measure::Nothing);
-    let (ring, context) = bench.ring();
-    let mut runner = LaneRunner::new(ring, Progress::new(&lane, context));
+    let (ring, context, flight) = bench.ring();
+    let mut runner = LaneRunner::new(ring, Progress::new(&lane, context, flight));
     let m = MicrobatchId { step: 7, index: 0 };
     runner.forward(m).unwrap();
     runner.ring.stage.update(&mut Whole).unwrap();
