@@ -122,7 +122,7 @@ fn the_halves_of_a_layer_share_its_work() {
     let (x, y) = (layer.inputs, layer.output);
     assert_eq!((half.sample, half.error, half.returned, half.noise), (x + y, y, x, 0));
     // amp's filter gradient and W's own, which both hosts then compute.
-    assert_eq!((half.gradient_passes, half.shown_passes, half.keeps_error), (2, 0, true));
+    assert_eq!((half.gradient_passes, half.shown_passes, half.kept_error), (2, 0, y));
     assert_eq!(layer.gradient_passes, 2, "of which one is W's");
     assert!(layer.kept.iter().all(|kept| kept.bytes != y * FLOAT || x == y), "y goes to the host of B");
 
