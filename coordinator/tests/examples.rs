@@ -63,7 +63,7 @@ fn every_example_of_imagenet_has_the_network_the_rule_and_the_recipe_of_its_name
         assert_eq!(config.model.name, model, "{name}");
         let magnitude = match &config.rule.all {
             RuleSpec::SignSymmetry { magnitude } => format!("_{magnitude:?}").to_lowercase(),
-            RuleSpec::Backprop | RuleSpec::Learned { .. } => String::new(),
+            RuleSpec::Backprop | RuleSpec::Product(_) | RuleSpec::Learned { .. } => String::new(),
         };
         assert_eq!(format!("{}{magnitude}", config.rule.all.name()), rule, "{name}");
         let (epochs, batch) = match (rule, second) {

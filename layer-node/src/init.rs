@@ -1,6 +1,9 @@
 //! Initial weights: the node that keeps the weights draws them from the run's seed and the layer's name.
 
+mod orthogonal;
+
 use crate::settings::Settings;
+use orthogonal::orthogonal;
 use proto::host::{Bytes, Memory};
 use proto::seed;
 use proto::spec::graph::Init;
@@ -37,6 +40,18 @@ pub fn draw(
     }
     let shape: Vec<i64> = shape.iter().map(|&size| size as i64).collect();
     settings.tensor(&values, &shape)
+}
+
+/// Draws an orthogonal matrix of `side` rows for the layer `name`, from the stream `which`.
+///
+/// # Errors
+/// When memory or device fail.
+pub fn draw_orthogonal(settings: &Settings, name: &str, which: &str, side: u64) -> Result<Tensor, TchError> {
+    // The numbers are drawn in f64, which takes twice the room.
+    room(name, which, &[side, 2 * side])?;
+    let drawn = orthogonal(&mut seed::rng(settings.seed, &[name, which]), side as usize);
+    let values: Vec<f32> = drawn.into_iter().map(|number| number as f32).collect();
+    settings.tensor(&values, &[side as i64; 2])
 }
 
 /// An empty list with room for `shape`, and the number of its elements. A list without room is an error, and does not

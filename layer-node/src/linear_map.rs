@@ -33,6 +33,15 @@ pub enum LinearMap {
 }
 
 impl LinearMap {
+    /// The map of a matrix that is applied at every position of y: a window of one pixel.
+    #[must_use]
+    pub fn at_each_position(self) -> Self {
+        match self {
+            LinearMap::Dense => LinearMap::Dense,
+            LinearMap::Conv { layout, .. } => LinearMap::Conv { stride: 1, padding: 0, layout },
+        }
+    }
+
     /// y from x, without bias.
     ///
     /// # Errors

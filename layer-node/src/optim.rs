@@ -31,7 +31,7 @@ impl Parameter {
     pub fn step(&mut self, spec: &OptimizerSpec, updates: u64, gradient: &Tensor) -> Result<(), TchError> {
         let lr = spec.lr * spec.schedule.factor(updates);
         let gradient = if spec.clip > 0.0 { clipped(gradient, spec.clip)? } else { gradient.shallow_clone() };
-        let weight_decay = if self.decayed { spec.weight_decay } else { 0.0 };
+        let weight_decay = if self.decayed { spec.decay(updates) } else { 0.0 };
         match (spec.method, self.slots.first_mut()) {
             (Method::Sgd { momentum, nesterov }, Some(buffer)) => {
                 let step = SgdStep { lr, momentum, weight_decay, nesterov };

@@ -269,17 +269,17 @@ impl Span {
 pub struct LayerMeasure {
     /// The layer's name.
     pub name: String,
-    /// The angle between W and B, in degrees.
+    /// The angle between W and B, in degrees; under product feedback alignment that between W and B·R.
     pub angle_deg: f64,
-    /// ‖B‖ / ‖W‖.
+    /// ‖B‖ / ‖W‖, or ‖B·R‖ / ‖W‖.
     pub norm_ratio: f64,
     /// ‖W‖.
     pub norm: f64,
-    /// ‖W − B‖.
+    /// ‖W − B‖, or ‖R − BᵀW‖.
     pub difference: f64,
     /// Whether B is on another host, so that no node can compare B with W: every number but the norm is then NaN.
     pub split: bool,
-    /// The angle between map(x, W) and map(x, B) in the first microbatch, in degrees; NaN where it was not measured.
+    /// The angle between map(x, W) and map(x, B), or map(x, B·R), in the first microbatch, in degrees; NaN where it was not measured.
     pub output_angle_deg: f64,
     /// The angle between the error that B sent below in the first microbatch and the one that W would have sent, in
     /// degrees; NaN where it was not measured, and where the layer sends no error below.

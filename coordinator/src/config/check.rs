@@ -2,10 +2,11 @@
 
 use proto::spec::limits::MAX_MICROBATCH;
 use proto::spec::optimizer::MAX_BOUNDARIES;
+use proto::spec::precision::Precision;
 use proto::spec::rule::RuleSpec;
 use proto::tensor::Block;
 
-use super::optimizer::Shape;
+use super::optimizer::{LearningRateSchedule, Shape};
 use super::sections::{CUSTOM, Wire};
 use super::split::split;
 use super::tree::{Origin, Tree};
@@ -43,10 +44,11 @@ pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
     }
     data::check(&config.data, tree)?;
     let rules = || std::iter::once(&config.rule.all).chain(config.rule.layers.values());
-    if config.alarm.kolen_pollack && !rules().any(|rule| Name::KolenPollack.is(rule)) {
+    if config.alarm.kolen_pollack && !rules().any(Name::has_law) {
+        let [one, other] = Name::LAWFUL;
         return refuse(
             "alarm.kolen_pollack",
-            "watches layers under Kolen-Pollack, but no rule is that".into(),
+            format!("watches layers under {one} or {other}, but no rule is one of them"),
         );
     }
     let noisy = |rule: &RuleSpec| matches!(rule, RuleSpec::Learned { alignment, .. } if alignment.update_noise != 0.0);
@@ -54,10 +56,14 @@ pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
         let why = "cannot watch layers whose updates of B are noisy: set 'rule.update_noise' to 0";
         return refuse("alarm.kolen_pollack", why.into());
     }
-    if config.alarm.kolen_pollack && [&config.optimizer, &config.optimizer_b].iter().any(|one| one.clip > 0.0)
-    {
-        let why = "cannot watch layers whose W and B are clipped, each by a norm of its own: set 'optimizer.clip' to 0";
-        return refuse("alarm.kolen_pollack", why.into());
+    let exact = config.node.precision == Precision::F32;
+    if config.alarm.kolen_pollack && !exact && rules().any(|rule| rule.product().is_some()) {
+        let why = format!(
+            "cannot watch layers under {} with another 'node.precision' than \"f32\", by which the gradients of W and R are \
+             rounded apart",
+            Name::ProductFeedbackAlignment
+        );
+        return refuse("alarm.kolen_pollack", why);
     }
     if config.network.wire == Wire::F16 && train.loss_scale == 1.0 {
         let why = "is 1, and 'network.wire' is \"f16\", in which error signals below 3e-8 become 0: leave it out, which \
@@ -75,12 +81,9 @@ pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
         return refuse("train.batch", why);
     }
     asynchronous(config, tree)?;
-    boundaries("optimizer", &config.optimizer.schedule.boundaries, tree)?;
-    boundaries("optimizer_b", &config.optimizer_b.schedule.boundaries, tree)?;
-    let [w, b] = [&config.optimizer, &config.optimizer_b].map(|optimizer| optimizer.schedule.schedule);
-    // Unset keys of `optimizer_b` follow `optimizer`, so boundaries in `optimizer` may serve B's schedule alone.
-    steps("optimizer", &[w, b], tree)?;
-    steps("optimizer_b", &[b], tree)?;
+    let optimizers = [&config.optimizer, &config.optimizer_b];
+    schedules("", optimizers.map(|optimizer| optimizer.schedule.clone()), tree)?;
+    schedules("weight_decay_", optimizers.map(|optimizer| optimizer.decay.course()), tree)?;
     if custom {
         network::rules(config, &model.layers)?;
         network::cuts(config, &model.layers)?;
@@ -146,9 +149,19 @@ fn blocks(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Checks the boundaries of a step schedule; `tree` says where they were set.
-pub(super) fn boundaries(table: &str, boundaries: &[f64], tree: &Tree) -> Result<(), ConfigError> {
-    let key = format!("{table}.boundaries");
+/// Checks the schedules of W and of B whose keys begin with `word` in their tables; `tree` says where they were set.
+fn schedules(word: &str, [w, b]: [LearningRateSchedule; 2], tree: &Tree) -> Result<(), ConfigError> {
+    let [of_w, of_b] = ["optimizer", "optimizer_b"].map(|table| format!("{table}.{word}"));
+    boundaries(&of_w, &w.boundaries, tree)?;
+    boundaries(&of_b, &b.boundaries, tree)?;
+    // Unset keys of `optimizer_b` follow `optimizer`, so boundaries in `optimizer` may serve B's schedule alone.
+    steps(&of_w, &[w.schedule, b.schedule], tree)?;
+    steps(&of_b, &[b.schedule], tree)
+}
+
+/// Checks the boundaries of a step schedule whose keys begin with `prefix`; `tree` says where they were set.
+pub(super) fn boundaries(prefix: &str, boundaries: &[f64], tree: &Tree) -> Result<(), ConfigError> {
+    let key = format!("{prefix}boundaries");
     let refuse = |why: String| Err(ConfigError::new(format!("'{key}' {} {why}", tree.place(&key))));
     if !boundaries.is_sorted_by(|a, b| a < b) {
         return refuse(format!("is {boundaries:?}: it must ascend"));
@@ -159,14 +172,14 @@ pub(super) fn boundaries(table: &str, boundaries: &[f64], tree: &Tree) -> Result
     Ok(())
 }
 
-/// Refuses a flag that sets keys of the step schedule when none of `courses` is a step schedule. In a file these
+/// Refuses a flag that sets keys of the step schedule, which begin with `prefix`, when none of `courses` is a step schedule. In a file these
 /// keys may stand beside any schedule, as they do in the resolved configuration of every run.
-pub(super) fn steps(table: &str, courses: &[Shape], tree: &Tree) -> Result<(), ConfigError> {
-    let keys = ["boundaries", "factor"].map(|key| format!("{table}.{key}"));
+pub(super) fn steps(prefix: &str, courses: &[Shape], tree: &Tree) -> Result<(), ConfigError> {
+    let keys = ["boundaries", "factor"].map(|key| format!("{prefix}{key}"));
     let flag = keys.iter().find(|key| tree.origin(key) == Some(Origin::Flag));
     match (flag, courses) {
         (Some(key), [course, ..]) if !courses.contains(&Shape::Step) => Err(ConfigError::new(format!(
-            "'{key}' in --set counts only with {table}.schedule = \"step\" (it is \"{course}\")"
+            "'{key}' in --set counts only with {prefix}schedule = \"step\" (it is \"{course}\")"
         ))),
         _ => Ok(()),
     }

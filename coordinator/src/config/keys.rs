@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use super::allowed::Allowed::Whole;
-use super::optimizer::{LearningRateSchedule, Optimizer};
+use super::optimizer::{DecaySchedule, LearningRateSchedule, Optimizer};
 use super::rule::keys as rule;
 use super::schema::{Key, follows, is};
 use super::sections::{Alarm, Data, Links, Metrics, Model, Node, Pipeline, Snapshot, Train};
@@ -13,7 +13,9 @@ use super::sections::{Alarm, Data, Links, Metrics, Model, Node, Pipeline, Snapsh
 pub(crate) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     let doc = "decides initial weights, shuffling and augmentation";
     let seed = Key { path: "seed".into(), allowed: Whole(0, i64::MAX), unset: is(0), doc };
-    let optimizer = |table| [Optimizer::keys(table), LearningRateSchedule::keys(table)].concat();
+    let optimizer = |table| {
+        [Optimizer::keys(table), LearningRateSchedule::keys(table), DecaySchedule::keys(table)].concat()
+    };
     let backward = |mut key: Key| {
         key.unset = if key.name() == "weight_decay" { is(0.0) } else { follows("as `optimizer`") };
         key

@@ -61,7 +61,7 @@ pub use device::Devices;
 pub(crate) use device::kind as kind_of_device;
 pub use error::ConfigError;
 pub(crate) use keys::{is_key, is_table, is_whole};
-pub use optimizer::{LearningRateSchedule, Method, Optimizer, Shape};
+pub use optimizer::{DecaySchedule, LearningRateSchedule, Method, Optimizer, Shape};
 #[cfg(test)]
 pub(crate) use reference::page;
 pub use reference::{reference, rules};

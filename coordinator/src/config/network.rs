@@ -30,6 +30,8 @@ impl Config {
             layer.rule = self.rule.of(&layer.name).clone();
             layer.split = self.pipeline.placement.splits(&layer.name);
         }
+        // A rule may need matrices that the layer alone does not.
+        network.values().map_err(|error| refuse(error.to_string()))?;
         Ok(network)
     }
 

@@ -42,20 +42,23 @@ section! {
             /// The factor on the learning rate.
             #[serde(flatten)]
             pub schedule: LearningRateSchedule,
+            /// The factor on the weight decay.
+            #[serde(flatten)]
+            pub decay: DecaySchedule,
         }
     }
 }
 
-/// The shape of a learning rate schedule after the warm-up.
+/// The shape of a schedule after the warm-up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shape {
-    /// The rate stays the same.
+    /// The rate, or the decay, stays the same.
     #[default]
     Constant,
-    /// The rate follows half a cosine, down to 0 at the last update.
+    /// It follows half a cosine, down to 0 at the last update.
     Cosine,
-    /// The rate is multiplied by `factor` at every boundary.
+    /// It is multiplied by the factor at every boundary.
     Step,
 }
 
@@ -73,6 +76,32 @@ section! {
         warmup_epochs: f64 = NOT_NEGATIVE, is(WARMUP), "epochs over which the factor rises linearly";
         boundaries: Vec<f64> = POSITIVES, is(BOUNDARIES), "epochs at which `step` multiplies by `factor`";
         factor: f64 = POSITIVE, is(FACTOR), "what each boundary multiplies by (`step`)";
+    }
+}
+
+section! {
+    /// The factor on a weight decay; times are in epochs. The default step is that of a strong decay in the first epoch,
+    /// which aligns what obeys Kolen-Pollack's law: from 5e-4 to 1e-4.
+    pub struct DecaySchedule {
+        weight_decay_schedule: Shape = one_of::<Shape>(), is(Shape::Constant),
+            "the weight decay's course, which a B or an R that decays as W follows too";
+        weight_decay_warmup_epochs: f64 = NOT_NEGATIVE, is(WARMUP),
+            "epochs over which the factor on the decay rises linearly";
+        weight_decay_boundaries: Vec<f64> = POSITIVES, is([1.0]),
+            "epochs at which `step` multiplies the decay by `weight_decay_factor`";
+        weight_decay_factor: f64 = POSITIVE, is(0.2), "what each boundary multiplies the decay by (`step`)";
+    }
+}
+
+impl DecaySchedule {
+    /// The same factor in the form of a learning rate's.
+    pub fn course(&self) -> LearningRateSchedule {
+        LearningRateSchedule {
+            schedule: self.weight_decay_schedule,
+            warmup_epochs: self.weight_decay_warmup_epochs,
+            boundaries: self.weight_decay_boundaries.clone(),
+            factor: self.weight_decay_factor,
+        }
     }
 }
 
@@ -134,6 +163,7 @@ impl Optimizer {
             weight_decay: self.weight_decay,
             clip: self.clip,
             schedule: self.schedule.spec(steps_per_epoch, total_steps),
+            weight_decay_schedule: self.decay.course().spec(steps_per_epoch, total_steps),
         }
     }
 
@@ -148,9 +178,10 @@ impl Optimizer {
         }
     }
 
-    /// The first key that makes `other` take different steps of the same gradient; weight decay does not count.
+    /// The first key that makes `other` take different steps of the same gradient; the size of weight decay does not count.
     pub(super) fn difference(&self, other: &Optimizer) -> Option<&'static str> {
         let (mine, others) = (&self.schedule, &other.schedule);
+        let (decay, of_other) = (&self.decay, &other.decay);
         let same = [
             ("name", self.name == other.name),
             ("lr", self.lr == other.lr),
@@ -162,6 +193,13 @@ impl Optimizer {
             ("warmup_epochs", mine.warmup_epochs == others.warmup_epochs),
             ("boundaries", mine.boundaries == others.boundaries),
             ("factor", mine.factor == others.factor),
+            ("weight_decay_schedule", decay.weight_decay_schedule == of_other.weight_decay_schedule),
+            (
+                "weight_decay_warmup_epochs",
+                decay.weight_decay_warmup_epochs == of_other.weight_decay_warmup_epochs,
+            ),
+            ("weight_decay_boundaries", decay.weight_decay_boundaries == of_other.weight_decay_boundaries),
+            ("weight_decay_factor", decay.weight_decay_factor == of_other.weight_decay_factor),
         ];
         same.iter().find(|(_, same)| !same).map(|(key, _)| *key)
     }
@@ -184,6 +222,19 @@ mod tests {
         let shape = optimizer::Shape::Step { boundaries: vec![10, 25], factor: 0.5 };
         assert_eq!(step.schedule, optimizer::Schedule { warmup: 3, shape });
         assert_eq!(optimizer(&[]).schedule.shape, optimizer::Shape::Cosine { total: 40 });
+    }
+
+    #[test]
+    fn the_decay_has_a_course_of_its_own() {
+        assert!(optimizer(&[]).weight_decay_schedule.is_one());
+        let step = optimizer(&["weight_decay=0.5", "weight_decay_schedule=step"]);
+        let decays = [0, 9, 10, 39].map(|updates| step.decay(updates));
+        assert_eq!(decays, [0.5, 0.5, 0.1, 0.1]);
+        let warm = optimizer(&["weight_decay=0.5", "weight_decay_warmup_epochs=0.4"]);
+        assert_eq!([0, 1, 3, 4].map(|updates| warm.decay(updates)), [0.125, 0.25, 0.5, 0.5]);
+        let cosine = optimizer(&["weight_decay=0.5", "weight_decay_schedule=cosine"]);
+        assert_eq!(cosine.decay(40), 0.0);
+        assert_eq!(cosine.schedule, optimizer(&[]).schedule, "the rate's course is another");
     }
 
     #[test]

@@ -73,8 +73,8 @@ fn schedule(tree: &Tree) -> Result<LearningRateSchedule, ConfigError> {
     let mut whole = tree.clone();
     whole.fill(&keys::schedule("rule"));
     let schedule: LearningRateSchedule = typed(whole.below("rule"))?;
-    boundaries("rule", &schedule.boundaries, tree)?;
-    steps("rule", &[schedule.schedule], tree)?;
+    boundaries("rule.", &schedule.boundaries, tree)?;
+    steps("rule.", &[schedule.schedule], tree)?;
     Ok(schedule)
 }
 
@@ -115,13 +115,19 @@ impl Reader<'_> {
         let Some(key) = keys::of_loss(prefix).into_iter().find(|key| unused(key.name())) else {
             return Ok(());
         };
-        let signs = Name::SignSymmetry;
+        let (signs, product) = (Name::SignSymmetry, Name::ProductFeedbackAlignment);
         let why = match rule {
             RuleSpec::Backprop => {
                 format!("cannot go with the rule backprop, whose B is W itself: set '{prefix}.name' too")
             }
             RuleSpec::SignSymmetry { .. } => {
                 format!("cannot go with the rule {signs}, whose B has no loss: leave it out")
+            }
+            RuleSpec::Product(_) => {
+                format!("cannot go with the rule {product}, whose R takes the steps of BᵀW: leave it out")
+            }
+            RuleSpec::Learned { .. } if key.name() == "ratio" => {
+                format!("belongs to the rule {product}: leave it out")
             }
             RuleSpec::Learned { .. } if key.name() == "magnitude" => {
                 format!("belongs to the rule {signs}: leave it out")

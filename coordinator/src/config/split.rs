@@ -30,7 +30,7 @@ pub(super) fn split(config: &Config, layers: &[LayerSpec]) -> Result<(), ConfigE
         return refuse(format!(
             "puts W and B of the layer '{layer}' on two hosts, and {} reads W for B, which the host of B does not have: \
              set it to \"together\" or to a list of other layers, or choose a rule that reads no W, such as \
-             feedback_alignment, weight_mirror or kolen_pollack",
+             feedback_alignment, weight_mirror, kolen_pollack or product_feedback_alignment",
             reader(&config.rule, layer)
         ));
     }
@@ -54,14 +54,14 @@ fn reader(rule: &Rule, layer: &str) -> String {
     format!("its rule {name} with '{key}'")
 }
 
-/// Checks that W and B of some layer under Kolen-Pollack are on one host.
+/// Checks that W and B of some layer under Kolen-Pollack's law are on one host.
 fn alarm(config: &Config, weights: &[&str]) -> Result<(), ConfigError> {
-    let mut watched = weights.iter().filter(|layer| Name::KolenPollack.is(config.rule.of(layer))).peekable();
+    let mut watched = weights.iter().filter(|layer| Name::has_law(config.rule.of(layer))).peekable();
     let any = watched.peek().is_some();
     if any && watched.all(|layer| config.pipeline.placement.splits(layer)) {
         return Err(ConfigError::new(
             "'alarm.kolen_pollack' compares B with W, and 'pipeline.placement' puts them on two hosts for every layer under \
-             Kolen-Pollack: leave one of both out",
+             Kolen-Pollack's law: leave one of both out",
         ));
     }
     Ok(())

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use proto::error::ProtocolError;
 use proto::spec::graph::{self, INPUT, LayerSpec, Op};
 use proto::spec::precision::Precision;
-use proto::spec::rule::{Alignment, Coefficients, Mirror, Primitive, RuleSpec, Transfer};
+use proto::spec::rule::{Alignment, Coefficients, Mirror, Primitive, Product, RuleSpec, Transfer};
 use proto::tensor::Kind;
 
 use super::Network;
@@ -36,18 +36,27 @@ pub struct Profile {
 pub struct LayerProfile {
     /// Trained numbers, without B.
     pub parameters: u64,
-    /// Numbers of B if B is a tensor of its own; 0 under backprop and for layers without weights.
+    /// Numbers of B if B is a tensor of its own, or of R under product feedback alignment; 0 under backprop and for layers
+    /// without weights.
     pub backward: u64,
+    /// Numbers of the fixed B of product feedback alignment; 0 under all other rules.
+    pub fixed: u64,
     /// Whether B follows a gradient: under all rules but backprop and feedback alignment.
     pub backward_learns: bool,
     /// Numbers of W.
     pub weights: u64,
     /// Multiply-adds of F through W.
     pub macs: u64,
-    /// Passes of `macs` in E: 1, or 0 if only the network's input lies below.
+    /// Passes of `macs` in E: 1, or 0 if only the network's input lies below or if the error goes through a product.
     pub error_passes: u64,
+    /// Multiply-adds of E through the product of a fixed B and R.
+    pub error_macs: u64,
     /// Passes of `macs` in G: 1 for W, and the passes that the rule's primitives need for B.
     pub gradient_passes: u64,
+    /// Multiply-adds of G for R, under product feedback alignment.
+    pub gradient_macs: u64,
+    /// Numbers of the error behind the fixed B, which the host of R keeps from E to G.
+    pub middle: u64,
     /// Numbers that F reads and writes, for layers whose time is bound by memory; 0 for weight layers.
     pub touched: u64,
     /// Numbers of the inputs and of the output.
@@ -145,25 +154,25 @@ fn count(
 ) -> LayerProfile {
     let op = &layer.op;
     let weights = op.weight_shape(x).map_or(0, |shape| shape.iter().product());
-    let (backward, learns, extra) = match &layer.rule {
-        _ if !op.is_weight() => (0, false, 0),
-        RuleSpec::Backprop => (0, false, 0),
-        RuleSpec::SignSymmetry { .. } => (weights, false, 0),
-        RuleSpec::Learned { task, coefficients: c, alignment, .. } => {
-            let extra = if alignment.mirror.is_none() { alignment_passes(c, alignment) } else { 0 };
-            (weights, *task || !c.are_zero(), extra)
+    let (backward, extra) = match &layer.rule {
+        _ if !op.is_weight() => (0, 0),
+        RuleSpec::Backprop => (0, 0),
+        RuleSpec::SignSymmetry { .. } | RuleSpec::Product(_) => (weights, 0),
+        RuleSpec::Learned { coefficients: c, alignment, .. } => {
+            (weights, if alignment.mirror.is_none() { alignment_passes(c, alignment) } else { 0 })
         }
     };
     let macs = op.macs(x);
+    let carried = layer.inputs.iter().any(|input| wanted.contains(input.as_str()));
     // Where B is on another host, y has gone there by the end of F.
     let shown = if layer.rule.keeps_output() && !layer.split { output } else { 0 };
-    LayerProfile {
+    let counted = LayerProfile {
         parameters: op.parameters(x),
         backward,
-        backward_learns: learns,
+        backward_learns: op.is_weight() && layer.rule.trains(),
         weights,
         macs,
-        error_passes: u64::from(layer.inputs.iter().any(|input| wanted.contains(input.as_str()))),
+        error_passes: u64::from(carried),
         gradient_passes: 1 + extra,
         touched: if op.is_weight() || matches!(op, Op::Flatten) { 0 } else { inputs + output },
         inputs,
@@ -175,6 +184,30 @@ fn count(
             .map_or(0, |mirror| u64::from(mirror.batch) * 2 * (inputs + output) * number),
         mirror_macs: mirror_macs(&layer.rule, macs),
         ..LayerProfile::default()
+    };
+    match (layer.rule.product(), op.weight_shape(x)) {
+        (Some(product), Some(weight)) => through(product, &weight, layer.split, counted, number),
+        (None, _) | (_, None) => counted,
+    }
+}
+
+/// The needs of a layer whose error goes through a fixed B and an R in the place of one B. R has the work of W for each of
+/// its rows, and B takes every position of y.
+fn through(product: &Product, weight: &[u64], split: bool, layer: LayerProfile, number: u64) -> LayerProfile {
+    let numbers = |shape: Vec<u64>| shape.iter().product::<u64>();
+    let (fixed, trained) = (numbers(product.fixed(weight)), numbers(product.trained(weight)));
+    let positions = layer.output / weight[0];
+    let (of_b, of_r) = (fixed.saturating_mul(positions), trained.saturating_mul(positions));
+    let middle = product.mid(weight[0]).saturating_mul(positions);
+    LayerProfile {
+        backward: trained,
+        fixed,
+        error_passes: 0,
+        error_macs: of_b + layer.error_passes * of_r,
+        gradient_macs: of_r,
+        middle,
+        waiting: layer.waiting + if split { 0 } else { middle * number },
+        ..layer
     }
 }
 

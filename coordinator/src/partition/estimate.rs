@@ -205,8 +205,8 @@ fn assumed(layer: &LayerProfile, workload: &Workload) -> LayerTime {
     let touch = (layer.touched * workload.number()) as f64 / bytes_per_second;
     LayerTime {
         forward: pass + touch,
-        error: layer.error_passes as f64 * (pass + touch),
-        gradient: layer.gradient_passes as f64 * pass,
+        error: layer.error_passes as f64 * (pass + touch) + layer.error_macs as f64 / macs_per_second,
+        gradient: layer.gradient_passes as f64 * pass + layer.gradient_macs as f64 / macs_per_second,
         update: updates(layer, workload).iter().sum(),
     }
 }

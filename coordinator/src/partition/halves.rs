@@ -17,7 +17,9 @@ use crate::pipeline::timing::{BackwardCost, SplitCost};
 pub(super) fn divided(time: LayerTime, layer: &LayerProfile, workload: &Workload) -> [LayerTime; 2] {
     let Some(split) = &layer.split else { return [time, LayerTime::default()] };
     let Rates { macs_per_second, bytes_per_second, .. } = workload.rates;
-    let passes = |passes: u64| time.gradient * passes as f64 / layer.gradient_passes as f64;
+    let whole = (layer.macs * layer.gradient_passes + layer.gradient_macs).max(1);
+    let part = |macs: u64| time.gradient * macs as f64 / whole as f64;
+    let passes = |passes: u64| part(layer.macs * passes);
     let update = |bytes: u64, macs: u64| bytes as f64 / bytes_per_second + macs as f64 / macs_per_second;
     let shown = split.shown_mirror_macs.min(layer.mirror_macs);
     let of_w = update(forward_bytes(layer, workload), shown);
@@ -33,7 +35,7 @@ pub(super) fn divided(time: LayerTime, layer: &LayerProfile, workload: &Workload
         LayerTime {
             forward: 0.0,
             error: time.error,
-            gradient: passes(split.gradient_passes),
+            gradient: part(layer.macs * split.gradient_passes + layer.gradient_macs),
             update: share(of_b),
         },
     ]
@@ -68,7 +70,7 @@ impl Estimator {
         let layers = self.profile().layers();
         let macs = |(at, split): (usize, &Split)| {
             let layer: &LayerProfile = &layers[at];
-            layer.macs * (layer.error_passes + split.gradient_passes)
+            layer.macs * (layer.error_passes + split.gradient_passes) + layer.error_macs + layer.gradient_macs
         };
         self.split(range).map(macs).sum()
     }

@@ -114,7 +114,8 @@ impl Stock {
         self.waiting += layer.waiting;
         self.passing += layer.passing;
         self.scratch = self.scratch.max(scratch(layer, workload));
-        self.gradient = self.gradient.max(layer.weights * (FLOAT + workload.copied_weight()));
+        let trained = layer.weights.max(layer.backward * u64::from(layer.backward_learns));
+        self.gradient = self.gradient.max(trained * (FLOAT + workload.copied_weight()));
         self.mirror = self.mirror.max(layer.mirror);
         layer.split.iter().for_each(|split| self.halves.add(split));
     }
@@ -155,9 +156,9 @@ pub(super) fn backward<'l>(
     for (layer, split) in layers.filter_map(|layer| Some((layer, layer.split.as_ref()?))) {
         weights += backward_bytes(layer, workload);
         samples += split.sample;
-        errors += if split.keeps_error { split.error } else { 0 };
-        scratch = scratch.max(layer.inputs + layer.output);
-        gradient = gradient.max(layer.weights * u64::from(layer.backward_learns));
+        errors += split.kept_error;
+        scratch = scratch.max(layer.inputs + layer.output + layer.middle);
+        gradient = gradient.max(layer.backward * u64::from(layer.backward_learns));
         mirror = mirror.max(layer.mirror);
         halves.add(split);
     }
@@ -172,10 +173,10 @@ pub(super) fn backward<'l>(
 /// Bytes per sample of the largest values that an action of a layer computes on the way. A comparison of signals adds the
 /// output through B to that through W, or the error by W to that by B.
 fn scratch(layer: &LayerProfile, workload: &Workload) -> u64 {
-    let LayerProfile { inputs, output, backward, split, .. } = layer;
+    let LayerProfile { inputs, output, middle, backward, split, .. } = layer;
     let compares = workload.signals && *backward > 0 && split.is_none();
     let compared = if compares { *inputs.max(output) } else { 0 };
-    (inputs + output + compared) * workload.number()
+    (inputs + output + middle + compared) * workload.number()
 }
 
 /// Bytes of a layer's parameters with optimizer state and gradients, as far as they are on the stage's own host.
@@ -190,9 +191,9 @@ pub(super) fn forward_bytes(layer: &LayerProfile, workload: &Workload) -> u64 {
     trained + layer.weights * workload.copied_weight()
 }
 
-/// Bytes of B, with optimizer state and gradients.
+/// Bytes of B, or of R and the fixed B, with optimizer state and gradients.
 pub(super) fn backward_bytes(layer: &LayerProfile, workload: &Workload) -> u64 {
     let learns = u64::from(layer.backward_learns);
     let trained = layer.backward * (1 + learns + workload.optimizer_backward.slots().len() as u64) * FLOAT;
-    trained + layer.backward * workload.copied_weight()
+    trained + layer.fixed * FLOAT + (layer.backward + layer.fixed) * workload.copied_weight()
 }

@@ -5,13 +5,13 @@ use crate::model::Network;
 use crate::partition::{Slice, slices};
 use crate::pipeline::Held;
 use crate::prepare::estimator;
+use crate::rule::Name;
 use crate::run_error::RunError;
 use proto::lane::Lane;
 use proto::link::Role;
 use proto::spec::begin::Begin;
 use proto::spec::graph::{INPUT, LayerSpec};
 use proto::spec::input::InputSpec;
-use proto::spec::rule::RuleSpec;
 use proto::spec::stage::{ErrorSource, Half, StageSpec};
 use std::ops::Range;
 
@@ -65,9 +65,12 @@ pub fn stages(
     let RunStart { run, incarnation, restore, begin } = start;
     let (count, memory) = (slices.len() as u32, tensors(config, network, ranges)?);
     let course = config.rule.course.spec(per_epoch, total);
+    let optimizer = config.optimizer.spec(config.step().samples, minibatches);
     let scheduled = |mut layer: LayerSpec| {
-        if let RuleSpec::Learned { alignment, .. } = &mut layer.rule {
-            alignment.schedule = course.clone();
+        // What obeys Kolen-Pollack's law decays as W does.
+        let of_rule = if Name::has_law(&layer.rule) { &optimizer.weight_decay_schedule } else { &course };
+        if let Some(schedule) = layer.rule.schedule_mut() {
+            schedule.clone_from(of_rule);
         }
         layer
     };
@@ -81,7 +84,7 @@ pub fn stages(
         input: slice.inputs.iter().any(|value| value.name == INPUT).then(|| input.clone()),
         inputs: slice.inputs,
         outputs: slice.outputs,
-        optimizer: config.optimizer.spec(config.step().samples, minibatches),
+        optimizer: optimizer.clone(),
         optimizer_backward: config.optimizer_b.spec(config.step().samples, minibatches),
         seed: config.seed,
         max_microbatch: config.train.batch.div_ceil(config.pipeline.microbatches),

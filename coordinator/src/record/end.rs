@@ -39,23 +39,31 @@ impl End {
                 end.here
             )));
         }
-        if let Some(table) = end.bent(began, now, per_epoch, done) {
+        if let Some((key, what)) = end.bent(began, now, per_epoch, done) {
             return Err(RunError::configuration(format!(
-                "{told}, and under {table}.schedule = \"cosine\" the end decides the rate of every step, so the {done} steps so far would have been others: begin a new run with this end from the state of this one (--from), and with --set {table}.schedule=constant or step if its end may move later"
+                "{told}, and under {key} = \"cosine\" the end decides the {what} of every step, so the {done} steps so far would have been others: begin a new run with this end from the state of this one (--from), and with --set {key}=constant or step if its end may move later"
             )));
         }
         Ok(Some(end))
     }
 
-    /// The first table whose schedule would have given a step before `done` another factor.
-    fn bent(self, began: &Config, now: &Config, per_epoch: u64, done: u64) -> Option<&'static str> {
+    /// The key of the first schedule that would have given a step before `done` another factor, and what that factor is on.
+    fn bent(
+        self,
+        began: &Config,
+        now: &Config,
+        per_epoch: u64,
+        done: u64,
+    ) -> Option<(&'static str, &'static str)> {
         let schedules = |config: &Config, end: u64| {
-            let spec = |schedule: &crate::config::LearningRateSchedule| schedule.spec(per_epoch, end);
-            [&config.optimizer.schedule, &config.optimizer_b.schedule, &config.rule.course].map(spec)
+            let Config { optimizer: w, optimizer_b: b, rule, .. } = config;
+            let (of_w, of_b) = (w.decay.course(), b.decay.course());
+            [&w.schedule, &b.schedule, &rule.course, &of_w, &of_b]
+                .map(|schedule| schedule.spec(per_epoch, end))
         };
         let (there, here) = (schedules(began, self.there), schedules(now, self.here));
-        let mut tables = ["optimizer", "optimizer_b", "rule"].into_iter().zip(there.iter().zip(&here));
-        tables.find(|(_, (there, here))| !agree(there, here, done)).map(|(table, _)| table)
+        let mut keys = KEYS.into_iter().zip(there.iter().zip(&here));
+        keys.find(|(_, (there, here))| !agree(there, here, done)).map(|(key, _)| key)
     }
 
     /// The message about the end.
@@ -69,6 +77,15 @@ impl End {
         }
     }
 }
+
+/// The keys of schedules, each with what the factor is on.
+const KEYS: [(&str, &str); 5] = [
+    ("optimizer.schedule", "rate"),
+    ("optimizer_b.schedule", "rate"),
+    ("rule.schedule", "rate"),
+    ("optimizer.weight_decay_schedule", "weight decay"),
+    ("optimizer_b.weight_decay_schedule", "weight decay"),
+];
 
 /// Whether two schedules have the same factor in each of the first `done` steps.
 fn agree(one: &Schedule, other: &Schedule, done: u64) -> bool {
@@ -124,5 +141,9 @@ mod tests {
         // B alone follows a cosine.
         let bent = moved("constant optimizer_b.schedule=cosine", "train.max_steps=18", 15).unwrap_err();
         assert!(bent.contains("under optimizer_b.schedule = \"cosine\""), "{bent}");
+        let decay = "constant optimizer.weight_decay_schedule=cosine";
+        let bent = moved(decay, "train.max_steps=18", 15).unwrap_err();
+        let said = "under optimizer.weight_decay_schedule = \"cosine\" the end decides the weight decay of every step";
+        assert!(bent.contains(said), "{bent}");
     }
 }

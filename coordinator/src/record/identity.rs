@@ -124,7 +124,8 @@ mod tests {
             lr: 0.1,
             weight_decay: 0.1,
             clip: 1.0,
-            schedule: Schedule { warmup: 1, shape },
+            schedule: Schedule { warmup: 1, shape: Shape::clone(&shape) },
+            weight_decay_schedule: Schedule { warmup: 2, shape },
         };
         methods.into_iter().zip(shapes).map(|pair| (0, spec(pair))).collect()
     }

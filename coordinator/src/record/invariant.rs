@@ -1,12 +1,13 @@
 //! Kolen-Pollack's law, checked in every step: W and B take the same gradients and decay alike, so their difference
-//! c = W − B follows a recursion that no datum enters. An update that was lost or doubled breaks it.
+//! c = W − B follows a recursion that no datum enters. An update that was lost or doubled breaks it. Under product
+//! feedback alignment R takes the gradients of BᵀW, and c = R − BᵀW follows the same recursion.
 //!
 //! ```text
-//! bufₜ = m·bufₜ₋₁ + λ·cₜ₋₁        cₜ = cₜ₋₁ − ηₜ·bufₜ        (Nesterov: − ηₜ·(λ·cₜ₋₁ + m·bufₜ))
+//! bufₜ = m·bufₜ₋₁ + λₜ·cₜ₋₁        cₜ = cₜ₋₁ − ηₜ·bufₜ        (Nesterov: − ηₜ·(λₜ·cₜ₋₁ + m·bufₜ))
 //! ```
 //!
 //! The recursion is linear and the same for every element, so ‖cₜ‖ = |aₜ|·‖c₀‖ with a₀ = 1. Where W and B are on two
-//! hosts, no process knows ‖W − B‖, and the law is not checked.
+//! hosts, no process knows ‖c‖, and the law is not checked.
 
 use super::past::Past;
 use super::step::{LayerTrace, TWO_HOSTS};
@@ -16,9 +17,9 @@ use crate::rule::Name;
 use crate::run_error::{Cause, RunError};
 use proto::spec::graph::LayerSpec;
 use proto::spec::optimizer::Method;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// The relative tolerance of ‖W − B‖ against the law: some times the rounding of f32.
+/// The relative tolerance of ‖c‖ against the law: some times the rounding of f32.
 const TOLERANCE: f64 = 1e-4;
 /// The share of ‖c₀‖ and of ‖W‖ below which the law is not checked: rounding is all that is left of the difference.
 const SHARE: f64 = 0.01;
@@ -45,7 +46,7 @@ impl Law {
         while self.step < step {
             let Some(optimizer) = self.past.optimizer(self.step) else { break };
             let (momentum, nesterov) = momentum(optimizer.method);
-            let gradient = optimizer.weight_decay * self.difference;
+            let gradient = optimizer.decay(self.step) * self.difference;
             self.buffer = momentum * self.buffer + gradient;
             let direction = if nesterov { gradient + momentum * self.buffer } else { self.buffer };
             self.difference -= optimizer.lr * optimizer.schedule.factor(self.step) * direction;
@@ -55,7 +56,7 @@ impl Law {
     }
 }
 
-/// The momentum of a method, and whether it is Nesterov's; Kolen-Pollack goes with SGD only.
+/// The momentum of a method, and whether it is Nesterov's; rules under the law go with SGD only.
 fn momentum(method: Method) -> (f64, bool) {
     match method {
         Method::Sgd { momentum, nesterov } => (momentum, nesterov),
@@ -63,13 +64,14 @@ fn momentum(method: Method) -> (f64, bool) {
     }
 }
 
-/// The law of every layer under Kolen-Pollack.
+/// The law of every layer under Kolen-Pollack or product feedback alignment.
 #[derive(Clone, Debug)]
 pub struct Invariant {
     law: Law,
-    layers: Vec<String>,
-    /// The number of further layers under Kolen-Pollack whose W and B are on two hosts.
-    split: usize,
+    /// The watched layers, each with its ‖c‖ in words.
+    layers: BTreeMap<String, &'static str>,
+    /// ‖c‖ in words of each further layer, whose W and B are on two hosts.
+    split: Vec<&'static str>,
     /// The updates up to which no measurement counts: those before the newest import, and those in which momentum from
     /// before it still moves W and B apart.
     from: u64,
@@ -81,18 +83,19 @@ impl Invariant {
     /// The law of `network`'s layers, where `config` asks for it, in a run with this past.
     pub fn of(config: &Config, network: &Network, past: Past) -> Option<Self> {
         let layers = network.layers.iter();
-        let layers = layers.filter(|layer| layer.op.is_weight() && Name::KolenPollack.is(&layer.rule));
+        let layers = layers.filter(|layer| layer.op.is_weight() && Name::has_law(&layer.rule));
         let (split, whole): (Vec<&LayerSpec>, Vec<&LayerSpec>) = layers.partition(|layer| layer.split);
-        let whole = whole.into_iter().map(|layer| layer.name.clone()).collect();
-        config.alarm.kolen_pollack.then(|| Self { split: split.len(), ..Self::new(past, whole) })
+        let whole = whole.into_iter().map(|layer| (layer.name.clone(), in_words(layer))).collect();
+        let split = split.into_iter().map(in_words).collect();
+        config.alarm.kolen_pollack.then(|| Self { split, ..Self::new(past, whole) })
     }
 
-    fn new(past: Past, layers: Vec<String>) -> Self {
+    fn new(past: Past, layers: BTreeMap<String, &'static str>) -> Self {
         let import = past.imported();
         let momenta = past.optimizers.iter().map(|(_, optimizer)| momentum(optimizer.method).0);
         let momentum = if import > 0 { momenta.fold(0.0, f64::max) } else { 0.0 };
         let fading = if momentum > 0.0 { (FADED.ln() / momentum.ln()).ceil() as u64 } else { 0 };
-        Self { law: Law::new(past), layers, split: 0, from: import + fading, begun: BTreeMap::new() }
+        Self { law: Law::new(past), layers, split: Vec::new(), from: import + fading, begun: BTreeMap::new() }
     }
 
     /// Whether the measurements after `step` count.
@@ -110,10 +113,12 @@ impl Invariant {
                 self.from
             )
         });
-        let split = (self.split > 0).then(|| {
-            let (split, plural) = (self.split, if self.split == 1 { "" } else { "s" });
+        let split = (!self.split.is_empty()).then(|| {
+            let (split, plural) = (self.split.len(), if self.split.len() == 1 { "" } else { "s" });
+            let unknown: BTreeSet<&str> = self.split.iter().copied().collect();
+            let unknown = unknown.into_iter().collect::<Vec<_>>().join(" or ");
             format!(
-                "Kolen-Pollack's law is not checked in {split} layer{plural} under pipeline.placement: {TWO_HOSTS}, so no process knows ‖W − B‖"
+                "Kolen-Pollack's law is not checked in {split} layer{plural} under pipeline.placement: {TWO_HOSTS}, so no process knows {unknown}"
             )
         });
         begins.into_iter().chain(split).collect()
@@ -128,24 +133,32 @@ impl Invariant {
             return Ok(());
         }
         let law = self.law.at(step).abs();
-        for layer in layers.iter().filter(|layer| self.layers.contains(&layer.name)) {
+        for (layer, what) in layers.iter().filter_map(|layer| Some((layer, self.layers.get(&layer.name)?))) {
             // Lines of other releases may lack the difference, and split layers have none.
             let Some(difference) = layer.difference else { continue };
             let begun = *self.begun.entry(layer.name.clone()).or_insert(difference / law);
             let due = begun * law;
-            // The law says nothing if W − B was zero when it began, or has shrunk to zero.
+            // The law says nothing if the difference was zero when it began, or has shrunk to zero.
             let checked = due > SHARE * begun.max(layer.norm.unwrap_or(0.0));
             if difference.is_nan() || checked && (difference - due).abs() > TOLERANCE * due {
                 return Err(RunError::new(
                     Cause::Violation,
                     format!(
-                        "Kolen-Pollack's law is broken in layer '{}' after step {step}: ‖W − B‖ is {difference:.6}, the law says {due:.6}; an update was lost or doubled: go back to a snapshot before it with --resume STEP",
+                        "Kolen-Pollack's law is broken in layer '{}' after step {step}: {what} is {difference:.6}, the law says {due:.6}; an update was lost or doubled: go back to a snapshot before it with --resume STEP",
                         layer.name
                     ),
                 ));
             }
         }
         Ok(())
+    }
+}
+
+/// ‖c‖ of a layer in words.
+fn in_words(layer: &LayerSpec) -> &'static str {
+    match layer.rule.product() {
+        Some(_) => "‖R − BᵀW‖",
+        None => "‖W − B‖",
     }
 }
 
@@ -175,7 +188,7 @@ mod tests {
             for side in if lost { 0..1 } else { 0..2 } {
                 for (at, rate) in [(0, 1.7), (1, 0.6)] {
                     let task = (self.step as f64 * rate).sin();
-                    let gradient = task + optimizer.weight_decay * self.weights[side][at];
+                    let gradient = task + optimizer.decay(self.step) * self.weights[side][at];
                     let buffer = &mut self.buffers[side][at];
                     *buffer = momentum * *buffer + gradient;
                     let direction = if nesterov { gradient + momentum * *buffer } else { *buffer };
@@ -191,10 +204,9 @@ mod tests {
     fn optimizer(momentum: f64, nesterov: bool, shape: Shape) -> OptimizerSpec {
         OptimizerSpec {
             method: Method::Sgd { momentum, nesterov },
-            lr: 0.1,
             weight_decay: 0.05,
-            clip: 0.0,
             schedule: Schedule { warmup: 5, shape },
+            ..OptimizerSpec::sgd(0.1)
         }
     }
 
@@ -215,7 +227,7 @@ mod tests {
     }
 
     fn invariant(past: &Past) -> Invariant {
-        Invariant::new(past.clone(), vec!["layer".into()])
+        Invariant::new(past.clone(), BTreeMap::from([("layer".into(), "‖W − B‖")]))
     }
 
     /// The first of `steps` more updates that breaks the law.
@@ -242,6 +254,51 @@ mod tests {
         }
         let past = Past::default().going_on(0, false, OptimizerSpec::sgd(0.1));
         assert!(invariant(&past).check(1, &layer(f64::NAN)).is_err());
+    }
+
+    #[test]
+    fn the_law_follows_the_course_of_the_decay() {
+        let shapes = [
+            Shape::Step { boundaries: vec![15, 30], factor: 0.2 },
+            Shape::Cosine { total: 60 },
+            Shape::Constant,
+        ];
+        for (momentum, nesterov) in MOMENTA {
+            for shape in &shapes {
+                let weight_decay_schedule = Schedule { warmup: 4, shape: shape.clone() };
+                let optimizer = optimizer(momentum, nesterov, Shape::Constant);
+                let past = |weight_decay_schedule| {
+                    let optimizer = OptimizerSpec { weight_decay_schedule, ..optimizer.clone() };
+                    Past::default().going_on(0, false, optimizer)
+                };
+                let scheduled = past(weight_decay_schedule);
+                let first = |lost| violation(&mut invariant(&scheduled), &mut Twins::new(), 60, lost);
+                assert_eq!((first(None), first(Some(20))), (None, Some(20)), "{shape:?}");
+                // A law that does not know the course is broken by a run that follows it.
+                let mut ignorant = invariant(&past(Schedule::default()));
+                let mut twins = Twins::new();
+                let of_run = scheduled.optimizer(0).unwrap();
+                let broken = (0..60).any(|step| {
+                    let difference = twins.update(of_run, false);
+                    ignorant.check(step + 1, &layer(difference)).is_err()
+                });
+                assert!(broken, "{shape:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_sentences_name_what_the_rule_compares() {
+        let text = "[model]\nname = \"mlp\"\n[rule]\nname = \"product_feedback_alignment\"\n[alarm]\nkolen_pollack = true\n";
+        let config = crate::config::parse(text, "c.toml", &[], &Environment::empty()).unwrap();
+        let mut network = config.network([1, 8, 8]).unwrap();
+        let past = Past::default().going_on(0, false, OptimizerSpec::sgd(0.1));
+        let whole = [LayerTrace { name: "fc1".into(), ..layer(f64::NAN)[0].clone() }];
+        let broken = Invariant::of(&config, &network, past.clone()).unwrap().check(1, &whole).unwrap_err();
+        assert!(broken.sentence.contains("after step 1: ‖R − BᵀW‖ is NaN"), "{}", broken.sentence);
+        network.layers.iter_mut().for_each(|layer| layer.split = layer.op.is_weight());
+        let said = Invariant::of(&config, &network, past).unwrap().limits();
+        assert!(said[0].ends_with("so no process knows ‖R − BᵀW‖"), "{said:?}");
     }
 
     #[test]

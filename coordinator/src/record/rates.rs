@@ -3,7 +3,6 @@
 use crate::config::Config;
 use crate::model::Network;
 use proto::spec::optimizer::OptimizerSpec;
-use proto::spec::rule::RuleSpec;
 
 /// The learning rates of one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -24,7 +23,7 @@ pub struct Rates {
 impl Rates {
     /// The rates under `config` for `network`; `minibatches` are those of an epoch and of the whole run.
     pub fn of(config: &Config, network: &Network, minibatches: [u64; 2]) -> Self {
-        let steps = network.layers.iter().any(|layer| layer.op.is_weight() && takes_steps(&layer.rule));
+        let steps = network.layers.iter().any(|layer| layer.op.is_weight() && layer.rule.trains());
         let batch = config.step().samples;
         Self {
             forward: config.optimizer.spec(batch, minibatches),
@@ -36,14 +35,6 @@ impl Rates {
     pub fn at(&self, step: u64) -> Rate {
         let at = |spec: &OptimizerSpec| spec.lr * spec.schedule.factor(step.saturating_sub(1));
         Rate { forward: at(&self.forward), backward: self.backward.as_ref().map(at) }
-    }
-}
-
-/// Whether the optimizer of B moves the B of a layer under `rule`.
-fn takes_steps(rule: &RuleSpec) -> bool {
-    match rule {
-        RuleSpec::Backprop | RuleSpec::SignSymmetry { .. } => false,
-        RuleSpec::Learned { task, coefficients, .. } => *task || !coefficients.are_zero(),
     }
 }
 

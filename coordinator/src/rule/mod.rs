@@ -13,13 +13,15 @@ mod examples;
 mod feedback_alignment;
 mod information_alignment;
 mod kolen_pollack;
+mod product_feedback_alignment;
 mod sign_symmetry;
 mod symmetric_alignment;
 mod weight_mirror;
 
 use std::fmt;
 
-use proto::spec::rule::{Alignment, Coefficients, Magnitude, Mirror, Noise, Primitive, RuleSpec};
+use proto::spec::optimizer::Schedule;
+use proto::spec::rule::{Alignment, Coefficients, Magnitude, Mirror, Noise, Primitive, Product, RuleSpec};
 use serde::{Deserialize, Serialize};
 
 pub use kolen_pollack::matched_decay;
@@ -61,6 +63,8 @@ rules! {
     SignSymmetry = sign_symmetry, "none: B has W's signs; `magnitude` says how large its elements are";
     SymmetricAlignment = symmetric_alignment, "0.002 self + 0.001 decay";
     KolenPollack = kolen_pollack, "W's own task gradient, and decay = `optimizer.weight_decay` / 2";
+    ProductFeedbackAlignment = product_feedback_alignment,
+        "a fixed B; of a trained R: its task gradient behind B, and decay = `optimizer.weight_decay` / 2; `ratio` says how many rows R has";
     WeightMirror = weight_mirror, "0.001 amp + 0.001 decay, x being noise";
     InformationAlignment = information_alignment, "0.002 amp + 0.001 null + 0.001 decay";
     ActivationAlignment = activation_alignment, "0.002 amp + 0.001 sparse";
@@ -81,6 +85,13 @@ enum Form {
     Transport,
     /// B has W's signs.
     Signs,
+    /// The error goes through a fixed B and a trained R.
+    Product {
+        /// Rows of R for each row of W.
+        ratio: f64,
+        /// The coefficient of ΣR².
+        decay: f64,
+    },
     /// B follows a loss of its own.
     Learned {
         /// Whether W's task gradient is part of B's.
@@ -112,11 +123,22 @@ impl Name {
         match self.form(around) {
             Form::Transport => RuleSpec::Backprop,
             Form::Signs => RuleSpec::SignSymmetry { magnitude: Magnitude::default() },
+            Form::Product { ratio, decay } => {
+                RuleSpec::Product(Product { ratio, decay, schedule: Schedule::default() })
+            }
             Form::Learned { task, coefficients, alignment } => {
                 RuleSpec::Learned { name: self.to_string(), task, coefficients, alignment }
             }
         }
     }
+
+    /// Whether W's steps decide how the backward weights decay, so that their distance to W obeys Kolen-Pollack's law.
+    pub fn has_law(rule: &RuleSpec) -> bool {
+        Self::LAWFUL.iter().any(|name| name.is(rule))
+    }
+
+    /// The rules under Kolen-Pollack's law.
+    pub const LAWFUL: [Self; 2] = [Self::KolenPollack, Self::ProductFeedbackAlignment];
 
     /// Whether `rule` has this name.
     pub fn is(self, rule: &RuleSpec) -> bool {

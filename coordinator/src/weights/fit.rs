@@ -62,6 +62,9 @@ impl<'a> Fit<'a> {
     /// A source that is no safetensors file, that has no tensor of the network, or that holds numbers that no node can
     /// take; the error is one sentence.
     pub fn of(source: &'a Source, specs: &[StageSpec], keep: Keep) -> Result<Self, String> {
+        if keep.backward == Some(Backward::Weight) {
+            check_copied(specs)?;
+        }
         let states = specs.iter().map(state_of).collect::<Result<Vec<_>, _>>();
         let states: Vec<Vec<StateTensor>> = states.map_err(|error| error.to_string())?;
         let all: Vec<StateTensor> = states.iter().flatten().cloned().collect();
@@ -92,12 +95,26 @@ impl<'a> Fit<'a> {
     }
 }
 
+/// Refuses to let B begin as W in a layer that has two matrices in the place of B.
+fn check_copied(specs: &[StageSpec]) -> Result<(), String> {
+    let product = specs.iter().flat_map(|spec| &spec.layers).find(|layer| layer.rule.product().is_some());
+    match product {
+        None => Ok(()),
+        Some(layer) => Err(format!(
+            "--backward weight lets every B begin as its W, and the layer '{}' under {} has two matrices in the place of B: \
+             leave it out",
+            layer.name,
+            layer.rule.name()
+        )),
+    }
+}
+
 impl Keep {
     /// Whether the run takes a tensor that the source has.
     fn takes(self, tensor: &StateTensor) -> bool {
         match tensor.role {
             TensorRole::Forward => true,
-            TensorRole::Backward => self.backward.is_none(),
+            TensorRole::Backward | TensorRole::Fixed => self.backward.is_none(),
             // The state of an optimizer belongs to the B that it has stepped.
             TensorRole::Slot { ref of } => {
                 self.optimizer && (self.backward.is_none() || !of.ends_with(".weight_backward"))

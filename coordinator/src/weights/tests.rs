@@ -2,8 +2,8 @@
 
 use super::*;
 use proto::spec::graph::{Init, LayerSpec, Op, Value};
-use proto::spec::optimizer::{Method, OptimizerSpec};
-use proto::spec::rule::{Coefficients, RuleSpec};
+use proto::spec::optimizer::{Method, OptimizerSpec, Schedule};
+use proto::spec::rule::{Coefficients, Product, RuleSpec};
 use proto::spec::stage::StageSpec;
 use proto::spec::state::state_of;
 use proto::state_file::{Snapshot, file};
@@ -131,6 +131,19 @@ fn b_is_a_copy_of_w_where_it_is_asked_for_and_its_host_has_no_w() {
     let fit = Fit::of(&source, &specs(4, 2), keep(false, Some(Backward::Weight))).unwrap();
     assert_eq!(names(&fit.parts[2]), "", "the W of the layer stays drawn, and so does its B");
     assert_eq!(fit.parts[2].drawn, ["fc.weight_backward"]);
+}
+
+#[test]
+fn a_b_of_two_matrices_cannot_begin_as_w() {
+    let bench = Bench::new();
+    let source = bench.write("plain.safetensors", &PLAIN);
+    let mut specs = specs(10, 1);
+    specs[0].layers[0].rule =
+        RuleSpec::Product(Product { ratio: 2.0, decay: 0.0, schedule: Schedule::default() });
+    let why = Fit::of(&source, &specs, keep(false, Some(Backward::Weight))).err().unwrap();
+    assert!(why.contains("the layer 'a' under product_feedback_alignment has two matrices"), "{why}");
+    let fit = Fit::of(&source, &specs, keep(false, None)).unwrap();
+    assert_eq!(fit.parts[0].drawn[..2], ["a.weight_backward", "a.feedback"]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Tests of Kolen-Pollack's law across processes: W and B receive the same updates, so their difference shrinks by
-//! exactly 1 − ηλ a step for all data. A lost or doubled update would break the law.
+//! exactly 1 − ηλ a step for all data, as that of R and BᵀW does under product feedback alignment. A lost or doubled update
+//! would break the law.
 
 use e2e::Bench;
 
@@ -23,10 +24,20 @@ stages = "per_layer"
 layers_every = 1
 "#;
 
+/// The rules under the law, each with what it compares.
+const RULES: [(&str, &str); 2] = [("kolen_pollack", "‖W − B‖"), ("product_feedback_alignment", "‖R − BᵀW‖")];
+
 #[test]
 fn the_difference_of_w_and_b_decays_by_the_law() {
     let bench = Bench::new();
-    let run = bench.trained(&bench.config(KEYS), "law", &[]);
+    for (rule, _) in RULES {
+        decays(&bench, rule);
+    }
+}
+
+/// Checks the difference of every layer after each of 200 steps under `rule`.
+fn decays(bench: &Bench, rule: &str) {
+    let run = bench.trained(&bench.config(KEYS), rule, &[&format!("rule.name={rule}")]);
     let metrics = run.metrics();
     assert_eq!(metrics.len(), 200);
     let layers = metrics[0]["layers"].as_array().unwrap().len();
@@ -54,11 +65,43 @@ fn the_difference_of_w_and_b_decays_by_the_law() {
     }
 }
 
+/// The decay falls after five and after ten updates, and the run is resumed in between.
+#[test]
+fn the_alarm_knows_the_course_of_the_decay_over_processes_and_starts() {
+    let bench = Bench::new();
+    let course = "weight_decay_schedule = \"step\"\nweight_decay_boundaries = [1.0, 2.0]";
+    let momentum = format!("momentum = 0.9\nnesterov = true\n{course}");
+    let keys = KEYS.replace("momentum = 0.0\nnesterov = false", &momentum);
+    let config = bench.config(&format!("{keys}\n[alarm]\nkolen_pollack = true\n"));
+    for (rule, _) in RULES {
+        let (named, parts) = (format!("rule.name={rule}"), format!("{rule}-parts"));
+        let run = |name: &str, end: &str| bench.trained(&config, name, &[&named, end]);
+        let whole = run(&format!("{rule}-whole"), "train.max_steps=15");
+        let part = run(&parts, "train.max_steps=7");
+        let more = ["--local", "--resume", "auto", "--set", &named, "--set", "train.max_steps=15"];
+        let ended = bench.start(&parts, &config, &more).ended();
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert_eq!((part.history(), part.digests()), (whole.history(), whole.digests()), "{rule}");
+        let metrics = whole.metrics();
+        let of = |step: usize| metrics[step]["layers"][0]["difference"].as_f64().unwrap();
+        let [early, late] = [(0, 4), (10, 14)].map(|(from, to)| 1.0 - of(to) / of(from));
+        assert!(early > 3.0 * late, "{rule}: the strong decay took {early} away, and the weak one {late}");
+    }
+}
+
 /// The test replaces a snapshot of one node by an earlier snapshot, so the node loses the updates in between.
 #[test]
 fn the_alarm_ends_a_run_in_which_updates_were_lost() {
+    for (rule, compared) in RULES {
+        lost(rule, compared);
+    }
+}
+
+/// Checks that a lost update under `rule` ends the run with a sentence about what the rule `compared`.
+fn lost(rule: &str, compared: &str) {
     let bench = Bench::new();
     let keys = format!("{KEYS}\n[alarm]\nkolen_pollack = true\n[snapshot]\nevery_steps = 5\n");
+    let keys = keys.replace("kolen_pollack\"", &format!("{rule}\""));
     let config = bench.config(&keys.replace("max_steps = 200", "max_steps = 12"));
     let quiet = bench.trained(&config, "quiet", &[]);
     assert_eq!(quiet.metrics().len(), 12);
@@ -81,6 +124,7 @@ fn the_alarm_ends_a_run_in_which_updates_were_lost() {
         "{}",
         ended.last_line()
     );
+    assert!(ended.last_line().contains(compared), "{}", ended.last_line());
 }
 
 /// The state file `file` with some words of its header replaced.

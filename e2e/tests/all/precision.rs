@@ -21,7 +21,7 @@ precision = "bf16"
 fn bf16_has_the_same_bits_however_it_is_cut_and_whichever_format_the_links_have() {
     let bench = Bench::new();
     let config = bench.config(KEYS);
-    for rule in ["symmetric_alignment", "kolen_pollack"] {
+    for rule in ["symmetric_alignment", "kolen_pollack", "product_feedback_alignment"] {
         let rule = format!("rule.name={rule}");
         let run = |name: &str, set: &[&str]| {
             let run = bench.trained(&config, &format!("{name}-{rule}"), &[&[rule.as_str()], set].concat());

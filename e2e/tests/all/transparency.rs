@@ -76,6 +76,19 @@ const RULES: &[(&str, &[&str])] = &[
         "kolen_pollack",
         &["rule.update_noise=0.01", "optimizer.schedule=step", "optimizer.boundaries=[0.4, 0.6]"],
     ),
+    (
+        "kolen_pollack",
+        &[
+            "optimizer.weight_decay=0.05",
+            "optimizer.weight_decay_schedule=step",
+            "optimizer.weight_decay_boundaries=[0.4, 0.6]",
+        ],
+    ),
+    (
+        "product_feedback_alignment",
+        &["optimizer.weight_decay=0.05", "optimizer.weight_decay_schedule=cosine"],
+    ),
+    ("product_feedback_alignment", &["rule.ratio=1.5", "optimizer.weight_decay_warmup_epochs=0.5"]),
     ("weight_mirror", &["rule.mirror_delay=30", "rule.noise=uniform"]),
     (
         "weight_mirror",

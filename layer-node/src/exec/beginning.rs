@@ -90,7 +90,7 @@ impl Beginning {
             (_, TensorRole::Slot { .. }) => false,
             (None, _) if given.contains_key(&tensor.name) => false,
             // Another rule may have had no B; the host of B alone has nothing else.
-            (None, TensorRole::Backward) => self.half == Half::Backward,
+            (None, TensorRole::Backward | TensorRole::Fixed) => self.half == Half::Backward,
             (Some(drawn), _) => !drawn.contains(&tensor.name.as_str()),
             (None, TensorRole::Forward) => true,
         };
@@ -110,7 +110,7 @@ impl Beginning {
         let of_file = |why: String| Failure::own(format!("{} {why}", self.snapshot.path().display()));
         let compared = compare(&given, &self.state).map_err(of_file)?;
         let takes = |tensor: &StateTensor| match tensor.role {
-            TensorRole::Forward => true,
+            TensorRole::Forward | TensorRole::Fixed => true,
             // The part of a host that has B alone holds W's numbers as B.
             TensorRole::Backward => !self.begin.backward_is_weight || self.half == Half::Backward,
             TensorRole::Slot { .. } => self.begin.optimizer,

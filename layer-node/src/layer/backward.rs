@@ -1,8 +1,10 @@
 //! The backward half of a weight layer: the weights B that carry the error back, and the training of B.
 
+use super::fixed::{Fixed, NO_STEPS};
 use super::held::Sum;
 use super::matrix::Matrix;
 use super::shown::{MirrorStep, Shown};
+use crate::comparison::Comparison;
 use crate::init;
 use crate::linear_map::LinearMap;
 use crate::rule::{self, AtUpdate, Feedback, Given, ReadLog, Seen};
@@ -11,18 +13,21 @@ use crate::state::named::State;
 use proto::spec::graph::{Init, LayerSpec};
 use proto::spec::optimizer::{Method, OptimizerSpec, Schedule};
 use proto::spec::reads::Reads;
-use proto::spec::rule::{Alignment, Mirror, Noise, RuleSpec};
+use proto::spec::rule::{Alignment, Mirror, Noise, Product, RuleSpec};
 use tch::{TchError, Tensor};
 
-/// Backward weights B, and the rule that trains them. Functions that take W as `weight` get it where W is on this host;
+/// Backward weights B, and the rule that trains them; under product feedback alignment the fixed B and the trained R. Functions that take W as `weight` get it where W is on this host;
 /// a rule that reads W never trains B on another host.
 pub struct Backward {
     name: String,
     map: LinearMap,
     /// The shape and the distribution of M in sign symmetry.
     drawn: (Vec<u64>, Init),
-    /// The matrix B; `None` under backprop, where B is W itself and is neither drawn nor stored.
+    /// The matrix B, or R under product feedback alignment; `None` under backprop, where B is W itself and is neither drawn
+    /// nor stored.
     matrix: Option<Matrix>,
+    /// The fixed B of product feedback alignment.
+    fixed: Option<Fixed>,
     method: Method,
     feedback: Feedback,
     alignment: Alignment,
@@ -56,11 +61,16 @@ impl Backward {
         let feedback = Feedback::new(&spec.rule);
         let (alignment, method) = match &spec.rule {
             RuleSpec::Learned { alignment, .. } => (alignment.clone(), settings.optimizer_backward.method),
-            // A matrix that takes no steps needs no optimizer state.
-            RuleSpec::Backprop | RuleSpec::SignSymmetry { .. } => {
-                (Alignment::default(), Method::Sgd { momentum: 0.0, nesterov: false })
+            RuleSpec::Product(Product { schedule, .. }) => {
+                let alignment = Alignment { schedule: schedule.clone(), ..Alignment::default() };
+                (alignment, settings.optimizer_backward.method)
             }
+            RuleSpec::Backprop | RuleSpec::SignSymmetry { .. } => (Alignment::default(), NO_STEPS),
         };
+        let product = spec.rule.product();
+        let fixed =
+            product.map(|product| Fixed::new(&spec.name, product, &shape, map, settings)).transpose()?;
+        let shape = product.map_or(shape.clone(), |product| product.trained(&shape));
         let matrix = match feedback {
             Feedback::Transport => None,
             Feedback::Signs(_) | Feedback::Local(_) | Feedback::ReadsWeight(_) => {
@@ -75,6 +85,7 @@ impl Backward {
             map,
             drawn: (shape, init),
             matrix,
+            fixed,
             method,
             feedback,
             alignment,
@@ -84,12 +95,12 @@ impl Backward {
         })
     }
 
-    /// B; `None` if B is W itself.
+    /// B, or R; `None` if B is W itself.
     pub fn matrix(&self) -> Option<&Tensor> {
         self.matrix.as_ref().map(Matrix::value)
     }
 
-    /// B in the number format of the computation; `None` if B is W itself.
+    /// B, or R, in the number format of the computation; `None` if B is W itself.
     ///
     /// # Errors
     /// When memory or device fail.
@@ -97,7 +108,7 @@ impl Backward {
         self.matrix.as_ref().map(Matrix::factor).transpose()
     }
 
-    /// The factor that carries the error back: B, or else `weight`, which is W. All are in the number format of the
+    /// The factor that carries the error to x: B, or R, or else `weight`, which is W. All are in the number format of the
     /// computation.
     ///
     /// # Errors
@@ -109,7 +120,41 @@ impl Backward {
         }))
     }
 
-    /// W's task gradient of one microbatch, from the layer's `x` and the `error` at its y; `None` if it is no part of B's.
+    /// The error behind the fixed B, from the `error` at y; `None` where there is no fixed B.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn carry(&self, error: &Tensor) -> Result<Option<Tensor>, TchError> {
+        self.fixed.as_ref().map(|fixed| fixed.carry(error)).transpose()
+    }
+
+    /// The output for `x` through B, or through B·R; `None` if B is W itself.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn output(&self, x: &Tensor) -> Result<Option<Tensor>, TchError> {
+        let Some(matrix) = self.factor()? else { return Ok(None) };
+        let y = self.map.forward(x, matrix)?;
+        Ok(Some(match &self.fixed {
+            Some(fixed) => fixed.forward(&y)?,
+            None => y,
+        }))
+    }
+
+    /// `weight`, which is W, compared with B or with B·R.
+    ///
+    /// # Errors
+    /// When a torch operation fails.
+    pub fn compared(&self, weight: &Tensor) -> Result<Comparison, TchError> {
+        let backward = self.matrix().unwrap_or(weight);
+        match &self.fixed {
+            Some(fixed) => Comparison::of_product(weight, fixed.value(), backward),
+            None => Comparison::of(weight, backward),
+        }
+    }
+
+    /// The task gradient of one microbatch that is part of B's, from the layer's `x` and the `error` at its y, or from the
+    /// one behind the fixed B; `None` if there is none.
     ///
     /// # Errors
     /// When the shapes do not fit.
@@ -177,6 +222,9 @@ impl Backward {
     ) -> Result<Option<Tensor>, TchError> {
         let task = task.filter(|_| self.feedback.uses_task()).map(|task| {
             self.log.task();
+            if self.fixed.is_some() {
+                self.log.carried();
+            }
             task.shallow_clone()
         });
         if self.alignment.mirror.is_some() {
@@ -259,8 +307,9 @@ impl Backward {
             MirrorStep::Delay(done) => {
                 let gradient = self.of_loss(samples, weight, 1.0)?;
                 // Schedules count updates, and no update is finished yet.
+                let [schedule, weight_decay_schedule] = [Schedule::default(), Schedule::default()];
                 let full =
-                    OptimizerSpec { schedule: Schedule::default(), ..settings.optimizer_backward.clone() };
+                    OptimizerSpec { schedule, weight_decay_schedule, ..settings.optimizer_backward.clone() };
                 let settings = Settings { optimizer_backward: full, ..settings.clone() };
                 self.step(gradient, &settings, done, &stream)
             }
@@ -314,10 +363,13 @@ impl Backward {
         self.owed = None;
     }
 
-    /// Shows B and its optimizer's state.
+    /// Shows B, or R and B, and the optimizer's state.
     pub fn state<'a>(&'a mut self, state: &mut State<'a>) {
         if let Some(matrix) = &mut self.matrix {
             matrix.state(&format!("{}.weight_backward", self.name), &self.method, state);
+        }
+        if let Some(fixed) = &mut self.fixed {
+            fixed.state(state);
         }
     }
 }

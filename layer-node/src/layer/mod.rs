@@ -7,6 +7,7 @@ mod add;
 mod backward;
 mod batch_norm;
 mod bias;
+mod fixed;
 mod flatten;
 pub(crate) mod held;
 mod matrix;

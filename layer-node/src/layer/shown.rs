@@ -68,7 +68,9 @@ impl Show {
             RuleSpec::Learned { task, coefficients, alignment, .. } => {
                 (alignment.clone(), coefficients.use_samples(), *task)
             }
-            RuleSpec::Backprop | RuleSpec::SignSymmetry { .. } => (Alignment::default(), false, false),
+            RuleSpec::Backprop | RuleSpec::SignSymmetry { .. } | RuleSpec::Product(_) => {
+                (Alignment::default(), false, spec.rule.uses_task())
+            }
         };
         Self {
             name: spec.name.clone(),

@@ -9,7 +9,7 @@ use tch::{TchError, Tensor};
 /// angle that does not exist, as that of a signal of zeros, is NaN.
 #[derive(Clone, Copy, Debug)]
 pub struct Signals {
-    /// The angle between map(x, W) and map(x, B).
+    /// The angle between map(x, W) and map(x, B), or map(x, B·R).
     pub output_deg: f64,
     /// The angle between adjoint(error, B) and adjoint(error, W); NaN where the layer sends no error down.
     pub error_deg: f64,
@@ -24,7 +24,8 @@ impl Signals {
         Self { output_deg: 0.0, error_deg: if sends_down { 0.0 } else { f64::NAN } }
     }
 
-    /// Compares the outputs for `x`. `y` is the output through `weight` where the layer has kept it.
+    /// Compares the output for `x` through W with the one `through` B. `y` is the output through `weight`, which is W, where
+    /// the layer has kept it.
     ///
     /// # Errors
     /// When a torch operation fails.
@@ -33,13 +34,13 @@ impl Signals {
         x: &Tensor,
         y: Option<&Tensor>,
         weight: &Tensor,
-        backward: &Tensor,
+        through: &Tensor,
     ) -> Result<f64, TchError> {
         let y = match y {
             Some(y) => y.shallow_clone(),
             None => map.forward(x, weight)?,
         };
-        Ok(Comparison::of(&y, &map.forward(x, backward)?)?.angle_deg)
+        Ok(Comparison::of(&y, through)?.angle_deg)
     }
 
     /// Compares the error at `x` that B has `carried` down with the one that `weight` would carry, of the `error` at y.

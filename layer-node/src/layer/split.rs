@@ -31,7 +31,7 @@ pub struct SplitLayer {
 #[derive(Default)]
 struct Saved {
     shown: Shown,
-    /// The error at the output, where the training of B needs it.
+    /// The error at the output, or that behind the fixed B, where the training of B needs it.
     error: Option<Tensor>,
 }
 
@@ -75,6 +75,7 @@ impl SplitLayer {
         needed: bool,
     ) -> Result<Option<Tensor>, TchError> {
         let (saved, backward) = (self.held.get(m)?, self.backward.factor()?);
+        let error = self.backward.carry(&error)?.unwrap_or(error);
         let carried = match (needed, backward) {
             (true, Some(backward)) => {
                 // Only the shape of x decides where the error goes; the rule may have no use for x itself.

@@ -31,6 +31,8 @@ pub struct WeightLayer {
     method: Method,
     held: Held<Saved>,
     task: Sum,
+    /// The task gradient of R, under product feedback alignment.
+    task_of_r: Sum,
 }
 
 /// The values that are kept of a microbatch from F to G.
@@ -39,6 +41,8 @@ struct Saved {
     y: Option<Tensor>,
     /// The error at the output; present from E on.
     error: Option<Tensor>,
+    /// The error behind the fixed B under product feedback alignment; present from E on.
+    middle: Option<Tensor>,
 }
 
 impl WeightLayer {
@@ -70,6 +74,7 @@ impl WeightLayer {
             method,
             held: Held::default(),
             task: Sum::default(),
+            task_of_r: Sum::default(),
         })
     }
 
@@ -89,7 +94,7 @@ impl WeightLayer {
     /// # Errors
     /// When a torch operation fails.
     pub fn backward_gradient(&self, updates: u64) -> Result<Option<Tensor>, TchError> {
-        match (&self.backward, self.task.get()) {
+        match (&self.backward, self.task_of_r.get().or(self.task.get())) {
             (Some(backward), task @ Some(_)) => backward.gradient(Some(self.forward.value()), task, updates),
             (None, _) | (_, None) => Ok(None),
         }
@@ -111,7 +116,7 @@ impl Layer for WeightLayer {
         let y = self.map.forward(x, self.forward.factor()?)?;
         if pass.keeps() {
             let kept = self.show.keeps_output().then(|| y.shallow_clone());
-            self.held.put(m, Saved { x: x.shallow_clone(), y: kept, error: None });
+            self.held.put(m, Saved { x: x.shallow_clone(), y: kept, error: None, middle: None });
         }
         match &self.bias {
             Some(bias) => bias.forward(&y),
@@ -128,23 +133,24 @@ impl Layer for WeightLayer {
     fn error(&mut self, m: MicrobatchId, error: Tensor, needed: bool) -> Result<Vec<Tensor>, TchError> {
         let saved = self.held.get(m)?;
         saved.error = Some(error.shallow_clone());
-        match &self.backward {
-            Some(backward) if needed => {
-                let x = saved.x.shallow_clone();
-                Ok(vec![self.map.adjoint(&error, backward.carrier(self.forward.factor()?)?, &x)?])
-            }
-            Some(_) | None => Ok(Vec::new()),
+        let Some(backward) = &self.backward else { return Ok(Vec::new()) };
+        saved.middle = backward.carry(&error)?;
+        if !needed {
+            return Ok(Vec::new());
         }
+        let (carrier, error) =
+            (backward.carrier(self.forward.factor()?)?, saved.middle.as_ref().unwrap_or(&error));
+        Ok(vec![self.map.adjoint(error, carrier, &saved.x)?])
     }
 
     fn signals(&mut self, m: MicrobatchId, carried: Option<&Tensor>) -> Result<Option<Signals>, TchError> {
         let Some(backward) = &self.backward else { return Ok(None) };
         let (weight, map) = (self.forward.factor()?, self.map);
-        let Some(matrix) = backward.factor()? else {
+        let Saved { x, y, error, .. } = self.held.get(m)?;
+        let Some(through) = backward.output(x)? else {
             return Ok(Some(Signals::of_transport(carried.is_some())));
         };
-        let Saved { x, y, error } = self.held.get(m)?;
-        let output_deg = Signals::outputs(map, x, y.as_ref(), weight, matrix)?;
+        let output_deg = Signals::outputs(map, x, y.as_ref(), weight, &through)?;
         let error_deg = match (error, carried) {
             (Some(error), Some(carried)) => Signals::errors(map, x, error, weight, carried)?,
             (None, _) | (_, None) => f64::NAN,
@@ -153,7 +159,7 @@ impl Layer for WeightLayer {
     }
 
     fn gradient(&mut self, m: MicrobatchId, minibatch: u32) -> Result<(), TchError> {
-        let Saved { x, y, error } = self.held.take(m)?;
+        let Saved { x, y, error, middle } = self.held.take(m)?;
         let error = error.ok_or_else(|| {
             TchError::Torch(format!("nothing is held of the error of {m}: its E has not run"))
         })?;
@@ -161,6 +167,11 @@ impl Layer for WeightLayer {
             && let Some(shown) = self.show.sample(&x, y.as_ref(), self.forward.factor()?)?
         {
             backward.gather(&shown, Some(&error), minibatch)?;
+        }
+        if let (Some(backward), Some(middle)) = (&self.backward, &middle)
+            && let Some(task) = backward.task(&x, middle)?
+        {
+            self.task_of_r.add(task)?;
         }
         self.task.add(self.forward.gradient(self.map, &x, &error)?)?;
         match &mut self.bias {
@@ -171,10 +182,11 @@ impl Layer for WeightLayer {
 
     fn update(&mut self, settings: &Settings, updates: u64) -> Result<(), TchError> {
         self.task.unscale(settings.loss_scale)?;
-        let task = self.task.take();
+        self.task_of_r.unscale(settings.loss_scale)?;
+        let (task, of_r) = (self.task.take(), self.task_of_r.take());
         if let Some(backward) = &mut self.backward {
             // This comes first, because a rule may read W as it is before this step.
-            backward.keep(self.forward.value(), task.as_ref(), updates)?;
+            backward.keep(self.forward.value(), of_r.as_ref().or(task.as_ref()), updates)?;
         }
         if let Some(gradient) = task {
             self.forward.step(&settings.optimizer, updates, &gradient)?;
@@ -209,6 +221,7 @@ impl Layer for WeightLayer {
     fn abandon(&mut self) {
         self.held.clear();
         self.task.take();
+        self.task_of_r.take();
         if let Some(backward) = &mut self.backward {
             backward.abandon();
         }
@@ -241,8 +254,10 @@ impl Layer for WeightLayer {
 
     fn measure(&self) -> Result<Option<LayerMeasure>, TchError> {
         let weight = self.forward.value();
-        let backward = self.backward.as_ref().map(|backward| backward.matrix().unwrap_or(weight));
-        let found = Comparison::of(weight, backward.unwrap_or(weight))?;
+        let found = match &self.backward {
+            Some(backward) => backward.compared(weight)?,
+            None => Comparison::of(weight, weight)?,
+        };
         let measured = LayerMeasure {
             name: self.name.clone(),
             angle_deg: found.angle_deg,

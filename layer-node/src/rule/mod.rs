@@ -21,7 +21,7 @@ pub(crate) use seen::Given;
 pub use seen::{AtUpdate, ReadLog, Seen};
 pub use sign_symmetry::aligned as signs_of;
 
-use proto::spec::rule::{Magnitude, RuleSpec};
+use proto::spec::rule::{Alignment, Magnitude, RuleSpec};
 use tch::{TchError, Tensor};
 
 /// A learning rule for B.
@@ -65,6 +65,8 @@ impl Feedback {
         match spec {
             RuleSpec::Backprop => Feedback::Transport,
             RuleSpec::SignSymmetry { magnitude } => Feedback::Signs(*magnitude),
+            // R is trained by a rule that has no access to W: by its own task gradient, and by its decay.
+            RuleSpec::Product(product) => compose(product.coefficients(), true, &Alignment::default()),
             RuleSpec::Learned { task, coefficients, alignment, .. } => {
                 compose(*coefficients, *task, alignment)
             }

@@ -38,6 +38,11 @@ impl ReadLog {
         self.note(Reads { x: true, error: true, ..Reads::default() });
     }
 
+    /// Records that a fixed B has carried the error to R.
+    pub(crate) fn carried(&self) {
+        self.note(Reads { backward: true, ..Reads::default() });
+    }
+
     fn note(&self, new: Reads) {
         self.0.set(self.0.get().or(new));
     }

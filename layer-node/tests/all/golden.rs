@@ -2,13 +2,14 @@
 //!
 //! The numbers and their generator lie in `golden/`. `GOLDEN=FILE` checks another file as well.
 
-use crate::common::{conv, double, id, linear, nesterov};
+use crate::common::{conv, double, id, linear, nesterov, update};
 use layer_node::layer::{Layer, Pass, Signals, WeightLayer};
 use layer_node::optim::Parameter;
 use layer_node::settings::Settings;
 use layer_node::state::named::State;
 use proto::spec::graph::LayerSpec;
-use proto::spec::rule::{Alignment, Coefficients, Primitive, RuleSpec};
+use proto::spec::optimizer::Schedule;
+use proto::spec::rule::{Alignment, Coefficients, Primitive, Product, RuleSpec};
 use serde_json::Value;
 use std::path::Path;
 use tch::{Kind, Tensor};
@@ -60,19 +61,40 @@ impl Case<'_> {
         let mut state = State::default();
         layer.state(&mut state);
         state.0.get_mut("golden.weight").unwrap().copy_(&w);
-        if let Some(backward) = state.0.get_mut("golden.weight_backward") {
-            backward.copy_(&self.array("b"));
+        match state.0.get_mut("golden.weight_backward") {
+            Some(backward) if backward.size() == w.size() => backward.copy_(&self.array("b")),
+            Some(_) | None => {}
         }
         layer
     }
 
-    /// The angles of the signals in the E of the whole batch.
-    fn signals(&self, rule: RuleSpec) -> Signals {
-        let mut layer = self.layer(rule);
+    /// The case's layer under product feedback alignment, with the B and the R of `golden`.
+    fn of_product(&self, golden: &Value) -> WeightLayer {
+        let out = self.array("w").size()[0] as f64;
+        let ratio = golden["mid"].as_f64().unwrap() / out;
+        let (decay, schedule) = (DECAY / 2.0, Schedule::default());
+        let mut layer = self.layer(RuleSpec::Product(Product { ratio, decay, schedule }));
+        let mut state = State::default();
+        layer.state(&mut state);
+        for (name, key) in [("golden.weight_backward", "r"), ("golden.feedback", "b")] {
+            state.0.get_mut(name).unwrap().copy_(&tensor(&golden[key]));
+        }
+        layer
+    }
+
+    /// F and E of the whole batch, with the comparison of the signals between E and G: the error below, and the signals.
+    fn compared(&self, layer: &mut WeightLayer) -> (Tensor, Signals) {
         let (x, error) = (self.array("x").to_kind(self.1), self.array("error_above").to_kind(self.1));
         _ = layer.forward(id(0), vec![x.shallow_clone()], Pass::Train).unwrap();
-        let below = layer.error(id(0), error.shallow_clone(), true).unwrap().remove(0);
-        layer.signals(id(0), Some(&below)).unwrap().unwrap()
+        let below = layer.error(id(0), error, true).unwrap().remove(0);
+        let signals = layer.signals(id(0), Some(&below)).unwrap().unwrap();
+        layer.gradient(id(0), x.size()[0] as u32).unwrap();
+        (below, signals)
+    }
+
+    /// The angles of the signals in the E of the whole batch.
+    fn signals(&self, rule: RuleSpec) -> Signals {
+        self.compared(&mut self.layer(rule)).1
     }
 
     /// y, the error below, and the layer after F, E and G of the whole batch.
@@ -85,6 +107,9 @@ impl Case<'_> {
         (y, below, layer)
     }
 }
+
+/// λ of the layers under product feedback alignment, as in the generator.
+const DECAY: f64 = 0.05;
 
 fn settings() -> Settings {
     double(nesterov(0.1, 0.0), nesterov(0.1, 0.0))
@@ -127,6 +152,35 @@ fn value(case: &Case, primitive: &str) -> f64 {
     }
 }
 
+/// Passes `check` every array that `golden` has of a layer under product feedback alignment, beside the layer's own.
+fn products(case: &Case, golden: &Value, mut check: impl FnMut(&str, &Tensor, &Tensor)) {
+    let mut layer = case.of_product(golden);
+    let mut number = |what: &str, ours: f64| check(what, &Tensor::from(ours), &tensor(&golden[what]));
+    let measured = layer.measure().unwrap().unwrap();
+    number("weight_angle_deg", measured.angle_deg);
+    number("difference", measured.difference);
+    let (below, signals) = case.compared(&mut layer);
+    number("output_angle_deg", signals.output_deg);
+    number("error_angle_deg", signals.error_deg);
+    check("error_below", &below, &tensor(&golden["error_below"]));
+    check("grad_r", &layer.backward_gradient(0).unwrap().unwrap(), &tensor(&golden["grad_r"]));
+    let settings = Settings { kind: case.1, ..double(nesterov(0.1, DECAY), nesterov(0.1, 0.0)) };
+    update(&mut layer, &settings, 0);
+    for updates in 1..3 {
+        _ = case.compared(&mut layer);
+        update(&mut layer, &settings, updates);
+    }
+    let after = layer.measure().unwrap().unwrap().difference;
+    check("difference", &Tensor::from(after), &tensor(&golden["difference_after_3_steps"]));
+    let mut state = State::default();
+    layer.state(&mut state);
+    for (name, key) in
+        [("weight", "w_after_3_steps"), ("weight_backward", "r_after_3_steps"), ("feedback", "b")]
+    {
+        check(key, state.0[&format!("golden.{name}")], &tensor(&golden[key]));
+    }
+}
+
 /// Every disagreement of layers that compute in `kind` with `document`, one line each, and the number of compared arrays.
 fn compare(document: &Value, kind: Kind) -> (Vec<String>, usize) {
     // bf16 rounds to 1/512 of a number, here the factors of a product and the product.
@@ -157,6 +211,11 @@ fn compare(document: &Value, kind: Kind) -> (Vec<String>, usize) {
                 check("output_angle_deg", &Tensor::from(output_deg), &tensor(&case.0["output_angle_deg"]));
                 check("error_angle_deg", &Tensor::from(error_deg), &tensor(&case.0["error_angle_deg"]));
             }
+        }
+
+        // Files of older releases have no products.
+        for golden in case.0["products"].as_array().into_iter().flatten() {
+            products(&case, golden, |what, ours, golden| check(&format!("product {what}"), ours, golden));
         }
 
         let given = case.0["primitives"].as_object().expect("primitives");
@@ -238,6 +297,9 @@ fn a_flipped_sign_is_seen() {
         "/cases/4/rules/activation_alignment/grad_b",
         "/cases/5/per_position/information_alignment",
         "/cases/5/rules/kolen_pollack/b_after_3_nesterov_steps",
+        "/cases/0/products/0/grad_r",
+        "/cases/3/products/1/error_below",
+        "/cases/4/products/2/r_after_3_steps",
     ];
     for place in places {
         let mut flipped = good.clone();

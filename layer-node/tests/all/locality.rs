@@ -6,8 +6,8 @@ use crate::common::{
 use layer_node::stage::{Stage, Values, Whole};
 use proto::microbatch::Phase;
 use proto::spec::graph::Op;
-use proto::spec::optimizer::OptimizerSpec;
-use proto::spec::rule::{Coefficients, Primitive, RuleSpec};
+use proto::spec::optimizer::{OptimizerSpec, Schedule};
+use proto::spec::rule::{Coefficients, Primitive, Product, RuleSpec};
 use proto::spec::stage::StageSpec;
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
@@ -20,6 +20,9 @@ fn rule(name: &str) -> RuleSpec {
     let none = Coefficients::default();
     let (task, coefficients) = match name {
         "backprop" => return RuleSpec::Backprop,
+        "product_feedback_alignment" => {
+            return RuleSpec::Product(Product { ratio: 1.5, decay: 1e-2, schedule: Schedule::default() });
+        }
         "feedback_alignment" => (false, none),
         "kolen_pollack" => (true, Coefficients::new(&[(Primitive::Decay, 1e-2)])),
         "weight_mirror" => (false, Coefficients::new(&[(Primitive::Amp, 1e-3), (Primitive::Decay, 1e-3)])),
@@ -48,8 +51,14 @@ fn rule(name: &str) -> RuleSpec {
     RuleSpec::learned(name, task, coefficients)
 }
 
-const LOCAL: [&str; 5] =
-    ["feedback_alignment", "kolen_pollack", "weight_mirror", "information_alignment", "activation_alignment"];
+const LOCAL: [&str; 6] = [
+    "feedback_alignment",
+    "kolen_pollack",
+    "product_feedback_alignment",
+    "weight_mirror",
+    "information_alignment",
+    "activation_alignment",
+];
 
 /// Convolutions, one of them 1×1, and a dense layer, on values named `x`.
 fn stage(rule_name: &str, weight_decay: f64) -> Stage {

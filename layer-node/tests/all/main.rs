@@ -12,6 +12,7 @@ mod message;
 mod networks;
 mod precision;
 mod primitives;
+mod product;
 mod reads;
 mod recompute;
 mod rules;

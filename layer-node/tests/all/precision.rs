@@ -6,9 +6,9 @@ use crate::networks::{plain, pooled, residual, tangled};
 use layer_node::stage::{Stage, Whole};
 use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::{INPUT, LayerSpec};
-use proto::spec::optimizer::OptimizerSpec;
+use proto::spec::optimizer::{OptimizerSpec, Schedule};
 use proto::spec::rule::{
-    Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, Primitive, RuleSpec, Transfer,
+    Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, Primitive, Product, RuleSpec, Transfer,
 };
 use proto::spec::stage::StageSpec;
 use std::collections::BTreeMap;
@@ -32,6 +32,7 @@ fn rules() -> Vec<RuleSpec> {
         RuleSpec::Backprop,
         RuleSpec::SignSymmetry { magnitude: Magnitude::Redrawn },
         RuleSpec::learned("kolen_pollack", true, Coefficients::new(&[(Primitive::Decay, 1e-2)])),
+        RuleSpec::Product(Product { ratio: 1.0, decay: 1e-2, schedule: Schedule::default() }),
         learned(Alignment { centering: Centering::Batch, transfer: Transfer::Tanh, ..Alignment::default() }),
         learned(Alignment { mirror: Some(mirror), update_noise: 1e-3, ..Alignment::default() }),
     ]

@@ -3,10 +3,10 @@
 use crate::common::{conv, double, id, linear, random, update};
 use layer_node::layer::{Layer, Pass, WeightLayer};
 use proto::spec::graph::{LayerSpec, Op};
-use proto::spec::optimizer::OptimizerSpec;
+use proto::spec::optimizer::{OptimizerSpec, Schedule};
 use proto::spec::reads::Reads;
 use proto::spec::rule::{
-    Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, Primitive, RuleSpec, Transfer,
+    Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, Primitive, Product, RuleSpec, Transfer,
 };
 
 /// The values that the layer's B was updated from: when it was built, and after two updates under `rule`.
@@ -45,6 +45,9 @@ fn rules() -> Vec<RuleSpec> {
     let alone = Primitive::ALL.map(|one| none.with(one, 1e-3));
     let magnitudes = [Magnitude::Uniform, Magnitude::Redrawn, Magnitude::Fixed];
     let mut rules = vec![RuleSpec::Backprop];
+    // R reads the error behind B, also where it does not decay.
+    let product = |decay| Product { ratio: 1.5, decay, schedule: Schedule::default() };
+    rules.extend([0.0, 0.1].map(product).map(RuleSpec::Product));
     rules.extend(magnitudes.map(|magnitude| RuleSpec::SignSymmetry { magnitude }));
     for coefficients in alone.into_iter().chain([none, all]) {
         for alignment in &options {

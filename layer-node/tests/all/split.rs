@@ -10,8 +10,9 @@ use layer_node::stage::{BackwardHalf, OtherHalf, StageError, Whole};
 use proto::lane::Action;
 use proto::microbatch::{MicrobatchId, Phase};
 use proto::spec::graph::{INPUT, LayerSpec};
+use proto::spec::optimizer::Schedule;
 use proto::spec::rule::{
-    Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, Primitive, RuleSpec, Transfer,
+    Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, Primitive, Product, RuleSpec, Transfer,
 };
 use proto::spec::stage::{Half, StageSpec};
 use std::collections::BTreeMap;
@@ -193,6 +194,8 @@ fn rules() -> Vec<RuleSpec> {
     vec![
         RuleSpec::learned("feedback_alignment", false, Coefficients::default()),
         RuleSpec::learned("kolen_pollack", true, Coefficients::new(&[(Primitive::Decay, 1e-2)])),
+        RuleSpec::Product(Product { ratio: 1.0, decay: 1e-2, schedule: Schedule::default() }),
+        RuleSpec::Product(Product { ratio: 1.5, decay: 1e-2, schedule: Schedule::default() }),
         custom(false, coefficients, plain()),
         custom(false, Coefficients::new(&[(Primitive::Sparse, 1e-3)]), plain()),
         custom(true, coefficients, Alignment { centering: Centering::Batch, ..plain() }),
@@ -240,8 +243,8 @@ fn check_halves(whole: &StageSpec, kind: Kind) {
             halves.layers.iter().filter(|layer| layer.split).map(|layer| layer.name.clone()).collect();
         let found = train(&halves, kind);
         assert_eq!(found.outputs, together.outputs, "{rule:?} in {kind:?}");
-        let is_b =
-            |name: &String| names.iter().any(|layer| name.starts_with(&format!("{layer}.weight_backward")));
+        let of_b = |layer: &String| ["weight_backward", "feedback"].map(|of| format!("{layer}.{of}"));
+        let is_b = |name: &String| names.iter().flat_map(of_b).any(|b| name.starts_with(&b));
         assert!(!found.forward.keys().any(is_b), "the host of W has no B");
         assert!(
             found.backward.keys().all(is_b),

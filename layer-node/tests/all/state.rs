@@ -6,8 +6,8 @@ use layer_node::settings::Settings;
 use layer_node::stage::BackwardHalf;
 use layer_node::state::named::State;
 use proto::spec::graph::{LayerSpec, Op};
-use proto::spec::optimizer::{Method, OptimizerSpec};
-use proto::spec::rule::{Coefficients, Magnitude, RuleSpec};
+use proto::spec::optimizer::{Method, OptimizerSpec, Schedule};
+use proto::spec::rule::{Coefficients, Magnitude, Product, RuleSpec};
 use proto::spec::stage::{Half, StageSpec};
 use proto::spec::state::{StateTensor, TensorRole, state_by_name, state_of};
 use std::collections::BTreeMap;
@@ -58,12 +58,13 @@ fn a_specification_promises_the_state_that_the_node_keeps() {
         RuleSpec::SignSymmetry { magnitude: Magnitude::Fixed },
         learned(false),
         learned(true),
+        RuleSpec::Product(Product { ratio: 1.5, decay: 0.0, schedule: Schedule::default() }),
     ];
     for (rule, [method, method_backward]) in
         rules.iter().flat_map(|rule| METHODS.map(|m| METHODS.map(|b| (rule, [m, b]))).concat())
     {
         let of = |method| OptimizerSpec { method, ..OptimizerSpec::sgd(0.1) };
-        let can_split = matches!(rule, RuleSpec::Learned { .. });
+        let can_split = !rule.reads().weight;
         for split in [false, true].into_iter().filter(|split| can_split || !split) {
             let under = |spec: LayerSpec| LayerSpec {
                 split: split && spec.op.is_weight() && spec.name != "b",

@@ -148,6 +148,53 @@ def nesterov(p, grads, lr, momentum):
     return p
 
 
+PRODUCT_LR, PRODUCT_MOMENTUM, PRODUCT_DECAY = 0.1, 0.9, 0.05
+
+
+def flat(a):
+    return a.reshape(len(a), -1)
+
+
+def product(op, x, w, error, mid, r):
+    """Product feedback alignment (arXiv 2405.20594): a fixed B (out, mid), applied at every position, and a trained R of mid
+    rows.  Three updates, with the same x and the same error at y: W and R take Nesterov steps and decay alike."""
+    if mid == len(w):
+        b, upper = np.linalg.qr(r.standard_normal((mid, mid)))
+        b = b * np.sign(np.diag(upper))
+    else:
+        b = r.standard_normal((len(w), mid)) / math.sqrt(mid)
+    back = 0.5 * r.standard_normal((mid,) + w.shape[1:])
+    middle = np.einsum("om,no...->nm...", b, error)
+    grad_w = op.filter_grad(x, error, w.shape)
+    grad_r = op.filter_grad(x, middle, back.shape)
+    through = (b @ flat(back)).reshape(w.shape)
+    # The error of the product, carried by the product in one piece, is the same.
+    worst = np.abs(op.adjoint(middle, back, x.shape) - op.adjoint(error, through, x.shape)).max()
+    # R's task gradient is Bᵀ times W's.
+    worst = max(worst, np.abs(flat(grad_r) - b.T @ flat(grad_w)).max())
+    if worst > 1e-12 * max(1.0, np.abs(grad_r).max()):
+        sys.exit(f"product: B and R in two steps differ from their product by {worst}")
+
+    def stepped(p, task):
+        buf = np.zeros_like(p)
+        for _ in range(3):
+            g = task + PRODUCT_DECAY * p
+            buf = PRODUCT_MOMENTUM * buf + g
+            p = p - PRODUCT_LR * (g + PRODUCT_MOMENTUM * buf)
+        return p
+
+    w3, r3 = stepped(w, grad_w), stepped(back, grad_r)
+    return {"mid": mid, "b": b.tolist(), "r": back.tolist(),
+            "error_below": op.adjoint(middle, back, x.shape).tolist(),
+            "grad_r": (grad_r + PRODUCT_DECAY * back).tolist(),
+            "w_after_3_steps": w3.tolist(), "r_after_3_steps": r3.tolist(),
+            "weight_angle_deg": angle(w, through),
+            "output_angle_deg": angle(op.forward(x, w), op.forward(x, through)),
+            "error_angle_deg": angle(op.adjoint(error, w, x.shape), op.adjoint(middle, back, x.shape)),
+            "difference": float(np.linalg.norm(flat(back) - b.T @ flat(w))),
+            "difference_after_3_steps": float(np.linalg.norm(flat(r3) - b.T @ flat(w3)))}
+
+
 def angle(a, b):
     a, b = a.ravel(), b.ravel()
     c = float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
@@ -212,6 +259,10 @@ def main():
             r: sum((c / (positions(y) if p in SUMS else 1) * PRIMITIVES[p](op, x, w, b)[1]
                     for p, c in coefficients.items()), grad_w if r == "kolen_pollack" else np.zeros_like(b)).tolist()
             for r, coefficients in RULES.items()}
+        # Numbers of their own, so that those of the other rules stay as they are in older files.
+        own = np.random.default_rng([2000 + a.seed, len(doc["cases"])])
+        mids = [len(w), 2 * len(w) + 1, max(1, len(w) // 2)]
+        case["products"] = [product(op, x, w, error, mid, own) for mid in mids]
         doc["cases"].append(case)
     json.dump(doc, open(a.out, "w"))
     print(f"{len(doc['cases'])} cases -> {a.out}")

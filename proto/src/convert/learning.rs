@@ -4,7 +4,7 @@ use super::{Result, known, need};
 use crate::error::{ProtocolError, short};
 use crate::spec::optimizer::{Method, OptimizerSpec, Schedule, Shape};
 use crate::spec::rule::{
-    Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, Primitive, RuleSpec, Transfer,
+    Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, Primitive, Product, RuleSpec, Transfer,
 };
 use crate::wire;
 
@@ -22,6 +22,10 @@ impl TryFrom<wire::Rule> for RuleSpec {
         match known(rule.magnitude, "known magnitude")? {
             wire::Magnitude::Unspecified => {}
             magnitude => return Ok(RuleSpec::SignSymmetry { magnitude: magnitude.try_into()? }),
+        }
+        if let Some(wire::Product { ratio, decay }) = rule.product {
+            let product = Product { ratio, decay, schedule: schedule(&rule)? };
+            return RuleSpec::Product(product).check();
         }
         let alignment = alignment(&rule)?;
         let coefficients = coefficients(&rule.terms)?;
@@ -47,9 +51,13 @@ fn coefficients(terms: &[wire::Term]) -> Result<Coefficients> {
     Ok(found)
 }
 
+fn schedule(rule: &wire::Rule) -> Result<Schedule> {
+    Ok(rule.schedule.clone().map(Schedule::try_from).transpose()?.unwrap_or_default())
+}
+
 fn alignment(rule: &wire::Rule) -> Result<Alignment> {
     Ok(Alignment {
-        schedule: rule.schedule.clone().map(Schedule::try_from).transpose()?.unwrap_or_default(),
+        schedule: schedule(rule)?,
         centering: known::<wire::Centering>(rule.centering, "known centering")?.try_into()?,
         transfer: known::<wire::Transfer>(rule.transfer, "known transfer")?.try_into()?,
         per_position: rule.per_position,
@@ -66,6 +74,12 @@ impl From<RuleSpec> for wire::Rule {
             RuleSpec::SignSymmetry { magnitude } => {
                 Self { name, magnitude: wire::Magnitude::from(magnitude).into(), ..Self::default() }
             }
+            RuleSpec::Product(Product { ratio, decay, schedule }) => Self {
+                name,
+                product: Some(wire::Product { ratio, decay }),
+                schedule: Some(schedule.into()),
+                ..Self::default()
+            },
             RuleSpec::Learned { task, coefficients, alignment, .. } => {
                 let term = |(one, coefficient): (Primitive, f64)| wire::Term {
                     primitive: one.word().into(),
@@ -113,8 +127,10 @@ impl TryFrom<wire::Optimizer> for OptimizerSpec {
             K::Adam(adam) => Method::Adam { beta1: adam.beta1, beta2: adam.beta2, eps: adam.eps },
         };
         let schedule = need(optimizer.schedule, "learning rate's schedule")?.try_into()?;
+        let weight_decay_schedule = optimizer.weight_decay_schedule.map(Schedule::try_from).transpose()?;
+        let weight_decay_schedule = weight_decay_schedule.unwrap_or_default();
         let wire::Optimizer { lr, weight_decay, clip, .. } = optimizer;
-        OptimizerSpec { method, lr, weight_decay, clip, schedule }.check()
+        OptimizerSpec { method, lr, weight_decay, clip, schedule, weight_decay_schedule }.check()
     }
 }
 
@@ -125,8 +141,14 @@ impl From<OptimizerSpec> for wire::Optimizer {
             Method::Sgd { momentum, nesterov } => K::Sgd(wire::Sgd { momentum, nesterov }),
             Method::Adam { beta1, beta2, eps } => K::Adam(wire::Adam { beta1, beta2, eps }),
         };
-        let schedule = Some(spec.schedule.into());
-        Self { kind: Some(kind), lr: spec.lr, weight_decay: spec.weight_decay, clip: spec.clip, schedule }
+        Self {
+            kind: Some(kind),
+            lr: spec.lr,
+            weight_decay: spec.weight_decay,
+            clip: spec.clip,
+            schedule: Some(spec.schedule.into()),
+            weight_decay_schedule: Some(spec.weight_decay_schedule.into()),
+        }
     }
 }
 

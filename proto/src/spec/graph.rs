@@ -87,6 +87,9 @@ pub fn infer_shapes(inputs: &[Value], layers: &[LayerSpec]) -> Result<Vec<Value>
         };
         let shapes = layer.inputs.iter().map(find).collect::<Result<Vec<_>, _>>()?;
         let shape = layer.op.output_shape(&shapes).map_err(&refuse)?;
+        if let (Some(product), Some(weight)) = (layer.rule.product(), layer.op.weight_shape(shapes[0])) {
+            product.fits(&weight).map_err(&refuse)?;
+        }
         values.push(Value { name: layer.name.clone(), shape: shape.clone() });
         // A stage that does not take the network's input has no layer of its name either.
         if known.insert(&layer.name, shape).is_some() || layer.name == INPUT {

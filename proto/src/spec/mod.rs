@@ -14,6 +14,7 @@ pub mod optimizer;
 pub mod pin;
 pub mod precision;
 mod primitive;
+mod product;
 pub mod reads;
 pub mod rule;
 pub mod split;

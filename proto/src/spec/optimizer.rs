@@ -1,4 +1,4 @@
-//! Optimizers of weights, and their learning rates as functions of the update count.
+//! Optimizers of weights, and their learning rates and decays as functions of the update count.
 
 use crate::error::ProtocolError;
 use serde::{Deserialize, Serialize};
@@ -55,13 +55,16 @@ pub struct OptimizerSpec {
     pub clip: f64,
     /// The factor on `lr`.
     pub schedule: Schedule,
+    /// The factor on `weight_decay`.
+    #[serde(default, skip_serializing_if = "Schedule::is_one")]
+    pub weight_decay_schedule: Schedule,
 }
 
 fn is_zero(number: &f64) -> bool {
     *number == 0.0
 }
 
-/// The learning rate's factor over a run.
+/// The factor on a learning rate, a weight decay or the coefficients of a rule over a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
     /// Updates over which the factor rises linearly to 1, on top of the shape; 0 for none.
@@ -70,7 +73,7 @@ pub struct Schedule {
     pub shape: Shape,
 }
 
-/// The learning rate's factor after warm-up.
+/// The factor after warm-up.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shape {
@@ -92,6 +95,11 @@ pub enum Shape {
 }
 
 impl Schedule {
+    /// Whether the factor is 1 throughout.
+    pub fn is_one(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The factor of the step that follows `updates` finished ones.
     pub fn factor(&self, updates: u64) -> f64 {
         let shape = match &self.shape {
@@ -116,7 +124,7 @@ impl Schedule {
             return Ok(self);
         }
         Err(ProtocolError::invalid(format!(
-            "a learning rate cannot fall by {factor} at {steps} boundaries: at most {MAX_BOUNDARIES}, ascending"
+            "a schedule cannot multiply by {factor} at {steps} boundaries: at most {MAX_BOUNDARIES}, ascending"
         )))
     }
 }
@@ -125,7 +133,13 @@ impl OptimizerSpec {
     /// Plain SGD at a constant learning rate, without weight decay and without a limit on gradients.
     pub fn sgd(lr: f64) -> Self {
         let method = Method::Sgd { momentum: 0.0, nesterov: false };
-        Self { method, lr, weight_decay: 0.0, clip: 0.0, schedule: Schedule::default() }
+        let [schedule, weight_decay_schedule] = [Schedule::default(), Schedule::default()];
+        Self { method, lr, weight_decay: 0.0, clip: 0.0, schedule, weight_decay_schedule }
+    }
+
+    /// λ in the step that follows `updates` finished ones.
+    pub fn decay(&self, updates: u64) -> f64 {
+        self.weight_decay * self.weight_decay_schedule.factor(updates)
     }
 
     pub(crate) fn check(self) -> Result<Self, ProtocolError> {

@@ -220,16 +220,13 @@ impl Layer {
 
 impl Rule {
     fn of(rule: &RuleSpec) -> Self {
-        let schedule = match rule {
-            RuleSpec::Learned { alignment, .. } => Some(alignment.schedule.clone()),
-            RuleSpec::Backprop | RuleSpec::SignSymmetry { .. } => None,
-        };
+        let schedule = rule.schedule().cloned();
         Self { rule: rule.clone(), schedule: schedule.filter(|schedule| *schedule != Schedule::default()) }
     }
 
     fn spec(mut self) -> RuleSpec {
-        if let (RuleSpec::Learned { alignment, .. }, Some(schedule)) = (&mut self.rule, self.schedule) {
-            alignment.schedule = schedule;
+        if let (Some(own), Some(schedule)) = (self.rule.schedule_mut(), self.schedule) {
+            *own = schedule;
         }
         self.rule
     }
@@ -335,7 +332,7 @@ mod tests {
     use crate::spec::graph::{INPUT, Init, Op, Window};
     use crate::spec::optimizer::{Method, Shape};
     use crate::spec::rule::{
-        Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, Primitive, Transfer,
+        Alignment, Centering, Coefficients, Magnitude, Mirror, Noise, Primitive, Product, Transfer,
     };
 
     /// A stage with every kind of layer, rule and optimizer.
@@ -357,6 +354,7 @@ mod tests {
             RuleSpec::Learned { name: "custom".into(), task: true, coefficients, alignment },
             RuleSpec::SignSymmetry { magnitude: Magnitude::Redrawn },
             RuleSpec::Backprop,
+            RuleSpec::Product(Product { ratio: 2.0, decay: 0.05, schedule: schedule.clone() }),
         ];
         let with = |name: &str, from: &str, op, rule: &RuleSpec| LayerSpec {
             rule: rule.clone(),
@@ -367,7 +365,8 @@ mod tests {
             LayerSpec::new("norm", &["a"], Op::BatchNorm { eps: 1e-5, momentum: 0.1, gamma: 1.0 }),
             with("b", "norm", conv, &rules[1]),
             LayerSpec::new("sum", &["b", "a"], Op::Add),
-            LayerSpec::new("max", &["sum"], Op::MaxPool(Window { kernel: 2, stride: 2, padding: 0 })),
+            with("product", "sum", conv, &rules[3]),
+            LayerSpec::new("max", &["product"], Op::MaxPool(Window { kernel: 2, stride: 2, padding: 0 })),
             LayerSpec::new("mean", &["max"], Op::AvgPool(Window::PLANE)),
             LayerSpec::new("flat", &["mean"], Op::Flatten),
             LayerSpec::new("relu", &["flat"], Op::Relu),
@@ -379,7 +378,13 @@ mod tests {
         StageSpec {
             stages: 2,
             seed: 7,
-            optimizer: OptimizerSpec { method, lr: 0.1, weight_decay: 1e-4, clip: 0.0, schedule },
+            optimizer: OptimizerSpec {
+                method,
+                weight_decay: 1e-4,
+                schedule: schedule.clone(),
+                weight_decay_schedule: schedule,
+                ..OptimizerSpec::sgd(0.1)
+            },
             optimizer_backward: OptimizerSpec {
                 schedule: Schedule { warmup: 0, shape: Shape::Cosine { total: 100 } },
                 ..OptimizerSpec::sgd(0.2)
@@ -504,12 +509,12 @@ mod tests {
             ),
             (Box::new(|spec| spec.layers[3].inputs[1] = "norm".into()), "'layers.sum.inputs' is "),
             (
-                Box::new(|spec| spec.layers[7].name = "x".into()),
+                Box::new(|spec| spec.layers[8].name = "x".into()),
                 "'layers.relu.name' is \"relu\", and the coordinator asks for \"x\"",
             ),
             (
                 Box::new(|spec| drop(spec.layers.pop())),
-                "'layers.9' is 'classes', and the coordinator asks for nothing",
+                "'layers.10' is 'classes', and the coordinator asks for nothing",
             ),
             (
                 Box::new(|spec| spec.layers[2].rule = RuleSpec::Backprop),

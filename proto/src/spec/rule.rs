@@ -3,7 +3,9 @@
 pub use super::alignment::{Alignment, Centering, Input, Mirror, Noise, Transfer};
 pub use super::coefficients::Coefficients;
 pub use super::primitive::{Effect, Facts, Primitive};
+pub use super::product::Product;
 
+use super::optimizer::Schedule;
 use super::reads::Reads;
 use crate::error::ProtocolError;
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,9 @@ pub enum RuleSpec {
         /// The magnitudes of B's elements.
         magnitude: Magnitude,
     },
+    /// The error goes back through a fixed B and a trained R.
+    #[serde(rename = "product_feedback_alignment")]
+    Product(Product),
     /// B is a tensor of its own and follows the gradient of its own loss.
     #[serde(untagged)]
     Learned {
@@ -61,6 +66,7 @@ impl RuleSpec {
         match self {
             RuleSpec::Backprop => "backprop",
             RuleSpec::SignSymmetry { .. } => "sign_symmetry",
+            RuleSpec::Product(_) => "product_feedback_alignment",
             RuleSpec::Learned { name, .. } => name,
         }
     }
@@ -69,7 +75,47 @@ impl RuleSpec {
     pub fn mirror(&self) -> Option<&Mirror> {
         match self {
             RuleSpec::Learned { alignment, .. } => alignment.mirror.as_ref(),
+            RuleSpec::Backprop | RuleSpec::SignSymmetry { .. } | RuleSpec::Product(_) => None,
+        }
+    }
+
+    /// The factor on the coefficients as a function of the stage's updates, where the rule has coefficients.
+    pub fn schedule(&self) -> Option<&Schedule> {
+        match self {
+            RuleSpec::Learned { alignment, .. } => Some(&alignment.schedule),
+            RuleSpec::Product(product) => Some(&product.schedule),
             RuleSpec::Backprop | RuleSpec::SignSymmetry { .. } => None,
+        }
+    }
+
+    /// As [`RuleSpec::schedule`], to be set.
+    pub fn schedule_mut(&mut self) -> Option<&mut Schedule> {
+        match self {
+            RuleSpec::Learned { alignment, .. } => Some(&mut alignment.schedule),
+            RuleSpec::Product(product) => Some(&mut product.schedule),
+            RuleSpec::Backprop | RuleSpec::SignSymmetry { .. } => None,
+        }
+    }
+
+    /// Whether a task gradient is part of B's, or of R's.
+    pub fn uses_task(&self) -> bool {
+        match self {
+            RuleSpec::Learned { task, .. } => *task,
+            RuleSpec::Product(_) => true,
+            RuleSpec::Backprop | RuleSpec::SignSymmetry { .. } => false,
+        }
+    }
+
+    /// Whether B, or R, takes steps along a gradient.
+    pub fn trains(&self) -> bool {
+        self.uses_task() || matches!(self, RuleSpec::Learned { coefficients, .. } if !coefficients.are_zero())
+    }
+
+    /// The product by which the error goes back, under product feedback alignment.
+    pub fn product(&self) -> Option<&Product> {
+        match self {
+            RuleSpec::Product(product) => Some(product),
+            RuleSpec::Backprop | RuleSpec::SignSymmetry { .. } | RuleSpec::Learned { .. } => None,
         }
     }
 
@@ -80,6 +126,8 @@ impl RuleSpec {
             RuleSpec::SignSymmetry { magnitude } => {
                 Reads { weight: true, backward: *magnitude == Magnitude::Fixed, ..Reads::NOTHING }
             }
+            // B carries the error to R, and R decays.
+            RuleSpec::Product(_) => Reads { x: true, error: true, backward: true, ..Reads::NOTHING },
             RuleSpec::Learned { task, coefficients, alignment, .. } => {
                 let terms = coefficients.reads();
                 // The slope of a transfer function is that at z, which is made of B.
@@ -102,6 +150,9 @@ impl RuleSpec {
     }
 
     pub(crate) fn check(self) -> Result<Self, ProtocolError> {
+        if let RuleSpec::Product(product) = &self {
+            product.check()?;
+        }
         if let RuleSpec::Learned { name, coefficients, alignment, .. } = &self {
             alignment.check()?;
             if !coefficients.are_finite() || name.len() > crate::spec::limits::MAX_NAME {
@@ -130,6 +181,8 @@ mod tests {
         assert_eq!(named(RuleSpec::learned("feedback_alignment", false, Coefficients::default())), "nothing");
         let decay = Coefficients::new(&[(Primitive::Decay, 1.0)]);
         assert_eq!(named(RuleSpec::learned("kolen_pollack", true, decay)), "x, error, B");
+        let product = Product { ratio: 1.0, decay: 0.0, schedule: Schedule::default() };
+        assert_eq!(named(RuleSpec::Product(product)), "x, error, B");
         assert_eq!(named(RuleSpec::Backprop), "W");
     }
 }

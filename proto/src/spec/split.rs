@@ -176,6 +176,7 @@ impl Needs {
                     noise: alignment.mirror.map(|mirror| mirror.batch),
                 }
             }
+            RuleSpec::Product(_) => Self { x: true, y: false, error: true, noise: None },
             RuleSpec::Backprop | RuleSpec::SignSymmetry { .. } => {
                 Self { x: false, y: false, error: false, noise: None }
             }
@@ -187,7 +188,8 @@ impl Needs {
 mod tests {
     use super::*;
     use crate::spec::graph::{INPUT, Init, Op};
-    use crate::spec::rule::{Alignment, Coefficients, Mirror, Noise, Primitive};
+    use crate::spec::optimizer::Schedule;
+    use crate::spec::rule::{Alignment, Coefficients, Mirror, Noise, Primitive, Product};
 
     fn stage(rule: &RuleSpec) -> StageSpec {
         let dense = |name: &str, from: &str, out| LayerSpec {
@@ -250,6 +252,16 @@ mod tests {
             ),
             (
                 learned("kolen_pollack", true, decay),
+                vec![
+                    "0: a.x [4] of 8",
+                    "1: a.error [3] of 8",
+                    "2: b.x [3] of 8",
+                    "3: b.error [2] of 8",
+                    "back 0: b.x [3] of 8",
+                ],
+            ),
+            (
+                RuleSpec::Product(Product { ratio: 2.0, decay: 1.0, schedule: Schedule::default() }),
                 vec![
                     "0: a.x [4] of 8",
                     "1: a.error [3] of 8",

@@ -257,6 +257,7 @@ impl StageSpec {
         }
         self.output_values()?;
         self.check_split()?;
+        self.check_copied()?;
         Ok(self)
     }
 }

@@ -26,8 +26,10 @@ pub struct StateTensor {
 pub enum TensorRole {
     /// W, a bias, or a norm's parameters and statistics: a forward pass takes them.
     Forward,
-    /// B.
+    /// B, or the R of product feedback alignment.
     Backward,
+    /// The fixed B of product feedback alignment.
+    Fixed,
     /// The state that an optimizer keeps of a parameter.
     Slot {
         /// The name of the parameter.
@@ -92,14 +94,20 @@ impl OfLayer<'_> {
     }
 
     /// Adds B, which a layer under backprop does not have, and its optimizer's state. A B that takes no steps of its own
-    /// needs no such state.
+    /// needs no such state. Under product feedback alignment R comes first, and then B.
     fn backward(&mut self, x: &[u64]) {
-        let method = match self.layer.rule {
+        let (weight, trained) = (self.weight_shape(x), self.spec.optimizer_backward.method);
+        let (shape, method) = match &self.layer.rule {
             RuleSpec::Backprop => return,
-            RuleSpec::SignSymmetry { .. } => Method::Sgd { momentum: 0.0, nesterov: false },
-            RuleSpec::Learned { .. } => self.spec.optimizer_backward.method,
+            RuleSpec::SignSymmetry { .. } => (weight, Method::Sgd { momentum: 0.0, nesterov: false }),
+            RuleSpec::Learned { .. } => (weight, trained),
+            RuleSpec::Product(product) => (product.trained(&weight), trained),
         };
-        self.parameter("weight_backward", self.weight_shape(x), TensorRole::Backward, &method);
+        self.parameter("weight_backward", shape, TensorRole::Backward, &method);
+        if let Some(product) = self.layer.rule.product() {
+            let fixed = product.fixed(&self.weight_shape(x));
+            self.tensor(format!("{}.feedback", self.layer.name), fixed, TensorRole::Fixed);
+        }
     }
 
     fn weight_shape(&self, x: &[u64]) -> Vec<u64> {
@@ -126,6 +134,7 @@ pub fn state_by_name(all: &BTreeMap<String, Vec<u64>>) -> Vec<StateTensor> {
         let role = match (parameter, name.rsplit_once('.')) {
             (Some(of), _) => TensorRole::Slot { of: of.to_owned() },
             (None, Some((_, "weight_backward"))) => TensorRole::Backward,
+            (None, Some((_, "feedback"))) => TensorRole::Fixed,
             (None, _) => TensorRole::Forward,
         };
         let named = parameter.unwrap_or(name);

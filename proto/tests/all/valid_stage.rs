@@ -11,7 +11,14 @@ use proto::wire;
 pub fn stage() -> wire::Stage {
     let method = Method::Sgd { momentum: 0.9, nesterov: true };
     let schedule = Schedule { warmup: 2, shape: Shape::Step { boundaries: vec![3, 5], factor: 0.1 } };
-    let optimizer = OptimizerSpec { method, lr: 0.1, weight_decay: 1e-4, clip: 1.0, schedule };
+    let optimizer = OptimizerSpec {
+        method,
+        weight_decay: 1e-4,
+        clip: 1.0,
+        schedule: schedule.clone(),
+        weight_decay_schedule: schedule,
+        ..OptimizerSpec::sgd(0.1)
+    };
     let method = Method::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
     let schedule = Schedule { warmup: 0, shape: Shape::Cosine { total: 9 } };
     let optimizer_backward = OptimizerSpec { method, schedule, ..OptimizerSpec::sgd(0.1) };

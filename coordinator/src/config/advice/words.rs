@@ -79,6 +79,7 @@ pub(super) const VALUES: &[Synonyms] = &[
     almost("frsf", "sign_symmetry", ", with 'rule.magnitude' = \"fixed\""),
     meant("sa symmetric", "symmetric_alignment"),
     meant("kp kolen", "kolen_pollack"),
+    meant("pfa product product_alignment", "product_feedback_alignment"),
     meant("wm mirror", "weight_mirror"),
     meant("ia information", "information_alignment"),
     meant("aa", "activation_alignment"),

@@ -10,6 +10,9 @@ use crate::rule::{Name, listed, matched_decay};
 impl Reader<'_> {
     /// Refuses a rule that cannot do what its name or its keys promise.
     pub(super) fn check(&self, prefix: &str, rule: &RuleSpec) -> Result<(), ConfigError> {
+        if let Some(product) = rule.product() {
+            return self.check_alike(prefix, Name::ProductFeedbackAlignment, product.decay);
+        }
         let RuleSpec::Learned { name, task, coefficients, alignment } = rule else { return Ok(()) };
         let fixed = Name::FeedbackAlignment;
         if !fixed.is(rule) && !task && coefficients.are_zero() {
@@ -80,24 +83,32 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Checks the conditions under which ‖W − B‖ shrinks: W and B take the same steps, of the same gradient, with
-    /// the same decay.
+    /// Checks that B follows W's task gradient and a decay, and nothing else.
     fn check_kolen_pollack(&self, prefix: &str, task: bool, c: &Coefficients) -> Result<(), ConfigError> {
-        let decay = c.of(Primitive::Decay);
         if let Some((key, value)) = c.terms().find(|(one, _)| *one != Primitive::Decay) {
             let why = format!(
                 "is {value}, but kolen_pollack has no such term: leave it out, or call the rule \"custom\""
             );
             return Err(self.refuse(&format!("{prefix}.{key}"), &why));
         }
-        let matched = matched_decay(self.w.weight_decay);
         if !task {
             return Err(self
                 .refuse(&format!("{prefix}.task"), "is false, but kolen_pollack is the task gradient on B"));
         }
+        self.check_alike(prefix, Name::KolenPollack, c.of(Primitive::Decay))
+    }
+
+    /// Checks the conditions under which ‖W − B‖, or ‖R − BᵀW‖, shrinks: both take the same steps, of the same gradient,
+    /// with the same decay.
+    fn check_alike(&self, prefix: &str, rule: Name, decay: f64) -> Result<(), ConfigError> {
+        let matched = matched_decay(self.w.weight_decay);
+        let (alike, follower) = match rule {
+            Name::ProductFeedbackAlignment => ("R take the steps of BᵀW", "R"),
+            _ => ("W and B take the same steps", "B"),
+        };
         if (decay - matched).abs() > 1e-12 * matched {
             let why = format!(
-                "is {decay}, but kolen_pollack needs half of optimizer.weight_decay, {matched}: leave it out or set that"
+                "is {decay}, but {rule} needs half of optimizer.weight_decay, {matched}: leave it out or set that"
             );
             return Err(self.refuse(&format!("{prefix}.decay"), &why));
         }
@@ -107,8 +118,14 @@ impl Reader<'_> {
             format!("'optimizer_b.{key}' must be the same as 'optimizer.{key}'")
         } else if self.b.weight_decay != 0.0 {
             format!(
-                "'optimizer_b.weight_decay' must be 0, not {}: the rule itself decays B",
+                "'optimizer_b.weight_decay' must be 0, not {}: the rule itself decays {follower}",
                 self.b.weight_decay
+            )
+        } else if self.w.clip > 0.0 {
+            format!(
+                "'optimizer.clip' must be 0, not {}: the gradients of W and {follower} have norms of their own, and would be \
+                 shortened by different factors",
+                self.w.clip
             )
         } else if !is_usual(&self.course) {
             "'rule.schedule' and its keys must be left out, since W's decay has no such course".to_owned()
@@ -116,9 +133,6 @@ impl Reader<'_> {
             return Ok(());
         };
         let name = format!("{prefix}.name");
-        Err(self.refuse(
-            &name,
-            &format!("is \"{}\", which lets W and B take the same steps: {wrong}", Name::KolenPollack),
-        ))
+        Err(self.refuse(&name, &format!("is \"{rule}\", which lets {alike}: {wrong}")))
     }
 }

@@ -1,11 +1,11 @@
 //! The keys of `[rule]` and `[rule.layers.LAYER]`. Names and words are those of the types in `proto::spec::rule`.
 
-use proto::spec::limits::MAX_MICROBATCH;
+use proto::spec::limits::{MAX_MICROBATCH, MAX_RATIO};
 use proto::spec::rule::{Centering, Input, Magnitude, Noise, Primitive, Transfer};
 use serde::Serialize;
 use toml::Value;
 
-use crate::config::allowed::Allowed::{self, Switch, Whole, Words};
+use crate::config::allowed::Allowed::{self, Number, Switch, Whole, Words};
 use crate::config::allowed::{FINITE, NOT_NEGATIVE, POSITIVE, one_of};
 use crate::config::optimizer::LearningRateSchedule;
 use crate::config::schema::{Key, Unset, follows, is};
@@ -21,6 +21,7 @@ pub(in crate::config) fn of_loss(table: &str) -> Vec<Key> {
     let coefficient = |one: Primitive| key(one.word(), FINITE, of_rule(), one.facts().doc);
     let options = vec![
         key("task", Switch, of_rule(), "whether W's own task gradient is added to B's"),
+        key("ratio", RATIO, follows("`1`"), ROWS),
         key("magnitude", one_of::<Magnitude>(), usual(Magnitude::default()), MAGNITUDE),
         key("input", Words(tags::<Input>("input")), mostly("`activation`"), INPUT),
         key("noise", one_of::<Noise>(), usual(Noise::default()), "the distribution of that noise"),
@@ -36,6 +37,9 @@ pub(in crate::config) fn of_loss(table: &str) -> Vec<Key> {
     [name].into_iter().chain(Primitive::ALL.map(coefficient)).chain(options).collect()
 }
 
+/// The values of `ratio`, of which [`MAX_RATIO`] is the largest.
+const RATIO: Allowed = Number("a number above 0, up to 1024", |x| x > 0.0 && x <= MAX_RATIO);
+const ROWS: &str = "`product_feedback_alignment`: rows of R for each row of W; with 1, B is orthogonal, and with others it is normal";
 const SAMPLES: Allowed = Whole(1, MAX_MICROBATCH as i64);
 const MAGNITUDE: &str = "`sign_symmetry`: the size of B's elements is one for all (uSF), drawn anew after every update (brSF), or kept (frSF)";
 const INPUT: &str = "what the primitives take for x: what comes in, or the layer's own noise in mirror steps";

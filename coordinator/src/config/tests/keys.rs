@@ -81,8 +81,9 @@ fn every_key_with_a_letter_dropped_finds_its_way_back() {
 #[test]
 fn the_tables_of_rules_and_layers_hold_what_their_types_do() {
     let around = Surroundings { weight_decay: 0.1, microbatch: 2 };
-    let rules = [RuleSpec::SignSymmetry { magnitude: Magnitude::Fixed }, Name::WeightMirror.rule(around)];
-    let typed = rules.iter().flat_map(|rule| Table::try_from(rule).unwrap().into_iter().map(|(key, _)| key));
+    let named = [Name::WeightMirror, Name::ProductFeedbackAlignment].map(|name| name.rule(around));
+    let rules = [RuleSpec::SignSymmetry { magnitude: Magnitude::Fixed }].into_iter().chain(named);
+    let typed = rules.flat_map(|rule| Table::try_from(rule).unwrap().into_iter().map(|(key, _)| key));
     let table = rule::keys::of_loss("rule").into_iter().map(|key| key.name().to_owned());
     assert_eq!(typed.collect::<BTreeSet<_>>(), table.collect::<BTreeSet<_>>());
 

@@ -78,7 +78,7 @@ fn every_refusal_is_a_sentence_that_says_where_and_what_is_allowed() {
             "pipeline.placement=split",
             "'pipeline.placement' in --set puts W and B of the layer 'conv1' on two hosts, and its rule backprop reads W \
              for B, which the host of B does not have: set it to \"together\" or to a list of other layers, or choose a \
-             rule that reads no W, such as feedback_alignment, weight_mirror or kolen_pollack",
+             rule that reads no W, such as feedback_alignment, weight_mirror, kolen_pollack or product_feedback_alignment",
         ),
         ("optimizer.boundaries=[2, 1]", "'optimizer.boundaries' in --set is [2.0, 1.0]: it must ascend"),
         (

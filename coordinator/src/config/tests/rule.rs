@@ -1,7 +1,7 @@
 //! Tests of the rules that a configuration asks for.
 
 use proto::spec::optimizer::{Schedule, Shape};
-use proto::spec::rule::{Coefficients, Magnitude, Mirror, Noise, Primitive, RuleSpec};
+use proto::spec::rule::{Coefficients, Magnitude, Mirror, Noise, Primitive, Product, RuleSpec};
 
 use super::{NET, read, refusal, set};
 
@@ -46,6 +46,83 @@ fn kolen_pollack_needs_one_way_to_step() {
         assert!(with(sets).unwrap_err().contains(part), "{:?}", with(sets));
     }
     assert!(set(&["rule.layers.middle.name=kolen_pollack", "optimizer_b.momentum=0"]).is_err());
+}
+
+#[test]
+fn product_feedback_alignment_lets_r_take_the_steps_of_w() {
+    let with = |sets: &[&str]| set(&[&["rule.name=product_feedback_alignment"], sets].concat());
+    let config = with(&["optimizer.weight_decay=0.05", "rule.layers.middle.ratio=2.5"]).unwrap();
+    let product = |ratio| RuleSpec::Product(Product { ratio, decay: 0.025, schedule: Schedule::default() });
+    assert_eq!((&config.rule.all, config.rule.of("middle")), (&product(1.0), &product(2.5)));
+    assert_eq!(read(&config.to_toml().unwrap(), &[]).unwrap().rule, config.rule);
+    for (sets, part) in [
+        (
+            &["rule.amp=1"][..],
+            "cannot go with the rule product_feedback_alignment, whose R takes the steps of BᵀW",
+        ),
+        (&["rule.task=true"], "'rule.task' in --set cannot go with the rule product_feedback_alignment"),
+        (&["rule.input=noise"], "'rule.input' in --set cannot go with"),
+        (&["rule.mirror_every=2"], "'rule.mirror_every' in --set cannot go with"),
+        (&["rule.centering=batch"], "'rule.centering' in --set cannot go with"),
+        (&["rule.update_noise=1"], "'rule.update_noise' in --set cannot go with"),
+        (&["rule.magnitude=fixed"], "'rule.magnitude' in --set cannot go with"),
+        (&["rule.schedule=cosine"], "'rule.schedule' and its keys must be left out"),
+        (&["rule.decay=0.1"], "product_feedback_alignment needs half of optimizer.weight_decay, 0.00005"),
+        (&["rule.ratio=0"], "it must be a number above 0, up to 1024"),
+        (&["rule.ratio=1025"], "it must be a number above 0, up to 1024"),
+        (&["optimizer_b.lr=0.2"], "which lets R take the steps of BᵀW: 'optimizer_b.lr' must be the same"),
+        (
+            &["optimizer_b.weight_decay=1e-4"],
+            "'optimizer_b.weight_decay' must be 0, not 0.0001: the rule itself decays R",
+        ),
+        (&["optimizer_b.weight_decay_factor=0.5"], "'optimizer_b.weight_decay_factor' must be the same"),
+        (&["optimizer.name=adam"], "'optimizer.name' must be \"sgd\""),
+        (
+            &["alarm.kolen_pollack=true", "node.precision=bf16"],
+            "cannot watch layers under product_feedback_alignment",
+        ),
+    ] {
+        assert!(with(sets).unwrap_err().contains(part), "{:?}", with(sets));
+    }
+    assert!(with(&["alarm.kolen_pollack=true"]).is_ok() && with(&["node.precision=bf16"]).is_ok());
+    let other = refusal(&["rule.name=kolen_pollack", "rule.ratio=2"]);
+    assert!(
+        other.contains("'rule.ratio' in --set belongs to the rule product_feedback_alignment"),
+        "{other}"
+    );
+    let none = refusal(&["rule.name=feedback_alignment", "alarm.kolen_pollack=true"]);
+    assert!(
+        none.contains("layers under kolen_pollack or product_feedback_alignment, but no rule is"),
+        "{none}"
+    );
+}
+
+#[test]
+fn a_course_of_the_decay_is_checked_as_one_of_the_rate() {
+    let with = |sets: &[&str]| set(&[&["rule.name=kolen_pollack"], sets].concat());
+    let step = ["optimizer.weight_decay_schedule=step", "optimizer.weight_decay_boundaries=[1, 2]"];
+    let config = with(&step).unwrap();
+    assert_eq!(config.optimizer_b.decay, config.optimizer.decay, "B's optimizer follows W's");
+    for (sets, part) in [
+        (
+            &["optimizer_b.weight_decay_schedule=step"][..],
+            "'optimizer_b.weight_decay_schedule' must be the same",
+        ),
+        (
+            &[step[0], "optimizer.weight_decay_boundaries=[2, 1]"],
+            "'optimizer.weight_decay_boundaries' in --set is [2.0, 1.0]: it must ascend",
+        ),
+        (
+            &["optimizer.weight_decay_factor=0.5"],
+            "counts only with optimizer.weight_decay_schedule = \"step\" (it is \"constant\")",
+        ),
+        (
+            &["optimizer.weight_decay_schedule=stair"],
+            "'optimizer.weight_decay_schedule' in --set is \"stair\"",
+        ),
+    ] {
+        assert!(with(sets).unwrap_err().contains(part), "{:?}", with(sets));
+    }
 }
 
 #[test]
@@ -147,11 +224,15 @@ fn how_a_rule_is_fed_is_checked_and_printed() {
 
 #[test]
 fn clipping_scaling_and_positions_are_refused_where_they_cannot_do_what_they_promise() {
-    let watched = ["rule.name=kolen_pollack", "alarm.kolen_pollack=true"];
-    assert!(set(&watched).is_ok());
-    assert!(
-        set(&[&watched[..], &["optimizer.clip=1"]].concat()).unwrap_err().contains("W and B are clipped")
-    );
+    for (rule, follower) in [("kolen_pollack", "B"), ("product_feedback_alignment", "R")] {
+        let rule = format!("rule.name={rule}");
+        assert!(set(&[&rule, "alarm.kolen_pollack=true"]).is_ok());
+        let refused = refusal(&[&rule, "optimizer.clip=1"]);
+        let said = format!(
+            "'optimizer.clip' must be 0, not 1: the gradients of W and {follower} have norms of their own"
+        );
+        assert!(refused.contains(&said), "{refused}");
+    }
     let scale = |sets: &[&str]| set(sets).map(|config| config.train.loss_scale);
     assert_eq!([scale(&[]), scale(&["network.wire=bf16"])], [Ok(1.0), Ok(1.0)]);
     assert_eq!(scale(&["network.wire=f16"]), Ok(1024.0));

@@ -18,6 +18,7 @@ fn exactly_the_rules_that_read_no_w_are_split() {
         "information_alignment",
         "activation_alignment",
         "kolen_pollack",
+        "product_feedback_alignment",
     ] {
         assert_eq!(all(rule).unwrap(), ["conv1", "middle", "linear1"], "{rule}");
     }

@@ -128,6 +128,7 @@ fn a_word_of_another_framework_finds_its_value() {
     let table = [
         ("rule.name=fa", "; did you mean \"feedback_alignment\"?"),
         ("rule.name=kp", "; did you mean \"kolen_pollack\"?"),
+        ("rule.name=pfa", "; did you mean \"product_feedback_alignment\"?"),
         ("rule.name=KolenPollack", "; did you mean \"kolen_pollack\"?"),
         ("rule.name=bp", "; did you mean \"backprop\"?"),
         ("rule.name=usf", "; did you mean \"sign_symmetry\", with 'rule.magnitude' = \"uniform\"?"),

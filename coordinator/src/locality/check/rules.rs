@@ -78,6 +78,7 @@ fn forbidden(rule: &RuleSpec) -> String {
     let why = match rule {
         RuleSpec::Backprop => "its B is W itself, which carries the error back".to_owned(),
         RuleSpec::SignSymmetry { .. } => "it gives B the signs of W".to_owned(),
+        RuleSpec::Product(_) => "its R takes steps of its own".to_owned(),
         RuleSpec::Learned { coefficients, .. } => {
             let reads = coefficients.terms().filter(|(one, _)| one.reads_weight());
             let reads: Vec<_> =

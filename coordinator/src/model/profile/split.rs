@@ -19,8 +19,8 @@ pub struct Split {
     pub noise: u64,
     /// The updates from one mirror step to the next; 0 if there is none between updates.
     pub every: u64,
-    /// Whether B's host keeps the error at y until G.
-    pub keeps_error: bool,
+    /// Numbers of the error that B's host keeps until G: of that at y, or of that behind a fixed B.
+    pub kept_error: u64,
     /// Passes of the layer's `macs` in G of B's host.
     pub gradient_passes: u64,
     /// Passes of the layer's `macs` in F of W's host beside its own, for the y of an x that is no input of the layer.
@@ -45,12 +45,12 @@ pub(super) fn split(layers: &mut [LayerProfile], network: &Network) -> Result<()
     let crossings = whole.crossings()?;
     let split = layers.iter_mut().zip(&network.layers).filter(|(_, layer)| layer.split);
     for ((profile, layer), crossing) in split.zip(&crossings) {
-        profile.split = Some(of(&layer.rule, profile.macs, crossing));
+        profile.split = Some(of(&layer.rule, profile, crossing));
     }
     Ok(())
 }
 
-fn of(rule: &RuleSpec, macs: u64, crossing: &Crossing) -> Split {
+fn of(rule: &RuleSpec, layer: &LayerProfile, crossing: &Crossing) -> Split {
     let numbers = |parcel: &Option<Parcel>| {
         let values = parcel.iter().flat_map(|parcel| &parcel.content.values);
         values.map(|value| value.shape.iter().product::<u64>()).sum::<u64>()
@@ -65,6 +65,9 @@ fn of(rule: &RuleSpec, macs: u64, crossing: &Crossing) -> Split {
         every: rule.mirror().map_or(0, |mirror| mirror.every),
         ..Split::default()
     };
+    if rule.product().is_some() {
+        return Split { kept_error: layer.middle, ..crosses };
+    }
     let RuleSpec::Learned { task, coefficients, alignment, .. } = rule else { return crosses };
     let own_y = u64::from(!alignment.is_fed_input() && coefficients.use_output());
     let of_samples = match alignment.mirror {
@@ -73,10 +76,10 @@ fn of(rule: &RuleSpec, macs: u64, crossing: &Crossing) -> Split {
     };
     let shown_passes = own_y.min(of_samples);
     Split {
-        keeps_error: *task,
+        kept_error: if *task { crosses.error } else { 0 },
         gradient_passes: of_samples - shown_passes + u64::from(*task),
         shown_passes,
-        shown_mirror_macs: macs.saturating_mul(batch * own_y).checked_div(crosses.every).unwrap_or(0),
+        shown_mirror_macs: layer.macs.saturating_mul(batch * own_y).checked_div(crosses.every).unwrap_or(0),
         ..crosses
     }
 }

@@ -1,6 +1,7 @@
 //! Tests of the profile: counts agree with the graph's own functions, and a shared tensor is counted once.
 
 use proto::spec::graph::crossing;
+use proto::spec::optimizer::Schedule;
 use proto::spec::rule::{Alignment, Centering, Coefficients, Mirror, Noise, Primitive};
 
 use super::*;
@@ -122,7 +123,7 @@ fn the_halves_of_a_layer_share_its_work() {
     let (x, y) = (layer.inputs, layer.output);
     assert_eq!((half.sample, half.error, half.returned, half.noise), (x + y, y, x, 0));
     // amp's filter gradient and W's own, which both hosts then compute.
-    assert_eq!((half.gradient_passes, half.shown_passes, half.keeps_error), (2, 0, true));
+    assert_eq!((half.gradient_passes, half.shown_passes, half.kept_error), (2, 0, y));
     assert_eq!(layer.gradient_passes, 2, "of which one is W's");
     assert!(layer.kept.iter().all(|kept| kept.bytes != y * FLOAT || x == y), "y goes to the host of B");
 
@@ -140,6 +141,41 @@ fn the_halves_of_a_layer_share_its_work() {
 
     let (_, half) = split(learned(false, Coefficients::default(), Alignment::default()));
     assert_eq!((half.sample, half.error, half.returned, half.gradient_passes), (0, y, x, 0));
+}
+
+/// R has the work of W for each of its rows, and B that of a dense layer at every position of y.
+#[test]
+fn a_product_costs_what_its_two_matrices_do() {
+    let profile = |ratio, split| {
+        let mut network = small(
+            "resnet18",
+            RuleSpec::Product(Product { ratio, decay: 0.0, schedule: Schedule::default() }),
+        );
+        network.layers.iter_mut().for_each(|layer| layer.split = split && layer.op.is_weight());
+        let profile = Profile::new(&network, Precision::F32).unwrap();
+        let layer = profile.layers().iter().filter(|layer| layer.weights > 0).nth(2).unwrap().clone();
+        let positions = layer.macs / layer.weights;
+        let out = layer.output / positions;
+        (layer, out, positions)
+    };
+    let plain = small("resnet18", RuleSpec::Backprop);
+    let plain = Profile::new(&plain, Precision::F32).unwrap();
+    let plain = plain.layers().iter().filter(|layer| layer.weights > 0).nth(2).unwrap().clone();
+    for ratio in [1, 3] {
+        let (layer, out, positions) = profile(ratio as f64, false);
+        assert_eq!((layer.backward, layer.fixed), (ratio * layer.weights, ratio * out * out));
+        assert_eq!(layer.gradient_macs, ratio * layer.macs);
+        assert_eq!(layer.error_macs, ratio * (layer.macs + out * out * positions));
+        assert_eq!(
+            layer.waiting,
+            plain.waiting + ratio * out * positions * FLOAT,
+            "the error behind B waits for G"
+        );
+        assert_eq!((layer.gradient_passes, layer.error_passes, layer.backward_learns), (1, 0, true));
+        let (half, ..) = profile(ratio as f64, true);
+        assert_eq!(half.waiting, plain.waiting);
+        assert_eq!(half.split.unwrap().kept_error, ratio * out * positions);
+    }
 }
 
 #[test]

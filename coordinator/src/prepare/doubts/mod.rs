@@ -43,8 +43,8 @@ pub enum Topic {
     Labels,
     /// Kolen-Pollack without a decay.
     KolenPollack,
-    /// Kolen-Pollack with clipped gradients.
-    ClippedKolenPollack,
+    /// Product feedback alignment without a decay.
+    Product,
     /// A fixed B was drawn almost zero.
     Faint,
     /// The options of a rule with a fixed B let B learn.
@@ -141,11 +141,12 @@ fn courses(config: &Config, facts: Option<&Facts>) -> Vec<Doubt> {
         None => config.train.epochs as f64,
     };
     let [w, b] = [&config.optimizer.schedule, &config.optimizer_b.schedule];
-    let mut found = course("optimizer", w, length);
+    let mut found = course("optimizer.", w, length);
     if b != w && rules::learn(config) {
-        found.extend(course("optimizer_b", b, length));
+        found.extend(course("optimizer_b.", b, length));
     }
-    found.extend(course("rule", &config.rule.course, length));
+    found.extend(course("optimizer.weight_decay_", &config.optimizer.decay.course(), length));
+    found.extend(course("rule.", &config.rule.course, length));
     let every = config.snapshot.every_steps;
     if let Some(facts) = facts
         && every > config.train.steps(facts.minibatches)
@@ -160,13 +161,13 @@ fn courses(config: &Config, facts: Option<&Facts>) -> Vec<Doubt> {
     found
 }
 
-/// Doubts about the schedule in `table`, for a run of `length` epochs.
-fn course(table: &str, schedule: &LearningRateSchedule, length: f64) -> Vec<Doubt> {
+/// Doubts about the schedule whose keys begin with `prefix`, for a run of `length` epochs.
+fn course(prefix: &str, schedule: &LearningRateSchedule, length: f64) -> Vec<Doubt> {
     let mut found = Vec::new();
     let (warmup, epochs) = (schedule.warmup_epochs, round(length));
     if warmup > length {
         let why = format!(
-            "'{table}.warmup_epochs' is {warmup}, and the run has {epochs} epochs, so that it ends before its warm-up \
+            "'{prefix}warmup_epochs' is {warmup}, and the run has {epochs} epochs, so that it ends before its warm-up \
              does: shorten the warm-up"
         );
         found.extend(doubt(Topic::Warmup, why));
@@ -174,8 +175,8 @@ fn course(table: &str, schedule: &LearningRateSchedule, length: f64) -> Vec<Doub
     let late = schedule.boundaries.iter().find(|boundary| **boundary >= length);
     if let (Shape::Step, Some(late)) = (schedule.schedule, late) {
         let why = format!(
-            "'{table}.schedule' is \"step\" with a boundary at {late} epochs, and the run has {epochs}, so that the \
-             boundary never comes: set '{table}.boundaries' within the run"
+            "'{prefix}schedule' is \"step\" with a boundary at {late} epochs, and the run has {epochs}, so that the \
+             boundary never comes: set '{prefix}boundaries' within the run"
         );
         found.extend(doubt(Topic::Boundary, why));
     }

@@ -23,12 +23,7 @@ struct Ruled<'a> {
 
 /// Whether some rule trains B.
 pub(super) fn learn(config: &Config) -> bool {
-    config.rule.layers.values().chain([&config.rule.all]).any(trains)
-}
-
-/// Whether the rule trains B.
-fn trains(rule: &RuleSpec) -> bool {
-    matches!(rule, RuleSpec::Learned { task, coefficients, .. } if *task || !coefficients.are_zero())
+    config.rule.layers.values().chain([&config.rule.all]).any(RuleSpec::trains)
 }
 
 /// The doubts about the rules of a run of so many updates, if their number is known.
@@ -41,17 +36,17 @@ pub(super) fn of(config: &Config, network: Option<&Network>, updates: Option<u64
                    agree with W: set it above 0, as in 5e-4";
         found.extend(doubt(Topic::KolenPollack, why.into()));
     }
-    if config.optimizer.clip > 0.0 && ruled.iter().any(|ruled| Name::KolenPollack.is(ruled.rule)) {
-        let why = "'optimizer.clip' shortens the gradients of W and B by different factors, so that under \"kolen_pollack\" \
-                   W − B does not only decay, and B may not come to agree with W: set it to 0";
-        found.extend(doubt(Topic::ClippedKolenPollack, why.into()));
+    if !decays && ruled.iter().any(|ruled| ruled.rule.product().is_some()) {
+        let why = "'optimizer.weight_decay' is 0, so that R − BᵀW never shrinks under \"product_feedback_alignment\" and B·R \
+                   never comes to agree with W: set it above 0, as in 5e-4";
+        found.extend(doubt(Topic::Product, why.into()));
     }
     for ruled in &ruled {
         found.extend(faint(ruled));
         let RuleSpec::Learned { task, coefficients, alignment, .. } = ruled.rule else { continue };
         found.extend(named_fixed(ruled));
         found.extend(no_mirror_step(ruled, alignment, updates));
-        if trains(ruled.rule) {
+        if ruled.rule.trains() {
             found.extend(coefficients_lead(ruled, *task, coefficients, alignment, config));
         }
     }
@@ -82,7 +77,7 @@ fn faint(ruled: &Ruled) -> Vec<Doubt> {
     let fixed = match ruled.rule {
         RuleSpec::Backprop => false,
         RuleSpec::SignSymmetry { magnitude } => *magnitude != Magnitude::Uniform,
-        RuleSpec::Learned { .. } => !trains(ruled.rule),
+        RuleSpec::Learned { .. } | RuleSpec::Product(_) => !ruled.rule.trains(),
     };
     let deviation = |layer: &LayerSpec| match layer.op {
         Op::Conv2d { init: Init::Normal(std), .. } | Op::Linear { init: Init::Normal(std), .. } => Some(std),
@@ -107,7 +102,7 @@ fn faint(ruled: &Ruled) -> Vec<Doubt> {
 
 /// Doubts about a feedback alignment whose B learns.
 fn named_fixed(ruled: &Ruled) -> Vec<Doubt> {
-    if !(Name::FeedbackAlignment.is(ruled.rule) && trains(ruled.rule)) {
+    if !(Name::FeedbackAlignment.is(ruled.rule) && ruled.rule.trains()) {
         return Vec::new();
     }
     let table = &ruled.table;

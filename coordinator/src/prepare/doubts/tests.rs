@@ -35,8 +35,8 @@ fn a_run_that_cannot_work_is_doubted_in_one_sentence() {
             "'optimizer.weight_decay' is 0, so that W",
         ),
         (
-            "rule.name=kolen_pollack optimizer.clip=1",
-            "'optimizer.clip' shortens the gradients of W and B by different",
+            "rule.name=product_feedback_alignment optimizer.weight_decay=0",
+            "'optimizer.weight_decay' is 0, so that R − BᵀW never shrinks",
         ),
         ("optimizer.lr=0", "'optimizer.lr' is 0, so that W, biases and norms stay"),
         ("rule.name=symmetric_alignment optimizer_b.lr=0", "'optimizer_b.lr' is 0, so that no B learns"),
@@ -100,6 +100,10 @@ fn a_run_that_cannot_work_is_doubted_in_one_sentence() {
             "'optimizer.schedule' is \"step\" with a boundary at 30 epochs, and the run has 4",
         ),
         ("optimizer.schedule=step optimizer.boundaries=[1,7]", "a boundary at 7 epochs, and the run has 4"),
+        (
+            "optimizer.weight_decay_schedule=step optimizer.weight_decay_boundaries=[1,7]",
+            "'optimizer.weight_decay_schedule' is \"step\" with a boundary at 7 epochs",
+        ),
         ("snapshot.every_steps=50", "'snapshot.every_steps' is 50, and the run has 40 steps"),
         ("pipeline.microbatches=20", "the batch_norm 'batch_norm1' normalises each sample by itself"),
     ];
@@ -138,6 +142,8 @@ fn a_run_that_can_work_is_not_doubted() {
         "optimizer_b.lr=0",
         "rule.name=sign_symmetry",
         "rule.name=kolen_pollack",
+        "rule.name=product_feedback_alignment",
+        "rule.name=product_feedback_alignment rule.ratio=10",
         "rule.name=symmetric_alignment rule.self=0.04 rule.decay=0.02",
         "rule.name=activation_alignment",
         "rule.name=information_alignment",

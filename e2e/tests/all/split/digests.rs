@@ -24,7 +24,7 @@ const GPIPE: &str = "pipeline.schedule=gpipe";
 const ZERO_BUBBLE: &str = "pipeline.schedule=zero_bubble";
 
 /// Every rule that reads no W, with options that change what crosses to the host of B; the keys of the two splits follow.
-const RULES: [(&[&str], &[&str]); 7] = [
+const RULES: [(&[&str], &[&str]); 8] = [
     (&["rule.name=feedback_alignment"], &[SPLIT, GPIPE]),
     (
         &["rule.name=weight_mirror", "rule.mirror_delay=30", "rule.noise=uniform", "rule.noise_batch=7"],
@@ -44,6 +44,14 @@ const RULES: [(&[&str], &[&str]); 7] = [
     (
         &["rule.name=kolen_pollack", "rule.update_noise=0.01"],
         &[SPLIT, "pipeline.recompute=true", ZERO_BUBBLE],
+    ),
+    (
+        &[
+            "rule.name=product_feedback_alignment",
+            "rule.layers.branch2.ratio=1.5",
+            "optimizer.weight_decay_schedule=cosine",
+        ],
+        &[SPLIT, ZERO_BUBBLE],
     ),
     (
         &[
@@ -83,6 +91,9 @@ fn is_split(placement: &str, layer: &str) -> bool {
     placement == SPLIT || placement.contains(&format!("\"{layer}\""))
 }
 
+/// The names of a layer's backward weights, without the layer's own.
+const OF_B: [&str; 2] = [".weight_backward", ".feedback"];
+
 /// Opens the state of all processes: stages have W and no B of the layers `split`, and backward nodes have their B, the
 /// state of its optimizer, and nothing else.
 fn no_process_has_both(run: &Run, split: &[&str]) {
@@ -93,14 +104,15 @@ fn no_process_has_both(run: &Run, split: &[&str]) {
         half.extend(tensors(snapshots(&folder.path()).last().expect("a snapshot")));
     }
     for layer in LAYERS {
-        let b = format!("{layer}.weight_backward");
-        let of_b = |half: &BTreeMap<String, Vec<u8>>| half.keys().filter(|name| name.starts_with(&b)).count();
+        let b = OF_B.map(|of| format!("{layer}{of}"));
+        let is_b = |name: &String| b.iter().any(|b| name.starts_with(b));
+        let of_b = |half: &BTreeMap<String, Vec<u8>>| half.keys().filter(|name| is_b(name)).count();
         let is_split = split.contains(&layer);
         assert_eq!((of_b(&forward) > 0, of_b(&backward) > 0), (!is_split, is_split), "B of {layer}");
         assert!(forward.contains_key(&format!("{layer}.weight")), "W of {layer}");
     }
     for (name, bytes) in &backward {
-        let layer = name.split_once(".weight_backward").map(|(layer, _)| layer);
+        let layer = OF_B.iter().find_map(|of| Some(name.split_once(of)?.0));
         assert!(layer.is_some_and(|layer| split.contains(&layer)), "a host of B has {name}");
         let same = forward.iter().find(|(_, other)| *other == bytes).map(|(other, _)| other);
         assert_eq!(same, None, "the same numbers as {name}");

@@ -46,9 +46,16 @@ fn rows(rows: &[(u64, &[&str])]) -> Vec<(u64, Vec<String>)> {
 
 /// Six steps of three microbatches, and no message of an evaluation.
 #[test]
-fn kolen_pollack_is_proven_local_with_w_and_b_on_two_hosts() {
+fn rules_of_the_task_gradient_are_proven_local_with_w_and_b_on_two_hosts() {
+    for rule in ["kolen_pollack", "product_feedback_alignment"] {
+        proven(&format!("rule.name={rule}"));
+    }
+}
+
+/// Checks what crosses under a rule that needs x and the error at y.
+fn proven(rule: &str) {
     let bench = Bench::new();
-    let found = findings(&bench, &["rule.name=kolen_pollack", "optimizer.weight_decay=1e-4"]);
+    let found = findings(&bench, &[rule, "optimizer.weight_decay=1e-4"]);
     // Below the hidden layer are the images alone, which need no error.
     for (stage, layer, returned) in [(0, "hidden", 0), (1, "classes", 18)] {
         let (forward, backward) = (format!("stage {stage}"), format!("stage {stage}, backward"));

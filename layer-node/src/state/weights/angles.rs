@@ -6,6 +6,7 @@ use super::numbers::tensor;
 use crate::comparison::Comparison;
 use clap::Args;
 use std::fmt::Write;
+use tch::TchError;
 
 /// Flags of `layer-node angles`.
 #[derive(Args, Debug)]
@@ -15,7 +16,8 @@ pub struct AnglesFlags {
     pub nodes: NodesFlags,
 }
 
-/// One line per layer that has both, sorted by name: the angle between W and B in degrees, ‖B‖ / ‖W‖, and the name.
+/// One line per layer that has both, sorted by name: the angle between W and B in degrees, ‖B‖ / ‖W‖, and the name. Under
+/// product feedback alignment B·R takes the place of B.
 ///
 /// # Errors
 /// When a snapshot does not permit the comparison, or no layer has both W and B there; the error is one sentence.
@@ -29,8 +31,8 @@ pub fn angles(flags: &AnglesFlags) -> Result<String, String> {
             alone.push(format!("{layer} (no W)"));
             continue;
         };
-        let compared = tensor(&weight.view)
-            .and_then(|weight| Comparison::of(&weight, &tensor(&backward.view)?))
+        let fixed = tensors.get(&format!("{layer}.feedback"));
+        let compared = compared(weight, fixed, backward)
             .map_err(|error| format!("cannot compare the W and B of '{layer}': {error}"))?;
         let Comparison { angle_deg, norm_ratio, .. } = compared;
         let _ = writeln!(lines, "{angle_deg:8.3}°  {norm_ratio:.4}  {layer}");
@@ -52,5 +54,18 @@ pub fn angles(flags: &AnglesFlags) -> Result<String, String> {
             "no layer has both W and B in these folders of run {}: name the folders of both hosts, as in --state-dir stage-3 --state-dir stage-3-backward",
             nodes.run()
         )),
+    }
+}
+
+/// A layer's W compared with its B, or with the product of its `fixed` B and its R.
+fn compared(
+    weight: &Owned<'_>,
+    fixed: Option<&Owned<'_>>,
+    backward: &Owned<'_>,
+) -> Result<Comparison, TchError> {
+    let (weight, backward) = (tensor(&weight.view)?, tensor(&backward.view)?);
+    match fixed {
+        Some(fixed) => Comparison::of_product(&weight, &tensor(&fixed.view)?, &backward),
+        None => Comparison::of(&weight, &backward),
     }
 }

@@ -50,7 +50,7 @@ pub fn export(flags: &ExportFlags) -> Result<String, String> {
     let described = described(&tensors);
     let wanted = |tensor: &&StateTensor| match tensor.role {
         TensorRole::Forward => true,
-        TensorRole::Backward => !flags.forward_only,
+        TensorRole::Backward | TensorRole::Fixed => !flags.forward_only,
         TensorRole::Slot { .. } => flags.with_optimizer,
     };
     let wanted = described.iter().filter(wanted);

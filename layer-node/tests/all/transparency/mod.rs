@@ -9,8 +9,9 @@ use crate::networks::{plain, residual, tangled};
 use bytes::Bytes;
 use lanes::{ORDERS, Order, gpipe};
 use proto::spec::graph::{INPUT, LayerSpec};
+use proto::spec::optimizer::Schedule;
 use proto::spec::precision::Precision;
-use proto::spec::rule::{Coefficients, Primitive, RuleSpec};
+use proto::spec::rule::{Coefficients, Primitive, Product, RuleSpec};
 use proto::tensor::Block;
 use std::collections::BTreeMap;
 use tch::Kind;
@@ -18,7 +19,7 @@ use training::{DECAY, Formats, initial, run, stages};
 
 const STEPS: u64 = 3;
 
-fn rules() -> [RuleSpec; 5] {
+fn rules() -> [RuleSpec; 6] {
     let none = Coefficients::default();
     let all = Coefficients::new(&[
         (Primitive::Amp, 1e-3),
@@ -36,6 +37,7 @@ fn rules() -> [RuleSpec; 5] {
             Coefficients::new(&[(Primitive::Self_, 2e-2), (Primitive::Decay, 1e-2)]),
         ),
         RuleSpec::learned("kolen_pollack", true, Coefficients::new(&[(Primitive::Decay, DECAY / 2.0)])),
+        RuleSpec::Product(Product { ratio: 1.0, decay: DECAY / 2.0, schedule: Schedule::default() }),
         RuleSpec::learned("custom", true, all),
     ]
 }
