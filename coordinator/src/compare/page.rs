@@ -5,7 +5,7 @@ use super::charts::{self, Drawing, Grid, Section};
 use super::differences::Differences;
 use super::outcomes::{Ends, Outcome, Work, ends};
 use super::settings;
-use crate::report::model::alignment::Split;
+use crate::report::model::alignment::{Split, has_product};
 use crate::report::model::chart::Chart;
 use crate::report::model::{Classes, headline};
 use crate::report::text::{self, plural};
@@ -38,6 +38,8 @@ struct Model<'a> {
     time: Vec<usize>,
     ends: Vec<Ends>,
     grids: Vec<Part>,
+    /// Whether B·R stands for B in a layer of some run.
+    product: bool,
     split: Option<Split>,
     work: Vec<Work>,
     classes: Vec<(&'a str, Classes)>,
@@ -110,6 +112,7 @@ pub fn render(cases: &[Case], drawings: Vec<Drawing>, grids: Vec<Grid>, remarks:
         time,
         ends: ends(cases),
         grids,
+        product: runs().any(has_product),
         split: Split::of(&runs().collect::<Vec<_>>()),
         work: cases.iter().map(Work::of).collect(),
         classes: classes(cases),

@@ -211,6 +211,16 @@ fn the_page_speaks_of_the_law_where_a_split_layer_is_under_kolen_pollack() {
     assert!(speaks("weight_mirror", &own("\"split\"", "kolen_pollack")));
     assert!(!speaks("kolen_pollack", &own("split", "weight_mirror")));
     assert!(!speaks("weight_mirror", &own("other", "kolen_pollack")), "no layer of that name is split");
+    assert!(speaks("product_feedback_alignment", ""));
+}
+
+#[test]
+fn the_page_says_where_b_is_a_product() {
+    let says = |rule: &str| {
+        let config_toml = format!("[rule]\nname = \"{rule}\"\n");
+        render(&Run { config_toml, ..split() }).contains("B stands for the product of the fixed B and R")
+    };
+    assert!(says("product_feedback_alignment") && !says("kolen_pollack"));
 }
 
 /// The data that the page's script draws.

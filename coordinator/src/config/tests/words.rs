@@ -150,11 +150,17 @@ fn a_word_of_another_framework_finds_its_value() {
         ("network.wire=bfloat16", "; did you mean \"bf16\"?"),
         ("pipeline.schedule=1f1b", "; did you mean \"one_f_one_b\"?"),
         ("pipeline.schedule=ZB-H1", "; did you mean \"zero_bubble\"?"),
-        ("pipeline.schedule=cosine", "; \"cosine\" is a value of 'rule.schedule' or 'optimizer.schedule'"),
+        (
+            "pipeline.schedule=cosine",
+            "; \"cosine\" is a value of 'rule.schedule', 'optimizer.schedule' or 'optimizer.weight_decay_schedule'",
+        ),
         ("pipeline.placement=separate", "; did you mean \"split\"?"),
         ("pipeline.stages=per-layer", "; did you mean \"per_layer\"?"),
         ("model.name=resnet-18", "; did you mean \"resnet18\"?"),
-        ("optimizer.lr=cosine", "; \"cosine\" is a value of 'rule.schedule' or 'optimizer.schedule'"),
+        (
+            "optimizer.lr=cosine",
+            "; \"cosine\" is a value of 'rule.schedule', 'optimizer.schedule' or 'optimizer.weight_decay_schedule'",
+        ),
     ];
     for (set, said) in table {
         let sentence = refusal(&[set]);

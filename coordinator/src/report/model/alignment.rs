@@ -70,6 +70,8 @@ pub struct Alignment<'a> {
     /// The chart of each quantity; none if no step measured B against W.
     pub charts: Vec<usize>,
     pub layers: Vec<Layer<'a>>,
+    /// Whether B·R stands for B in a layer: under product feedback alignment.
+    pub product: bool,
     /// The sentences on layers whose W and B are on two hosts.
     pub split: Option<Split>,
 }
@@ -77,7 +79,7 @@ pub struct Alignment<'a> {
 /// The layers of all runs whose W and B are on two hosts, and the command that compares their saved state.
 pub struct Split {
     pub layers: String,
-    /// Whether one of them is under Kolen-Pollack, whose law is not checked there.
+    /// Whether one of them is under Kolen-Pollack's law, which is not checked there.
     pub law: bool,
     pub command: String,
 }
@@ -107,6 +109,7 @@ impl<'a> Alignment<'a> {
             signals: columns.len() > 2,
             charts: shown.iter().map(|quantity| charts.add(quantity.chart(run, &layers))).collect(),
             layers: layers.iter().map(layer).collect(),
+            product: has_product(run),
             split: Split::of(&[run]),
         }
     }
@@ -119,6 +122,7 @@ impl Split {
         let split = |run: &Run| layers.iter().any(|layer| is_split(run, layer));
         let first = runs.iter().find(|run| split(run))?;
         let count = layers.iter().filter(|layer| runs.iter().any(|run| is_split(run, layer))).count();
+        let has_law = |run: &Run, layer: &str| Name::LAWFUL.iter().any(|name| has_rule(run, layer, *name));
         let law = |run: &Run| layers.iter().any(|layer| is_split(run, layer) && has_law(run, layer));
         Some(Self {
             layers: plural(count as u64, "layer"),
@@ -139,12 +143,17 @@ fn folders(run: &Run) -> String {
     format!("--state-dir stage-{stage} --state-dir stage-{stage}-backward")
 }
 
-/// Whether a layer of a run is under Kolen-Pollack.
-fn has_law(run: &Run, layer: &str) -> bool {
+/// Whether a measured layer of a run is under product feedback alignment.
+pub fn has_product(run: &Run) -> bool {
+    layers(run).iter().any(|layer| has_rule(run, layer, Name::ProductFeedbackAlignment))
+}
+
+/// Whether a layer of a run is under the rule `rule`.
+fn has_rule(run: &Run, layer: &str, rule: Name) -> bool {
     let settings = Settings::of(&run.config_toml);
     let own = [format!("rule.layers.{layer}.name"), format!("rule.layers.\"{layer}\".name")];
     let name = own.iter().find_map(|key| settings.name(key)).or(settings.name("rule.name"));
-    name.is_some_and(|name| name == Name::KolenPollack.to_string())
+    name.is_some_and(|name| name == rule.to_string())
 }
 
 /// Whether a layer of a run has its W and B on two hosts.

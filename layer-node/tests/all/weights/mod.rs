@@ -443,6 +443,26 @@ fn of_commands_at_once_one_writes() {
     bench.done("import --state-dir state out");
 }
 
+/// Under product feedback alignment the host of R has the fixed B as well, and the product of both is compared.
+#[test]
+fn angles_compare_w_with_the_product_of_b_and_r() {
+    let bench = Bench(tempfile::tempdir().unwrap());
+    bench.save("state/stage-0", "run", 7, &[("fc.weight", &[2, 3]), ("fc.bias", &[2])], 1);
+    let half: Names = &[("fc.feedback", &[2, 1]), ("fc.weight_backward", &[1, 3])];
+    bench.save("state/stage-0-backward", "run", 7, half, 2);
+    let numbers = |first: f64, count: u32| (0..count).map(move |i| (first * 1000.0 + f64::from(i)) / 7.0);
+    // The files hold f32.
+    let stored =
+        |first, count| numbers(first, count).map(|number| f64::from(number as f32)).collect::<Vec<_>>();
+    let (w, b, r) = (stored(31.0, 6), stored(62.0, 2), stored(63.0, 3));
+    let product: Vec<f64> = b.iter().flat_map(|b| r.iter().map(move |r| b * r)).collect();
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let [ww, pp, wp] = [dot(&w, &w), dot(&product, &product), dot(&w, &product)];
+    let angle = (wp / (ww * pp).sqrt()).acos().to_degrees();
+    let found = bench.done("angles --state-dir state");
+    assert!(found.ends_with(&format!("{angle:8.3}°  {:.4}  fc\n", (pp / ww).sqrt())), "{found}");
+}
+
 /// The angles of the two halves of a stage are those of the matrices, and need both folders.
 #[test]
 fn angles_compare_w_and_b_wherever_they_are_kept() {
