@@ -33,6 +33,10 @@ impl Parameter {
         let gradient = if spec.clip > 0.0 { clipped(gradient, spec.clip)? } else { gradient.shallow_clone() };
         let weight_decay = if self.decayed { spec.decay(updates) } else { 0.0 };
         match (spec.method, self.slots.first_mut()) {
+            (Method::Sgd { momentum, .. }, Some(_)) if spec.delay > 0.0 => {
+                let gradient = self.pulled(gradient, weight_decay)?;
+                self.late(lr, momentum, spec.direction(), &gradient)
+            }
             (Method::Sgd { momentum, nesterov }, Some(buffer)) => {
                 let step = SgdStep { lr, momentum, weight_decay, nesterov };
                 sgd_step(&mut self.value, &gradient, buffer, &step)
@@ -56,6 +60,17 @@ impl Parameter {
         let mut pulled = copy(&gradient)?;
         add_scaled(&mut pulled, &self.value, weight_decay)?;
         Ok(pulled)
+    }
+
+    /// buf = momentum · buf + g; p −= lr · (a · buf + b · g)
+    fn late(&mut self, lr: f64, momentum: f64, [a, b]: [f64; 2], gradient: &Tensor) -> Result<(), TchError> {
+        let [buffer] = self.slots.as_mut_slice() else {
+            return Err(TchError::Torch("momentum keeps one tensor for each parameter".into()));
+        };
+        let _ = buffer.f_mul_scalar_(momentum)?;
+        add_scaled(buffer, gradient, 1.0)?;
+        add_scaled(&mut self.value, buffer, -lr * a)?;
+        add_scaled(&mut self.value, gradient, -lr * b)
     }
 
     /// Kingma & Ba 2015, algorithm 1. `t` counts this step too.
@@ -110,6 +125,19 @@ mod tests {
         close(walk(Method::Sgd { momentum: 0.9, nesterov: false }, 0.0, [1.0, 2.0, 3.0]), 1.0 - 0.951);
         // g + m·buf: 1.9, 4.61, 8.049
         close(walk(Method::Sgd { momentum: 0.9, nesterov: true }, 0.0, [1.0, 2.0, 3.0]), 1.0 - 1.4559);
+        // The gradients are two updates late, and the step is Nesterov's: a = .729, b = 2.71.
+        let late = OptimizerSpec {
+            method: Method::Sgd { momentum: 0.9, nesterov: true },
+            delay: 2.0,
+            ..OptimizerSpec::sgd(0.1)
+        };
+        let mut parameter =
+            Parameter::new(Tensor::full([1], 1.0, (Kind::Double, Device::Cpu)), &late.method, true).unwrap();
+        for (updates, gradient) in [1.0, 2.0].into_iter().enumerate() {
+            let gradient = Tensor::full([1], gradient, (Kind::Double, Device::Cpu));
+            parameter.step(&late, updates as u64, &gradient).unwrap();
+        }
+        close(parameter.value.double_value(&[0]), 1.0 - 0.1 * (0.729 * (1.0 + 2.9) + 2.71 * (1.0 + 2.0)));
         // p: 1 → .95 → .9025 → .857375
         close(walk(Method::Sgd { momentum: 0.0, nesterov: false }, 0.5, [0.0; 3]), 0.857375);
         // A constant gradient moves Adam by lr at every step, whatever the size of the gradient.

@@ -52,7 +52,8 @@ pub fn seed(run: &Run) -> Option<u64> {
 pub fn deciding(settings: &Settings) -> Settings {
     let of_files = settings.get(BEGIN_FROM).is_some_and(|from| from == WEIGHTS);
     let asynchronous = settings.get(SCHEDULE).is_some_and(|schedule| schedule == ASYNCHRONOUS);
-    let decides = |(key, _): &(&String, &String)| !is_free(key, asynchronous) && (of_files || *key != BEGIN_RUN);
+    let decides =
+        |(key, _): &(&String, &String)| !is_free(key, asynchronous) && (of_files || *key != BEGIN_RUN);
     settings.iter().filter(decides).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 

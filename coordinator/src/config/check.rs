@@ -10,7 +10,7 @@ use super::optimizer::{LearningRateSchedule, Shape};
 use super::sections::{CUSTOM, Wire};
 use super::split::split;
 use super::tree::{Origin, Tree};
-use super::{Config, ConfigError, data, network};
+use super::{Config, ConfigError, data, network, staleness};
 use crate::model::zoo;
 use crate::rule::Name;
 
@@ -81,6 +81,7 @@ pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
         return refuse("train.batch", why);
     }
     asynchronous(config, tree)?;
+    staleness::check(config, tree)?;
     let optimizers = [&config.optimizer, &config.optimizer_b];
     schedules("", optimizers.map(|optimizer| optimizer.schedule.clone()), tree)?;
     schedules("weight_decay_", optimizers.map(|optimizer| optimizer.decay.course()), tree)?;

@@ -8,6 +8,7 @@ use super::optimizer::{DecaySchedule, LearningRateSchedule, Optimizer};
 use super::rule::keys as rule;
 use super::schema::{Key, follows, is};
 use super::sections::{Alarm, Data, Links, Metrics, Model, Node, Pipeline, Snapshot, Train};
+use super::staleness::Staleness;
 
 /// The keys, in the order of the reference. The keys of a layer's own rule stand under the name [`ANY_LAYER`].
 pub(crate) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
@@ -31,6 +32,7 @@ pub(crate) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
         rule::schedule("rule"),
         rule::of_loss(&format!("{OWN_RULES}{ANY_LAYER}")).into_iter().map(own).collect(),
         Pipeline::keys("pipeline"),
+        Staleness::keys("staleness"),
         Train::keys("train"),
         optimizer("optimizer"),
         optimizer("optimizer_b").into_iter().map(backward).collect(),

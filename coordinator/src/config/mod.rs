@@ -28,6 +28,7 @@ mod rule;
 mod schema;
 mod sections;
 mod split;
+mod staleness;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -68,6 +69,7 @@ pub use reference::{reference, rules};
 pub use rule::Rule;
 pub(crate) use sections::CONNECT_DEADLINE;
 pub use sections::{Alarm, Data, Halves, Links, Metrics, Model, Node, Pipeline, Snapshot, Stages, Train};
+pub use staleness::Staleness;
 pub use step::StepSize;
 pub(crate) use typed::{keys as keys_of_table, words};
 pub(crate) use unknown::key_meant;
@@ -90,6 +92,8 @@ pub struct Config {
     pub rule: Rule,
     /// The cut into stages, and the order of microbatches.
     pub pipeline: Pipeline,
+    /// The remedies for the delay of an asynchronous pipeline.
+    pub staleness: Staleness,
     /// The length of the training, and the size of minibatches.
     pub train: Train,
     /// The optimizer of W, biases and norms.

@@ -164,6 +164,7 @@ impl Optimizer {
             clip: self.clip,
             schedule: self.schedule.spec(steps_per_epoch, total_steps),
             weight_decay_schedule: self.decay.course().spec(steps_per_epoch, total_steps),
+            delay: 0.0,
         }
     }
 

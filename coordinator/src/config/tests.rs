@@ -53,7 +53,9 @@ fn refusal(sets: &[&str]) -> String {
 }
 
 /// A valid value for each key that has no default of its own.
-const UNSET: [&str; 13] = [
+const UNSET: [&str; 15] = [
+    "pipeline.schedule=asynchronous",
+    "pipeline.update_every=5",
     "model.image=6",
     "model.channels=1",
     "train.max_steps=9",

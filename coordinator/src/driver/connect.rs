@@ -28,12 +28,13 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// The capacity of the queue of reports: some minibatches' worth.
-const REPORTS: usize = 16;
+/// The capacity of the queues of reports and of losses: as many as there are minibatches under way
+/// ([`MOST_UNDER_WAY`](super::MOST_UNDER_WAY)).
+const REPORTS: usize = super::MOST_UNDER_WAY as usize;
 /// The time by which a node's answer may exceed the node's own deadline for its neighbour.
 const STARTING: Duration = Duration::from_secs(4);
-/// The number of microbatches whose labels may wait for their logits.
-const EXPECTED: usize = 64;
+/// The number of microbatches, for each stage and for the loss, whose labels may wait for their logits.
+const EXPECTED: usize = 8;
 
 /// The address of one node.
 #[derive(Clone, Debug)]
@@ -136,7 +137,7 @@ async fn open_all(setup: Setup, failures: FailureCollector) -> Result<(Driver, V
     let mut tasks = tasks.into_inner().unwrap_or_else(PoisonError::into_inner);
     tasks.spawn(drain(bottom.incoming, failures.clone(), journal.clone()));
 
-    let (to_loss, expected) = mpsc::channel(EXPECTED);
+    let (to_loss, expected) = mpsc::channel(EXPECTED * (1 + first.stages as usize));
     let (to_feeder, queue) = mpsc::channel(QUEUE);
     let run = (first.run.clone(), first.incarnation);
     let nodes = ready.iter().map(|ready| ready.node.clone()).collect();

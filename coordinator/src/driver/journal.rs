@@ -18,7 +18,7 @@ pub(super) fn at(header: &MicrobatchHeader) -> At {
 }
 
 /// The most steps that are kept: more are never under way.
-const STEPS: usize = 16;
+const STEPS: usize = super::MOST_UNDER_WAY as usize;
 
 /// The coordinator's part in a step.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -76,6 +76,13 @@ impl Sets {
     }
 }
 
+/// Minibatches, evaluations and snapshots in the pipeline at once, beside the minibatches of which an asynchronous stage
+/// runs forwards ahead: enough that the first stage always has its next inputs, few enough that an interrupt takes effect
+/// soon.
+pub const IN_FLIGHT: usize = 3;
+/// The most minibatches under way at once: every node has room for so many commands and reports.
+pub const MOST_UNDER_WAY: u64 = 64;
+
 /// A minibatch to run.
 #[derive(Clone, Debug)]
 pub struct Minibatch {
@@ -126,8 +133,11 @@ impl Minibatch {
         let (samples, measure, timeline) = (self.indices.len() as u32, self.measure, self.timeline);
         let own = control::Minibatch { samples, measure, timeline };
         let following = self.place.following.iter();
-        let following = following
-            .map(|&Following { samples, measure, timeline, .. }| control::Minibatch { samples, measure, timeline });
+        let following = following.map(|&Following { samples, measure, timeline, .. }| control::Minibatch {
+            samples,
+            measure,
+            timeline,
+        });
         let minibatches = std::iter::once(own).chain(following).take(lane.microbatches().len());
         RunLane { lane: lane.starting_at(self.step), minibatches: minibatches.collect() }
     }

@@ -101,6 +101,14 @@ impl Workload {
         }
     }
 
+    /// The shape of an asynchronous pipeline of `stages` stages.
+    ///
+    /// # Errors
+    /// No stages, or a number of microbatches that no step has.
+    pub fn asynchronous_shape(&self, stages: u32) -> Result<Shape, PartitionError> {
+        Ok(Shape::new(stages, self.update_every, self.ahead)?)
+    }
+
     fn shape(&self, stages: u32) -> Result<Shape, PartitionError> {
         Ok(Shape::new(stages, self.step_microbatches(), self.ahead)?)
     }

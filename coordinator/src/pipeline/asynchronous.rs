@@ -149,7 +149,10 @@ mod tests {
                 let of_step: Vec<_> = all.into_iter().filter(|action| action.step() == 4).collect();
                 let plain = lane(Schedule::OneFOneB, stage, shape).starting_at(4);
                 assert_eq!(of_step, plain.actions());
-                assert_eq!(part(shape.lead(stage), &[microbatches], true).actions(), plain.starting_at(0).actions());
+                assert_eq!(
+                    part(shape.lead(stage), &[microbatches], true).actions(),
+                    plain.starting_at(0).actions()
+                );
             }
         }
     }

@@ -68,6 +68,15 @@ impl Shape {
         (self.lead(0) - 1).div_ceil(self.microbatches)
     }
 
+    /// The delay of stage s in an asynchronous pipeline, in updates: so many stand between the forward and the backward pass
+    /// of a microbatch, in the mean.
+    ///
+    /// # Panics
+    /// If `stage` is not below `stages`.
+    pub fn delay(self, stage: u32) -> f64 {
+        f64::from(self.lead(stage) - 1) / f64::from(self.microbatches)
+    }
+
     /// w = min(n − s + ahead, M): the forwards that stage s runs before its first error, and the
     /// most activations that it holds under one_f_one_b.
     ///

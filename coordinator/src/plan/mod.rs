@@ -23,7 +23,7 @@ use crate::model::Network;
 use crate::model::profile::FLOAT;
 use crate::partition::{Estimator, Memory, PartitionError, Rates, Workload};
 use crate::pipeline::timing::{Costs, TimingError, pace};
-use crate::pipeline::{Held, draw};
+use crate::pipeline::{Held, Schedule, draw};
 pub use backward::PlannedBackward;
 pub use host::{Host, Needs};
 pub use schedules::PlannedSchedule;
@@ -53,6 +53,9 @@ pub struct Plan {
     pub schedule: String,
     /// The predictions of all schedules for these stages, the configured one first.
     pub schedules: Vec<PlannedSchedule>,
+    /// The longest delay of a stage under the asynchronous schedule, in updates.
+    #[serde(skip)]
+    longest_delay: f64,
     /// Whether the layers' times were measured; they then replace the first two of the rates.
     pub measured: bool,
     /// The assumed rates.
@@ -87,6 +90,9 @@ pub struct PlannedStage {
     pub bytes_backward: u64,
     /// The most microbatches whose activations the stage holds at once.
     pub held: u32,
+    /// The delay between the forward and the backward pass of a microbatch, in updates, where no step is flushed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delay: Option<f64>,
     /// The predicted peak of the stage's process, in bytes.
     pub memory_bytes: u64,
     /// The predicted peak by its parts.
@@ -137,6 +143,8 @@ pub fn plan(network: &Network, ranges: &[Range<usize>], estimator: &Estimator) -
     let lanes = workload.lanes(ranges.len() as u32)?;
     let costs = costs(network, ranges, estimator);
     let pace = pace(&workload.strides(ranges.len() as u32)?, &costs)?;
+    let shape = workload.asynchronous_shape(ranges.len() as u32)?;
+    let asynchronous = workload.schedule == Schedule::Asynchronous;
     let stage = |(index, range): (usize, &Range<usize>)| {
         let held = Held::of(&lanes[index]);
         let memory = estimator.stage(range.clone(), &held).memory;
@@ -150,6 +158,7 @@ pub fn plan(network: &Network, ranges: &[Range<usize>], estimator: &Estimator) -
             bytes_forward: estimator.bytes(range.end)[0],
             bytes_backward: estimator.bytes(range.start)[1],
             held: lanes[index].held(),
+            delay: asynchronous.then(|| shape.delay(index as u32)),
             memory_bytes: memory.total(),
             memory,
             measured_memory_bytes: None,
@@ -174,6 +183,7 @@ pub fn plan(network: &Network, ranges: &[Range<usize>], estimator: &Estimator) -
         microbatches,
         schedule: schedule.to_string(),
         schedules: schedules::planned(ranges, estimator, &costs)?,
+        longest_delay: shape.delay(0),
         measured: estimator.is_measured(),
         rates,
         warnings: Vec::new(),

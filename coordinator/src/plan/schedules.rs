@@ -17,8 +17,10 @@ const ALIKE: f64 = 0.005;
 pub struct PlannedSchedule {
     /// The schedule's name in a configuration.
     pub schedule: String,
-    /// Seconds of one step of N samples among consecutive steps.
+    /// Seconds of one step among consecutive steps. An asynchronous step may have other samples than N.
     pub step_seconds: f64,
+    /// Samples of a step over those seconds.
+    pub images_per_s: f64,
     /// The share of all stages' time in which they wait, 0 to 1.
     pub bubble: f64,
     /// The predicted peak of the largest node, in bytes.
@@ -35,7 +37,9 @@ pub(super) fn planned(
     costs: &Costs,
 ) -> Result<Vec<PlannedSchedule>, PlanError> {
     let configured = estimator.workload().schedule;
-    let others = Schedule::ALL.into_iter().filter(|schedule| *schedule != configured);
+    // Asynchronous lanes cannot compute a forward pass again.
+    let fits = |schedule: Schedule| schedule != Schedule::Asynchronous || !estimator.workload().recompute;
+    let others = Schedule::ALL.into_iter().filter(|schedule| *schedule != configured && fits(*schedule));
     let predicted = |schedule: Schedule| {
         let workload = Workload { schedule, ..estimator.workload().clone() };
         let lanes = workload.lanes(ranges.len() as u32)?;
@@ -48,6 +52,7 @@ pub(super) fn planned(
         Ok(PlannedSchedule {
             schedule: schedule.to_string(),
             step_seconds: pace.step,
+            images_per_s: f64::from(workload.step_samples()) / pace.step,
             bubble: pace.bubble(),
             memory_bytes: memory.max().unwrap_or(0),
         })
@@ -55,9 +60,42 @@ pub(super) fn planned(
     std::iter::once(configured).chain(others).map(predicted).collect()
 }
 
-/// One sentence on the schedule that pays, from the predictions of [`planned`]. Of schedules that are equally fast the one
-/// with the least memory pays.
-pub(super) fn advice(schedules: &[PlannedSchedule]) -> String {
+/// A sentence on the schedule that pays, and one on what the asynchronous one would change, from the predictions of
+/// [`planned`], where `delay` is the longest delay of a stage under it, in updates.
+pub(super) fn advice(schedules: &[PlannedSchedule], delay: f64) -> String {
+    let is_flushed = |one: &&PlannedSchedule| one.schedule != Schedule::Asynchronous.to_string();
+    let flushed: Vec<PlannedSchedule> = schedules.iter().filter(is_flushed).cloned().collect();
+    let configured = schedules.first().is_some_and(|one| is_flushed(&one));
+    let asynchronous = schedules.iter().find(|one| !is_flushed(one));
+    let sentences = [
+        configured.then(|| flushed_advice(&flushed)),
+        asynchronous.and_then(|one| asynchronous_advice(one, &flushed, delay)),
+    ];
+    sentences.into_iter().flatten().collect::<Vec<_>>().join("\n")
+}
+
+/// What the asynchronous schedule changes beside the fastest one that flushes.
+fn asynchronous_advice(one: &PlannedSchedule, flushed: &[PlannedSchedule], delay: f64) -> Option<String> {
+    let best = flushed.iter().max_by(|a, b| a.images_per_s.total_cmp(&b.images_per_s))?;
+    let faster = 100.0 * (one.images_per_s / best.images_per_s - 1.0);
+    let (speed, other) = (one.images_per_s, best.images_per_s);
+    Some(match faster >= 100.0 * ALIKE {
+        true => format!(
+            "asynchrony pays {faster:.1} %: {speed:.1} images/s under \"asynchronous\" and {other:.1} under \"{}\", for delays \
+             of up to {delay:.2} updates, by which the numbers of the run differ",
+            best.schedule
+        ),
+        false => format!(
+            "asynchrony does not pay: {speed:.1} images/s under \"asynchronous\" and {other:.1} under \"{}\", which changes no \
+             number of the run",
+            best.schedule
+        ),
+    })
+}
+
+/// One sentence on the schedule that pays, of those that change no number. Of schedules that are equally fast the one with
+/// the least memory pays.
+fn flushed_advice(schedules: &[PlannedSchedule]) -> String {
     let [configured, ..] = schedules else { return String::new() };
     let least = schedules.iter().map(|one| one.step_seconds).fold(f64::INFINITY, f64::min);
     let fast = schedules.iter().filter(|one| one.step_seconds <= least * (1.0 + ALIKE));

@@ -9,9 +9,11 @@ const WIDTH: usize = 104;
 /// The most stages whose lanes are drawn; of more stages, only the first and the last are drawn.
 const DRAWN: usize = 12;
 
-/// The column of measured memory, which is left out without measurements.
-const MEASURED: usize = 8;
-const HEAD: [&str; 10] = [
+/// The column of measured memory, which is left out without measurements, and that of delays, which is left out where every
+/// step is flushed.
+const MEASURED: usize = 9;
+const DELAY: usize = 7;
+const HEAD: [&str; 11] = [
     "stage",
     "layers",
     "M parameters",
@@ -19,6 +21,7 @@ const HEAD: [&str; 10] = [
     "forward KiB",
     "backward KiB",
     "held",
+    "delay",
     "memory MiB",
     "measured MiB",
     "compute s/step",
@@ -56,7 +59,7 @@ pub fn table(plan: &Plan) -> String {
         computing(plan),
         rates.link,
         rates.latency * 1e3,
-        schedules::advice(&plan.schedules),
+        schedules::advice(&plan.schedules, plan.longest_delay),
         host::line(plan),
         clipped(&plan.drawing),
     );
@@ -70,6 +73,9 @@ fn stages(plan: &Plan) -> Vec<Vec<String>> {
         std::iter::once(HEAD.map(String::from)).chain(plan.stages.iter().map(row)).map(Vec::from).collect();
     if plan.stages.iter().all(|stage| stage.measured_memory_bytes.is_none()) {
         rows.iter_mut().for_each(|row| _ = row.remove(MEASURED));
+    }
+    if plan.stages.iter().all(|stage| stage.delay.is_none()) {
+        rows.iter_mut().for_each(|row| _ = row.remove(DELAY));
     }
     rows
 }
@@ -133,7 +139,7 @@ fn half(stage: &PlannedStage, half: &PlannedBackward) -> [String; BACKWARD.len()
     ]
 }
 
-fn row(stage: &PlannedStage) -> [String; 10] {
+fn row(stage: &PlannedStage) -> [String; 11] {
     let kib = |bytes: u64| format!("{:.1}", bytes as f64 / 1024.0);
     [
         stage.stage.to_string(),
@@ -143,6 +149,7 @@ fn row(stage: &PlannedStage) -> [String; 10] {
         kib(stage.bytes_forward),
         kib(stage.bytes_backward),
         stage.held.to_string(),
+        stage.delay.map(|updates| format!("{updates:.2}")).unwrap_or_default(),
         mib(stage.memory_bytes),
         stage.measured_memory_bytes.map(mib).unwrap_or_default(),
         format!("{:.3}", stage.compute_s),

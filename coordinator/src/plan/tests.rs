@@ -256,13 +256,14 @@ fn one_sentence_says_which_schedule_pays() {
     let one = |schedule: &str, step_seconds, memory_bytes| PlannedSchedule {
         schedule: schedule.into(),
         step_seconds,
+        images_per_s: 128.0 / step_seconds,
         bubble: 0.0,
         memory_bytes,
     };
     let [gpipe, f_b] = [one("gpipe", 2.0, 400 << 20), one("one_f_one_b", 2.0, 300 << 20)];
     let zero = one("zero_bubble", 1.6, 350 << 20);
     let said = |schedules: &[&PlannedSchedule]| {
-        schedules::advice(&schedules.iter().map(|&one| one.clone()).collect::<Vec<_>>())
+        schedules::advice(&schedules.iter().map(|&one| one.clone()).collect::<Vec<_>>(), 1.25)
     };
     assert_eq!(
         said(&[&f_b, &gpipe, &zero]),
@@ -277,6 +278,15 @@ fn one_sentence_says_which_schedule_pays() {
     let here = "no schedule pays more than zero_bubble: a step takes 1.600 s with it, and the largest node 350.0 MiB \
                 (gpipe 2.000 s and 400.0 MiB, one_f_one_b 2.000 s and 300.0 MiB)";
     assert_eq!(said(&[&zero, &gpipe, &f_b]), here);
+
+    let [free, slow] = [one("asynchronous", 1.28, 300 << 20), one("asynchronous", 1.6, 300 << 20)];
+    let pays = "asynchrony pays 25.0 %: 100.0 images/s under \"asynchronous\" and 80.0 under \"zero_bubble\", for delays of \
+                up to 1.25 updates, by which the numbers of the run differ";
+    assert_eq!(said(&[&zero, &gpipe, &f_b, &free]), format!("{here}\n{pays}"));
+    assert_eq!(said(&[&free, &zero, &gpipe, &f_b]), pays, "the configured one is not flushed");
+    let not = "asynchrony does not pay: 80.0 images/s under \"asynchronous\" and 80.0 under \"zero_bubble\", which changes \
+               no number of the run";
+    assert_eq!(said(&[&slow, &zero]), not);
 }
 
 #[test]

@@ -57,13 +57,7 @@ pub struct Course {
 impl Course {
     /// The course under `config`, with training samples in the order of `sampler`, and `delay` mirror steps at first.
     /// Before the update of a step, stages run forwards of `lookahead` steps that follow it.
-    pub fn new(
-        config: &Config,
-        sampler: Sampler,
-        test_samples: usize,
-        delay: u64,
-        lookahead: u64,
-    ) -> Self {
+    pub fn new(config: &Config, sampler: Sampler, test_samples: usize, delay: u64, lookahead: u64) -> Self {
         Self {
             sampler,
             total: config.train.steps(sampler.minibatches() as u64),
@@ -139,7 +133,12 @@ impl Course {
         let following = following.map(|step| {
             let samples = self.sampler.size(self.sampler.locate(step - 1).1);
             let (measure, timeline) = (self.measured(step), self.has_timeline(step));
-            Following { samples: samples as u32, microbatches: self.step.cut_into(samples), measure, timeline }
+            Following {
+                samples: samples as u32,
+                microbatches: self.step.cut_into(samples),
+                measure,
+                timeline,
+            }
         });
         Place { begins, following: following.collect() }
     }
@@ -226,8 +225,18 @@ impl Items<'_> {
         self.evaluate_after(step);
         let microbatches = course.step.cut_into(indices.len());
         let measure = course.measured(step);
-        let (phase, timeline, place) = (Phase::Train, course.has_timeline(step), course.place(step, self.done));
-        Some(Item::Minibatch(Minibatch { step, phase, epoch, indices, microbatches, measure, timeline, place }))
+        let (phase, timeline, place) =
+            (Phase::Train, course.has_timeline(step), course.place(step, self.done));
+        Some(Item::Minibatch(Minibatch {
+            step,
+            phase,
+            epoch,
+            indices,
+            microbatches,
+            measure,
+            timeline,
+            place,
+        }))
     }
 }
 

@@ -20,11 +20,11 @@ pub use doubts::{Doubt, Facts, Lead, Topic, doubts};
 pub use lanes::Lanes;
 pub use placement::Placement;
 pub use sizes::network;
-pub use stages::{RunStart, file_stem, nodes, roles, stages};
+pub use stages::{RunStart, delays, file_stem, nodes, roles, stages};
 
 use crate::config::Config;
 use crate::data::{Augment, Loader, Normalization, Sampler, Samples, Split, microbatches, open};
-use crate::driver::Sets;
+use crate::driver::{IN_FLIGHT, MOST_UNDER_WAY, Sets};
 use crate::model::Network;
 use crate::pipeline::Shape;
 use crate::run_error::RunError;
@@ -34,7 +34,7 @@ use proto::spec::fingerprint::fingerprint;
 use proto::spec::input::InputSpec;
 use proto::spec::stage::StageSpec;
 use proto::spec::state::state_of;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 /// A prepared run.
@@ -86,6 +86,7 @@ impl Prepared {
         let smallest = smallest.iter().map(Range::len).min().unwrap_or(1);
         config.check_microbatches(&network, smallest as u64).map_err(RunError::configuration)?;
         let ranges = cut(&config, &network)?;
+        check_under_way(&config, ranges.len())?;
         Ok(Self { config, sets, input, sampler, facts, test_samples, network, ranges })
     }
 
@@ -122,6 +123,19 @@ impl Prepared {
             Ok(fingerprint(state.iter().map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice()))))
         };
         nodes(&stages).iter().map(of).collect()
+    }
+
+    /// The delay of the stage of each layer in updates, by the layer's name.
+    ///
+    /// # Errors
+    /// A size that no pipeline has.
+    pub fn delays(&self) -> Result<BTreeMap<String, f64>, RunError> {
+        let delays = delays(&self.config, self.ranges.len())?;
+        let of_stage = |(range, delay): (&Range<usize>, f64)| {
+            let layers = self.network.layers[range.clone()].iter();
+            layers.map(move |layer| (layer.name.clone(), delay)).collect::<Vec<_>>()
+        };
+        Ok(self.ranges.iter().zip(delays).flat_map(of_stage).collect())
     }
 
     /// The network as another configuration of the same run cuts it.
@@ -168,6 +182,22 @@ impl Prepared {
         let delay = rules.map(|mirror| mirror.delay).max().unwrap_or(0);
         Course::new(&self.config, self.sampler, self.test_samples, delay, self.lookahead())
     }
+}
+
+/// Refuses an asynchronous pipeline with more steps under way than nodes have room for.
+fn check_under_way(config: &Config, stages: usize) -> Result<(), RunError> {
+    let (step, ahead) = (config.step(), config.pipeline.ahead);
+    let shape = Shape::new(stages as u32, step.microbatches, ahead).map_err(RunError::configuration)?;
+    let under_way = u64::from(shape.lookahead()) + IN_FLIGHT as u64;
+    if !config.is_asynchronous() || under_way <= MOST_UNDER_WAY {
+        return Ok(());
+    }
+    let least = (shape.lead(0) - 1).div_ceil(MOST_UNDER_WAY as u32 - IN_FLIGHT as u32);
+    Err(RunError::configuration(format!(
+        "an asynchronous pipeline of {stages} stages with an update every {} microbatches has {under_way} steps under way, and \
+         {MOST_UNDER_WAY} are the most: set 'pipeline.update_every' to {least} or more",
+        step.microbatches
+    )))
 }
 
 fn facts(train: &dyn Samples, sampler: &Sampler) -> Result<Facts, RunError> {

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::model::Network;
 use crate::partition::{Slice, slices};
-use crate::pipeline::Held;
+use crate::pipeline::{Held, Shape};
 use crate::prepare::estimator;
 use crate::rule::Name;
 use crate::run_error::RunError;
@@ -74,6 +74,9 @@ pub fn stages(
         }
         layer
     };
+    let backward = config.optimizer_b.spec(config.step().samples, minibatches);
+    let delays = delays(config, ranges.len())?;
+    let late = |optimizer, stage: usize| config.staleness.at_stage(optimizer, delays[stage]);
     let stage = |(index, slice): (usize, Slice)| StageSpec {
         run: run.to_owned(),
         incarnation,
@@ -84,8 +87,8 @@ pub fn stages(
         input: slice.inputs.iter().any(|value| value.name == INPUT).then(|| input.clone()),
         inputs: slice.inputs,
         outputs: slice.outputs,
-        optimizer: optimizer.clone(),
-        optimizer_backward: config.optimizer_b.spec(config.step().samples, minibatches),
+        optimizer: late(optimizer.clone(), index),
+        optimizer_backward: late(backward.clone(), index),
         seed: config.seed,
         max_microbatch: config.train.batch.div_ceil(config.pipeline.microbatches),
         // A step may have other microbatches than an evaluation.
@@ -98,6 +101,7 @@ pub fn stages(
         recompute: config.pipeline.recompute,
         half: Half::Forward,
         loss_scale: config.train.loss_scale,
+        shrink: config.staleness.shrink,
         precision: config.node.precision,
         layout: config.node.layout,
         deterministic: config.node.deterministic,
@@ -105,6 +109,18 @@ pub fn stages(
         transport: config.network.transport,
     };
     Ok(slices.into_iter().enumerate().map(stage).collect())
+}
+
+/// The delay of each stage in updates: 0 where every step is flushed.
+///
+/// # Errors
+/// A size that no pipeline has.
+pub fn delays(config: &Config, stages: usize) -> Result<Vec<f64>, RunError> {
+    let stages = stages as u32;
+    let shape = Shape::new(stages, config.step().microbatches, config.pipeline.ahead);
+    let shape = shape.map_err(RunError::configuration)?;
+    let delay = |stage| if config.is_asynchronous() { shape.delay(stage) } else { 0.0 };
+    Ok((0..stages).map(delay).collect())
 }
 
 /// The expected bytes of the tensors of each stage, without the other memory of a process.

@@ -32,7 +32,7 @@ const ARITHMETIC: &str = "it decides the arithmetic of every layer";
 
 /// The decision about each key, or about all keys of a table, whose name then ends in a dot (`layer[` for the network's
 /// layers). The longest name that fits counts. A key that is nowhere here is kept.
-const ROWS: [(&str, Row); 43] = [
+const ROWS: [(&str, Row); 44] = [
     ("pipeline.stages", May(Cut)),
     ("pipeline.placement", May(Cut)),
     ("pipeline.schedule", May(Nothing)),
@@ -75,6 +75,7 @@ const ROWS: [(&str, Row); 43] = [
     ("train.batch", Keeps(MINIBATCHES)),
     ("train.remainder", Keeps(MINIBATCHES)),
     ("train.label_smoothing", Keeps("it decides the loss")),
+    ("staleness.", Keeps(STEPS)),
     ("optimizer.", Keeps(STEPS)),
     ("optimizer_b.", Keeps(STEPS)),
     ("data.", Keeps(SAMPLES)),
@@ -90,8 +91,7 @@ const OF_ASYNCHRONOUS: [&str; 6] = [
     "snapshot.every_steps",
     "snapshot.best",
 ];
-const VERSIONS: &str =
-    "under the schedule `asynchronous` it decides which weights each action sees, by the cut or by the drains";
+const VERSIONS: &str = "under the schedule `asynchronous` it decides which weights each action sees, by the cut or by the drains";
 
 /// The consequence of another value of `key`; `None` if a run keeps the value. `asynchronous` says whether the run's
 /// schedule is asynchronous.

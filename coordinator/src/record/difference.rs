@@ -76,8 +76,7 @@ impl Difference {
                 all.push(Self { key, here: Some(here), there, asynchronous });
             }
         }
-        let only_there =
-            |(key, there)| Self { key, here: None, there: Some(there), asynchronous };
+        let only_there = |(key, there)| Self { key, here: None, there: Some(there), asynchronous };
         all.extend(there.into_iter().map(only_there));
         all.sort_by(|a, b| (!a.is_name(), &a.key).cmp(&(!b.is_name(), &b.key)));
         Ok(all)

@@ -124,6 +124,7 @@ mod tests {
             lr: 0.1,
             weight_decay: 0.1,
             clip: 1.0,
+            delay: 0.0,
             schedule: Schedule { warmup: 1, shape: Shape::clone(&shape) },
             weight_decay_schedule: Schedule { warmup: 2, shape },
         };

@@ -6,17 +6,19 @@
 //! bufₜ = m·bufₜ₋₁ + λₜ·cₜ₋₁        cₜ = cₜ₋₁ − ηₜ·bufₜ        (Nesterov: − ηₜ·(λₜ·cₜ₋₁ + m·bufₜ))
 //! ```
 //!
+//! The law holds in an asynchronous pipeline too, since W and B of a layer are updated together, and the decay is read from
+//! both when they are. A stage with a remedy for its delay has a recursion of its own.
+//!
 //! The recursion is linear and the same for every element, so ‖cₜ‖ = |aₜ|·‖c₀‖ with a₀ = 1. Where W and B are on two
 //! hosts, no process knows ‖c‖, and the law is not checked.
 
 use super::past::Past;
 use super::step::{LayerTrace, TWO_HOSTS};
-use crate::config::Config;
+use crate::config::{Config, Staleness};
 use crate::model::Network;
 use crate::rule::Name;
 use crate::run_error::{Cause, RunError};
 use proto::spec::graph::LayerSpec;
-use proto::spec::optimizer::Method;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The relative tolerance of ‖c‖ against the law: some times the rounding of f32.
@@ -31,24 +33,28 @@ const FADED: f64 = 1e-6;
 #[derive(Clone, Debug)]
 struct Law {
     past: Past,
+    staleness: Staleness,
+    /// The delay of the stage in updates.
+    delay: f64,
     step: u64,
     difference: f64,
     buffer: f64,
 }
 
 impl Law {
-    fn new(past: Past) -> Self {
-        Self { step: past.imported(), past, difference: 1.0, buffer: 0.0 }
+    fn new(past: Past, staleness: Staleness, delay: f64) -> Self {
+        Self { step: past.imported(), past, staleness, delay, difference: 1.0, buffer: 0.0 }
     }
 
     /// aₜ for t = `step`, which never goes back.
     fn at(&mut self, step: u64) -> f64 {
         while self.step < step {
             let Some(optimizer) = self.past.optimizer(self.step) else { break };
-            let (momentum, nesterov) = momentum(optimizer.method);
+            let optimizer = self.staleness.at_stage(optimizer.clone(), self.delay);
             let gradient = optimizer.decay(self.step) * self.difference;
-            self.buffer = momentum * self.buffer + gradient;
-            let direction = if nesterov { gradient + momentum * self.buffer } else { self.buffer };
+            self.buffer = optimizer.method.momentum() * self.buffer + gradient;
+            let [of_buffer, of_gradient] = optimizer.direction();
+            let direction = of_buffer * self.buffer + of_gradient * gradient;
             self.difference -= optimizer.lr * optimizer.schedule.factor(self.step) * direction;
             self.step += 1;
         }
@@ -56,20 +62,12 @@ impl Law {
     }
 }
 
-/// The momentum of a method, and whether it is Nesterov's; rules under the law go with SGD only.
-fn momentum(method: Method) -> (f64, bool) {
-    match method {
-        Method::Sgd { momentum, nesterov } => (momentum, nesterov),
-        Method::Adam { .. } => (0.0, false),
-    }
-}
-
 /// The law of every layer under Kolen-Pollack or product feedback alignment.
 #[derive(Clone, Debug)]
 pub struct Invariant {
-    law: Law,
-    /// The watched layers, each with its ‖c‖ in words.
-    layers: BTreeMap<String, &'static str>,
+    /// A law for each delay of a stage.
+    laws: Vec<Law>,
+    layers: BTreeMap<String, Watched>,
     /// ‖c‖ in words of each further layer, whose W and B are on two hosts.
     split: Vec<&'static str>,
     /// The updates up to which no measurement counts: those before the newest import, and those in which momentum from
@@ -79,23 +77,46 @@ pub struct Invariant {
     begun: BTreeMap<String, f64>,
 }
 
+/// A watched layer.
+#[derive(Clone, Copy, Debug)]
+struct Watched {
+    /// ‖c‖ in words.
+    what: &'static str,
+    /// The place of its law.
+    law: usize,
+}
+
 impl Invariant {
-    /// The law of `network`'s layers, where `config` asks for it, in a run with this past.
-    pub fn of(config: &Config, network: &Network, past: Past) -> Option<Self> {
+    /// The law of `network`'s layers, where `config` asks for it, in a run with this past. `delays` has the delay of the stage
+    /// of each layer in updates, by the layer's name, where it is not 0.
+    pub fn of(
+        config: &Config,
+        network: &Network,
+        past: Past,
+        delays: &BTreeMap<String, f64>,
+    ) -> Option<Self> {
         let layers = network.layers.iter();
         let layers = layers.filter(|layer| layer.op.is_weight() && Name::has_law(&layer.rule));
         let (split, whole): (Vec<&LayerSpec>, Vec<&LayerSpec>) = layers.partition(|layer| layer.split);
-        let whole = whole.into_iter().map(|layer| (layer.name.clone(), in_words(layer))).collect();
         let split = split.into_iter().map(in_words).collect();
-        config.alarm.kolen_pollack.then(|| Self { split, ..Self::new(past, whole) })
+        let (mut laws, mut watched) = (Vec::<Law>::new(), BTreeMap::new());
+        for layer in whole {
+            let delay = delays.get(&layer.name).copied().unwrap_or(0.0);
+            let law = laws.iter().position(|law| law.delay == delay).unwrap_or_else(|| {
+                laws.push(Law::new(past.clone(), config.staleness.clone(), delay));
+                laws.len() - 1
+            });
+            watched.insert(layer.name.clone(), Watched { what: in_words(layer), law });
+        }
+        config.alarm.kolen_pollack.then(|| Self { split, ..Self::new(&past, laws, watched) })
     }
 
-    fn new(past: Past, layers: BTreeMap<String, &'static str>) -> Self {
+    fn new(past: &Past, laws: Vec<Law>, layers: BTreeMap<String, Watched>) -> Self {
         let import = past.imported();
-        let momenta = past.optimizers.iter().map(|(_, optimizer)| momentum(optimizer.method).0);
+        let momenta = past.optimizers.iter().map(|(_, optimizer)| optimizer.method.momentum());
         let momentum = if import > 0 { momenta.fold(0.0, f64::max) } else { 0.0 };
         let fading = if momentum > 0.0 { (FADED.ln() / momentum.ln()).ceil() as u64 } else { 0 };
-        Self { law: Law::new(past), layers, split: Vec::new(), from: import + fading, begun: BTreeMap::new() }
+        Self { laws, layers, split: Vec::new(), from: import + fading, begun: BTreeMap::new() }
     }
 
     /// Whether the measurements after `step` count.
@@ -106,7 +127,7 @@ impl Invariant {
     /// The sentences on where the law is not checked: before an import moved its beginning, and in layers whose W and B
     /// are on two hosts.
     pub fn limits(&self) -> Vec<String> {
-        let import = self.law.past.imported();
+        let import = self.laws.first().map_or(0, |law| law.past.imported());
         let begins = (import > 0 && !self.layers.is_empty()).then(|| {
             format!(
                 "weights were imported after step {import}: Kolen-Pollack's law begins anew there, and is checked after step {}",
@@ -132,10 +153,13 @@ impl Invariant {
         if !self.watches(step) {
             return Ok(());
         }
-        let law = self.law.at(step).abs();
-        for (layer, what) in layers.iter().filter_map(|layer| Some((layer, self.layers.get(&layer.name)?))) {
+        let laws: Vec<f64> = self.laws.iter_mut().map(|law| law.at(step).abs()).collect();
+        for (layer, &Watched { what, law }) in
+            layers.iter().filter_map(|layer| Some((layer, self.layers.get(&layer.name)?)))
+        {
             // Lines of other releases may lack the difference, and split layers have none.
             let Some(difference) = layer.difference else { continue };
+            let law = laws[law];
             let begun = *self.begun.entry(layer.name.clone()).or_insert(difference / law);
             let due = begun * law;
             // The law says nothing if the difference was zero when it began, or has shrunk to zero.
@@ -167,7 +191,7 @@ mod tests {
     use super::*;
     use crate::config::Environment;
     use proto::control::LayerMeasure;
-    use proto::spec::optimizer::{OptimizerSpec, Schedule, Shape};
+    use proto::spec::optimizer::{Method, OptimizerSpec, Schedule, Shape};
 
     /// W and B of a layer with two weights, and their momentum, under the recursion that is done for both.
     #[derive(Clone)]
@@ -184,14 +208,14 @@ mod tests {
 
         /// Makes one update, on W alone if `lost` is set, and returns ‖W − B‖.
         fn update(&mut self, optimizer: &OptimizerSpec, lost: bool) -> f64 {
-            let (momentum, nesterov) = momentum(optimizer.method);
+            let [of_buffer, of_gradient] = optimizer.direction();
             for side in if lost { 0..1 } else { 0..2 } {
                 for (at, rate) in [(0, 1.7), (1, 0.6)] {
                     let task = (self.step as f64 * rate).sin();
                     let gradient = task + optimizer.decay(self.step) * self.weights[side][at];
                     let buffer = &mut self.buffers[side][at];
-                    *buffer = momentum * *buffer + gradient;
-                    let direction = if nesterov { gradient + momentum * *buffer } else { *buffer };
+                    *buffer = optimizer.method.momentum() * *buffer + gradient;
+                    let direction = of_buffer * *buffer + of_gradient * gradient;
                     self.weights[side][at] -= optimizer.lr * optimizer.schedule.factor(self.step) * direction;
                 }
             }
@@ -227,14 +251,25 @@ mod tests {
     }
 
     fn invariant(past: &Past) -> Invariant {
-        Invariant::new(past.clone(), BTreeMap::from([("layer".into(), "‖W − B‖")]))
+        of_stage(past, &OFF, 0.0)
     }
+
+    /// The law of a layer whose stage has this delay.
+    fn of_stage(past: &Past, staleness: &Staleness, delay: f64) -> Invariant {
+        let watched = Watched { what: "‖W − B‖", law: 0 };
+        let laws = vec![Law::new(past.clone(), staleness.clone(), delay)];
+        Invariant::new(past, laws, BTreeMap::from([("layer".into(), watched)]))
+    }
+
+    const OFF: Staleness =
+        Staleness { divide_rate: false, shrink: 1.0, look_ahead: false, compensate_spikes: false };
 
     /// The first of `steps` more updates that breaks the law.
     fn violation(law: &mut Invariant, twins: &mut Twins, steps: u64, lost: Option<u64>) -> Option<u64> {
         (0..steps).find_map(|_| {
             let at = twins.step;
-            let optimizer = law.law.past.optimizer(at).unwrap().clone();
+            let Law { past, staleness, delay, .. } = &law.laws[0];
+            let optimizer = staleness.at_stage(past.optimizer(at).unwrap().clone(), *delay);
             let difference = twins.update(&optimizer, lost == Some(at));
             law.check(at + 1, &layer(difference)).is_err().then_some(at)
         })
@@ -294,11 +329,40 @@ mod tests {
         let mut network = config.network([1, 8, 8]).unwrap();
         let past = Past::default().going_on(0, false, OptimizerSpec::sgd(0.1));
         let whole = [LayerTrace { name: "fc1".into(), ..layer(f64::NAN)[0].clone() }];
-        let broken = Invariant::of(&config, &network, past.clone()).unwrap().check(1, &whole).unwrap_err();
+        let broken = Invariant::of(&config, &network, past.clone(), &BTreeMap::new())
+            .unwrap()
+            .check(1, &whole)
+            .unwrap_err();
         assert!(broken.sentence.contains("after step 1: ‖R − BᵀW‖ is NaN"), "{}", broken.sentence);
         network.layers.iter_mut().for_each(|layer| layer.split = layer.op.is_weight());
-        let said = Invariant::of(&config, &network, past).unwrap().limits();
+        let said = Invariant::of(&config, &network, past, &BTreeMap::new()).unwrap().limits();
         assert!(said[0].ends_with("so no process knows ‖R − BᵀW‖"), "{said:?}");
+    }
+
+    /// The delay decides the recursion, so a stage is not checked by the law of another one.
+    #[test]
+    fn the_law_holds_under_the_remedies_for_delays() {
+        let all = Staleness { divide_rate: true, shrink: 0.5, look_ahead: true, compensate_spikes: true };
+        for staleness in [
+            Staleness { divide_rate: true, ..OFF },
+            Staleness { look_ahead: true, ..OFF },
+            Staleness { compensate_spikes: true, ..OFF },
+            all,
+        ] {
+            let past = Past::default().going_on(0, false, optimizer(0.9, true, Shape::Constant));
+            for delay in [0.0, 0.5, 4.0] {
+                let first =
+                    |lost| violation(&mut of_stage(&past, &staleness, delay), &mut Twins::new(), 60, lost);
+                assert_eq!((first(None), first(Some(20))), (None, Some(20)), "{staleness:?} {delay}");
+            }
+        }
+        let past = Past::default().going_on(0, false, optimizer(0.9, true, Shape::Constant));
+        let staleness = Staleness { compensate_spikes: true, ..OFF };
+        let mut late = of_stage(&past, &staleness, 4.0);
+        let mut twins = Twins::new();
+        let broken = (1..60)
+            .find(|step| late.check(*step, &layer(twins.update(past.optimizer(0).unwrap(), false))).is_err());
+        assert!(broken.is_some(), "another stage's steps");
     }
 
     #[test]
@@ -367,7 +431,7 @@ mod tests {
         let config = crate::config::parse(text, "c.toml", &[], &Environment::empty()).unwrap();
         let mut network = config.network([1, 8, 8]).unwrap();
         let past = Past::default().going_on(0, false, OptimizerSpec::sgd(0.1));
-        let of = |network: &Network| Invariant::of(&config, network, past.clone()).unwrap();
+        let of = |network: &Network| Invariant::of(&config, network, past.clone(), &BTreeMap::new()).unwrap();
         assert_eq!(of(&network).limits(), [""; 0]);
         let whole = |name: &str| [LayerTrace { name: name.into(), ..layer(f64::NAN)[0].clone() }];
         assert!(of(&network).check(1, &whole("fc1")).is_err());

@@ -103,7 +103,7 @@ impl<'a> Recorder<'a> {
         if let Some(platform) = &mut self.platform {
             platform.rewound(step, steps.last(), self.totals.evaluation.as_ref());
         }
-        self.invariant = Invariant::of(&prepared.config, &prepared.network, past);
+        self.invariant = Invariant::of(&prepared.config, &prepared.network, past, &prepared.delays()?);
         let Some(invariant) = &mut self.invariant else { return Ok(()) };
         invariant.limits().iter().for_each(|line| self.progress.say(line));
         // The law is followed from the first measurement on, also over a restart.

@@ -1,5 +1,6 @@
 //! Tests of the real binaries over real sockets, in one program: a module for each part of the contract.
 
+mod asynchronous;
 mod begin;
 mod best;
 mod by_hand;

@@ -138,6 +138,7 @@ impl<'a> LaneRunner<'a> {
             let (stage, mut other) = runner.with_other_half(message.header.clone());
             let errors = stage.error(m, outputs, &mut *other)?;
             drop(other);
+            let errors = shrunk(errors, runner.ring.of.spec.shrink)?;
             let errors = match &mut runner.feedback {
                 Some(feedback) => feedback.correct(m, errors)?,
                 None => errors,
@@ -300,6 +301,15 @@ impl<'a> LaneRunner<'a> {
         self.progress.end(&begun, action);
         result.map_err(Failure::from)
     }
+}
+
+/// The error signals, β times. A stage may hand on the error that it received, whose bytes are never written.
+fn shrunk(errors: Values, shrink: f64) -> std::result::Result<Values, StageError> {
+    if shrink == 1.0 {
+        return Ok(errors);
+    }
+    let times = |(name, error): (String, tch::Tensor)| Ok((name, error.f_mul_scalar(shrink)?));
+    errors.into_iter().map(times).collect()
 }
 
 /// The direction of a message: activations go up, error signals go down.

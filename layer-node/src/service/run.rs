@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
 /// The number of commands that may wait between the control stream and the worker.
-const COMMANDS: usize = 16;
+const COMMANDS: usize = 64;
 /// How long an opened Run call may stay without its Start.
 const START_DEADLINE: Duration = Duration::from_secs(10);
 

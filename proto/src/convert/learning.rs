@@ -129,8 +129,8 @@ impl TryFrom<wire::Optimizer> for OptimizerSpec {
         let schedule = need(optimizer.schedule, "learning rate's schedule")?.try_into()?;
         let weight_decay_schedule = optimizer.weight_decay_schedule.map(Schedule::try_from).transpose()?;
         let weight_decay_schedule = weight_decay_schedule.unwrap_or_default();
-        let wire::Optimizer { lr, weight_decay, clip, .. } = optimizer;
-        OptimizerSpec { method, lr, weight_decay, clip, schedule, weight_decay_schedule }.check()
+        let wire::Optimizer { lr, weight_decay, clip, delay, .. } = optimizer;
+        OptimizerSpec { method, lr, weight_decay, clip, schedule, weight_decay_schedule, delay }.check()
     }
 }
 
@@ -146,6 +146,7 @@ impl From<OptimizerSpec> for wire::Optimizer {
             lr: spec.lr,
             weight_decay: spec.weight_decay,
             clip: spec.clip,
+            delay: spec.delay,
             schedule: Some(spec.schedule.into()),
             weight_decay_schedule: Some(spec.weight_decay_schedule.into()),
         }

@@ -1,8 +1,8 @@
 //! The check of a list of actions against the rules of a lane.
 
 use super::{
-    Action, LaneError, MAX_ACTIONS, MAX_MICROBATCHES, Phase, SHOWN, WeightVersion, are_of_several_steps, draw,
-    word,
+    Action, LaneError, MAX_ACTIONS, MAX_MICROBATCHES, Phase, SHOWN, WeightVersion, are_of_several_steps,
+    draw, word,
 };
 use crate::microbatch::MicrobatchId;
 
@@ -148,7 +148,8 @@ impl Done {
 
     /// Whether the last gradient so far is of the last microbatch of `step`.
     fn is_gathered(&self, step: u64) -> bool {
-        let of_step = |at: Option<usize>| at.and_then(|at| self.order.get(at)).map(|id| id.step) == Some(step);
+        let of_step =
+            |at: Option<usize>| at.and_then(|at| self.order.get(at)).map(|id| id.step) == Some(step);
         of_step(self.gradients.checked_sub(1)) && !of_step(Some(self.gradients))
     }
 }

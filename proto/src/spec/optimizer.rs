@@ -29,6 +29,14 @@ pub enum Method {
 }
 
 impl Method {
+    /// The weight of the past in the buffer of SGD; 0 for Adam.
+    pub fn momentum(&self) -> f64 {
+        match self {
+            Method::Sgd { momentum, .. } => *momentum,
+            Method::Adam { .. } => 0.0,
+        }
+    }
+
     /// The names of the tensors that the optimizer keeps for each trained tensor between steps. Each has the trained
     /// tensor's shape.
     pub fn slots(&self) -> &'static [&'static str] {
@@ -58,6 +66,10 @@ pub struct OptimizerSpec {
     /// The factor on `weight_decay`.
     #[serde(default, skip_serializing_if = "Schedule::is_one")]
     pub weight_decay_schedule: Schedule,
+    /// D: the delay of gradients, in updates, that a step with momentum makes up for at once; 0 for none
+    /// ([`OptimizerSpec::direction`]).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub delay: f64,
 }
 
 fn is_zero(number: &f64) -> bool {
@@ -134,7 +146,23 @@ impl OptimizerSpec {
     pub fn sgd(lr: f64) -> Self {
         let method = Method::Sgd { momentum: 0.0, nesterov: false };
         let [schedule, weight_decay_schedule] = [Schedule::default(), Schedule::default()];
-        Self { method, lr, weight_decay: 0.0, clip: 0.0, schedule, weight_decay_schedule }
+        Self { method, lr, weight_decay: 0.0, clip: 0.0, delay: 0.0, schedule, weight_decay_schedule }
+    }
+
+    /// The factors of the buffer and of the gradient g (with the decay in it) in the direction of a step with momentum m:
+    /// a · buf + b · g. A gradient that is late by D updates would have moved the parameter by 1 + m + … + m^(D − 1) times
+    /// itself by now, so a = m^D and b = (1 − m^D) / (1 − m) (Kosson et al. 2021, spike compensation). For D = 1 that is
+    /// Nesterov's direction, so Nesterov's step counts as one more update.
+    pub fn direction(&self) -> [f64; 2] {
+        match self.method {
+            Method::Sgd { momentum, nesterov: false } if self.delay == 0.0 || momentum == 0.0 => [1.0, 0.0],
+            Method::Sgd { momentum, nesterov: true } if self.delay == 0.0 => [momentum, 1.0],
+            Method::Sgd { momentum, nesterov } => {
+                let kept = momentum.powf(self.delay + f64::from(u8::from(nesterov)));
+                [kept, (1.0 - kept) / (1.0 - momentum)]
+            }
+            Method::Adam { .. } => [1.0, 0.0],
+        }
     }
 
     /// λ in the step that follows `updates` finished ones.
@@ -149,7 +177,8 @@ impl OptimizerSpec {
             Method::Adam { beta1, beta2, eps } => unit(beta1) && unit(beta2) && eps > 0.0 && eps.is_finite(),
         };
         let positive = |value: f64| value >= 0.0 && value.is_finite();
-        if method && [self.lr, self.weight_decay, self.clip].into_iter().all(positive) {
+        let numbers = [self.lr, self.weight_decay, self.clip, self.delay];
+        if method && numbers.into_iter().all(positive) {
             return Ok(self);
         }
         Err(ProtocolError::invalid(format!("an optimizer cannot work with {self:?}")))
@@ -159,6 +188,28 @@ impl OptimizerSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// After its step and those that follow it, a late gradient has moved the parameter as far as one in time.
+    #[test]
+    fn a_late_gradient_catches_up_at_once() {
+        let moved = |delay: usize, nesterov, updates: usize| {
+            let method = Method::Sgd { momentum: 0.8, nesterov };
+            let spec = OptimizerSpec { method, delay: delay as f64, ..OptimizerSpec::sgd(1.0) };
+            let ([a, b], mut buffer, mut moved) = (spec.direction(), 0.0, 0.0);
+            for update in 0..updates {
+                let gradient = if update == delay { 1.0 } else { 0.0 };
+                buffer = 0.8 * buffer + gradient;
+                moved += a * buffer + b * gradient;
+            }
+            (1e9 * moved).round() / 1e9
+        };
+        for nesterov in [false, true] {
+            for updates in [4, 5, 9] {
+                assert_eq!(moved(0, nesterov, updates), moved(3, nesterov, updates), "{nesterov} {updates}");
+            }
+        }
+        assert_eq!([moved(0, false, 2), moved(0, true, 1)], [1.8, 1.8]);
+    }
 
     #[test]
     fn the_factor_follows_its_drawing() {

@@ -38,6 +38,8 @@ struct Written {
     half: Half,
     #[serde(default = "unscaled", skip_serializing_if = "is_unscaled")]
     loss_scale: f64,
+    #[serde(default = "unscaled", skip_serializing_if = "is_unscaled")]
+    shrink: f64,
     #[serde(default, skip_serializing_if = "is_f32")]
     precision: Precision,
     #[serde(default, skip_serializing_if = "is_channels_last")]
@@ -170,6 +172,7 @@ impl Written {
             error_source: spec.error_source,
             half: spec.half,
             loss_scale: spec.loss_scale,
+            shrink: spec.shrink,
             precision: spec.precision,
             layout: spec.layout,
             deterministic: spec.deterministic,
@@ -194,6 +197,7 @@ impl Written {
             error_source: self.error_source,
             half: self.half,
             loss_scale: self.loss_scale,
+            shrink: self.shrink,
             precision: self.precision,
             layout: self.layout,
             deterministic: self.deterministic,
@@ -432,7 +436,7 @@ mod tests {
             }
         };
         type Change = Box<dyn Fn(&mut StageSpec)>;
-        let table: [(Change, &str); 27] = [
+        let table: [(Change, &str); 28] = [
             (Box::new(|spec| spec.index = 1), "'index' is 0, and the coordinator asks for 1"),
             (Box::new(|spec| spec.stages = 3), "'stages' is 2, and the coordinator asks for 3"),
             (Box::new(|spec| spec.seed = 8), "'seed' is 7, and the coordinator asks for 8"),
@@ -469,6 +473,7 @@ mod tests {
                 Box::new(|spec| spec.loss_scale = 8.0),
                 "'loss_scale' is nothing, and the coordinator asks for 8.0",
             ),
+            (Box::new(|spec| spec.shrink = 0.5), "'shrink' is nothing, and the coordinator asks for 0.5"),
             (
                 Box::new(learned(|_, _, alignment| alignment.per_position = false)),
                 "'layers.a.rule.per_position' is true, and the coordinator asks for false",

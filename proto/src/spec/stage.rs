@@ -64,6 +64,8 @@ pub struct StageSpec {
     /// A power of two: the errors are this many times those of the loss, and the node divides its summed task gradients
     /// by it before they become steps.
     pub loss_scale: f64,
+    /// β: the factor, above 0 and at most 1, on the error signals that the stage sends below.
+    pub shrink: f64,
     /// The number format in which the layers compute.
     pub precision: Precision,
     /// The memory order of values with planes.
@@ -126,6 +128,7 @@ impl StageSpec {
             error_source: ErrorSource::Above,
             half: Half::Forward,
             loss_scale: 1.0,
+            shrink: 1.0,
             precision: Precision::F32,
             layout: Layout::ChannelsLast,
             deterministic: false,
@@ -253,6 +256,12 @@ impl StageSpec {
             return Err(ProtocolError::invalid(format!(
                 "a loss scale of {} is no power of two between 2⁻⁶⁴ and 2⁶⁴",
                 self.loss_scale
+            )));
+        }
+        if !(self.shrink > 0.0 && self.shrink <= 1.0) {
+            return Err(ProtocolError::invalid(format!(
+                "error signals cannot shrink by {}: the factor is above 0 and at most 1",
+                self.shrink
             )));
         }
         self.output_values()?;

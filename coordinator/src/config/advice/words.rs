@@ -122,7 +122,8 @@ pub(super) const VALUES: &[Synonyms] = &[
     // Pipelines.
     meant("apart separate separated", "split"),
     meant("colocated joint same_host one_host", "together"),
-    meant("1f1b pipedream pipedream_flush", "one_f_one_b"),
+    meant("1f1b pipedream_flush", "one_f_one_b"),
+    meant("async no_flush pipedream pipedream_2bw pipemare petra asyncpp", "asynchronous"),
     meant("zb zbh1 zb1p zero_bubble_h1 interleaved_zero_bubble zbv zbv_zero_bubble", "zero_bubble"),
     meant("fill_drain afab all_forward_all_backward", "gpipe"),
     meant("layer layers each", "per_layer"),

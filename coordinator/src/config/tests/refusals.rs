@@ -25,7 +25,7 @@ fn every_refusal_is_a_sentence_that_says_where_and_what_is_allowed() {
         ),
         (
             "pipeline.schedule=gpip",
-            "'pipeline.schedule' in --set is \"gpip\": it must be \"gpipe\", \"one_f_one_b\" or \"zero_bubble\"; did you mean \"gpipe\"?",
+            "'pipeline.schedule' in --set is \"gpip\": it must be \"gpipe\", \"one_f_one_b\", \"zero_bubble\" or \"asynchronous\"; did you mean \"gpipe\"?",
         ),
         (
             "pipeline.stages=per_leyer",

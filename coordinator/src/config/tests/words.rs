@@ -114,7 +114,7 @@ fn what_nobody_knows_gets_no_guess_but_a_list() {
         ("optimizer.zebra=1", ": [optimizer] has the keys name, lr, lr_batch, momentum, nesterov, "),
         ("rule.layers.middle.zebra=1", ": [rule.layers.middle] has the keys name, amp, "),
         ("snapshot.name=x", ": [snapshot] has the keys every_steps, keep_last, best"),
-        ("zebra=1", ": there are 'seed', [[layer]] and the tables model, rule, pipeline, train, "),
+        ("zebra=1", ": there are 'seed', [[layer]] and the tables model, rule, pipeline, staleness, train, "),
         ("zebra.lion=1", ": there are 'seed', [[layer]] and the tables model, "),
     ];
     for (set, said) in table {
@@ -149,6 +149,7 @@ fn a_word_of_another_framework_finds_its_value() {
         ("network.wire=half", "; did you mean \"f16\"?"),
         ("network.wire=bfloat16", "; did you mean \"bf16\"?"),
         ("pipeline.schedule=1f1b", "; did you mean \"one_f_one_b\"?"),
+        ("pipeline.schedule=PipeMare", "; did you mean \"asynchronous\"?"),
         ("pipeline.schedule=ZB-H1", "; did you mean \"zero_bubble\"?"),
         (
             "pipeline.schedule=cosine",

@@ -68,7 +68,7 @@ fn separate_queues_never_deadlock_and_every_stage_follows_its_lane() {
 #[test]
 fn one_mailbox_for_both_directions_deadlocks() {
     let trial = |shape, seed| Trial { inbox: Inbox::Shared, seed, ..as_built(shape, 2) };
-    for schedule in Schedule::ALL {
+    for schedule in [Schedule::Gpipe, Schedule::OneFOneB, Schedule::ZeroBubble] {
         let drawn = Shape::new(3, 6, 1).unwrap();
         assert!((0..8).all(|seed| deadlocks(schedule, drawn, &trial(drawn, seed))), "{schedule}");
     }

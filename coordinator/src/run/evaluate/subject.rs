@@ -2,13 +2,12 @@
 
 use super::{ELSEWHERE, Order};
 use crate::config;
-use crate::driver::{self, Event, FailureCollector, Outcome};
+use crate::driver::{self, Event, FailureCollector, IN_FLIGHT, Outcome};
 use crate::node::{Nodes, Rooms, temporary};
 use crate::prepare::{Placement, Prepared};
 use crate::record::{CONFIG, DataMark, RunIdentity, share};
 use crate::run::drive::{setup, submit};
 use crate::run::signals;
-use crate::run::supervisor::IN_FLIGHT;
 use crate::run_error::{Cause, RunError};
 use proto::spec::stage::StageSpec;
 use std::fs::File;

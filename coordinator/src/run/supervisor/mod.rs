@@ -12,6 +12,7 @@
 mod tests;
 
 use super::resume::{Common, Resume, Survey};
+use crate::driver::IN_FLIGHT;
 use crate::plural::parties;
 use crate::prepare::{Course, Item, Items};
 use crate::run_error::{Cause, RunError};
@@ -23,10 +24,6 @@ use std::iter::Peekable;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Minibatches, evaluations and snapshots in the pipeline at once, beside the minibatches of which an asynchronous stage
-/// runs forwards ahead: enough that the first stage always has its next inputs, few enough that an interrupt takes effect
-/// soon.
-pub const IN_FLIGHT: usize = 3;
 /// How long an asynchronous run that the user stops may go on to its next drain: the state between two drains cannot be
 /// saved.
 const TO_THE_DRAIN: Duration = Duration::from_secs(20);

@@ -11,11 +11,16 @@ use crate::data::Sampler;
 
 /// The course under these keys, with four minibatches per epoch and two in the test set.
 fn course_of(keys: &[&str], delay: u64) -> Course {
+    ahead_by(keys, delay, 0)
+}
+
+/// The same, of a pipeline whose stages run forwards of `lookahead` steps ahead.
+fn ahead_by(keys: &[&str], delay: u64, lookahead: u64) -> Course {
     let text = "train.batch = 4\n[[layer]]\nkind = \"flatten\"\n[[layer]]\nkind = \"linear\"\nout = 10";
     let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
     let config = config::parse(text, "c.toml", &keys, &Environment::empty()).unwrap();
     let sampler = Sampler::new(0, 16, 4, config.train.remainder).unwrap();
-    Course::new(&config, sampler, 8, delay, 0)
+    Course::new(&config, sampler, 8, delay, lookahead)
 }
 
 /// Eight steps in two epochs, with a snapshot after every third.
@@ -47,6 +52,7 @@ impl<'a> Story<'a> {
             let Some((event, due)) = line.split_once(" → ") else {
                 match line {
                     "stop" => self.supervisor.stop(),
+                    "later" => self.now += Duration::from_secs(1),
                     "leave" => self.supervisor.leave(&RunError::node("why: a node is being stopped")),
                     _ => panic!("no line: {line}"),
                 }
@@ -365,4 +371,54 @@ fn the_halves_of_a_stage_are_told_apart() {
     let Command::Release = story.on(Event::Busy(1)) else { panic!("a busy node ends the start") };
     let Command::End(Err(failure)) = story.on(Event::Released) else { panic!("the run is over") };
     assert!(failure.sentence.starts_with("stage 0, backward at b:2 still works for an earlier start"));
+}
+
+/// A drain follows every fourth step, with a snapshot. Forwards of one later step run before an update, so one more item is
+/// under way.
+fn asynchronous() -> Course {
+    ahead_by(&["train.epochs=2", "snapshot.every_steps=4", "pipeline.schedule=asynchronous"], 0, 1)
+}
+
+/// Five steps, of which each took a second, the last snapshot, and the evaluation after it; then steps 5 and 6 are under way.
+const TO_STEP_4: &str = "
+    begun → find back open 1 2 3 4 take
+    later
+    taken → S4 take
+    later
+    taken → E1 take
+    later
+    taken → E2 take
+    later
+    taken → 5 take
+    taken → 6 take";
+
+#[test]
+fn an_asynchronous_run_that_is_stopped_goes_on_to_its_next_drain() {
+    let course = asynchronous();
+    let drains: Vec<u64> = (1..=8).filter(|step| course.drains(*step)).collect();
+    assert_eq!(drains, [4, 8]);
+    let mut story = Story::of(&course, None, 0);
+    story.plays(TO_STEP_4).plays(
+        "stop
+         taken → 7 take 8 take take take take S8 take close release end:Interrupted",
+    );
+}
+
+/// A drain that is too far away is not awaited: the state between two drains cannot be saved.
+#[test]
+fn between_drains_a_run_falls_back_to_the_newest_snapshot() {
+    let course = asynchronous();
+    let mut story = Story::of(&course, None, 1);
+    story.plays(TO_STEP_4).plays(
+        "leave
+         taken → release again find ask
+         held 4 4 written 4 saved 4 → back+4 open+4",
+    );
+    story.said("rolling back and going on").said("going on after step 4");
+
+    let mut story = Story::of(&course, None, 0);
+    story.plays(TO_STEP_4).plays(&"later\n".repeat(60)).plays(
+        "stop
+         taken → release end:Interrupted",
+    );
 }

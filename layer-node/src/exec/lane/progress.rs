@@ -65,11 +65,8 @@ impl<'a> Progress<'a> {
     /// The report of `step` so far.
     pub fn done(&mut self, step: u64) -> &mut StepDone {
         let (phase, timeline) = (self.work.lane.phase(), self.minibatch(step).0.timeline);
-        let empty = || StepDone {
-            step,
-            timeline: timeline.then(Timeline::default),
-            ..StepDone::nothing(phase)
-        };
+        let empty =
+            || StepDone { step, timeline: timeline.then(Timeline::default), ..StepDone::nothing(phase) };
         self.flight.steps.entry(step).or_insert_with(empty)
     }
 
