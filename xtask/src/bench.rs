@@ -1,5 +1,6 @@
 //! `cargo xtask bench NAME`: numbers measured beside references, as one table and as JSON.
 
+mod asynchronous;
 mod case;
 mod deep;
 mod input;
@@ -33,6 +34,7 @@ pub struct Bench {
 /// Which bench.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Name {
+    Asynchronous,
     Cuts,
     Input,
     Memory,
@@ -49,7 +51,8 @@ pub enum Name {
 
 impl Name {
     /// Every bench by the word for it.
-    pub const ALL: [(&'static str, Name); 12] = [
+    pub const ALL: [(&'static str, Name); 13] = [
+        ("asynchronous", Name::Asynchronous),
         ("cuts", Name::Cuts),
         ("input", Name::Input),
         ("memory", Name::Memory),
@@ -64,8 +67,9 @@ impl Name {
         ("wire", Name::Wire),
     ];
     /// The benches of `cargo xtask results --speed`, each of which has a table in `docs/results.md`.
-    const SPEED: [Name; 9] = [
+    const SPEED: [Name; 10] = [
         Name::Pipeline,
+        Name::Asynchronous,
         Name::Step,
         Name::Rules,
         Name::Cuts,
@@ -83,6 +87,7 @@ impl Name {
 
     fn rows(self, root: &Root, options: &Options) -> Result<Vec<Row>, Failure> {
         match self {
+            Name::Asynchronous => asynchronous::asynchronous(root, options),
             Name::Cuts => local::cuts(root, options),
             Name::Input => input::input(root, options.rounds),
             Name::Memory => memory::memory(root),

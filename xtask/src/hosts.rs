@@ -14,7 +14,7 @@ mod readme;
 pub mod security;
 mod strangers;
 mod training;
-mod wires;
+pub mod wires;
 
 use crate::dataset;
 use crate::prerequisites::{self, IPROUTE, IPTABLES, PIP, PYTHON, TCPDUMP};

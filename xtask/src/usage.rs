@@ -37,6 +37,8 @@ Usage: cargo xtask COMMAND
                    measure by turns beside a reference: five rounds, or N; --short is one round of fewer
                    steps, and --write puts the table into docs/results.md; DIR holds programs that are measured
                    as they are, and examples/ beside them, in place of a release build. The benches:
+    asynchronous   asynchronous training beside 1F1B, zero bubble and the limit of this host, and the share of time
+                   in which stages compute on two hosts with a delay between them (network namespaces, as root)
     cuts           ResNet-18 of width 16 on 2, 5, 10 and 21 nodes
     input          decode, crop and flip photographs with this build, with its feature turbojpeg (which takes
                    cmake and nasm to build) and with torchvision; then train on 100,000 of them, and compare the
@@ -211,7 +213,8 @@ fn bench(word: &str, words: &[OsString]) -> Result<Command, Failure> {
         Name::Input => &["--rounds"],
         Name::Tls => &["--rounds", "--programs"],
         Name::Pipeline => &["--rounds", "--short", "--write", "--programs", "--against"],
-        Name::Cuts
+        Name::Asynchronous
+        | Name::Cuts
         | Name::Precision
         | Name::Rules
         | Name::SharedMemory

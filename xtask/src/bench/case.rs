@@ -5,6 +5,7 @@ use crate::json::numbers;
 use crate::noise;
 use crate::run::{Failure, Root};
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
@@ -72,6 +73,11 @@ impl Case {
         Self { steps: if is_short { self.steps.div_ceil(2) } else { self.steps }, ..self }
     }
 
+    /// The steps that count, by their places in the history.
+    pub fn counted(&self) -> Range<usize> {
+        WARM as usize..(WARM + self.steps) as usize
+    }
+
     fn all_steps(&self) -> u32 {
         WARM + self.steps + DRAIN
     }
@@ -116,7 +122,7 @@ impl Case {
     /// Images per second over the steps that count; every step has as many images, so their times add up.
     fn rate(&self, metrics: &str) -> Option<f64> {
         let rates = numbers(metrics, "images_per_s");
-        let counted = rates.get(WARM as usize..(WARM + self.steps) as usize)?;
+        let counted = rates.get(self.counted())?;
         let whole = rates.len() == self.all_steps() as usize;
         whole.then(|| counted.len() as f64 / counted.iter().map(|rate| 1.0 / rate).sum::<f64>())
     }

@@ -64,20 +64,24 @@ const CASES: [Compared; 4] = [
     },
 ];
 
-/// The ways to train with PyTorch: the name, and the script's words for it.
-const REFERENCES: [(&str, &[&str]); 3] = [
+/// A way to train with PyTorch: the name, and the script's words for it.
+type Reference = (&'static str, &'static [&'static str]);
+
+/// Two trainings that exchange nothing.
+pub const INDEPENDENT: Reference = ("limit: 2 processes of 1 thread", &["independent", "--processes=2"]);
+
+/// The ways to train with PyTorch.
+const REFERENCES: [Reference; 3] = [
     ("PyTorch, 1 process of 2 threads", &["one_process", "--threads=2"]),
     ("torch.distributed.pipelining", &["pipeline"]),
-    ("limit: 2 processes of 1 thread", &["independent", "--processes=2"]),
+    INDEPENDENT,
 ];
 
 /// Trains every case with this build, PyTorch and, where there is one, the build `against`, in turn.
 /// A set-up of PyTorch that fails is only printed where there is another build to compare with.
 pub fn pipeline(root: &Root, options: &Options) -> Result<Vec<Row>, Failure> {
     let other = options.against.as_deref().map(|folder| built("--against", folder)).transpose()?;
-    // PyTorch in the release whose libtorch Neuropil links, in `target/pytorch/`.
-    let set_up = prerequisites::check(&[COMPILER, PYTHON, PIP]);
-    let references = match (set_up.and_then(|()| root.script("scripts/pytorch.py")), &other) {
+    let references = match (set_up(root), &other) {
         (Ok(()), _) => &REFERENCES[..],
         (Err(failure), None) => return Err(failure),
         (Err(failure), Some(_)) => {
@@ -110,8 +114,14 @@ pub fn pipeline(root: &Root, options: &Options) -> Result<Vec<Row>, Failure> {
     Ok(rows)
 }
 
+/// Sets up PyTorch in the release whose libtorch Neuropil links, in `target/pytorch/`.
+pub fn set_up(root: &Root) -> Result<(), Failure> {
+    prerequisites::check(&[COMPILER, PYTHON, PIP])?;
+    root.script("scripts/pytorch.py")
+}
+
 /// Trains with PyTorch, and returns images per second.
-fn pytorch(case: &Case, root: &Root, words: &[&str], folder: &Path) -> Result<f64, Failure> {
+pub fn pytorch(case: &Case, root: &Root, words: &[&str], folder: &Path) -> Result<f64, Failure> {
     let mut python = root.command("python3");
     python.env("PYTHONPATH", root.join("target/pytorch"));
     python.arg("bench/pytorch_pipeline.py").args(words).args([

@@ -13,6 +13,8 @@ use crate::page;
 use crate::release::Profile;
 use crate::run::{CONFIGURATION, Failure, Root, say};
 
+pub use wire::Delay;
+
 /// The hosts: the coordinator's, and one for each stage.
 const NAMES: [&str; 4] = ["coordinator", "stage0", "stage1", "stage2"];
 

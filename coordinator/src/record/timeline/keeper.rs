@@ -3,6 +3,7 @@
 use super::aligned::{end_ns, nodes};
 use super::clocks::Clocks;
 use super::message::{Ends, Key, Message, word};
+use super::recent::Recent;
 use super::{ActionTime, Aligned, ProcessLane, StepTimeline, TaskTime};
 use crate::driver::{Outcome, TaskSpan};
 use proto::control::{Span, StepDone};
@@ -23,6 +24,8 @@ pub struct Keeper {
     /// The end of the step before at each node, by the node's own clock, if nothing else ran since.
     before: Option<(u64, BTreeMap<Role, u64>)>,
     candidates: VecDeque<Candidate>,
+    /// The actions of the last steps, of which some ran between those of a candidate.
+    recent: Recent,
     /// The cores that all nodes share, and the threads of each node.
     host: Option<(usize, u32)>,
     /// Whether the choice may have changed since it was written.
@@ -35,6 +38,32 @@ struct Candidate {
     timeline: StepTimeline,
     /// Whether the step began with the end of the one before and measured no layer: it is like most other steps.
     usual: bool,
+    /// The beginning of the step in nanoseconds of the coordinator's clock, and what each node's clock was set forward by.
+    began: i64,
+    offsets: BTreeMap<Role, i64>,
+}
+
+impl Candidate {
+    /// Adds the actions of another step that ran between those of this one, for each node.
+    fn add(&mut self, spans: &BTreeMap<Role, Vec<Span>>) {
+        for lane in &mut self.timeline.lanes {
+            let (Some(spans), Some(offset)) = (spans.get(&lane.of), self.offsets.get(&lane.of)) else {
+                continue;
+            };
+            let own = lane.actions.iter().filter(|action| !action.backward);
+            let extent = own.fold([f64::INFINITY, f64::NEG_INFINITY], |[first, last], action| {
+                [first.min(action.start_s), last.max(action.end_s)]
+            });
+            let time = |ns: u64| (ns as i64).saturating_add(*offset).saturating_sub(self.began) as f64 / 1e9;
+            let others = spans.iter().map(|span| ActionTime {
+                action: format!("{:#}", span.action),
+                backward: false,
+                start_s: time(span.start_ns),
+                end_s: time(span.end_ns),
+            });
+            lane.others.extend(others.filter(|other| other.start_s < extent[1] && other.end_s > extent[0]));
+        }
+    }
 }
 
 impl Keeper {
@@ -54,11 +83,19 @@ impl Keeper {
         let before = self.before.take().filter(|(step, _)| step + 1 == outcome.step);
         let ends = nodes(outcome).into_iter().filter_map(|(role, done)| Some((role, end_ns(done)?)));
         self.before = Some((outcome.step, ends.collect()));
+        let spans = self.recent.add(outcome.step, nodes(outcome));
+        for candidate in self.candidates.iter_mut().filter(|one| one.timeline.step < outcome.step) {
+            candidate.add(spans);
+        }
         if let Some(aligned) = &aligned {
             let before = before.map(|(_, ends)| ends);
             let usual = before.is_some() && outcome.stages.iter().all(|done| done.layers.is_empty());
             let timeline = timeline(aligned, outcome.step, before.as_ref(), self.host);
-            self.candidates.push_back(Candidate { timeline, usual });
+            let (began, _) = extent(aligned, before.as_ref());
+            let offsets = aligned.offsets().map(|(role, offset, _)| (role, offset)).collect();
+            let mut candidate = Candidate { timeline, usual, began, offsets };
+            self.recent.before(outcome.step).for_each(|spans| candidate.add(spans));
+            self.candidates.push_back(candidate);
             self.changed = true;
             while self.candidates.len() > CANDIDATES || (self.candidates.len() > 1 && self.size() > MOST) {
                 self.candidates.pop_front();
@@ -88,7 +125,7 @@ impl Keeper {
     }
 
     fn size(&self) -> usize {
-        let of_lane = |lane: &ProcessLane| lane.actions.len() + lane.tasks.len();
+        let of_lane = |lane: &ProcessLane| lane.actions.len() + lane.others.len() + lane.tasks.len();
         let size = |step: &Candidate| {
             step.timeline.messages.len() + step.timeline.lanes.iter().map(of_lane).sum::<usize>()
         };
@@ -118,7 +155,8 @@ fn timeline(
         let estimate = aligned.estimate(of);
         let (offset_s, uncertainty_s) =
             (estimate.offset_ns as f64 / 1e9, estimate.uncertainty_ns as f64 / 1e9);
-        ProcessLane { of, offset_s, uncertainty_s, actions: Vec::new(), tasks: Vec::new() }
+        let [actions, others] = [Vec::new(), Vec::new()];
+        ProcessLane { of, offset_s, uncertainty_s, actions, others, tasks: Vec::new() }
     };
     let task = |span: &TaskSpan| {
         let [start_s, end_s] = [span.start_ns, span.end_ns].map(|ns| at(Role::Coordinator, ns));

@@ -10,6 +10,7 @@ mod aligned;
 mod clocks;
 mod keeper;
 mod message;
+mod recent;
 
 pub use aligned::Aligned;
 pub use keeper::Keeper;
@@ -50,6 +51,9 @@ pub struct ProcessLane {
     /// The actions of a node, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<ActionTime>,
+    /// The actions of other steps between the first and the last action of this one, in an asynchronous run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<ActionTime>,
     /// The coordinator's work on microbatches.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<TaskTime>,
@@ -58,7 +62,7 @@ pub struct ProcessLane {
 /// The time of one action, or of a part of U that steps B.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ActionTime {
-    /// The action: `F0`, `E0`, `G0`, …, `U`.
+    /// The action: `F0`, `E0`, `G0`, …, `U`; for another step `F7.0`.
     pub action: String,
     /// Whether it is a part of U that steps B, apart from the rest of U.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -2,9 +2,11 @@
 
 use super::bottleneck::Shares;
 use super::prediction::predicted;
+use super::settings::Settings;
 use super::text::count;
 use crate::driver::Task;
-use crate::record::{Message, ProcessLane, StepTimeline};
+use crate::pipeline::Schedule;
+use crate::record::{ActionTime, Message, ProcessLane, StepTimeline};
 use crate::report::Run;
 use proto::link::Role;
 
@@ -30,6 +32,8 @@ pub struct Gantt {
     pub many: bool,
     /// Whether a part of U ran apart from the rest.
     pub slips: bool,
+    /// Whether actions of other steps ran between those of this one.
+    pub overlaps: bool,
     /// Whether a stage has its W and B on two hosts, so that rows have long names.
     pub halves: bool,
 }
@@ -62,7 +66,7 @@ impl Gantt {
     pub fn of(run: &Run) -> Option<Self> {
         let step = run.timeline.as_ref()?;
         let shares = Shares::of(step)?;
-        let predicted = predicted(step);
+        let predicted = predicted(step, asynchronous_ahead(run));
         let actions = || step.lanes.iter().flat_map(|lane| &lane.actions);
         let first = actions().map(|action| action.start_s).fold(0.0, f64::min);
         // B's part of U may follow in the next step, beyond the end of the chart.
@@ -81,9 +85,18 @@ impl Gantt {
             ticks: ticks.collect(),
             many: step.lanes.len() > MANY,
             halves: step.lanes.iter().any(|lane| matches!(lane.of, Role::Backward(_))),
+            overlaps: step.lanes.iter().any(|lane| !lane.others.is_empty()),
             slips: actions().any(|action| action.backward),
         })
     }
+}
+
+/// `pipeline.ahead` of a run whose schedule is asynchronous.
+fn asynchronous_ahead(run: &Run) -> Option<u32> {
+    let settings = Settings::of(&run.config_toml);
+    let schedule = settings.name("pipeline.schedule")?;
+    let asynchronous = schedule == Schedule::Asynchronous.to_string();
+    settings.name("pipeline.ahead")?.parse().ok().filter(|_| asynchronous)
 }
 
 /// The rows from the coordinator's input to its loss.
@@ -129,6 +142,13 @@ fn spans(lane: &ProcessLane, messages: &[Message]) -> Vec<Span> {
     let mut spans: Vec<Span> =
         messages.iter().filter(|message| message.to == lane.of).filter_map(wait).collect();
     spans.extend(messages.iter().filter(|message| message.from == lane.of).filter_map(send));
+    let other = |action: &ActionTime| Span {
+        kind: "other-step",
+        name: format!("{}, of another step", action.action),
+        start: action.start_s,
+        end: action.end_s,
+    };
+    spans.extend(lane.others.iter().map(other));
     spans.extend(lane.actions.iter().map(|action| {
         let kind = match action.action.as_bytes().first() {
             Some(b'F') => "forward",

@@ -3,6 +3,7 @@
 
 use crate::driver::Task;
 use crate::pipeline::timing::{Costs, LinkCost, Pace, StageCost, pace};
+use crate::pipeline::{Schedule, Shape, strides};
 use crate::record::{Message, ProcessLane, StepTimeline};
 use proto::lane::{Action, Lane, WeightVersion};
 use proto::link::Role;
@@ -10,7 +11,9 @@ use proto::microbatch::Phase;
 
 /// The pace of a pipeline whose actions and messages take as long as those of `step`; `None` where a stage's W and B are
 /// on two hosts, since the times between them are not known one by one, or where the record does not hold a whole step.
-pub fn predicted(step: &StepTimeline) -> Option<Pace> {
+///
+/// `asynchronous` is the `ahead` of a pipeline that flushes no step.
+pub fn predicted(step: &StepTimeline, asynchronous: Option<u32>) -> Option<Pace> {
     if step.lanes.iter().any(|lane| matches!(lane.of, Role::Backward(_))) {
         return None;
     }
@@ -29,6 +32,13 @@ pub fn predicted(step: &StepTimeline) -> Option<Pace> {
     let losses = step.lanes.iter().flat_map(|lane| &lane.tasks).filter(|task| task.task == Task::Loss);
     let loss = mean(losses.map(|task| task.end_s - task.start_s));
     let links = (0..=top + 1).map(link).collect();
+    let lanes = match asynchronous {
+        None => lanes,
+        Some(ahead) => {
+            let microbatches = *lanes.first()?.microbatches().first()?;
+            strides(Schedule::Asynchronous, Shape::new(top + 1, microbatches, ahead).ok()?)
+        }
+    };
     let costs = Costs { stages, links, loss, backward: Vec::new(), at_once: None };
     pace(&lanes, &costs).ok()
 }

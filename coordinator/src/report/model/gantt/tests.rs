@@ -18,7 +18,14 @@ fn step(stages: u32, microbatches: u32, slow: Option<usize>) -> (StepTimeline, C
             StageCost { forward: 2.0, error: 2.0, gradient: 2.0, update: 1.0, ..StageCost::default() };
     }
     let found = predict(&lanes, &costs).unwrap();
-    let lane = |of, actions, tasks| ProcessLane { of, offset_s: 0.0, uncertainty_s: 0.0, actions, tasks };
+    let lane = |of, actions, tasks| ProcessLane {
+        of,
+        offset_s: 0.0,
+        uncertainty_s: 0.0,
+        actions,
+        others: Vec::new(),
+        tasks,
+    };
     let loss = TaskTime { task: Task::Loss, microbatch: 0, start_s: 1.0, end_s: 1.0 };
     let own = lane(Role::Coordinator, Vec::new(), vec![loss]);
     let action = |timed: &Timed| {
@@ -49,15 +56,15 @@ fn the_prediction_of_a_step_has_the_costs_of_its_actions() {
     for (stages, microbatches, slow) in [(1, 4, None), (2, 8, None), (4, 8, Some(2)), (8, 8, None)] {
         let (timeline, costs, lanes) = step(stages, microbatches, slow);
         let due = pace(&lanes, &costs).unwrap();
-        let found = predicted(&timeline).unwrap();
+        let found = predicted(&timeline, None).unwrap();
         assert!((found.step - due.step).abs() < 1e-9 && (found.bubble() - due.bubble()).abs() < 1e-9);
     }
     let (mut split, ..) = step(2, 4, None);
     split.lanes[2].of = Role::Backward(0);
-    assert!(predicted(&split).is_none());
+    assert!(predicted(&split, None).is_none());
     let (mut torn, ..) = step(2, 4, None);
     torn.lanes[1].actions.pop();
-    assert!(predicted(&torn).is_none(), "a lane without its U");
+    assert!(predicted(&torn, None).is_none(), "a lane without its U");
 }
 
 #[test]
