@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         Command::Test(chosen) => test::test(&root, &chosen),
         Command::Results { full } => results::results(&root, full),
         Command::Plan => results::plan(&root),
+        Command::ResultsAsynchronous => results::asynchronous(&root),
         Command::Speed(options) => bench::speed(&root, &options),
         Command::Fuzz { runs } => fuzz::fuzz(&root, runs),
         Command::Bench(bench) => bench::bench(&root, &bench),

@@ -1,8 +1,10 @@
 //! `cargo xtask results`: trains every rule, searches the matrix of primitives, and writes both tables into
 //! `docs/results.md`. What has been trained already is not trained again.
 
+mod asynchronous;
 mod plan;
 
+pub use asynchronous::asynchronous;
 pub use plan::plan;
 
 use crate::page::{self, PAGE};

@@ -30,6 +30,10 @@ Usage: cargo xtask COMMAND
                    whole training; what was trained before is not trained again
   results --speed [--rounds N] [--short] [--programs DIR]
                    run every bench of speed, and fill its table of docs/results.md
+  results --asynchronous
+                   train six rules with three seeds under schedules that flush and that do not, with and without each
+                   remedy for delays, and fill two tables of docs/results.md: some three hours on two cores; what was
+                   trained before is not trained again
   results --plan   predict large networks on many GPUs, and fill their table of docs/imagenet.md
   fuzz [--runs N]  build every decoder with a fuzzer, and run 200,000 inputs through each, or N; installs
                    cargo-fuzz where it is missing
@@ -102,6 +106,7 @@ pub enum Command {
     Results { full: bool },
     Speed(Options),
     Plan,
+    ResultsAsynchronous,
     Fuzz { runs: u64 },
     Bench(Bench),
     Hosts { full: bool },
@@ -134,7 +139,8 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failu
         ["results", "--full"] => Ok(Command::Results { full: true }),
         ["results", "--speed", ..] => Ok(Command::Speed(options(&words[2..], SHORT)?)),
         ["results", "--plan"] => Ok(Command::Plan),
-        ["results", ..] => Err(refusal("`results` takes --full, --speed, --plan or nothing")),
+        ["results", "--asynchronous"] => Ok(Command::ResultsAsynchronous),
+        ["results", ..] => Err(refusal("`results` takes --full, --asynchronous, --speed, --plan or nothing")),
         ["fuzz"] => Ok(Command::Fuzz { runs: fuzz::RUNS }),
         ["fuzz", "--runs", number] => match number.parse() {
             Ok(runs @ 1..) => Ok(Command::Fuzz { runs }),
@@ -291,6 +297,7 @@ mod tests {
         check("results", Some(Command::Results { full: false }));
         check("results --full", Some(Command::Results { full: true }));
         check("results --plan", Some(Command::Plan));
+        check("results --asynchronous", Some(Command::ResultsAsynchronous));
         check("results --long", None);
         check("dist", Some(Command::Dist { profile: Profile::Release, cuda: false }));
         check("dist --tests --cuda", Some(Command::Dist { profile: Profile::Tests, cuda: true }));
