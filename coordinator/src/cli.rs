@@ -248,6 +248,7 @@ async fn show_plan(flags: &PlanFlags) -> Result<(), RunError> {
         }
     }
     plan = plan.on(host);
+    plan.drains = prepare::drains(&config);
     plan.warnings.splice(0..0, doubts.into_iter().map(|doubt| doubt.sentence));
     if flags.json {
         return answer(format_args!("{}\n", serde_json::to_string(&plan).map_err(RunError::internal)?));

@@ -60,6 +60,9 @@ pub struct Plan {
     pub measured: bool,
     /// The assumed rates.
     pub rates: Rates,
+    /// A sentence on the drains of an asynchronous pipeline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drains: Option<String>,
     /// Warnings, one sentence each.
     pub warnings: Vec<String>,
     /// The prediction for nodes that share this host, if times were measured on it.
@@ -186,6 +189,7 @@ pub fn plan(network: &Network, ranges: &[Range<usize>], estimator: &Estimator) -
         longest_delay: shape.delay(0),
         measured: estimator.is_measured(),
         rates,
+        drains: None,
         warnings: Vec::new(),
         here: None,
         host: None,

@@ -60,6 +60,12 @@ pub(super) fn planned(
     std::iter::once(configured).chain(others).map(predicted).collect()
 }
 
+/// The predicted speed of every schedule, in one line.
+pub(super) fn speeds(schedules: &[PlannedSchedule]) -> String {
+    let told = |one: &PlannedSchedule| format!("{} {:.1}", one.schedule, one.images_per_s);
+    format!("images/s by schedule: {}\n", schedules.iter().map(told).collect::<Vec<_>>().join(", "))
+}
+
 /// A sentence on the schedule that pays, and one on what the asynchronous one would change, from the predictions of
 /// [`planned`], where `delay` is the longest delay of a stage under it, in updates.
 pub(super) fn advice(schedules: &[PlannedSchedule], delay: f64) -> String {

@@ -59,7 +59,9 @@ pub fn table(plan: &Plan) -> String {
         computing(plan),
         rates.link,
         rates.latency * 1e3,
-        schedules::advice(&plan.schedules, plan.longest_delay),
+        schedules::speeds(&plan.schedules)
+            + &schedules::advice(&plan.schedules, plan.longest_delay)
+            + &plan.drains.as_ref().map_or_else(String::new, |drains| format!("\n{drains}")),
         host::line(plan),
         clipped(&plan.drawing),
     );

@@ -1,8 +1,10 @@
 //! The cut of a run's network into stages.
 
 use crate::config::{Config, Stages};
+use crate::driver::{IN_FLIGHT, MOST_UNDER_WAY};
 use crate::model::Network;
 use crate::partition::{self, Cuts, Estimator, Rates, Workload};
+use crate::pipeline::Shape;
 use crate::run_error::RunError;
 use std::ops::Range;
 
@@ -60,5 +62,23 @@ pub fn cut_by(
         Stages::PerBlock => Cuts::PerBlock,
         Stages::Cuts(names) => Cuts::At(names.clone()),
     };
-    partition::cut(network, &cuts, estimator, None).map_err(RunError::configuration)
+    let ranges = partition::cut(network, &cuts, estimator, None).map_err(RunError::configuration)?;
+    check_under_way(config, ranges.len())?;
+    Ok(ranges)
+}
+
+/// Refuses an asynchronous pipeline with more steps under way than nodes have room for.
+fn check_under_way(config: &Config, stages: usize) -> Result<(), RunError> {
+    let (step, ahead) = (config.step(), config.pipeline.ahead);
+    let shape = Shape::new(stages as u32, step.microbatches, ahead).map_err(RunError::configuration)?;
+    let under_way = u64::from(shape.lookahead()) + IN_FLIGHT as u64;
+    if !config.is_asynchronous() || under_way <= MOST_UNDER_WAY {
+        return Ok(());
+    }
+    let least = (shape.lead(0) - 1).div_ceil(MOST_UNDER_WAY as u32 - IN_FLIGHT as u32);
+    Err(RunError::configuration(format!(
+        "an asynchronous pipeline of {stages} stages with an update every {} microbatches has {under_way} steps under way, and \
+         {MOST_UNDER_WAY} are the most: set 'pipeline.update_every' to {least} or more",
+        step.microbatches
+    )))
 }

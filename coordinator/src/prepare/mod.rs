@@ -9,6 +9,7 @@
 mod course;
 mod cut;
 mod doubts;
+mod drains;
 mod lanes;
 mod placement;
 mod sizes;
@@ -17,6 +18,7 @@ mod stages;
 pub use course::{Course, Item, Items};
 pub use cut::{cut, cut_by, estimator, estimator_at};
 pub use doubts::{Doubt, Facts, Lead, Topic, doubts};
+pub use drains::drains;
 pub use lanes::Lanes;
 pub use placement::Placement;
 pub use sizes::network;
@@ -24,7 +26,7 @@ pub use stages::{RunStart, delays, file_stem, nodes, roles, stages};
 
 use crate::config::Config;
 use crate::data::{Augment, Loader, Normalization, Sampler, Samples, Split, microbatches, open};
-use crate::driver::{IN_FLIGHT, MOST_UNDER_WAY, Sets};
+use crate::driver::Sets;
 use crate::model::Network;
 use crate::pipeline::Shape;
 use crate::run_error::RunError;
@@ -86,7 +88,6 @@ impl Prepared {
         let smallest = smallest.iter().map(Range::len).min().unwrap_or(1);
         config.check_microbatches(&network, smallest as u64).map_err(RunError::configuration)?;
         let ranges = cut(&config, &network)?;
-        check_under_way(&config, ranges.len())?;
         Ok(Self { config, sets, input, sampler, facts, test_samples, network, ranges })
     }
 
@@ -182,22 +183,6 @@ impl Prepared {
         let delay = rules.map(|mirror| mirror.delay).max().unwrap_or(0);
         Course::new(&self.config, self.sampler, self.test_samples, delay, self.lookahead())
     }
-}
-
-/// Refuses an asynchronous pipeline with more steps under way than nodes have room for.
-fn check_under_way(config: &Config, stages: usize) -> Result<(), RunError> {
-    let (step, ahead) = (config.step(), config.pipeline.ahead);
-    let shape = Shape::new(stages as u32, step.microbatches, ahead).map_err(RunError::configuration)?;
-    let under_way = u64::from(shape.lookahead()) + IN_FLIGHT as u64;
-    if !config.is_asynchronous() || under_way <= MOST_UNDER_WAY {
-        return Ok(());
-    }
-    let least = (shape.lead(0) - 1).div_ceil(MOST_UNDER_WAY as u32 - IN_FLIGHT as u32);
-    Err(RunError::configuration(format!(
-        "an asynchronous pipeline of {stages} stages with an update every {} microbatches has {under_way} steps under way, and \
-         {MOST_UNDER_WAY} are the most: set 'pipeline.update_every' to {least} or more",
-        step.microbatches
-    )))
 }
 
 fn facts(train: &dyn Samples, sampler: &Sampler) -> Result<Facts, RunError> {

@@ -53,7 +53,10 @@ fn chaos(schedule: &str, nodes: impl FnOnce(&Bench, &mut Random) -> Nodes) {
     let best = undisturbed.summary()["best_step"].as_u64().unwrap();
     assert!(states.iter().all(|state| state.join(format!("step-{best:08}")).is_dir()), "the best is kept");
     let lost: Vec<u64> = harmed.said().lines().filter_map(lost).collect();
+    let again = lost.iter().sum::<u64>();
+    let goodput = 100.0 * STEPS as f64 / (STEPS + again) as f64;
     println!("{schedule}: steps that were run again: {lost:?}");
+    println!("goodput {schedule}: {STEPS} useful steps of {} in all, {goodput:.1} %", STEPS + again);
     assert!(!lost.is_empty() && lost.iter().all(|lost| *lost <= SAVED_EVERY), "{lost:?}: {}", harmed.said());
     assert_eq!(node(&run.folder), None, "no local node is left");
 }
@@ -80,4 +83,14 @@ fn a_run_over_local_nodes_ends_in_the_same_bits() {
 #[test]
 fn a_run_over_nodes_that_come_back_ends_in_the_same_bits() {
     chaos("one_f_one_b", Nodes::remote);
+}
+
+#[test]
+fn a_run_whose_gradients_come_late_ends_in_the_same_bits() {
+    chaos("zero_bubble", Nodes::remote);
+}
+
+#[test]
+fn an_asynchronous_run_ends_in_the_same_bits() {
+    chaos("asynchronous", Nodes::remote);
 }

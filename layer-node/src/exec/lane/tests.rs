@@ -163,7 +163,10 @@ impl Bench {
     }
 
     fn run(&mut self, drawing: &str) -> Result<()> {
-        let lane = lane_of(drawing);
+        self.follow(lane_of(drawing))
+    }
+
+    fn follow(&mut self, lane: Lane) -> Result<()> {
         let minibatch = |sizes: &[u32; 2]| Minibatch {
             samples: sizes.iter().sum(),
             measure: Measure::Signals,
@@ -228,6 +231,47 @@ fn a_lane_of_two_steps_is_two_lanes_of_one() {
         );
         assert!(together.1[1].ends_with(&format!("{} U8", STEPS[1])), "{:?}", together.1);
     }
+}
+
+/// A part of an asynchronous lane over steps of two microbatches, of which so many are under way before it.
+fn part(first: u64, steps: usize, before: u32, drawing: &str) -> Lane {
+    let actions = drawing.split(' ').map(|action| action.parse().unwrap()).collect();
+    Lane::part(first, vec![2; steps], before, actions).unwrap()
+}
+
+const PARTS: [&str; 2] = ["F7.0 F7.1 F8.0 E7.0 G7.0 F8.1 E7.1 G7.1 U7", "E8.0 G8.0 E8.1 G8.1 U8"];
+
+/// The report of a step has its own actions and bytes, in whichever part they ran, and the state between two drains is never
+/// saved.
+#[test]
+fn an_asynchronous_lane_is_its_parts_and_each_step_is_reported_by_itself() {
+    let [mut parts, mut whole] = [Bench::new(false), Bench::new(false)];
+    parts.follow(part(7, 2, 0, PARTS[0])).unwrap();
+    parts.finish().unwrap();
+    assert!(parts.stage.is_torn() && !parts.stage.owes(), "microbatches are under way");
+    parts.follow(part(8, 1, 2, PARTS[1])).unwrap();
+    parts.finish().unwrap();
+    assert!(!parts.stage.is_torn(), "a drain");
+    whole.follow(part(7, 2, 0, &PARTS.join(" "))).unwrap();
+    let (parts, whole) = (parts.found(), whole.found());
+    assert_eq!(parts, whole);
+    assert!(parts.1[0].starts_with("7 1 60 ") && parts.1[0].ends_with("F7.0 F7.1 E7.0 G7.0 E7.1 G7.1 U7 U7"));
+    assert!(parts.1[1].starts_with("8 2 48 ") && parts.1[1].ends_with("F8.0 F8.1 E8.0 G8.0 E8.1 G8.1 U8 U8"));
+    let mut flushed = Bench::new(false);
+    STEPS.iter().for_each(|step| flushed.run(step).unwrap());
+    assert_ne!(flushed.found().0, whole.0, "E and G of step 8 saw newer weights");
+}
+
+#[test]
+fn a_part_that_does_not_go_on_where_the_last_one_ended_is_refused() {
+    let mut bench = Bench::new(false);
+    let early = bench.follow(part(8, 1, 2, PARTS[1])).unwrap_err().sentence;
+    assert!(early.ends_with("goes on with 2 microbatches under way, and this node has 0"), "{early}");
+    bench.follow(part(7, 2, 0, PARTS[0])).unwrap();
+    let again = bench.run(STEPS[1]).unwrap_err().sentence;
+    assert!(again.ends_with("goes on with 0 microbatches under way, and this node has 2"), "{again}");
+    bench.stage.abandon();
+    assert!(bench.stage.is_torn(), "the state is given up");
 }
 
 /// Every G may come as late as the U, beside the E of all other microbatches.
