@@ -15,7 +15,6 @@ use super::limits::{MAX_ORTHOGONAL, MAX_RATIO};
 use super::op::bounded;
 use super::optimizer::Schedule;
 use super::primitive::Primitive;
-use super::stage::StageSpec;
 use crate::error::ProtocolError;
 use serde::{Deserialize, Serialize};
 
@@ -86,21 +85,6 @@ impl Product {
                  'rule.ratio' to another number than 1"
             )),
             _ => Ok(()),
-        }
-    }
-}
-
-impl StageSpec {
-    /// Checks that no B of two matrices is to begin as its W.
-    pub(super) fn check_copied(&self) -> Result<(), ProtocolError> {
-        let copied = self.begin.as_ref().is_some_and(|begin| begin.backward_is_weight);
-        match self.layers.iter().find(|layer| copied && layer.rule.product().is_some()) {
-            None => Ok(()),
-            Some(layer) => Err(ProtocolError::invalid(format!(
-                "B of the layer '{}' cannot begin as its W: under {} two matrices take its place",
-                layer.name,
-                layer.rule.name()
-            ))),
         }
     }
 }

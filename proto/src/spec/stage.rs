@@ -269,6 +269,19 @@ impl StageSpec {
         self.check_copied()?;
         Ok(self)
     }
+
+    /// Checks that no B of two matrices is to begin as its W.
+    fn check_copied(&self) -> Result<(), ProtocolError> {
+        let copied = self.begin.as_ref().is_some_and(|begin| begin.backward_is_weight);
+        match self.layers.iter().find(|layer| copied && layer.rule.product().is_some()) {
+            None => Ok(()),
+            Some(layer) => Err(ProtocolError::invalid(format!(
+                "B of the layer '{}' cannot begin as its W: under {} two matrices take its place",
+                layer.name,
+                layer.rule.name()
+            ))),
+        }
+    }
 }
 
 /// Whether `scale` is a power of two by which f32 numbers of ordinary size can be multiplied and divided without
