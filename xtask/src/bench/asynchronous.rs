@@ -13,7 +13,7 @@ use crate::hosts::wires::Delay;
 use crate::json::numbers;
 use crate::prerequisites::{self, IPROUTE, PYTHON};
 use crate::release::{self, Profile};
-use crate::run::{Failure, Root};
+use crate::run::{Failure, Root, say};
 use std::fs;
 use std::path::Path;
 
@@ -23,13 +23,22 @@ const SHOWN: Bounds = (0.0, 1.0);
 const SHARE: Bounds = (0.9, 0.97);
 /// How long every packet takes to its host, in milliseconds.
 const DELAY: u32 = 2;
-const ASYNCHRONOUS: &[&str] = &["pipeline.schedule=asynchronous"];
-const FLUSHED: &[&str] = &["pipeline.schedule=one_f_one_b"];
-const ZERO_BUBBLE: &[&str] = &["pipeline.schedule=zero_bubble"];
+/// The schedules that are compared, with their names.
+const SCHEDULES: [(&str, &str); 3] = [
+    ("asynchronous", "pipeline.schedule=asynchronous"),
+    ("1F1B", "pipeline.schedule=one_f_one_b"),
+    ("zero bubble", "pipeline.schedule=zero_bubble"),
+];
+/// The setting that leaves the balance of two stages to the times of this machine.
+const BALANCED: &str = "pipeline.stages=2";
 
 /// A case beside the limit, with the words that make the script's network the same, and the bounds.
 const CASES: [(Case, &str, Bounds); 2] = [
-    (RESNET, "--network=resnet18", (0.96, 1.0)),
+    (
+        Case { settings: &["data.kind=cifar10", "model.name=resnet18", BALANCED], ..RESNET },
+        "--network=resnet18",
+        (0.96, 1.0),
+    ),
     (
         Case {
             name: "the demo's network, 5 stages",
@@ -50,22 +59,19 @@ pub fn asynchronous(root: &Root, options: &Options) -> Result<Vec<Row>, Failure>
     for (case, network, bounds) in &CASES {
         let case = &case.shorter(options.is_short);
         case.make_data(folder)?;
-        let ours = |name, settings, bounds| Contender {
+        let cut = &balanced(root, programs, folder, case)?;
+        let ours = SCHEDULES.map(|(name, schedule)| Contender {
             name,
-            bounds,
-            measure: Box::new(move || case.train(root, programs, folder, settings)),
-        };
+            bounds: SHOWN,
+            measure: Box::new(move || case.train(root, programs, folder, &[cut, schedule])),
+        });
         let (name, words) = INDEPENDENT;
-        let contenders = [
-            ours("asynchronous", ASYNCHRONOUS, SHOWN),
-            ours("1F1B", FLUSHED, SHOWN),
-            ours("zero bubble", ZERO_BUBBLE, SHOWN),
-            Contender {
-                name,
-                bounds: *bounds,
-                measure: Box::new(move || pytorch(case, root, &[words, &[network]].concat(), folder)),
-            },
-        ];
+        let limit = Contender {
+            name,
+            bounds: *bounds,
+            measure: Box::new(move || pytorch(case, root, &[words, &[network]].concat(), folder)),
+        };
+        let contenders: Vec<_> = ours.into_iter().chain([limit]).collect();
         let measured = in_turn(case.name, options.rounds, &contenders)?;
         rows.extend(turns::rows_beside("asynchronous", case.name, &contenders, &measured));
     }
@@ -74,23 +80,41 @@ pub fn asynchronous(root: &Root, options: &Options) -> Result<Vec<Row>, Failure>
     Ok(rows)
 }
 
-/// The share of time in which the stages of the demo's network compute on two hosts, with a delay on every link.
+/// The setting of the cut of `case`: the one that it names, or the one that balances its two stages by times measured now.
+fn balanced(root: &Root, build: &Path, folder: &Path, case: &Case) -> Result<String, Failure> {
+    let named = case.settings.iter().find(|setting| setting.starts_with("pipeline.stages="));
+    let named = named.map_or(String::new(), |named| (*named).to_owned());
+    if named != BALANCED {
+        return Ok(named);
+    }
+    let mut plan = coordinator(root, build, "plan", folder, &case.settings(&[]));
+    plan.args(["--measure", "--local", "--json"]).env("NEUROPIL_LAYER_NODE", build.join("layer-node"));
+    let printed = finish(&mut plan, LIMIT, &folder.join("plan.log"), |_| ())?;
+    let first = second_stage(&printed)
+        .ok_or_else(|| "`coordinator plan --json` printed no second stage".to_owned())?;
+    say(&format!("{}: the second stage begins with {first}", case.name));
+    Ok(format!("pipeline.stages=[\"{first}\"]"))
+}
+
+/// The first layer of the second stage of a plan.
+fn second_stage(plan: &str) -> Option<&str> {
+    plan.split("\"layers\":[\"").nth(2)?.split('"').next()
+}
+
+/// The share of time in which two balanced stages compute on two hosts, with a delay on every link.
 fn shares(root: &Root, build: &Path, folder: &Path, options: &Options) -> Result<Vec<Row>, Failure> {
     prerequisites::check(&[IPROUTE, PYTHON])?;
-    let case = &DEMO.shorter(options.is_short);
+    let case = &CASES[0].0.shorter(options.is_short);
     case.make_data(folder)?;
+    let cut = &balanced(root, build, folder, case)?;
     let bed = &Bed { root, build, folder, network: Network::make(&["coordinator", "stage0", "stage1"])? };
     let _delay = Delay::start(root, &bed.network, folder, DELAY)?;
-    let contender = |name, settings, bounds| Contender {
+    let mut contenders = SCHEDULES.map(|(name, schedule)| Contender {
         name,
-        bounds,
-        measure: Box::new(move || bed.share(case, settings)),
-    };
-    let contenders = [
-        contender("asynchronous", ASYNCHRONOUS, SHARE),
-        contender("1F1B", FLUSHED, SHOWN),
-        contender("zero bubble", ZERO_BUBBLE, SHOWN),
-    ];
+        bounds: SHOWN,
+        measure: Box::new(move || bed.share(case, &[cut, schedule])),
+    });
+    contenders[0].bounds = SHARE;
     let name = format!("{} on two hosts, {DELAY} ms to each", case.name);
     let measured = in_turn(&name, options.rounds, &contenders)?;
     let row = |(Contender { name: way, bounds, .. }, shares): (&Contender<'_>, &Vec<f64>)| {
@@ -161,5 +185,12 @@ mod tests {
         let metrics = line.repeat(case.counted().end + 3);
         assert_eq!(least_share(&metrics, &case, 2), Some(50.0));
         assert_eq!(least_share("{\"images_per_s\":128}", &case, 2), None);
+    }
+
+    #[test]
+    fn the_cut_is_read_off_a_plan() {
+        let plan = r#"{"stages":[{"stage":0,"layers":["a","b"]},{"stage":1,"layers":["c"]}],"lanes":[]}"#;
+        assert_eq!(second_stage(plan), Some("c"));
+        assert_eq!(second_stage("{}"), None);
     }
 }

@@ -98,7 +98,7 @@ fn table(root: &Root, study: &str, ways: &[usize]) -> Result<String, Failure> {
     order.sort_unstable();
     let mut columns: Vec<(&str, Vec<Case>)> = Vec::new();
     for (name, way, _) in order.iter().map(|way| WAYS[*way]) {
-        let ledger = root.join(format!("{}/trials.jsonl", folder(study, way)));
+        let ledger = root.join(&format!("{}/trials.jsonl", folder(study, way)));
         if let Ok(text) = fs::read_to_string(ledger) {
             columns.push((name, cases(&text)));
         }
