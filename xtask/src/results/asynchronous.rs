@@ -1,12 +1,14 @@
 //! `cargo xtask results --asynchronous`: the same rules under schedules that flush and under the asynchronous one, with and
 //! without each remedy for delays, as one table for each network. What has been trained already is not trained again.
 
+use crate::hosts::network::output;
 use crate::json::numbers;
 use crate::page::{self, PAGE};
 use crate::release;
 use crate::run::{Failure, Root, say, step};
 use std::fmt::Write;
 use std::fs;
+use std::path::Path;
 
 /// A way to train: its name in the table, the name of its folder, and its settings.
 type Way = (&'static str, &'static str, &'static [&'static str]);
@@ -84,8 +86,48 @@ pub fn asynchronous(root: &Root) -> Result<(), Failure> {
             page::put(root, name, &table(root, name, ways)?)?;
         }
     }
-    say(&format!("both tables stand in {PAGE}"));
+    page::put(root, "asynchronous-memory", &memory(root, &coordinator, &data)?)?;
+    say(&format!("the tables stand in {PAGE}"));
     Ok(())
+}
+
+/// The memory of all stages as `coordinator plan` predicts it, and what stashes of weights would take beside it.
+fn memory(root: &Root, coordinator: &Path, data: &Path) -> Result<String, Failure> {
+    let mut text = "| network, k | W and B, with momentum and gradients | activations | PipeDream's stashes | 2BW's stash |\n\
+                    |---|---|---|---|---|\n"
+        .to_owned();
+    for Study { name, settings, .. } in STUDIES {
+        for every in [4, 1] {
+            let mut plan = root.command(coordinator);
+            plan.env("NEUROPIL_DATA", data).args(["plan", "--json", "--config", "examples/fashion.toml"]);
+            let own = [ASYNCHRONOUS.to_owned(), format!("pipeline.update_every={every}")];
+            let sets = settings.iter().map(|set| (*set).to_owned()).chain(own);
+            sets.for_each(|set| _ = plan.args(["--set", &set]));
+            let [weights, activations, stashes, second] = bytes(&output(&mut plan)?);
+            let mib = |bytes: f64| format!("{:.1} MiB", bytes / f64::from(1 << 20));
+            let network = name.trim_start_matches("asynchronous-");
+            _ = writeln!(
+                text,
+                "| {network}, k = {every} | {} | {} | {} | {} |",
+                mib(weights),
+                mib(activations),
+                mib(stashes),
+                mib(second)
+            );
+        }
+    }
+    Ok(text)
+}
+
+/// The bytes of a plan's weights and activations, of the versions of W beside the newest that PipeDream would keep, one for
+/// each update between a forward and its backward pass, and of the one that PipeDream-2BW would keep.
+fn bytes(plan: &str) -> [f64; 4] {
+    let sum = |key: &str| numbers(plan, key).iter().sum::<f64>();
+    // The first number is that of the whole network.
+    let parameters: Vec<f64> = numbers(plan, "parameters").into_iter().skip(1).collect();
+    let stages = parameters.iter().zip(numbers(plan, "delay"));
+    let stashes = stages.map(|(parameters, delay)| 4.0 * parameters * delay.ceil()).sum();
+    [sum("weights"), sum("activations"), stashes, 4.0 * parameters.iter().sum::<f64>()]
 }
 
 fn folder(study: &str, way: &str) -> String {
@@ -204,6 +246,13 @@ mod tests {
         ];
         let cells: Vec<String> = cases(&ledger.concat()).iter().map(Case::cell).collect();
         assert_eq!(cells, ["85.00 % (80.00 to 90.00), 80° … 12°, 1 diverged", "1 diverged"]);
+    }
+
+    #[test]
+    fn stashes_follow_from_the_delays_of_a_plan() {
+        let plan = r#"{"parameters":30,"stages":[{"parameters":10,"delay":1.25,"memory":{"weights":7,"activations":5}},
+            {"parameters":20,"delay":0.25,"memory":{"weights":3,"activations":2}}],"parameters_end":0}"#;
+        assert_eq!(bytes(plan), [10.0, 7.0, 4.0 * (10.0 * 2.0 + 20.0), 120.0]);
     }
 
     #[test]
