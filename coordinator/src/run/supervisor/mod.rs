@@ -8,6 +8,7 @@
 //!  └──────────────────────────────── Restart ◀───────────────────────────────────────────────────┘
 //! ```
 
+mod drains;
 #[cfg(test)]
 mod tests;
 
@@ -24,11 +25,6 @@ use std::iter::Peekable;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long an asynchronous run that the user stops may go on to its next drain: the state between two drains cannot be
-/// saved.
-const TO_THE_DRAIN: Duration = Duration::from_secs(20);
-/// The same for a run that ends because a node is being stopped, which goes on for 5 s.
-const TO_THE_DRAIN_OF_A_NODE: Duration = Duration::from_secs(3);
 /// How long a node may take to see that an earlier start of the run is over. A node notices a silent coordinator by
 /// keepalives, after at most 10 s.
 const RELEASE_DEADLINE: Duration = Duration::from_secs(14);
@@ -327,7 +323,7 @@ impl<'a> Supervisor<'a> {
     fn next(&mut self, now: Duration) -> Command {
         let goes_on = match self.told {
             None => true,
-            Some(_) if self.submitted == self.opened.1 || self.course.drains(self.submitted) => false,
+            Some(_) if self.is_drained() => false,
             Some(told) if self.reaches_drain(now, told) => true,
             Some(_) => return self.fail_between_drains(),
         };
@@ -350,37 +346,6 @@ impl<'a> Supervisor<'a> {
             return self.submit(Item::Snapshot { step: self.steps });
         }
         Command::Close
-    }
-
-    /// Whether the run, which was told to end at `told`, is expected to reach the next drain soon enough, at the speed of
-    /// this start.
-    fn reaches_drain(&self, now: Duration, told: Duration) -> bool {
-        let (opened, before) = self.opened;
-        let made = self.steps - before;
-        let left = self.course.next_drain(self.submitted) - self.steps;
-        let patience = if self.stopping { TO_THE_DRAIN } else { TO_THE_DRAIN_OF_A_NODE };
-        let seconds = now.saturating_sub(opened).as_secs_f64() / made.max(1) as f64 * left as f64;
-        made > 0 && now.as_secs_f64() + seconds <= (told + patience).as_secs_f64()
-    }
-
-    /// Ends this start between two drains of an asynchronous run, where no state can be saved.
-    fn fail_between_drains(&mut self) -> Command {
-        let left = self.left.clone().filter(|_| !self.stopping);
-        let (step, total, folder) = (self.steps, self.course.total, self.folder.display());
-        let (saved, then) = match self.saved {
-            0 => ("no step was saved yet".to_owned(), "begins anew".to_owned()),
-            saved => (format!("the newest saved step is {saved}"), format!("goes on after step {saved}")),
-        };
-        let interrupted = || {
-            RunError::new(
-                Cause::Interrupted,
-                format!(
-                    "interrupted after step {step} of {total}, between two drains of the asynchronous pipeline, and {saved} (run \
-                     folder {folder}): --resume auto {then}"
-                ),
-            )
-        };
-        self.fail(left.unwrap_or_else(interrupted))
     }
 
     fn submit(&mut self, item: Item) -> Command {
