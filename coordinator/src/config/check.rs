@@ -10,7 +10,7 @@ use super::optimizer::{LearningRateSchedule, Shape};
 use super::sections::{CUSTOM, Wire};
 use super::split::split;
 use super::tree::{Origin, Tree};
-use super::{Config, ConfigError, data, network, staleness};
+use super::{Config, ConfigError, asynchronous, data, network};
 use crate::model::zoo;
 use crate::rule::Name;
 
@@ -80,8 +80,7 @@ pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
             format!("is {}, which makes microbatches of more than {MAX_MICROBATCH} samples", train.batch);
         return refuse("train.batch", why);
     }
-    asynchronous(config, tree)?;
-    staleness::check(config, tree)?;
+    asynchronous::check(config, tree)?;
     let optimizers = [&config.optimizer, &config.optimizer_b];
     schedules("", optimizers.map(|optimizer| optimizer.schedule.clone()), tree)?;
     schedules("weight_decay_", optimizers.map(|optimizer| optimizer.decay.course()), tree)?;
@@ -92,39 +91,6 @@ pub(super) fn whole(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
     } else {
         Ok(())
     }
-}
-
-/// Checks the keys of the asynchronous schedule; `tree` says where they were set.
-fn asynchronous(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
-    let refuse = |key: &str, why: String| Err(ConfigError::new(format!("'{key}' {} {why}", tree.place(key))));
-    let (pipeline, batch) = (&config.pipeline, config.train.batch);
-    if !config.is_asynchronous() {
-        return match pipeline.update_every {
-            Some(every) if every != pipeline.microbatches => refuse(
-                "pipeline.update_every",
-                format!(
-                    "is {every}, and 'pipeline.schedule' is \"{}\", under which an update follows every minibatch: set \
-                     'pipeline.microbatches', or the schedule \"asynchronous\"",
-                    pipeline.schedule
-                ),
-            ),
-            Some(_) | None => Ok(()),
-        };
-    }
-    if pipeline.recompute {
-        let why = "is true, and 'pipeline.schedule' is \"asynchronous\": a forward pass that is computed again would see newer \
-                   weights than the first one, so set it to false";
-        return refuse("pipeline.recompute", why.into());
-    }
-    let microbatches = pipeline.microbatches;
-    if !batch.is_multiple_of(microbatches) {
-        let why = format!(
-            "is {batch}, which 'pipeline.microbatches', {microbatches}, does not divide: under 'pipeline.schedule' \
-             \"asynchronous\" all microbatches have as many samples"
-        );
-        return refuse("train.batch", why);
-    }
-    Ok(())
 }
 
 /// Checks the keys of the 8-bit format; `tree` says where they were set.

@@ -13,6 +13,7 @@
 
 mod advice;
 mod allowed;
+mod asynchronous;
 mod check;
 mod data;
 mod data_path;

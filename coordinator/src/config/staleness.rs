@@ -17,13 +17,9 @@
 use proto::spec::optimizer::OptimizerSpec;
 use serde::{Deserialize, Serialize};
 
-use super::Config;
 use super::allowed::Allowed::Switch;
 use super::allowed::SHARE;
-use super::error::ConfigError;
-use super::optimizer::{Method, Optimizer};
 use super::schema::{Key, is, section};
-use super::tree::Tree;
 
 section! {
     /// `[staleness]`: the remedies for the delay of an asynchronous pipeline.
@@ -54,7 +50,7 @@ impl Staleness {
     }
 
     /// The first key that is not at its default.
-    fn first_set(&self) -> Option<&'static str> {
+    pub(super) fn first_set(&self) -> Option<&'static str> {
         let set = [
             ("divide_rate", self.divide_rate),
             ("shrink", self.shrink != 1.0),
@@ -65,54 +61,9 @@ impl Staleness {
     }
 }
 
-/// Checks the keys against the schedule and the optimizers; `tree` says where they were set.
-pub(super) fn check(config: &Config, tree: &Tree) -> Result<(), ConfigError> {
-    let refuse = |key: &str, why: String| {
-        let key = format!("staleness.{key}");
-        Err(ConfigError::new(format!("'{key}' {} {why}", tree.place(&key))))
-    };
-    let (staleness, schedule) = (&config.staleness, config.pipeline.schedule);
-    if let Some(key) = staleness.first_set().filter(|_| !config.is_asynchronous()) {
-        let why = format!(
-            "is a remedy for delays, and under 'pipeline.schedule' \"{schedule}\" there are none: leave it out, or set the \
-             schedule \"asynchronous\""
-        );
-        return refuse(key, why);
-    }
-    let steps = [("optimizer", &config.optimizer), ("optimizer_b", &config.optimizer_b)];
-    let without = |fits: fn(&Optimizer) -> bool| {
-        steps.iter().find(|(_, optimizer)| !fits(optimizer)).map(|(table, _)| *table)
-    };
-    let has_momentum = |optimizer: &Optimizer| optimizer.name == Method::Sgd && optimizer.momentum > 0.0;
-    if let Some(table) = without(has_momentum).filter(|_| staleness.compensate_spikes) {
-        let why = format!("is for \"sgd\" with momentum, and '{table}' is not that: set '{table}.momentum'");
-        return refuse("compensate_spikes", why);
-    }
-    let has_nesterov = |optimizer: &Optimizer| {
-        optimizer.name == Method::Sgd && optimizer.momentum > 0.0 && optimizer.nesterov
-    };
-    match without(has_nesterov).filter(|_| staleness.look_ahead) {
-        Some(table) => refuse(
-            "look_ahead",
-            format!(
-                "is for Nesterov's momentum, and '{table}' has none: set '{table}.nesterov' and its momentum"
-            ),
-        ),
-        None => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Environment, parse};
-
-    fn said(sets: &[&str]) -> String {
-        let text = "pipeline.schedule = 'asynchronous'\n[[layer]]\nkind = 'flatten'\n[[layer]]\nkind = 'linear'\nout = 10";
-        let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
-        let parsed = parse(text, "c.toml", &sets, &Environment::empty());
-        parsed.err().map(|error| error.to_string()).unwrap_or_default()
-    }
 
     #[test]
     fn each_remedy_changes_the_steps_of_a_stage_by_its_delay() {
@@ -130,19 +81,5 @@ mod tests {
         assert_eq!(of(Staleness { compensate_spikes: true, ..off }, 2.5), ("0.3000".into(), 2.5));
         let all = Staleness { look_ahead: true, compensate_spikes: true, ..divided };
         assert_eq!(of(all, 3.0), ("0.0100".into(), 3.0));
-    }
-
-    #[test]
-    fn a_remedy_without_a_delay_or_without_momentum_is_refused() {
-        assert_eq!(said(&["staleness.look_ahead=true", "staleness.shrink=0.5"]), "");
-        let flushed = said(&["pipeline.schedule=gpipe", "staleness.shrink=0.5"]);
-        assert!(
-            flushed.contains("'staleness.shrink' in --set is a remedy for delays, and under"),
-            "{flushed}"
-        );
-        let plain = said(&["optimizer.nesterov=false", "staleness.look_ahead=true"]);
-        assert!(plain.contains("is for Nesterov's momentum, and 'optimizer' has none"), "{plain}");
-        let adam = said(&["optimizer.name=adam", "staleness.compensate_spikes=true"]);
-        assert!(adam.contains("is for \"sgd\" with momentum, and 'optimizer' is not that"), "{adam}");
     }
 }
