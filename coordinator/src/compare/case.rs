@@ -30,10 +30,13 @@ impl Case {
 /// Runs whose settings are the same but for the seed are one case. A key that decides no number, such as the schedule,
 /// counts only where two runs of a case would have the same seed.
 pub fn cases(members: Vec<Member>) -> Vec<Case> {
+    let members: Vec<(Settings, Member)> =
+        members.into_iter().map(|member| (settings::of_run(&member.run), member)).collect();
+    // Beside an asynchronous run, the schedule of every run counts.
+    let asynchronous = members.iter().any(|(all, _)| settings::is_asynchronous(all));
     let mut groups: Groups = IndexMap::new();
-    for member in members {
-        let all = settings::of_run(&member.run);
-        groups.entry(settings::deciding(&all)).or_default().push((all, member));
+    for (all, member) in members {
+        groups.entry(settings::deciding(&all, asynchronous)).or_default().push((all, member));
     }
     let split: Groups = groups.into_iter().flat_map(split).collect();
     let (settings, groups): (Vec<Settings>, Vec<_>) = split.into_iter().unzip();

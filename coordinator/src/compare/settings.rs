@@ -48,10 +48,14 @@ pub fn seed(run: &Run) -> Option<u64> {
     run.summary.seed.or_else(configured)
 }
 
-/// Those of the settings that decide the numbers of a run.
-pub fn deciding(settings: &Settings) -> Settings {
+/// Whether the schedule of a run is asynchronous.
+pub fn is_asynchronous(settings: &Settings) -> bool {
+    settings.get(SCHEDULE).is_some_and(|schedule| schedule == ASYNCHRONOUS)
+}
+
+/// Those of the settings that decide the numbers of a run, or of one among runs of which some are `asynchronous`.
+pub fn deciding(settings: &Settings, asynchronous: bool) -> Settings {
     let of_files = settings.get(BEGIN_FROM).is_some_and(|from| from == WEIGHTS);
-    let asynchronous = settings.get(SCHEDULE).is_some_and(|schedule| schedule == ASYNCHRONOUS);
     let decides =
         |(key, _): &(&String, &String)| !is_free(key, asynchronous) && (of_files || *key != BEGIN_RUN);
     settings.iter().filter(decides).map(|(key, value)| (key.clone(), value.clone())).collect()

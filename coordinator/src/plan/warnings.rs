@@ -62,13 +62,17 @@ fn slow_link(plan: &Plan, stage: &PlannedStage, busiest: f64) -> Option<String> 
 
 fn bubble(plan: &Plan) -> Option<String> {
     let percent = plan.bubble * 100.0;
-    let microbatches = plan.microbatches;
-    (plan.bubble > BUBBLE && plan.stages.len() > 1).then(|| {
-        format!(
-            "stages wait for {percent:.0} % of the time: more than {microbatches} microbatches or fewer \
-             stages would keep them busy"
-        )
-    })
+    let asynchronous = plan.stages.iter().any(|stage| stage.delay.is_some());
+    let plural = if plan.microbatches == 1 { "" } else { "es" };
+    let remedy = match asynchronous {
+        true => "a more even cut, or a higher pipeline.ahead where links are slow, would keep them busy"
+            .to_owned(),
+        false => {
+            format!("more than {} microbatch{plural} or fewer stages would keep them busy", plan.microbatches)
+        }
+    };
+    (plan.bubble > BUBBLE && plan.stages.len() > 1)
+        .then(|| format!("stages wait for {percent:.0} % of the time: {remedy}"))
 }
 
 fn uneven(plan: &Plan, busiest: f64) -> Option<String> {

@@ -168,7 +168,7 @@ impl Consequence {
     /// The cell of the reference.
     fn told(self) -> &'static str {
         match self {
-            Nothing => "nothing: every bit stays",
+            Nothing => "nothing: every bit stays, unless the schedule is `asynchronous`, see the next table",
             Cut => "the cut: the saved state is cut anew, and every bit stays",
             Numbers => {
                 "the numbers of the steps to come, which differ from those of a run that kept the value; `train` says so"

@@ -4,7 +4,7 @@ use super::{Backward, Part};
 use proto::spec::stage::{Half, StageSpec};
 use proto::spec::state::{StateTensor, TensorRole, state_of};
 use proto::state_file::IMPORTED;
-use proto::weights::{Compared, Given, Source, Unfit, compare, converted};
+use proto::weights::{Compared, Given, Source, Unfit, compare, converted, remove_other_backward};
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::{BTreeMap, HashSet};
 
@@ -27,6 +27,8 @@ pub struct Fit<'a> {
     pub taken: usize,
     /// The layers of which tensors stay as they are drawn, in the order of the network.
     pub drawn: Vec<Drawn>,
+    /// The layers whose B stays as it is drawn, because the source's is that of another kind of rule, or of another shape.
+    pub other_backward: Vec<String>,
     /// The tensors of the source that no node takes, in the order of their names.
     pub unused: Vec<String>,
     /// The words that were taken off the source's names, as in `module.`.
@@ -69,7 +71,8 @@ impl<'a> Fit<'a> {
         let states: Vec<Vec<StateTensor>> = states.map_err(|error| error.to_string())?;
         let all: Vec<StateTensor> = states.iter().flatten().cloned().collect();
         let known: HashSet<&str> = all.iter().map(|tensor| tensor.name.as_str()).collect();
-        let given = source.tensors(|name| known.contains(name))?;
+        let mut given = source.tensors(|name| known.contains(name))?;
+        let others = remove_other_backward(&mut given.tensors, &all);
         let of_source = |why: String| format!("{} {why}", source.shown());
         let compared = compare(&given.tensors, &all).map_err(of_source)?;
         if compared.taken.is_empty() {
@@ -87,11 +90,13 @@ impl<'a> Fit<'a> {
         let left = |name: &&str| taken.get(*name).is_some_and(|tensor| !keep.takes(tensor));
         let unfit = compared.unfit.values().flatten().map(|unfit| unfit.name);
         let dropped = taken.keys().copied().filter(left).chain(unfit);
-        let mut unused: Vec<String> =
-            compared.foreign.iter().copied().chain(dropped).map(str::to_owned).collect();
+        let unused = compared.foreign.iter().copied().chain(dropped).map(str::to_owned);
+        let mut unused: Vec<String> = unused.chain(others.values().flatten().cloned()).collect();
         unused.sort_unstable();
         let taken = taken.values().filter(|tensor| keep.takes(tensor)).count();
-        Ok(Self { parts, taken, drawn: drawn(&compared, &all), unused, off: given.off.clone(), whole })
+        let drawn = drawn(&compared, &all);
+        let other_backward = if keep.backward.is_none() { others.into_keys().collect() } else { Vec::new() };
+        Ok(Self { parts, taken, drawn, other_backward, unused, off: given.off.clone(), whole })
     }
 }
 

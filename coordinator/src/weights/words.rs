@@ -46,6 +46,16 @@ pub fn remarks(shown: &str, fit: &Fit) -> Vec<String> {
         };
         lines.push(format!("drawn from the seed: {}{more}", named.join(", ")));
     }
+    if !fit.other_backward.is_empty() {
+        let named = fit.other_backward.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = match fit.other_backward.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(", and {}", plural(more as u64, "more layer")),
+        };
+        lines.push(format!(
+            "B is drawn from the seed in {named}{more}: the file's is that of another kind of rule, or of another shape"
+        ));
+    }
     lines
 }
 

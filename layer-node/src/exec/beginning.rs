@@ -9,7 +9,7 @@ use proto::failure::Failure;
 use proto::spec::begin::Begin;
 use proto::spec::stage::{Half, StageSpec};
 use proto::spec::state::{StateTensor, TensorRole, state_of};
-use proto::weights::{Compared, compare, converted};
+use proto::weights::{Compared, compare, converted, remove_other_backward};
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::{BTreeMap, HashMap};
 use tch::{Kind, Tensor};
@@ -106,7 +106,8 @@ impl Beginning {
     /// # Errors
     /// When the numbers cannot be converted, or a torch operation fails.
     pub fn fill(&self, half: &mut half::Half) -> Result<(), Failure> {
-        let given = self.given()?;
+        let mut given = self.given()?;
+        let others = remove_other_backward(&mut given, &self.state);
         let of_file = |why: String| Failure::own(format!("{} {why}", self.snapshot.path().display()));
         let compared = compare(&given, &self.state).map_err(of_file)?;
         let takes = |tensor: &StateTensor| match tensor.role {
@@ -125,7 +126,7 @@ impl Beginning {
             self.copy_weights(&mut state, &taken)?;
         }
         half.begun().map_err(|error| error.to_string())?;
-        self.log(taken.len(), &compared);
+        self.log(taken.len(), &compared, others.keys());
         Ok(())
     }
 
@@ -142,8 +143,9 @@ impl Beginning {
         Ok(())
     }
 
-    fn log(&self, taken: usize, compared: &Compared) {
-        let unfit = compared.unfit.keys().map(|layer| (*layer).to_owned());
+    fn log<'a>(&self, taken: usize, compared: &Compared, others: impl Iterator<Item = &'a String>) {
+        let others = others.map(|layer| format!("the B of {layer}"));
+        let unfit = compared.unfit.keys().map(|layer| (*layer).to_owned()).chain(others);
         let missing = compared.missing.iter().map(|tensor| tensor.name.clone());
         let drawn: Vec<String> = unfit.chain(missing).collect();
         let Begin { run, updates, .. } = &self.begin;

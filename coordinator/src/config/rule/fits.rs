@@ -128,7 +128,9 @@ impl Reader<'_> {
                 self.w.clip
             )
         } else if !is_usual(&self.course) {
-            "'rule.schedule' and its keys must be left out, since W's decay has no such course".to_owned()
+            "'rule.schedule' and its keys must be left out: the decay follows that of W, whose course is \
+             'optimizer.weight_decay_schedule'"
+                .to_owned()
         } else {
             return Ok(());
         };

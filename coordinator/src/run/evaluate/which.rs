@@ -1,7 +1,8 @@
 //! The choice of a run's state.
 
 use super::ELSEWHERE;
-use crate::record::{SUMMARY, Summary, files};
+use crate::pipeline::Schedule;
+use crate::record::{RunIdentity, SUMMARY, Summary, files};
 use crate::run_error::RunError;
 use std::path::Path;
 use std::str::FromStr;
@@ -53,10 +54,27 @@ impl Which {
                 summary.best_step,
                 "the run kept no best snapshot: train with snapshot.best = true, or give --step a number",
             ),
-            Which::Last | Which::Step(_) => {
-                (summary.steps, "the run's summary.json names no last step: give --step a number")
-            }
+            Which::Last | Which::Step(_) => (
+                last_saved(run_dir, &summary)?,
+                "the run's summary.json names no last step: give --step a number",
+            ),
         };
         step.ok_or_else(|| RunError::configuration(why))
+    }
+}
+
+/// The updates of the last state of the run in `run_dir`. An asynchronous run that ended between two drains saved only an
+/// earlier state.
+fn last_saved(run_dir: &Path, summary: &Summary) -> Result<Option<u64>, RunError> {
+    let asynchronous = Schedule::Asynchronous.to_string();
+    if summary.schedule.as_ref() != Some(&asynchronous) {
+        return Ok(summary.steps);
+    }
+    match RunIdentity::read(run_dir, ELSEWHERE)?.saved {
+        0 => Err(RunError::configuration(format!(
+            "the run in {} ended before its first drain, so no state of it was saved: go on with --resume auto",
+            run_dir.display()
+        ))),
+        saved => Ok(Some(saved)),
     }
 }
