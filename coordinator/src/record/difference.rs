@@ -118,7 +118,7 @@ fn value(value: &Option<Value>) -> String {
 }
 
 /// The values of a resolved configuration by their dotted keys; the third layer's keys are `layer[3].…`. Of devices the
-/// kinds count: a run may move to another GPU.
+/// kinds count: a run may move to another GPU. A key that says what its absence means is not set.
 ///
 /// # Errors
 /// A value that TOML cannot hold.
@@ -132,6 +132,8 @@ pub fn flat(config: &Config) -> Result<BTreeMap<String, Value>, ConfigError> {
         Some(first) if kinds.iter().all(|kind| kind == first) => Devices::All(first.clone()),
         _ => Devices::InTurn(kinds),
     };
+    config.pipeline.update_every =
+        config.pipeline.update_every.filter(|k| *k != config.pipeline.microbatches);
     let mut flat = BTreeMap::new();
     flatten(String::new(), Value::Table(config.to_table()?), &mut flat);
     Ok(flat)
@@ -227,6 +229,18 @@ mod tests {
                    of every weight, and what the optimizer keeps of the steps before: resume a run with its own \
                    configuration, or begin a new run from its state with --from r";
         assert_eq!(found.refused(Path::new("r/config.toml"), Path::new("r")), due);
+    }
+
+    #[test]
+    fn a_step_of_all_microbatches_is_the_same_however_it_is_said() {
+        let config = |set: &str| {
+            let text = "pipeline.schedule = \"asynchronous\"\npipeline.microbatches = 4\n[[layer]]\nkind = \"flatten\"\n[[layer]]\n\
+                        kind = \"linear\"\nout = 10";
+            config::parse(text, "c.toml", &[set.to_owned()], &Environment::empty()).unwrap()
+        };
+        let began = config("seed=0");
+        let differs = |set: &str| Difference::of_run(&began, &config(set)).unwrap().is_some();
+        assert!(!differs("pipeline.update_every=4") && differs("pipeline.update_every=2"));
     }
 
     #[test]

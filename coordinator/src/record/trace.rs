@@ -98,6 +98,26 @@ impl Trace {
         }
     }
 
+    /// Ends each slice where the next one of its row begins, at the latest. Each step has offsets of clocks of its own, so
+    /// that the slices of two steps can overlap by the error of these; a viewer draws no slices of one row that overlap.
+    pub fn settle(&mut self) {
+        let mut rows: BTreeMap<[u64; 2], Vec<&mut Slice>> = BTreeMap::new();
+        for event in &mut self.events {
+            if let Event::Slice(slice) = event
+                && slice.dur > 0.0
+            {
+                rows.entry([slice.pid, slice.tid]).or_default().push(slice);
+            }
+        }
+        for slices in rows.values_mut() {
+            slices.sort_by(|a, b| a.ts.total_cmp(&b.ts));
+            let starts: Vec<f64> = slices.iter().skip(1).map(|slice| slice.ts).collect();
+            for (slice, next) in slices.iter_mut().zip(starts) {
+                slice.dur = slice.dur.min(next - slice.ts);
+            }
+        }
+    }
+
     fn actions(&mut self, adding: &Adding<'_>, of: Role, done: &StepDone) {
         let row = self.row(Row::new(of, Track::Work));
         for span in &done.spans {

@@ -128,10 +128,11 @@ impl<'a> Recorder<'a> {
     /// Writes the timeline of a step, and `trace.json` if it was asked for.
     pub fn finish(&mut self) -> Result<(), RunError> {
         self.keep_timeline()?;
-        let Some(trace) = self.trace.take() else { return Ok(()) };
+        let Some(mut trace) = self.trace.take() else { return Ok(()) };
         if let Some(step) = trace.full_after() {
             self.say(&format!("trace.json ends with step {step}: it was full"));
         }
+        trace.settle();
         self.folder.write("trace.json", &serde_json::to_vec(&trace).map_err(RunError::internal)?)
     }
 

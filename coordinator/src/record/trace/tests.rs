@@ -133,3 +133,21 @@ fn messages_that_are_on_their_way_at_the_same_time_have_rows_of_their_own() {
     assert_eq!(names, ["stage 3: from below", "stage 3: from below 2"]);
     assert_ne!(trace.rows.first().unwrap().tid(), trace.rows.last().unwrap().tid());
 }
+
+#[test]
+fn actions_of_two_steps_whose_clocks_differ_by_an_error_do_not_overlap() {
+    let step = |step: u64, at: &[(&str, u64)]| {
+        let span = |(word, start): &(&str, u64)| Span::of(word.parse().unwrap(), *start, *start + 1500);
+        let done = StepDone { spans: at.iter().map(span).collect(), ..StepDone::nothing(Phase::Train) };
+        outcome(step, vec![done], Vec::new())
+    };
+    let mut trace = Trace::default();
+    trace.add(&step(1, &[("F0", 0), ("E0", 2000)]), None);
+    trace.add(&step(2, &[("F0", 1000), ("E0", 3000)]), None);
+    trace.settle();
+    let found = serde_json::to_value(&trace).unwrap();
+    let slices = found["traceEvents"].as_array().unwrap().iter().filter(|event| event["ph"] == "X");
+    let times: Vec<[f64; 2]> =
+        slices.map(|slice| ["ts", "dur"].map(|key| slice[key].as_f64().unwrap())).collect();
+    assert_eq!(times, [[0.0, 1.0], [2.0, 1.0], [1.0, 1.0], [3.0, 1.5]]);
+}
