@@ -18,6 +18,8 @@ pub struct Workload {
     pub microbatches: u32,
     /// The microbatches of a step under the asynchronous schedule.
     pub update_every: u32,
+    /// The steps between two drains of an asynchronous pipeline; 0 for so many that the time of a drain does not count.
+    pub between_drains: u32,
     /// The order of a stage's actions.
     pub schedule: Schedule,
     /// The number of stages' worth of forwards that run ahead.
@@ -68,6 +70,7 @@ impl Default for Workload {
             batch: 128,
             microbatches: 4,
             update_every: 4,
+            between_drains: 0,
             schedule: Schedule::OneFOneB,
             ahead: 1,
             wire: Kind::F32,
@@ -136,7 +139,7 @@ impl Workload {
     /// # Errors
     /// As [`Workload::lanes`].
     pub fn strides(&self, stages: u32) -> Result<Vec<Lane>, PartitionError> {
-        Ok(strides(self.schedule, self.shape(stages)?))
+        Ok(strides(self.schedule, self.shape(stages)?, self.between_drains))
     }
 
     pub(super) fn check(&self) -> Result<(), PartitionError> {

@@ -97,10 +97,11 @@ pub fn lanes(schedule: Schedule, shape: Shape) -> Vec<Lane> {
 }
 
 /// The lanes of all stages from which [`timing::pace`] reads the pace of consecutive steps: those of one step, or of so
-/// many steps that an asynchronous pipeline is in its stride.
-pub fn strides(schedule: Schedule, shape: Shape) -> Vec<Lane> {
+/// many steps that an asynchronous pipeline is in its stride, but no more than `between_drains` where that is not 0.
+pub fn strides(schedule: Schedule, shape: Shape, between_drains: u32) -> Vec<Lane> {
     let timed = if u64::from(shape.stages()) * u64::from(shape.microbatches()) < MANY { 8 } else { 2 };
-    let steps = 2 * shape.lookahead() + timed;
+    let most = if between_drains == 0 { u32::MAX } else { between_drains };
+    let steps = (2 * shape.lookahead() + timed).min(most);
     (0..shape.stages()).map(|stage| lane_of(schedule, stage, shape, steps)).collect()
 }
 

@@ -256,9 +256,18 @@ pub struct Pace {
     pub asking: Vec<f64>,
     /// The seconds of one step in which each backward node computes, with the index of its stage.
     pub backward: Vec<(usize, f64)>,
+    /// The steps from an empty pipeline to an empty one, and their seconds.
+    whole: (u64, f64),
 }
 
 impl Pace {
+    /// The pace of a pipeline that drains after every `between` steps, where what follows a drain does not count.
+    pub fn draining(mut self, between: u32) -> Self {
+        let ((steps, seconds), between) = (self.whole, f64::from(between));
+        self.step = (seconds + (between - steps as f64) * self.step) / between;
+        self
+    }
+
     /// The share of all stages' time that is idle, as of a [`Timeline`].
     pub fn bubble(&self) -> f64 {
         idle_share(&self.busy, self.step)
@@ -288,7 +297,9 @@ pub fn pace(lanes: &[Lane], costs: &Costs) -> Result<Pace, TimingError> {
         nodes().filter_map(update).fold(0.0, f64::max)
     };
     let step = (end(before + timed) - end(before)) / timed as f64;
-    let rounds = (rounds * steps(lanes)) as f64;
+    let all = rounds * steps(lanes);
+    let whole = (all, end(all));
+    let rounds = all as f64;
     let asking = |actions: &Vec<Timed>| -> f64 { actions.iter().map(Timed::waiting).sum() };
     Ok(Pace {
         step,
@@ -299,6 +310,7 @@ pub fn pace(lanes: &[Lane], costs: &Costs) -> Result<Pace, TimingError> {
             .collect(),
         asking: stages.iter().map(|actions| asking(actions) / rounds).collect(),
         backward: backward.iter().map(|(s, actions)| (*s, busy(actions) / rounds)).collect(),
+        whole,
     })
 }
 

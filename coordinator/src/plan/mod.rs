@@ -22,7 +22,7 @@ use serde::Serialize;
 use crate::model::Network;
 use crate::model::profile::FLOAT;
 use crate::partition::{Estimator, Memory, PartitionError, Rates, Workload};
-use crate::pipeline::timing::{Costs, TimingError, pace};
+use crate::pipeline::timing::{Costs, Pace, TimingError, pace};
 use crate::pipeline::{Held, Schedule, draw};
 pub use backward::PlannedBackward;
 pub use host::{Host, Needs};
@@ -145,7 +145,7 @@ pub fn plan(network: &Network, ranges: &[Range<usize>], estimator: &Estimator) -
     check_norms(network, estimator)?;
     let lanes = workload.lanes(ranges.len() as u32)?;
     let costs = costs(network, ranges, estimator);
-    let pace = pace(&workload.strides(ranges.len() as u32)?, &costs)?;
+    let pace = pace_of(workload, ranges.len(), &costs)?;
     let shape = workload.asynchronous_shape(ranges.len() as u32)?;
     let asynchronous = workload.schedule == Schedule::Asynchronous;
     let stage = |(index, range): (usize, &Range<usize>)| {
@@ -206,6 +206,13 @@ impl Plan {
         }
         self
     }
+}
+
+/// The pace of `stages` stages, with the drains of an asynchronous pipeline.
+fn pace_of(workload: &Workload, stages: usize, costs: &Costs) -> Result<Pace, PlanError> {
+    let pace = pace(&workload.strides(stages as u32)?, costs)?;
+    let drains = workload.schedule == Schedule::Asynchronous && workload.between_drains > 0;
+    Ok(if drains { pace.draining(workload.between_drains) } else { pace })
 }
 
 /// The costs of a pipeline of hosts with cores of their own.

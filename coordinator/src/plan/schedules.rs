@@ -1,9 +1,9 @@
 //! The schedules of one plan beside each other: which is the fastest for this network, cut and these rates, and what it
 //! costs in memory.
 
-use super::PlanError;
+use super::{PlanError, pace_of};
 use crate::partition::{Estimator, Workload};
-use crate::pipeline::timing::{Costs, pace};
+use crate::pipeline::timing::Costs;
 use crate::pipeline::{Held, Schedule};
 use proto::host::Bytes;
 use serde::Serialize;
@@ -43,7 +43,7 @@ pub(super) fn planned(
     let predicted = |schedule: Schedule| {
         let workload = Workload { schedule, ..estimator.workload().clone() };
         let lanes = workload.lanes(ranges.len() as u32)?;
-        let pace = pace(&workload.strides(ranges.len() as u32)?, costs)?;
+        let pace = pace_of(&workload, ranges.len(), costs)?;
         let memory = ranges.iter().zip(&lanes).map(|(range, lane)| {
             let held = Held::of(lane);
             let backward = estimator.backward_memory(range.clone(), &held).map_or(0, |memory| memory.total());

@@ -1,9 +1,9 @@
 //! The prediction of a run whose nodes share the cores of one host, as the nodes of `train --local` do.
 
-use super::{Plan, PlanError, costs};
+use super::{Plan, PlanError, costs, pace_of};
 use crate::model::Network;
 use crate::partition::Estimator;
-use crate::pipeline::timing::{Costs, pace};
+use crate::pipeline::timing::Costs;
 use serde::Serialize;
 use std::ops::Range;
 
@@ -30,9 +30,9 @@ impl Plan {
         estimator: &Estimator,
         (cores, threads): (usize, u32),
     ) -> Result<Self, PlanError> {
-        let lanes = estimator.workload().strides(ranges.len() as u32)?;
         let at_once = Some((cores / threads.max(1) as usize).max(1));
-        let step_seconds = pace(&lanes, &Costs { at_once, ..costs(network, ranges, estimator) })?.step;
+        let costs = Costs { at_once, ..costs(network, ranges, estimator) };
+        let step_seconds = pace_of(estimator.workload(), ranges.len(), &costs)?.step;
         let images_per_s = f64::from(self.batch) / step_seconds;
         Ok(Self { here: Some(Shared { cores, step_seconds, images_per_s }), ..self })
     }

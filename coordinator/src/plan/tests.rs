@@ -211,6 +211,20 @@ fn slow_and_long_links_take_time() {
     assert!(far - near > 6.0 * 0.1, "{near} {far}");
 }
 
+/// Each drain fills the pipeline anew: after every step asynchrony is no faster than 1F1B, and drains that are far apart
+/// cost little.
+#[test]
+fn drains_of_an_asynchronous_pipeline_take_time() {
+    let step = |schedule, between_drains| {
+        let workload = Workload { schedule, between_drains, ..Workload::default() };
+        planned(small(), "resnet18", &Cuts::PerBlock, workload).unwrap().step_seconds
+    };
+    let free = step(Schedule::Asynchronous, 0);
+    let drained = [1, 2, 5, 50, 5000].map(|between| step(Schedule::Asynchronous, between));
+    assert!(drained.is_sorted_by(|a, b| a > b) && drained[4] > free, "{drained:?} {free}");
+    assert!(drained[0] >= step(Schedule::OneFOneB, 1) && drained[4] < 1.01 * free, "{drained:?} {free}");
+}
+
 /// gpipe holds all M; recomputation trades the held activations for a second forward.
 #[test]
 fn schedule_and_recomputation_move_memory_and_time() {

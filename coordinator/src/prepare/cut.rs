@@ -25,6 +25,7 @@ pub fn estimator_at(config: &Config, network: &Network, rates: Rates) -> Result<
         batch: config.train.batch,
         microbatches: config.pipeline.microbatches.min(config.train.batch),
         update_every: config.step().microbatches,
+        between_drains: between_drains(config),
         schedule: config.pipeline.schedule,
         ahead: config.pipeline.ahead,
         wire: config.network.kind(),
@@ -37,6 +38,13 @@ pub fn estimator_at(config: &Config, network: &Network, rates: Rates) -> Result<
         rates,
     };
     Estimator::new(network, workload).map_err(RunError::configuration)
+}
+
+/// The steps between two drains within an epoch; 0 where there are none.
+fn between_drains(config: &Config) -> u32 {
+    let due =
+        [config.train.evaluate_every, config.snapshot.every_steps].into_iter().filter(|every| *every > 0);
+    due.min().map_or(0, |every| u32::try_from(every).unwrap_or(0))
 }
 
 /// Cuts `network` as `config` says.

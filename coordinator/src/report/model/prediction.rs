@@ -36,7 +36,7 @@ pub fn predicted(step: &StepTimeline, asynchronous: Option<u32>) -> Option<Pace>
         None => lanes,
         Some(ahead) => {
             let microbatches = *lanes.first()?.microbatches().first()?;
-            strides(Schedule::Asynchronous, Shape::new(top + 1, microbatches, ahead).ok()?)
+            strides(Schedule::Asynchronous, Shape::new(top + 1, microbatches, ahead).ok()?, 0)
         }
     };
     let costs = Costs { stages, links, loss, backward: Vec::new(), at_once: None };
